@@ -1,0 +1,109 @@
+"""The few kinds of error a user can meet.
+
+Each carries what was found, where, why it is wrong and how to put it right. The library raises
+them; the command line and the UI print ``str(error)`` and nothing else, so the text has to be
+readable by somebody who has never seen this code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class WorkbenchError(Exception):
+    """A problem that the user can act on.
+
+    Args:
+        what: what was found, with the offending value.
+        where: file, line, key, row or path; empty when there is no better place than the command.
+        why: the rule that it breaks.
+        fix: what to do next.
+    """
+
+    exit_code = 1
+    kind = "error"
+
+    def __init__(self, what: str, *, where: str = "", why: str = "", fix: str = "") -> None:
+        self.what, self.where, self.why, self.fix = what, where, why, fix
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        lines = [f"{self.where}: {self.what}" if self.where else self.what]
+        if self.why:
+            lines.append(f"  why: {self.why}")
+        if self.fix:
+            lines.append(f"  fix: {self.fix}")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with a recipe: ``file:line: key: what`` and how to put it right."""
+
+    file: str
+    line: int | None
+    key: str
+    what: str
+    fix: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        head = f"{place}: {self.key}: {self.what}" if self.key else f"{place}: {self.what}"
+        return f"{head}\n    fix: {self.fix}" if self.fix else head
+
+
+class RecipeError(WorkbenchError):
+    """A recipe that cannot be run; holds every problem found, not only the first."""
+
+    exit_code = 2
+    kind = "bad recipe"
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(p) for p in self.problems))
+
+
+class UsageError(WorkbenchError):
+    """Arguments of a command or function that make no sense together."""
+
+    exit_code = 2
+    kind = "bad arguments"
+
+
+class DataError(WorkbenchError):
+    """Data that cannot be trained on: missing columns, bad labels, unreadable bytes, leakage."""
+
+    kind = "bad data"
+
+
+class AssetError(WorkbenchError):
+    """An embedded model or data set that could not be fetched or whose hash differs."""
+
+    kind = "asset"
+
+
+class MethodError(WorkbenchError):
+    """A fine-tuning method that cannot be applied to this model, or that did not train."""
+
+    exit_code = 2
+    kind = "method"
+
+
+class TrainingError(WorkbenchError):
+    """Training that had to stop: a non-finite loss, a group without gradient."""
+
+    kind = "training"
+
+
+class ExportError(WorkbenchError):
+    """An adapter that does not reproduce the run's own predictions, or cannot be written."""
+
+    kind = "export"
+
+
+class RunRefused(WorkbenchError):
+    """A run that exists already, is running elsewhere, or is locked."""
+
+    exit_code = 3
+    kind = "refused"

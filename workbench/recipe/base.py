@@ -1,0 +1,9 @@
+"""The base of every recipe section."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Closed(BaseModel):
+    """A recipe section: unknown keys, infinities and later changes are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

@@ -1,0 +1,176 @@
+"""The recipe: everything a run needs, and nothing it does not know.
+
+Importing this loads no torch. Field descriptions become the JSON Schema that editors complete
+from and the help beside the fields of the UI.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from workbench.recipe.base import Closed
+from workbench.recipe.catalogue import DEFAULT_METRICS, SINGLE, ProblemType
+from workbench.recipe.methods import AnyMethod
+
+Size = Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0.0, lt=1.0)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
+
+
+class TextClassification(Closed):
+    """One label, several labels or a number for a text or a pair of texts."""
+
+    name: Literal["text-classification"]
+    problem_type: ProblemType = Field(
+        SINGLE, description="transformers' own word for what the labels are."
+    )
+    metrics: list[str] = Field(
+        default_factory=list,
+        description="Scores to report; the first one selects the best adapter. Empty for the "
+        "usual ones of the problem type.",
+    )
+    labels: list[str] | None = Field(
+        None, min_length=2, description="Label names in order; null to take them from the data."
+    )
+
+    @property
+    def score_names(self) -> tuple[str, ...]:
+        """The metrics to compute: those named, or the usual ones of the problem type."""
+        return tuple(self.metrics) or DEFAULT_METRICS[self.problem_type]
+
+
+class ModelSpec(Closed):
+    """The pretrained model."""
+
+    source: str = Field(
+        min_length=1, description="Hub id, local folder, or asset:NAME for an embedded model."
+    )
+    revision: str | None = Field(None, description="Hub commit, tag or branch.")
+    max_length: int = Field(
+        128,
+        ge=4,
+        le=131072,
+        description="Tokens of text kept per example, the same for every method of a study; "
+        "virtual tokens come on top.",
+    )
+
+
+class Splits(Closed):
+    """Names of the splits (Hub) or files (folder) that the source itself provides."""
+
+    train: str = "train"
+    validation: str | None = Field(None, description="null: cut from train by validation_size.")
+    test: str | None = Field(None, description="null: cut from train by test_size.")
+
+
+class DataSpec(Closed):
+    """The labelled data."""
+
+    source: str = Field(
+        min_length=1,
+        description="Hub id, csv/tsv/jsonl/parquet file, folder with one sub-folder per class, "
+        "folder of such files (with splits), or asset:NAME.",
+    )
+    config: str | None = Field(None, description="Hub configuration, e.g. sst2 of nyu-mll/glue.")
+    revision: str | None = Field(None, description="Hub commit, tag or branch.")
+    splits: Splits | None = Field(None, description="Splits that the source provides.")
+    text: str = Field("text", description="Column with the text.")
+    text_pair: str | None = Field(None, description="Column with the second text of a pair.")
+    label: str | list[str] = Field(
+        "label", description="Column with the label; several 0/1 columns for multi-label."
+    )
+    train_size: Size | None = Field(
+        None, description="Examples (or share) kept for training; null for all that are left."
+    )
+    validation_size: Size | None = Field(0.1, description="Examples (or share) for validation.")
+    test_size: Size | None = Field(0.2, description="Examples (or share) for the test.")
+    split_seed: int = Field(0, ge=0, description="Seed of the split; never that of a run.")
+    duplicates: Literal["drop", "refuse", "keep"] = Field(
+        "drop",
+        description="Texts that occur more than once: removed before splitting, refused, or kept "
+        "(which lets test texts be trained on).",
+    )
+    encoding: str = Field("utf-8", description="Encoding of text files.")
+    encoding_fallback: str | None = Field(
+        None, description="Encoding for files that are not valid in `encoding`, e.g. latin-1."
+    )
+
+
+class TrainingSpec(Closed):
+    """How the parameters are trained; the same loop for every method."""
+
+    epochs: float = Field(3, gt=0, le=10_000, description="Passes over the training split.")
+    max_steps: int | None = Field(None, ge=1, description="Optimizer steps; overrides epochs.")
+    batch_size: int = Field(
+        16, ge=1, description="Examples per optimizer step, over all processes and accumulation."
+    )
+    micro_batch_size: int | None = Field(
+        None,
+        ge=1,
+        description="Examples per forward pass and process; gradients accumulate to batch_size.",
+    )
+    evaluation_batch_size: int = Field(32, ge=1, description="Examples per evaluation batch.")
+    learning_rate: float | None = Field(
+        None, gt=0, le=100, description="Peak learning rate; null for the method's default."
+    )
+    weight_decay: float = Field(0.0, ge=0, le=10, description="AdamW weight decay.")
+    warmup_fraction: float = Field(0.06, ge=0, lt=1, description="Share of steps to warm up.")
+    schedule: Literal["linear", "cosine", "constant"] = Field(
+        "linear", description="Learning rate after the warm-up."
+    )
+    max_grad_norm: float | None = Field(1.0, gt=0, description="Gradient clipping; null for none.")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto", description="Autocast of the training steps; the test is always scored in fp32."
+    )
+    attention: Literal["auto", "eager", "sdpa"] = Field(
+        "auto", description="Attention implementation of the training steps."
+    )
+    dropout: Literal["auto"] | Annotated[float, Field(ge=0, lt=1)] = Field(
+        "auto", description="Dropout of the base model in training; auto decides per device."
+    )
+    gradient_checkpointing: bool = Field(
+        False, description="Recompute activations in backward: less memory, more time."
+    )
+    validate_every: Literal["epoch"] | Annotated[int, Field(ge=1)] = Field(
+        "epoch", description="When to score the validation split: each epoch or every N steps."
+    )
+    keep: Literal["best", "last"] = Field(
+        "best", description="Export the best state on validation, or the last one."
+    )
+    early_stopping_patience: int | None = Field(
+        None, ge=1, description="Stop after this many validations without improvement."
+    )
+
+
+class Recipe(Closed):
+    """One fine-tuning method on one model and one data set, over several seeds."""
+
+    study: Name = Field("default", description="The folder that the recipe belongs to.")
+    name: Name = Field("recipe", description="The recipe's own name within its study.")
+    description: str = Field("", max_length=2000, description="What it is for, where from.")
+    task: TextClassification
+    model: ModelSpec
+    data: DataSpec
+    method: AnyMethod
+    training: TrainingSpec = TrainingSpec()
+    seeds: list[Annotated[int, Field(ge=0, lt=2**32)]] = Field(
+        default_factory=lambda: [0], min_length=1, description="One run for each."
+    )
+
+    @property
+    def learning_rate(self) -> float:
+        """The peak learning rate: the recipe's, or the default of its method."""
+        return self.training.learning_rate or self.method.default_learning_rate
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 (hex) of all that can change a result, seeds and names left out."""
+        relevant = self.model_dump(
+            mode="json", exclude={"study", "name", "description", "seeds"}
+        )
+        relevant["training"]["learning_rate"] = self.learning_rate
+        canonical = json.dumps(relevant, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
