@@ -68,7 +68,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
     """The object in a JSON file, or None when it is absent, half written or not an object."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
 
@@ -89,7 +89,8 @@ def process_start_time(pid: int) -> float | None:
 
 def _is_alive(status: dict[str, Any]) -> bool:
     if status.get("host") != socket.gethostname():
-        return time.time() - float(status.get("heartbeat_at") or 0) < STALE_AFTER_SECONDS
+        beat = status.get("heartbeat_at")
+        return isinstance(beat, int | float) and time.time() - beat < STALE_AFTER_SECONDS
     pid, started = status.get("pid"), status.get("process_started_at")
     if not isinstance(pid, int) or not isinstance(started, int | float):
         return False
@@ -136,7 +137,7 @@ class Run:
         for line in complete.splitlines():
             try:
                 row = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             if isinstance(row, dict):
                 rows.append(row)
@@ -289,6 +290,33 @@ class RunWriter:
     def _write_status(self) -> None:
         self._status["heartbeat_at"] = time.time()
         write_json(self.path / "status.json", self._status)
+
+
+class SilentWriter:
+    """The writer of every process but the first of a distributed run: it writes nothing."""
+
+    stop_requested = False
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def update(self, **fields: Any) -> None:
+        """Nothing: the first process keeps status.json."""
+
+    def progress(self, **progress: Any) -> None:
+        """Nothing: the first process keeps status.json."""
+
+    def event(self, kind: str, **fields: Any) -> None:
+        """Nothing: the first process keeps events.jsonl."""
+
+    def write(self, name: str, content: Any) -> None:
+        """Nothing: the first process writes documents."""
+
+    def finish(self, result: dict[str, Any]) -> None:
+        """Nothing: the first process writes the result."""
+
+    def close(self, state: State, reason: str = "") -> None:
+        """Nothing: the first process closes the run."""
 
 
 def open_run(

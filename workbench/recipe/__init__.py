@@ -1,0 +1,25 @@
+"""Recipes: the schema, reading and checking them. Loads no torch."""
+
+from workbench.recipe.json_schema import json_schema
+from workbench.recipe.loading import (
+    build,
+    dump_recipe,
+    find_recipes,
+    load_recipe,
+    load_recipes,
+    recipes_dir,
+)
+from workbench.recipe.rules import comparability_warnings
+from workbench.recipe.schema import Recipe
+
+__all__ = [
+    "Recipe",
+    "build",
+    "comparability_warnings",
+    "dump_recipe",
+    "find_recipes",
+    "json_schema",
+    "load_recipe",
+    "load_recipes",
+    "recipes_dir",
+]

@@ -1,0 +1,69 @@
+# Every target works alone from a fresh clone; nothing here needs to be run first.
+# PYTHON is the interpreter that the virtual environment is made from (3.11 or later).
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+STUDY := quickstart
+ADAPTER := exports/$(STUDY)-lora
+
+.PHONY: help venv assets demo test test-fast test-slow check ui bench build clean
+
+help:
+	@echo "make demo       fine-tune a real BERT four ways over three seeds and compare"
+	@echo "make ui         open the UI"
+	@echo "make test       every test: the fast tier, then the slow one on the real model"
+	@echo "make check      lint, formatting and types"
+	@echo "make bench      side by side with HF Trainer + PEFT"
+	@echo "make build      wheel and sdist in dist/"
+	@echo "make clean      remove the virtual environment and what was built; runs are kept"
+
+venv: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is older than Python 3.11; name another: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,ui]'
+	@touch $@
+
+assets: venv
+	$(BIN)/workbench assets pull minilm-l6 bbc-news
+
+demo: assets
+	$(BIN)/workbench run $(STUDY) --runs runs
+	$(BIN)/workbench compare runs/$(STUDY) --baseline full
+	@rm -rf $(ADAPTER)
+	@$(BIN)/workbench export "$$(dirname "$$(ls -t runs/$(STUDY)/lora-s0-*/result.json | head -n 1)")" \
+		--to $(ADAPTER) >/dev/null
+	@echo
+	@echo "adapter:      $(CURDIR)/$(ADAPTER)"
+	@echo "open the UI:  $(BIN)/workbench ui"
+
+test: test-fast test-slow
+
+test-fast: venv
+	$(BIN)/python -m pytest -m "not slow and not browser"
+
+test-slow: assets
+	$(BIN)/python -m pytest -m "slow or browser"
+
+check: venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+ui: venv
+	$(BIN)/workbench ui
+
+bench: assets
+	$(BIN)/python -m benchmarks
+
+build: venv
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

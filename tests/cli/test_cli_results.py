@@ -1,0 +1,69 @@
+"""``compare``, ``predict`` and ``assets``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+
+def test_compare_takes_studies_by_name(
+    workbench: Callable[..., Any], make_run: Callable[..., Path], tmp_path: Path
+) -> None:
+    make_run()
+    answer = workbench("compare", "s", "--runs", tmp_path / "runs", "--json")
+    assert answer.code == 0 and set(answer.json) >= {"rows", "warnings"}
+    assert workbench("compare", tmp_path / "runs", "--format", "zzz").code == 2
+
+
+def test_predict_reads_texts_and_pairs(
+    workbench: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    def load_adapter(folder: Path) -> Any:
+        def predict(texts: list[str], pairs: list[str] | None) -> list[dict[str, Any]]:
+            asked.append((folder.name, texts, pairs))
+            return [{"text": t, "prediction": "a", "score": 0.5, "logits": [0.0]} for t in texts]
+
+        return SimpleNamespace(predict=predict)
+
+    monkeypatch.setattr("workbench.load_adapter", load_adapter)
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "texts.txt").write_text("b\n\nc\n")
+    answer = workbench(
+        "predict", tmp_path / "one", tmp_path / "two", "--text", "a", "--file", tmp_path / "texts.txt",
+        "--json",
+    )  # fmt: skip
+    assert asked == [(name, ["a", "b", "c"], None) for name in ("one", "two")]
+    assert len(answer.json["predictions"]) == 6
+    (tmp_path / "texts.txt").write_text("b\tB\n")
+    out = workbench("predict", tmp_path / "one", "--file", tmp_path / "texts.txt").out
+    assert asked[-1] == ("one", ["b"], ["B"]) and "0.5000" in out
+    one = tmp_path / "one"
+    assert (
+        "give every text a second one"
+        in workbench("predict", one, "--text", "x", "--file", tmp_path / "texts.txt").err
+    )
+    (tmp_path / "texts.txt").write_bytes(b"\xff")
+    for given in ([], ["--file", tmp_path / "texts.txt"], ["--file", tmp_path / "none"]):
+        assert workbench("predict", one, *given).code == 2
+
+
+def test_predict_needs_a_run_with_an_adapter(
+    workbench: Callable[..., Any], make_run: Callable[..., Path]
+) -> None:
+    answer = workbench("predict", make_run(state="failed"), "--text", "x")
+    assert answer.code == 2 and "this run is failed and has no adapter" in answer.err
+
+
+def test_assets_are_listed(workbench: Callable[..., Any]) -> None:
+    rows = workbench("assets", "--json").json["assets"]
+    assert {"minilm-l6", "bbc-news"} <= {row["name"] for row in rows}
+    assert "asset:minilm-l6" in workbench("assets").out
+    answer = workbench("assets", "pull", "minilm")
+    assert answer.code == 1 and "minilm-l6" in answer.err

@@ -1,0 +1,64 @@
+"""In what recipes differ."""
+
+from pathlib import Path
+
+import pytest
+from fabricated_runs import WriteRun
+
+from workbench.comparison import compare, config_difference
+from workbench.store import list_runs
+
+
+def test_only_what_differs_is_listed(run: WriteRun, runs: Path) -> None:
+    for seed in (0, 1):
+        run("full", seed)
+        run("lora", seed, settings={"training": {"learning_rate": 0.001}})
+    assert config_difference(list_runs(runs)) == {
+        "method.name": {"full": "full", "lora": "lora"},
+        "method.r": {"lora": 8},
+        "method.alpha": {"lora": 16.0},
+        "method.targets": {"lora": ["query", "value"]},
+        "training.learning_rate": {"full": 5e-05, "lora": 0.001},  # full's is the method's default
+    }
+
+
+def test_the_same_recipe_has_no_difference(run: WriteRun, runs: Path) -> None:
+    for seed in (0, 1):
+        run("lora", seed)
+    assert config_difference(list_runs(runs)) == {} == config_difference([])
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[1, 2]", "a: [", "a: &a [1]\nb: [*a, *a]", "a: " + "[" * 5000, "a: !!python/x 1"]
+)
+def test_a_recipe_that_cannot_be_read_is_left_out(run: WriteRun, runs: Path, text: str) -> None:
+    run("lora", 0)
+    run("prefix", 0)
+    (run("full", 0) / "recipe.yaml").write_text(text)
+    difference = config_difference(list_runs(runs))
+    assert difference["method.r"] == {"lora": 8}
+    assert all("full" not in values for values in difference.values())
+    assert {row["label"] for row in compare([runs]).rows} == {"lora", "prefix", "full"}
+
+
+def test_labels_tell_variants_apart(run: WriteRun, runs: Path) -> None:
+    run("lora", 0, 0.99, fingerprint="aa" * 32, settings={"training": {"epochs": 4.0}})
+    run("lora", 0, 0.98, fingerprint="bb" * 32, settings={"training": {"epochs": 1.0}})
+    run("lora", 0, 0.97, study="other")
+    long = {f"key_{i}": i for i in range(20)}
+    run("prefix", 0, 0.5, fingerprint="cc" * 32, settings={"training": long})
+    run("prefix", 0, 0.4, fingerprint="dd" * 32)
+    assert [row["label"] for row in compare([runs]).rows] == [
+        "bbc-news/lora [epochs=4.0]",
+        "bbc-news/lora [epochs=1.0]",
+        "other/lora",
+        "prefix [cccccccc]",
+        "prefix [dddddddd]",
+    ]
+
+
+def test_the_table_names_what_differs_besides_the_method(run: WriteRun, runs: Path) -> None:
+    run("full", 0)
+    run("lora", 0)
+    text = " ".join(compare([runs]).to("table", width=300).split())
+    assert "the recipes differ in training.learning_rate = 5e-05 (full), 0.003 (lora)" in text

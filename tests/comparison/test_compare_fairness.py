@@ -1,0 +1,134 @@
+"""What a reader is told before believing a difference."""
+
+from pathlib import Path
+
+import pytest
+from fabricated_runs import WriteRun
+
+from workbench.comparison import compare
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [("data", "data"), ("split", "splits"), ("base", "base models"), ("tokenisation",) * 2]
+    + [("metrics", "versions of the metrics"), ("something", "something")],
+)
+def test_rows_under_other_conditions_stand_apart(
+    run: WriteRun, runs: Path, key: str, words: str
+) -> None:
+    for seed in (0, 1):
+        run("full", seed, 0.96)
+        run("lora", seed, 0.95)
+        run("prefix", seed, 0.99, comparability={key: "another"})
+    comparison = compare([runs])
+    assert {row["label"]: row["group"] for row in comparison.rows} == {
+        "full": 1,
+        "lora": 1,
+        "prefix": 2,
+    }
+    expected = (
+        f"prefix is not comparable with full and lora: different {words}; shown apart, as groups "
+        "2 and 1"
+    )
+    assert comparison.warnings == [expected]
+    assert comparison.rows[-1]["baseline"] is None
+    assert sum(r["group"] == 2 for r in comparison.references) == 2
+    for format in ("table", "markdown", "latex"):
+        text = comparison.to(format)
+        assert text.index("Group 1") < text.index("Group 2") and "not comparable" in text
+
+
+def test_seeds_under_other_conditions_are_not_averaged(run: WriteRun, runs: Path) -> None:
+    run("lora", 0, 0.9)
+    run("lora", 1, 0.5, comparability={"data": "edited"})
+    comparison = compare([runs])
+    assert [row["metrics"]["accuracy"]["values"] for row in comparison.rows] == [[0.9], [0.5]]
+    assert len({row["label"] for row in comparison.rows}) == 2
+    assert any("different data" in warning for warning in comparison.warnings)
+
+
+def test_studies_on_other_data_get_one_sentence(run: WriteRun, runs: Path) -> None:
+    for study in ("a", "b", "c"):
+        for seed in (0, 1):
+            run("lora", seed, study=study, comparability={"data": study})
+    comparison = compare([runs])
+    assert [row["group"] for row in comparison.rows] == [1, 2, 3]
+    assert comparison.warnings == [
+        "the studies differ in data, model or splits: compare within a group only"
+    ]
+
+
+def test_a_named_baseline_that_a_group_lacks_is_said(run: WriteRun, runs: Path) -> None:
+    run("full", 0, study="a")
+    run("lora", 0, study="b", comparability={"data": "other"})
+    warnings = compare([runs], baseline="full").warnings
+    assert "group 2 has no full: no differences are shown there" in warnings
+
+
+def test_changed_recipes_have_their_own_rows(run: WriteRun, runs: Path) -> None:
+    for seed in (0, 1):
+        run("lora", seed, 0.95)
+        run("lora", seed, 0.96, fingerprint="ab" * 32, settings={"method": {"r": 32}})
+    comparison = compare([runs])
+    assert [row["label"] for row in comparison.rows] == ["lora [r=32]", "lora [r=8]"]
+    assert len(comparison.warnings) == 1
+    assert comparison.warnings[0].startswith(
+        "lora was run in 2 configurations (they differ in method.r): each has its own row"
+    )
+
+
+def test_an_ambiguous_baseline_gives_no_difference(run: WriteRun, runs: Path) -> None:
+    run("full", 0)
+    run("full", 0, fingerprint="ab" * 32, settings={"training": {"epochs": 9}})
+    run("lora", 0)
+    comparison = compare([runs])
+    lora = next(row for row in comparison.rows if row["recipe"] == "lora")
+    assert lora["baseline"] is None
+    assert any("lora has several baselines" in warning for warning in comparison.warnings)
+
+
+def test_unequal_seeds_are_said(run: WriteRun, runs: Path) -> None:
+    for seed in (0, 1, 2):
+        run("full", seed)
+        run("lora", seed)
+    for seed in (0, 1):
+        run("prompt", seed)
+    expected = "different seeds: full and lora with 0, 1 and 2; prompt with 0 and 1"
+    assert compare([runs]).warnings == [expected]
+
+
+def test_other_devices_compare_scores_but_not_costs(run: WriteRun, runs: Path) -> None:
+    for seed in (0, 1):
+        run("full", seed)
+        run(
+            "lora",
+            seed,
+            policy={"device": "cuda", "device_name": "Test GPU"},
+            comparability={"device": "cuda/bf16"},
+        )
+    comparison = compare([runs])
+    assert {row["group"] for row in comparison.rows} == {1}
+    assert comparison.warnings == [
+        "time and memory are not comparable between these rows (scores are): full ran on cpu/bf16 "
+        "on Test CPU; lora ran on cuda/bf16 on Test GPU"
+    ]
+
+
+@pytest.mark.parametrize("change", [{"device_name": "Other CPU"}, {"processes": 2}])
+def test_time_and_memory_of_several_machines_are_not_averaged(
+    run: WriteRun, runs: Path, change: dict[str, object]
+) -> None:
+    run("lora", 0, 0.9)
+    run("lora", 1, 0.92, policy=change)
+    comparison = compare([runs])
+    row = comparison.rows[0]
+    assert row["metrics"]["accuracy"]["mean"] == pytest.approx(0.91)
+    assert row["train_seconds"] is row["peak_memory_bytes"] is row["steps_per_second"] is None
+    assert row["per_seed"]["train_seconds"] == [8.4, 8.4]
+    assert any("its time and memory are not averaged" in text for text in comparison.warnings)
+
+
+def test_long_lists_are_shortened(run: WriteRun, runs: Path) -> None:
+    for seed in range(7):
+        run("lora", seed, state="failed")
+    assert compare([runs]).warnings[0].endswith("and 3 more")

@@ -1,0 +1,52 @@
+"""Intervals against scipy, and against what a 95% interval promises."""
+
+import random
+
+import pytest
+import scipy.stats
+
+from workbench.comparison.statistics import interval, t_quantile
+
+
+@pytest.mark.parametrize("degrees_of_freedom", [1, 2, 3, 4, 5, 9, 10, 29, 30, 99, 250])
+@pytest.mark.parametrize("probability", [0.5, 0.75, 0.95, 0.975, 0.995])
+def test_the_t_quantile_is_that_of_scipy(probability: float, degrees_of_freedom: int) -> None:
+    expected = scipy.stats.t.ppf(probability, degrees_of_freedom)
+    assert t_quantile(probability, degrees_of_freedom) == pytest.approx(expected, 1e-9, 1e-12)
+
+
+@pytest.mark.parametrize(("probability", "df"), [(0.4, 3), (1.0, 3), (0.9, 0)])
+def test_a_quantile_that_does_not_exist_is_refused(probability: float, df: int) -> None:
+    with pytest.raises(ValueError, match="no t quantile"):
+        t_quantile(probability, df)
+
+
+@pytest.mark.parametrize("values", [[0.956, 0.958, 0.960], [0.1, 0.9], [3.0] * 5, [1e-3, 2e9, -4]])
+def test_the_interval_is_that_of_scipy(values: list[float]) -> None:
+    found = interval(values)
+    n, mean = len(values), sum(values) / len(values)
+    assert found.n == n and found.mean == pytest.approx(mean)
+    error = scipy.stats.sem(values)
+    low, high = scipy.stats.t.interval(0.95, n - 1, loc=mean, scale=error) if error else (mean,) * 2
+    assert found.low == pytest.approx(low) and found.high == pytest.approx(high)
+    assert found.half == pytest.approx((high - low) / 2)
+
+
+def test_one_value_has_a_mean_and_no_interval() -> None:
+    found = interval([0.9])
+    assert (found.mean, found.low, found.high, found.half, found.n) == (0.9, None, None, None, 1)
+
+
+def test_no_value_has_nothing() -> None:
+    assert interval([]).mean is None and interval([]).n == 0
+
+
+@pytest.mark.parametrize("n", [2, 3, 5])
+def test_95_of_100_intervals_hold_the_true_mean(n: int) -> None:
+    draw = random.Random(n)
+    trials, hits = 4000, 0
+    for _ in range(trials):
+        found = interval([draw.gauss(0.95, 0.01) for _ in range(n)])
+        assert found.low is not None and found.high is not None
+        hits += found.low <= 0.95 <= found.high
+    assert hits / trials == pytest.approx(0.95, abs=0.012)  # 3.5 standard errors

@@ -1,0 +1,47 @@
+"""Numbers for people."""
+
+import pytest
+
+from workbench.comparison import units
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0"), (999, "999"), (1925, "1.93k"), (73_728, "73.7k"), (999_950, "1M"), (None, "–")]
+    + [(22_713_216, "22.7M"), (109_483_778, "109M"), (7e9, "7B"), (5_000_000_000_000, "5,000B")],
+)
+def test_count(value: float | None, text: str) -> None:
+    assert units.count(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0, "0 B"), (310_000, "310 kB"), (1_190_000, "1.19 MB"), (78e9, "78 GB")]
+)
+def test_size(value: float, text: str) -> None:
+    assert units.size(value) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.042, "0.04 s"), (8.41, "8.4 s"), (59.94, "59.9 s"), (59.96, "1 min 00 s")]
+    + [(125, "2 min 05 s"), (3599.7, "1 h 00 min"), (7384, "2 h 03 min"), (None, "–")],
+)
+def test_duration(seconds: float | None, text: str) -> None:
+    assert units.duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "text"),
+    [(75_653, 22_788_869, "0.33%"), (1, 1, "100%"), (997, 1000, "99.7%"), (0, 10, "0%")]
+    + [(1, 10**9, "<0.01%"), (None, 10, "–"), (1, 0, "–")],
+)
+def test_share(part: int | None, whole: int, text: str) -> None:
+    assert units.share(part, whole) == text
+
+
+def test_scores_and_differences() -> None:
+    assert units.score(0.9571, 0.0042, 3) == "0.957 ± 0.004 (3)"
+    assert units.score(0.9571, None, 1) == "0.957 (1)"
+    assert units.score(None) == units.difference(None) == "–"
+    assert units.difference(-0.0041, 0.006) == "-0.004 ± 0.006"
+    assert units.difference(-0.0001) == "+0.000"

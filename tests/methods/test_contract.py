@@ -1,0 +1,196 @@
+"""What holds for every method: one contract over the METHODS table."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from accelerate import Accelerator
+from safetensors.torch import load_file
+
+from workbench.data import load_data
+from workbench.data.encode import encode
+from workbench.devices import choose_policy
+from workbench.errors import ExportError
+from workbench.export import export_run
+from workbench.inference import load_adapter
+from workbench.measure.parameters import count_parameters
+from workbench.methods import METHODS, Adapted, Setting
+from workbench.models import load_base
+from workbench.recipe.methods import METHOD_SPECS
+from workbench.recipe.schema import Recipe
+from workbench.runner import run_recipe
+from workbench.tasks import make_task
+from workbench.training.prediction import predict
+
+Make = Callable[..., Recipe]
+
+CASES: dict[str, dict[str, Any]] = {
+    "full": {"name": "full"},
+    "head": {"name": "head"},
+    "bitfit": {"name": "bitfit"},
+    "lora": {"name": "lora", "r": 4, "targets": ["query", "value"]},
+    "lora-all-linear": {"name": "lora", "r": 2, "targets": "all-linear", "bias": "lora_only"},
+    "dora": {"name": "lora", "r": 4, "use_dora": True},
+    "rslora": {"name": "lora", "r": 4, "use_rslora": True},
+    "pissa": {"name": "lora", "r": 4, "init": "pissa"},
+    "ia3": {"name": "ia3", "targets": ["key", "value", "output.dense"], "feedforward": ["output.dense"]},
+    "prefix": {"name": "prefix", "virtual_tokens": 4},
+    "prefix-projected": {"name": "prefix", "virtual_tokens": 4, "projection": True},
+    "p-tuning": {"name": "p-tuning", "virtual_tokens": 4, "encoder_size": 16},
+    "p-tuning-lstm": {"name": "p-tuning", "virtual_tokens": 4, "encoder": "LSTM", "encoder_size": 16},
+    "prompt": {"name": "prompt", "virtual_tokens": 4},
+    "peft-loha": {"name": "peft", "type": "LOHA", "config": {"r": 2, "target_modules": ["query"]}},
+    "peft-adalora": {"name": "peft", "type": "ADALORA", "config": {"target_modules": ["query"], "tfinal": 2}},
+    "peft-ln": {"name": "peft", "type": "LN_TUNING", "config": {"target_modules": ["LayerNorm"]}},
+}  # fmt: skip
+RATES = {"full": 1e-3, "peft-loha": 1e-2}
+MERGEABLE = {"full", "head", "bitfit", "lora", "lora-all-linear", "dora", "rslora", "pissa", "ia3",
+             "peft-loha", "peft-adalora"}  # fmt: skip
+REFUSALS = {"peft-ln": "give other logits"}  # PEFT's merge of LN tuning (0.21) is not exact
+
+
+def adapt(recipe: Recipe, *, seed: int = 0) -> Adapted:
+    """A base with the recipe's method on it, as the runner makes it."""
+    data = load_data(recipe.data, recipe.task)
+    task = make_task(recipe.task, data.label_names)
+    policy = choose_policy(recipe.training, torch.device("cpu"))
+    torch.manual_seed(seed)
+    base = load_base(recipe.model, task, policy)
+    method, setting = METHODS[recipe.method.name], Setting("SEQ_CLS", 20, "sport bank game")
+    adapted = method.apply(base, recipe.method, setting)
+    if method.initialise:
+        method.initialise(adapted, recipe.method, setting)
+    return adapted
+
+
+def test_the_tables_name_the_same_methods() -> None:
+    assert METHODS.keys() == METHOD_SPECS.keys() == {c["name"] for c in CASES.values()}
+    assert all(len(method.paper) > 10 for method in METHODS.values())
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_train_export_and_reload(
+    case: str, make_recipe: Make, tmp_path: Path, vanilla: Any
+) -> None:
+    """Trains, and checks what moved, what did not, what was written and what it answers."""
+    training = {"learning_rate": RATES.get(case, 2e-2), "keep": "last", "epochs": 3}
+    recipe = make_recipe(CASES[case], training=training)
+    start = {n: p.detach().clone() for n, p in adapt(recipe).model.named_parameters()}
+    names = set(adapt(recipe).trainable())
+
+    run = run_recipe(recipe, 0, tmp_path, loader=vanilla)
+    assert run.state == "finished", run.reason
+    assert run.result["export"]["checked"] is True
+    assert run.result["export"]["max_logit_difference"] < 1e-4
+
+    last = _state_of(recipe, run.path, vanilla)
+    frozen = [n for n in start if n not in names and n in last]
+    assert all(torch.equal(start[n], last[n]) for n in frozen)
+    assert all(not torch.equal(start[n], last[n]) for n in names), [
+        n for n in names if torch.equal(start[n], last[n])
+    ]
+
+    texts = ["goal match player", "bank profit and shares in the market firm"]
+    loaded = load_adapter(run.path)
+    together = loaded.predict(texts)
+    alone = [loaded.predict([text])[0] for text in texts]
+    for a, t in zip(alone, together, strict=True):
+        assert a["logits"] == pytest.approx(t["logits"], abs=1e-5)
+
+    if case in MERGEABLE:
+        merged = load_adapter(export_run(run, tmp_path / "merged", merge=True))
+        for a, b in zip(together, merged.predict(texts), strict=True):
+            assert a["logits"] == pytest.approx(b["logits"], abs=1e-4)
+    else:
+        with pytest.raises(ExportError, match=REFUSALS.get(case, "nothing to add them to")):
+            export_run(run, tmp_path / "merged", merge=True)
+        assert not (tmp_path / "merged").exists()
+
+
+def _state_of(recipe: Recipe, path: Path, vanilla: Any) -> dict[str, torch.Tensor]:
+    """All parameters of the same run after training, taken from a second, identical training."""
+    from workbench import runner
+
+    seen: dict[str, torch.Tensor] = {}
+    original = runner.write_weights
+
+    def spy(adapted: Adapted, method: str, folder: Path) -> Any:
+        seen.update({n: p.detach().clone() for n, p in adapted.model.named_parameters()})
+        return original(adapted, method, folder)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runner, "write_weights", spy)
+        again = run_recipe(recipe, 0, path.parent.parent / "again", loader=vanilla)
+    assert again.state == "finished"
+    for file in sorted(path.joinpath("adapter").glob("*.safetensors")):
+        twin = load_file(again.adapter / file.name)
+        assert all(torch.equal(twin[k], v) for k, v in load_file(file).items()), "not bit-identical"
+    return seen
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_counts_are_pefts(case: str, make_recipe: Make) -> None:
+    recipe = make_recipe(CASES[case])
+    adapted = adapt(recipe)
+    plain = transformers.AutoModelForSequenceClassification.from_pretrained(
+        recipe.model.source, num_labels=3
+    )
+    base_count = sum(p.numel() for p in plain.parameters())
+    counts = count_parameters(adapted, base_count)
+    head = sum(p.numel() for n, p in plain.named_parameters() if n.startswith("classifier"))
+    assert counts["head"] == head == 3 * 32 + 3
+    assert counts["trainable"] == counts["adapter"] + head
+    if hasattr(adapted.model, "get_nb_trainable_parameters"):
+        trainable, total = adapted.model.get_nb_trainable_parameters()
+        assert counts["trainable"] == trainable
+        assert counts["total"] == total - head  # PEFT counts the untrained copy of the head too
+    else:
+        assert counts["total"] == base_count
+
+
+@pytest.mark.parametrize("model", ["tiny_bert", "tiny_gpt2"])
+@pytest.mark.parametrize("case", ["full", "lora", "prefix", "p-tuning", "prompt"])
+def test_padding_changes_nothing(
+    case: str, model: str, make_recipe: Make, request: pytest.FixtureRequest
+) -> None:
+    method = copy.deepcopy(CASES[case])
+    if model == "tiny_gpt2":
+        method.pop("targets", None)
+    recipe = make_recipe(method, model={"source": str(request.getfixturevalue(model))})
+    data = load_data(recipe.data, recipe.task)
+    task = make_task(recipe.task, data.label_names)
+    adapted = adapt(recipe)
+    for parameter in adapted.trainable().values():  # away from the start, where much is zero
+        parameter.data += 0.05 * torch.randn_like(parameter)
+    tokenizer = adapted.base.tokenizer
+    encoded = encode(data.test, tokenizer, recipe.model.max_length)
+    assert len(set(encoded.lengths.tolist())) > 3
+    both = [
+        predict(adapted.model, task, encoded, tokenizer, Accelerator(cpu=True), batch_size=size,
+                virtual_tokens=adapted.virtual_tokens)
+        for size in (1, 8)
+    ]  # fmt: skip
+    assert torch.allclose(both[0], both[1], atol=1e-5)
+
+    # Alone and unpadded, a plain forward of transformers + PEFT gives the same.
+    with torch.inference_mode():
+        ids = torch.tensor([encoded.rows([0])[0]["input_ids"]])
+        mask = torch.ones_like(ids)
+        plain = adapted.model.eval()(input_ids=ids, attention_mask=mask).logits
+    assert torch.allclose(plain[0], both[1][0], atol=1e-5)
+
+
+def test_exports_name_no_path_of_this_machine(make_recipe: Make, tmp_path: Path, vanilla: Any) -> None:
+    run = run_recipe(make_recipe("lora"), 0, tmp_path, loader=vanilla)
+    config = json.loads((run.adapter / "adapter_config.json").read_text())
+    # The tiny model has no public name, so its folder is all there is to say; nothing else may.
+    assert config["base_model_name_or_path"] == make_recipe("lora").model.source
+    assert str(tmp_path) not in (run.adapter / "adapter_config.json").read_text()
+    assert str(tmp_path) not in (run.adapter / "README.md").read_text()

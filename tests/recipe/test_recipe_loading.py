@@ -1,0 +1,277 @@
+"""From files, bases and overrides to recipes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from workbench.errors import Problem, RecipeError
+from workbench.recipe import (
+    Recipe,
+    build,
+    dump_recipe,
+    find_recipes,
+    load_recipe,
+    load_recipes,
+    recipes_dir,
+)
+
+BASE = """\
+task: {name: text-classification, metrics: [accuracy]}
+model: {source: google-bert/bert-base-uncased, max_length: 64}
+data:
+  source: nyu-mll/glue
+  config: sst2
+method: {name: lora, r: 4, alpha: 32}
+training: {epochs: 2, batch_size: 8}
+seeds: [0, 1]
+"""
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    folder = tmp_path / "my-study"
+    folder.mkdir()
+    (folder / "_base.yaml").write_text(BASE)
+    return folder
+
+
+def write(study: Path, text: str, name: str = "mine.yaml") -> Path:
+    path = study / name
+    path.write_text(text)
+    return path
+
+
+def problems_of(path: Path | str, *overrides: str) -> list[Problem]:
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(path, overrides)
+    return list(caught.value.problems)
+
+
+def test_a_file_holds_only_what_differs(study: Path) -> None:
+    recipe = load_recipe(write(study, "base: _base.yaml\nmethod: {r: 16}\nseeds: [7]\n"))
+    assert (recipe.study, recipe.name) == ("my-study", "mine")
+    assert recipe.method.model_dump() | {"name": "lora", "r": 16, "alpha": 32.0} == (
+        recipe.method.model_dump()
+    )
+    assert recipe.model.max_length == 64 and recipe.training.batch_size == 8
+    assert recipe.seeds == [7], "lists are replaced, not appended to"
+
+
+def test_a_method_of_another_name_replaces_the_whole_method(study: Path) -> None:
+    recipe = load_recipe(write(study, "base: _base.yaml\nmethod: {name: prefix}\n"))
+    assert recipe.method.name == "prefix"
+    by_override = load_recipe(write(study, "base: _base.yaml\n"), ["method.name=prefix"])
+    assert by_override.method == recipe.method
+
+
+def test_study_and_name_can_be_written(study: Path) -> None:
+    recipe = load_recipe(write(study, "base: _base.yaml\nstudy: other\nname: better\n"))
+    assert (recipe.study, recipe.name) == ("other", "better")
+
+
+def test_null_takes_a_value_of_the_base_back(study: Path) -> None:
+    recipe = load_recipe(write(study, "base: _base.yaml\ndata: {config: null}\n"))
+    assert recipe.data.config is None
+
+
+def test_overrides_win_and_later_ones_win_over_earlier(study: Path) -> None:
+    path = write(study, "base: _base.yaml\n")
+    recipe = load_recipe(
+        path,
+        ["method.r=2", "training.learning_rate=1e-4", "method.r=3", "seeds=[4, 5]", "data.text=s"],
+    )
+    assert recipe.method.model_dump()["r"] == 3
+    assert recipe.training.learning_rate == 1e-4 and recipe.seeds == [4, 5]
+    assert recipe.data.text == "s"
+
+
+def test_a_dumped_recipe_loads_equal_with_the_same_fingerprint(study: Path, tmp_path: Path) -> None:
+    (study / "rows.csv").write_text("text,label\n")
+    (study / "model").mkdir()
+    recipe = load_recipe(
+        write(study, "base: _base.yaml\ndescription: 'a: b # 1e-4'\n"),
+        ["data.source=" + str(study / "rows.csv"), "data.config=null", "method.alpha=5.5",
+         "task.labels=['1e3', 'yes', 'no']"],
+    )  # fmt: skip
+    stored = tmp_path / "elsewhere" / "run-s0" / "recipe.yaml"
+    stored.parent.mkdir(parents=True)
+    stored.write_text(dump_recipe(recipe))
+    again = load_recipe(stored)
+    assert again == recipe
+    assert again.fingerprint == recipe.fingerprint
+
+
+def test_the_fingerprint_ignores_how_a_number_is_written(study: Path) -> None:
+    ia3 = "base: _base.yaml\nmethod: {name: ia3}\n"
+    fingerprints = {
+        load_recipe(write(study, ia3 + training)).fingerprint
+        for training in ("", "training: {epochs: 2.0}\n", "training: {weight_decay: 0}\n")
+    }
+    assert len(fingerprints) == 1
+    written_out = load_recipe(write(study, BASE.replace("alpha: 32", "alpha: 16"), "a.yaml"))
+    left_out = load_recipe(write(study, BASE.replace(", alpha: 32", ""), "b.yaml"))
+    assert written_out.fingerprint == left_out.fingerprint
+
+
+def test_the_fingerprint_notices_every_kind_of_change(study: Path) -> None:
+    path = write(study, "base: _base.yaml\n")
+    changes = ["method.r=5", "training.epochs=3", "data.split_seed=1", "model.max_length=65"]
+    fingerprints = {load_recipe(path, [c]).fingerprint for c in [*changes, "seeds=[9]"]}
+    assert len(fingerprints) == 5
+    assert load_recipe(path).fingerprint in fingerprints, "seeds are no part of it"
+
+
+def test_local_sources_count_from_the_file_that_names_them(tmp_path: Path) -> None:
+    for folder in ("a", "b", "b/texts", "a/texts"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "b/_base.yaml").write_text(BASE.replace("nyu-mll/glue\n  config: sst2", "./x.csv"))
+    recipe = load_recipe(write(tmp_path / "a", "base: ../b/_base.yaml\n"))
+    assert recipe.data.source == str(tmp_path / "b/x.csv")
+    for written, meant in [
+        ("../x.jsonl", "x.jsonl"), ("x.PARQUET", "a/x.PARQUET"), ("texts", "a/texts"),
+        ("./none", "a/none"), (str(tmp_path / "b/./texts"), "b/texts"),
+    ]:  # fmt: skip
+        text = f"base: ../b/_base.yaml\ndata: {{source: {written}}}\n"
+        recipe = load_recipe(write(tmp_path / "a", text))
+        assert recipe.data.source == str(tmp_path / meant)
+
+
+def test_local_sources_of_overrides_count_from_here(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    path = write(study, "base: _base.yaml\ndata: {config: null}\n")
+    assert load_recipe(path, ["data.source=x.csv"]).data.source == str(tmp_path / "x.csv")
+    at_home = load_recipe(path, ["data.source=~/x.csv"])
+    assert at_home.data.source == str(tmp_path / "home/x.csv")
+    assert load_recipe(path, ["data.source=imdb"]).data.source == "imdb"
+
+
+def test_find_recipes_leaves_out_bases_and_hidden_files(study: Path) -> None:
+    for name in ("b.yaml", "a.yml", "_other.yaml", ".hidden.yaml", "notes.txt"):
+        write(study, BASE, name)
+    (study / ".cache").mkdir()
+    write(study / ".cache", BASE, "c.yaml")
+    assert [p.name for p in find_recipes(study)] == ["a.yml", "b.yaml"]
+    assert find_recipes(study / "b.yaml") == [study / "b.yaml"]
+
+
+def test_shipped_recipes_are_found_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert find_recipes("bbc-news/lora") == [recipes_dir() / "bbc-news" / "lora.yaml"]
+    assert len(find_recipes("bbc-news")) == 8
+    (tmp_path / "bbc-news").mkdir()
+    write(tmp_path / "bbc-news", BASE, "own.yaml")
+    assert [p.name for p in find_recipes("bbc-news")] == ["own.yaml"], "a path here comes first"
+
+
+@pytest.mark.parametrize(
+    ("name", "fix"),
+    [
+        ("bbc-nws", "Did you mean bbc-news?"),
+        ("bbc-news/lroa", "Did you mean bbc-news/lora?"),
+        ("../workbench", "one of: "),
+        ("", "one of: "),
+    ],
+)
+def test_a_name_that_is_nothing(
+    name: str, fix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if name == "":
+        name = "nothing-like-it"
+    (problem,) = problems_of(name)
+    assert problem.what == "no such file or folder, and no shipped recipe of that name"
+    assert problem.fix.startswith(fix)
+
+
+def test_folders_without_recipes_and_bases_are_refused(study: Path) -> None:
+    (problem,) = problems_of(study)
+    assert problem.what == "holds no recipe (*.yaml)"
+    (problem,) = problems_of(study / "_base.yaml")
+    assert problem.what == "is a base, not a recipe"
+    write(study, BASE, "a.yaml")
+    write(study, BASE, "b.yaml")
+    (problem,) = problems_of(study)
+    assert problem.what == "holds 2 recipes, and one is needed"
+
+
+def test_load_recipes_takes_each_file_once(study: Path) -> None:
+    path = write(study, BASE)
+    assert len(load_recipes([study, path, str(path)])) == 1
+
+
+def test_load_recipes_collects_the_problems_of_all_files(study: Path) -> None:
+    write(study, "base: _base.yaml\nmethod: {rr: 1}\n", "a.yaml")
+    write(study, "base: _base.yaml\nseeds: []\n", "b.yaml")
+    write(study, "base: _base.yaml\n", "good.yaml")
+    with pytest.raises(RecipeError) as caught:
+        load_recipes([study, "no-such-thing-at-all"])
+    files = [Path(p.file).name for p in caught.value.problems]
+    assert files == ["no-such-thing-at-all", "a.yaml", "b.yaml"]
+
+
+def test_a_broken_base_is_reported_once_for_the_whole_study(study: Path) -> None:
+    write(study, BASE.replace("epochs: 2", "epochs: 0"), "_base.yaml")
+    for name in ("a.yaml", "b.yaml"):
+        write(study, "base: _base.yaml\n", name)
+    with pytest.raises(RecipeError) as caught:
+        load_recipes(study)
+    (problem,) = caught.value.problems
+    assert (problem.file, problem.line) == (str(study / "_base.yaml"), 7)
+    assert problem.key == "training.epochs"
+
+
+def test_two_files_of_one_name_are_refused(study: Path) -> None:
+    write(study, BASE, "a.yaml")
+    write(study, BASE + "name: a\n", "b.yaml")
+    with pytest.raises(RecipeError, match="my-study/a is also the name of"):
+        load_recipes(study)
+
+
+def test_local_sources_have_to_exist_before_anything_runs(study: Path) -> None:
+    text = BASE.replace("nyu-mll/glue\n  config: sst2", "./none.csv")
+    path = write(study, text)
+    assert load_recipe(path).data.source == str(study / "none.csv"), "reading a record is fine"
+    with pytest.raises(RecipeError) as caught:
+        load_recipes(path)
+    (problem,) = caught.value.problems
+    assert (problem.line, problem.key) == (4, "data.source")
+    assert problem.what == f"no such file or folder: {study / 'none.csv'}"
+
+
+@pytest.mark.parametrize(
+    ("base", "what"),
+    [
+        ("none.yaml", "no such file"),
+        ("../../x.yaml", "../../x.yaml is outside this study and its neighbours"),
+        ("/etc/passwd", "/etc/passwd is outside this study and its neighbours"),
+        ("mine.yaml", "is this file itself"),
+        ("[a, b]", "must be the name of a file"),
+        ("''", "must be the name of a file"),
+        (".", "no such file"),
+    ],
+)
+def test_bases_that_are_refused(study: Path, base: str, what: str) -> None:
+    (problem,) = problems_of(write(study, f"name: x\nbase: {base}\n"))
+    assert (problem.line, problem.key) == (2, "base")
+    assert problem.what.startswith(what)
+
+
+def test_a_base_of_a_base_is_refused(study: Path) -> None:
+    write(study, "seeds: [0]\nbase: _base.yaml\n", "_second.yaml")
+    (problem,) = problems_of(write(study, "base: _second.yaml\n"))
+    assert (Path(problem.file).name, problem.line) == ("_second.yaml", 2)
+    assert problem.what == "a base cannot have a base itself"
+
+
+def test_build_takes_the_values_of_a_form(study: Path) -> None:
+    values = load_recipe(write(study, "base: _base.yaml\n")).model_dump()
+    recipe, problems = build(values)
+    assert isinstance(recipe, Recipe) and not problems
+    values["training"]["epochs"] = -1
+    recipe, (problem,) = build(values)
+    assert recipe is None and problem.key == "training.epochs"

@@ -1,0 +1,181 @@
+"""Rules between keys, and between the recipes of a study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from workbench.recipe import Recipe, build, comparability_warnings
+from workbench.recipe.peft_types import CACHE_TYPES, PEFT_TYPES
+
+
+def values(**sections: Any) -> dict[str, Any]:
+    recipe: dict[str, Any] = {
+        "task": {"name": "text-classification"},
+        "model": {"source": "google-bert/bert-base-uncased"},
+        "data": {"source": "nyu-mll/glue"},
+        "method": {"name": "lora"},
+    }
+    for section, content in sections.items():
+        replaced = not isinstance(content, dict) or "name" in content
+        recipe[section] = content if replaced else {**recipe.get(section, {}), **content}
+    return recipe
+
+
+REGRESSION = {"problem_type": "regression"}
+MULTI = {"problem_type": "multi_label_classification"}
+
+
+@pytest.mark.parametrize(
+    ("sections", "key", "what", "fix"),
+    [
+        ({"task": {"metrics": ["acuracy"]}}, "task.metrics[0]", 'no metric called "acuracy"',
+         "Did you mean accuracy?"),
+        ({"task": {"metrics": ["zzz"]}}, "task.metrics[0]", 'no metric called "zzz"',
+         "one of: accuracy, f1,"),
+        ({"task": {"metrics": ["accuracy", "pearson"]}}, "task.metrics[1]",
+         "pearson does not fit problem_type single_label_classification", "one of: accuracy"),
+        ({"task": {**REGRESSION, "metrics": ["accuracy"]}}, "task.metrics[0]",
+         "accuracy does not fit problem_type regression", "one of: pearson, spearman"),
+        ({"task": {"metrics": ["hub:"]}}, "task.metrics[0]", 'found "hub:"', "write hub:NAME"),
+        ({"task": {"metrics": ["hub:../x"]}}, "task.metrics[0]", 'found "hub:../x"', "write hub:"),
+        ({"task": {"metrics": ["accuracy", "accuracy"]}}, "task.metrics",
+         "listed more than once: accuracy", "name each once"),
+        ({"task": {"labels": ["a", "b", "a"]}}, "task.labels", "listed more than once: a", ""),
+        ({"task": {**REGRESSION, "labels": ["a", "b"]}}, "task.labels",
+         "a regression has no labels", ""),
+        ({"data": {"label": ["a", "b"]}}, "data.label",
+         "several label columns, but problem_type is single_label_classification",
+         "name one column, or set task.problem_type: multi_label_classification"),
+        ({"task": MULTI, "data": {"label": ["a", "a"]}}, "data.label",
+         "listed more than once: a", ""),
+        ({"data": {"text": "label"}}, "data.label", 'column "label" is also the text', ""),
+        ({"data": {"text_pair": "text"}}, "data.text_pair", "the same column as data.text", ""),
+        ({"training": {"micro_batch_size": 32}}, "training.micro_batch_size",
+         "32 is more than batch_size (16)", ""),
+        ({"data": {"validation_size": None}}, "training.keep",
+         '"best" needs a validation split and there is none', "set data.validation_size"),
+        ({"data": {"validation_size": None},
+          "training": {"keep": "last", "early_stopping_patience": 2}},
+         "training.early_stopping_patience", "2 needs a validation split", ""),
+        ({"data": {"test_size": None}}, "data.test_size", "no test split", ""),
+        ({"method": {"name": "prefix"}, "training": {"gradient_checkpointing": True}},
+         "training.gradient_checkpointing", "not with method prefix", "remove it"),
+        ({"method": {"name": "peft", "type": "PREFIX_TUNING"},
+          "training": {"gradient_checkpointing": True}},
+         "training.gradient_checkpointing", "not with method peft", "remove it"),
+        ({"method": {"name": "peft", "type": "LOHAA"}}, "method.type",
+         'PEFT has no method called "LOHAA"', "Did you mean LOHA?"),
+        ({"method": {"name": "peft", "type": "lora"}}, "method.type",
+         'PEFT has no method called "lora"', "Did you mean LORA?"),
+        ({"method": {"targets": []}}, "method.targets", "an empty list adapts nothing", ""),
+        ({"method": {"targets": ["query", "query"]}}, "method.targets",
+         "listed more than once: query", ""),
+        ({"method": {"name": "ia3", "targets": ["key"], "feedforward": ["dense"]}},
+         "method.feedforward", '"dense" is not among method.targets', "add it there"),
+        ({"method": {"name": "prompt", "init": "random", "init_text": "x"}}, "method.init_text",
+         "only used with init: text", "remove it"),
+        ({"method": {"name": "prefix", "projection_size": 8}}, "method.projection_size",
+         "only used with projection: true", "remove it"),
+        ({"model": {"source": "asset:minilm"}}, "model.source",
+         'no embedded model called "minilm"', "Did you mean minilm-l6?"),
+        ({"model": {"source": "asset:bbc-news"}}, "model.source",
+         "asset:bbc-news is a data asset, not a model asset", "one of: minilm-l6"),
+        ({"data": {"source": "asset:minilm-l6"}}, "data.source",
+         "asset:minilm-l6 is a model asset, not a data asset", ""),
+        ({"model": {"source": "a/b/c"}}, "model.source", '"a/b/c" is neither a Hub id', "start a"),
+        ({"model": {"source": "a b"}}, "model.source", '"a b" is neither a Hub id', ""),
+        ({"model": {"source": "a/-b"}}, "model.source", '"a/-b" is neither a Hub id', ""),
+        ({"model": {"source": "a..b"}}, "model.source", '"a..b" is neither a Hub id', ""),
+        ({"model": {"source": "x" * 97}}, "model.source", '"xxx', ""),
+        ({"model": {"source": "https://huggingface.co/gpt2"}}, "model.source", '"https', ""),
+        ({"model": {"source": "/srv/bert", "revision": "main"}}, "model.revision",
+         "only a Hub source has a revision", "remove it"),
+        ({"data": {"source": "asset:bbc-news", "config": "x"}}, "data.config",
+         "only a Hub source has a config", "remove it"),
+        ({"data": {"source": "/srv/x.csv", "splits": {"test": "test"}}}, "data.splits",
+         '"/srv/x.csv" has no splits of its own', ""),
+        ({"data": {"splits": {"validation": "validation", "test": "validation"}}},
+         "data.splits.test", '"validation" is already the validation split', ""),
+        ({"data": {"splits": {"test": "train"}}}, "data.splits.test",
+         '"train" is already the train split', ""),
+        ({"data": {"validation_size": 0.5, "test_size": 0.5}}, "data.test_size",
+         "validation_size + test_size = 1 leaves nothing to train on", ""),
+        ({"data": {"train_size": 0.8, "validation_size": 0.2}}, "data.test_size",
+         "train_size + validation_size + test_size = 1.2, more than there is", ""),
+        ({"data": {"encoding": "utf-9"}}, "data.encoding", 'no encoding called "utf-9"',
+         "Did you mean utf-8?"),
+        ({"data": {"encoding_fallback": "a\0b"}}, "data.encoding_fallback", "no encoding", ""),
+        ({"seeds": [1, 2, 1]}, "seeds", "listed more than once: 1", "name each once"),
+    ],
+)  # fmt: skip
+def test_what_makes_no_sense_together(
+    sections: dict[str, Any], key: str, what: str, fix: str
+) -> None:
+    _, problems = build(values(**sections))
+    (problem,) = problems
+    assert problem.key == key
+    assert problem.what.startswith(what)
+    assert problem.fix.startswith(fix)
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"task": {"metrics": ["hub:accuracy", "hub:lvwerra/test"]}},
+        {"task": {**MULTI, "metrics": ["f1_micro"]}, "data": {"label": ["a", "b"]}},
+        {"data": {"validation_size": None}, "training": {"keep": "last"}},
+        {"data": {"splits": {"test": "validation"}, "test_size": None}},
+        {"data": {"splits": {"test": "test", "validation": "dev"}, "validation_size": None}},
+        {"data": {"splits": {"test": "test"}, "test_size": 0.9, "validation_size": 0.5}},
+        {"data": {"train_size": 0.7, "validation_size": 0.1, "test_size": 0.2}},
+        {"data": {"train_size": 100, "validation_size": 0.5, "test_size": 0.4}},
+        {"training": {"micro_batch_size": 16}},
+        {"training": {"gradient_checkpointing": True}},
+        {"method": {"name": "peft", "type": "LOHA", "config": {"r": 4}}},
+        {"model": {"source": "gpt2"}, "data": {"source": "imdb"}},
+        {"model": {"source": "org_1/Model.v-2_x", "revision": "0123abc"}},
+        {"data": {"encoding": "latin-1", "encoding_fallback": "cp1252"}},
+    ],
+)
+def test_what_is_fine_together(sections: dict[str, Any]) -> None:
+    recipe, problems = build(values(**sections))
+    assert recipe is not None and not problems
+
+
+def test_a_rule_is_silent_about_a_key_that_is_broken_anyway() -> None:
+    _, problems = build(values(training={"batch_size": 0, "micro_batch_size": 32}))
+    assert [p.key for p in problems] == ["training.batch_size"]
+
+
+def test_the_list_of_peft_types_is_that_of_the_installed_peft() -> None:
+    from peft import PeftType
+
+    assert list(PEFT_TYPES) == sorted(member.value for member in PeftType)
+    assert CACHE_TYPES <= set(PEFT_TYPES)
+
+
+def recipe(name: str, **sections: Any) -> Recipe:
+    built, problems = build({**values(**sections), "study": "s", "name": name})
+    assert built is not None and not problems
+    return built
+
+
+def test_recipes_of_a_study_that_cannot_be_compared() -> None:
+    full, lora = recipe("full"), recipe("lora", training={"epochs": 9})
+    assert comparability_warnings([full, lora]) == []
+    longer = recipe("longer", model={"max_length": 256}, data={"train_size": 9})
+    assert comparability_warnings([full, longer]) == [
+        "s: longer has model.max_length 256, full has 128: these two cannot be compared",
+        "s: longer has data.train_size 9, full has null: these two cannot be compared",
+    ]
+    elsewhere = longer.model_copy(update={"study": "t"})
+    assert comparability_warnings([full, elsewhere]) == []
+
+
+def test_checking_recipes_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    build(values(model={"source": "asset:minilm-l6"}, data={"source": "asset:bbc-news"}))
+    assert list(tmp_path.iterdir()) == []

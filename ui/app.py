@@ -1,0 +1,28 @@
+"""The app: which views there are, and what is around them. `workbench ui` serves this file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from shell import plain, runs_dir
+
+LOGO = str(Path(__file__).parent / "logo.svg")
+
+st.set_page_config(page_title="PEFT workbench", page_icon=LOGO, layout="wide")
+
+st.logo(LOGO)
+
+navigation = st.navigation(
+    [
+        st.Page("views/recipes.py", title="Recipes", icon=":material/description:", default=True),
+        st.Page("views/runs.py", title="Runs", icon=":material/timeline:", url_path="runs"),
+        st.Page("views/compare.py", title="Compare", icon=":material/leaderboard:"),
+        st.Page("views/export.py", title="Export", icon=":material/archive:"),
+    ],
+    position="top",
+)
+navigation.run()
+st.space("small")
+st.caption(f"Runs folder: {plain(runs_dir())}")

@@ -1,0 +1,83 @@
+"""Parameter counts of a recipe, from ``workbench plan`` in a process of its own.
+
+Counting needs the model's shape and so torch, which this server never loads. Counts are kept for
+as long as the server lives, by fingerprint.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from workbench.errors import WorkbenchError
+from workbench.jobs import child_environment
+from workbench.recipe import Recipe, dump_recipe
+
+TIMEOUT_SECONDS = 180
+
+
+class PlanError(WorkbenchError):
+    """A recipe whose parameters could not be counted."""
+
+    kind = "not counted"
+
+
+@st.cache_resource(show_spinner=False)
+def _counts() -> dict[str, dict[str, Any]]:
+    return {}
+
+
+def known(recipe: Recipe) -> dict[str, Any] | None:
+    """The counts of a recipe, or None when nobody has asked for them yet."""
+    return _counts().get(recipe.fingerprint)
+
+
+def count(recipe: Recipe) -> dict[str, Any]:
+    """Counts the parameters of a recipe; takes some seconds.
+
+    Raises:
+        PlanError: when the command fails, says nothing usable or takes too long.
+    """
+    with tempfile.TemporaryDirectory(prefix="workbench-plan-") as folder:
+        file = Path(folder) / f"{recipe.name}.yaml"
+        file.write_text(dump_recipe(recipe), encoding="utf-8")
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", "workbench", "plan", str(file), "--json"],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=TIMEOUT_SECONDS,
+                env=child_environment(),
+            )
+        except subprocess.TimeoutExpired:
+            raise PlanError(
+                f"counting took more than {TIMEOUT_SECONDS} s",
+                fix="try `workbench plan` in a terminal; the model may still be downloading",
+            ) from None
+    found = _first_plan(done.stdout)
+    if done.returncode != 0 or found is None:
+        said = (done.stderr or done.stdout).strip() or f"exit code {done.returncode}"
+        raise PlanError("the parameters could not be counted", why=said[-2000:])
+    _counts()[recipe.fingerprint] = found
+    return found
+
+
+def _first_plan(text: str) -> dict[str, Any] | None:
+    """The plan of the one recipe that was asked for, alone or in a list."""
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return None
+    if isinstance(document, dict) and "trainable_parameters" not in document:
+        document = next((v for v in document.values() if isinstance(v, list)), None)
+    if isinstance(document, list):
+        document = document[0] if document else None
+    usable = isinstance(document, dict) and "trainable_parameters" in document
+    return document if usable else None

@@ -1,0 +1,90 @@
+"""Reading records that may be incomplete: absent, null or of another type is never an error."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from typing import Any, TypeGuard
+
+from workbench.comparison.units import ABSENT, duration
+from workbench.store import ACTIVE, Run
+
+
+def part(record: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """A section of a record; empty when it is not there."""
+    value = record.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def items(record: Mapping[str, Any], key: str) -> list[str]:
+    """A list of a record as texts; empty when it is not there."""
+    value = record.get(key)
+    return [str(item) for item in value] if isinstance(value, list) else []
+
+
+def finite(value: object) -> TypeGuard[float]:
+    """True for a number that can be drawn or written."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def number(record: Mapping[str, Any], key: str) -> float | None:
+    """A number of a record, None when it is not there."""
+    value = record.get(key)
+    return value if finite(value) else None
+
+
+def decimal(value: object) -> str:
+    """A score with three decimals."""
+    return f"{value:.3f}" if finite(value) else ABSENT
+
+
+def state_of(run: Run) -> str:
+    """The state that a reader should see: an active run that was asked to stop is stopping."""
+    asked = run.state in ACTIVE and (run.path / "stop").exists()
+    return "stopping" if asked else run.state
+
+
+def progress_of(run: Run) -> dict[str, Any]:
+    """Step, steps, loss and time left, as far as they are known."""
+    return part(run.status, "progress")
+
+
+def share_done(run: Run) -> float | None:
+    """How much of the training is done, 0 to 1."""
+    if run.state == "finished":
+        return 1.0
+    progress = progress_of(run)
+    step, steps = number(progress, "step"), number(progress, "steps")
+    if step is None or not steps or steps < 0:
+        return None
+    return min(1.0, max(0.0, step / steps))
+
+
+def time_of(run: Run) -> str:
+    """Time left of an active run, time taken of an ended one."""
+    if run.state in ACTIVE:
+        left = number(progress_of(run), "eta_seconds")
+        return ABSENT if left is None else f"{duration(left)} left"
+    started, ended = number(run.status, "started_at"), number(run.status, "ended_at")
+    return ABSENT if started is None or ended is None else duration(max(0.0, ended - started))
+
+
+def score_of(run: Run) -> str:
+    """The test score on the metric that selected the adapter."""
+    test = part(part(run.result, "metrics"), "test")
+    metric = part(run.result, "selected").get("metric")
+    if metric not in test:
+        metric = next(iter(test), None)
+    return f"{decimal(test[metric])} {metric}" if metric else ABSENT
+
+
+def ago(moment: object) -> str:
+    """How long ago a time stamp was, ``3 min ago``."""
+    if not finite(moment):
+        return ABSENT
+    seconds = max(0.0, time.time() - moment)
+    for limit, unit, size in ((60, "s", 1), (3600, "min", 60), (86400, "h", 3600)):
+        if seconds < limit:
+            return f"{seconds // size:.0f} {unit} ago"
+    return f"{seconds // 86400:.0f} d ago"

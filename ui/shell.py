@@ -1,0 +1,68 @@
+"""What every view shares: which runs are shown, and how text from outside gets on the page.
+
+Recipe names, log lines and error messages come from users, data and other people's folders. They
+are shown as plain text or code; where a widget reads Markdown they go through ``plain`` first.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from workbench.comparison.units import ABSENT
+from workbench.errors import WorkbenchError
+from workbench.store import DEFAULT_RUNS_DIR
+from workbench.ui import RUNS_VARIABLE
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&^=])")
+
+
+def runs_dir() -> Path:
+    """The runs folder that this server shows."""
+    return Path(os.environ.get(RUNS_VARIABLE) or DEFAULT_RUNS_DIR).absolute()
+
+
+def plain(text: object) -> str:
+    """Text as it is, for places that would read it as Markdown."""
+    return _MARKDOWN.sub(r"\\\1", str(text)).replace("\n", "  \n")
+
+
+def heading(title: str, about: str) -> None:
+    """The title of a view and one sentence under it."""
+    with st.container(gap="xxsmall"):
+        st.title(title, anchor=False)
+        st.caption(about)
+
+
+def error_box(title: str, details: str) -> None:
+    """A problem in words; the details are shown verbatim."""
+    st.error(plain(title), icon=":material/error:")
+    if details.strip():
+        st.code(details.strip(), language=None, wrap_lines=True)
+
+
+def show_error(error: WorkbenchError) -> None:
+    """An error of the library, as the command line prints it."""
+    error_box(error.kind.capitalize(), str(error))
+
+
+def empty(title: str, hint: str) -> None:
+    """What a view says when there is nothing to show, and what to do about it."""
+    with st.container(border=True, gap="xxsmall"):
+        st.subheader(plain(title), anchor=False)
+        st.caption(hint)
+
+
+def facts(pairs: list[tuple[str, Any]]) -> None:
+    """A quiet two-column list of names and values; pairs without a value are left out."""
+    with st.container(gap="xsmall"):
+        for name, value in pairs:
+            if value in (None, "", ABSENT):
+                continue
+            left, right = st.columns([1, 2.4], gap="small")
+            left.caption(name)
+            right.markdown(f":small[{plain(value)}]")

@@ -1,0 +1,186 @@
+"""Recipes: pick one, change values, see what it would train, start it."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+import streamlit as st
+
+import forms
+import launch
+from shell import error_box, heading, plain
+from workbench.errors import RecipeError
+from workbench.recipe import Recipe, dump_recipe, find_recipes, load_recipe, recipes_dir
+from workbench.recipe.methods import METHOD_SPECS
+from workbench.recipe.schema import DataSpec, ModelSpec, TrainingSpec
+
+SIZES = ("train_size", "validation_size", "test_size")
+TRAINING = ("epochs", "learning_rate", "batch_size", "max_steps", "warmup_fraction", "schedule")
+
+
+def page() -> None:
+    """The view, top to bottom."""
+    heading("Recipes", "Pick a recipe, change what you like, see what it trains, start it.")
+    left, middle, right = st.columns([1.05, 2.5, 1.55], gap="large")
+    with left:
+        path = _pick()
+    if path is None:
+        return
+    try:
+        shipped = load_recipe(path)
+    except RecipeError as error:
+        with middle:
+            error_box("This recipe cannot be used", str(error))
+        return
+    with middle:
+        st.header(plain(f"{shipped.study} / {shipped.name}"), anchor=False)
+        if shipped.description:
+            st.text(shipped.description)
+        values, resolved, changes = st.tabs(["Values", "Resolved recipe", "Changes"])
+        with values:
+            overrides = _form(shipped, key=_form_key(path))
+    try:
+        recipe = load_recipe(path, overrides)
+    except RecipeError as error:
+        with middle:
+            error_box("These values cannot be used", str(error))
+        with resolved, right:
+            st.caption("Correct the values first.")
+        return
+    with resolved:
+        st.code(dump_recipe(recipe), language="yaml")
+    with changes:
+        _show_changes(shipped, recipe)
+    with right:
+        launch.panel(path, recipe, overrides)
+        if overrides:
+            st.button(
+                "Back to the file's values",
+                width="stretch",
+                type="tertiary",
+                on_click=_reset,
+                args=(path,),
+            )
+
+
+# --- picking -------------------------------------------------------------------------------
+
+
+def _pick() -> Path | None:
+    choice = st.container()
+    with st.popover("Own folder or file", icon=":material/folder_open:", width="stretch"):
+        own = st.text_input(
+            "Path",
+            key="path",
+            placeholder="my-recipes/",
+            bind="query-params",
+            help="A recipe file, or a folder of them, on the machine that serves this page.",
+        )
+    root = Path(own.strip()).expanduser() if own and own.strip() else recipes_dir()
+    try:
+        files = find_recipes(root)
+    except RecipeError as error:
+        error_box("No recipes here", str(error))
+        return None
+    studies: dict[str, list[Path]] = {}
+    for file in files:
+        studies.setdefault(_study_of(file, root), []).append(file)
+    with choice:
+        study = st.selectbox("Study", list(studies), key="study", bind="query-params")
+        chosen = {file.name: file for file in studies.get(study or "") or files}
+        name = st.radio(
+            "Recipe",
+            list(chosen),
+            key="recipe",
+            format_func=lambda file_name: plain(Path(file_name).stem),
+            bind="query-params",
+        )
+    return chosen.get(name or "") or files[0]
+
+
+def _study_of(file: Path, root: Path) -> str:
+    parent = file.parent
+    if parent in (root, root.parent):
+        return parent.resolve().name
+    return str(parent.relative_to(root))
+
+
+# --- the form ------------------------------------------------------------------------------
+
+
+def _form_key(path: Path) -> str:
+    return f"{path}#{st.session_state.get(f'reset:{path}', 0)}"
+
+
+def _form(shipped: Recipe, key: str) -> list[str]:
+    """The widgets of a recipe; returns its overrides in the order of the file."""
+    values = shipped.model_dump(mode="json")
+    overrides: list[str] = []
+    st.subheader("Method", anchor=False)
+    names = list(METHOD_SPECS)
+    left, right = st.columns([1, 2], vertical_alignment="center")
+    method = left.selectbox(
+        "method",
+        names,
+        index=names.index(shipped.method.name),
+        key=f"{key}:method.name",
+        label_visibility="collapsed",
+    )
+    spec = METHOD_SPECS[method]
+    right.caption((spec.__doc__ or "").split("\n")[0])
+    same = method == shipped.method.name
+    if not same:
+        overrides.append(f"method.name={method}")
+    overrides += forms.fields(
+        spec, values["method"] if same else {}, section="method", key=f"{key}:{method}"
+    )
+    st.subheader("Training", anchor=False)
+    defaults = {"learning_rate": f"{spec.default_learning_rate:g} (method's)"}
+    overrides += forms.fields(
+        TrainingSpec,
+        values["training"],
+        section="training",
+        key=key,
+        names=TRAINING,
+        placeholders=defaults,
+    )
+    with st.expander("More training settings"):
+        rest = [n for n in TrainingSpec.model_fields if n not in TRAINING]
+        overrides += forms.fields(
+            TrainingSpec, values["training"], section="training", key=key, names=rest
+        )
+    st.subheader("Data and model", anchor=False)
+    st.caption(f"{plain(shipped.data.source)} · {plain(shipped.model.source)}")
+    sizes, length = st.columns([3, 1])
+    with sizes:
+        overrides += forms.fields(
+            DataSpec,
+            values["data"],
+            section="data",
+            key=key,
+            names=SIZES,
+            placeholders={"train_size": "all that are left"},
+        )
+    with length:
+        overrides += forms.fields(
+            ModelSpec, values["model"], section="model", key=key, names=("max_length",), columns=1
+        )
+    return overrides
+
+
+def _reset(path: Path) -> None:
+    key = f"reset:{path}"
+    st.session_state[key] = st.session_state.get(key, 0) + 1
+
+
+def _show_changes(shipped: Recipe, recipe: Recipe) -> None:
+    before, after = dump_recipe(shipped).splitlines(), dump_recipe(recipe).splitlines()
+    lines = list(difflib.unified_diff(before, after, "as shipped", "as edited", lineterm="", n=2))
+    if lines:
+        st.code("\n".join(lines), language="diff")
+    else:
+        st.caption("Nothing: these are the values of the file.")
+
+
+page()

@@ -1,0 +1,173 @@
+"""Runs: what is running and what came out of it.
+
+A pure reader of run folders: a reload, a second page or a restarted server changes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+import run_page
+from records import ago, number, progress_of, score_of, share_done, state_of, time_of
+from shell import empty, error_box, heading, runs_dir
+from workbench import jobs
+from workbench.store import ACTIVE, Run, list_runs, read_run
+
+REFRESH_SECONDS = 2
+TABLE_ROWS = 9
+ROW_HEIGHT = 35
+# "starting" is ours: a job that is there, for a run whose folder is not.
+STATES = {
+    "running": "#2f7fc1",
+    "queued": "#7d868c",
+    "starting": "#7d868c",
+    "stopping": "#d07a26",
+    "finished": "#2f8f5b",
+    "stopped": "#7d868c",
+    "failed": "#c2504a",
+    "interrupted": "#c2504a",
+    "unreadable": "#c2504a",
+}
+
+
+def page() -> None:
+    """The view: the table of all runs, then the chosen one."""
+    heading(
+        "Runs",
+        "Each run is a process of its own and writes to its own folder. "
+        "Close this page, reload it, stop the server: the runs go on.",
+    )
+    _table()
+    _chosen()
+
+
+@st.fragment(run_every=REFRESH_SECONDS)
+def _table() -> None:
+    runs = sorted(list_runs(runs_dir()), key=_order)
+    waiting = _waiting(runs)
+    _job_that_never_began()
+    if not runs and not waiting:
+        empty("No runs yet", "Start one from Recipes, or with `workbench run` in a terminal.")
+        return
+    ids = [run.id for run in runs]
+    chosen = st.query_params.get("run", "")
+    # The selection is a row number, so a table in another order is another table.
+    key = f"runs-{hash(tuple(ids)) & 0xFFFFFFFF:x}"
+    rows = [_row(run) for run in runs] + [_waiting_row(name) for name in waiting]
+    st.dataframe(
+        pd.DataFrame(rows),
+        key=key,
+        hide_index=True,
+        width="stretch",
+        height=ROW_HEIGHT * (min(len(rows), TABLE_ROWS) + 1) + 3,
+        on_select="rerun",
+        selection_mode="single-row",
+        selection_default={"selection": {"rows": [ids.index(chosen)] if chosen in ids else []}},
+        column_config=_columns(),
+    )
+    selected = st.session_state[key].selection.rows if key in st.session_state else []
+    picked = ids[selected[0]] if selected and selected[0] < len(ids) else None
+    if picked and picked != chosen:
+        st.query_params["run"] = picked
+        st.rerun()
+
+
+@st.fragment(run_every=REFRESH_SECONDS)
+def _watched(name: str) -> None:
+    run = read_run(runs_dir() / name)
+    if not run.path.exists():
+        empty(run.path.name, "Its process is starting; the run appears here by itself.")
+    elif run.state in ACTIVE:
+        run_page.show(run)
+    else:
+        st.rerun()
+
+
+def _chosen() -> None:
+    name = st.query_params.get("run")
+    if not name:
+        st.caption("Select a run in the table to see it here.")
+        return
+    run = read_run(runs_dir() / name)
+    # The name comes from the address bar: only a folder below the runs folder will do.
+    if not run.path.resolve().is_relative_to(runs_dir().resolve()):
+        error_box("There is no such run", name)
+        return
+    st.space("small")
+    if run.state in ACTIVE or not run.path.exists():
+        _watched(name)
+    else:
+        run_page.show(run)
+
+
+def _order(run: Run) -> tuple[bool, float, str]:
+    return run.state not in ACTIVE, -(number(run.status, "started_at") or 0.0), run.id
+
+
+# --- rows ----------------------------------------------------------------------------------
+
+
+def _row(run: Run) -> dict[str, Any]:
+    return {
+        "state": [state_of(run)],
+        "recipe": str(run.status.get("recipe") or run.path.name),
+        "seed": number(run.status, "seed"),
+        "study": run.path.parent.name,
+        "progress": share_done(run),
+        "time": time_of(run),
+        "loss": number(progress_of(run), "loss"),
+        "score": score_of(run),
+        "started": ago(run.status.get("started_at")),
+    }
+
+
+def _columns() -> dict[str, Any]:
+    config = st.column_config
+    return {
+        "state": config.MultiselectColumn(
+            "State", options=list(STATES), color=list(STATES.values()), width=105
+        ),
+        "recipe": config.TextColumn("Recipe", width=160),
+        "seed": config.NumberColumn("Seed", format="%d", width=55),
+        "study": config.TextColumn("Study", width=140),
+        "progress": config.ProgressColumn(
+            "Progress", min_value=0.0, max_value=1.0, format="percent", width=130
+        ),
+        "time": config.TextColumn("Time", width=105),
+        "loss": config.NumberColumn("Last loss", format="%.4f", width=85),
+        "score": config.TextColumn("Test score", width=140),
+        "started": config.TextColumn("Started", width=95),
+    }
+
+
+def _waiting(runs: list[Run]) -> list[str]:
+    """Runs that a living job is still to start, in the order in which it will."""
+    active = {run.path for run in runs if run.state in ACTIVE}
+    return [
+        f"{path.parent.name}/{path.name}"
+        for job in jobs.list_jobs(runs_dir(), newest=20)
+        if job.alive
+        for path in job.pending
+        if path not in active
+    ]
+
+
+def _waiting_row(name: str) -> dict[str, Any]:
+    study, _, folder = name.partition("/")
+    return {"state": ["starting"], "recipe": folder, "study": study}
+
+
+def _job_that_never_began() -> None:
+    """The latest job, when it ended before it wrote a run: its log is all there is to show."""
+    latest = next(iter(jobs.list_jobs(runs_dir(), newest=1)), None)
+    if latest is None or latest.alive or any(path.exists() for path in latest.runs):
+        return
+    error_box(
+        "The last job ended before its first run began", latest.log_tail(4000) or "It said nothing."
+    )
+
+
+page()

@@ -1,0 +1,146 @@
+"""Where fetched assets lie, and whether they are still what was fetched.
+
+    <cache>/assets/<name>-<version>/                the files
+    <cache>/assets/<name>-<version>.manifest.json   their hashes, written last
+
+The manifest lies beside the folder, not in it, so that a model or data folder holds nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypedDict
+
+from workbench.assets.catalogue import ASSETS, Asset, get
+
+State = Literal["absent", "cached", "damaged"]
+
+
+class FileRecord(TypedDict):
+    """One line of a manifest; a file with this size and time is taken to have this hash."""
+
+    sha256: str
+    size: int
+    mtime_ns: int
+
+
+def cache_dir() -> Path:
+    """Folder of all that can be made again: ``$WORKBENCH_CACHE`` or the platform's own."""
+    if chosen := os.environ.get("WORKBENCH_CACHE"):
+        return Path(chosen).expanduser().absolute()
+    return _platform_cache() / "peft-workbench"
+
+
+def _platform_cache() -> Path:
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+
+
+def path_of(asset: Asset) -> Path:
+    """The folder that the files of an asset have, or would have once fetched."""
+    return cache_dir() / "assets" / f"{asset.name}-{asset.version}"
+
+
+def manifest_path(asset: Asset) -> Path:
+    """The manifest of an asset's files."""
+    folder = path_of(asset)
+    return folder.with_name(f"{folder.name}.manifest.json")
+
+
+def state(name: str, *, verify: bool = False) -> State:
+    """Whether an asset is there and whole.
+
+    Sizes and modification times are compared; a file whose time differs is hashed. ``verify``
+    hashes every file (about 0.1 s per 100 MB).
+
+    Raises:
+        AssetError: for a name that is no asset.
+    """
+    asset = get(name)
+    folder, records = path_of(asset), read_manifest(asset)
+    if records is None:
+        return "damaged" if folder.exists() or manifest_path(asset).exists() else "absent"
+    return "damaged" if damaged_files(folder, records, verify=verify) else "cached"
+
+
+def read_manifest(asset: Asset) -> dict[str, FileRecord] | None:
+    """What was fetched, or None when that is not known: absent, broken, or of other content."""
+    try:
+        manifest = json.loads(manifest_path(asset).read_text(encoding="utf-8"))
+        records: dict[str, FileRecord] = manifest["files"]
+        return records if content_hash(records) == asset.content_sha256 else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def damaged_files(
+    folder: Path, records: Mapping[str, FileRecord], *, verify: bool = False
+) -> list[str]:
+    """Files that are missing, changed or surplus, as paths relative to the folder."""
+    there = set(files_below(folder))
+    wrong = there.symmetric_difference(records)
+    wrong.update(n for n in there & records.keys() if _differs(folder / n, records[n], verify))
+    return sorted(wrong)
+
+
+def _differs(path: Path, record: FileRecord, verify: bool) -> bool:
+    try:
+        stat = path.stat()
+        if stat.st_size != record["size"]:
+            return True
+        if stat.st_mtime_ns == record["mtime_ns"] and not verify:
+            return False
+        return file_hash(path) != record["sha256"]
+    except OSError:
+        return True
+
+
+def files_below(folder: Path) -> list[str]:
+    """Relative posix paths of all files, sorted; dot files (a file manager's) are not ours."""
+    found = (Path(root, name) for root, _, names in os.walk(folder) for name in names)
+    return sorted(p.relative_to(folder).as_posix() for p in found if not p.name.startswith("."))
+
+
+def file_hash(path: Path) -> str:
+    """sha256 (hex) of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def content_hash(records: Mapping[str, FileRecord]) -> str:
+    """sha256 of the lines ``<sha256>  <path>``, sorted by path.
+
+    The same as ``find . -type f | sort | xargs sha256sum | sed 's# \\./# #' | sha256sum``.
+    """
+    lines = (f"{records[name]['sha256']}  {name}\n" for name in sorted(records))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def listing(*, verify: bool = False) -> list[dict[str, Any]]:
+    """What ``workbench assets --json`` prints: one row per asset, ready for JSON."""
+    return [
+        {
+            "name": asset.name,
+            "kind": asset.kind,
+            "about": asset.about,
+            "licence": asset.licence,
+            "source": asset.source,
+            "hub_id": asset.hub_id,
+            "package": f"{asset.package}=={asset.version}",
+            "sha256": asset.sha256,
+            "content_sha256": asset.content_sha256,
+            "state": state(asset.name, verify=verify),
+            "path": str(path_of(asset)),
+            "bytes": asset.size_bytes,
+            "download_bytes": asset.download_bytes,
+        }
+        for asset in ASSETS.values()
+    ]

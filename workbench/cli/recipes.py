@@ -1,0 +1,125 @@
+"""Commands about recipes, before anything runs: ``recipes``, ``check``, ``plan``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from workbench.cli.output import JSON_OPTION, SET_OPTION, note, plural, print_json, print_table
+from workbench.errors import Problem, RecipeError
+
+if TYPE_CHECKING:
+    from workbench.recipe import Recipe
+
+RECIPES = typer.Argument(
+    metavar="RECIPE...",
+    help="Recipe files, folders of them, or shipped names such as bbc-news or bbc-news/lora.",
+)
+
+
+def list_recipes(
+    path: Path | None = typer.Argument(None, help="A folder; the shipped recipes if left out."),
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """List recipes: study, name, task, model and method."""
+    from workbench.recipe import find_recipes, load_recipe, recipes_dir
+
+    rows: list[dict[str, Any]] = []
+    problems: list[Problem] = []
+    for file in find_recipes(path if path is not None else recipes_dir()):
+        try:
+            rows.append(_row(load_recipe(file), file))
+        except RecipeError as error:
+            problems += error.problems
+    if as_json and not problems:
+        print_json({"recipes": rows})
+    elif not as_json:
+        columns = ("study", "name", "method", "model", "task", "learning_rate", "seeds")
+        cells = [[_cell(row[column]) for column in columns] for row in rows]
+        print_table([column.replace("_", " ") for column in columns], cells)
+    if problems:  # those that can be read are shown all the same
+        raise RecipeError(list(dict.fromkeys(problems)))
+
+
+def _row(recipe: Recipe, file: Path) -> dict[str, Any]:
+    return {
+        "study": recipe.study,
+        "name": recipe.name,
+        "task": recipe.task.name,
+        "model": recipe.model.source,
+        "method": recipe.method.name,
+        "data": recipe.data.source,
+        "learning_rate": recipe.learning_rate,
+        "seeds": recipe.seeds,
+        "description": recipe.description,
+        "fingerprint": recipe.fingerprint,
+        "path": str(file),
+    }
+
+
+def _cell(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def check(
+    recipe: list[str] = RECIPES,
+    overrides: list[str] | None = SET_OPTION,
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Validate recipes and print them resolved; nothing is loaded, nothing is written."""
+    from workbench.recipe import comparability_warnings, dump_recipe, load_recipes
+
+    loaded = load_recipes(recipe, overrides or ())
+    warnings = comparability_warnings(loaded)
+    if as_json:
+        resolved = [
+            {**r.model_dump(mode="json"), "fingerprint": r.fingerprint, "peak_lr": r.learning_rate}
+            for r in loaded
+        ]
+        print_json({"recipes": resolved, "warnings": warnings})
+    else:
+        for each in loaded:
+            runs = plural(len(each.seeds), "run")
+            head = f"# {each.study}/{each.name}: {runs}, learning rate {each.learning_rate:g}"
+            typer.echo(f"{head}, fingerprint {each.fingerprint[:8]}\n{dump_recipe(each)}---")
+    for warning in warnings:
+        note(f"WARNING: {warning}")
+    note(f"{plural(len(loaded), 'recipe')} checked, no problems")
+
+
+def plan(
+    recipe: list[str] = RECIPES,
+    overrides: list[str] | None = SET_OPTION,
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Say what recipes will train and cost, without loading weights or data."""
+    from workbench.comparison.units import count, share
+    from workbench.recipe import load_recipes
+
+    loaded = load_recipes(recipe, overrides or ())
+    from workbench.runner import plan as plan_recipe
+
+    plans = [(each, plan_recipe(each)) for each in loaded]
+    if as_json:
+        rows = [
+            {"study": r.study, "recipe": r.name, "method": r.method.name, **p} for r, p in plans
+        ]
+        print_json({"plans": rows})
+        return
+    numbers = ("trainable_parameters", "head_parameters", "adapter_parameters", "total_parameters")
+    headers = ["recipe", "method", *(n.removesuffix("_parameters") for n in numbers), "share"]
+    table = [
+        [
+            f"{r.study}/{r.name}",
+            r.method.name,
+            *(f"{p[n]:,}" if isinstance(p.get(n), int) else None for n in numbers),
+            share(p.get("trainable_parameters"), p.get("total_parameters")),
+        ]
+        for r, p in plans
+    ]
+    print_table(headers, table, right=" ".join(headers[2:]))
+    runs = sum(len(r.seeds) for r, _ in plans)
+    trained = count(sum(p["trainable_parameters"] * len(r.seeds) for r, p in plans))
+    note(f"{plural(len(plans), 'recipe')}, {plural(runs, 'run')}, {trained} parameters trained")

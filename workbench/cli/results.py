@@ -1,0 +1,147 @@
+"""Commands that use finished runs: ``compare``, ``export``, ``predict``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from workbench.cli.output import JSON_OPTION, RUNS_OPTION, print_json, print_table
+from workbench.errors import UsageError
+
+
+def compare(
+    paths: list[Path] | None = typer.Argument(
+        None, metavar="[PATH]...", help="Folders of runs or names of studies; --runs if left out."
+    ),
+    format: str = typer.Option("table", "--format", help="table, markdown, csv, latex or json."),
+    baseline: str | None = typer.Option(
+        None, help="Recipe that the others are held against; 'full' where there is one."
+    ),
+    runs: Path = RUNS_OPTION,
+    as_json: bool = typer.Option(False, "--json", help="The same as --format json."),
+) -> None:
+    """Compare finished runs: scores with intervals over seeds, parameters, memory, time."""
+    from workbench.comparison import compare as compare_runs
+
+    folders = [_runs_folder(path, runs) for path in paths or [runs]]
+    comparison = compare_runs(folders, baseline=baseline)
+    typer.echo(comparison.to("json" if as_json else format).rstrip("\n"))
+
+
+def _runs_folder(path: Path, runs: Path) -> Path:
+    """``bbc-news`` is short for ``runs/bbc-news``, where there is no folder ``bbc-news``."""
+    within = runs / path
+    return within if not path.exists() and within.exists() else path
+
+
+def export(
+    name: str = typer.Argument(metavar="RUN", help="Path, id or folder name of a finished run."),
+    to: Path = typer.Option(help="Folder to write; it must not exist yet."),
+    merge: bool = typer.Option(False, help="Write the whole model with the adapter merged in."),
+    runs: Path = RUNS_OPTION,
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Export a run for plain transformers and peft, checked by reloading it."""
+    from workbench.store import find_run
+
+    run = find_run(name, runs)
+    from workbench.export import export_run
+
+    folder = export_run(run, to, merge=merge)
+    if as_json:
+        print_json({"run": run.id, "path": str(folder), "merged": merge})
+    else:
+        typer.echo(str(folder))
+
+
+def predict(
+    adapters: list[str] = typer.Argument(
+        metavar="ADAPTER_OR_RUN...", help="Folders of exported adapters, or finished runs."
+    ),
+    text: list[str] | None = typer.Option(None, "--text", help="A text. Repeatable."),
+    pair: list[str] | None = typer.Option(
+        None, "--pair", help="The second text of each --text, for tasks on pairs. Repeatable."
+    ),
+    file: Path | None = typer.Option(
+        None,
+        "--file",
+        help="A text file, one text a line, with a tab before a second text; - is stdin.",
+    ),
+    runs: Path = RUNS_OPTION,
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Predict labels for texts with one or several adapters."""
+    texts, pairs = _texts(text or [], pair or [], file)
+    folders = [_adapter_folder(each, runs) for each in adapters]
+    from workbench import load_adapter
+
+    rows: list[dict[str, Any]] = []
+    for given, folder in zip(adapters, folders, strict=True):
+        for index, answer in enumerate(load_adapter(folder).predict(texts, pairs)):
+            second = {"text_pair": pairs[index]} if pairs else {}
+            rows.append({"adapter": given, **answer, **second})
+    if as_json:
+        print_json({"predictions": rows})
+        return
+    headers = ["prediction", "score", *(["adapter"] if len(adapters) > 1 else []), "text"]
+    headers += ["text_pair"] if pairs else []
+    print_table(headers, [[_cell(row.get(header)) for header in headers] for row in rows])
+
+
+def _texts(
+    texts: list[str], pairs: list[str], file: Path | None
+) -> tuple[list[str], list[str] | None]:
+    """The texts and, for a task on pairs, the second text of each."""
+    texts, pairs = list(texts), list(pairs)
+    if file is not None:
+        for line in filter(str.strip, _read(file).splitlines()):
+            first, tab, second = line.partition("\t")
+            texts.append(first)
+            pairs += [second] if tab else []
+    if not texts:
+        raise UsageError("no text to predict", fix="give --text TEXT or --file FILE")
+    if pairs and len(pairs) != len(texts):
+        raise UsageError(
+            f"{len(texts)} texts and {len(pairs)} second texts",
+            fix="give every text a second one, or none of them",
+        )
+    return texts, pairs or None
+
+
+def _read(file: Path) -> str:
+    try:
+        return sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"cannot be read: {error.strerror}", where=str(file)) from None
+    except UnicodeDecodeError as error:
+        what = f"byte 0x{error.object[error.start]:02x} at offset {error.start} is not UTF-8"
+        raise UsageError(what, where=str(file), fix="save the file as UTF-8") from None
+
+
+def _adapter_folder(name: str, runs: Path) -> Path:
+    """The adapter of a run, or the folder of an exported adapter."""
+    from workbench.store import find_run, read_run
+
+    path = Path(name)
+    if (path / "recipe.yaml").is_file() and (path / "status.json").is_file():
+        run = read_run(path)
+    elif path.is_dir():
+        return path
+    else:
+        run = find_run(name, runs)
+    if not run.adapter.is_dir():
+        raise UsageError(
+            f"this run is {run.state} and has no adapter",
+            where=run.id,
+            fix=f"`workbench resume {run.id}`, or name a finished run",
+        )
+    return run.adapter
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    return " | ".join(value) if isinstance(value, tuple | list) else value

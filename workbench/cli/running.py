@@ -1,0 +1,234 @@
+"""Commands that change runs: ``run``, ``resume``, ``stop``."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from workbench.cli import distributed
+from workbench.cli.output import (
+    JSON_OPTION,
+    RUNS_OPTION,
+    SET_OPTION,
+    note,
+    plural,
+    print_json,
+    print_table,
+    scores,
+)
+from workbench.cli.recipes import RECIPES
+from workbench.errors import RunRefused, UsageError
+
+if TYPE_CHECKING:
+    from workbench.cli.progress import Progress
+    from workbench.recipe import Recipe
+    from workbench.store import Run
+
+INTERRUPTED = 128 + signal.SIGINT
+
+
+def run(
+    recipe: list[str] = RECIPES,
+    seeds: str | None = typer.Option(None, help="Seeds instead of the recipe's, e.g. 0,1."),
+    overrides: list[str] | None = SET_OPTION,
+    runs: Path = RUNS_OPTION,
+    force: bool = typer.Option(False, help="Run again what has finished; old folders are kept."),
+    detach: bool = typer.Option(False, help="Start a background process and return."),
+    processes: int = typer.Option(1, min=1, help="Processes that train together."),
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Run recipes, each once per seed; what has finished with the same values is skipped."""
+    from workbench.recipe import load_recipes
+
+    chosen = _seeds(seeds)
+    loaded = load_recipes(recipe, overrides or ())
+    if detach:
+        _start(loaded, runs, chosen, force, processes, as_json)
+        return
+    if processes > 1:
+        options = [o for value in overrides or () for o in ("--set", value)]
+        options += ["--runs", str(runs), *(["--seeds", seeds] if seeds else [])]
+        options += [*(["--force"] if force else []), *(["--json"] if as_json else [])]
+        raise typer.Exit(distributed.launch(["run", *options, "--", *recipe], processes))
+    from workbench.runner import run_all
+
+    with _watched() as watch:
+        finished = run_all(
+            loaded, seeds=chosen, runs_dir=runs, force=force, observer=watch.observer
+        )
+    _report(finished, as_json, watch.exit_code)
+
+
+def resume(
+    name: str = typer.Argument(metavar="RUN", help="Path, id or folder name of a run."),
+    runs: Path = RUNS_OPTION,
+    detach: bool = typer.Option(False, help="Go on in a background process and return."),
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Go on with a run that was stopped, failed or interrupted."""
+    from workbench.recipe import load_recipe
+    from workbench.store import ACTIVE, find_run
+
+    found = find_run(name, runs)
+    if found.state in ACTIVE or found.state in ("finished", "unreadable"):
+        fix = "resume a stopped, failed or interrupted run; `workbench runs` lists them"
+        raise RunRefused(f"this run is {found.state}", where=found.id, fix=fix)
+    if detach:
+        from workbench import jobs
+
+        job = jobs.resume(found)
+        _started(job.runs, job.folder, as_json)
+        return
+    recipe = load_recipe(found.path / "recipe.yaml")
+    from workbench.runner import run_recipe
+
+    root, seed = found.path.absolute().parent.parent, int(found.status.get("seed", 0))
+    with _watched() as watch:
+        done = run_recipe(recipe, seed, root, resume=True, observer=watch.observer)
+    _report([done], as_json, watch.exit_code)
+
+
+def stop(
+    name: str = typer.Argument(metavar="RUN", help="Path, id or folder name of a run."),
+    runs: Path = RUNS_OPTION,
+    wait: bool = typer.Option(True, help="Wait until it has saved; otherwise only ask."),
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Ask a run to save and stop; end its process if it does not."""
+    from workbench import jobs
+    from workbench.store import find_run, read_run
+
+    found = find_run(name, runs)
+    if wait:
+        stopped = jobs.stop(found)
+    else:
+        jobs.request_stop(found)
+        stopped = read_run(found.path)
+    if as_json:
+        print_json({"id": stopped.id, "path": str(stopped.path), "state": stopped.state})
+    else:
+        typer.echo(f"{stopped.id}: {stopped.state}")
+
+
+def _seeds(text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() and int(part) < 2**32 for part in parts):
+        raise UsageError(
+            f"--seeds {text}",
+            why="seeds are whole numbers from 0 on, below 2**32",
+            fix="e.g. --seeds 0,1,2",
+        )
+    numbers = [int(part) for part in parts]
+    if len(set(numbers)) < len(numbers):
+        raise UsageError(f"--seeds {text}", why="a seed is given twice", fix="name each once")
+    return numbers
+
+
+def _start(
+    recipes: Sequence[Recipe],
+    runs: Path,
+    seeds: list[int] | None,
+    force: bool,
+    processes: int,
+    as_json: bool,
+) -> None:
+    from workbench import jobs
+
+    job = jobs.start(recipes, runs, seeds=seeds, force=force, processes=processes)
+    _started(job.runs, job.folder, as_json)
+
+
+def _started(paths: Sequence[Path], folder: Path, as_json: bool) -> None:
+    if as_json:
+        print_json({"job": str(folder), "runs": [str(path) for path in paths]})
+        return
+    for path in paths:
+        typer.echo(str(path))
+    note(f"{plural(len(paths), 'run')} started in the background; `workbench runs` shows them")
+
+
+def _report(finished: Sequence[Run], as_json: bool, interrupted: int) -> None:
+    """Prints what became of the runs and ends with the exit code that says it."""
+    if distributed.is_main():
+        if as_json:
+            print_json({"runs": [_document(each) for each in finished]})
+        else:
+            rows = [
+                (each.id, each.state, scores(_tested(each)) or each.reason, each.path)
+                for each in finished
+            ]
+            print_table(("run", "state", "test", "folder"), rows)
+    states = {each.state for each in finished}
+    if "failed" in states or "unreadable" in states:
+        raise typer.Exit(1)
+    if states & {"interrupted", "stopped", "stopping"}:
+        raise typer.Exit(interrupted)
+
+
+def _tested(run: Run) -> Any:
+    metrics = run.result.get("metrics")
+    return metrics.get("test") if isinstance(metrics, dict) else None
+
+
+def _document(run: Run) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "path": str(run.path),
+        "state": run.state,
+        "reason": run.reason,
+        "metrics": run.result.get("metrics"),
+    }
+
+
+@dataclass
+class _Watch:
+    """The observer of some runs, and the last signal that came meanwhile."""
+
+    observer: Progress | None
+    signal_number: int | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """As shells expect: 143 after SIGTERM, 130 after Ctrl-C or a request to stop."""
+        return 128 + (self.signal_number or signal.SIGINT)
+
+
+@contextlib.contextmanager
+def _watched() -> Iterator[_Watch]:
+    """Shows progress, and notes signals whoever handles them.
+
+    The runner turns the first signal into "save and stop". The wake-up descriptor receives the
+    number of every signal beside its handler, so the exit code can tell SIGTERM from Ctrl-C.
+    """
+    from workbench.cli.progress import Progress
+
+    watch = _Watch(Progress() if distributed.is_main() else None)
+    reader, writer = socket.socketpair()
+    reader.setblocking(False)
+    writer.setblocking(False)
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    before = signal.set_wakeup_fd(writer.fileno()) if in_main_thread else -1
+    try:
+        yield watch
+    except KeyboardInterrupt:
+        note("\ninterrupted; `workbench resume RUN` goes on from the last saved state")
+        raise typer.Exit(INTERRUPTED) from None
+    finally:
+        if in_main_thread:
+            signal.set_wakeup_fd(before)
+        with contextlib.suppress(BlockingIOError):  # no signal came
+            watch.signal_number = reader.recv(64)[-1]
+        reader.close()
+        writer.close()
+        if watch.observer is not None:
+            watch.observer.close()

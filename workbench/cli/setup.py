@@ -1,0 +1,79 @@
+"""Commands around the runs: ``assets`` and ``ui``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from workbench.cli.output import JSON_OPTION, RUNS_OPTION, note, print_json, print_table
+
+assets_app = typer.Typer(
+    help="Show and fetch the embedded models and data.",
+    invoke_without_command=True,
+    rich_markup_mode=None,
+)
+
+
+@assets_app.callback()
+def assets(context: typer.Context, as_json: bool = JSON_OPTION) -> None:
+    """List the embedded models and data: licence, size, hash and whether they are here."""
+    if context.invoked_subcommand is not None:
+        return
+    from workbench.assets import listing
+    from workbench.comparison.units import size
+
+    rows = listing()
+    if as_json:
+        print_json({"assets": rows})
+        return
+    print_table(
+        ("name", "kind", "state", "download", "licence", "sha256", "about"),
+        [
+            (
+                f"asset:{row['name']}",
+                row["kind"],
+                row["state"],
+                size(row["download_bytes"]),
+                row["licence"],
+                row["sha256"][:12],
+                row["about"],
+            )
+            for row in rows
+        ],
+        right="download",
+    )
+
+
+@assets_app.command()
+def pull(
+    name: list[str] = typer.Argument(help="Names of assets, with or without 'asset:'."),
+    verify: bool = typer.Option(False, help="Hash every file of what is here already."),
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Fetch assets into the cache, hash-checked; print where they are."""
+    from workbench.assets import fetch, get
+
+    names = [each.removeprefix("asset:") for each in name]
+    for each in names:
+        get(each)  # an unknown name is found before anything is fetched
+    folders = {each: fetch(each, progress=note, verify=verify) for each in names}
+    if as_json:
+        print_json({"assets": [{"name": n, "path": str(p)} for n, p in folders.items()]})
+        return
+    for folder in folders.values():
+        typer.echo(str(folder))
+
+
+def ui(
+    runs: Path = RUNS_OPTION,
+    port: int = typer.Option(8501, min=1, max=65535, help="Port on this machine."),
+    address: str = typer.Option("127.0.0.1", help="Address to bind to."),
+    expose: bool = typer.Option(
+        False, help="Allow another address than this machine's own; the app has no login."
+    ),
+) -> None:
+    """Serve the browser app on this machine."""
+    from workbench.ui import serve
+
+    raise typer.Exit(serve(runs, port, address, expose=expose))

@@ -1,0 +1,156 @@
+"""Commands that look at run folders: ``runs``, ``show``, ``log``."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from workbench.cli.output import (
+    JSON_OPTION,
+    RUNS_OPTION,
+    plural,
+    print_json,
+    print_table,
+    scores,
+)
+
+if TYPE_CHECKING:
+    from workbench.store import Run
+
+POLL_SECONDS = 0.5
+BLOCK = 64 * 1024
+
+
+def runs(
+    path: Path | None = typer.Argument(None, help="A folder of runs; --runs if left out."),
+    runs_dir: Path = RUNS_OPTION,
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """List runs with their state, progress and test scores."""
+    from workbench.store import ACTIVE, list_runs
+
+    found = list_runs(path if path is not None else runs_dir)
+    if as_json:
+        print_json({"runs": [_row(run) for run in found]})
+        return
+    if not found:
+        typer.echo(f"no runs below {path or runs_dir}; `workbench run RECIPE` makes some")
+        return
+    columns = ("run", "state", "method", "progress", "test", "started")
+    print_table(columns, [_line(run) for run in found])
+    active = sum(run.state in ACTIVE for run in found)
+    typer.echo(f"{plural(len(found), 'run')}, {active} active")
+
+
+def _row(run: Run) -> dict[str, Any]:
+    known = ("study", "recipe", "seed", "method", "model", "fingerprint", "phase", "progress")
+    times = ("started_at", "ended_at")
+    return {
+        "id": run.id,
+        "path": str(run.path),
+        "state": run.state,
+        "reason": run.reason,
+        **{key: run.status.get(key) for key in (*known, *times)},
+        "metrics": run.result.get("metrics"),
+    }
+
+
+def _line(run: Run) -> tuple[object, ...]:
+    metrics = run.result.get("metrics")
+    tested = scores(metrics.get("test")) if isinstance(metrics, dict) else ""
+    started = run.status.get("started_at")
+    when = _clock_time(started) if isinstance(started, int | float) else None
+    progress = run.reason or progress_text(run.status)
+    return run.id, run.state, run.status.get("method"), progress, tested or None, when
+
+
+def _clock_time(seconds: float) -> str | None:
+    try:
+        return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+    except (OverflowError, ValueError, OSError):  # a number that is no time: the file is corrupt
+        return None
+
+
+def progress_text(status: dict[str, Any]) -> str:
+    """How far a run is: ``train 10/100, 31.0 s left``."""
+    from workbench.comparison.units import duration
+
+    progress = status.get("progress")
+    if not isinstance(progress, dict) or status.get("ended_at"):
+        return ""
+    parts = [str(progress.get("phase") or status.get("phase") or "")]
+    if progress.get("step") is not None:
+        parts.append(f"{progress['step']}/{progress.get('steps', '?')}")
+    left = progress.get("eta_seconds")
+    text = " ".join(part for part in parts if part)
+    return f"{text}, {duration(left)} left" if isinstance(left, int | float) else text
+
+
+def show(
+    name: str = typer.Argument(metavar="RUN", help="Path, id or folder name of a run."),
+    runs_dir: Path = RUNS_OPTION,
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Show the record of a run: scores, parameters, memory, time, how it computed, warnings."""
+    from workbench.store import find_run
+
+    run = find_run(name, runs_dir)
+    if as_json:
+        print_json({**_row(run), "status": run.status, "result": run.result or None})
+        return
+    from workbench.cli.record import print_record
+
+    print_record(run)
+
+
+def log(
+    name: str = typer.Argument(metavar="RUN", help="Path, id or folder name of a run."),
+    runs_dir: Path = RUNS_OPTION,
+    follow: bool = typer.Option(False, "--follow", "-f", help="Go on until the run ends."),
+    lines: int | None = typer.Option(None, "--lines", "-n", min=0, help="Only the last lines."),
+) -> None:
+    """Print what a run printed."""
+    from workbench.store import ACTIVE, find_run, read_run
+
+    run = find_run(name, runs_dir)
+    path = run.path / "log.txt"
+    offset = _print_from(path, _start_of(path, lines))
+    if not path.exists() and not follow:
+        typer.echo(f"{run.id} has printed nothing", err=True)
+    while follow:
+        ended = read_run(run.path).state not in ACTIVE  # asked before reading: no line is missed
+        offset = _print_from(path, offset)
+        if ended:
+            break
+        time.sleep(POLL_SECONDS)
+
+
+def _start_of(path: Path, lines: int | None) -> int:
+    """Byte offset of the last so many lines, found from the end: a log may be long."""
+    if lines is None or not path.is_file():
+        return 0
+    with open(path, "rb") as file:
+        position = end = file.seek(0, 2)
+        tail = b""
+        while position > 0 and tail.count(b"\n") <= lines:
+            position = max(0, position - BLOCK)
+            file.seek(position)
+            tail = file.read(end - position)
+    kept = tail.splitlines(keepends=True)[-lines:] if lines else []
+    return end - sum(map(len, kept))
+
+
+def _print_from(path: Path, offset: int) -> int:
+    if not path.is_file():
+        return offset
+    with open(path, "rb") as file:
+        file.seek(offset)
+        while block := file.read(BLOCK):
+            sys.stdout.write(block.decode("utf-8", errors="replace"))
+            offset += len(block)
+    sys.stdout.flush()
+    return offset

@@ -1,0 +1,17 @@
+"""Finished runs side by side: seeds taken together, intervals, warnings. Loads no torch."""
+
+from workbench.comparison.comparison import Comparison, compare
+from workbench.comparison.configuration import config_difference
+from workbench.comparison.rows import Reference, Row, Summary
+from workbench.comparison.statistics import Interval, interval
+
+__all__ = [
+    "Comparison",
+    "Interval",
+    "Reference",
+    "Row",
+    "Summary",
+    "compare",
+    "config_difference",
+    "interval",
+]

@@ -1,0 +1,162 @@
+"""What a reader has to know before believing a difference between two rows.
+
+Each check looks at the rows and returns sentences; the comparison shows them under the table and
+hands them out with the numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from workbench.comparison.configuration import MOST_READ, differing
+from workbench.comparison.rows import Sample
+
+WORDS = {
+    "data": "data",
+    "split": "splits",
+    "base": "base models",
+    "tokenisation": "tokenisation",
+    "metrics": "versions of the metrics",
+}
+"""How each key of a run's comparability is called in a sentence."""
+
+
+def different_conditions(samples: Sequence[Sample]) -> list[str]:
+    """Rows of one study whose scores must not be compared, and what differs."""
+    warnings = []
+    for study in dict.fromkeys(s.first.study for s in samples):
+        groups = _by_group(s for s in samples if s.first.study == study)
+        (_, reference), *others = sorted(groups.items())
+        for _, members in others:
+            differ = _differing_keys(reference[0], members[0])
+            words = " and ".join(WORDS.get(key, key) for key in differ)
+            verb = "is" if len(members) == 1 else "are"
+            warnings.append(
+                f"{_labels(members)} {verb} not comparable with {_labels(reference)}: different "
+                f"{words}; shown apart, as groups {members[0].group} and {reference[0].group}"
+            )
+    if len({s.first.study for s in samples}) > 1 and len({s.group for s in samples}) > 1:
+        warnings.append("the studies differ in data, model or splits: compare within a group only")
+    return warnings
+
+
+def several_configurations(samples: Sequence[Sample]) -> list[str]:
+    """Recipes of the same name that were changed between runs."""
+    warnings = []
+    for rows in _same_name(samples):
+        fingerprints = {s.first.fingerprint for s in rows}
+        if len(fingerprints) == 1:
+            continue
+        few = rows if len(rows) <= MOST_READ else []
+        keys = list(differing({s.label: s.variant.settings for s in few}))
+        where = f" (they differ in {listing(keys)})" if keys else ""
+        warnings.append(
+            f"{rows[0].first.recipe} was run in {len(fingerprints)} configurations{where}: each "
+            f"has its own row, {listing([s.label for s in rows])}"
+        )
+    return warnings
+
+
+def few_seeds(samples: Sequence[Sample]) -> list[str]:
+    """Rows without an interval, and rows of one group that do not share their seeds."""
+    warnings = []
+    single = [s.label for s in samples if len(s.seeds) == 1]
+    if single:
+        warnings.append(f"one seed only, so no interval: {listing(single)}")
+    for group, members in _by_group(samples).items():
+        sets: dict[tuple[int, ...], list[str]] = {}
+        for sample in members:
+            sets.setdefault(tuple(sample.seeds), []).append(sample.label)
+        if len(sets) > 1:
+            parts = [
+                f"{listing(labels)} with {listing([str(seed) for seed in seeds], 8)}"
+                for seeds, labels in sorted(sets.items(), key=lambda item: -len(item[1]))
+            ]
+            place = f" in group {group}" if len({s.group for s in samples}) > 1 else ""
+            warnings.append(f"different seeds{place}: {'; '.join(parts)}")
+    return warnings
+
+
+def different_hardware(samples: Sequence[Sample]) -> list[str]:
+    """Rows whose time and memory say more about the machine than about the method."""
+    warnings = [
+        f"{s.label} ran on {listing(s.hardware)}: its time and memory are not averaged"
+        for s in samples
+        if len(s.hardware) > 1
+    ]
+    for members in _by_group(samples).values():
+        places: dict[tuple[str, ...], list[str]] = {}
+        for sample in members:
+            places.setdefault(tuple(sample.hardware), []).append(sample.label)
+        if len(places) > 1:
+            parts = [f"{listing(ls)} ran on {listing(list(hw))}" for hw, ls in places.items()]
+            warnings.append(
+                "time and memory are not comparable between these rows (scores are): "
+                + "; ".join(parts)
+            )
+    return warnings
+
+
+def missing_metrics(samples: Sequence[Sample]) -> list[str]:
+    """Metrics that some runs of a group have and others lack."""
+    warnings = []
+    for members in _by_group(samples).values():
+        records = [(s.label, record) for s in members for record in s.records]
+        for metric in dict.fromkeys(name for _, r in records for name in r.metrics.test):
+            lacking = [
+                f"{label} seed {record.seed}"
+                for label, record in records
+                if record.metrics.test.get(metric) is None
+            ]
+            if lacking:
+                warnings.append(f"{metric} is absent, not zero, in {listing(lacking)}")
+    return warnings
+
+
+Check = Callable[[Sequence[Sample]], list[str]]
+CHECKS: tuple[Check, ...] = (
+    different_conditions,
+    several_configurations,
+    few_seeds,
+    different_hardware,
+    missing_metrics,
+)
+
+
+# --- words -----------------------------------------------------------------------------------
+
+
+def listing(names: Sequence[str], most: int = 4) -> str:
+    """``a, b, c, d and 3 more``."""
+    shown, rest = list(names[:most]), len(names) - most
+    if rest > 0:
+        return f"{', '.join(shown)} and {rest} more"
+    return " and ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else "".join(shown)
+
+
+def number(things: Sequence[object], noun: str) -> str:
+    """``1 run is``, ``3 runs are``."""
+    return f"{len(things)} {noun} is" if len(things) == 1 else f"{len(things)} {noun}s are"
+
+
+def _labels(samples: Sequence[Sample]) -> str:
+    return listing([s.label for s in samples])
+
+
+def _by_group(samples: Iterable[Sample]) -> dict[int, list[Sample]]:
+    groups: dict[int, list[Sample]] = {}
+    for sample in samples:
+        groups.setdefault(sample.group, []).append(sample)
+    return groups
+
+
+def _same_name(samples: Sequence[Sample]) -> list[list[Sample]]:
+    names: dict[tuple[str, str], list[Sample]] = {}
+    for sample in samples:
+        names.setdefault((sample.first.study, sample.first.recipe), []).append(sample)
+    return list(names.values())
+
+
+def _differing_keys(one: Sample, other: Sample) -> list[str]:
+    left, right = dict(one.first.conditions), dict(other.first.conditions)
+    return [key for key in {**left, **right} if left.get(key) != right.get(key)]

@@ -1,0 +1,157 @@
+"""A comparison as columns of readable text, the same for every format made for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from workbench.comparison import units
+from workbench.comparison.configuration import MOST_READ
+from workbench.comparison.rows import Reference, Row, Summary
+
+if TYPE_CHECKING:
+    from workbench.comparison.comparison import Comparison
+
+SCORE_NOTE = "score ± half of the 95% interval of its mean over seeds (number of seeds)"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: a cell for each row, then one for each reference."""
+
+    header: str
+    cells: list[str]
+    align: Literal["left", "right"] = "right"
+    drop: int = 0
+    """Which columns go first where there is no room, the highest first; 0 always stays."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The table of one group of comparable rows; the last ``references`` lines have no cost."""
+
+    title: str
+    columns: list[Column]
+    references: int
+    notes: list[str]
+
+    @property
+    def lines(self) -> list[tuple[str, ...]]:
+        """The cells line by line."""
+        return list(zip(*(column.cells for column in self.columns), strict=True))
+
+
+def grids(comparison: Comparison) -> list[Grid]:
+    """One grid for each group."""
+    groups = list(dict.fromkeys(row["group"] for row in comparison.rows))
+    return [_grid(comparison, group, several=len(groups) > 1) for group in groups]
+
+
+def plain(text: str) -> str:
+    """Text of a run folder on one line, with nothing in it that a terminal could obey."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _grid(comparison: Comparison, group: int, *, several: bool) -> Grid:
+    rows = [row for row in comparison.rows if row["group"] == group]
+    references = [r for r in comparison.references if r["group"] == group]
+    columns = [
+        _names(rows, references),
+        *_score_columns(rows, references),
+        *(_column(h, [text(row) for row in rows], references, drop) for h, drop, text in _COSTS),
+    ]
+    studies = plain(", ".join(dict.fromkeys(row["study"] for row in rows)))
+    models = plain(", ".join(dict.fromkeys(row["model"] for row in rows if row["model"])))
+    title = " · ".join(part for part in (studies, models) if part)
+    notes = [SCORE_NOTE, *_configuration_note(comparison, group)]
+    return Grid(f"Group {group}: {title}" if several else title, columns, len(references), notes)
+
+
+def _names(rows: Sequence[Row], references: Sequence[Reference]) -> Column:
+    names = [
+        row["label"] if row["method"] in row["label"] else f"{row['label']} ({row['method']})"
+        for row in rows
+    ]
+    names += [reference["name"] for reference in references]
+    return Column("recipe", [plain(name) for name in names], "left")
+
+
+def _score_columns(rows: Sequence[Row], references: Sequence[Reference]) -> list[Column]:
+    """Every metric, the primary one first and followed by the difference to the baseline."""
+    primary = next((row["primary_metric"] for row in rows if row["primary_metric"]), None)
+    names = dict.fromkeys(
+        [*([primary] if primary else []), *(m for r in rows for m in r["metrics"])]
+    )
+    columns = []
+    for position, name in enumerate(names):
+        cells = [_score(row["metrics"].get(name)) for row in rows]
+        cells += [units.score(reference["metrics"].get(name)) for reference in references]
+        columns.append(Column(plain(name), cells, drop=10 + position if position else 0))
+        if name == primary and any(row["baseline"] for row in rows):
+            columns.append(_difference_column(rows, references, name))
+    return columns
+
+
+def _difference_column(rows: Sequence[Row], references: Sequence[Reference], metric: str) -> Column:
+    cells = []
+    for row in rows:
+        paired = row["baseline_paired"].get(metric)
+        if row["baseline"] == row["label"]:
+            cells.append("baseline")
+        else:
+            cells.append(units.difference(row["baseline_delta"].get(metric), _half(paired)))
+    baselines = list(dict.fromkeys(row["baseline"] for row in rows if row["baseline"]))
+    name = plain(baselines[0]) if len(baselines) == 1 else "baseline"
+    return _column(f"Δ vs {name}", cells, references, 0)
+
+
+def _column(header: str, cells: list[str], references: Sequence[Reference], drop: int) -> Column:
+    return Column(header, cells + [""] * len(references), drop=drop)
+
+
+def _score(summary: Summary | None) -> str:
+    if summary is None:
+        return units.ABSENT
+    return units.score(summary["mean"], _half(summary), summary["n"])
+
+
+def _half(summary: Summary | None) -> float | None:
+    if summary is None or summary["ci_low"] is None or summary["ci_high"] is None:
+        return None
+    return (summary["ci_high"] - summary["ci_low"]) / 2
+
+
+def _trainable(row: Row) -> str:
+    trained = row["trainable_parameters"]
+    return f"{units.count(trained)} ({units.share(trained, row['total_parameters'])})"
+
+
+# Header, the order in which a narrow terminal loses the column, and the cell.
+_COSTS = (
+    ("trainable", 1, _trainable),
+    ("task head", 5, lambda row: units.count(row["head_parameters"])),
+    ("adapter file", 4, lambda row: units.size(row["adapter_bytes"])),
+    ("peak memory", 2, lambda row: units.size(row["peak_memory_bytes"])),
+    ("train time", 3, lambda row: units.duration(row["train_seconds"])),
+)
+
+
+def _configuration_note(comparison: Comparison, group: int) -> list[str]:
+    """What the recipes of a group do differently besides the method itself."""
+    if sum(row["group"] == group for row in comparison.rows) > MOST_READ:
+        return [f"more than {MOST_READ} recipes: how they differ besides the method is not listed"]
+    differences = comparison.config_difference(group)
+    parts = []
+    for key, values in differences.items():
+        if key.startswith("method."):
+            continue
+        held: dict[str, list[str]] = {}
+        for label, value in values.items():
+            held.setdefault(str(value), []).append(label)
+        shown = ", ".join(f"{value} ({', '.join(labels)})" for value, labels in held.items())
+        parts.append(f"{key} = {shown}" if len(held) < 7 else f"{key} ({len(held)} values)")
+    if not parts:
+        return []
+    more = f"; and {len(parts) - 4} more keys" if len(parts) > 4 else ""
+    return [plain("besides the method, the recipes differ in " + "; ".join(parts[:4]) + more)]

@@ -1,0 +1,134 @@
+"""What a comparison reads from the ``result.json`` of a finished run."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from workbench.store import VERSION, Run
+
+Scores = dict[str, float | None]
+Count = Annotated[int, Field(ge=0)]
+Amount = Annotated[float, Field(ge=0)]
+
+
+class _Part(BaseModel):
+    """Strict on what it needs, indifferent to what it does not know."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class Splits(_Part):
+    """Scores of each split; the test split is read once, at the end of the run."""
+
+    test: Scores
+    validation: Scores = {}
+
+
+class Selected(_Part):
+    """What chose the exported state."""
+
+    metric: str | None = None
+
+
+class Parameters(_Part):
+    """Parameter counts; ``trainable`` includes the task head."""
+
+    trainable: Count
+    total: Count
+    head: Count | None = None
+    adapter: Count | None = None
+    stored: Count | None = None
+
+
+class Memory(_Part):
+    """Peak memory in bytes."""
+
+    peak_memory_bytes: Amount | None = None
+
+
+class Time(_Part):
+    """Training time and speed."""
+
+    train_seconds: Amount | None = None
+    steps_per_second: Amount | None = None
+    tokens_per_second: Amount | None = None
+
+
+class Policy(_Part):
+    """Where and in which precision the run computed."""
+
+    device: str | None = None
+    device_name: str | None = None
+    precision: str | None = None
+    processes: int | None = None
+
+
+class Record(_Part):
+    """One finished run, checked."""
+
+    study: str
+    recipe: str
+    seed: int
+    fingerprint: str
+    method: str
+    task: str | None = None
+    model: str | None = None
+    metrics: Splits
+    selected: Selected | None = None
+    parameters: Parameters
+    adapter_bytes: Amount | None = None
+    memory: Memory = Memory()
+    time: Time = Time()
+    policy: Policy = Policy()
+    comparability: Annotated[dict[str, str | None], Field(min_length=1)]
+    references: dict[str, Scores] = {}
+
+    @property
+    def primary_metric(self) -> str | None:
+        """The metric that selected the adapter, else the first one of the test."""
+        chosen = self.selected.metric if self.selected else None
+        return chosen if chosen in self.metrics.test else next(iter(self.metrics.test), None)
+
+    @property
+    def conditions(self) -> tuple[tuple[str, str | None], ...]:
+        """All that has to agree before two scores may be compared; the device is not part of it."""
+        return tuple(sorted((k, v) for k, v in self.comparability.items() if k != "device"))
+
+    @property
+    def device(self) -> str | None:
+        """Kind of device and precision, e.g. ``cpu/bf16``."""
+        known = [part for part in (self.policy.device, self.policy.precision) if part]
+        return self.comparability.get("device") or "/".join(known) or None
+
+    @property
+    def hardware(self) -> str:
+        """All that time and memory depend on besides the recipe."""
+        name = f" on {self.policy.device_name}" if self.policy.device_name else ""
+        several = (self.policy.processes or 1) > 1
+        processes = f", {self.policy.processes} processes" if several else ""
+        return f"{self.device or 'an unknown device'}{name}{processes}"
+
+
+class UnusableResult(ValueError):
+    """A result that lacks what a comparison needs; the text says what."""
+
+
+def read_record(run: Run) -> Record:
+    """The checked result of a finished run.
+
+    Raises:
+        UnusableResult: when the result was written by another version or lacks a field.
+    """
+    version: Any = run.result.get("version")
+    if version != VERSION:
+        raise UnusableResult(f"its result has version {version!r}, this workbench reads {VERSION}")
+    try:
+        return Record.model_validate(run.result)
+    except ValidationError as error:
+        problems = [
+            f"{'.'.join(str(key) for key in problem['loc'])}: {problem['msg'].lower()}"
+            for problem in error.errors(include_url=False, include_input=False)
+        ]
+        raise UnusableResult("; ".join(problems[:3])) from None

@@ -1,0 +1,65 @@
+"""Numbers as people read them; exact ones are in the json and csv formats."""
+
+from __future__ import annotations
+
+ABSENT = "–"
+
+
+def count(value: float | None) -> str:
+    """73728 -> ``73.7k``."""
+    return ABSENT if value is None else _scaled(value, ("", "k", "M", "B"))
+
+
+def size(value: float | None) -> str:
+    """Bytes, 1190000 -> ``1.19 MB`` (decimal units)."""
+    return ABSENT if value is None else _scaled(value, (" B", " kB", " MB", " GB", " TB"))
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds, 8.41 -> ``8.4 s``, 125 -> ``2 min 05 s``."""
+    if seconds is None:
+        return ABSENT
+    if round(seconds, 1) < 60:
+        return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds:.2f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def share(part: float | None, whole: float | None) -> str:
+    """One number as percentage of another, ``0.27%``."""
+    if part is None or not whole:
+        return ABSENT
+    percent = 100 * part / whole
+    if 0 < percent < 0.01:
+        return "<0.01%"
+    return f"{percent:.2g}%" if percent < 10 else f"{percent:.3g}%"
+
+
+def score(mean: float | None, half: float | None = None, n: int | None = None) -> str:
+    """A score with half its interval and the number of runs, ``0.957 ± 0.004 (3)``."""
+    if mean is None:
+        return ABSENT
+    return f"{mean:.3f}" + _spread(half) + (f" ({n})" if n is not None else "")
+
+
+def difference(mean: float | None, half: float | None = None) -> str:
+    """A signed difference of scores, ``-0.004 ± 0.006``."""
+    if mean is None:
+        return ABSENT
+    return f"{round(mean, 3) + 0.0:+.3f}" + _spread(half)  # + 0.0 makes -0.000 positive
+
+
+def _spread(half: float | None) -> str:
+    return "" if half is None else f" ± {half:.3f}"
+
+
+def _scaled(value: float, units: tuple[str, ...]) -> str:
+    """Three digits and a unit; 999,950 is 1M, not 1000k."""
+    for unit in units[:-1]:
+        if abs(value) < 999.5:
+            return f"{value:.3g}{unit}"
+        value /= 1000
+    return f"{value:.3g}{units[-1]}" if abs(value) < 999.5 else f"{value:,.0f}{units[-1]}"

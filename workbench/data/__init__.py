@@ -1,0 +1,6 @@
+"""Labelled texts: where they come from, how they are checked and split."""
+
+from workbench.data.examples import Data, Examples
+from workbench.data.load import load_data
+
+__all__ = ["Data", "Examples", "load_data"]

@@ -1,0 +1,77 @@
+"""Labelled texts, split and ready for a tokenizer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+Role = Literal["train", "validation", "test"]
+ROLES: tuple[Role, ...] = ("train", "validation", "test")
+
+Label = int | float | tuple[int, ...]
+"""A class index, a number, or one 0/1 per label."""
+
+Labels = tuple[int, ...] | tuple[float, ...] | tuple[tuple[int, ...], ...]
+
+_T = TypeVar("_T")
+
+
+def take(column: Sequence[_T], rows: Sequence[int]) -> tuple[_T, ...]:
+    """The values of a column at the given row indices, in their order."""
+    return tuple(column[i] for i in rows)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """One split: columns of equal length.
+
+    Attributes:
+        ids: where each row comes from: a file's name within its folder ("sport/001.txt"), the
+            line of a csv or jsonl file ("reviews.csv:12"), or the row, counted from 0 as pandas
+            and datasets do, of a parquet file or Hub split ("train:12").
+        texts: the first or only text of each row.
+        pairs: the second text of each row, or None.
+        labels: class indices, numbers, or tuples with one 0/1 per label.
+    """
+
+    ids: tuple[str, ...]
+    texts: tuple[str, ...]
+    pairs: tuple[str, ...] | None
+    labels: Labels
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def select(self, rows: Sequence[int]) -> Examples:
+        """The given rows (indices), in their order."""
+        pairs = None if self.pairs is None else take(self.pairs, rows)
+        return Examples(
+            ids=take(self.ids, rows),
+            texts=take(self.texts, rows),
+            pairs=pairs,
+            labels=take(self.labels, rows),  # type: ignore[arg-type]  # one kind per column
+        )
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set as a run sees it.
+
+    Attributes:
+        train, validation, test: the splits; validation may be empty.
+        label_names: name of each class index or 0/1 position; empty for regression.
+        content_hash: sha256 (hex) of the rows as read, before any was removed or split.
+        split_hash: sha256 (hex) of the ids of each split, in order.
+        duplicates_removed: rows left out because their text occurs elsewhere.
+        notes: sentences that the user should read.
+    """
+
+    train: Examples
+    validation: Examples
+    test: Examples
+    label_names: tuple[str, ...]
+    content_hash: str
+    split_hash: str
+    duplicates_removed: int
+    notes: tuple[str, ...]

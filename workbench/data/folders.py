@@ -1,0 +1,117 @@
+"""Folders of data: one sub-folder per class, or one file (or folder) per split."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from workbench.data.rows import Rows
+from workbench.data.tables import TABLE_SUFFIXES, fallback_note, read_table
+from workbench.data.text_files import read_text
+from workbench.errors import DataError
+from workbench.recipe.schema import DataSpec
+
+# Sub-folders with these names are splits that somebody forgot to declare, never classes.
+_SPLIT_NAMES = {"train", "training", "validation", "valid", "val", "dev", "test", "testing"}
+
+
+def read_folder(folder: Path, spec: DataSpec) -> tuple[Rows, tuple[str, ...]]:
+    """All texts of a folder with one sub-folder per class, and notes.
+
+    Raises:
+        DataError: the folder is laid out in another way; says which.
+    """
+    sub_folders = [entry.name for entry in _entries(folder) if entry.is_dir()]
+    if sub_folders and {name.casefold() for name in sub_folders} <= _SPLIT_NAMES:
+        raise DataError(
+            f"the sub-folders {', '.join(sub_folders)} look like splits, not classes",
+            where=str(folder),
+            why="without data.splits every sub-folder is taken as a class",
+            fix="set data.splits, for example {train: train, test: test}",
+        )
+    if not sub_folders:
+        files = [e.name for e in _entries(folder) if e.suffix.lower() in TABLE_SUFFIXES]
+        raise DataError(
+            f"no sub-folders; files with rows: {', '.join(files[:20]) or 'none'}",
+            where=str(folder),
+            why="a folder needs one sub-folder of .txt files per class, or data.splits",
+            fix="name the file itself in data.source, or say in data.splits which file is what",
+        )
+    return _read_classes(folder, spec, prefix="")
+
+
+def read_split_of_folder(folder: Path, split: str, spec: DataSpec) -> tuple[Rows, tuple[str, ...]]:
+    """One split of a folder: the file ``split`` (with or without its suffix), or a sub-folder
+    of that name with one sub-folder per class; and notes.
+
+    Raises:
+        DataError: nothing of that name, or more than one file.
+    """
+    names = [split, *(split + suffix for suffix in TABLE_SUFFIXES)]
+    # Only direct children: a name such as ../x must not reach outside the folder.
+    found = [entry for entry in _entries(folder) if entry.name in names]
+    if len(found) != 1:
+        there = ", ".join(entry.name for entry in _entries(folder)[:20]) or "nothing"
+        raise DataError(
+            f"{len(found) or 'no'} files or folders for split {split!r}"
+            + (f": {', '.join(entry.name for entry in found)}" if found else ""),
+            where=str(folder),
+            why=f"the folder holds: {there}",
+            fix="write the full name of the file in data.splits",
+        )
+    path = found[0]
+    if path.is_dir():
+        return _read_classes(path, spec, prefix=f"{path.name}/")
+    if path.suffix.lower() not in TABLE_SUFFIXES:
+        raise DataError(
+            f"split {split!r} is a {path.suffix or 'suffixless'} file",
+            where=str(path),
+            why=f"files of rows are {', '.join(TABLE_SUFFIXES)}",
+            fix="convert the file",
+        )
+    return read_table(path, spec, path.name)
+
+
+def _read_classes(folder: Path, spec: DataSpec, prefix: str) -> tuple[Rows, tuple[str, ...]]:
+    if spec.text_pair or isinstance(spec.label, list):
+        raise DataError(
+            "a folder per class gives one text and one label a file",
+            where=str(folder),
+            why="data.text_pair and a list in data.label need a file with columns",
+            fix="leave them out, or use csv, jsonl or parquet",
+        )
+    ids: list[str] = []
+    texts: list[object] = []
+    labels: list[object] = []
+    fallbacks: dict[str, str] = {}
+    others = [entry.name for entry in _entries(folder) if not entry.is_dir()]
+    for class_folder in (entry for entry in _entries(folder) if entry.is_dir()):
+        for path in _entries(class_folder):
+            name = f"{prefix}{class_folder.name}/{path.name}"
+            if path.suffix.lower() != ".txt" or not path.is_file():
+                others.append(f"{class_folder.name}/{path.name}")
+                continue
+            text = read_text(path, spec)
+            ids.append(name)
+            texts.append(text.characters)
+            labels.append(class_folder.name)
+            if text.fallback:
+                fallbacks[name] = text.fallback
+    notes = [fallback_note(fallbacks, spec)] if fallbacks else []
+    if others:
+        notes.append(
+            f"Not read from {folder.name}, being no .txt files of a class: "
+            f"{', '.join(others[:5])}{f' and {len(others) - 5:,} more' if len(others) > 5 else ''}."
+        )
+    return Rows(where=str(folder), ids=ids, texts=texts, pairs=None, labels=labels), tuple(notes)
+
+
+def _entries(folder: Path) -> list[Path]:
+    """Visible entries by name, so that ids do not depend on the file system's order."""
+    try:
+        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    except OSError as error:
+        raise DataError(
+            f"cannot be listed: {error.strerror or error}",
+            where=str(folder),
+            fix="check the name and the permissions of the folder",
+        ) from error

@@ -1,0 +1,80 @@
+"""Data sets of the Hugging Face Hub, through `datasets`, without running anybody's code."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from workbench.data.rows import Rows, check_columns, required_columns
+from workbench.data.tables import rows_of
+from workbench.errors import DataError
+from workbench.recipe.schema import DataSpec
+
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+
+
+def read_hub(spec: DataSpec, split: str) -> Rows:
+    """One split of a Hub data set; ids are ``split:row`` with rows counted from 0.
+
+    Raises:
+        DataError: not reachable, not there, needs code of its own, or lacks a column.
+    """
+    where = f"{spec.source}{f' ({spec.config})' if spec.config else ''}, split {split!r}"
+    table = _load(spec, split, where)
+    check_columns(table.column_names, spec, where)
+    columns = {column: list(table[column]) for column in required_columns(spec)}
+    ids = [f"{split}:{row}" for row in range(len(table))]
+    rows = rows_of(columns, ids, spec, where)
+    if isinstance(spec.label, list):
+        return rows
+    return Rows(
+        where=rows.where,
+        ids=rows.ids,
+        texts=rows.texts,
+        pairs=rows.pairs,
+        labels=rows.labels,
+        class_names=_class_names(table.features[spec.label]),
+    )
+
+
+def _load(spec: DataSpec, split: str, where: str) -> Any:
+    from datasets import load_dataset
+
+    try:
+        return load_dataset(spec.source, name=spec.config, revision=spec.revision, split=split)
+    # `datasets` lets through whatever its file readers, HTTP client and builders raise; all of
+    # it concerns what the user named, none of it is ours to handle.
+    except Exception as error:
+        raise _explained(error, spec, where) from error
+
+
+def _explained(error: Exception, spec: DataSpec, where: str) -> DataError:
+    message = " ".join(str(error).split()) or type(error).__name__
+    if "scripts are no longer supported" in message or "trust_remote_code" in message:
+        return DataError(
+            "this data set comes as a program, which is not run",
+            where=where,
+            why="code from the Hub could do anything on this machine",
+            fix="look for a copy with plain files (parquet, jsonl, csv): often "
+            f"revision: refs/convert/parquet of {spec.source} holds one",
+        )
+    if isinstance(error, ConnectionError) or "offline" in message.lower():
+        return DataError(
+            f"the Hugging Face Hub cannot be reached: {message}",
+            where=where,
+            why=f"{spec.source!r} is neither a file or folder here nor in the cache of datasets",
+            fix="connect and unset HF_HUB_OFFLINE, correct the path, or use data that is here, "
+            "e.g. asset:bbc-news",
+        )
+    return DataError(
+        f"could not be loaded from the Hub: {type(error).__name__}: {message[:600]}",
+        where=where,
+        fix="check data.source, data.config, data.revision and data.splits; a private or gated "
+        "data set needs `hf auth login`",
+    )
+
+
+def _class_names(feature: Any) -> tuple[str, ...]:
+    """Names of a ClassLabel feature, also inside a list; empty for any other."""
+    inner = getattr(feature, "feature", feature)
+    return tuple(getattr(inner, "names", None) or ())

@@ -1,0 +1,150 @@
+"""Labels as written in the data to class indices, 0/1 vectors or numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from workbench.data.examples import Label, Role
+from workbench.data.label_names import LabelColumn, indexed, name_of
+from workbench.data.multilabel import label_lists, zero_one_columns
+from workbench.data.rows import Rows, is_missing
+from workbench.errors import DataError
+from workbench.recipe.catalogue import MULTI, REGRESSION, SINGLE
+from workbench.recipe.schema import DataSpec, TextClassification
+
+
+def map_labels(
+    splits: Mapping[Role, Rows], spec: DataSpec, task: TextClassification
+) -> tuple[list[Label], tuple[str, ...]]:
+    """Labels of all splits, one after the other, and the label names (none for regression).
+
+    Names come in the order of `task.labels`, else of the source's own numbering, else of the
+    column list, else sorted, numbers by value. White space around a name does not count.
+
+    Raises:
+        DataError: a label is missing, hidden, out of range, unknown or of another kind than
+            `task.problem_type` needs; with the first rows and values.
+    """
+    for rows in splits.values():
+        _refuse_hidden(rows)
+    column = LabelColumn(
+        where=next(iter(splits.values())).where if len(splits) == 1 else spec.source,
+        ids=[row_id for rows in splits.values() for row_id in rows.ids],
+        values=[label for rows in splits.values() for label in rows.labels],
+        class_names=next((r.class_names for r in splits.values() if r.class_names), ()),
+    )
+    column.refuse(
+        [i for i, value in enumerate(column.values) if _is_missing_label(value)],
+        "missing label",
+        why="every row needs one",
+        fix="remove these rows or label them; check data.label",
+    )
+    if task.problem_type == REGRESSION:
+        return _numbers(column, task), ()
+    if task.problem_type == MULTI:
+        if isinstance(spec.label, list):
+            return zero_one_columns(column, spec.label, task)
+        return label_lists(column, task)
+    return _classes(column, spec, task)
+
+
+def _is_missing_label(value: object) -> bool:
+    if isinstance(value, (tuple, list)):
+        return any(map(is_missing, value))
+    return is_missing(value) or (isinstance(value, str) and value.strip().casefold() == "nan")
+
+
+def _refuse_hidden(rows: Rows) -> None:
+    """GLUE and other benchmarks publish test splits in which every label is -1."""
+    named = bool(rows.class_names) and -1 in rows.labels
+    if named or (len(rows.labels) > 1 and all(label in (-1, "-1") for label in rows.labels)):
+        raise DataError(
+            f"the labels of this split are hidden: {list(rows.labels).count(-1) or 'all'} of "
+            f"{len(rows.labels):,} are -1",
+            where=rows.where,
+            why="-1 stands for a label that the benchmark keeps to itself; nothing can be "
+            "scored against it",
+            fix="use another split in data.splits, e.g. test: validation, or leave test out to "
+            "have it cut from train",
+        )
+
+
+def _classes(
+    column: LabelColumn, spec: DataSpec, task: TextClassification
+) -> tuple[list[Label], tuple[str, ...]]:
+    if isinstance(spec.label, list):
+        raise DataError(
+            f"data.label lists {len(spec.label)} columns",
+            where=column.where,
+            why=f"several label columns are several labels a row; problem_type is {SINGLE}",
+            fix=f"set task.problem_type: {MULTI}, or name one column",
+        )
+    column.refuse(
+        [i for i, v in enumerate(column.values) if not isinstance(v, (str, int, float))],
+        "a label that is no word or number",
+        why=f"problem_type is {SINGLE}: one label a row",
+        fix=f"for lists of labels set task.problem_type: {MULTI}; check data.label",
+    )
+    _refuse_fractions(column)
+    written = [name_of(value) for value in column.values]
+    names, indices = indexed(column, list(enumerate(written)), task)
+    named = bool(task.labels or column.class_names)
+    if not named and len(names) > max(20, len(written) // 2):
+        raise DataError(
+            f"{len(names):,} different labels in {len(written):,} rows, for example "
+            + ", ".join(map(repr, names[:3])),
+            where=column.where,
+            why="most classes would have a single example",
+            fix="check data.label; for numbers to be predicted set "
+            f"task.problem_type: {REGRESSION}",
+        )
+    return list(indices), names
+
+
+def _refuse_fractions(column: LabelColumn) -> None:
+    column.refuse(
+        [
+            i
+            for i, value in enumerate(column.values)
+            if isinstance(value, float) and not value.is_integer()
+        ],
+        "a label that is a fraction",
+        why=f"problem_type is {SINGLE}: labels are classes",
+        fix=f"set task.problem_type: {REGRESSION}, or write the classes as words or whole numbers",
+    )
+    # A csv file holds only text, so a column of fractions shows when every value is a number.
+    numbers = [_number(value) for value in column.values]
+    if all(number is not None for number in numbers):
+        column.refuse(
+            [i for i, number in enumerate(numbers) if not float(number or 0).is_integer()],
+            "a label that is a fraction",
+            why=f"problem_type is {SINGLE}: labels are classes",
+            fix=f"set task.problem_type: {REGRESSION}, or write the classes as words",
+        )
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool):
+        return None
+    try:
+        return float(value)  # type: ignore[arg-type]  # anything else is a TypeError
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _numbers(column: LabelColumn, task: TextClassification) -> list[Label]:
+    if task.labels:
+        raise DataError(
+            "task.labels names classes, but problem_type is regression",
+            where=column.where,
+            fix=f"leave task.labels out, or set task.problem_type: {SINGLE}",
+        )
+    numbers = [_number(value) for value in column.values]
+    column.refuse(
+        [i for i, number in enumerate(numbers) if number is None or not math.isfinite(number)],
+        "a label that is no finite number",
+        why="problem_type is regression",
+        fix=f"correct these rows, or set task.problem_type: {SINGLE}",
+    )
+    return [float(number or 0.0) for number in numbers]

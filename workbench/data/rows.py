@@ -1,0 +1,177 @@
+"""Rows as a source delivers them: nothing mapped, split or removed yet."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from workbench.errors import DataError
+from workbench.recipe.schema import DataSpec
+
+MAX_TEXT_CHARACTERS = 1_000_000
+"""Longest text accepted: some 200,000 tokens, more than any encoder reads."""
+
+MAX_COLUMNS = 10_000
+"""Most columns accepted in a table."""
+
+SHOWN = 5
+"""Rows that a message shows before it says how many more there are."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The columns that the recipe asks for, as read.
+
+    Attributes:
+        where: file, folder or Hub split, for messages.
+        ids: see `Examples.ids`.
+        labels: values of the label column, or one tuple per row for several label columns.
+        class_names: names of the classes where the source itself numbers them.
+    """
+
+    where: str
+    ids: Sequence[str]
+    texts: Sequence[object]
+    pairs: Sequence[object] | None
+    labels: Sequence[object]
+    class_names: tuple[str, ...] = ()
+
+
+def required_columns(spec: DataSpec) -> list[str]:
+    """Names of the columns that the recipe reads, without repetition."""
+    labels = spec.label if isinstance(spec.label, list) else [spec.label]
+    pair = [spec.text_pair] if spec.text_pair else []
+    return list(dict.fromkeys([spec.text, *pair, *labels]))
+
+
+def check_columns(found: Sequence[str], spec: DataSpec, where: str) -> None:
+    """Refuse a table that lacks a column, has it twice, or has too many.
+
+    Raises:
+        DataError: lists the columns found and required, and the nearest of them.
+    """
+    if len(found) > MAX_COLUMNS:
+        raise DataError(
+            f"{len(found):,} columns",
+            where=where,
+            why=f"tables of more than {MAX_COLUMNS:,} columns are refused",
+            fix="keep the columns with the text and the label only",
+        )
+    required = required_columns(spec)
+    missing = [name for name in required if name not in found]
+    if missing:
+        raise DataError(
+            f"no column {_listed(missing)}",
+            where=where,
+            why=f"columns found: {_listed(found, 20)}; required: {_listed(required)}",
+            fix=_column_fix(missing, found),
+        )
+    repeated = [name for name in required if list(found).count(name) > 1]
+    if repeated:
+        raise DataError(
+            f"column {_listed(repeated)} occurs more than once",
+            where=where,
+            why="it is unclear which of them to read",
+            fix="rename one of them",
+        )
+
+
+def _column_fix(missing: Sequence[str], found: Sequence[str]) -> str:
+    fix = "set data.text, data.text_pair and data.label to the names of your columns"
+    for name in missing:
+        near = difflib.get_close_matches(name.casefold(), found, n=1)
+        folded = [column for column in found if column.strip().casefold() == name.casefold()]
+        if folded or near:
+            fix += f"; the nearest to {name!r} is {(folded or near)[0]!r}"
+    if len(found) == 1:
+        for separator, word in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
+            if separator in found[0]:
+                fix = f"the columns seem to be separated by {word}: a .csv file needs commas and "
+                fix += "a .tsv file tabs"
+    return fix
+
+
+def is_missing(value: object) -> bool:
+    """True for None, NaN and blank text."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return True
+    return isinstance(value, str) and not value.strip()
+
+
+def checked_texts(
+    rows: Rows, column: str, values: Sequence[object], *, allow_empty: bool = False
+) -> tuple[str, ...]:
+    """The values as texts.
+
+    Raises:
+        DataError: a text is missing, blank, no text, longer than MAX_TEXT_CHARACTERS, or holds
+            half a character (a lone surrogate, which no tokenizer accepts); rows are named.
+    """
+
+    def refuse(bad: list[int], what: str, why: str, fix: str) -> None:
+        if bad:
+            shown = show_rows([rows.ids[i] for i in bad], [values[i] for i in bad])
+            count = f"{len(bad):,} of {len(values):,} rows"
+            raise DataError(
+                f"{what} in column {column!r}, {count}: {shown}", where=rows.where, why=why, fix=fix
+            )
+
+    indexed = list(enumerate(values))
+    refuse(
+        [
+            i
+            for i, value in indexed
+            if is_missing(value) and not (allow_empty and isinstance(value, str))
+        ],
+        "missing or empty text",
+        "a row without text teaches nothing and its score means nothing",
+        "remove these rows from the file, or name the right column in data.text",
+    )
+    refuse(
+        [i for i, value in indexed if not isinstance(value, str)],
+        "something that is not text",
+        "texts must be strings",
+        "turn the column into text, or name the right column in data.text",
+    )
+    texts = tuple(str(value) for value in values)
+    refuse(
+        [i for i, text in enumerate(texts) if len(text) > MAX_TEXT_CHARACTERS],
+        "a text of more than one million characters",
+        f"the limit is {MAX_TEXT_CHARACTERS:,} characters a text",
+        "cut these texts, or check that the file is split into rows as you expect",
+    )
+    refuse(
+        [i for i, text in enumerate(texts) if not _is_encodable(text)],
+        "half a character (a lone surrogate)",
+        "it is no valid Unicode and no tokenizer can read it",
+        "repair the program that wrote the file; often an emoji was cut in two",
+    )
+    return texts
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def show_rows(ids: Iterable[str], values: Iterable[object]) -> str:
+    """``file.csv:12 (''), file.csv:19 (None), ... and 14 more``."""
+    pairs = [f"{place} ({_shortened(value)})" for place, value in zip(ids, values, strict=True)]
+    rest = f", and {len(pairs) - SHOWN:,} more" if len(pairs) > SHOWN else ""
+    return ", ".join(pairs[:SHOWN]) + rest
+
+
+def _shortened(value: object, limit: int = 60) -> str:
+    # A slice first: the repr of a text of 100 MB is another 100 MB.
+    shown = repr(value[:limit]) if isinstance(value, str) else repr(value)
+    return shown if len(shown) <= limit else shown[: limit - 3] + "..."
+
+
+def _listed(names: Collection[str], limit: int = 40) -> str:
+    shown = ", ".join(_shortened(name) for name in list(names)[:limit])
+    return shown + (f" and {len(names) - limit:,} more" if len(names) > limit else "")

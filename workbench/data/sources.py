@@ -1,0 +1,129 @@
+"""Where labelled rows come from: an embedded asset, a file, a folder or the Hub."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from workbench import assets
+from workbench.data.examples import Role
+from workbench.data.folders import read_folder, read_split_of_folder
+from workbench.data.hub import HUB_ID, read_hub
+from workbench.data.rows import Rows
+from workbench.data.tables import TABLE_SUFFIXES, read_table
+from workbench.errors import DataError
+from workbench.recipe.schema import DataSpec, Splits
+
+ASSET_PREFIX = "asset:"
+
+Reader = Callable[[str], tuple[Rows, tuple[str, ...]]]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a source delivers: the splits it provides itself (train always), and notes."""
+
+    splits: Mapping[Role, Rows]
+    notes: tuple[str, ...]
+
+
+def read_source(spec: DataSpec) -> Source:
+    """Read the rows that `data.source` names.
+
+    Raises:
+        DataError: nothing there, or not readable as labelled rows.
+        AssetError: an asset that is unknown or could not be fetched.
+    """
+    path = Path(spec.source).expanduser()
+    if spec.source.startswith(ASSET_PREFIX):
+        return _read_asset(_not_of_the_hub(spec))
+    if path.is_dir():
+        return _read_folder(path, _not_of_the_hub(spec))
+    if path.suffix.lower() in TABLE_SUFFIXES or path.exists():
+        return _read_file(path, _not_of_the_hub(spec))
+    if not HUB_ID.fullmatch(spec.source):
+        raise DataError(
+            f"{spec.source!r} is no file or folder here, and no Hub id either",
+            where="data.source",
+            why="a Hub id is one name, or two with a slash between: nyu-mll/glue",
+            fix="correct the path; it is relative to the folder the command runs in "
+            f"({Path.cwd()})",
+        )
+    splits = spec.splits or Splits()
+    return _read_splits(lambda name: (read_hub(spec, name), ()), splits)
+
+
+def _not_of_the_hub(spec: DataSpec) -> DataSpec:
+    for key, value in (("config", spec.config), ("revision", spec.revision)):
+        if value is not None:
+            raise DataError(
+                f"data.{key} is {value!r}, but {spec.source} is not a Hub data set",
+                where="data.source",
+                why="only data sets of the Hub have configurations and revisions",
+                fix=f"leave data.{key} out; if you mean a Hub data set, run where no file or "
+                "folder has its name",
+            )
+    return spec
+
+
+def _read_asset(spec: DataSpec) -> Source:
+    asset = assets.get(spec.source)
+    if asset.kind != "data":
+        raise DataError(
+            f"{spec.source} is a {asset.kind}, not a data set",
+            where="data.source",
+            fix="name it in model.source; embedded data sets: "
+            + ", ".join(f"asset:{a.name}" for a in assets.ASSETS.values() if a.kind == "data"),
+        )
+    encodings = {
+        "encoding": asset.encoding,
+        "encoding_fallback": spec.encoding_fallback or asset.encoding_fallback,
+    }
+    return _read_folder(assets.fetch(asset.name), spec.model_copy(update=encodings))
+
+
+def _read_folder(folder: Path, spec: DataSpec) -> Source:
+    if spec.splits is None:
+        rows, notes = read_folder(folder, spec)
+        return Source({"train": rows}, notes)
+    return _read_splits(lambda name: read_split_of_folder(folder, name, spec), spec.splits)
+
+
+def _read_file(path: Path, spec: DataSpec) -> Source:
+    if path.suffix.lower() not in TABLE_SUFFIXES:
+        raise DataError(
+            f"a {path.suffix or 'suffixless'} file",
+            where=str(path),
+            why=f"files of rows are {', '.join(TABLE_SUFFIXES)}",
+            fix="convert it, or rename it if only its suffix is wrong",
+        )
+    if spec.splits is not None:
+        raise DataError(
+            "data.splits with a single file",
+            where=str(path),
+            why="one file is one split; the others are cut from it",
+            fix="leave data.splits out, or name the folder in data.source and the files in it "
+            "in data.splits",
+        )
+    rows, notes = read_table(path, spec, path.name)
+    return Source({"train": rows}, notes)
+
+
+def _read_splits(read: Reader, splits: Splits) -> Source:
+    names: dict[Role, str] = {"train": splits.train}
+    if splits.validation is not None:
+        names["validation"] = splits.validation
+    if splits.test is not None:
+        names["test"] = splits.test
+    if len(set(names.values())) < len(names):
+        raise DataError(
+            "the same split under two names: "
+            + ", ".join(f"{role}: {name}" for role, name in names.items()),
+            where="data.splits",
+            why="a model would be tested on what it was trained on",
+            fix="name different splits, or leave validation or test out to have it cut from train",
+        )
+    read_splits = {role: read(name) for role, name in names.items()}
+    notes = dict.fromkeys(note for _, notes in read_splits.values() for note in notes)
+    return Source({role: rows for role, (rows, _) in read_splits.items()}, tuple(notes))

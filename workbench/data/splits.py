@@ -1,0 +1,163 @@
+"""Cutting rows into train, validation and test: seeded, disjoint, stratified.
+
+A row's place in the draw is a hash of seed, split and row id, not a random number generator's
+output, so that a split is the same on every machine and with every library version.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from workbench.data.examples import Label, Role
+from workbench.errors import DataError
+from workbench.recipe.schema import DataSpec
+
+Size = int | float | None
+
+
+def cut_splits(
+    ids: Sequence[str],
+    strata: Sequence[Label] | None,
+    provided: Mapping[Role, Sequence[int]],
+    spec: DataSpec,
+    *,
+    removed: int,
+    where: str,
+) -> dict[Role, list[int]]:
+    """Row indices of each split, in the order of the source.
+
+    Test is cut first, then validation, then train, so that another `train_size` never changes
+    what is tested. Shares are of the rows of the split that is cut, before anything is cut.
+
+    Args:
+        ids: of all rows.
+        strata: class of each row; None to draw without regard to labels.
+        provided: indices of the splits that the source has itself; train always.
+        removed: duplicates left out before, for the arithmetic of a refusal.
+
+    Raises:
+        DataError: there are not enough rows, or nothing would be left to train or test on.
+    """
+    pool = list(provided["train"])
+    sizes = _sizes(pool, provided, spec, removed=removed, where=where)
+    splits: dict[Role, list[int]] = {}
+    left = pool
+    for role in ("test", "validation"):
+        if role in provided:
+            splits[role] = list(provided[role])
+            continue
+        drawn = _draw(left, sizes[role], ids, strata, f"{spec.split_seed}/{role}", leave=1)
+        splits[role] = sorted(drawn)
+        left = [i for i in left if i not in drawn]
+    drawn = _draw(left, sizes["train"], ids, strata, f"{spec.split_seed}/train", at_least=1)
+    splits["train"] = sorted(drawn)
+    return splits
+
+
+def _sizes(
+    pool: Sequence[int],
+    provided: Mapping[Role, Sequence[int]],
+    spec: DataSpec,
+    *,
+    removed: int,
+    where: str,
+) -> dict[Role, int]:
+    """How many rows to draw for each split; 0 where the source provides it."""
+    asked: dict[Role, Size] = {
+        "test": None if "test" in provided else spec.test_size,
+        "validation": None if "validation" in provided else spec.validation_size,
+    }
+    if "test" not in provided and spec.test_size is None:
+        raise DataError(
+            "no test split",
+            where=where,
+            why="data.test_size is null and data.splits names none",
+            fix="set data.test_size, or data.splits.test if the source has one",
+        )
+    sizes = {role: _rows(size, len(pool)) for role, size in asked.items()}
+    left = len(pool) - sum(sizes.values())
+    sizes["train"] = left if spec.train_size is None else _rows(spec.train_size, len(pool))
+    if left < 1 or sizes["train"] > left:
+        raise DataError(
+            _arithmetic(asked | {"train": spec.train_size}, sizes, len(pool), removed),
+            where=where,
+            why="train, validation and test may not share rows",
+            fix="ask for less in data.train_size, data.validation_size or data.test_size, or "
+            "bring more rows",
+        )
+    return sizes
+
+
+def _rows(size: Size, available: int) -> int:
+    if size is None:
+        return 0
+    # 0.29 * 100 is 28.999999999999996.
+    return size if isinstance(size, int) else max(1, math.floor(size * available + 1e-9))
+
+
+def _arithmetic(
+    asked: Mapping[Role, Size], sizes: Mapping[Role, int], available: int, removed: int
+) -> str:
+    parts = []
+    for role in ("train", "validation", "test"):
+        size = asked[role]
+        if size is None:
+            continue
+        share = f" ({size} of {available:,})" if isinstance(size, float) else ""
+        parts.append(f"{sizes[role]:,} for {role}{share}")
+    if asked["train"] is None:
+        parts.insert(0, "at least 1 for train")
+    read = f"{available + removed:,} read, {removed:,} duplicates left out"
+    return f"{' + '.join(parts)} asked, but there are {available:,} rows ({read})"
+
+
+def _draw(
+    candidates: Sequence[int],
+    size: int,
+    ids: Sequence[str],
+    strata: Sequence[Label] | None,
+    salt: str,
+    *,
+    leave: int = 0,
+    at_least: int = 0,
+) -> set[int]:
+    """Draw `size` of the candidates; each class in proportion, as far as counts allow.
+
+    Args:
+        leave: rows of a class that stay behind where possible, so that it can be trained on.
+        at_least: rows of a class that are drawn where possible.
+    """
+    ranked = sorted(candidates, key=lambda i: hashlib.sha256(f"{salt}/{ids[i]}".encode()).digest())
+    if strata is None:
+        return set(ranked[:size])
+    classes: dict[Label, list[int]] = defaultdict(list)
+    for i in ranked:
+        classes[strata[i]].append(i)
+    counts = {label: len(rows) for label, rows in sorted(classes.items())}
+    quotas = _quotas(counts, size, leave=leave, at_least=at_least)
+    return {i for label, rows in classes.items() for i in rows[: quotas[label]]}
+
+
+def _quotas(
+    counts: Mapping[Label, int], size: int, *, leave: int, at_least: int
+) -> dict[Label, int]:
+    """Largest remainders, within bounds per class; bounds yield if the size needs it."""
+    total = sum(counts.values())
+    ideal = {label: size * count / total for label, count in counts.items()}
+    low = {label: min(at_least, count) for label, count in counts.items()}
+    high = {label: max(count - leave, low[label]) for label, count in counts.items()}
+    if sum(low.values()) > size:
+        low = dict.fromkeys(counts, 0)
+    if sum(high.values()) < size:
+        high = dict(counts)
+    quotas = {c: min(max(math.floor(ideal[c]), low[c]), high[c]) for c in counts}
+    while (gap := size - sum(quotas.values())) != 0:
+        step = 1 if gap > 0 else -1
+        open_ = [c for c in counts if low[c] <= quotas[c] + step <= high[c]]
+        # sorted() is stable, so classes with equal remainders are taken in label order.
+        for c in sorted(open_, key=lambda c: step * (quotas[c] - ideal[c]))[: abs(gap)]:
+            quotas[c] += step
+    return quotas

@@ -1,0 +1,118 @@
+"""Taking an adapter home: a folder for plain transformers + PEFT, or merged weights."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from torch import nn
+
+from workbench.errors import ExportError, RunRefused
+from workbench.export.adapter import building
+from workbench.export.check import VanillaLoader, compare_logits
+from workbench.inference import ABOUT, load_exported, local_base
+from workbench.store import Run, read_json
+
+CHECKED_TEXTS = 16
+"""Test examples whose logits a plain load has to reproduce."""
+
+
+def export_run(run: Run, to: Path, *, merge: bool = False) -> Path:
+    """Copies a finished run's adapter, or its merged model, after checking that it loads.
+
+    The check is made again on what is handed out: plain transformers + PEFT, in a fresh process,
+    have to give the logits that the run recorded.
+
+    Raises:
+        RunRefused: when the run has not finished or the target exists.
+        ExportError: when the method cannot be merged, or the check fails.
+    """
+    if run.state != "finished":
+        raise RunRefused(
+            f"this run is {run.state}, only finished runs have an adapter",
+            where=run.id, fix=f"`workbench show {run.id}` says why",
+        )
+    if to.exists():
+        raise RunRefused("the target exists already", where=str(to), fix="name a new folder")
+    about = read_json(run.adapter / ABOUT)
+    if about is None:
+        raise ExportError("the run's adapter folder is damaged", where=str(run.adapter))
+    with building(to) as folder, VanillaLoader() as loader:
+        if merge:
+            about = _write_merged(run, about, folder)
+        else:
+            shutil.copytree(run.adapter, folder, dirs_exist_ok=True)
+        check_folder(loader, folder, about, recorded_examples(run))
+    return to
+
+
+def check_folder(
+    loader: VanillaLoader, folder: Path, about: dict[str, Any], examples: Sequence[dict[str, Any]]
+) -> float:
+    """Largest logit difference between a plain load of a folder and recorded predictions.
+
+    Raises:
+        ExportError: when the folder does not load or gives other logits.
+    """
+    pairs = [e["text_pair"] for e in examples] if "text_pair" in examples[0] else None
+    request = {
+        "folder": str(folder),
+        "base": local_base(about["base"]),
+        "auto_class": about["auto_class"],
+        "kind": about["kind"],
+        "texts": [e["text"] for e in examples],
+        "pairs": pairs,
+        "max_length": about["max_length"],
+    }
+    return compare_logits([e["logits"] for e in examples], loader.logits(request), folder)
+
+
+def recorded_examples(run: Run) -> list[dict[str, Any]]:
+    """The first test examples of a run with the logits that it recorded."""
+    table = pq.read_table(run.path / "predictions.parquet").slice(0, CHECKED_TEXTS)
+    return table.to_pylist()  # type: ignore[no-any-return]
+
+
+def _write_merged(run: Run, about: dict[str, Any], folder: Path) -> dict[str, Any]:
+    model = load_exported(run.adapter, about["kind"], about["auto_class"], local_base(about["base"]))
+    merged_model(model, run.result.get("method", "this method")).save_pretrained(folder)  # type: ignore[operator]
+    for path in run.adapter.iterdir():
+        if path.name.startswith(("tokenizer", "vocab", "special_tokens", "merges")):
+            shutil.copy2(path, folder / path.name)
+    merged_about = {**about, "kind": "full", "virtual_tokens": 0}
+    (folder / ABOUT).write_text(json.dumps(merged_about, indent=2) + "\n", encoding="utf-8")
+    card = (run.adapter / "README.md").read_text(encoding="utf-8")
+    front, _, body = card.partition("\n# ")
+    note = "\nThis folder holds the merged model: load it with `from_pretrained(folder)` alone.\n"
+    title, _, rest = body.partition("\n")
+    (folder / "README.md").write_text(f"{front}\n# {title}\n{note}{rest}", encoding="utf-8")
+    return merged_about
+
+
+def merged_model(model: nn.Module, method: str) -> nn.Module:
+    """A model with its adapter's update added into its own weights.
+
+    Raises:
+        ExportError: when there is nothing that could be merged, with the reason.
+    """
+    config = getattr(model, "active_peft_config", None)
+    if config is None:
+        return model
+    if config.is_prompt_learning:
+        reason = "virtual tokens are inputs, not weights: there is nothing to add them to"
+    else:
+        try:
+            return model.merge_and_unload(safe_merge=True)  # type: ignore[no-any-return,operator]
+        except (ValueError, NotImplementedError, AttributeError) as error:
+            reason = f"PEFT: {error}"
+    raise ExportError(
+        f"{method} cannot be merged into plain weights", where="--merge", why=reason,
+        fix="export the adapter itself, without --merge",
+    )
+
+
+__all__ = ["VanillaLoader", "building", "check_folder", "export_run", "merged_model"]

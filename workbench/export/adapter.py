@@ -1,0 +1,110 @@
+"""Writes what was trained as a folder that plain transformers + PEFT can load."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory, mkdtemp
+
+from peft import PeftModel
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from workbench.inference import ABOUT, TRAINED_WEIGHTS
+from workbench.methods import METHODS, Adapted
+from workbench.methods.base import ExportKind
+from workbench.store import write_json
+from workbench.tasks import TextClassificationTask
+
+def write_weights(adapted: Adapted, method: str, folder: Path) -> ExportKind:
+    """Writes weights, config and tokenizer; returns how they are to be loaded.
+
+    ``full`` writes the whole model, ``delta`` (head, bitfit) the trained tensors alone, ``peft``
+    what PEFT saves. The config carries the labels, so that a plain load builds the right head.
+    """
+    kind = METHODS[method].export_kind
+    folder.mkdir(parents=True, exist_ok=True)
+    base = adapted.base
+    if kind == "full":
+        with _plain_config(adapted):
+            base.model.save_pretrained(folder)
+    elif kind == "delta":
+        tensors = {n: p.detach().cpu().contiguous() for n, p in adapted.trainable().items()}
+        save_file(tensors, folder / TRAINED_WEIGHTS, metadata={"format": "pt"})
+        base.config.save_pretrained(folder)
+    else:
+        _save_peft(adapted.model, folder, adapted.starting_adapter)
+        base.config.save_pretrained(folder)
+    base.tokenizer.save_pretrained(folder)
+    return kind
+
+
+def describe(
+    folder: Path, adapted: Adapted, task: TextClassificationTask, kind: ExportKind, max_length: int
+) -> None:
+    """Writes ``workbench.json``: what ``load_adapter`` needs beyond transformers' own files."""
+    about = {
+        "kind": kind,
+        "base": adapted.base.public_name,
+        "revision": adapted.base.revision,
+        "auto_class": task.auto_class,
+        "task": task.spec.model_dump(mode="json"),
+        "labels": list(task.label_names),
+        "max_length": max_length,
+        "virtual_tokens": adapted.virtual_tokens,
+    }
+    write_json(folder / ABOUT, about)
+
+
+def _save_peft(model: nn.Module, folder: Path, start: dict[str, Tensor] | None) -> None:
+    assert isinstance(model, PeftModel)
+    # False: the vocabulary is never resized here, and "auto" would ask the Hub whether it was.
+    if start is None:
+        model.save_pretrained(str(folder), save_embedding_layers=False)
+    else:
+        with TemporaryDirectory() as parent:
+            beginning = Path(parent) / "start"  # PEFT names the second adapter after the folder
+            beginning.mkdir()
+            save_file(start, beginning / "adapter_model.safetensors", metadata={"format": "pt"})
+            with warnings.catch_warnings():  # PEFT advises the very conversion that this is
+                warnings.filterwarnings("ignore", "PiSSA changes the base weights")
+                warnings.filterwarnings("ignore", "OLoRA changes the base weights")
+                model.save_pretrained(
+                    str(folder),
+                    save_embedding_layers=False,
+                    path_initial_model_for_weight_conversion=str(beginning),
+                )
+    path = folder / "adapter_config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config["inference_mode"] = True
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    (folder / "README.md").unlink(missing_ok=True)
+
+
+@contextmanager
+def _plain_config(adapted: Adapted) -> Iterator[None]:
+    """The config without the dropout that this machine's policy chose."""
+    model = adapted.base.model
+    trained_with = model.config
+    model.config = adapted.base.config
+    try:
+        yield
+    finally:
+        model.config = trained_with
+
+
+@contextmanager
+def building(folder: Path) -> Iterator[Path]:
+    """A temporary folder beside ``folder`` that takes its place when the block succeeds."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

@@ -1,0 +1,103 @@
+"""The vanilla round trip: an export counts only if plain transformers + PEFT reproduce it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import ExportError
+
+SCRIPT = Path(__file__).with_name("vanilla.py")
+RELATIVE_TOLERANCE = 1e-3
+"""Largest difference of a logit, relative to the largest logit (at least 1). Padding and another
+attention kernel move fp32 logits by about 1e-6; a lost head or prompt moves them by 0.1 and more."""
+
+
+class VanillaLoader:
+    """A separate process that knows nothing of the workbench and loads what it exports."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        """Starts the process, so that its imports run while the training does."""
+        if self._process is None or self._process.poll() is not None:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", str(SCRIPT)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+                env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "TOKENIZERS_PARALLELISM": "false"},
+                # Not in our process group: Ctrl-C must not kill the check of a run that is ending.
+                start_new_session=True,
+            )
+
+    def logits(self, request: dict[str, Any]) -> list[list[float]]:
+        """Logits that a plain load gives, one row per text.
+
+        Raises:
+            ExportError: with the loader's own words when it cannot load the folder.
+        """
+        self.start()
+        process = self._process
+        assert process is not None and process.stdin is not None and process.stdout is not None
+        try:
+            process.stdin.write(json.dumps(request) + "\n")
+            process.stdin.flush()
+            line = process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        answer = json.loads(line) if line else {"error": "the checking process ended"}
+        if "error" in answer:
+            raise ExportError(
+                f"plain transformers + PEFT cannot load the export: {answer['error']}",
+                where=request["folder"],
+                fix="the run's own checkpoint is kept under checkpoints/; please report the method "
+                "and model",
+            )
+        return answer["logits"]  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        """Ends the process."""
+        if self._process is None:
+            return
+        if self._process.stdin:
+            self._process.stdin.close()
+        self._process.wait(timeout=10)
+        if self._process.stdout:
+            self._process.stdout.close()
+        self._process = None
+
+    def __enter__(self) -> VanillaLoader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def compare_logits(
+    own: Sequence[Sequence[float]], plain: Sequence[Sequence[float]], folder: Path
+) -> float:
+    """The largest difference between the run's logits and a plain load's, both (texts, labels).
+
+    Raises:
+        ExportError: when it exceeds the tolerance.
+    """
+    pairs = [(a, b) for x, y in zip(own, plain, strict=True) for a, b in zip(x, y, strict=True)]
+    difference = max(abs(a - b) for a, b in pairs)
+    allowed = RELATIVE_TOLERANCE * max(1.0, max(abs(a) for a, _ in pairs))
+    if not difference <= allowed:
+        raise ExportError(
+            f"plain transformers + PEFT give other logits than the run: they differ by "
+            f"{difference:.3g}, allowed are {allowed:.3g}",
+            where=str(folder),
+            why="the exported adapter would not do what the recorded accuracy says",
+            fix="nothing was exported; please report the method and model",
+        )
+    return difference

@@ -1,0 +1,87 @@
+"""Loads an exported folder the way a stranger would and answers texts one by one.
+
+This file imports transformers, peft, safetensors and the standard library, nothing of the
+workbench, and is run as a program of its own: `python vanilla.py`. It reads one JSON request a
+line, forks a fresh process for each (so that imports are paid once) and prints one JSON answer a
+line. A request: {"folder", "base", "auto_class", "kind", "texts", "pairs", "max_length",
+"per_token"}; the answer: {"logits": [[...], ...]} or {"error": "..."}.
+"""
+
+import json
+import os
+import sys
+import traceback
+import warnings
+
+
+def load(request):
+    """The model and tokenizer of an exported folder, as its model card says to load them."""
+    import transformers
+    from peft import PeftModel
+    from safetensors.torch import load_file
+
+    folder, base = request["folder"], request["base"]
+    auto = getattr(transformers, request["auto_class"])
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    if request["kind"] == "full":
+        return auto.from_pretrained(folder).eval(), tokenizer
+    config = transformers.AutoConfig.from_pretrained(folder)
+    model = auto.from_pretrained(base, config=config)
+    if request["kind"] == "peft":
+        model = PeftModel.from_pretrained(model, folder)
+    else:
+        state = load_file(os.path.join(folder, "trained_weights.safetensors"))
+        _, unexpected = model.load_state_dict(state, strict=False)
+        if unexpected:
+            raise ValueError(f"tensors that the base does not have: {unexpected}")
+    return model.eval(), tokenizer
+
+
+def answer(request):
+    """Logits of each text, alone in its batch and so without padding."""
+    import torch
+
+    model, tokenizer = load(request)
+    pairs = request["pairs"] or [None] * len(request["texts"])
+    logits = []
+    with torch.inference_mode():
+        for text, pair in zip(request["texts"], pairs):
+            inputs = tokenizer(
+                text, pair, truncation=True, max_length=request["max_length"], return_tensors="pt"
+            )
+            logits.append(model(**inputs).logits[0].tolist())
+    assert not any(name.split(".")[0] == "workbench" for name in sys.modules)
+    return {"logits": logits}
+
+
+def serve():
+    """Answers requests until the input ends."""
+    warnings.filterwarnings("ignore")
+    os.environ["TRANSFORMERS_VERBOSITY"] = "error"
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever a library prints goes to stderr, not between the answers
+    import peft  # noqa: F401  # imported before forking, so that each answer does not pay for it
+    import transformers  # noqa: F401
+
+    for line in sys.stdin:
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(reading)
+            try:
+                result = answer(json.loads(line))
+            except Exception as error:
+                result = {"error": f"{type(error).__name__}: {error}", "trace": traceback.format_exc()}
+            with os.fdopen(writing, "w") as out:
+                json.dump(result, out)
+            os._exit(0)
+        os.close(writing)
+        with os.fdopen(reading) as incoming:
+            text = incoming.read()
+        os.waitpid(child, 0)
+        answers.write((text or json.dumps({"error": "the loading process died"})) + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    serve()

@@ -1,0 +1,132 @@
+"""The record of a finished run: result.json, put together from its parts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from torch import Tensor
+
+from workbench.data.encode import Encoded
+from workbench.data.examples import Data
+from workbench.recipe.schema import Recipe
+from workbench.tasks import TextClassificationTask
+from workbench.training.session import Session, Step, Validation
+
+WARMUP_STEPS = 2
+"""Steps whose memory is measured exactly and which are therefore not timed."""
+
+
+@dataclass
+class Clock:
+    """Adds up where the time of a run goes; seconds."""
+
+    train: float = 0.0
+    warmup: float = 0.0
+    validation: float = 0.0
+    test: float = 0.0
+    timed_steps: int = 0
+    timed_tokens: int = 0
+    steps: int = 0
+    examples: int = 0
+    last_validation: Validation | None = field(default=None)
+    best_validation: Validation | None = field(default=None)
+
+    def add(self, event: Step | Validation) -> None:
+        """Counts one event of the training."""
+        if isinstance(event, Validation):
+            self.validation += event.seconds
+            self.last_validation = event
+            if event.best:
+                self.best_validation = event
+            return
+        self.steps += 1
+        self.examples += event.examples
+        if self.steps <= WARMUP_STEPS:
+            self.warmup += event.seconds
+        else:
+            self.train += event.seconds
+            self.timed_steps += 1
+            self.timed_tokens += event.tokens
+
+    def record(self, total_seconds: float) -> dict[str, Any]:
+        """Times for result.json; rates are None when no step was timed."""
+        timed = self.train > 0
+        return {
+            "train_seconds": self.train,
+            "warmup_seconds": self.warmup,
+            "validation_seconds": self.validation,
+            "test_seconds": self.test,
+            "total_seconds": total_seconds,
+            "steps": self.steps,
+            "steps_per_second": self.timed_steps / self.train if timed else None,
+            "tokens_per_second": self.timed_tokens / self.train if timed else None,
+            "examples_seen": self.examples,
+        }
+
+
+def validation_record(session: Session, clock: Clock) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Metrics of the exported state on validation, and how it was selected."""
+    keeps_best = session.spec.keep == "best" and session.best.step is not None
+    kept = clock.best_validation if keeps_best else clock.last_validation
+    selected = {
+        "step": session.best.step if keeps_best else session.step,
+        "metric": session.task.spec.score_names[0] if keeps_best else None,
+        "value": session.best.value if keeps_best else None,
+    }
+    return dict(kept.metrics) if kept else {}, selected
+
+
+def data_record(data: Data, encoded: dict[str, Encoded]) -> dict[str, Any]:
+    """Sizes, hashes and what was removed or cut."""
+    return {
+        "content_hash": data.content_hash,
+        "split_hash": data.split_hash,
+        "sizes": {name: len(split) for name, split in encoded.items()},
+        "duplicates_removed": data.duplicates_removed,
+        "truncated": {name: split.truncated for name, split in encoded.items()},
+        "labels": list(data.label_names),
+        "notes": list(data.notes),
+    }
+
+
+def comparability(
+    recipe: Recipe, data: Data, base: str, tokenisation: str, policy: dict[str, Any]
+) -> dict[str, str]:
+    """What two runs must share for their numbers to be set side by side."""
+    from sklearn import __version__ as sklearn_version
+
+    metrics = ",".join(recipe.task.score_names) + f" scikit-learn {sklearn_version}"
+    return {
+        "data": data.content_hash,
+        "split": data.split_hash,
+        "base": base,
+        "tokenisation": tokenisation,
+        "metrics": hashlib.sha256(metrics.encode()).hexdigest(),
+        "device": f"{policy['device']}/{policy['precision']}",
+    }
+
+
+def write_predictions(
+    path: Path, encoded: Encoded, task: TextClassificationTask, logits: Tensor
+) -> None:
+    """predictions.parquet: one row per test example, logits as a plain load computes them."""
+    examples = encoded.examples
+    columns: dict[str, Sequence[Any]] = {
+        "id": examples.ids,
+        "text": examples.texts,
+        "label": [task.label_text(v) for v in examples.labels],
+        "prediction": [task.label_text(v) for v in task.predictions(logits)],
+        "score": task.confidences(logits),
+        "logits": logits.tolist(),
+    }
+    if examples.pairs is not None:
+        columns["text_pair"] = examples.pairs
+    temporary = path.with_suffix(".tmp")
+    pq.write_table(pa.table({k: list(v) for k, v in columns.items()}), temporary)
+    temporary.replace(path)

@@ -1,0 +1,88 @@
+"""Any method that PEFT ships, by its own name and its own config fields."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from difflib import get_close_matches
+
+from peft import PeftConfig
+from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
+
+from workbench.errors import MethodError
+from workbench.methods.base import Adapted, Method, Setting
+from workbench.methods.wrapping import check_targets, wrap
+from workbench.models import Base
+from workbench.recipe.methods import Peft
+
+_NEEDS_MORE = {
+    "ADAPTION_PROMPT": "it exists for Llama-like language models only",
+    "CARTRIDGE": "it is distilled from a context, not trained on labels",
+    "CPT": "it needs an in-context prompt and its own loss",
+    "MULTITASK_PROMPT_TUNING": "it needs a task id with every example",
+    "POLY": "it needs a task id with every example",
+    "XLORA": "it mixes adapters that were trained before",
+}
+
+
+def _config_class(spec: Peft) -> type[PeftConfig]:
+    classes = {str(k.value): v for k, v in PEFT_TYPE_TO_CONFIG_MAPPING.items()}
+    name = spec.type.upper()
+    if name in _NEEDS_MORE:
+        raise MethodError(
+            f"{spec.type} cannot be trained from a recipe", where="method.type",
+            why=_NEEDS_MORE[name], fix="take another PEFT method",
+        )
+    if name not in classes:
+        close = get_close_matches(name, classes, n=1, cutoff=0.4)
+        raise MethodError(
+            f"PEFT has no method {spec.type!r}" + (f"; did you mean {close[0]}?" if close else ""),
+            where="method.type",
+            fix=f"one of {', '.join(sorted(set(classes) - set(_NEEDS_MORE)))}",
+        )
+    return classes[name]  # type: ignore[return-value]
+
+
+def _checked(config_class: type[PeftConfig], spec: Peft) -> PeftConfig:
+    known = {f.name for f in fields(config_class) if f.init}
+    for key in spec.config:
+        if key not in known:
+            close = get_close_matches(key, known, n=1, cutoff=0.5)
+            raise MethodError(
+                f"{config_class.__name__} has no field {key!r}"
+                + (f"; did you mean {close[0]}?" if close else ""),
+                where=f"method.config.{key}",
+                fix=f"its fields: {', '.join(sorted(known))}",
+            )
+    try:
+        return config_class(**spec.config)
+    except (ValueError, TypeError) as error:
+        raise MethodError(
+            f"{config_class.__name__} refuses these values: {error}", where="method.config"
+        ) from error
+
+
+def _apply(base: Base, spec: Peft, setting: Setting) -> Adapted:
+    config_class = _config_class(spec)
+    values = dict(spec.config)
+    if spec.type.upper() == "ADALORA":
+        values.setdefault("total_step", setting.total_steps)
+    config = _checked(config_class, spec.model_copy(update={"config": values}))
+    targets = spec.config.get("target_modules")
+    if isinstance(targets, list):
+        check_targets(base.model, targets, key="method.config.target_modules")
+    model = wrap(base, config, setting)
+    before_text = config.is_prompt_learning and config.peft_type != "PREFIX_TUNING"
+    allocate = getattr(model.base_model, "update_and_allocate", None)
+    return Adapted(
+        model,
+        base,
+        virtual_tokens=config.num_virtual_tokens if before_text else 0,
+        after_step=allocate,
+    )
+
+
+PEFT = Method(
+    paper="the paper that PEFT's documentation names for the type",
+    export_kind="peft",
+    apply=_apply,
+)

@@ -1,0 +1,180 @@
+"""Soft prompts: prefix tuning, P-tuning and prompt tuning.
+
+PEFT's random start is 48 times larger than a word embedding (standard deviation 0.97 against 0.02
+in BERT, peft 0.21) and an encoder's head reads the first *virtual* token. Both are put right by
+the start values, not by patching the model, so that the exported folder means the same to a
+plain ``PeftModel.from_pretrained``: prompts start from the embeddings of a text whose first
+token is ``[CLS]``, prefixes from the keys and values that the base computes for it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from peft import PrefixTuningConfig, PromptEncoderConfig, PromptTuningConfig
+from torch import Tensor, nn
+from transformers import DynamicCache
+
+from workbench.errors import MethodError
+from workbench.methods.base import Adapted, Method, Setting
+from workbench.methods.wrapping import wrap
+from workbench.models import Base, word_embeddings
+from workbench.recipe.methods import Prefix, Prompt, PTuning
+
+
+def _encoder(adapted: Adapted) -> nn.Module:
+    return adapted.model.prompt_encoder["default"]  # type: ignore[union-attr,index,return-value]
+
+
+def _token_ids(adapted: Adapted, spec: Any, setting: Setting) -> Tensor:
+    text = spec.init_text or setting.prompt_text
+    ids = word_embeddings(adapted.base, text, spec.virtual_tokens)
+    return torch.tensor(ids, device=next(adapted.model.parameters()).device)
+
+
+def _embeddings(adapted: Adapted, ids: Tensor) -> Tensor:
+    """Rows of the word embedding, (tokens, hidden)."""
+    table = adapted.base.model.get_input_embeddings()
+    return table(ids).detach().clone()  # type: ignore[no-any-return]
+
+
+def _least_squares(inputs: Tensor, outputs: Tensor) -> Tensor:
+    """The smallest X with inputs @ X = outputs, (hidden, out), from (tokens, hidden) and (tokens, out).
+
+    By the pseudo-inverse: ``torch.linalg.lstsq`` (2.13, CPU) answers 0 when there are fewer
+    tokens than hidden units.
+    """
+    return torch.linalg.pinv(inputs.double()) @ outputs.double()
+
+
+# --- prompt tuning --------------------------------------------------------------------------
+
+
+def _apply_prompt(base: Base, spec: Prompt, setting: Setting) -> Adapted:
+    config = PromptTuningConfig(num_virtual_tokens=spec.virtual_tokens)
+    return Adapted(wrap(base, config, setting), base, virtual_tokens=spec.virtual_tokens)
+
+
+def _initialise_prompt(adapted: Adapted, spec: Prompt, setting: Setting) -> None:
+    if spec.init == "random":
+        return
+    if spec.init == "vocabulary":
+        ids = torch.randint(0, adapted.base.config.vocab_size, (spec.virtual_tokens,))
+    else:
+        ids = _token_ids(adapted, spec, setting)
+    with torch.no_grad():
+        _encoder(adapted).embedding.weight.copy_(_embeddings(adapted, ids))  # type: ignore[union-attr,operator]
+
+
+# --- P-tuning -------------------------------------------------------------------------------
+
+
+def _apply_p_tuning(base: Base, spec: PTuning, setting: Setting) -> Adapted:
+    layers = {} if spec.encoder == "MLP" else {"encoder_num_layers": spec.encoder_layers}
+    config = PromptEncoderConfig(
+        num_virtual_tokens=spec.virtual_tokens,
+        encoder_reparameterization_type=spec.encoder,
+        encoder_hidden_size=spec.encoder_size,
+        encoder_dropout=spec.encoder_dropout,
+        **layers,
+    )
+    return Adapted(wrap(base, config, setting), base, virtual_tokens=spec.virtual_tokens)
+
+
+def _initialise_p_tuning(adapted: Adapted, spec: PTuning, setting: Setting) -> None:
+    """Solves the encoder's last layer for the embeddings of the text, by least squares.
+
+    With at least as many hidden units as virtual tokens the start is exact.
+    """
+    if spec.init == "random":
+        return
+    encoder = _encoder(adapted)
+    last: nn.Linear = encoder.mlp_head[-1]  # type: ignore[index,assignment]
+    wanted = _embeddings(adapted, _token_ids(adapted, spec, setting))
+    hidden: list[Tensor] = []
+    handle = last.register_forward_pre_hook(lambda _module, inputs: hidden.append(inputs[0]))
+    with torch.no_grad():
+        encoder(torch.arange(spec.virtual_tokens, device=wanted.device))
+        handle.remove()
+        last.bias.copy_(wanted.mean(dim=0))
+        last.weight.copy_(_least_squares(hidden[0], wanted - last.bias).T)
+
+
+# --- prefix tuning --------------------------------------------------------------------------
+
+
+def _apply_prefix(base: Base, spec: Prefix, setting: Setting) -> Adapted:
+    config = PrefixTuningConfig(
+        num_virtual_tokens=spec.virtual_tokens,
+        prefix_projection=spec.projection,
+        encoder_hidden_size=spec.projection_size or base.config.hidden_size,
+        # A projected prefix can only start from a text through PEFT's own zero-started network.
+        init_weights="zero" if spec.init == "zero" else None,
+    )
+    return Adapted(wrap(base, config, setting), base)
+
+
+def _initialise_prefix(adapted: Adapted, spec: Prefix, setting: Setting) -> None:
+    """Starts the prefix from the keys and values of a text (Li & Liang 2021, section 7.5).
+
+    PEFT stores a row per virtual token: layer by layer, keys then values, (2 * layers * hidden).
+    """
+    if spec.init != "text":
+        return
+    rows = _keys_and_values(adapted, _token_ids(adapted, spec, setting))
+    encoder = _encoder(adapted)
+    with torch.no_grad():
+        if not spec.projection:
+            encoder.embedding.weight.copy_(rows)  # type: ignore[union-attr,operator]
+            return
+        last: nn.Linear = encoder.transform[-1]  # type: ignore[index,assignment]
+        hidden = encoder.transform[:-1](encoder.embedding.weight)  # type: ignore[index,union-attr]
+        last.bias.copy_(rows.mean(dim=0))
+        last.weight.copy_(_least_squares(hidden, rows - last.bias).T)
+
+
+def _keys_and_values(adapted: Adapted, ids: Tensor) -> Tensor:
+    model = adapted.base.model
+    was_training = model.training
+    cache = DynamicCache()
+    model.eval()
+    with torch.no_grad():
+        model.base_model(input_ids=ids.unsqueeze(0), past_key_values=cache, use_cache=True)
+    model.train(was_training)
+    layers = [layer for layer in cache.layers if layer.keys is not None]
+    if len(layers) != adapted.base.config.num_hidden_layers:
+        raise MethodError(
+            f"{adapted.base.config.model_type} does not hand out its keys and values",
+            where="method.init",
+            fix="use method.init: zero, or prompt tuning",
+        )
+    # (1, heads, tokens, head) -> (tokens, heads * head)
+    flat = [
+        states.squeeze(0).transpose(0, 1).reshape(len(ids), -1)
+        for layer in layers
+        for states in (layer.keys, layer.values)
+    ]
+    return torch.cat(flat, dim=1)
+
+
+PROMPT = Method(
+    paper="Lester, Al-Rfou & Constant 2021, arXiv:2104.08691",
+    export_kind="peft",
+    apply=_apply_prompt,
+    initialise=_initialise_prompt,
+)
+
+P_TUNING = Method(
+    paper="Liu et al. 2021, arXiv:2103.10385 (GPT Understands, Too)",
+    export_kind="peft",
+    apply=_apply_p_tuning,
+    initialise=_initialise_p_tuning,
+)
+
+PREFIX = Method(
+    paper="Li & Liang 2021, arXiv:2101.00190; on encoders also P-tuning v2, arXiv:2110.07602",
+    export_kind="peft",
+    apply=_apply_prefix,
+    initialise=_initialise_prefix,
+)

@@ -1,0 +1,85 @@
+"""Putting PEFT on a base model without its silent surprises."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any
+
+from peft import PeftConfig, PeftModel, get_peft_model
+from torch import nn
+
+from workbench.errors import MethodError
+from workbench.methods.base import Setting
+from workbench.models import Base
+
+_HEADS_PEFT_KNOWS = {"classifier", "score"}
+
+
+def wrap(base: Base, config: PeftConfig, setting: Setting) -> PeftModel:
+    """The base with a PEFT adapter and a trainable head.
+
+    Every part of the head is trained and saved, also those whose names PEFT does not know
+    (DistilBERT's ``pre_classifier`` starts at random and would stay so).
+
+    Raises:
+        MethodError: with PEFT's own reason when it refuses the model or the config.
+    """
+    config.task_type = setting.peft_task_type
+    config.revision = base.revision
+    more_heads = [name for name in base.head_names if name not in _HEADS_PEFT_KNOWS]
+    if more_heads and hasattr(config, "modules_to_save"):
+        config.modules_to_save = more_heads
+    try:
+        model = get_peft_model(base.model, config)
+    except (ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
+        raise MethodError(
+            f"PEFT cannot put {config.peft_type} on {base.config.model_type}: {error}",
+            where="method",
+            fix="change the method's fields, or take one that the model supports",
+        ) from error
+    # get_peft_model fills in the loaded folder, which is a path of this machine.
+    config.base_model_name_or_path = base.public_name
+    return model
+
+
+def check_targets(
+    model: nn.Module, targets: Iterable[str], key: str = "method.targets", kinds: Any = nn.Module
+) -> None:
+    """Refuses target names that match no layer.
+
+    PEFT (0.21) complains only when none of a list matches; a list that is partly wrong trains
+    half the adapters and says nothing.
+
+    Raises:
+        MethodError: naming the unmatched targets and the candidates.
+    """
+    leaves = {
+        name: name.rpartition(".")[2]
+        for name, module in model.named_modules()
+        if isinstance(module, kinds)
+    }
+    unmatched = [
+        target
+        for target in targets
+        if not any(name == target or name.endswith(f".{target}") for name in leaves)
+    ]
+    if not unmatched:
+        return
+    candidates = sorted({leaf for name, leaf in leaves.items() if _has_weight(model, name)})
+    nearest = [m for t in unmatched for m in get_close_matches(t, candidates, n=1, cutoff=0.5)]
+    hint = f"; did you mean {', '.join(nearest)}?" if nearest else ""
+    raise MethodError(
+        f"no layer of the model is called {', '.join(map(repr, unmatched))}{hint}",
+        where=key,
+        why="PEFT would adapt the other targets only and say nothing",
+        fix=f"choose from {', '.join(candidates)}",
+    )
+
+
+def _has_weight(model: nn.Module, name: str) -> bool:
+    module = model.get_submodule(name)
+    return isinstance(getattr(module, "weight", None), nn.Parameter) and not isinstance(
+        module, nn.Embedding | nn.LayerNorm
+    )
+

@@ -1,0 +1,102 @@
+"""Schema violations in plain words: the key as written, the value found, what is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from pydantic_core import ErrorDetails
+
+from workbench.recipe.json_schema import allowed, keys_at, owners, schema_at
+from workbench.recipe.methods import METHOD_SPECS
+from workbench.recipe.suggest import choice, did_you_mean, shown
+from workbench.recipe.yaml_reader import KeyPath, key_text
+
+
+class Finding(NamedTuple):
+    """One thing wrong with a recipe, before it is known in which file and line it was written."""
+
+    path: KeyPath
+    what: str
+    fix: str = ""
+    others: tuple[KeyPath, ...] = ()
+    """Further keys that the rule looked at; it says nothing when one of them is broken."""
+
+
+def explain(errors: Sequence[ErrorDetails], values: dict[str, Any]) -> list[Finding]:
+    """One finding for each wrong key, however many branches of a union refused it."""
+    found: dict[KeyPath, Finding] = {}
+    for error in errors:
+        path = written_path(error["loc"], values)
+        if error["type"] in ("union_tag_invalid", "union_tag_not_found"):
+            path = (*path, "name")
+        if path not in found:
+            found[path] = _finding(path, error["type"], values)
+    return [f for p, f in found.items() if not any(p[:n] in found for n in range(1, len(p)))]
+
+
+def written_path(location: Sequence[str | int], values: Any) -> KeyPath:
+    """Pydantic's location without its union branches: ``method.r``, not ``method.lora.r``."""
+    path: list[str | int] = []
+    parts = list(location)
+    if len(parts) > 1 and parts[0] == "method" and parts[1] in METHOD_SPECS:
+        del parts[1]
+    for part in parts:
+        if isinstance(values, dict) and isinstance(part, str):
+            values = values.get(part)
+        elif isinstance(values, list) and isinstance(part, int):
+            values = values[part]
+        else:
+            continue
+        path.append(part)
+    return tuple(path)
+
+
+def _finding(path: KeyPath, kind: str, values: dict[str, Any]) -> Finding:
+    if kind == "extra_forbidden":
+        return _unknown_key(path, values)
+    value, node = _value_at(path, values), schema_at(path, values)
+    if kind in ("missing", "union_tag_not_found"):
+        options = f": {', '.join(METHOD_SPECS)}" if path == ("method", "name") else ""
+        about = node.get("description", "").rstrip(".")
+        return Finding(path, "missing", f"needed{options}{': ' + about if about else ''}")
+    if kind == "union_tag_invalid":
+        what = f"found {shown(value)}, which is not a method"
+        return Finding(path, what, choice(value, METHOD_SPECS))
+    if path == ("method",) and isinstance(value, str):
+        return Finding(path, f"found {shown(value)}", f"write `method: {{name: {value}}}`")
+    nearest = did_you_mean(value, node["enum"]) if "enum" in node else ""
+    return Finding(path, f"found {shown(value)}, must be {allowed(node)}", nearest)
+
+
+def _unknown_key(path: KeyPath, values: dict[str, Any]) -> Finding:
+    section, key = path[:-1], str(path[-1])
+    if key == "trust_remote_code":
+        why = "code that comes with a model or data set is never run"
+        return Finding(path, f"not supported: {why}", "remove it; choose a built-in architecture")
+    sections, methods = owners(key)
+    if section == ("method",) and methods:
+        name = _value_at(("method", "name"), values)
+        noun = "method" if len(methods) == 1 else "methods"
+        what = f"`{key}` belongs to {noun} {', '.join(methods)}; this is {name}"
+        return Finding(path, what, did_you_mean(key, keys_at(section, values)) or "remove it")
+    valid = keys_at(section, values)
+    of = f" of method {_value_at(('method', 'name'), values)}" if section == ("method",) else ""
+    if nearest := did_you_mean(key, valid):
+        return Finding(path, f"unknown key{of}", nearest)
+    if sections or methods:
+        home = sections[0] if sections else "method"
+        return Finding(path, "unknown key here", f"`{key}` belongs under `{home}:`")
+    place = key_text(section) or "a recipe"
+    return Finding(path, f"unknown key{of}", f"{place} has: {', '.join(valid)}")
+
+
+def _value_at(path: KeyPath, values: Any) -> Any:
+    for part in path:
+        if isinstance(values, dict):
+            values = values.get(str(part))
+        elif isinstance(values, list) and isinstance(part, int):
+            values = values[part]
+        else:
+            return None
+    return values

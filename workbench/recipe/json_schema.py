@@ -1,0 +1,161 @@
+"""The recipe's JSON Schema: what editors complete from, and the words of error messages."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from workbench.recipe.methods import METHOD_SPECS
+from workbench.recipe.schema import Recipe
+from workbench.recipe.yaml_reader import KeyPath
+
+Node = dict[str, Any]
+
+MERGED_SECTIONS = ("TextClassification", "ModelSpec", "DataSpec")
+"""Sections that a file may give in part, because its base holds the rest."""
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of a recipe file, for editors (``recipes/schema.json``).
+
+    Nothing is required at the top: a file may leave to its base whatever does not differ.
+    """
+    schema = Recipe.model_json_schema()
+    properties = {
+        "base": {
+            "type": "string",
+            "description": "File with the values that the recipes of a study share.",
+        },
+        **schema["properties"],
+    }
+    definitions = {
+        name: {k: v for k, v in node.items() if k != "required" or name not in MERGED_SECTIONS}
+        for name, node in schema["$defs"].items()
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "workbench recipe",
+        "description": schema["description"],
+        "type": "object",
+        "additionalProperties": False,
+        "properties": properties,
+        "$defs": definitions,
+    }
+
+
+@functools.cache
+def _root() -> Node:
+    return Recipe.model_json_schema()
+
+
+def schema_at(path: KeyPath, values: Any) -> Node:
+    """The schema of the value at a key path; empty where the recipe knows no such key.
+
+    ``values`` is what was written, needed to know which method's keys apply.
+    """
+    node, value = _resolved(_root()), values
+    for part in path:
+        node = _variant(node, value)
+        if isinstance(part, int):
+            node = _resolved(_list_schema(node).get("items", {}))
+        else:
+            node = _resolved(_section_schema(node).get("properties", {}).get(part, {}))
+        value = _child(value, part)
+    return _variant(node, value)
+
+
+def keys_at(path: KeyPath, values: Any) -> list[str]:
+    """The keys that the section at a path may hold."""
+    return list(_section_schema(schema_at(path, values)).get("properties", {}))
+
+
+def owners(key: str) -> tuple[list[str], list[str]]:
+    """The sections and the methods that have a key of this name."""
+    properties = _root()["properties"]
+    sections = [
+        name
+        for name in properties
+        if name != "method"
+        and key in _section_schema(_resolved(properties[name])).get("properties", {})
+    ]
+    methods = [name for name, spec in METHOD_SPECS.items() if key in spec.model_fields]
+    return sections, methods if key != "name" else []
+
+
+def allowed(node: Node) -> str:
+    """What a schema allows, in words: ``a whole number from 1 to 512``."""
+    node = _resolved(node)
+    if "anyOf" in node:
+        return " or ".join(allowed(option) for option in node["anyOf"])
+    if "const" in node:
+        return f'"{node["const"]}"'
+    if "enum" in node:
+        return f"one of {', '.join(node['enum'])}"
+    kind = node.get("type")
+    if kind in ("integer", "number"):
+        word = "a whole number" if kind == "integer" else "a number"
+        return f"{word}{_range(node)}"
+    if kind == "string":
+        return _text(node)
+    if kind == "array":
+        least = f" of at least {node['minItems']}" if "minItems" in node else ""
+        return f"a list{least}, each {allowed(node.get('items', {}))}"
+    words = {"boolean": "true or false", "null": "null", "object": "a section of `key: value`"}
+    return words.get(str(kind), "a section of `key: value`" if "oneOf" in node else "a value")
+
+
+def _range(node: Node) -> str:
+    low, high = node.get("minimum"), node.get("maximum")
+    above, below = node.get("exclusiveMinimum"), node.get("exclusiveMaximum")
+    if low is not None and high is not None:
+        return f" from {low:g} to {high:g}"
+    parts = [
+        f"{word} {limit:g}"
+        for word, limit in (
+            ("above", above),
+            ("of at least", low),
+            ("below", below),
+            ("at most", high),
+        )
+        if limit is not None
+    ]
+    return f" {' and '.join(parts)}" if parts else ""
+
+
+def _text(node: Node) -> str:
+    if "pattern" in node:
+        return "a name of letters, digits, '.', '_' and '-' (80 at most, letter or digit first)"
+    if "maxLength" in node:
+        return f"text of at most {node['maxLength']} characters"
+    return "a text that is not empty" if node.get("minLength") else "a text"
+
+
+def _resolved(node: Node) -> Node:
+    reference = node.get("$ref")
+    return _root()["$defs"][reference.rpartition("/")[2]] if reference else node
+
+
+def _variant(node: Node, value: Any) -> Node:
+    """The branch of a union that the written ``name`` selects."""
+    mapping = node.get("discriminator", {}).get("mapping", {})
+    name = value.get("name") if isinstance(value, dict) else None
+    reference = mapping.get(name) if isinstance(name, str) else None
+    return _resolved({"$ref": reference}) if reference else node
+
+
+def _section_schema(node: Node) -> Node:
+    options = [_resolved(option) for option in node.get("anyOf", [node])]
+    return next((option for option in options if "properties" in option), {})
+
+
+def _list_schema(node: Node) -> Node:
+    options = [_resolved(option) for option in node.get("anyOf", [node])]
+    return next((option for option in options if option.get("type") == "array"), {})
+
+
+def _child(value: Any, part: str | int) -> Any:
+    if isinstance(value, dict):
+        return value.get(part)
+    if isinstance(value, list) and isinstance(part, int) and part < len(value):
+        return value[part]
+    return None

@@ -1,0 +1,136 @@
+"""One recipe from its layers: the base file, the file itself, the overrides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import Problem
+from workbench.recipe.sources import resolve_source
+from workbench.recipe.yaml_reader import (
+    Document,
+    KeyPath,
+    Place,
+    key_text,
+    parse_value,
+    read_file,
+)
+
+OVERRIDE = "--set"
+
+
+def read_layers(path: Path, overrides: Iterable[str]) -> tuple[Document, list[Problem]]:
+    """The merged document of a recipe file, its base and overrides, with all their problems."""
+    document, problems = read_file(path)
+    if "base" in document.values:
+        base, found = _read_base(path, document)
+        problems += found
+        document = merge(base, _with_paths(document, path.parent))
+    else:
+        document = _with_paths(document, path.parent)
+    override, found = _read_overrides(overrides)
+    return merge(document, _with_paths(override, Path.cwd())), problems + found
+
+
+def merge(lower: Document, upper: Document) -> Document:
+    """``upper`` over ``lower``: sections are merged key by key, lists and values replaced.
+
+    The method is replaced as a whole when its name differs, for the keys of one method mean
+    nothing to another.
+    """
+    merged = Document(dict(lower.values), dict(lower.places))
+    if _names_another_method(lower.values, upper.values):
+        _remove(merged, "method")
+    for key, value in upper.values.items():
+        mine = merged.values.get(key)
+        if isinstance(mine, dict) and isinstance(value, dict):
+            inner = merge(_section(merged, key), _section(upper, key))
+            merged.values[key] = inner.values
+            for inner_path, place in inner.places.items():
+                merged.places[(key, *inner_path)] = place
+        else:
+            _remove(merged, key)
+            merged.values[key] = value
+            merged.places |= {p: place for p, place in upper.places.items() if p[0] == key}
+    return merged
+
+
+def _names_another_method(lower: dict[str, Any], upper: dict[str, Any]) -> bool:
+    mine, other = lower.get("method"), upper.get("method")
+    if not isinstance(mine, dict) or not isinstance(other, dict):
+        return False
+    return "name" in other and other["name"] != mine.get("name")
+
+
+def _section(document: Document, key: str) -> Document:
+    places = {p[1:]: place for p, place in document.places.items() if p[0] == key and len(p) > 1}
+    return Document(document.values[key], places)
+
+
+def _remove(document: Document, key: str) -> None:
+    document.values.pop(key, None)
+    for path in [path for path in document.places if path[0] == key]:
+        del document.places[path]
+
+
+def _read_base(path: Path, document: Document) -> tuple[Document, list[Problem]]:
+    name, place = document.values.pop("base"), document.places[("base",)]
+    problem = _base_problem(path, name)
+    if problem:
+        return Document(), [Problem(place.file, place.line, "base", *problem)]
+    base_path = path.parent / name
+    if not base_path.is_file():
+        what = f"no such file: {base_path}"
+        return Document(), [Problem(place.file, place.line, "base", what)]
+    base, problems = read_file(base_path)
+    if "base" in base.values:
+        at = base.places[("base",)]
+        what = "a base cannot have a base itself"
+        problems.append(Problem(at.file, at.line, "base", what, "write its values out here"))
+        _remove(base, "base")
+    return _with_paths(base, base_path.parent), problems
+
+
+def _base_problem(path: Path, name: Any) -> tuple[str, str] | None:
+    example = "name a file beside this one, e.g. base: _base.yaml"
+    if not isinstance(name, str) or not name or len(name) > 255:
+        return "must be the name of a file", example
+    target = (path.parent / name).resolve()
+    if Path(name).is_absolute() or not target.is_relative_to(path.resolve().parent.parent):
+        return f"{name} is outside this study and its neighbours", example
+    return ("is this file itself", example) if target == path.resolve() else None
+
+
+def _read_overrides(overrides: Iterable[str]) -> tuple[Document, list[Problem]]:
+    document, problems = Document(), []
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        path = tuple(key.strip().split("."))
+        if not equals or not all(path):
+            what = f"{override!r} is not of the form key.path=value"
+            problems.append(Problem(OVERRIDE, None, "", what, "e.g. method.r=16"))
+            continue
+        value, wrong = parse_value(text)
+        if wrong:
+            fix = "quote a text that holds special characters"
+            problems.append(Problem(OVERRIDE, None, key_text(path), wrong, fix))
+            continue
+        document = merge(document, _nested(path, value))
+    return document, problems
+
+
+def _nested(path: tuple[str, ...], value: Any) -> Document:
+    places: dict[KeyPath, Place] = {path[: n + 1]: Place(OVERRIDE) for n in range(len(path))}
+    for key in reversed(path):
+        value = {key: value}
+    return Document(value, places)
+
+
+def _with_paths(document: Document, folder: Path) -> Document:
+    """Local sources as absolute paths, read from the folder of the file that names them."""
+    for section in ("model", "data"):
+        content = document.values.get(section)
+        if isinstance(content, dict) and isinstance(content.get("source"), str):
+            content["source"] = resolve_source(content["source"], folder)
+    return document

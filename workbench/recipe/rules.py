@@ -1,0 +1,239 @@
+"""Rules between the keys of a recipe, and between the recipes of a study.
+
+Each finding says what was found and how to put it right; all of them are collected.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from workbench.recipe.catalogue import HUB_METRIC_PREFIX, METRICS, MULTI, REGRESSION
+from workbench.recipe.explain import Finding
+from workbench.recipe.methods import IA3, LoRA, Peft, Prefix, Prompt, PTuning
+from workbench.recipe.peft_types import CACHE_TYPES, PEFT_TYPES
+from workbench.recipe.schema import Recipe, Size
+from workbench.recipe.sources import ASSET_PREFIX, is_local, is_table
+from workbench.recipe.suggest import choice, did_you_mean, shown
+
+_HUB_ID = re.compile(r"(?!.*(?:--|\.\.))(?:[A-Za-z0-9_][\w.-]*/)?[A-Za-z0-9_][\w.-]*(?<![.-])")
+
+
+def check_rules(recipe: Recipe) -> list[Finding]:
+    """Everything about a well-formed recipe that cannot be run or would mislead."""
+    return [
+        *_metrics(recipe),
+        *_labels(recipe),
+        *_sources(recipe),
+        *_splits(recipe),
+        *_sizes(recipe),
+        *_encodings(recipe),
+        *_training(recipe),
+        *_method(recipe),
+        *_repeated(("seeds",), recipe.seeds),
+    ]
+
+
+def _metrics(recipe: Recipe) -> Iterator[Finding]:
+    kind = recipe.task.problem_type
+    fitting = [name for name, metric in METRICS.items() if kind in metric.problem_types]
+    for index, name in enumerate(recipe.task.metrics):
+        path = ("task", "metrics", index)
+        if name.startswith(HUB_METRIC_PREFIX):
+            if not _HUB_ID.fullmatch(name.removeprefix(HUB_METRIC_PREFIX)):
+                yield Finding(path, f"found {shown(name)}", "write hub:NAME, e.g. hub:accuracy")
+        elif name not in METRICS:
+            yield Finding(path, f"no metric called {shown(name)}", choice(name, fitting))
+        elif name not in fitting:
+            what = f"{name} does not fit problem_type {kind}"
+            others = (("task", "problem_type"),)
+            yield Finding(path, what, f"one of: {', '.join(fitting)}", others)
+    yield from _repeated(("task", "metrics"), recipe.task.metrics)
+
+
+def _labels(recipe: Recipe) -> Iterator[Finding]:
+    task, data = recipe.task, recipe.data
+    kind = (("task", "problem_type"),)
+    if task.labels is not None:
+        yield from _repeated(("task", "labels"), task.labels)
+        if task.problem_type == REGRESSION:
+            fix = "remove it, or choose another problem_type"
+            yield Finding(("task", "labels"), "a regression has no labels", fix, kind)
+    if isinstance(data.label, list):
+        if task.problem_type != MULTI:
+            fix = f"name one column, or set task.problem_type: {MULTI}"
+            what = f"several label columns, but problem_type is {task.problem_type}"
+            yield Finding(("data", "label"), what, fix, kind)
+        yield from _repeated(("data", "label"), data.label)
+    columns = [data.label] if isinstance(data.label, str) else data.label
+    if data.text_pair == data.text:
+        what = f"the same column as data.text ({shown(data.text)})"
+        yield Finding(("data", "text_pair"), what, "name the second text's column, or remove it")
+    for text in {data.text, data.text_pair} & set(columns):
+        yield Finding(("data", "label"), f"column {shown(text)} is also the text", "name another")
+
+
+def _sources(recipe: Recipe) -> Iterator[Finding]:
+    for section, kind in (("model", "model"), ("data", "data")):
+        spec: Any = getattr(recipe, section)
+        source: str = spec.source
+        path = (section, "source")
+        on_hub = not is_local(source) and not source.startswith(ASSET_PREFIX)
+        if source.startswith(ASSET_PREFIX):
+            yield from _asset(path, source.removeprefix(ASSET_PREFIX), kind)
+        elif on_hub and (len(source) > 96 or not _HUB_ID.fullmatch(source)):
+            what = f"{shown(source)} is neither a Hub id (owner/name) nor asset:NAME nor a path"
+            yield Finding(path, what, "start a path with ./ or write it in full")
+        for key in ("revision", "config"):
+            if getattr(spec, key, None) is not None and not on_hub:
+                what = f"only a Hub source has a {key}; the source is {shown(source)}"
+                yield Finding((section, key), what, "remove it", (path,))
+
+
+def _asset(path: tuple[str, str], name: str, kind: str) -> Iterator[Finding]:
+    from workbench.assets import ASSETS
+
+    usable = [key for key, asset in ASSETS.items() if asset.kind == kind]
+    if name not in ASSETS:
+        yield Finding(path, f"no embedded {kind} called {shown(name)}", choice(name, usable))
+    elif name not in usable:
+        what = f"asset:{name} is a {ASSETS[name].kind} asset, not a {kind} asset"
+        yield Finding(path, what, f"one of: {', '.join(usable)}")
+
+
+def _splits(recipe: Recipe) -> Iterator[Finding]:
+    data, splits = recipe.data, recipe.data.splits
+    source = (("data", "source"),)
+    if splits is None:
+        return
+    if data.source.startswith(ASSET_PREFIX) or is_table(data.source):
+        what = f"{shown(data.source)} has no splits of its own"
+        fix = "remove it; train_size, validation_size and test_size cut the splits"
+        yield Finding(("data", "splits"), what, fix, source)
+    named = [("train", splits.train), ("validation", splits.validation), ("test", splits.test)]
+    seen: dict[str, str] = {}
+    for key, name in named:
+        if name is not None and name in seen:
+            what = f"{shown(name)} is already the {seen[name]} split"
+            yield Finding(("data", "splits", key), what, "use another, or null to cut one")
+        elif name is not None:
+            seen[name] = key
+
+
+def _sizes(recipe: Recipe) -> Iterator[Finding]:
+    data, training = recipe.data, recipe.training
+    own_test = data.splits is not None and data.splits.test is not None
+    own_validation = data.splits is not None and data.splits.validation is not None
+    if data.test_size is None and not own_test:
+        fix = "set data.test_size, or data.splits.test"
+        yield Finding(("data", "test_size"), "no test split", fix, (("data", "splits"),))
+    if data.validation_size is None and not own_validation:
+        for key, wants in (
+            ("keep", "best" if training.keep == "best" else None),
+            ("early_stopping_patience", training.early_stopping_patience),
+        ):
+            if wants is not None:
+                what = f"{shown(wants)} needs a validation split and there is none"
+                fix = "set data.validation_size (or data.splits.validation)"
+                fix += ", or keep: last" if key == "keep" else ", or remove it"
+                needs = (("data", "validation_size"), ("data", "splits"))
+                yield Finding(("training", key), what, fix, needs)
+    cut: list[tuple[str, Size | None]] = [("train_size", data.train_size)]
+    if not own_validation:
+        cut.append(("validation_size", data.validation_size))
+    if not own_test:
+        cut.append(("test_size", data.test_size))
+    shares = [(key, size) for key, size in cut if isinstance(size, float)]
+    total = sum(size for _, size in shares)
+    limit_met = total < 1 or (total <= 1 and isinstance(data.train_size, float))
+    if not limit_met:
+        what = f"{' + '.join(key for key, _ in shares)} = {total:g} leaves nothing to train on"
+        if isinstance(data.train_size, float):
+            what = f"{' + '.join(key for key, _ in shares)} = {total:g}, more than there is"
+        others = tuple(("data", key) for key, _ in cut)
+        yield Finding(("data", shares[-1][0]), what, "make the shares smaller", others)
+
+
+def _encodings(recipe: Recipe) -> Iterator[Finding]:
+    for key in ("encoding", "encoding_fallback"):
+        name = getattr(recipe.data, key)
+        try:
+            if name is not None:
+                codecs.lookup(name)
+        except (LookupError, ValueError):
+            fix = did_you_mean(name, ("utf-8", "latin-1", "cp1252", "utf-16")) or "e.g. utf-8"
+            yield Finding(("data", key), f"no encoding called {shown(name)}", fix)
+
+
+def _training(recipe: Recipe) -> Iterator[Finding]:
+    training, method = recipe.training, recipe.method
+    micro = training.micro_batch_size
+    if micro is not None and micro > training.batch_size:
+        what = f"{micro} is more than batch_size ({training.batch_size})"
+        fix = "batch_size counts all examples of an optimizer step; make it at least as large"
+        others = (("training", "batch_size"),)
+        yield Finding(("training", "micro_batch_size"), what, fix, others)
+    cached = isinstance(method, Prefix) or (isinstance(method, Peft) and method.type in CACHE_TYPES)
+    if training.gradient_checkpointing and cached:
+        what = (
+            f"not with method {method.name}: recomputation drops the prefix's keys and values, "
+            "so that nothing would be trained"
+        )
+        yield Finding(("training", "gradient_checkpointing"), what, "remove it")
+
+
+def _method(recipe: Recipe) -> Iterator[Finding]:
+    method = recipe.method
+    if isinstance(method, Peft) and method.type not in PEFT_TYPES:
+        what = f"PEFT has no method called {shown(method.type)}"
+        yield Finding(("method", "type"), what, choice(method.type, PEFT_TYPES))
+    if isinstance(method, LoRA | IA3) and isinstance(method.targets, list):
+        if not method.targets:
+            fix = "name layers, or null for PEFT's own choice"
+            yield Finding(("method", "targets"), "an empty list adapts nothing", fix)
+        yield from _repeated(("method", "targets"), method.targets)
+    if isinstance(method, IA3) and method.feedforward:
+        for name in sorted(set(method.feedforward) - set(method.targets or [])):
+            what = f"{shown(name)} is not among method.targets"
+            yield Finding(("method", "feedforward"), what, "add it there", (("method", "targets"),))
+    if isinstance(method, Prefix | PTuning | Prompt) and method.init_text and method.init != "text":
+        what = "only used with init: text"
+        yield Finding(("method", "init_text"), what, "remove it", (("method", "init"),))
+    if isinstance(method, Prefix) and method.projection_size is not None and not method.projection:
+        what = "only used with projection: true"
+        yield Finding(("method", "projection_size"), what, "remove it", (("method", "projection"),))
+
+
+def _repeated(path: tuple[str, ...], values: Sequence[str | int]) -> Iterator[Finding]:
+    repeated = sorted({str(v) for v in values if values.count(v) > 1})
+    if repeated:
+        yield Finding(path, f"listed more than once: {', '.join(repeated)}", "name each once")
+
+
+def missing_local_source(recipe: Recipe) -> Iterator[Finding]:
+    """The local model or data of a recipe that is not there."""
+    for section in ("model", "data"):
+        source = getattr(recipe, section).source
+        if is_local(source) and not Path(source).exists():
+            what = f"no such file or folder: {source}"
+            yield Finding((section, "source"), what, "paths count from the file they are in")
+
+
+def comparability_warnings(recipes: Sequence[Recipe]) -> list[str]:
+    """What keeps the recipes of one study from being compared with each other."""
+    warnings = []
+    first: dict[str, Recipe] = {}
+    for recipe in recipes:
+        reference = first.setdefault(recipe.study, recipe)
+        for section in ("task", "model", "data"):
+            mine = getattr(recipe, section).model_dump()
+            theirs = getattr(reference, section).model_dump()
+            for key in (key for key in mine if mine[key] != theirs.get(key)):
+                warnings.append(
+                    f"{recipe.study}: {recipe.name} has {section}.{key} {shown(mine[key])}, "
+                    f"{reference.name} has {shown(theirs.get(key))}: these two cannot be compared"
+                )
+    return warnings

@@ -1,0 +1,49 @@
+"""What a source string means: an embedded asset, something local, or a Hub id."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ASSET_PREFIX = "asset:"
+TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".jsonl", ".json", ".parquet"})
+
+
+def is_table(source: str) -> bool:
+    """True for the path of a single file of rows."""
+    return not source.startswith(ASSET_PREFIX) and Path(source).suffix.lower() in TABLE_SUFFIXES
+
+
+def is_local(source: str) -> bool:
+    """True for a path as a loaded recipe holds it: absolute."""
+    return Path(source).is_absolute()
+
+
+def resolve_source(source: str, folder: Path) -> str:
+    """A local source as an absolute path, read from the folder it was written in.
+
+    Local is what starts with ``.``, ``~`` or ``/``, ends like a table, or names a folder there;
+    everything else (Hub ids, assets) comes back unchanged.
+    """
+    if source.startswith(ASSET_PREFIX) or not source:
+        return source
+    looks_local = source.startswith((".", "~", "/")) or is_table(source)
+    if looks_local or _is_folder(folder / source):
+        return str(_absolute(folder, source))
+    return source
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name longer than the file system takes
+        return False
+
+
+def _absolute(folder: Path, source: str) -> Path:
+    path = Path(source)
+    try:
+        path = path.expanduser()
+    except RuntimeError:  # a user that does not exist: let it be reported as a missing path
+        path = Path(source)
+    # resolve() and not absolute(): the same file must give the same fingerprint however named
+    return (folder / path).resolve()

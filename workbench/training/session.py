@@ -1,0 +1,328 @@
+"""The training loop: one for every method, on one or several processes, as a generator.
+
+It yields what happened and leaves logging, saving and stopping to the caller.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast
+from torch import Tensor, nn
+
+from workbench.data.batches import collate, epoch_order, own_share
+from workbench.data.encode import Encoded
+from workbench.errors import TrainingError
+from workbench.methods import Adapted
+from workbench.recipe.catalogue import higher_is_better
+from workbench.recipe.schema import TrainingSpec
+from workbench.tasks import TextClassificationTask
+from workbench.training import checkpoints
+from workbench.training.guards import MovementGuard, check_finite
+from workbench.training.optimisation import (
+    learning_rate,
+    make_optimizer,
+    norm_of,
+    set_learning_rate,
+    total_steps,
+)
+from workbench.training.prediction import predict
+
+Scorer = Callable[[Sequence[Any], Sequence[Any]], dict[str, float | None]]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One optimizer step."""
+
+    step: int
+    epoch: float
+    loss: float
+    """Mean loss per example of the step's whole batch."""
+    learning_rate: float
+    grad_norm: float
+    seconds: float
+    tokens: int
+    examples: int
+
+
+@dataclass(frozen=True)
+class Validation:
+    """One scoring of the validation split."""
+
+    step: int
+    epoch: float
+    loss: float
+    metrics: dict[str, float | None]
+    best: bool
+    seconds: float
+
+
+@dataclass
+class Best:
+    """The best validation so far."""
+
+    step: int | None = None
+    value: float | None = None
+    loss: float | None = None
+    misses: int = 0
+    """Validations since without improvement."""
+
+    def beaten_by(self, value: float | None, loss: float, *, higher: bool) -> bool:
+        """True when a validation is better; equal values are decided by the lower loss."""
+        if value is None:
+            return self.step is None
+        if self.value is None:
+            return True
+        sign = 1 if higher else -1
+        return (sign * value, -loss) > (sign * self.value, -(self.loss or 0.0))
+
+
+@dataclass
+class Session:
+    """Everything that one training needs; ``events`` runs it."""
+
+    accelerator: Accelerator
+    adapted: Adapted
+    task: TextClassificationTask
+    train: Encoded
+    validation: Encoded
+    spec: TrainingSpec
+    peak_learning_rate: float
+    seed: int
+    score: Scorer
+    folder: Path
+    """Where checkpoints go."""
+    step: int = 0
+    validated_at: int = 0
+    best: Best = field(default_factory=Best)
+
+    def __post_init__(self) -> None:
+        self.parameters = self.adapted.trainable()
+        self.tokenizer = self.adapted.base.tokenizer
+        self.steps = total_steps(self.spec, len(self.train))
+        self.steps_per_epoch = -(-len(self.train) // self.spec.batch_size)
+        optimizer = make_optimizer(self.parameters, self.spec, self.peak_learning_rate)
+        self.model, self.optimizer = self.accelerator.prepare(self.adapted.model, optimizer)
+
+    # --- the loop ---------------------------------------------------------------------------
+
+    def events(self) -> Iterator[Step | Validation]:
+        """Trains from the present step to the last, yielding each step and validation.
+
+        Raises:
+            TrainingError: on a non-finite loss or gradient (before the optimizer steps), and
+                when the method or the head turns out not to be trained.
+        """
+        self.model.train()
+        guard = MovementGuard(self.adapted) if self.step == 0 else None
+        if self._validation_due():  # stopped between a step and its validation
+            yield self._validate()
+        while self.step < self.steps:
+            epoch, position = divmod(self.step, self.steps_per_epoch)
+            order = epoch_order(
+                self.train.lengths, self.spec.batch_size, seed=self.seed, epoch=epoch
+            )
+            for batch in order[position:]:
+                yield self._take_step(batch, guard)
+                guard = None
+                if self._validation_due():
+                    yield self._validate()
+                if self.step >= self.steps or self._out_of_patience():
+                    break
+            if self._out_of_patience():
+                break
+
+    def _take_step(self, batch: list[int], guard: MovementGuard | None) -> Step:
+        started = time.perf_counter()
+        rate = learning_rate(self.step, self.steps, self.spec, self.peak_learning_rate)
+        set_learning_rate(self.optimizer, rate)
+        loss, tokens = self._accumulate(batch)
+        if self.spec.max_grad_norm is not None:
+            norm = float(self.accelerator.clip_grad_norm_(
+                list(self.parameters.values()), self.spec.max_grad_norm
+            ))
+        else:
+            norm = norm_of(self.parameters)
+        check_finite(loss, norm, self.step + 1, rate)
+        if guard:
+            guard.see_gradients()
+        self.optimizer.step()
+        self.step += 1
+        if self.adapted.after_step:
+            self.adapted.after_step(self.step)
+        self.optimizer.zero_grad()
+        if guard:
+            guard.check()
+        return Step(
+            self.step, self.epoch, loss, rate, norm, time.perf_counter() - started, tokens, len(batch)
+        )
+
+    def _accumulate(self, batch: list[int]) -> tuple[float, int]:
+        """Gradients of the mean loss over a whole batch: micro-batches, then processes.
+
+        Each example weighs 1/len(batch) wherever it is computed. DistributedDataParallel averages
+        over processes, so their number is multiplied back in. Returns the loss and the tokens.
+        """
+        processes = self.accelerator.num_processes
+        share = own_share(batch, self.accelerator.process_index, processes)
+        size = self.spec.micro_batch_size or max(1, -(-len(batch) // processes))
+        rounds = -(-(-(-len(batch) // processes)) // size)
+        total = torch.zeros(2, device=self.accelerator.device, dtype=torch.float64)
+        for number in range(rounds):
+            # A process without examples left still takes part in the exchange, with weight 0.
+            part = share[number * size : (number + 1) * size]
+            last = number == rounds - 1
+            with nullcontext() if last else self.accelerator.no_sync(self.model):
+                losses, tokens = self._losses(part or batch[:1])
+                loss = losses.sum() * (1.0 if part else 0.0)
+                self.accelerator.backward(loss * processes / len(batch))
+            if part:
+                total += torch.tensor([float(loss.detach()), tokens], device=total.device)
+        if processes > 1:
+            total = self.accelerator.reduce(total, "sum")  # type: ignore[assignment]
+        return float(total[0]) / len(batch), int(total[1])
+
+    def _losses(self, indices: list[int]) -> tuple[Tensor, int]:
+        batch = collate(self.train, indices, self.tokenizer)
+        inputs = {k: v.to(self.accelerator.device) for k, v in batch.inputs.items()}
+        labels = self.task.collate_labels([self.train.examples.labels[i] for i in indices])
+        logits = self.task.logits(self.model, inputs, self.adapted.virtual_tokens)
+        return self.task.losses(logits, labels.to(logits.device)), batch.tokens
+
+    @property
+    def epoch(self) -> float:
+        """Passes over the training split so far."""
+        return round(self.step / self.steps_per_epoch, 4)
+
+    # --- validation -------------------------------------------------------------------------
+
+    def _validation_due(self) -> bool:
+        if len(self.validation) == 0 or self.step == self.validated_at:
+            return False
+        every = self.spec.validate_every
+        interval = self.steps_per_epoch if every == "epoch" else every
+        return self.step % interval == 0 or self.step == self.steps
+
+    def _validate(self) -> Validation:
+        started = time.perf_counter()
+        self.validated_at = self.step
+        logits = self.predict(self.validation)
+        labels = self.validation.examples.labels
+        loss = float(self.task.losses(logits, self.task.collate_labels(labels)).mean())
+        metrics = self.score(self.task.predictions(logits), labels)
+        name = self.task.spec.score_names[0]
+        value = next(iter(metrics.values())) if name not in metrics else metrics[name]
+        better = self.best.beaten_by(value, loss, higher=higher_is_better(name))
+        if better:
+            self.best = Best(self.step, value, loss)
+            self.save("best", optimizer=False)
+        else:
+            self.best.misses += 1
+        return Validation(self.step, self.epoch, loss, metrics, better, time.perf_counter() - started)
+
+    def _out_of_patience(self) -> bool:
+        patience = self.spec.early_stopping_patience
+        return patience is not None and self.best.misses >= patience
+
+    def predict(self, encoded: Encoded) -> Tensor:
+        """Logits of a split in the training's precision, (examples, labels)."""
+        return predict(
+            self.model,
+            self.task,
+            encoded,
+            self.tokenizer,
+            self.accelerator,
+            batch_size=self.spec.evaluation_batch_size,
+            virtual_tokens=self.adapted.virtual_tokens,
+        )
+
+    def agree(self, flag: bool) -> bool:
+        """True on every process when it is true on any."""
+        if self.accelerator.num_processes == 1:
+            return flag
+        votes = torch.tensor(float(flag), device=self.accelerator.device)
+        return bool(self.accelerator.reduce(votes, "sum") > 0)  # type: ignore[operator]
+
+    def finish(self) -> nn.Module:
+        """Ends the training: the kept state in the bare fp32 model, the same on every process."""
+        model = self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
+        if self.spec.keep == "best" and self.best.step is not None:
+            if self.accelerator.is_main_process:
+                tensors, _ = checkpoints.load(self.folder / "best")
+                self._restore(tensors["trainable"])
+            if self.accelerator.num_processes > 1:
+                for parameter in self.parameters.values():
+                    broadcast(parameter.data)
+        return model  # type: ignore[no-any-return]
+
+    # --- saving and resuming ----------------------------------------------------------------
+
+    def save(self, name: str, *, optimizer: bool = True) -> None:
+        """Writes a checkpoint from the main process; with the optimizer it can be resumed."""
+        if not self.accelerator.is_main_process:
+            return
+        tensors: dict[str, dict[str, Tensor]] = {"trainable": dict(self.parameters)}
+        if optimizer:
+            tensors["optimizer"] = self._optimizer_tensors()
+            tensors["random"] = {"cpu": torch.get_rng_state()}
+            if self.accelerator.device.type == "cuda":
+                tensors["random"]["cuda"] = torch.cuda.get_rng_state()
+        state = {
+            "step": self.step,
+            "steps": self.steps,
+            "validated_at": self.validated_at,
+            "best": vars(self.best),
+        }
+        checkpoints.save(self.folder / name, tensors, state)
+
+    def resume(self, name: str) -> None:
+        """Goes back to a checkpoint that was written with its optimizer.
+
+        Raises:
+            TrainingError: when it is damaged, absent or belongs to another run.
+        """
+        tensors, state = checkpoints.load(self.folder / name)
+        if state["steps"] != self.steps or "optimizer" not in tensors:
+            raise TrainingError(
+                f"the checkpoint belongs to a run of {state['steps']} steps, this one has {self.steps}",
+                where=str(self.folder / name),
+                fix="run with --force to start again",
+            )
+        self._restore(tensors["trainable"])
+        for parameter, name_ in ((p, n) for n, p in self.parameters.items()):
+            self.optimizer.state[parameter] = {
+                key.removeprefix(f"{name_}|"): value.to(parameter.device) if value.ndim else value
+                for key, value in tensors["optimizer"].items()
+                if key.startswith(f"{name_}|")
+            }
+        torch.set_rng_state(tensors["random"]["cpu"])
+        if "cuda" in tensors["random"] and self.accelerator.device.type == "cuda":
+            torch.cuda.set_rng_state(tensors["random"]["cuda"])
+        self.step, self.validated_at = state["step"], state["validated_at"]
+        self.best = Best(**state["best"])
+
+    def _restore(self, saved: dict[str, Tensor]) -> None:
+        if saved.keys() != self.parameters.keys():
+            raise TrainingError(
+                "the checkpoint holds other parameters than this method trains",
+                where=str(self.folder),
+                fix="run with --force to start again",
+            )
+        with torch.no_grad():
+            for name, parameter in self.parameters.items():
+                parameter.copy_(saved[name])
+
+    def _optimizer_tensors(self) -> dict[str, Tensor]:
+        return {
+            f"{name}|{key}": value
+            for name, parameter in self.parameters.items()
+            for key, value in self.optimizer.state.get(parameter, {}).items()
+        }

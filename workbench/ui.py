@@ -1,0 +1,110 @@
+"""The command that serves the Streamlit app; Streamlit itself is not imported here."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import workbench
+from workbench.errors import UsageError
+from workbench.jobs import child_environment
+from workbench.store import DEFAULT_RUNS_DIR
+
+LOOPBACK = "127.0.0.1"
+DEFAULT_PORT = 8501
+RUNS_VARIABLE = "WORKBENCH_RUNS"
+"""Environment variable that tells the app which runs folder it shows."""
+
+
+def app_path() -> Path:
+    """The Streamlit script: inside an installed package, else in the checkout beside it.
+
+    Raises:
+        UsageError: when neither is there.
+    """
+    package = Path(workbench.__path__[0]).resolve()
+    for candidate in (package / "_ui" / "app.py", package.parent / "ui" / "app.py"):
+        if candidate.is_file():
+            return candidate
+    raise UsageError("the UI is not part of this installation", fix="pip install 'workbench[ui]'")
+
+
+def command(
+    runs_dir: Path | str = DEFAULT_RUNS_DIR,
+    port: int = DEFAULT_PORT,
+    address: str = LOOPBACK,
+    *,
+    expose: bool = False,
+) -> tuple[list[str], dict[str, str]]:
+    """The argument list and environment that serve the app.
+
+    Whoever reaches the app can start processes and read files as its user, so another address
+    than loopback has to be asked for twice.
+
+    Raises:
+        UsageError: when Streamlit is missing, the port is impossible, or ``address`` is not
+            loopback and ``expose`` is not set.
+    """
+    if importlib.util.find_spec("streamlit") is None:
+        raise UsageError("Streamlit is not installed", fix="pip install 'workbench[ui]'")
+    if not 0 < port < 65536:
+        raise UsageError(f"no such port: {port}", fix="give one from 1 to 65535")
+    hosts = [LOOPBACK, "localhost"]
+    if address not in hosts:
+        if not expose:
+            raise UsageError(
+                f"{address} can be reached from other machines",
+                why="the app has no login: whoever opens it can start runs as you",
+                fix="tunnel instead (ssh -L 8501:127.0.0.1:8501 HOST), or add --expose",
+            )
+        hosts.append("*" if address in ("0.0.0.0", "::") else address)
+    app = app_path()
+    options = {
+        "server.address": address,
+        "server.port": str(port),
+        "server.headless": "true",
+        "server.enableCORS": "true",
+        "server.enableXsrfProtection": "true",
+        "server.fileWatcherType": "none",
+        "runner.magicEnabled": "false",
+        "client.toolbarMode": "viewer",
+        "client.showErrorDetails": "none",
+        "browser.gatherUsageStats": "false",
+        "browser.serverAddress": LOOPBACK if address == "0.0.0.0" else address,
+        "theme.base": str(app.parent / "theme.toml"),
+    }
+    argv = [sys.executable, "-m", "streamlit", "run", str(app)]
+    argv += [f"--{name}={value}" for name, value in options.items()]
+    argv += [f"--server.allowedHosts={host}" for host in hosts]
+    environment = child_environment() | {RUNS_VARIABLE: str(Path(runs_dir).absolute())}
+    return argv, environment
+
+
+def serve(
+    runs_dir: Path | str = DEFAULT_RUNS_DIR,
+    port: int = DEFAULT_PORT,
+    address: str = LOOPBACK,
+    *,
+    expose: bool = False,
+) -> int:
+    """Serves the app until it is interrupted; returns Streamlit's exit code.
+
+    Raises:
+        UsageError: as ``command`` does.
+    """
+    argv, environment = command(runs_dir, port, address, expose=expose)
+    if address not in (LOOPBACK, "localhost"):
+        print(
+            f"warning: {address} can be reached from other machines and the app has no login; "
+            "whoever opens it can start runs as you",
+            file=sys.stderr,
+        )
+    server = subprocess.Popen(argv, env=environment)
+    while True:
+        try:
+            return server.wait()
+        except KeyboardInterrupt:
+            # The terminal sends the same signal to the server, which then ends by itself.
+            continue
