@@ -38,7 +38,9 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("settings", type=json.loads)
     s = parser.parse_args().settings
-    files = {name: str(Path(s["data"]) / f"{name}.jsonl") for name in ("train", "validation", "test")}
+    files = {
+        name: str(Path(s["data"]) / f"{name}.jsonl") for name in ("train", "validation", "test")
+    }
 
     before = reset_peak()
     started = time.perf_counter()
@@ -52,7 +54,9 @@ def main() -> None:
     model = AutoModelForSequenceClassification.from_pretrained(s["model"], num_labels=s["labels"])
     model = get_peft_model(
         model,
-        LoraConfig(task_type="SEQ_CLS", r=s["r"], lora_alpha=s["alpha"], target_modules=s["targets"]),
+        LoraConfig(
+            task_type="SEQ_CLS", r=s["r"], lora_alpha=s["alpha"], target_modules=s["targets"]
+        ),
     )
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(

@@ -1,4 +1,4 @@
-"""The same run through the workbench, as ``workbench run`` does it. Run by ``python -m benchmarks``."""
+"""The same run through the workbench, for ``python -m benchmarks``."""
 
 from __future__ import annotations
 

@@ -6,12 +6,14 @@ import json
 import os
 import random
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from workbench.recipe.schema import Recipe
+from workbench.store import Run
 
 # The models here are too small to share out; threads that wait for each other only cost time.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -66,8 +68,12 @@ def _tiny(family: str, folder: Path) -> Path:
         model = transformers.GPT2Model(config)
     else:
         config = transformers.DistilBertConfig(
-            vocab_size=size["vocab_size"], max_position_embeddings=64, dim=32, n_layers=2,
-            n_heads=2, hidden_dim=64,
+            vocab_size=size["vocab_size"],
+            max_position_embeddings=64,
+            dim=32,
+            n_layers=2,
+            n_heads=2,
+            hidden_dim=64,
         )
         model = transformers.DistilBertModel(config)
     model.save_pretrained(folder)
@@ -100,7 +106,9 @@ def topic_rows(count: int, seed: int = 0) -> list[dict[str, str]]:
     while len(rows) < count:
         label = rng.choice(list(TOPICS))
         own = [WORDS[i] for i in TOPICS[label]]
-        words = [rng.choice(own if rng.random() < 0.6 else WORDS[:9]) for _ in range(rng.randint(4, 14))]
+        words = [
+            rng.choice(own if rng.random() < 0.6 else WORDS[:9]) for _ in range(rng.randint(4, 14))
+        ]
         text = " ".join(words)
         if text not in seen:
             seen.add(text)
@@ -135,6 +143,14 @@ def make_recipe(tiny_bert: Path, topics_file: Path) -> Callable[..., Recipe]:
         return Recipe.model_validate(values)
 
     return build
+
+
+@pytest.fixture
+def train(vanilla: Any) -> Callable[..., Run]:
+    """``run_recipe`` that shares one checking process between the tests."""
+    from workbench.runner import run_recipe
+
+    return partial(run_recipe, loader=vanilla)
 
 
 @pytest.fixture(scope="session")

@@ -29,6 +29,8 @@ LINE = [
     "environment",
     "logs",
     "stopping",
+    "line",
+    "planning",
     "runner",
 ]
 """A room sees those before it."""

@@ -57,9 +57,7 @@ def run(
     return run_all(several, seeds, Path(runs_dir), force=force)
 
 
-def compare(
-    paths: Sequence[str | Path] = ("runs",), *, baseline: str | None = None
-) -> Comparison:
+def compare(paths: Sequence[str | Path] = ("runs",), *, baseline: str | None = None) -> Comparison:
     """Groups finished runs over their seeds and sets them side by side.
 
     ``.rows``, ``.references`` and ``.warnings`` are plain values; ``.to("table")`` (or

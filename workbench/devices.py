@@ -64,9 +64,7 @@ def choose_policy(training: TrainingSpec, device: torch.device, processes: int =
         attention = training.attention
     if training.dropout != "auto":
         dropout = training.dropout
-    return Policy(
-        device.type, _device_name(device), precision, attention, dropout, why, processes
-    )
+    return Policy(device.type, _device_name(device), precision, attention, dropout, why, processes)
 
 
 def _defaults(device: torch.device) -> tuple[Precision, str, float | None, str]:

@@ -10,8 +10,17 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = (
-    "peft-workbench", "torch", "transformers", "peft", "accelerate", "datasets", "evaluate",
-    "tokenizers", "safetensors", "numpy", "scikit-learn",
+    "peft-workbench",
+    "torch",
+    "transformers",
+    "peft",
+    "accelerate",
+    "datasets",
+    "evaluate",
+    "tokenizers",
+    "safetensors",
+    "numpy",
+    "scikit-learn",
 )
 
 

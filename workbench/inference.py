@@ -52,7 +52,12 @@ class LoadedAdapter:
             logits = self._logits(part, second)
             labels, scores = self.task.predictions(logits), self.task.confidences(logits)
             answers += [
-                {"text": t, "prediction": self.task.label_text(p), "score": s, "logits": row.tolist()}
+                {
+                    "text": t,
+                    "prediction": self.task.label_text(p),
+                    "score": s,
+                    "logits": row.tolist(),
+                }
                 for t, p, s, row in zip(part, labels, scores, logits, strict=True)
             ]
         return answers
@@ -92,11 +97,11 @@ def load_adapter(folder: str | Path, *, base: str | None = None) -> LoadedAdapte
         )
     spec = TextClassification.model_validate(about["task"])
     task = TextClassificationTask(spec, tuple(about["labels"]))
-    model = load_exported(path, about["kind"], about["auto_class"], base or local_base(about["base"]))
-    tokenizer = AutoTokenizer.from_pretrained(path)
-    return LoadedAdapter(
-        path, model, tokenizer, task, about["max_length"], about["virtual_tokens"]
+    model = load_exported(
+        path, about["kind"], about["auto_class"], base or local_base(about["base"])
     )
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    return LoadedAdapter(path, model, tokenizer, task, about["max_length"], about["virtual_tokens"])
 
 
 def load_exported(folder: Path, kind: str, auto_class: str, base: str) -> nn.Module:

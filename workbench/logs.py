@@ -39,7 +39,7 @@ def keeping_log(path: Path) -> Iterator[None]:
         logging.captureWarnings(True)
         out, err = _Tee(sys.stdout, file), _Tee(sys.stderr, file)
         try:
-            with redirect_stdout(out), redirect_stderr(err):  # type: ignore[type-var]
+            with redirect_stdout(out), redirect_stderr(err):
                 yield
         finally:
             logging.captureWarnings(False)

@@ -190,7 +190,9 @@ def _ensure_pad_token(tokenizer: PreTrainedTokenizerBase, config: Any) -> list[s
     notes = []
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-        notes.append(f"the tokenizer has no padding token: its end token {tokenizer.eos_token} pads")
+        notes.append(
+            f"the tokenizer has no padding token: its end token {tokenizer.eos_token} pads"
+        )
     config.pad_token_id = tokenizer.pad_token_id
     return notes
 

@@ -19,6 +19,15 @@ def test_compare_takes_studies_by_name(
     assert workbench("compare", tmp_path / "runs", "--format", "zzz").code == 2
 
 
+def test_a_folder_without_runs_does_not_hide_the_study_of_its_name(
+    workbench: Callable[..., Any], make_run: Callable[..., Path], tmp_path: Path
+) -> None:
+    make_run()
+    Path("s").mkdir()
+    warnings = workbench("compare", "s", "--runs", tmp_path / "runs", "--json").json["warnings"]
+    assert not any("no runs below" in warning for warning in warnings)
+
+
 def test_predict_reads_texts_and_pairs(
     workbench: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -36,8 +45,8 @@ def test_predict_reads_texts_and_pairs(
         (tmp_path / name).mkdir()
     (tmp_path / "texts.txt").write_text("b\n\nc\n")
     answer = workbench(
-        "predict", tmp_path / "one", tmp_path / "two", "--text", "a", "--file", tmp_path / "texts.txt",
-        "--json",
+        "predict", tmp_path / "one", tmp_path / "two", "--text", "a",
+        "--file", tmp_path / "texts.txt", "--json",
     )  # fmt: skip
     assert asked == [(name, ["a", "b", "c"], None) for name in ("one", "two")]
     assert len(answer.json["predictions"]) == 6

@@ -46,8 +46,9 @@ def test_show_prints_the_record(
     path = make_run()
     out = workbench("show", path).out
     for text in (
-        "s/lora-s0-12345678: finished", "A test.", "accuracy 0.9625", "step 50, validation accuracy 0.95",
-        "296,450 (0.27% of all)", "109,778,690", "1.19 MB", "2 GB", "2 min 05 s", "measured fastest",
+        "s/lora-s0-12345678: finished", "A test.", "accuracy 0.9625", "measured fastest",
+        "step 50, validation accuracy 0.95", "296,450 (0.27% of all)", "109,778,690",
+        "1.19 MB", "2 GB", "2 min 05 s",
         "majority class", "duplicates removed", "! only one seed", str(path / "log.txt"), "VmHWM",
     ):  # fmt: skip
         assert text in out

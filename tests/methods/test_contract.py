@@ -31,6 +31,7 @@ from workbench.training.prediction import predict
 
 Make = Callable[..., Recipe]
 
+ADALORA = {"target_modules": ["query"], "tfinal": 2}
 CASES: dict[str, dict[str, Any]] = {
     "full": {"name": "full"},
     "head": {"name": "head"},
@@ -40,14 +41,14 @@ CASES: dict[str, dict[str, Any]] = {
     "dora": {"name": "lora", "r": 4, "use_dora": True},
     "rslora": {"name": "lora", "r": 4, "use_rslora": True},
     "pissa": {"name": "lora", "r": 4, "init": "pissa"},
-    "ia3": {"name": "ia3", "targets": ["key", "value", "output.dense"], "feedforward": ["output.dense"]},
+    "ia3": {"name": "ia3", "targets": ["key", "output.dense"], "feedforward": ["output.dense"]},
     "prefix": {"name": "prefix", "virtual_tokens": 4},
     "prefix-projected": {"name": "prefix", "virtual_tokens": 4, "projection": True},
     "p-tuning": {"name": "p-tuning", "virtual_tokens": 4, "encoder_size": 16},
-    "p-tuning-lstm": {"name": "p-tuning", "virtual_tokens": 4, "encoder": "LSTM", "encoder_size": 16},
+    "p-tuning-lstm": {"name": "p-tuning", "virtual_tokens": 4, "encoder": "LSTM"},
     "prompt": {"name": "prompt", "virtual_tokens": 4},
     "peft-loha": {"name": "peft", "type": "LOHA", "config": {"r": 2, "target_modules": ["query"]}},
-    "peft-adalora": {"name": "peft", "type": "ADALORA", "config": {"target_modules": ["query"], "tfinal": 2}},
+    "peft-adalora": {"name": "peft", "type": "ADALORA", "config": ADALORA},
     "peft-ln": {"name": "peft", "type": "LN_TUNING", "config": {"target_modules": ["LayerNorm"]}},
 }  # fmt: skip
 RATES = {"full": 1e-3, "peft-loha": 1e-2}
@@ -187,7 +188,9 @@ def test_padding_changes_nothing(
     assert torch.allclose(plain[0], both[1][0], atol=1e-5)
 
 
-def test_exports_name_no_path_of_this_machine(make_recipe: Make, tmp_path: Path, vanilla: Any) -> None:
+def test_exports_name_no_path_of_this_machine(
+    make_recipe: Make, tmp_path: Path, vanilla: Any
+) -> None:
     run = run_recipe(make_recipe("lora"), 0, tmp_path, loader=vanilla)
     config = json.loads((run.adapter / "adapter_config.json").read_text())
     # The tiny model has no public name, so its folder is all there is to say; nothing else may.

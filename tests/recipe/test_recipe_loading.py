@@ -225,6 +225,13 @@ def test_a_broken_base_is_reported_once_for_the_whole_study(study: Path) -> None
     assert problem.key == "training.epochs"
 
 
+def test_a_base_that_changes_is_read_again(study: Path) -> None:
+    path = write(study, "base: _base.yaml\n")
+    assert load_recipe(path).training.epochs == 2
+    write(study, BASE.replace("epochs: 2", "epochs: 7"), "_base.yaml")
+    assert load_recipe(path).training.epochs == 7
+
+
 def test_two_files_of_one_name_are_refused(study: Path) -> None:
     write(study, BASE, "a.yaml")
     write(study, BASE + "name: a\n", "b.yaml")

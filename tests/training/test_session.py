@@ -21,13 +21,13 @@ from safetensors.torch import load_file
 from workbench.errors import TrainingError
 from workbench.recipe import dump_recipe
 from workbench.recipe.schema import Recipe, TrainingSpec
-from workbench.runner import run_recipe
-from workbench.store import read_run
+from workbench.store import Run, read_run
 from workbench.training import checkpoints
 from workbench.training.guards import MovementGuard, check_finite
 from workbench.training.optimisation import learning_rate
 
 Make = Callable[..., Recipe]
+Train = Callable[..., Run]
 
 
 def test_schedule_is_transformers() -> None:
@@ -51,12 +51,14 @@ def test_schedule_is_transformers() -> None:
 
 
 @pytest.mark.parametrize("micro", [None, 3, 1])
-def test_accumulation_equals_the_whole_batch(micro: int | None, make_recipe: Make, tmp_path: Path) -> None:
+def test_accumulation_equals_the_whole_batch(
+    micro: int | None, make_recipe: Make, train: Train, tmp_path: Path
+) -> None:
     """The effective batch is the recipe's, whatever fits into memory at once."""
     losses = []
     for size, folder in ((None, "whole"), (micro, "parts")):
         training = {"max_steps": 4, "micro_batch_size": size, "learning_rate": 1e-2}
-        run = run_recipe(make_recipe("lora", training=training), 0, tmp_path / folder)
+        run = train(make_recipe("lora", training=training), 0, tmp_path / folder)
         assert run.state == "finished", run.reason
         losses.append([e["loss"] for e in run.events()[0] if e["kind"] == "step"])
     assert losses[0] == pytest.approx(losses[1], abs=1e-5)
@@ -72,12 +74,12 @@ def test_non_finite_numbers_stop_before_the_update(loss: float, norm: float) -> 
 
 
 def test_a_run_that_blows_up_fails_with_its_step_and_keeps_no_nan(
-    make_recipe: Make, tmp_path: Path
+    make_recipe: Make, train: Train, tmp_path: Path
 ) -> None:
     # No clipping, no norm layer saves it: the weights overflow within a few steps.
     training = {"learning_rate": 100.0, "max_grad_norm": None, "epochs": 40, "warmup_fraction": 0.0,
                 "schedule": "constant", "weight_decay": 10.0}  # fmt: skip
-    run = run_recipe(make_recipe("full", training=training), 0, tmp_path)
+    run = train(make_recipe("full", training=training), 0, tmp_path)
     assert run.state == "failed"
     assert "the loss is" in run.reason and "step" in run.reason
     assert not run.adapter.exists()
@@ -94,12 +96,14 @@ def _guarded(make_recipe: Make, method: Any, *, checkpointing: bool) -> None:
 
     adapted = adapt(make_recipe(method))
     if checkpointing:
-        adapted.base.model.gradient_checkpointing_enable({"use_reentrant": False})
+        adapted.base.model.activation_checkpointing_enable({"use_reentrant": False})
     guard = MovementGuard(adapted)
     adapted.model.train()
     optimizer = torch.optim.AdamW(adapted.trainable().values(), lr=1e-2)
     ids = torch.randint(4, 30, (4, 8))
-    adapted.model(input_ids=ids, attention_mask=torch.ones_like(ids), labels=torch.arange(4) % 3).loss.backward()
+    adapted.model(
+        input_ids=ids, attention_mask=torch.ones_like(ids), labels=torch.arange(4) % 3
+    ).loss.backward()
     guard.see_gradients()
     optimizer.step()
     guard.check()
@@ -124,9 +128,9 @@ def test_the_guard_fires_when_nothing_moves(make_recipe: Make) -> None:
         guard.check()
 
 
-def test_early_stopping_and_best_selection(make_recipe: Make, tmp_path: Path) -> None:
+def test_early_stopping_and_best_selection(make_recipe: Make, train: Train, tmp_path: Path) -> None:
     training = {"epochs": 30, "learning_rate": 3e-2, "early_stopping_patience": 2}
-    run = run_recipe(make_recipe("lora", training=training), 0, tmp_path)
+    run = train(make_recipe("lora", training=training), 0, tmp_path)
     assert run.state == "finished", run.reason
     rows = [e for e in run.events()[0] if e["kind"] == "validation"]
     assert len(rows) < 30, "it never stopped early"
@@ -138,9 +142,11 @@ def test_early_stopping_and_best_selection(make_recipe: Make, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("method", ["full", "lora", "prefix"])
-def test_stop_and_resume_is_bit_identical(method: str, make_recipe: Make, tmp_path: Path) -> None:
+def test_stop_and_resume_is_bit_identical(
+    method: str, make_recipe: Make, train: Train, tmp_path: Path
+) -> None:
     recipe = make_recipe(method, training={"epochs": 3, "micro_batch_size": 3})
-    whole = run_recipe(recipe, 0, tmp_path / "whole")
+    whole = train(recipe, 0, tmp_path / "whole")
     parts = tmp_path / "parts"
 
     steps = itertools.count()
@@ -150,10 +156,10 @@ def test_stop_and_resume_is_bit_identical(method: str, make_recipe: Make, tmp_pa
             folder = next((parts / "tiny").glob("*-s0-*"))
             (folder / "stop").touch()
 
-    stopped = run_recipe(recipe, 0, parts, observer=stop_in_the_second_epoch)
+    stopped = train(recipe, 0, parts, observer=stop_in_the_second_epoch)
     assert stopped.state == "stopped"
     assert not checkpoints.find_damage(stopped.path / "checkpoints" / "last")
-    resumed = run_recipe(recipe, 0, parts, resume=True)
+    resumed = train(recipe, 0, parts, resume=True)
     assert resumed.state == "finished", resumed.reason
     assert resumed.result["metrics"] == whole.result["metrics"]
     for file in whole.adapter.glob("*.safetensors"):
@@ -181,11 +187,21 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_saves_and_stops(number: int, code: int, make_recipe: Make, tmp_path: Path) -> None:
+def test_a_signal_saves_and_stops(
+    number: int, code: int, make_recipe: Make, tmp_path: Path
+) -> None:
     recipe = make_recipe("lora", training={"epochs": 2000, "keep": "last"})
     file = tmp_path / "lora.yaml"
     file.write_text(dump_recipe(recipe))
-    command = [sys.executable, "-m", "workbench", "run", str(file), "--runs", str(tmp_path / "runs")]
+    command = [
+        sys.executable,
+        "-m",
+        "workbench",
+        "run",
+        str(file),
+        "--runs",
+        str(tmp_path / "runs"),
+    ]
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=Path(__file__).parents[2]
     )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -11,14 +13,14 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-import forms
-import launch
-import plans
 import pytest
-import shell
 from made_runs import RunsFolder, news_recipe
 from streamlit.testing.v1 import AppTest
 
+import forms
+import launch
+import plans
+import shell
 from workbench import jobs
 from workbench.jobs import launching
 from workbench.recipe import Recipe, dump_recipe, load_recipe, recipes_dir
@@ -32,21 +34,30 @@ HOSTILE = "<img src=x onerror=alert(1)> **bold** :red[x] $a$ [a](javascript:b)"
 
 def open_view(name: str, **query: str) -> AppTest:
     app = AppTest.from_file(str(app_path()), default_timeout=20)
-    app.run()
+    if name != "recipes":
+        app.run()
+        app.switch_page(f"views/{name}.py")
     for key, value in query.items():
         app.query_params[key] = value
-    if name != "recipes":
-        app.switch_page(f"views/{name}.py").run()
-    else:
-        app.run()
+    app.run()
     assert not app.exception
     return app
 
 
 def texts(app: AppTest) -> str:
     """All that the page says, as one text."""
-    kinds = (app.title, app.header, app.subheader, app.caption, app.text, app.code, app.markdown,
-             app.error, app.warning, app.success)
+    kinds = (
+        app.title,
+        app.header,
+        app.subheader,
+        app.caption,
+        app.text,
+        app.code,
+        app.markdown,
+        app.error,
+        app.warning,
+        app.success,
+    )
     return "\n".join(str(element.value) for kind in kinds for element in kind)
 
 
@@ -58,10 +69,13 @@ def count_of(runs: RunsFolder) -> int:
 
 
 def test_recipes_shows_a_shipped_recipe_with_the_fields_of_its_method(runs: RunsFolder) -> None:
-    app = open_view("recipes", study="bbc-news", recipe="lora.yaml")
+    app = open_view("recipes", study="bbc-news", recipe="lora")
     assert app.header[0].value == shell.plain("bbc-news / lora")
-    labels = {widget.label for kind in (app.number_input, app.text_input, app.selectbox)
-              for widget in kind}
+    labels = {
+        widget.label
+        for kind in (app.number_input, app.text_input, app.selectbox)
+        for widget in kind
+    }
     assert {"r", "alpha", "targets", "epochs", "learning rate", "train size"} <= labels
     assert "virtual tokens" not in labels
     assert any("method:" in code.value and "name: lora" in code.value for code in app.code)
@@ -70,7 +84,7 @@ def test_recipes_shows_a_shipped_recipe_with_the_fields_of_its_method(runs: Runs
 
 
 def test_a_changed_value_reaches_diff_command_and_fingerprint(runs: RunsFolder) -> None:
-    app = open_view("recipes", study="bbc-news", recipe="lora.yaml")
+    app = open_view("recipes", study="bbc-news", recipe="lora")
     next(w for w in app.number_input if w.label == "r").set_value(32).run()
     assert "+  r: 32" in texts(app)
     assert "--set method.r=32" in texts(app)
@@ -79,7 +93,7 @@ def test_a_changed_value_reaches_diff_command_and_fingerprint(runs: RunsFolder) 
 
 
 def test_another_method_brings_its_own_fields(runs: RunsFolder) -> None:
-    app = open_view("recipes", study="bbc-news", recipe="lora.yaml")
+    app = open_view("recipes", study="bbc-news", recipe="lora")
     next(w for w in app.selectbox if w.label == "method").set_value("prefix").run()
     assert "virtual tokens" in {w.label for w in app.number_input}
     assert "--set method.name=prefix" in texts(app)
@@ -88,7 +102,7 @@ def test_another_method_brings_its_own_fields(runs: RunsFolder) -> None:
 def test_a_wrong_value_is_explained_as_on_the_command_line_and_cannot_start(
     runs: RunsFolder,
 ) -> None:
-    app = open_view("recipes", study="bbc-news", recipe="lora.yaml")
+    app = open_view("recipes", study="bbc-news", recipe="lora")
     next(w for w in app.text_input if w.label == "test size").set_value("lots").run()
     assert "data.test_size" in texts(app)
     assert "start" not in {button.key for button in app.button}
@@ -111,7 +125,7 @@ def test_start_starts_one_job_and_shows_the_run(
         started.append((recipes, seeds))
 
     monkeypatch.setattr(jobs, "start", start)
-    app = open_view("recipes", study="bbc-news", recipe="lora.yaml")
+    app = open_view("recipes", study="bbc-news", recipe="lora")
     assert app.button(key="start").label == "Start 3 runs"
     app.multiselect[0].set_value([1]).run()
     assert app.button(key="start").label == "Start 1 run"
@@ -124,7 +138,7 @@ def test_what_has_finished_is_not_started_unasked(runs: RunsFolder) -> None:
     recipe = load_recipe(recipes_dir() / "bbc-news" / "lora.yaml")
     for seed in recipe.seeds:
         runs.add(recipe, seed)
-    app = open_view("recipes", study="bbc-news", recipe="lora.yaml")
+    app = open_view("recipes", study="bbc-news", recipe="lora")
     assert app.button(key="start").disabled
     app.checkbox(key="again").check().run()
     assert not app.button(key="start").disabled
@@ -132,11 +146,9 @@ def test_what_has_finished_is_not_started_unasked(runs: RunsFolder) -> None:
 
 
 @pytest.mark.parametrize("method", [name for name in METHOD_SPECS if name != "peft"])
-def test_every_shipped_recipe_of_a_method_starts_as_its_file(
-    runs: RunsFolder, method: str
-) -> None:
+def test_every_shipped_recipe_of_a_method_starts_as_its_file(runs: RunsFolder, method: str) -> None:
     """Untouched widgets are no override, whatever the types of the fields."""
-    app = open_view("recipes", study="bbc-news", recipe=f"{method}.yaml")
+    app = open_view("recipes", study="bbc-news", recipe=method)
     assert "--set" not in texts(app)
 
 
@@ -159,24 +171,28 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
 
 
 def test_parameters_are_counted_once(runs: RunsFolder, command: Callable[[str], None]) -> None:
-    command("import json; print(json.dumps({'plans': [{'trainable_parameters': 75653, "
-            "'head_parameters': 1925, 'adapter_parameters': 73728, 'total_parameters': 22715141}]}))")
-    app = open_view("recipes", study="bbc-news", recipe="lora.yaml")
+    command(
+        "import json; print(json.dumps({'plans': [{'trainable_parameters': 75653, "
+        "'head_parameters': 1925, 'adapter_parameters': 73728, 'total_parameters': 22715141}]}))"
+    )
+    app = open_view("recipes", study="bbc-news", recipe="lora")
     app.button(key="count").click().run()
     shown = {metric.label: metric.value for metric in app.metric}
     assert shown == {"trainable": "75.7k", "of the model": "0.33%", "method": "73.7k",
-                     "task head": "1.92k"}  # fmt: skip
+                     "task head": "1.93k"}  # fmt: skip
     command("raise SystemExit(1)")
     assert plans.known(load_recipe("bbc-news/lora")) is not None
     assert "count" not in {button.key for button in app.run().button}
 
 
-@pytest.mark.parametrize("source", ["import sys; sys.exit('no such model')", "print('no such model')"])
+@pytest.mark.parametrize(
+    "source", ["import sys; sys.exit('no such model')", "print('no such model')"]
+)
 def test_a_count_that_fails_says_why(
     runs: RunsFolder, command: Callable[[str], None], source: str
 ) -> None:
     command(source)
-    app = open_view("recipes", study="bbc-news", recipe="lora.yaml")
+    app = open_view("recipes", study="bbc-news", recipe="lora")
     app.button(key="count").click().run()
     assert "could not be counted" in texts(app)
     assert "no such model" in texts(app)
@@ -197,7 +213,9 @@ def test_runs_lists_every_state_and_survives_a_corrupt_folder(runs: RunsFolder) 
     runs.add(news_recipe("full"), 0, "running", pid=2**22 - 1)
     runs.add_corrupt()
     table = open_view("runs").dataframe[0].value
-    states = {(r, s): state[0] for r, s, state in zip(table.recipe, table.seed, table.state, strict=True)}
+    states = {
+        (r, s): state[0] for r, s, state in zip(table.recipe, table.seed, table.state, strict=True)
+    }
     assert states[("lora", 0)] == "finished"
     assert states[("lora", 1)] == "running"
     assert states[("prompt", 0)] == "failed"
@@ -274,8 +292,9 @@ def test_a_job_that_waits_is_shown_and_one_that_never_began_says_why(
     runs: RunsFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script = tmp_path / "child"
-    script.write_text(f"#!{sys.executable}\nimport time\nprint('no such module', flush=True)\n"
-                      "time.sleep(60)\n")
+    script.write_text(
+        f"#!{sys.executable}\nimport time\nprint('no such module', flush=True)\ntime.sleep(60)\n"
+    )
     script.chmod(0o755)
     monkeypatch.setattr(launching.sys, "executable", str(script))
     job = jobs.start([news_recipe("lora")], runs.path, seeds=[0])
@@ -360,11 +379,11 @@ def test_hostile_text_is_never_markup(runs: RunsFolder) -> None:
     path = runs.add(news_recipe("lora"), 0, "failed", reason=HOSTILE)
     (path / "log.txt").write_text(HOSTILE)
     with open(path / "events.jsonl", "a", encoding="utf-8") as file:
-        file.write('{"kind": "warning", "message": "%s"}\n' % HOSTILE)
+        file.write(json.dumps({"kind": "warning", "message": HOSTILE}) + "\n")
     app = open_view("runs", run=f"news/{path.name}")
     for kind in (app.markdown, app.caption, app.warning, app.error, app.header, app.subheader):
         for element in kind:
-            assert "<img" not in element.value and "**bold" not in element.value
+            assert not re.search(r"(?<!\\)[<*:$[]+(img|bold|red|a\$|a\])", element.value)
             assert not getattr(element.proto, "allow_html", False)
     assert any(HOSTILE in code.value for code in app.code)
 
@@ -400,10 +419,11 @@ def test_a_value_is_written_as_it_would_be_in_a_recipe() -> None:
                "null": '"null"', "1e3": '"1e3"'}  # fmt: skip
     assert {value: forms.as_yaml(value) for value in written} == written
     assert forms.as_yaml(["query", "value"]) == '["query", "value"]'
-    kinds = {name: forms._kind(schema)[0]
-             for name, schema in TrainingSpec.model_json_schema()["properties"].items()}  # fmt: skip
-    assert (kinds["epochs"], kinds["batch_size"], kinds["schedule"]) == ("number", "integer", "enum")
-    assert (kinds["gradient_checkpointing"], kinds["dropout"]) == ("boolean", "text")
+    properties = TrainingSpec.model_json_schema()["properties"]
+    kinds = {name: forms._kind(schema)[0] for name, schema in properties.items()}
+    assert (kinds["epochs"], kinds["batch_size"]) == ("number", "integer")
+    assert (kinds["schedule"], kinds["dropout"]) == ("enum", "text")
+    assert kinds["gradient_checkpointing"] == "boolean"
 
 
 def test_the_command_line_says_what_the_form_says(runs: RunsFolder) -> None:

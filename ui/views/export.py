@@ -6,8 +6,8 @@ import shlex
 from pathlib import Path
 
 import streamlit as st
-from archives import adapter_files, adapter_zip
 
+from archives import adapter_files, adapter_zip
 from records import finite, part
 from shell import empty, facts, heading, plain, runs_dir
 from workbench.comparison.units import size

@@ -88,14 +88,19 @@ def _pick() -> Path | None:
         studies.setdefault(_study_of(file, root), []).append(file)
     with choice:
         study = st.selectbox("Study", list(studies), key="study", bind="query-params")
-        chosen = {file.name: file for file in studies.get(study or "") or files}
+        chosen = {file.stem: file for file in studies.get(study or "") or files}
+        names = list(chosen)
+        asked = st.query_params.get("recipe")
+        # Not bound to the address as the study is: a bound radio writes its escaped labels there.
         name = st.radio(
             "Recipe",
-            list(chosen),
-            key="recipe",
-            format_func=lambda file_name: plain(Path(file_name).stem),
-            bind="query-params",
+            names,
+            index=names.index(asked) if asked in names else 0,
+            key=f"recipe:{root}:{study}",
+            format_func=plain,
         )
+    if name and name != asked:
+        st.query_params["recipe"] = name
     return chosen.get(name or "") or files[0]
 
 

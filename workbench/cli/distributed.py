@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import uuid
 from collections.abc import Sequence
 
+from workbench.cli.output import note
 from workbench.errors import UsageError
 
 
@@ -57,11 +59,15 @@ def launch(arguments: Sequence[str], processes: int) -> int:
         rdzv_endpoint="localhost:0",
         max_restarts=0,
     )
+    # its messages name its own internals; the exit code below says what a reader needs
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     try:
         elastic_launch(config, sys.executable)("-m", "workbench", *arguments)
     except ChildFailedError as error:
-        _, failure = error.get_first_failure()
-        return failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode
+        rank, failure = error.get_first_failure()
+        code = failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode
+        note(f"process {rank} of {processes} ended first, with exit code {code}")
+        return code
     except SignalException as error:
         return 128 + int(error.sigval)
     return 0

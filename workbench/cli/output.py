@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,17 @@ def print_json(document: Any) -> None:
 def note(text: str) -> None:
     """Prints a line for a person on stderr, where it is in nobody's way."""
     typer.echo(text, err=True)
+
+
+def quieten_libraries() -> None:
+    """Keeps the loading reports and deprecation notes of transformers and peft off the screen.
+
+    They are addressed to whoever calls those libraries, not to whoever types a command. Has to
+    come before they are imported; what the environment says already stays.
+    """
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    warnings.filterwarnings("ignore", category=FutureWarning)
 
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[object]], right: str = "") -> None:

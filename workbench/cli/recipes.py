@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from workbench.cli.output import JSON_OPTION, SET_OPTION, note, plural, print_json, print_table
+from workbench.cli.output import (
+    JSON_OPTION,
+    SET_OPTION,
+    note,
+    plural,
+    print_json,
+    print_table,
+    quieten_libraries,
+)
 from workbench.errors import Problem, RecipeError
 
 if TYPE_CHECKING:
@@ -99,7 +107,8 @@ def plan(
     from workbench.recipe import load_recipes
 
     loaded = load_recipes(recipe, overrides or ())
-    from workbench.runner import plan as plan_recipe
+    quieten_libraries()
+    from workbench.planning import plan as plan_recipe
 
     plans = [(each, plan_recipe(each)) for each in loaded]
     if as_json:

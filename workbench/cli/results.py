@@ -8,7 +8,13 @@ from typing import Any
 
 import typer
 
-from workbench.cli.output import JSON_OPTION, RUNS_OPTION, print_json, print_table
+from workbench.cli.output import (
+    JSON_OPTION,
+    RUNS_OPTION,
+    print_json,
+    print_table,
+    quieten_libraries,
+)
 from workbench.errors import UsageError
 
 
@@ -32,9 +38,13 @@ def compare(
 
 
 def _runs_folder(path: Path, runs: Path) -> Path:
-    """``bbc-news`` is short for ``runs/bbc-news``, where there is no folder ``bbc-news``."""
+    """``bbc-news`` is short for ``runs/bbc-news``, unless a folder of that name here has runs."""
+    from workbench.store import list_runs
+
     within = runs / path
-    return within if not path.exists() and within.exists() else path
+    if not within.is_dir() or (path.is_dir() and list_runs(path)):
+        return path
+    return within
 
 
 def export(
@@ -48,6 +58,7 @@ def export(
     from workbench.store import find_run
 
     run = find_run(name, runs)
+    quieten_libraries()
     from workbench.export import export_run
 
     folder = export_run(run, to, merge=merge)
@@ -76,6 +87,7 @@ def predict(
     """Predict labels for texts with one or several adapters."""
     texts, pairs = _texts(text or [], pair or [], file)
     folders = [_adapter_folder(each, runs) for each in adapters]
+    quieten_libraries()
     from workbench import load_adapter
 
     rows: list[dict[str, Any]] = []

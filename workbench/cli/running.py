@@ -22,6 +22,7 @@ from workbench.cli.output import (
     plural,
     print_json,
     print_table,
+    quieten_libraries,
     scores,
 )
 from workbench.cli.recipes import RECIPES
@@ -58,6 +59,7 @@ def run(
         options += ["--runs", str(runs), *(["--seeds", seeds] if seeds else [])]
         options += [*(["--force"] if force else []), *(["--json"] if as_json else [])]
         raise typer.Exit(distributed.launch(["run", *options, "--", *recipe], processes))
+    quieten_libraries()
     from workbench.runner import run_all
 
     with _watched() as watch:
@@ -88,10 +90,13 @@ def resume(
         _started(job.runs, job.folder, as_json)
         return
     recipe = load_recipe(found.path / "recipe.yaml")
+    quieten_libraries()
     from workbench.runner import run_recipe
 
     root, seed = found.path.absolute().parent.parent, int(found.status.get("seed", 0))
     with _watched() as watch:
+        if watch.observer is not None:
+            watch.observer("run", {"id": found.id, "index": 0, "of": 1})
         done = run_recipe(recipe, seed, root, resume=True, observer=watch.observer)
     _report([done], as_json, watch.exit_code)
 

@@ -34,7 +34,8 @@ def export_run(run: Run, to: Path, *, merge: bool = False) -> Path:
     if run.state != "finished":
         raise RunRefused(
             f"this run is {run.state}, only finished runs have an adapter",
-            where=run.id, fix=f"`workbench show {run.id}` says why",
+            where=run.id,
+            fix=f"`workbench show {run.id}` says why",
         )
     if to.exists():
         raise RunRefused("the target exists already", where=str(to), fix="name a new folder")
@@ -78,7 +79,9 @@ def recorded_examples(run: Run) -> list[dict[str, Any]]:
 
 
 def _write_merged(run: Run, about: dict[str, Any], folder: Path) -> dict[str, Any]:
-    model = load_exported(run.adapter, about["kind"], about["auto_class"], local_base(about["base"]))
+    model = load_exported(
+        run.adapter, about["kind"], about["auto_class"], local_base(about["base"])
+    )
     merged_model(model, run.result.get("method", "this method")).save_pretrained(folder)  # type: ignore[operator]
     for path in run.adapter.iterdir():
         if path.name.startswith(("tokenizer", "vocab", "special_tokens", "merges")):
@@ -110,7 +113,9 @@ def merged_model(model: nn.Module, method: str) -> nn.Module:
         except (ValueError, NotImplementedError, AttributeError) as error:
             reason = f"PEFT: {error}"
     raise ExportError(
-        f"{method} cannot be merged into plain weights", where="--merge", why=reason,
+        f"{method} cannot be merged into plain weights",
+        where="--merge",
+        why=reason,
         fix="export the adapter itself, without --merge",
     )
 

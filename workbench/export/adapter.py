@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 
-from peft import PeftModel
-from safetensors.torch import save_file
+from peft import PeftModel, get_peft_model_state_dict
+from peft.utils import SAFETENSORS_WEIGHTS_NAME as WEIGHTS
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from workbench.inference import ABOUT, TRAINED_WEIGHTS
@@ -19,6 +20,7 @@ from workbench.methods import METHODS, Adapted
 from workbench.methods.base import ExportKind
 from workbench.store import write_json
 from workbench.tasks import TextClassificationTask
+
 
 def write_weights(adapted: Adapted, method: str, folder: Path) -> ExportKind:
     """Writes weights, config and tokenizer; returns how they are to be loaded.
@@ -66,23 +68,35 @@ def _save_peft(model: nn.Module, folder: Path, start: dict[str, Tensor] | None) 
     if start is None:
         model.save_pretrained(str(folder), save_embedding_layers=False)
     else:
-        with TemporaryDirectory() as parent:
-            beginning = Path(parent) / "start"  # PEFT names the second adapter after the folder
-            beginning.mkdir()
-            save_file(start, beginning / "adapter_model.safetensors", metadata={"format": "pt"})
-            with warnings.catch_warnings():  # PEFT advises the very conversion that this is
-                warnings.filterwarnings("ignore", "PiSSA changes the base weights")
-                warnings.filterwarnings("ignore", "OLoRA changes the base weights")
-                model.save_pretrained(
-                    str(folder),
-                    save_embedding_layers=False,
-                    path_initial_model_for_weight_conversion=str(beginning),
-                )
+        _save_converted(model, folder, start)
     path = folder / "adapter_config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
     config["inference_mode"] = True
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     (folder / "README.md").unlink(missing_ok=True)
+
+
+def _save_converted(model: PeftModel, folder: Path, start: dict[str, Tensor]) -> None:
+    """Saves an adapter that changed its base (PiSSA, OLoRA) as a LoRA of the untouched base.
+
+    PEFT's conversion (0.21) keeps the low-rank matrices only and loses the task head, which is
+    put back here.
+    """
+    with TemporaryDirectory() as parent, warnings.catch_warnings():
+        beginning = Path(parent) / "start"  # PEFT names the second adapter after the folder
+        beginning.mkdir()
+        save_file(start, beginning / WEIGHTS, metadata={"format": "pt"})
+        # PEFT advises the very conversion that this is.
+        warnings.filterwarnings("ignore", "(PiSSA|OLoRA) changes the base weights")
+        model.save_pretrained(
+            str(folder),
+            save_embedding_layers=False,
+            path_initial_model_for_weight_conversion=str(beginning),
+        )
+    own = get_peft_model_state_dict(model, save_embedding_layers=False)
+    converted = load_file(folder / WEIGHTS)
+    head = {name: tensor.contiguous() for name, tensor in own.items() if name not in converted}
+    save_file({**converted, **head}, folder / WEIGHTS, metadata={"format": "pt"})
 
 
 @contextmanager

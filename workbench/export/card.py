@@ -32,8 +32,14 @@ model = PeftModel.from_pretrained(model, folder).eval()""",
 
 
 def model_card(
-    record: dict[str, Any], *, kind: str, auto_class: str, base: str, revision: str | None,
-    recipe_text: str, max_length: int,
+    record: dict[str, Any],
+    *,
+    kind: str,
+    auto_class: str,
+    base: str,
+    revision: str | None,
+    recipe_text: str,
+    max_length: int,
 ) -> str:
     """A README.md with front matter for the Hub: what, how good, how to load, how it was made."""
     named = json.dumps(base) + (f", revision={json.dumps(revision)}" if revision else "")

@@ -15,7 +15,7 @@ from workbench.errors import ExportError
 SCRIPT = Path(__file__).with_name("vanilla.py")
 RELATIVE_TOLERANCE = 1e-3
 """Largest difference of a logit, relative to the largest logit (at least 1). Padding and another
-attention kernel move fp32 logits by about 1e-6; a lost head or prompt moves them by 0.1 and more."""
+attention kernel move fp32 logits by about 1e-6; a lost head or prompt by 0.1 and more."""
 
 
 class VanillaLoader:
@@ -53,7 +53,9 @@ class VanillaLoader:
             line = process.stdout.readline()
         except BrokenPipeError:
             line = ""
-        answer = json.loads(line) if line else {"error": "the checking process ended"}
+        answer: dict[str, Any] = (
+            json.loads(line) if line else {"error": "the checking process ended"}
+        )
         if "error" in answer:
             raise ExportError(
                 f"plain transformers + PEFT cannot load the export: {answer['error']}",
@@ -64,15 +66,11 @@ class VanillaLoader:
         return answer["logits"]  # type: ignore[no-any-return]
 
     def close(self) -> None:
-        """Ends the process."""
-        if self._process is None:
-            return
-        if self._process.stdin:
-            self._process.stdin.close()
-        self._process.wait(timeout=10)
-        if self._process.stdout:
-            self._process.stdout.close()
-        self._process = None
+        """Ends the process, whatever it is doing."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
 
     def __enter__(self) -> VanillaLoader:
         return self

@@ -1,7 +1,7 @@
 """Loads an exported folder the way a stranger would and answers texts one by one.
 
 This file imports transformers, peft, safetensors and the standard library, nothing of the
-workbench, and is run as a program of its own: `python vanilla.py`. It reads one JSON request a
+workbench, and is run as a program of its own: ``python vanilla.py``. It reads one JSON request a
 line, forks a fresh process for each (so that imports are paid once) and prints one JSON answer a
 line. A request: {"folder", "base", "auto_class", "kind", "texts", "pairs", "max_length",
 "per_token"}; the answer: {"logits": [[...], ...]} or {"error": "..."}.
@@ -12,9 +12,10 @@ import os
 import sys
 import traceback
 import warnings
+from typing import Any
 
 
-def load(request):
+def load(request: dict[str, Any]) -> tuple[Any, Any]:
     """The model and tokenizer of an exported folder, as its model card says to load them."""
     import transformers
     from peft import PeftModel
@@ -37,7 +38,7 @@ def load(request):
     return model.eval(), tokenizer
 
 
-def answer(request):
+def answer(request: dict[str, Any]) -> dict[str, Any]:
     """Logits of each text, alone in its batch and so without padding."""
     import torch
 
@@ -45,7 +46,7 @@ def answer(request):
     pairs = request["pairs"] or [None] * len(request["texts"])
     logits = []
     with torch.inference_mode():
-        for text, pair in zip(request["texts"], pairs):
+        for text, pair in zip(request["texts"], pairs, strict=True):
             inputs = tokenizer(
                 text, pair, truncation=True, max_length=request["max_length"], return_tensors="pt"
             )
@@ -54,7 +55,7 @@ def answer(request):
     return {"logits": logits}
 
 
-def serve():
+def serve() -> None:
     """Answers requests until the input ends."""
     warnings.filterwarnings("ignore")
     os.environ["TRANSFORMERS_VERBOSITY"] = "error"
@@ -71,7 +72,10 @@ def serve():
             try:
                 result = answer(json.loads(line))
             except Exception as error:
-                result = {"error": f"{type(error).__name__}: {error}", "trace": traceback.format_exc()}
+                result = {
+                    "error": f"{type(error).__name__}: {error}",
+                    "trace": traceback.format_exc(),
+                }
             with os.fdopen(writing, "w") as out:
                 json.dump(result, out)
             os._exit(0)

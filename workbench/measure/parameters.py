@@ -40,7 +40,7 @@ def stored(folder: Path) -> dict[str, int]:
     files = sorted(folder.glob("*.safetensors"))
     numbers = 0
     for path in files:
-        with safe_open(path, framework="numpy") as tensors:  # type: ignore[no-untyped-call]
+        with safe_open(path, framework="numpy") as tensors:
             numbers += sum(_size(tensors.get_slice(key)) for key in tensors.keys())  # noqa: SIM118
     return {"stored": numbers, "bytes": sum(path.stat().st_size for path in files)}
 

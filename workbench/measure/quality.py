@@ -13,7 +13,8 @@ from typing import Any
 
 import evaluate
 import numpy as np
-from datasets import Features, Sequence as Column, Value
+from datasets import Features, Value
+from datasets import Sequence as Column
 from scipy import stats
 from sklearn import metrics as sk
 
@@ -76,7 +77,10 @@ class ScikitMetric(evaluate.Metric):  # type: ignore[misc]  # evaluate ships no 
 
 
 def score(
-    names: Sequence[str], problem_type: ProblemType, predictions: Sequence[Any], labels: Sequence[Any]
+    names: Sequence[str],
+    problem_type: ProblemType,
+    predictions: Sequence[Any],
+    labels: Sequence[Any],
 ) -> dict[str, float | None]:
     """The metrics of one split; a score that is not defined (constant answers) is None.
 
@@ -87,7 +91,9 @@ def score(
     for name in names:
         if name.startswith(HUB_METRIC_PREFIX):
             values = _from_hub(name).compute(predictions=predictions, references=labels)
-            result |= {f"{name}/{k}" if len(values) > 1 else name: _finite(v) for k, v in values.items()}
+            result |= {
+                f"{name}/{k}" if len(values) > 1 else name: _finite(v) for k, v in values.items()
+            }
         else:
             metric = ScikitMetric(name, problem_type)
             value = metric.compute(predictions=list(predictions), references=list(labels))[name]
@@ -104,7 +110,8 @@ def _from_hub(name: str) -> Any:
         return evaluate.load(name.removeprefix(HUB_METRIC_PREFIX))
     except (OSError, ValueError, ConnectionError) as error:
         raise UsageError(
-            f"cannot load the metric {name!r} from the Hub", where="task.metrics",
+            f"cannot load the metric {name!r} from the Hub",
+            where="task.metrics",
             why=str(error).splitlines()[0],
             fix=f"check the name and the connection, or use one of {', '.join(METRICS)}",
         ) from error

@@ -16,7 +16,8 @@ from workbench.data.encode import Encoded
 from workbench.data.examples import Data
 from workbench.recipe.schema import Recipe
 from workbench.tasks import TextClassificationTask
-from workbench.training.session import Session, Step, Validation
+from workbench.training.events import Step, Validation
+from workbench.training.session import Session
 
 WARMUP_STEPS = 2
 """Steps whose memory is measured exactly and which are therefore not timed."""

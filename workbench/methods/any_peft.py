@@ -29,8 +29,10 @@ def _config_class(spec: Peft) -> type[PeftConfig]:
     name = spec.type.upper()
     if name in _NEEDS_MORE:
         raise MethodError(
-            f"{spec.type} cannot be trained from a recipe", where="method.type",
-            why=_NEEDS_MORE[name], fix="take another PEFT method",
+            f"{spec.type} cannot be trained from a recipe",
+            where="method.type",
+            why=_NEEDS_MORE[name],
+            fix="take another PEFT method",
         )
     if name not in classes:
         close = get_close_matches(name, classes, n=1, cutoff=0.4)
@@ -39,7 +41,8 @@ def _config_class(spec: Peft) -> type[PeftConfig]:
             where="method.type",
             fix=f"one of {', '.join(sorted(set(classes) - set(_NEEDS_MORE)))}",
         )
-    return classes[name]  # type: ignore[return-value]
+    chosen: type[PeftConfig] = classes[name]
+    return chosen
 
 
 def _checked(config_class: type[PeftConfig], spec: Peft) -> PeftConfig:

@@ -21,7 +21,7 @@ def _apply(base: Base, spec: LoRA, setting: Setting) -> Adapted:
         check_targets(base.model, spec.targets, kinds=(nn.Linear, Conv1D, nn.Embedding))
     config = LoraConfig(
         r=spec.r,
-        lora_alpha=spec.alpha,  # type: ignore[arg-type]  # annotated int, any number works
+        lora_alpha=spec.alpha,
         lora_dropout=spec.dropout,
         target_modules=spec.targets,
         bias=spec.bias,

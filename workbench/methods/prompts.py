@@ -23,8 +23,10 @@ from workbench.models import Base, word_embeddings
 from workbench.recipe.methods import Prefix, Prompt, PTuning
 
 
-def _encoder(adapted: Adapted) -> nn.Module:
-    return adapted.model.prompt_encoder["default"]  # type: ignore[union-attr,index,return-value]
+def _encoder(adapted: Adapted) -> Any:
+    """PEFT's prompt encoder; what it consists of depends on the method."""
+    model: Any = adapted.model
+    return model.prompt_encoder["default"]
 
 
 def _token_ids(adapted: Adapted, spec: Any, setting: Setting) -> Tensor:
@@ -36,11 +38,12 @@ def _token_ids(adapted: Adapted, spec: Any, setting: Setting) -> Tensor:
 def _embeddings(adapted: Adapted, ids: Tensor) -> Tensor:
     """Rows of the word embedding, (tokens, hidden)."""
     table = adapted.base.model.get_input_embeddings()
-    return table(ids).detach().clone()  # type: ignore[no-any-return]
+    rows: Tensor = table(ids)
+    return rows.detach().clone()
 
 
 def _least_squares(inputs: Tensor, outputs: Tensor) -> Tensor:
-    """The smallest X with inputs @ X = outputs, (hidden, out), from (tokens, hidden) and (tokens, out).
+    """The smallest X (hidden, out) with inputs (tokens, hidden) @ X = outputs (tokens, out).
 
     By the pseudo-inverse: ``torch.linalg.lstsq`` (2.13, CPU) answers 0 when there are fewer
     tokens than hidden units.
@@ -64,7 +67,7 @@ def _initialise_prompt(adapted: Adapted, spec: Prompt, setting: Setting) -> None
     else:
         ids = _token_ids(adapted, spec, setting)
     with torch.no_grad():
-        _encoder(adapted).embedding.weight.copy_(_embeddings(adapted, ids))  # type: ignore[union-attr,operator]
+        _encoder(adapted).embedding.weight.copy_(_embeddings(adapted, ids))
 
 
 # --- P-tuning -------------------------------------------------------------------------------
@@ -90,7 +93,7 @@ def _initialise_p_tuning(adapted: Adapted, spec: PTuning, setting: Setting) -> N
     if spec.init == "random":
         return
     encoder = _encoder(adapted)
-    last: nn.Linear = encoder.mlp_head[-1]  # type: ignore[index,assignment]
+    last: nn.Linear = encoder.mlp_head[-1]
     wanted = _embeddings(adapted, _token_ids(adapted, spec, setting))
     hidden: list[Tensor] = []
     handle = last.register_forward_pre_hook(lambda _module, inputs: hidden.append(inputs[0]))
@@ -126,10 +129,10 @@ def _initialise_prefix(adapted: Adapted, spec: Prefix, setting: Setting) -> None
     encoder = _encoder(adapted)
     with torch.no_grad():
         if not spec.projection:
-            encoder.embedding.weight.copy_(rows)  # type: ignore[union-attr,operator]
+            encoder.embedding.weight.copy_(rows)
             return
-        last: nn.Linear = encoder.transform[-1]  # type: ignore[index,assignment]
-        hidden = encoder.transform[:-1](encoder.embedding.weight)  # type: ignore[index,union-attr]
+        last: nn.Linear = encoder.transform[-1]
+        hidden = encoder.transform[:-1](encoder.embedding.weight)
         last.bias.copy_(rows.mean(dim=0))
         last.weight.copy_(_least_squares(hidden, rows - last.bias).T)
 

@@ -82,4 +82,3 @@ def _has_weight(model: nn.Module, name: str) -> bool:
     return isinstance(getattr(module, "weight", None), nn.Parameter) and not isinstance(
         module, nn.Embedding | nn.LayerNorm
     )
-

@@ -5,6 +5,8 @@ from __future__ import annotations
 from workbench.recipe.schema import TextClassification
 from workbench.tasks.text_classification import TextClassificationTask
 
+__all__ = ["TASKS", "TextClassificationTask", "make_task"]
+
 TASKS: dict[str, type[TextClassificationTask]] = {"text-classification": TextClassificationTask}
 
 

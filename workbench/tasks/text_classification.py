@@ -54,7 +54,8 @@ class TextClassificationTask:
         """
         score = _per_token_head(model)
         if score is None:
-            return model(**inputs).logits.float()
+            logits: Tensor = model(**inputs).logits
+            return logits.float()
         with _captured(score) as outputs:
             model(**inputs)
         last = virtual_tokens + inputs["attention_mask"].sum(dim=1) - 1

@@ -63,7 +63,9 @@ def load(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
     damage = find_damage(folder)
     if damage:
         raise TrainingError(
-            damage, where=str(folder), why="a damaged checkpoint would train on silently",
+            damage,
+            where=str(folder),
+            why="a damaged checkpoint would train on silently",
             fix="start the run again with --force, or restore the folder",
         )
     tensors = {p.stem: load_file(p) for p in sorted(folder.glob("*.safetensors"))}

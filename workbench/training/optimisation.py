@@ -11,7 +11,9 @@ from torch.optim import AdamW, Optimizer
 from workbench.recipe.schema import TrainingSpec
 
 
-def make_optimizer(parameters: dict[str, nn.Parameter], spec: TrainingSpec, rate: float) -> Optimizer:
+def make_optimizer(
+    parameters: dict[str, nn.Parameter], spec: TrainingSpec, rate: float
+) -> Optimizer:
     """AdamW over the trainable parameters; biases and norms are not decayed."""
     decayed = [p for name, p in parameters.items() if _is_decayed(name, p)]
     others = [p for name, p in parameters.items() if not _is_decayed(name, p)]

@@ -30,7 +30,11 @@ def predict(
     was_training = model.training
     model.eval()
     order = evaluation_order(encoded.lengths, batch_size)
-    mine = [share for b in order if (share := own_share(b, accelerator.process_index, accelerator.num_processes))]
+    mine = [
+        share
+        for b in order
+        if (share := own_share(b, accelerator.process_index, accelerator.num_processes))
+    ]
     positions: list[int] = []
     rows: list[Tensor] = []
     with torch.inference_mode():

@@ -5,6 +5,7 @@ It yields what happened and leaves logging, saving and stopping to the caller.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
@@ -24,7 +25,8 @@ from workbench.methods import Adapted
 from workbench.recipe.catalogue import higher_is_better
 from workbench.recipe.schema import TrainingSpec
 from workbench.tasks import TextClassificationTask
-from workbench.training import checkpoints
+from workbench.training import checkpoints, snapshots
+from workbench.training.events import Best, Step, Validation
 from workbench.training.guards import MovementGuard, check_finite
 from workbench.training.optimisation import (
     learning_rate,
@@ -36,53 +38,6 @@ from workbench.training.optimisation import (
 from workbench.training.prediction import predict
 
 Scorer = Callable[[Sequence[Any], Sequence[Any]], dict[str, float | None]]
-
-
-@dataclass(frozen=True)
-class Step:
-    """One optimizer step."""
-
-    step: int
-    epoch: float
-    loss: float
-    """Mean loss per example of the step's whole batch."""
-    learning_rate: float
-    grad_norm: float
-    seconds: float
-    tokens: int
-    examples: int
-
-
-@dataclass(frozen=True)
-class Validation:
-    """One scoring of the validation split."""
-
-    step: int
-    epoch: float
-    loss: float
-    metrics: dict[str, float | None]
-    best: bool
-    seconds: float
-
-
-@dataclass
-class Best:
-    """The best validation so far."""
-
-    step: int | None = None
-    value: float | None = None
-    loss: float | None = None
-    misses: int = 0
-    """Validations since without improvement."""
-
-    def beaten_by(self, value: float | None, loss: float, *, higher: bool) -> bool:
-        """True when a validation is better; equal values are decided by the lower loss."""
-        if value is None:
-            return self.step is None
-        if self.value is None:
-            return True
-        sign = 1 if higher else -1
-        return (sign * value, -loss) > (sign * self.value, -(self.loss or 0.0))
 
 
 @dataclass
@@ -108,7 +63,7 @@ class Session:
         self.parameters = self.adapted.trainable()
         self.tokenizer = self.adapted.base.tokenizer
         self.steps = total_steps(self.spec, len(self.train))
-        self.steps_per_epoch = -(-len(self.train) // self.spec.batch_size)
+        self.steps_per_epoch = math.ceil(len(self.train) / self.spec.batch_size)
         optimizer = make_optimizer(self.parameters, self.spec, self.peak_learning_rate)
         self.model, self.optimizer = self.accelerator.prepare(self.adapted.model, optimizer)
 
@@ -146,9 +101,11 @@ class Session:
         set_learning_rate(self.optimizer, rate)
         loss, tokens = self._accumulate(batch)
         if self.spec.max_grad_norm is not None:
-            norm = float(self.accelerator.clip_grad_norm_(
-                list(self.parameters.values()), self.spec.max_grad_norm
-            ))
+            norm = float(
+                self.accelerator.clip_grad_norm_(
+                    list(self.parameters.values()), self.spec.max_grad_norm
+                )
+            )
         else:
             norm = norm_of(self.parameters)
         check_finite(loss, norm, self.step + 1, rate)
@@ -162,7 +119,14 @@ class Session:
         if guard:
             guard.check()
         return Step(
-            self.step, self.epoch, loss, rate, norm, time.perf_counter() - started, tokens, len(batch)
+            self.step,
+            self.epoch,
+            loss,
+            rate,
+            norm,
+            time.perf_counter() - started,
+            tokens,
+            len(batch),
         )
 
     def _accumulate(self, batch: list[int]) -> tuple[float, int]:
@@ -173,8 +137,9 @@ class Session:
         """
         processes = self.accelerator.num_processes
         share = own_share(batch, self.accelerator.process_index, processes)
-        size = self.spec.micro_batch_size or max(1, -(-len(batch) // processes))
-        rounds = -(-(-(-len(batch) // processes)) // size)
+        largest_share = math.ceil(len(batch) / processes)
+        size = self.spec.micro_batch_size or largest_share
+        rounds = math.ceil(largest_share / size)
         total = torch.zeros(2, device=self.accelerator.device, dtype=torch.float64)
         for number in range(rounds):
             # A process without examples left still takes part in the exchange, with weight 0.
@@ -187,7 +152,7 @@ class Session:
             if part:
                 total += torch.tensor([float(loss.detach()), tokens], device=total.device)
         if processes > 1:
-            total = self.accelerator.reduce(total, "sum")  # type: ignore[assignment]
+            total = self.accelerator.reduce(total, "sum")
         return float(total[0]) / len(batch), int(total[1])
 
     def _losses(self, indices: list[int]) -> tuple[Tensor, int]:
@@ -226,7 +191,9 @@ class Session:
             self.save("best", optimizer=False)
         else:
             self.best.misses += 1
-        return Validation(self.step, self.epoch, loss, metrics, better, time.perf_counter() - started)
+        return Validation(
+            self.step, self.epoch, loss, metrics, better, time.perf_counter() - started
+        )
 
     def _out_of_patience(self) -> bool:
         patience = self.spec.early_stopping_patience
@@ -249,7 +216,7 @@ class Session:
         if self.accelerator.num_processes == 1:
             return flag
         votes = torch.tensor(float(flag), device=self.accelerator.device)
-        return bool(self.accelerator.reduce(votes, "sum") > 0)  # type: ignore[operator]
+        return bool(self.accelerator.reduce(votes, "sum") > 0)
 
     def finish(self) -> nn.Module:
         """Ends the training: the kept state in the bare fp32 model, the same on every process."""
@@ -257,7 +224,8 @@ class Session:
         if self.spec.keep == "best" and self.best.step is not None:
             if self.accelerator.is_main_process:
                 tensors, _ = checkpoints.load(self.folder / "best")
-                self._restore(tensors["trainable"])
+                kept = self.folder / "best"
+                snapshots.restore_parameters(self.parameters, tensors["trainable"], kept)
             if self.accelerator.num_processes > 1:
                 for parameter in self.parameters.values():
                     broadcast(parameter.data)
@@ -269,12 +237,10 @@ class Session:
         """Writes a checkpoint from the main process; with the optimizer it can be resumed."""
         if not self.accelerator.is_main_process:
             return
-        tensors: dict[str, dict[str, Tensor]] = {"trainable": dict(self.parameters)}
+        tensors: snapshots.Tensors = {"trainable": dict(self.parameters)}
         if optimizer:
-            tensors["optimizer"] = self._optimizer_tensors()
-            tensors["random"] = {"cpu": torch.get_rng_state()}
-            if self.accelerator.device.type == "cuda":
-                tensors["random"]["cuda"] = torch.cuda.get_rng_state()
+            tensors["optimizer"] = snapshots.optimizer_tensors(self.optimizer, self.parameters)
+            tensors["random"] = snapshots.random_state(self.accelerator.device)
         state = {
             "step": self.step,
             "steps": self.steps,
@@ -292,37 +258,12 @@ class Session:
         tensors, state = checkpoints.load(self.folder / name)
         if state["steps"] != self.steps or "optimizer" not in tensors:
             raise TrainingError(
-                f"the checkpoint belongs to a run of {state['steps']} steps, this one has {self.steps}",
+                f"the checkpoint is of a run of {state['steps']} steps, this has {self.steps}",
                 where=str(self.folder / name),
                 fix="run with --force to start again",
             )
-        self._restore(tensors["trainable"])
-        for parameter, name_ in ((p, n) for n, p in self.parameters.items()):
-            self.optimizer.state[parameter] = {
-                key.removeprefix(f"{name_}|"): value.to(parameter.device) if value.ndim else value
-                for key, value in tensors["optimizer"].items()
-                if key.startswith(f"{name_}|")
-            }
-        torch.set_rng_state(tensors["random"]["cpu"])
-        if "cuda" in tensors["random"] and self.accelerator.device.type == "cuda":
-            torch.cuda.set_rng_state(tensors["random"]["cuda"])
+        snapshots.restore_parameters(self.parameters, tensors["trainable"], self.folder / name)
+        snapshots.restore_optimizer(self.optimizer, self.parameters, tensors["optimizer"])
+        snapshots.restore_random_state(tensors["random"], self.accelerator.device)
         self.step, self.validated_at = state["step"], state["validated_at"]
         self.best = Best(**state["best"])
-
-    def _restore(self, saved: dict[str, Tensor]) -> None:
-        if saved.keys() != self.parameters.keys():
-            raise TrainingError(
-                "the checkpoint holds other parameters than this method trains",
-                where=str(self.folder),
-                fix="run with --force to start again",
-            )
-        with torch.no_grad():
-            for name, parameter in self.parameters.items():
-                parameter.copy_(saved[name])
-
-    def _optimizer_tensors(self) -> dict[str, Tensor]:
-        return {
-            f"{name}|{key}": value
-            for name, parameter in self.parameters.items()
-            for key, value in self.optimizer.state.get(parameter, {}).items()
-        }

@@ -1,0 +1,91 @@
+"""The commands one after the other on a tiny model: nothing is replaced."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from workbench.recipe import recipes_dir
+
+
+@pytest.fixture
+def study(tiny_bert: Path, topics_file: Path, tmp_path: Path) -> Path:
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    (folder / "_base.yaml").write_text(
+        f"task: {{name: text-classification}}\n"
+        f"model: {{source: {tiny_bert}, max_length: 16}}\n"
+        f"data: {{source: {topics_file}, validation_size: 16, test_size: 24}}\n"
+        f"training: {{epochs: 2, batch_size: 8, precision: fp32, learning_rate: 1e-2}}\n"
+    )
+    (folder / "lora.yaml").write_text("base: _base.yaml\nmethod: {name: lora}\n")
+    return folder
+
+
+def test_from_a_recipe_to_a_prediction(workbench: Callable[..., Any], study: Path) -> None:
+    (plan,) = workbench("plan", study, "--json").json["plans"]
+    assert plan["adapter_parameters"] == 2048, "2 layers x (query, value) x 8 x (32 + 32)"
+
+    answer = workbench("run", study, "--seeds", "0,1", "--json")
+    assert answer.code == 0, answer.err
+    first, second = answer.json["runs"]
+    assert (first["state"], second["state"]) == ("finished", "finished")
+    assert "validation at step" in answer.err and "finished in" in answer.err
+
+    again = workbench("run", study, "--seeds", "0,1")
+    assert again.code == 0 and again.err.count("finished before, skipped") == 2
+
+    (row,) = workbench("compare", "tiny", "--format", "json").json["rows"]
+    assert row["seeds"] == [0, 1] and row["metrics"]["accuracy"]["n"] == 2
+    assert "accuracy" in workbench("show", first["id"]).out
+
+    answer = workbench("export", first["id"], "--to", "out")
+    assert answer.code == 0, answer.err
+    assert Path("out/adapter_config.json").is_file()
+    assert workbench("export", first["id"], "--to", "out").code == 3
+
+    texts = ["--text", "the goal match", "--text", "bank profit"]
+    exported = workbench("predict", "out", *texts, "--json").json["predictions"]
+    from_run = workbench("predict", first["id"], *texts, "--json").json["predictions"]
+    assert [p["logits"] for p in exported] == [p["logits"] for p in from_run]
+    assert {p["prediction"] for p in exported} <= {"business", "sport", "tech"}
+
+
+def test_a_run_that_fails_ends_with_1_and_says_why(
+    workbench: Callable[..., Any], study: Path
+) -> None:
+    answer = workbench("run", study, "--set", "data.label=topic", "--json")
+    assert answer.code == 1
+    (row,) = answer.json["runs"]
+    assert row["state"] == "failed" and "topic" in row["reason"]
+
+
+@pytest.mark.slow
+def test_processes_pass_their_exit_code_on() -> None:
+    code = "import sys; from workbench.cli.distributed import launch; sys.exit(launch({}, 2))"
+    done = subprocess.run(
+        [sys.executable, "-c", code.format(["check", "no-such-recipe"])],
+        capture_output=True, text=True, timeout=120, cwd=recipes_dir().parent,
+    )  # fmt: skip
+    assert done.returncode == 2 and "no shipped recipe of that name" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_two_processes_give_one_run_and_one_document(study: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "workbench", "run", str(study), "--processes", "2", "--json"]
+        + ["--runs", str(tmp_path / "runs")],
+        capture_output=True, text=True, timeout=300, cwd=recipes_dir().parent,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads(done.stdout)["runs"]
+    assert row["state"] == "finished"
+    record = json.loads((Path(row["path"]) / "result.json").read_text())
+    assert record["policy"]["processes"] == 2

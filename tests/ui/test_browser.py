@@ -1,0 +1,128 @@
+"""The whole way of a newcomer in a real Chromium: pick, start, watch, compare, take away."""
+
+from __future__ import annotations
+
+import csv
+import re
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from safetensors import safe_open
+from serving import Server
+
+from workbench.store import ACTIVE, list_runs
+
+pytestmark = pytest.mark.browser
+
+CHROMIUM = "/usr/bin/chromium"
+QUIET = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+RUN_MS = 240_000
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*QUIET])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+    page = context.new_page()
+    page.set_default_timeout(30_000)
+    expect.set_options(timeout=30_000)
+    yield page
+    context.close()
+
+
+@pytest.fixture
+def study(tmp_path: Path, tiny_bert: Path, topics_file: Path) -> Path:
+    """A folder with one recipe that trains a tiny model for some seconds."""
+    folder = tmp_path / "tiny-topics"
+    folder.mkdir()
+    recipe = {
+        "task": {"name": "text-classification"},
+        "model": {"source": str(tiny_bert), "max_length": 16},
+        "data": {"source": str(topics_file), "validation_size": 16, "test_size": 24},
+        "method": {"name": "lora", "r": 4},
+        "training": {"epochs": 1, "batch_size": 8, "precision": "fp32"},
+        "seeds": [0, 1],
+    }
+    (folder / "lora.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
+    return folder
+
+
+def assert_fits(page: Page) -> None:
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+
+
+def test_from_a_recipe_to_a_zip(page: Page, study: Path, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    with Server(runs) as server:
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(server.url)
+        page.get_by_role("button", name="Own folder or file").click()
+        page.get_by_role("textbox", name="Path").fill(str(study))
+        page.get_by_role("textbox", name="Path").press("Enter")
+        expect(page.get_by_role("heading", name="tiny-topics / lora")).to_be_visible()
+        page.keyboard.press("Escape")
+        page.get_by_role("spinbutton", name="r", exact=True).fill("2")
+        page.get_by_role("spinbutton", name="r", exact=True).press("Enter")
+        expect(page.get_by_text("--set method.r=2")).to_be_visible()
+        assert_fits(page)
+        page.get_by_role("button", name="Start 2 runs").dblclick()
+        expect(page.get_by_role("heading", name="Runs", exact=True)).to_be_visible()
+        page.wait_for_url("**/runs?run=*")
+        address = page.url.removeprefix(server.url)
+        server.kill()
+    # The runs go on without the server, and another one shows them at the same address.
+    with Server(runs) as server:
+        page.goto(server.url + address)
+        expect(page.get_by_role("heading", name="lora, seed 0")).to_be_visible(timeout=RUN_MS)
+        expect(page.get_by_text("test accuracy")).to_be_visible(timeout=RUN_MS)
+        expect(page.get_by_test_id("stVegaLiteChart")).to_have_count(3)
+        assert_fits(page)
+        expect(page.get_by_role("gridcell", name="finished")).to_have_count(2, timeout=RUN_MS)
+        finished = list_runs(runs)
+        assert [run.state for run in finished] == ["finished", "finished"], finished
+        assert not any(run.state in ACTIVE for run in finished)
+        assert len(list((runs / ".jobs").glob("2*"))) == 1  # two clicks, one job
+
+        page.get_by_role("link", name="Compare").click()
+        expect(page.get_by_text("against trainable parameters")).to_be_visible()
+        expect(page.get_by_test_id("stVegaLiteChart")).to_have_count(2)
+        assert_fits(page)
+        with page.expect_download() as download:
+            page.get_by_role("button", name="CSV").click()
+        table = tmp_path / "comparison.csv"
+        download.value.save_as(table)
+        rows = list(csv.DictReader(table.open(encoding="utf-8")))
+        assert "lora" in {row["recipe"] for row in rows}
+
+        page.get_by_role("link", name="Export").click()
+        expect(page.get_by_text(re.compile("Reloaded with plain transformers"))).to_be_visible()
+        assert_fits(page)
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Download as zip").click()
+        archive = tmp_path / "adapter.zip"
+        download.value.save_as(archive)
+        assert zipfile.ZipFile(archive).testzip() is None
+        zipfile.ZipFile(archive).extractall(tmp_path / "taken")
+        (weights,) = (tmp_path / "taken").rglob("adapter_model.safetensors")
+        with safe_open(weights, "pt") as tensors:
+            ranks = {tensors.get_slice(k).get_shape()[0] for k in tensors.keys() if "lora_A" in k}
+        assert ranks == {2}
+        assert all(url.startswith(("http://127.0.0.1:", "data:", "blob:")) for url in asked)

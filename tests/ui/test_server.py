@@ -1,0 +1,106 @@
+"""The server is for this machine: loopback only, and no page of another site may talk to it."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import os
+import subprocess
+from pathlib import Path
+
+import psutil
+import pytest
+from serving import Server
+
+from workbench import ui
+from workbench.errors import UsageError
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> object:
+    with Server(tmp_path_factory.mktemp("served") / "runs") as running:
+        yield running
+
+
+def websocket_status(port: int, *, origin: str | None, host: str | None = None) -> int:
+    """Status of the answer to opening the app's websocket; 101 is yes."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    headers = {
+        "Host": host or f"127.0.0.1:{port}",
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": base64.b64encode(os.urandom(16)).decode(),
+    }
+    if origin:
+        headers["Origin"] = origin
+    try:
+        connection.request("GET", "/_stcore/stream", headers=headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def test_the_server_listens_on_loopback_alone(server: Server) -> None:
+    family = [psutil.Process(server.pid), *psutil.Process(server.pid).children(recursive=True)]
+    listening = [
+        connection.laddr
+        for process in family
+        for connection in process.net_connections(kind="inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert {address.ip for address in listening} == {"127.0.0.1"}
+    assert {address.port for address in listening} == {server.port}
+
+
+def test_only_its_own_pages_may_open_the_websocket(server: Server) -> None:
+    own = f"http://127.0.0.1:{server.port}"
+    assert websocket_status(server.port, origin=own) == 101
+    assert websocket_status(server.port, origin="https://evil.example") == 403
+    assert websocket_status(server.port, origin="http://127.0.0.1.evil.example") == 403
+
+
+def test_a_name_that_was_rebound_to_loopback_is_refused(server: Server) -> None:
+    name = f"evil.example:{server.port}"
+    assert websocket_status(server.port, origin=f"http://{name}", host=name) == 403
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "::", "192.168.0.7"])
+def test_another_address_has_to_be_asked_for_twice(address: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="other machines"):
+        ui.command(tmp_path, 8501, address)
+    argv, _ = ui.command(tmp_path, 8501, address, expose=True)
+    assert f"--server.address={address}" in argv
+
+
+def test_the_command_says_where_the_runs_are_and_sends_nothing_home(tmp_path: Path) -> None:
+    argv, environment = ui.command(tmp_path, 9000)
+    assert environment[ui.RUNS_VARIABLE] == str(tmp_path)
+    assert {"--server.port=9000", "--server.address=127.0.0.1"} <= set(argv)
+    assert "--browser.gatherUsageStats=false" in argv
+    assert "--server.enableXsrfProtection=true" in argv
+    assert {a for a in argv if "allowedHosts" in a} == {
+        "--server.allowedHosts=127.0.0.1", "--server.allowedHosts=localhost"
+    }  # fmt: skip
+    theme = Path(next(a for a in argv if a.startswith("--theme.base=")).partition("=")[2])
+    assert theme.is_file()
+
+
+def test_an_impossible_port_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such port"):
+        ui.command(tmp_path, 70000)
+
+
+def test_serve_warns_when_it_is_exposed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Ended:
+        def __init__(self, argv: list[str], env: dict[str, str]) -> None:
+            assert "--server.address=0.0.0.0" in argv
+
+        def wait(self) -> int:
+            return 0
+
+    monkeypatch.setattr(subprocess, "Popen", Ended)
+    assert ui.serve(tmp_path, 8501, "0.0.0.0", expose=True) == 0
+    assert "no login" in capsys.readouterr().err

@@ -1,0 +1,27 @@
+"""What a recipe costs, before it runs."""
+
+from __future__ import annotations
+
+from workbench.data import load_data
+from workbench.line import setting_for
+from workbench.measure.parameters import count_parameters
+from workbench.methods import METHODS
+from workbench.models import build_empty, check_positions
+from workbench.recipe import Recipe
+from workbench.tasks import make_task
+
+
+def plan(recipe: Recipe) -> dict[str, int]:
+    """Exact parameter counts of a recipe, without reading any weights.
+
+    Returns ``trainable_parameters`` (with the head), ``head_parameters``, ``adapter_parameters``
+    and ``total_parameters``. The data is read for its labels unless the recipe lists them.
+    """
+    labels = tuple(recipe.task.labels or ()) or load_data(recipe.data, recipe.task).label_names
+    task = make_task(recipe.task, labels)
+    base = build_empty(recipe.model, task)
+    check_positions(base, recipe.model.max_length, recipe.method.prompt_length)
+    count = base.parameter_count
+    adapted = METHODS[recipe.method.name].apply(base, recipe.method, setting_for(task, 1))
+    counts = count_parameters(adapted, count)
+    return {f"{name}_parameters": value for name, value in counts.items()}
