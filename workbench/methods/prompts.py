@@ -48,7 +48,8 @@ def _least_squares(inputs: Tensor, outputs: Tensor) -> Tensor:
     By the pseudo-inverse: ``torch.linalg.lstsq`` (2.13, CPU) answers 0 when there are fewer
     tokens than hidden units.
     """
-    return torch.linalg.pinv(inputs.double()) @ outputs.double()
+    inverse: Tensor = torch.linalg.pinv(inputs.double())
+    return inverse @ outputs.double()
 
 
 # --- prompt tuning --------------------------------------------------------------------------

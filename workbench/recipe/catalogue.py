@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-ProblemType = Literal[
-    "single_label_classification", "multi_label_classification", "regression"
-]
+ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
 
 SINGLE: ProblemType = "single_label_classification"
 MULTI: ProblemType = "multi_label_classification"

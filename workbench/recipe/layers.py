@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import functools
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -85,25 +83,13 @@ def _read_base(path: Path, document: Document) -> tuple[Document, list[Problem]]
     if not base_path.is_file():
         what = f"no such file: {base_path}"
         return Document(), [Problem(place.file, place.line, "base", what)]
-    base, problems = _read_once(base_path)
+    base, problems = read_file(base_path)
     if "base" in base.values:
         at = base.places[("base",)]
         what = "a base cannot have a base itself"
         problems.append(Problem(at.file, at.line, "base", what, "write its values out here"))
         _remove(base, "base")
     return _with_paths(base, base_path.parent), problems
-
-
-def _read_once(path: Path) -> tuple[Document, list[Problem]]:
-    """A base as it is now; parsed once for all the recipes that name it."""
-    status = path.stat()
-    document, problems = _parsed(path, status.st_ino, status.st_mtime_ns, status.st_size)
-    return Document(copy.deepcopy(document.values), dict(document.places)), list(problems)
-
-
-@functools.lru_cache(maxsize=64)
-def _parsed(path: Path, *_state: int) -> tuple[Document, list[Problem]]:
-    return read_file(path)
 
 
 def _base_problem(path: Path, name: Any) -> tuple[str, str] | None:

@@ -168,9 +168,7 @@ class Recipe(Closed):
     @property
     def fingerprint(self) -> str:
         """sha256 (hex) of all that can change a result, seeds and names left out."""
-        relevant = self.model_dump(
-            mode="json", exclude={"study", "name", "description", "seeds"}
-        )
+        relevant = self.model_dump(mode="json", exclude={"study", "name", "description", "seeds"})
         relevant["training"]["learning_rate"] = self.learning_rate
         canonical = json.dumps(relevant, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()

@@ -7,6 +7,8 @@ aliases are refused: a recipe has no use for them and they are how YAML files at
 
 from __future__ import annotations
 
+import copy
+import functools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -101,6 +103,13 @@ def read_file(path: Path) -> tuple[Document, list[Problem]]:
 
 def read_text(text: str, file: str) -> tuple[Document, list[Problem]]:
     """Reads the text of a recipe; ``file`` is what problems call it."""
+    document, problems = _parsed(text, file)
+    return Document(copy.deepcopy(document.values), dict(document.places)), list(problems)
+
+
+@functools.lru_cache(maxsize=64)
+def _parsed(text: str, file: str) -> tuple[Document, list[Problem]]:
+    """A base is read again for every recipe that names it; parsing it once is enough."""
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         return Document(), [Problem(file, line, "", "holds a NUL character; is it a text file?")]
