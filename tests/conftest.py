@@ -34,7 +34,7 @@ def _private_cache(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
 
-def _save_tokenizer(folder: Path) -> None:
+def _save_tokenizer(folder: Path, *, pairs_are_marked: bool) -> None:
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
@@ -48,7 +48,10 @@ def _save_tokenizer(folder: Path) -> None:
         special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
     )
     names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
+    inputs = ["input_ids", "token_type_ids", "attention_mask"] if pairs_are_marked else None
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, **names, **({"model_input_names": inputs} if inputs else {})
+    ).save_pretrained(folder)
 
 
 def _tiny(family: str, folder: Path) -> Path:
@@ -77,7 +80,7 @@ def _tiny(family: str, folder: Path) -> Path:
         )
         model = transformers.DistilBertModel(config)
     model.save_pretrained(folder)
-    _save_tokenizer(folder)
+    _save_tokenizer(folder, pairs_are_marked=family == "bert")
     return folder
 
 

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import torch
+from accelerate import PartialState
 
 from workbench.errors import UsageError
 from workbench.recipe.schema import TrainingSpec
@@ -43,6 +44,15 @@ class Policy:
     def accelerate_precision(self) -> str:
         """The same precision in accelerate's words."""
         return "no" if self.precision == "fp32" else self.precision
+
+
+def this_process() -> PartialState:
+    """This process among those that train together, and its device.
+
+    accelerate has to be told that there is no accelerator: without ``cpu=True`` (1.15) each of
+    several CPU processes takes itself for the only one.
+    """
+    return PartialState(cpu=not torch.accelerator.is_available())
 
 
 def choose_policy(training: TrainingSpec, device: torch.device, processes: int = 1) -> Policy:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 import transformers
-from accelerate import Accelerator, DistributedDataParallelKwargs, PartialState
+from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 
@@ -18,7 +18,7 @@ from workbench import environment
 from workbench.data import load_data
 from workbench.data.encode import encode, tokenisation_fingerprint
 from workbench.data.examples import Data
-from workbench.devices import Policy, choose_policy
+from workbench.devices import Policy, choose_policy, this_process
 from workbench.export import CHECKED_TEXTS, VanillaLoader, building, check_folder, recorded_examples
 from workbench.export.adapter import describe, write_weights
 from workbench.export.card import model_card
@@ -71,7 +71,8 @@ class Line:
         scorer = partial(score, task.spec.score_names, task.spec.problem_type)
 
         self._phase("load")
-        policy = choose_policy(spec, PartialState().device, PartialState().num_processes)
+        process = this_process()
+        policy = choose_policy(spec, process.device, process.num_processes)
         self.accelerator = _make_accelerator(policy)
         meter = MemoryMeter(self.accelerator.device)
         meter.start()
@@ -254,7 +255,7 @@ class Line:
 
     def _first(self, work: Callable[[], Any]) -> Any:
         """Does something cached on the main process before the others do it."""
-        with PartialState().main_process_first():
+        with this_process().main_process_first():
             return work()
 
     def _phase(self, phase: str) -> None:
@@ -288,7 +289,5 @@ def setting_for(task: TextClassificationTask, steps: int) -> Setting:
 def _make_accelerator(policy: Policy) -> Accelerator:
     """A fresh accelerator; only trained gradients travel, and no search for unused ones is made."""
     AcceleratorState._reset_state()
-    ddp = DistributedDataParallelKwargs(
-        broadcast_buffers=False, find_unused_parameters=False, gradient_as_bucket_view=True
-    )
+    ddp = DistributedDataParallelKwargs(find_unused_parameters=False, gradient_as_bucket_view=True)
     return Accelerator(mixed_precision=policy.accelerate_precision, kwargs_handlers=[ddp])

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import PartialState
 
+from workbench.devices import this_process
 from workbench.errors import WorkbenchError
 from workbench.export import VanillaLoader
 from workbench.line import Line, Observer, Stopped
@@ -78,7 +78,7 @@ def run_recipe(
     Raises:
         RunRefused: when the run is active elsewhere, or finished and not forced.
     """
-    state = PartialState()
+    state = this_process()
     path = run_path(runs_dir, recipe, seed)
     writer: RunWriter | SilentWriter = (
         open_run(runs_dir, recipe, seed, force=force, resume=resume)

@@ -18,7 +18,7 @@ from workbench.store import read_run
 
 
 class Runner:
-    """Stands for ``workbench.runner``: notes its calls, answers with given runs."""
+    """Stands for ``workbench.runner`` and ``planning``: notes calls, answers with given runs."""
 
     def __init__(self) -> None:
         self.calls: list[dict[str, Any]] = []
@@ -42,7 +42,8 @@ class Runner:
 @pytest.fixture
 def runner(monkeypatch: pytest.MonkeyPatch) -> Runner:
     runner = Runner()
-    monkeypatch.setitem(sys.modules, "workbench.runner", runner)  # type: ignore[arg-type]
+    for module in ("workbench.runner", "workbench.planning"):
+        monkeypatch.setitem(sys.modules, module, runner)  # type: ignore[arg-type]
     return runner
 
 

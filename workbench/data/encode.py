@@ -63,10 +63,16 @@ def encode(examples: Examples, tokenizer: PreTrainedTokenizerBase, max_length: i
 
 
 def tokenisation_fingerprint(tokenizer: PreTrainedTokenizerBase, max_length: int) -> str:
-    """sha256 over the tokenizer's whole definition and the maximal length."""
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    definition = backend.to_str() if backend is not None else json.dumps(tokenizer.get_vocab())
-    return hashlib.sha256(f"{max_length}\n{definition}".encode()).hexdigest()
+    """sha256 over the tokenizer's whole definition and the maximal length.
+
+    Truncation and padding are left out: they are not the tokenizer's own but those of the last
+    call to it.
+    """
+    definition = json.loads(tokenizer.backend_tokenizer.to_str())
+    definition |= {"truncation": None, "padding": None}
+    return hashlib.sha256(
+        f"{max_length}\n{json.dumps(definition, sort_keys=True)}".encode()
+    ).hexdigest()
 
 
 def _cache_key(examples: Examples, tokenizer: PreTrainedTokenizerBase, max_length: int) -> str:

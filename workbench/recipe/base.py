@@ -6,4 +6,6 @@ from pydantic import BaseModel, ConfigDict
 class Closed(BaseModel):
     """A recipe section: unknown keys, infinities and later changes are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True
+    )

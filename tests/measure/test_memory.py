@@ -1,0 +1,54 @@
+"""Memory figures against allocations of known size."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+import torch
+
+from workbench.measure.memory import MemoryMeter, breakdown
+
+MEGABYTE = 1024**2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc of Linux")
+def test_the_peak_of_a_phase_is_what_was_allocated_in_it() -> None:
+    meter = MemoryMeter(torch.device("cpu"))
+    meter.start()
+    with meter.phase("big"):
+        kept = [torch.ones(MEGABYTE // 4) for _ in range(100)]  # 100 MiB in blocks of 1 MiB
+        del kept
+    with meter.phase("small"):
+        other = torch.ones(10 * MEGABYTE // 4)
+    meter.stop_being_exact()
+    assert meter.phases["big"] == pytest.approx(100 * MEGABYTE, rel=0.03)
+    assert meter.phases["small"] == pytest.approx(10 * MEGABYTE, rel=0.15)
+    del other
+
+
+def test_a_phase_entered_twice_keeps_the_higher_peak() -> None:
+    meter = MemoryMeter(torch.device("cpu"))
+    meter.start()
+    for size in (40, 5):
+        with meter.phase("train"):
+            block = torch.ones(size * MEGABYTE // 4)
+            del block
+    meter.stop_being_exact()
+    assert meter.phases["train"] >= 38 * MEGABYTE
+
+
+def test_the_breakdown_counts_bytes() -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(100, 100), torch.nn.Linear(100, 10))
+    model[0].requires_grad_(False)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trained)
+    model(torch.ones(2, 100)).sum().backward()
+    optimizer.step()
+    parts = breakdown(model, optimizer)
+    assert parts["weights_bytes"] == 4 * (100 * 100 + 100 + 100 * 10 + 10)
+    assert parts["gradients_bytes"] == 4 * (100 * 10 + 10)
+    # Two moments per number, and a step count per tensor.
+    assert parts["optimizer_bytes"] == 2 * 4 * (100 * 10 + 10) + 2 * 4
+    record = MemoryMeter(torch.device("cpu"), phases={"train": 100_000}).record(parts)
+    assert record["breakdown"]["activations_bytes"] == 100_000 - sum(parts.values())
