@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
-import tempfile
 import zipfile
 from pathlib import Path
-from typing import BinaryIO
 
 
 def adapter_files(folder: Path) -> list[Path]:
@@ -22,14 +21,13 @@ def adapter_files(folder: Path) -> list[Path]:
     return found
 
 
-def adapter_zip(folder: Path) -> BinaryIO:
-    """A zip of the adapter in a temporary file that vanishes when it is closed.
+def adapter_zip(folder: Path) -> bytes:
+    """A zip of the adapter folder, named after its run.
 
     Weights do not compress, so nothing is: a 440 MB model is packed as fast as the disk reads.
     """
-    target: BinaryIO = tempfile.TemporaryFile()
+    target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for path in adapter_files(folder):
             archive.write(path, Path(folder.parent.name) / path.relative_to(folder))
-    target.seek(0)
-    return target
+    return target.getvalue()

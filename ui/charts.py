@@ -12,7 +12,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from records import finite
+from records import finite, part
 
 Row = Mapping[str, Any]
 Point = tuple[float, float]
@@ -42,7 +42,7 @@ def loss_curve(events: Sequence[Row], *, height: int = HEIGHT) -> Chart | None:
     frame = pd.DataFrame(thin(steps), columns=["step", "loss"])
     frame["running mean"] = running_mean(list(frame["loss"]))
     base = alt.Chart(frame).encode(x=alt.X("step:Q", title="step", axis=_few_ticks()))
-    raw = base.mark_line(color=ACCENT, opacity=0.28, strokeWidth=1).encode(
+    raw = base.mark_line(color=ACCENT, opacity=0.4, strokeWidth=1).encode(
         y=alt.Y("loss:Q", title="training loss", scale=alt.Scale(zero=False, nice=True))
     )
     mean = base.mark_line(color=ACCENT, strokeWidth=2.2).encode(
@@ -63,14 +63,14 @@ def validation_curve(events: Sequence[Row], metric: str, *, height: int = HEIGHT
     """A validation metric over steps with the state that is kept marked; None before the first."""
     rows = []
     for row in events:
-        value = (row.get("metrics") or {}).get(metric) if row.get("kind") == "validation" else None
+        value = part(row, "metrics").get(metric) if row.get("kind") == "validation" else None
         if finite(value) and finite(row.get("step")):
             rows.append({"step": row["step"], "value": value, "best": bool(row.get("best"))})
     if not rows:
         return None
     frame = pd.DataFrame(rows)
     base = alt.Chart(frame).encode(
-        x=alt.X("step:Q", title="step", axis=_few_ticks()),
+        x=alt.X("step:Q", title="step", axis=_few_ticks(), scale=alt.Scale(zero=True)),
         y=alt.Y("value:Q", title=f"validation {metric}", scale=alt.Scale(zero=False, nice=True)),
         tooltip=[
             alt.Tooltip("step:Q", title="step"),
@@ -100,7 +100,7 @@ def score_against_parameters(
     """
     points = []
     for row in rows:
-        found = (row.get("metrics") or {}).get(metric) or {}
+        found = part(part(row, "metrics"), metric)
         parameters = row.get("trainable_parameters")
         if not finite(found.get("mean")) or not finite(parameters) or parameters <= 0:
             continue
@@ -127,7 +127,7 @@ def score_against_parameters(
         scale=alt.Scale(type="log", domain=_log_domain(list(frame["parameters"])), nice=False),
         axis=alt.Axis(format="~s", values=_powers(list(frame["parameters"]))),
     )
-    floor = reference_floor([(row.get("metrics") or {}).get(metric) or {} for row in rows])
+    floor = reference_floor([part(part(row, "metrics"), metric) for row in rows])
     near = {name: value for name, value in references.items() if value >= floor}
     y = alt.Y("mean:Q", title=metric, scale=alt.Scale(zero=False, nice=True))
     color = alt.Color("method:N", legend=None)

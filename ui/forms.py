@@ -46,7 +46,7 @@ def fields(
     names = [n for n in properties if n != "name"] if names is None else names
     overrides = []
     for start in range(0, len(names), columns):
-        grid = st.columns(columns)
+        grid = st.columns(columns, vertical_alignment="bottom")
         for name, column in zip(names[start : start + columns], grid, strict=False):
             schema = properties[name]
             initial = values.get(name, schema.get("default"))

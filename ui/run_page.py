@@ -19,7 +19,7 @@ from records import (
     state_of,
     time_of,
 )
-from shell import error_box, facts, plain, show_error
+from shell import error_box, facts, plain, remarks, show_error
 from workbench import jobs
 from workbench.comparison.units import ABSENT, count, duration, share, size
 from workbench.errors import WorkbenchError
@@ -28,16 +28,22 @@ from workbench.store import ACTIVE, Run
 Event = dict[str, Any]
 RESUMABLE = ("stopped", "failed", "interrupted")
 LOG_HEIGHT = 420
+TROUBLE = {
+    "failed": "This run failed",
+    "interrupted": "This run was interrupted",
+    "unreadable": "This run cannot be read",
+}
 
 
 def show(run: Run) -> None:
     """The whole page of a run, in any state."""
     _title(run)
     if run.reason and run.state not in ("finished", "stopped"):
-        error_box(f"This run is {run.state}", run.reason)
+        error_box(TROUBLE.get(run.state, f"This run is {run.state}"), run.reason)
     events, _ = run.events()
-    for message in _warnings(run, events):
-        st.warning(plain(message), icon=":material/warning:")
+    warnings = _warnings(run, events)
+    title = f"{len(warnings)} warning{'' if len(warnings) == 1 else 's'}"
+    remarks(title, warnings, ":material/warning:")
     if run.state in ACTIVE:
         _live(run)
     if run.state == "finished":

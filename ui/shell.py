@@ -18,7 +18,9 @@ from workbench.errors import WorkbenchError
 from workbench.store import DEFAULT_RUNS_DIR
 from workbench.ui import RUNS_VARIABLE
 
+FOLD_ABOVE = 3
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&^=])")
+_AFTERTHOUGHTS = re.compile(r"(?<=:)(?=[\w+/])|(?<=www)(?=\.)|(?<=-)(?=[->])|(?<=<)(?=-)|(?=@)")
 
 
 def runs_dir() -> Path:
@@ -27,8 +29,13 @@ def runs_dir() -> Path:
 
 
 def plain(text: object) -> str:
-    """Text as it is, for places that would read it as Markdown."""
-    return _MARKDOWN.sub(r"\\\1", str(text)).replace("\n", "  \n")
+    """Text as it is, for labels and captions, which Streamlit reads as Markdown.
+
+    What escaping does not stop (it looks at the text once more for links, emoji and arrows) is
+    broken up by a word joiner, which nobody sees.
+    """
+    joined = _AFTERTHOUGHTS.sub("\u2060", str(text))
+    return _MARKDOWN.sub(r"\\\1", joined).replace("\n", "  \n")
 
 
 def heading(title: str, about: str) -> None:
@@ -57,12 +64,21 @@ def empty(title: str, hint: str) -> None:
         st.caption(hint)
 
 
+def remarks(title: str, sentences: list[str], icon: str) -> None:
+    """Sentences that a reader should know, folded away when there are many."""
+    if not sentences:
+        return
+    with st.expander(title, icon=icon, expanded=len(sentences) <= FOLD_ABOVE):
+        for sentence in sentences:
+            st.text(sentence)
+
+
 def facts(pairs: list[tuple[str, Any]]) -> None:
     """A quiet two-column list of names and values; pairs without a value are left out."""
-    with st.container(gap="xsmall"):
+    with st.container(gap="xxsmall"):
         for name, value in pairs:
             if value in (None, "", ABSENT):
                 continue
             left, right = st.columns([1, 2.4], gap="small")
             left.caption(name)
-            right.markdown(f":small[{plain(value)}]")
+            right.text(str(value))

@@ -110,7 +110,7 @@ def test_from_a_recipe_to_a_zip(page: Page, study: Path, tmp_path: Path) -> None
             page.get_by_test_id("stDownloadButton").filter(has_text="CSV").click()
         table = tmp_path / "comparison.csv"
         download.value.save_as(table)
-        rows = list(csv.DictReader(table.open(encoding="utf-8")))
+        rows = list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
         assert "lora" in {row["recipe"] for row in rows}
 
         page.get_by_role("link", name="Export").click()
@@ -120,8 +120,9 @@ def test_from_a_recipe_to_a_zip(page: Page, study: Path, tmp_path: Path) -> None
             page.get_by_role("button", name="Download as zip").click()
         archive = tmp_path / "adapter.zip"
         download.value.save_as(archive)
-        assert zipfile.ZipFile(archive).testzip() is None
-        zipfile.ZipFile(archive).extractall(tmp_path / "taken")
+        with zipfile.ZipFile(archive) as content:
+            assert content.testzip() is None
+            content.extractall(tmp_path / "taken")
         (weights,) = (tmp_path / "taken").rglob("adapter_model.safetensors")
         with safe_open(weights, "pt") as tensors:
             ranks = {tensors.get_slice(k).get_shape()[0] for k in tensors.keys() if "lora_A" in k}

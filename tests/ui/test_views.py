@@ -21,6 +21,7 @@ import forms
 import launch
 import plans
 import shell
+from archives import adapter_zip
 from workbench import jobs
 from workbench.jobs import launching
 from workbench.recipe import Recipe, dump_recipe, load_recipe, recipes_dir
@@ -354,8 +355,6 @@ def test_export_warns_of_an_unchecked_adapter(runs: RunsFolder) -> None:
 
 
 def test_the_zip_holds_the_regular_files_and_no_others(runs: RunsFolder, tmp_path: Path) -> None:
-    from archives import adapter_zip
-
     path = runs.add(news_recipe("lora"), 0)
     secret = tmp_path / "secret"
     secret.mkdir()
@@ -364,7 +363,7 @@ def test_the_zip_holds_the_regular_files_and_no_others(runs: RunsFolder, tmp_pat
     (path / "adapter" / "folder").symlink_to(secret)
     (path / "adapter" / "inner").mkdir()
     (path / "adapter" / "inner" / "more.json").write_text("{}")
-    with adapter_zip(path / "adapter") as file, zipfile.ZipFile(io.BytesIO(file.read())) as archive:
+    with zipfile.ZipFile(io.BytesIO(adapter_zip(path / "adapter"))) as archive:
         names = sorted(name.partition("/")[2] for name in archive.namelist())
         assert names == ["README.md", "adapter_config.json", "adapter_model.safetensors",
                          "inner/more.json"]  # fmt: skip
@@ -386,6 +385,18 @@ def test_hostile_text_is_never_markup(runs: RunsFolder) -> None:
             assert not re.search(r"(?<!\\)[<*:$[]+(img|bold|red|a\$|a\])", element.value)
             assert not getattr(element.proto, "allow_html", False)
     assert any(HOSTILE in code.value for code in app.code)
+
+
+def test_escaped_text_reads_as_it_was() -> None:
+    for text in (
+        HOSTILE,
+        "a -> b -- c <- d",
+        "http://x.example, www.x.example, me@x.example",
+    ):
+        escaped = shell.plain(text)
+        assert re.sub(r"\\(?=[^\w\s])|\u2060", "", escaped) == text
+        assert "://" not in escaped and "www." not in escaped and "->" not in escaped
+    assert shell.plain("lora, seed 0") == "lora, seed 0"
 
 
 def test_no_source_file_renders_html() -> None:

@@ -10,7 +10,7 @@ import streamlit as st
 
 import charts
 from records import finite, part
-from shell import empty, heading, plain, runs_dir, show_error
+from shell import empty, heading, plain, remarks, runs_dir, show_error
 from workbench.comparison import Comparison, compare
 from workbench.comparison.units import ABSENT, count, difference, duration, share, size
 from workbench.errors import WorkbenchError
@@ -89,15 +89,8 @@ def _recipe(run: Run) -> str:
 
 
 def _show_warnings(warnings: list[str]) -> None:
-    if not warnings:
-        return
-    with st.expander(
-        f"{len(warnings)} remark{'s' if len(warnings) > 1 else ''} on what is compared",
-        icon=":material/info:",
-        expanded=len(warnings) <= 3,
-    ):
-        for warning in warnings:
-            st.text(f"•  {warning}")
+    title = f"{len(warnings)} remark{'' if len(warnings) == 1 else 's'} on what is compared"
+    remarks(title, warnings, ":material/info:")
 
 
 def _group(

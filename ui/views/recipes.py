@@ -45,8 +45,9 @@ def page() -> None:
     except RecipeError as error:
         with middle:
             error_box("These values cannot be used", str(error))
-        with resolved, right:
-            st.caption("Correct the values first.")
+        with right, st.container(border=True):
+            st.subheader("Start", anchor=False)
+            st.caption("Correct the values first; what is wrong stands below them.")
         return
     with resolved:
         st.code(dump_recipe(recipe), language="yaml")
@@ -156,7 +157,7 @@ def _form(shipped: Recipe, key: str) -> list[str]:
             TrainingSpec, values["training"], section="training", key=key, names=rest
         )
     st.subheader("Data and model", anchor=False)
-    st.caption(f"{plain(shipped.data.source)} · {plain(shipped.model.source)}")
+    st.text(f"{shipped.data.source} on {shipped.model.source}")
     sizes, length = st.columns([3, 1])
     with sizes:
         overrides += forms.fields(

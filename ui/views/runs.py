@@ -63,6 +63,7 @@ def _table() -> None:
         hide_index=True,
         width="stretch",
         height=ROW_HEIGHT * (min(len(rows), TABLE_ROWS) + 1) + 3,
+        placeholder="–",
         on_select="rerun",
         selection_mode="single-row",
         selection_default={"selection": {"rows": [ids.index(chosen)] if chosen in ids else []}},

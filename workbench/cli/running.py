@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import socket
-import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,11 +59,9 @@ def run(
     quieten_libraries()
     from workbench.runner import run_all
 
-    with _watched() as watch:
-        finished = run_all(
-            loaded, seeds=chosen, runs_dir=runs, force=force, observer=watch.observer
-        )
-    _report(finished, as_json, watch.exit_code)
+    with _watched() as observer:
+        finished = run_all(loaded, seeds=chosen, runs_dir=runs, force=force, observer=observer)
+    _report(finished, as_json)
 
 
 def resume(
@@ -94,11 +89,11 @@ def resume(
     from workbench.runner import run_recipe
 
     root, seed = found.path.absolute().parent.parent, int(found.status.get("seed", 0))
-    with _watched() as watch:
-        if watch.observer is not None:
-            watch.observer("run", {"id": found.id, "index": 0, "of": 1})
-        done = run_recipe(recipe, seed, root, resume=True, observer=watch.observer)
-    _report([done], as_json, watch.exit_code)
+    with _watched() as observer:
+        if observer is not None:
+            observer("run", {"id": found.id, "index": 0, "of": 1})
+        done = run_recipe(recipe, seed, root, resume=True, observer=observer)
+    _report([done], as_json)
 
 
 def stop(
@@ -162,8 +157,11 @@ def _started(paths: Sequence[Path], folder: Path, as_json: bool) -> None:
     note(f"{plural(len(paths), 'run')} started in the background; `workbench runs` shows them")
 
 
-def _report(finished: Sequence[Run], as_json: bool, interrupted: int) -> None:
-    """Prints what became of the runs and ends with the exit code that says it."""
+def _report(finished: Sequence[Run], as_json: bool) -> None:
+    """Prints what became of the runs and ends with the exit code that says it.
+
+    As shells expect: 143 after SIGTERM, 130 after Ctrl-C or a request to stop.
+    """
     if distributed.is_main():
         if as_json:
             print_json({"runs": [_document(each) for each in finished]})
@@ -177,7 +175,8 @@ def _report(finished: Sequence[Run], as_json: bool, interrupted: int) -> None:
     if "failed" in states or "unreadable" in states:
         raise typer.Exit(1)
     if states & {"interrupted", "stopped", "stopping"}:
-        raise typer.Exit(interrupted)
+        numbers = [each.status.get("signal") for each in finished]
+        raise typer.Exit(128 + next((n for n in numbers if isinstance(n, int)), signal.SIGINT))
 
 
 def _tested(run: Run) -> Any:
@@ -195,45 +194,17 @@ def _document(run: Run) -> dict[str, Any]:
     }
 
 
-@dataclass
-class _Watch:
-    """The observer of some runs, and the last signal that came meanwhile."""
-
-    observer: Progress | None
-    signal_number: int | None = None
-
-    @property
-    def exit_code(self) -> int:
-        """As shells expect: 143 after SIGTERM, 130 after Ctrl-C or a request to stop."""
-        return 128 + (self.signal_number or signal.SIGINT)
-
-
 @contextlib.contextmanager
-def _watched() -> Iterator[_Watch]:
-    """Shows progress, and notes signals whoever handles them.
-
-    The runner turns the first signal into "save and stop". The wake-up descriptor receives the
-    number of every signal beside its handler, so the exit code can tell SIGTERM from Ctrl-C.
-    """
+def _watched() -> Iterator[Progress | None]:
+    """The observer that shows progress; a second Ctrl-C ends with one line and no traceback."""
     from workbench.cli.progress import Progress
 
-    watch = _Watch(Progress() if distributed.is_main() else None)
-    reader, writer = socket.socketpair()
-    reader.setblocking(False)
-    writer.setblocking(False)
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    before = signal.set_wakeup_fd(writer.fileno()) if in_main_thread else -1
+    observer = Progress() if distributed.is_main() else None
     try:
-        yield watch
+        yield observer
     except KeyboardInterrupt:
         note("\ninterrupted; `workbench resume RUN` goes on from the last saved state")
         raise typer.Exit(INTERRUPTED) from None
     finally:
-        if in_main_thread:
-            signal.set_wakeup_fd(before)
-        with contextlib.suppress(BlockingIOError):  # no signal came
-            watch.signal_number = reader.recv(64)[-1]
-        reader.close()
-        writer.close()
-        if watch.observer is not None:
-            watch.observer.close()
+        if observer is not None:
+            observer.close()

@@ -1,0 +1,132 @@
+"""Exports: the plain-load check has teeth, the card's own lines work, nothing is overwritten."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from workbench import load_adapter
+from workbench.errors import ExportError, RunRefused
+from workbench.export import export_run
+from workbench.recipe.schema import Recipe
+from workbench.store import Run, open_run, read_run
+
+Make = Callable[..., Recipe]
+
+
+@pytest.fixture(scope="module")
+def _shared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
+    return {}
+
+
+@pytest.fixture(params=["lora", "head", "full"])
+def finished(
+    request: pytest.FixtureRequest,
+    make_recipe: Make,
+    train: Callable[..., Run],
+    tmp_path_factory: pytest.TempPathFactory,
+    _shared: dict[str, Run],
+) -> Run:
+    """A finished run of each kind of export, trained once."""
+    kind = request.param
+    if kind not in _shared:
+        training = {"learning_rate": 1e-2, "max_steps": 8}
+        _shared[kind] = train(
+            make_recipe(kind, training=training), 0, tmp_path_factory.mktemp(kind)
+        )
+    assert _shared[kind].state == "finished", _shared[kind].reason
+    return _shared[kind]
+
+
+def test_the_lines_of_the_card_load_it(finished: Run, tmp_path: Path) -> None:
+    folder = export_run(finished, tmp_path / "out")
+    card = (folder / "README.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", card, flags=re.DOTALL)
+    code = code.replace("PATH/TO/THIS/FOLDER", str(folder)).replace("a text", "goal match player")
+    script = tmp_path / "as_the_card_says.py"
+    script.write_text(code)
+    done = subprocess.run(
+        [sys.executable, "-P", str(script)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (
+        done.stdout.strip() == load_adapter(folder).predict(["goal match player"])[0]["prediction"]
+    )
+    assert f"{finished.result['metrics']['test']['accuracy']:.4f}" in card
+
+
+def test_a_folder_that_does_not_do_what_was_recorded_is_not_exported(
+    finished: Run, tmp_path: Path
+) -> None:
+    (weights,) = finished.adapter.glob("*.safetensors")
+    original = weights.read_bytes()
+    tensors = load_file(weights)
+    name = next(n for n in tensors if n.endswith("classifier.weight"))
+    save_file({**tensors, name: torch.zeros_like(tensors[name])}, weights, {"format": "pt"})
+    try:
+        with pytest.raises(ExportError, match="give other logits than the run"):
+            export_run(finished, tmp_path / "out")
+    finally:
+        weights.write_bytes(original)
+    assert list(tmp_path.iterdir()) == [], "a failed export left something behind"
+    export_run(finished, tmp_path / "out")
+
+
+def test_an_existing_target_is_left_alone(finished: Run, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("mine")
+    with pytest.raises(RunRefused, match="exists already"):
+        export_run(finished, tmp_path / "out")
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["mine.txt"]
+
+
+def test_a_merged_model_is_plain(finished: Run, tmp_path: Path) -> None:
+    import transformers
+
+    folder = export_run(finished, tmp_path / "merged", merge=True)
+    assert not (folder / "adapter_config.json").exists()
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    with torch.inference_mode():
+        logits = model(**tokenizer("bank profit", return_tensors="pt")).logits[0].tolist()
+    expected = load_adapter(finished.path).predict(["bank profit"])[0]["logits"]
+    assert logits == pytest.approx(expected, abs=1e-4)
+    assert model.config.id2label == {0: "business", 1: "sport", 2: "tech"}
+
+
+def test_only_finished_runs_are_exported(make_recipe: Make, tmp_path: Path) -> None:
+    writer = open_run(tmp_path, make_recipe("lora"), 0)
+    writer.close("failed", "no reason")
+    with pytest.raises(RunRefused, match="this run is failed"):
+        export_run(read_run(writer.path), tmp_path / "out")
+
+
+def test_what_is_no_export_is_refused(tmp_path: Path, tiny_bert: Path) -> None:
+    with pytest.raises(ExportError, match="not an export of the workbench"):
+        load_adapter(tiny_bert)
+    (tmp_path / "workbench.json").write_text(json.dumps({"kind": "peft"})[:7])
+    with pytest.raises(ExportError, match="not an export of the workbench"):
+        load_adapter(tmp_path)
+
+
+def test_the_loader_reports_a_broken_folder_and_lives_on(vanilla: Any, tmp_path: Path) -> None:
+    request = {
+        "folder": str(tmp_path), "base": "x", "auto_class": "AutoModel", "kind": "peft",
+        "texts": ["a"], "pairs": None, "max_length": 8,
+    }  # fmt: skip
+    for _ in range(2):
+        with pytest.raises(ExportError, match="plain transformers \\+ PEFT cannot load"):
+            vanilla.logits(request)

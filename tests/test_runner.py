@@ -1,0 +1,201 @@
+"""The life of a run: its record, its states, and what a failure leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from workbench.errors import RunRefused
+from workbench.recipe import dump_recipe, load_recipe
+from workbench.recipe.schema import Recipe
+from workbench.runner import run_all
+from workbench.store import Run, list_runs, open_run
+
+Make = Callable[..., Recipe]
+Train = Callable[..., Run]
+
+
+def test_a_finished_run_holds_everything(make_recipe: Make, train: Train, tmp_path: Path) -> None:
+    recipe = make_recipe("lora", training={"learning_rate": 2e-2})
+    run = train(recipe, 3, tmp_path)
+    assert run.state == "finished", run.reason
+    assert run.path == tmp_path / "tiny" / f"lora-s3-{recipe.fingerprint[:8]}"
+    kept = {p.name for p in run.path.iterdir()}
+    assert kept >= {
+        "recipe.yaml",
+        "status.json",
+        "environment.json",
+        "events.jsonl",
+        "log.txt",
+        "predictions.parquet",
+        "result.json",
+        "adapter",
+        "checkpoints",
+    }
+    assert not [name for name in kept if name.endswith(".tmp")]
+    assert load_recipe(run.path / "recipe.yaml").fingerprint == recipe.fingerprint
+
+    result, time = run.result, run.result["time"]
+    rows = pq.read_table(run.path / "predictions.parquet").to_pylist()
+    assert len(rows) == 24 == result["data"]["sizes"]["test"]
+    right = sum(row["label"] == row["prediction"] for row in rows) / len(rows)
+    assert result["metrics"]["test"]["accuracy"] == pytest.approx(right)
+    assert all(0 < row["score"] <= 1 for row in rows)
+    assert time["steps"] == 14 and time["examples_seen"] == 2 * 56
+    assert time["steps_per_second"] == pytest.approx(12 / time["train_seconds"])
+    assert result["parameters"]["stored"] == result["parameters"]["trainable"]
+    weights = list(run.adapter.glob("*.safetensors"))
+    assert result["adapter_bytes"] == sum(p.stat().st_size for p in weights) > 0
+    parts = result["memory"]["breakdown"]
+    assert parts["weights_bytes"] > parts["optimizer_bytes"] > 0
+    assert result["references"]["majority class"]["accuracy"] < 0.6
+    assert not list(run.path.rglob("*.bin")) and not list(run.path.rglob("*.pt"))
+
+
+def test_a_failed_run_says_why_and_the_next_one_goes_on(
+    make_recipe: Make, tmp_path: Path, topics_file: Path
+) -> None:
+    broken = make_recipe({"name": "lora", "targets": ["query", "valeu"]}, name="broken")
+    good = make_recipe("head", training={"max_steps": 3})
+    seen: list[str] = []
+    runs = run_all([broken, good], [0], tmp_path, observer=lambda kind, _: seen.append(kind))
+    assert [r.state for r in runs] == ["failed", "finished"]
+    assert "'valeu'; did you mean value?" in runs[0].reason
+    assert "choose from" in runs[0].reason and "Traceback" not in runs[0].reason
+    assert "Traceback" in (runs[0].path / "log.txt").read_text()
+    assert not (runs[0].path / "adapter").exists()
+    assert seen.count("run") == 2 and "failed" in seen and "finished" in seen
+
+    seen.clear()
+    before = runs[1].path.joinpath("result.json").stat().st_mtime_ns
+    again = run_all([good], [0], tmp_path, observer=lambda kind, _: seen.append(kind))
+    assert seen == ["skipped"] and again[0].state == "finished"
+    assert runs[1].path.joinpath("result.json").stat().st_mtime_ns == before
+
+
+def test_running_twice_is_refused_and_force_keeps_the_old_folder(
+    make_recipe: Make, train: Train, tmp_path: Path
+) -> None:
+    recipe = make_recipe("head", training={"max_steps": 2})
+    writer = open_run(tmp_path, recipe, 0)
+    with pytest.raises(RunRefused, match=f"queued in process {os.getpid()}"):
+        train(recipe, 0, tmp_path)
+    writer.close("failed", "given up")
+    assert train(recipe, 0, tmp_path).state == "finished"
+    with pytest.raises(RunRefused, match="finished already"):
+        train(recipe, 0, tmp_path)
+    assert train(recipe, 0, tmp_path, force=True).state == "finished"
+    shelf = tmp_path / "tiny" / ".replaced"
+    states = [json.loads((p / "status.json").read_text())["state"] for p in sorted(shelf.iterdir())]
+    assert states == ["failed", "finished"]
+    assert len(list_runs(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("kind", ["regression", "multi-label", "pairs"])
+def test_other_kinds_of_labels(kind: str, make_recipe: Make, train: Train, tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = []
+    for number in range(60):
+        words = "goal match" if number % 2 else "bank profit"
+        text = f"{words} {'team ' * (number % 5)}{'market ' * (number % 7)}{'game ' * (number % 3)}"
+        text += " film" if number % 3 == 0 else ""
+        row: dict[str, Any] = {"text": text, "label": float(number % 2) * 4 + number % 3}
+        if kind == "multi-label":
+            row |= {"a": number % 2, "b": int(number % 3 == 0)}
+        if kind == "pairs":
+            row |= {"other": "player song" if number % 3 else "film", "label": number % 2}
+        rows.append(row)
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    task: dict[str, Any] = {}
+    data: dict[str, Any] = {"source": str(file), "duplicates": "keep"}
+    if kind == "regression":
+        task = {"problem_type": "regression", "metrics": ["pearson", "mean_squared_error"]}
+    if kind == "multi-label":
+        task = {"problem_type": "multi_label_classification"}
+        data["label"] = ["a", "b"]
+    if kind == "pairs":
+        data["text_pair"] = "other"
+    training = {"learning_rate": 2e-3, "epochs": 25}
+    run = train(make_recipe("full", task=task, data=data, training=training), 0, tmp_path / "runs")
+    assert run.state == "finished", run.reason
+    assert run.result["export"]["checked"]
+    test = run.result["metrics"]["test"]
+    assert test["pearson" if kind == "regression" else "f1_macro"] > 0.8
+
+
+def test_a_head_that_peft_does_not_know_is_trained_and_saved(
+    tiny_distilbert: Path, make_recipe: Make, train: Train, tmp_path: Path
+) -> None:
+    """DistilBERT's pre_classifier starts at random; peft 0.21 alone would freeze and drop it."""
+    method = {"name": "lora", "targets": ["q_lin", "v_lin"]}
+    recipe = make_recipe(method, model={"source": str(tiny_distilbert)})
+    run = train(recipe, 0, tmp_path)
+    assert run.state == "finished", run.reason
+    assert run.result["parameters"]["head"] == (32 * 32 + 32) + (3 * 32 + 3)
+
+
+def test_gpt2_gets_a_pad_token_and_says_so(
+    tiny_gpt2: Path, make_recipe: Make, train: Train, tmp_path: Path
+) -> None:
+    from tokenizers import Tokenizer
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    folder = tmp_path / "no-pad"
+    folder.mkdir()
+    for file in tiny_gpt2.iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    inner: Tokenizer = AutoTokenizer.from_pretrained(tiny_gpt2).backend_tokenizer
+    bare = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="[SEP]", unk_token="[UNK]")
+    bare.save_pretrained(folder)
+    recipe = make_recipe({"name": "prompt", "virtual_tokens": 4}, model={"source": str(folder)})
+    run = train(recipe, 0, tmp_path / "runs")
+    assert run.state == "finished", run.reason
+    assert any("no padding token" in warning for warning in run.result["warnings"])
+    assert json.loads((run.adapter / "config.json").read_text())["pad_token_id"] == 3
+
+
+@pytest.mark.slow
+def test_two_processes_give_what_one_gives(make_recipe: Make, train: Train, tmp_path: Path) -> None:
+    """Every example once, the same losses, one record; by `--processes` and by accelerate."""
+    recipe = make_recipe("lora", training={"learning_rate": 1e-2, "epochs": 3})
+    alone = train(recipe, 0, tmp_path / "one")
+    assert alone.state == "finished", alone.reason
+    file = tmp_path / "lora.yaml"
+    file.write_text(dump_recipe(recipe))
+    commands = {
+        "processes": [sys.executable, "-m", "workbench", "run", str(file), "--processes", "2"],
+        "accelerate": [
+            *(sys.executable, "-m", "accelerate.commands.launch"),
+            *("--multi_gpu", "--num_processes", "2", "--num_machines", "1"),
+            *("--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"),
+            *("-m", "workbench", "run", str(file)),
+        ],
+    }
+    for name, command in commands.items():
+        done = subprocess.run(
+            [*command, "--runs", str(tmp_path / name)],
+            capture_output=True,
+            text=True,
+            cwd=Path(__file__).parents[1],
+            timeout=300,
+            check=False,
+            env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        (both,) = list_runs(tmp_path / name)
+        assert both.state == "finished", both.reason
+        assert both.result["policy"]["processes"] == 2
+        assert both.result["time"]["examples_seen"] == alone.result["time"]["examples_seen"]
+        losses = [[e["loss"] for e in r.events()[0] if e["kind"] == "step"] for r in (alone, both)]
+        assert losses[0] == pytest.approx(losses[1], abs=1e-4)
+        assert both.result["metrics"]["test"] == pytest.approx(
+            alone.result["metrics"]["test"], abs=0.05
+        )
