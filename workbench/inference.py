@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import torch
 import transformers
 from peft import PeftModel
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
@@ -105,10 +106,16 @@ def load_adapter(folder: str | Path, *, base: str | None = None) -> LoadedAdapte
 
 
 def load_exported(folder: Path, kind: str, auto_class: str, base: str) -> nn.Module:
-    """The model of an exported folder in fp32, ready to predict."""
+    """The model of an exported folder in fp32, ready to predict.
+
+    Raises:
+        ExportError: when the base cannot be loaded, does not fit, or the weights are damaged,
+            incomplete or not finite.
+    """
     auto = getattr(transformers, auto_class)
+    _check_weights(folder)
     if kind == "full":
-        return auto.from_pretrained(folder, use_safetensors=True).eval()  # type: ignore[no-any-return]
+        return _fitting(lambda: auto.from_pretrained(folder, use_safetensors=True), folder)
     config = AutoConfig.from_pretrained(folder)
     try:
         model = auto.from_pretrained(base, config=config, use_safetensors=True)
@@ -119,9 +126,53 @@ def load_exported(folder: Path, kind: str, auto_class: str, base: str) -> nn.Mod
             fix="connect once so that it is cached, or pass the folder that holds it",
         ) from error
     if kind == "peft":
-        return PeftModel.from_pretrained(model, folder).eval()  # type: ignore[no-any-return]
-    model.load_state_dict(load_file(folder / TRAINED_WEIGHTS), strict=False)
-    return model.eval()  # type: ignore[no-any-return]
+        return _fitting(lambda: PeftModel.from_pretrained(model, folder), folder)
+    return _fitting(lambda: _with_tensors(model, load_file(folder / TRAINED_WEIGHTS)), folder)
+
+
+def _with_tensors(model: nn.Module, state: dict[str, Tensor]) -> nn.Module:
+    unexpected = model.load_state_dict(state, strict=False).unexpected_keys
+    if unexpected:
+        raise KeyError(unexpected[0])
+    return model
+
+
+def _check_weights(folder: Path) -> None:
+    """Refuses weight files that are missing, cut off or hold numbers that are none."""
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise ExportError("no *.safetensors file here", where=str(folder), fix="export it again")
+    for path in files:
+        try:
+            tensors = load_file(path)
+        except (SafetensorError, OSError) as error:
+            raise ExportError(
+                f"the file is damaged: {error}", where=str(path), fix="export it again"
+            ) from error
+        broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
+        if broken:
+            raise ExportError(
+                f"{broken[0]} holds NaN or infinite numbers",
+                where=str(path),
+                why="every answer would be NaN",
+                fix="train again with a lower learning rate, and export that run",
+            )
+
+
+def _fitting(load: Callable[[], Any], folder: Path) -> nn.Module:
+    """What ``load`` returns, in evaluation mode; its complaints in our words."""
+    try:
+        model: nn.Module = load()
+    except (KeyError, RuntimeError, ValueError, TypeError, OSError) as error:
+        lines = str(error).strip().splitlines() or [""]
+        missing = f"it has no tensor {lines[0]}" if isinstance(error, KeyError) else lines[0]
+        raise ExportError(
+            f"the weights do not fit the base model: {missing}",
+            where=str(folder),
+            why=" ".join(line.strip() for line in lines[1:3]),
+            fix="load it on the base model that workbench.json names, or export it again",
+        ) from error
+    return model.eval()
 
 
 def local_base(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -28,7 +29,7 @@ def app_path() -> Path:
     for candidate in (package / "_ui" / "app.py", package.parent / "ui" / "app.py"):
         if candidate.is_file():
             return candidate
-    raise UsageError("the UI is not part of this installation", fix="pip install 'workbench[ui]'")
+    raise UsageError("the UI is not part of this installation", fix="pip install 'peft-workbench[ui]'")
 
 
 def command(
@@ -48,7 +49,7 @@ def command(
             loopback and ``expose`` is not set.
     """
     if importlib.util.find_spec("streamlit") is None:
-        raise UsageError("Streamlit is not installed", fix="pip install 'workbench[ui]'")
+        raise UsageError("Streamlit is not installed", fix="pip install 'peft-workbench[ui]'")
     if not 0 < port < 65536:
         raise UsageError(f"no such port: {port}", fix="give one from 1 to 65535")
     hosts = [LOOPBACK, "localhost"]
@@ -102,9 +103,13 @@ def serve(
             file=sys.stderr,
         )
     server = subprocess.Popen(argv, env=environment)
-    while True:
-        try:
-            return server.wait()
-        except KeyboardInterrupt:
-            # The terminal sends the same signal to the server, which then ends by itself.
-            continue
+    before = signal.signal(signal.SIGTERM, lambda number, frame: server.terminate())
+    try:
+        while True:
+            try:
+                return server.wait()
+            except KeyboardInterrupt:
+                # The terminal sends the same signal to the server, which then ends by itself.
+                continue
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from workbench import load_adapter
 from workbench.errors import ExportError, RunRefused
-from workbench.export import export_run
+from workbench.export import export_run, push
 from workbench.recipe.schema import Recipe
 from workbench.store import Run, open_run, read_run
 
@@ -130,3 +131,71 @@ def test_the_loader_reports_a_broken_folder_and_lives_on(vanilla: Any, tmp_path:
     for _ in range(2):
         with pytest.raises(ExportError, match="plain transformers \\+ PEFT cannot load"):
             vanilla.logits(request)
+
+
+@pytest.mark.parametrize("damage", ["cut off", "not a number", "no head", "other shape", "no file"])
+def test_damaged_weights_are_refused_in_words(damage: str, finished: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(finished.adapter, folder)
+    (weights,) = folder.glob("*.safetensors")
+    tensors = load_file(weights)
+    head = next(n for n in tensors if n.endswith("classifier.weight"))
+    expected = {
+        "cut off": "the file is damaged",
+        "not a number": "holds NaN or infinite numbers",
+        "no head": "do not fit the base model|initialised at random",
+        "other shape": "do not fit the base model",
+        "no file": "no \\*.safetensors file here",
+    }[damage]
+    if damage == "no head" and finished.result["method"] != "lora":
+        tensors = {**tensors, "stray.weight": torch.ones(1)}
+        if finished.result["method"] == "full":
+            return  # transformers ignores a stray tensor of a whole model, which is harmless
+    elif damage == "no head":
+        del tensors[head]
+    elif damage == "not a number":
+        tensors[head] = tensors[head] * float("nan")
+    elif damage == "other shape":
+        tensors[head] = torch.ones(3, 7)
+    save_file(tensors, weights, {"format": "pt"})
+    if damage == "cut off":
+        weights.write_bytes(weights.read_bytes()[:-20])
+    if damage == "no file":
+        weights.unlink()
+    with pytest.raises(ExportError, match=expected):
+        load_adapter(folder)
+
+
+def test_push_uploads_what_was_checked(finished: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub
+
+    calls: list[tuple[str, Any]] = []
+
+    class Hub:
+        def create_repo(self, name: str, **options: Any) -> None:
+            calls.append((name, options))
+
+        def upload_folder(self, repo_id: str, folder_path: Path) -> Any:
+            calls.append((repo_id, sorted(p.name for p in folder_path.iterdir())))
+            return type("Commit", (), {"commit_url": f"https://hub/{repo_id}"})
+
+    monkeypatch.setattr(huggingface_hub, "HfApi", Hub)
+    assert push(finished.adapter, "me/mine") == "https://hub/me/mine"
+    assert calls[0] == ("me/mine", {"private": True, "exist_ok": True})
+    assert "README.md" in calls[1][1]
+
+    def unreachable(self: Hub, name: str, **_: Any) -> None:
+        raise ConnectionError("no route to the Hub")
+
+    monkeypatch.setattr(Hub, "create_repo", unreachable)
+    with pytest.raises(ExportError, match="did not take the upload: no route to the Hub"):
+        push(finished.adapter, "me/mine")
+
+
+def test_a_prefix_on_a_model_that_takes_none_is_refused(
+    tiny_distilbert: Path, make_recipe: Make, train: Callable[..., Run], tmp_path: Path
+) -> None:
+    recipe = make_recipe("prefix", model={"source": str(tiny_distilbert)})
+    run = train(recipe, 0, tmp_path)
+    assert run.state == "failed"
+    assert "distilbert cannot be given a prefix" in run.reason and "prompt" in run.reason

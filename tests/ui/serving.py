@@ -17,6 +17,18 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def wait_until_served(port: int, process: subprocess.Popen[bytes], seconds: float = 60) -> None:
+    """Returns once something answers at the port."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.1)
+    raise AssertionError("the server did not start")
+
+
 class Server:
     """A server process; leaving the block ends it and nothing that it started."""
 
@@ -32,15 +44,12 @@ class Server:
         self.pid = self._process.pid
 
     def __enter__(self) -> Server:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and self._process.poll() is None:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-                return self
-            except OSError:
-                time.sleep(0.1)
-        self.kill()
-        raise AssertionError(f"the server did not start:\n{self._log.read_text()}")
+        try:
+            wait_until_served(self.port, self._process)
+        except AssertionError as error:
+            self.kill()
+            raise AssertionError(f"{error}:\n{self._log.read_text()}") from None
+        return self
 
     def __exit__(
         self,

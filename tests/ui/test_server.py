@@ -6,14 +6,16 @@ import base64
 import http.client
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import psutil
 import pytest
-from serving import Server
+from serving import Server, free_port, wait_until_served
 
 from workbench import ui
 from workbench.errors import UsageError
+from workbench.jobs import child_environment
 
 
 @pytest.fixture(scope="module")
@@ -104,3 +106,19 @@ def test_serve_warns_when_it_is_exposed(
     monkeypatch.setattr(subprocess, "Popen", Ended)
     assert ui.serve(tmp_path, 8501, "0.0.0.0", expose=True) == 0
     assert "no login" in capsys.readouterr().err
+
+
+def test_ending_the_command_ends_the_server(tmp_path: Path) -> None:
+    port = free_port()
+    source = f"from workbench.ui import serve; raise SystemExit(serve({str(tmp_path)!r}, {port}))"
+    command = subprocess.Popen(
+        [sys.executable, "-c", source],
+        env=child_environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    wait_until_served(port, command)
+    (server,) = psutil.Process(command.pid).children()
+    command.terminate()
+    command.wait(20)
+    assert not server.is_running()

@@ -17,8 +17,6 @@ from workbench import jobs
 from workbench.store import ACTIVE, Run, list_runs, read_run
 
 REFRESH_SECONDS = 2
-TABLE_ROWS = 9
-ROW_HEIGHT = 35
 # "starting" is ours: a job that is there, for a run whose folder is not.
 STATES = {
     "running": "#2f7fc1",
@@ -62,7 +60,6 @@ def _table() -> None:
         key=key,
         hide_index=True,
         width="stretch",
-        height=ROW_HEIGHT * (min(len(rows), TABLE_ROWS) + 1) + 3,
         placeholder="–",
         on_select="rerun",
         selection_mode="single-row",
@@ -147,12 +144,13 @@ def _columns() -> dict[str, Any]:
 def _waiting(runs: list[Run]) -> list[str]:
     """Runs that a living job is still to start, in the order in which it will."""
     active = {run.path for run in runs if run.state in ACTIVE}
+    finished = {run.path for run in runs if run.state == "finished"}
     return [
         f"{path.parent.name}/{path.name}"
         for job in jobs.list_jobs(runs_dir(), newest=20)
         if job.alive
         for path in job.pending
-        if path not in active
+        if path not in active and (path not in finished or "--force" in job.command)
     ]
 
 

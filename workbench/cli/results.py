@@ -51,6 +51,9 @@ def export(
     name: str = typer.Argument(metavar="RUN", help="Path, id or folder name of a finished run."),
     to: Path = typer.Option(help="Folder to write; it must not exist yet."),
     merge: bool = typer.Option(False, help="Write the whole model with the adapter merged in."),
+    push: str | None = typer.Option(
+        None, metavar="REPO", help="Upload it to this Hub repository too, e.g. me/my-adapter."
+    ),
     runs: Path = RUNS_OPTION,
     as_json: bool = JSON_OPTION,
 ) -> None:
@@ -60,12 +63,14 @@ def export(
     run = find_run(name, runs)
     quieten_libraries()
     from workbench.export import export_run
+    from workbench.export import push as push_folder
 
     folder = export_run(run, to, merge=merge)
+    address = push_folder(folder, push) if push else None
     if as_json:
-        print_json({"run": run.id, "path": str(folder), "merged": merge})
+        print_json({"run": run.id, "path": str(folder), "merged": merge, "pushed": address})
     else:
-        typer.echo(str(folder))
+        typer.echo("\n".join(filter(None, (str(folder), address))))
 
 
 def predict(

@@ -51,6 +51,30 @@ def export_run(run: Run, to: Path, *, merge: bool = False) -> Path:
     return to
 
 
+def push(folder: Path, repository: str) -> str:
+    """Uploads an exported folder to a Hub repository, made private if it is new.
+
+    Returns the address of the commit. The token is huggingface_hub's own (``hf auth login`` or
+    HF_TOKEN) and is neither stored nor shown.
+
+    Raises:
+        ExportError: when the Hub cannot be reached or refuses.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+
+    api = HfApi()
+    try:
+        api.create_repo(repository, private=True, exist_ok=True)
+        return str(api.upload_folder(repo_id=repository, folder_path=folder).commit_url)
+    except (HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, OSError) as error:
+        raise ExportError(
+            f"the Hub did not take the upload: {str(error).splitlines()[0]}",
+            where=repository,
+            fix=f"log in with `hf auth login` and check the name; the export is in {folder}",
+        ) from error
+
+
 def check_folder(
     loader: VanillaLoader, folder: Path, about: dict[str, Any], examples: Sequence[dict[str, Any]]
 ) -> float:
@@ -120,4 +144,4 @@ def merged_model(model: nn.Module, method: str) -> nn.Module:
     )
 
 
-__all__ = ["VanillaLoader", "building", "check_folder", "export_run", "merged_model"]
+__all__ = ["VanillaLoader", "building", "check_folder", "export_run", "merged_model", "push"]

@@ -9,6 +9,7 @@ token is ``[CLS]``, prefixes from the keys and values that the base computes for
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import torch
@@ -109,6 +110,7 @@ def _initialise_p_tuning(adapted: Adapted, spec: PTuning, setting: Setting) -> N
 
 
 def _apply_prefix(base: Base, spec: Prefix, setting: Setting) -> Adapted:
+    _check_takes_a_prefix(base)
     config = PrefixTuningConfig(
         num_virtual_tokens=spec.virtual_tokens,
         prefix_projection=spec.projection,
@@ -117,6 +119,22 @@ def _apply_prefix(base: Base, spec: Prefix, setting: Setting) -> Adapted:
         init_weights="zero" if spec.init == "zero" else None,
     )
     return Adapted(wrap(base, config, setting), base)
+
+
+def _check_takes_a_prefix(base: Base) -> None:
+    """Refuses architectures whose attention takes no keys and values from outside.
+
+    Raises:
+        MethodError: for DistilBERT, ALBERT, DeBERTa-v2, ModernBERT and their like.
+    """
+    parameters = inspect.signature(base.model.base_model.forward).parameters
+    if "past_key_values" not in parameters:
+        raise MethodError(
+            f"{base.config.model_type} cannot be given a prefix",
+            where="method.name",
+            why="its attention takes no past keys and values, which is what a prefix is",
+            fix="use method prompt or p-tuning, or a BERT, RoBERTa, ELECTRA or GPT model",
+        )
 
 
 def _initialise_prefix(adapted: Adapted, spec: Prefix, setting: Setting) -> None:

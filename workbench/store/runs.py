@@ -31,7 +31,10 @@ def process_start_time(pid: int) -> float | None:
     Pid and start time together identify a process: pids are reused, the pair is not.
     """
     try:
-        return float(psutil.Process(pid).create_time())
+        process = psutil.Process(pid)
+        # A zombie has ended; only its parent has not looked yet.
+        ended = process.status() == psutil.STATUS_ZOMBIE
+        return None if ended else float(process.create_time())
     except (psutil.NoSuchProcess, psutil.AccessDenied, ValueError, OverflowError):
         return None
 
