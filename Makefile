@@ -53,6 +53,7 @@ check: venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	MYPYPATH=.:ui $(BIN)/mypy --explicit-package-bases ui
 
 ui: venv
 	$(BIN)/workbench ui

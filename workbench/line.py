@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -13,10 +14,11 @@ import transformers
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
+from torch import Tensor
 
 from workbench import environment
 from workbench.data import load_data
-from workbench.data.encode import encode, tokenisation_fingerprint
+from workbench.data.encode import Encoded, encode, tokenisation_fingerprint
 from workbench.data.examples import Data
 from workbench.devices import Policy, choose_policy, this_process
 from workbench.export import CHECKED_TEXTS, VanillaLoader, building, check_folder, recorded_examples
@@ -28,15 +30,15 @@ from workbench.measure.parameters import count_parameters, stored
 from workbench.measure.quality import score
 from workbench.measure.references import reference_scores
 from workbench.methods import METHODS, Adapted, Setting
-from workbench.models import PLAIN_ATTENTION, Base, check_positions, load_base, set_attention
+from workbench.models import PLAIN_ATTENTION, check_positions, load_base, set_attention
 from workbench.recipe import Recipe, dump_recipe
 from workbench.stopping import StopRequest
 from workbench.store import RunWriter, SilentWriter, read_run
 from workbench.tasks import TextClassificationTask, make_task
-from workbench.training.events import Step
+from workbench.training.events import Step, Validation
 from workbench.training.optimisation import total_steps
 from workbench.training.prediction import predict
-from workbench.training.session import Session
+from workbench.training.session import Scorer, Session
 
 Observer = Callable[[str, dict[str, Any]], None]
 LAST = "last"
@@ -45,6 +47,21 @@ LAST = "last"
 
 class Stopped(Exception):
     """The run was asked to stop and has saved its state."""
+
+
+@dataclass
+class Prepared:
+    """All that stands ready before the first step."""
+
+    data: Data
+    task: TextClassificationTask
+    score: Scorer
+    policy: Policy
+    meter: MemoryMeter
+    adapted: Adapted
+    splits: dict[str, Encoded]
+    session: Session
+    parameters: dict[str, int]
 
 
 @dataclass
@@ -60,16 +77,35 @@ class Line:
     resume: bool
 
     def run(self) -> dict[str, Any]:
-        """Does the work; returns the content of result.json."""
+        """Does the work; returns the content of result.json, empty on all processes but one.
+
+        Raises:
+            Stopped: when it was asked to stop; its state is saved.
+            WorkbenchError: when data, model, method or training do not work out.
+        """
         started = time.time()
-        self._quieten()
+        _quieten()
         self.writer.update(state="running", phase="data")
         self.writer.write("environment.json", environment.describe())
+        ready = self._prepare()
+        clock, pieces = self._train(ready)
+        logits = self._test(ready, clock)
+        if not self.accelerator.is_main_process:
+            return {}
+        result = self._result(ready, clock, pieces, logits)
+        predictions = self.writer.path / "predictions.parquet"
+        record.write_predictions(predictions, ready.splits["test"], ready.task, logits)
+        self._export(ready, result)
+        shutil.rmtree(ready.session.folder / LAST, ignore_errors=True)
+        result["time"] = clock.record(time.time() - started)
+        return result
+
+    def _prepare(self) -> Prepared:
+        """Reads the data, loads a fresh base, puts the method on it and tokenises."""
         recipe, spec = self.recipe, self.recipe.training
         data = self._first(lambda: load_data(recipe.data, recipe.task))
         task = make_task(recipe.task, data.label_names)
         scorer = partial(score, task.spec.score_names, task.spec.problem_type)
-
         self._phase("load")
         process = this_process()
         policy = choose_policy(spec, process.device, process.num_processes)
@@ -77,15 +113,15 @@ class Line:
         meter = MemoryMeter(self.accelerator.device)
         meter.start()
         with meter.phase("load"):
-            base, adapted, base_parameters = self._adapt(task, data, policy)
+            adapted, base_parameters = self._adapt(task, data, policy)
+        tokenizer = adapted.base.tokenizer
         splits = {
-            name: self._first(partial(encode, part, base.tokenizer, recipe.model.max_length))
-            for name, part in (
-                ("train", data.train),
-                ("validation", data.validation),
-                ("test", data.test),
+            name: self._first(
+                partial(encode, getattr(data, name), tokenizer, recipe.model.max_length)
             )
+            for name in ("train", "validation", "test")
         }
+        parameters = count_parameters(adapted, base_parameters)
         session = Session(
             self.accelerator,
             adapted,
@@ -98,69 +134,12 @@ class Line:
             scorer,
             self.writer.path / "checkpoints",
         )
-        parameters = count_parameters(adapted, base_parameters)
-        if self.resume and (session.folder / LAST).is_dir():
-            session.resume(LAST)
-        if self.accelerator.is_main_process:
-            self.loader.start()
-
-        clock, pieces = self._train(session, meter)
-        model = session.finish()
-
-        self._phase("test")
-        set_attention(model, PLAIN_ATTENTION)
-        tested = time.perf_counter()
-        with meter.phase("evaluate"):
-            logits = predict(
-                model,
-                task,
-                splits["test"],
-                base.tokenizer,
-                self.accelerator,
-                batch_size=spec.evaluation_batch_size,
-                virtual_tokens=adapted.virtual_tokens,
-            )
-        clock.test = time.perf_counter() - tested
-        if not self.accelerator.is_main_process:
-            return {}
-        labels = data.test.labels
-        validation, selected = record.validation_record(session, clock)
-        result = {
-            "study": recipe.study,
-            "recipe": recipe.name,
-            "seed": self.seed,
-            "fingerprint": recipe.fingerprint,
-            "method": recipe.method.name,
-            "task": recipe.task.name,
-            "model": recipe.model.source,
-            "description": recipe.description,
-            "metrics": {"test": scorer(task.predictions(logits), labels), "validation": validation},
-            "selected": selected,
-            "parameters": parameters,
-            "memory": meter.record(pieces),
-            "policy": policy.record(),
-            "data": record.data_record(data, splits),
-            "comparability": record.comparability(
-                recipe,
-                data,
-                base.fingerprint,
-                tokenisation_fingerprint(base.tokenizer, recipe.model.max_length),
-                policy.record(),
-            ),
-            "references": reference_scores(data, recipe.task, scorer),
-            "warnings": [*base.notes, *data.notes],
-        }
-        record.write_predictions(
-            self.writer.path / "predictions.parquet", splits["test"], task, logits
-        )
-        self._export(adapted, task, result)
-        result["time"] = clock.record(time.time() - started)
-        return result
+        return Prepared(data, task, scorer, policy, meter, adapted, splits, session, parameters)
 
     def _adapt(
         self, task: TextClassificationTask, data: Data, policy: Policy
-    ) -> tuple[Base, Adapted, int]:
-        """A fresh base, seeded, with the method on it."""
+    ) -> tuple[Adapted, int]:
+        """A fresh base, seeded, with the method on it; and the parameters that it had before."""
         recipe = self.recipe
         set_seed(self.seed)
         base = load_base(recipe.model, task, policy)
@@ -169,37 +148,46 @@ class Line:
         if recipe.training.gradient_checkpointing:
             base.model.activation_checkpointing_enable({"use_reentrant": False})
             base.model.enable_input_require_grads()
-        steps = total_steps(recipe.training, len(data.train))
-        setting = setting_for(task, steps)
+        setting = setting_for(task, total_steps(recipe.training, len(data.train)))
         method = METHODS[recipe.method.name]
         adapted = method.apply(base, recipe.method, setting)
         if method.initialise:
             method.initialise(adapted, recipe.method, setting)
-        return base, adapted, count
+        return adapted, count
 
-    def _train(self, session: Session, meter: MemoryMeter) -> tuple[record.Clock, dict[str, int]]:
-        """Consumes the training's events: logs them, measures, and stops when asked to."""
+    def _train(self, ready: Prepared) -> tuple[record.Clock, dict[str, int]]:
+        """Consumes the training's events: logs them, measures, and stops when asked to.
+
+        Returns the times and the bytes of weights, gradients and optimizer.
+        """
+        session, meter = ready.session, ready.meter
+        clock, pieces = record.Clock(), dict[str, int]()
+        if self.resume:
+            clock, pieces = self._go_on(session, meter)
+        if self.accelerator.is_main_process:
+            self.loader.start()
         self._phase("train")
-        clock = record.Clock()
-        pieces: dict[str, int] = {}
         meter.reset()
         for event in session.events():
             clock.add(event)
-            fields = asdict(event)
-            kind = "step" if isinstance(event, Step) else "validation"
-            self._event(kind, **fields)
-            if isinstance(event, Step):
-                if clock.steps == record.WARMUP_STEPS or session.step == session.steps:
-                    if clock.steps <= record.WARMUP_STEPS or meter.device.type == "cuda":
-                        meter.note("train")
-                    pieces = pieces or breakdown(session.model, session.optimizer)
-                    meter.stop_being_exact()
-                self._progress(session, clock, event)
-                if session.agree(
-                    self.request.signal_number is not None or self.writer.stop_requested
-                ):
+            if isinstance(event, Validation):
+                self._event("validation", **asdict(event))
+                if session.step < session.steps:
                     session.save(LAST)
-                    raise Stopped
+                continue
+            self._event("step", **asdict(event))
+            if not pieces and clock.steps == min(record.WARMUP_STEPS, session.steps):
+                pieces = breakdown(session.model, session.optimizer)
+                meter.note("train")
+                meter.stop_being_exact()
+                self._event("memory", peak_bytes=meter.phases["train"], pieces=pieces)
+            self._progress(session, clock, event)
+            asked = self.request.signal_number is not None or self.writer.stop_requested
+            if session.agree(asked):
+                session.save(LAST)
+                raise Stopped
+        if meter.device.type == "cuda":  # the allocator's peak costs nothing, so it covers all
+            meter.note("train")
         return clock, pieces
 
     def _progress(self, session: Session, clock: record.Clock, step: Step) -> None:
@@ -216,12 +204,78 @@ class Line:
         self.writer.progress(**progress)
         self.observer("progress", progress)
 
-    def _export(
-        self, adapted: Adapted, task: TextClassificationTask, result: dict[str, Any]
-    ) -> None:
+    def _go_on(self, session: Session, meter: MemoryMeter) -> tuple[record.Clock, dict[str, int]]:
+        """Goes back to the last checkpoint, and forgets what was logged after it."""
+        if (session.folder / LAST).is_dir():
+            session.resume(LAST)
+        clock, pieces = record.Clock(), dict[str, int]()
+        for row in self.writer.forget_after(session.step):
+            if row["kind"] == "step":
+                clock.add(Step.from_row(row))
+            elif row["kind"] == "validation":
+                clock.add(Validation.from_row(row))
+            elif row["kind"] == "memory":
+                meter.phases["train"], pieces = row["peak_bytes"], row["pieces"]
+                meter.stop_being_exact()
+        return clock, pieces
+
+    def _test(self, ready: Prepared, clock: record.Clock) -> Tensor:
+        """Logits of the test split, once, in fp32 and with the attention of a plain load."""
+        model = ready.session.finish()
+        self._phase("test")
+        set_attention(model, PLAIN_ATTENTION)
+        started = time.perf_counter()
+        with ready.meter.phase("evaluate"):
+            logits = predict(
+                model,
+                ready.task,
+                ready.splits["test"],
+                ready.adapted.base.tokenizer,
+                self.accelerator,
+                batch_size=self.recipe.training.evaluation_batch_size,
+                virtual_tokens=ready.adapted.virtual_tokens,
+            )
+        clock.test = time.perf_counter() - started
+        return logits
+
+    def _result(
+        self, ready: Prepared, clock: record.Clock, pieces: dict[str, int], logits: Tensor
+    ) -> dict[str, Any]:
+        """What is known before the export: scores, costs, conditions."""
+        recipe, task, data, base = self.recipe, ready.task, ready.data, ready.adapted.base
+        validation, selected = record.validation_record(ready.session, clock)
+        tokenisation = tokenisation_fingerprint(base.tokenizer, recipe.model.max_length)
+        policy = ready.policy.record()
+        return {
+            "study": recipe.study,
+            "recipe": recipe.name,
+            "seed": self.seed,
+            "fingerprint": recipe.fingerprint,
+            "method": recipe.method.name,
+            "task": recipe.task.name,
+            "model": recipe.model.source,
+            "description": recipe.description,
+            "metrics": {
+                "test": ready.score(task.predictions(logits), data.test.labels),
+                "validation": validation,
+            },
+            "selected": selected,
+            "parameters": ready.parameters,
+            "memory": ready.meter.record(pieces),
+            "policy": policy,
+            "data": record.data_record(data, ready.splits),
+            "comparability": record.comparability(
+                recipe, data, base.fingerprint, tokenisation, policy
+            ),
+            "references": reference_scores(data, recipe.task, ready.score),
+            "warnings": [*base.notes, *data.notes],
+        }
+
+    def _export(self, ready: Prepared, result: dict[str, Any]) -> None:
         """Writes the adapter, checks it with a plain load, and completes the result with it."""
         self._phase("export")
         recipe, run = self.recipe, read_run(self.writer.path)
+        adapted, task = ready.adapted, ready.task
         with building(run.adapter) as folder:
             kind = write_weights(adapted, recipe.method.name, folder)
             describe(folder, adapted, task, kind, recipe.model.max_length)
@@ -266,10 +320,6 @@ class Line:
         self.writer.event(kind, **fields)
         self.observer(kind, fields)
 
-    def _quieten(self) -> None:
-        transformers.utils.logging.set_verbosity_error()
-        transformers.utils.logging.disable_progress_bar()
-
     def release(self) -> None:
         """Frees the model, so that the next run in this process starts from nothing."""
         accelerator = getattr(self, "accelerator", None)
@@ -277,6 +327,12 @@ class Line:
             accelerator.free_memory()
         gc.collect()
         AcceleratorState._reset_state()
+
+
+def _quieten() -> None:
+    """Silences transformers' load report and progress bars, which say nothing about the run."""
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
 
 
 def setting_for(task: TextClassificationTask, steps: int) -> Setting:

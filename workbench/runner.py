@@ -97,16 +97,16 @@ def run_recipe(
         except Stopped:
             writer.update(signal=request.signal_number)
             writer.close("stopped", "stopped on request; `workbench resume` goes on from here")
-        except KeyboardInterrupt:
-            writer.update(signal=request.signal_number)
-            writer.close("interrupted", "interrupted twice: nothing was saved the second time")
-            raise
         except Exception as error:
             traceback.print_exc(file=_LogOnly(path))
             writer.close("failed", _reason(error))
             if state.num_processes > 1:
                 # The other processes would wait for this one; the launcher has to end them all.
                 raise
+        except BaseException:  # a second Ctrl-C, or the interpreter is ending
+            writer.update(signal=request.signal_number)
+            writer.close("interrupted", "ended at once; it goes on from its last validation")
+            raise
         finally:
             line.release()
     return read_run(path)

@@ -29,7 +29,9 @@ def app_path() -> Path:
     for candidate in (package / "_ui" / "app.py", package.parent / "ui" / "app.py"):
         if candidate.is_file():
             return candidate
-    raise UsageError("the UI is not part of this installation", fix="pip install 'peft-workbench[ui]'")
+    raise UsageError(
+        "the UI is not part of this installation", fix="pip install 'peft-workbench[ui]'"
+    )
 
 
 def command(

@@ -168,6 +168,35 @@ def test_stop_and_resume_is_bit_identical(
         assert all(torch.equal(theirs[k], v) for k, v in ours.items())
     numbers = [e["step"] for e in resumed.events()[0] if e["kind"] == "step"]
     assert numbers == list(range(1, len(numbers) + 1))
+    assert resumed.result["time"]["examples_seen"] == whole.result["time"]["examples_seen"]
+    assert resumed.result["memory"]["breakdown"]["optimizer_bytes"] > 0
+
+
+def test_a_killed_run_goes_on_from_its_last_validation(
+    make_recipe: Make, train: Train, tmp_path: Path
+) -> None:
+    """What was logged after the checkpoint is forgotten and repeated, bit for bit."""
+    recipe = make_recipe("lora", training={"epochs": 3})
+    whole = train(recipe, 0, tmp_path / "whole")
+
+    class Killed(BaseException):
+        """Ends the training between two steps, with nothing saved."""
+
+    def kill_in_the_second_epoch(kind: str, fields: dict[str, Any]) -> None:
+        if kind == "step" and fields["step"] == 10:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(recipe, 0, tmp_path / "parts", observer=kill_in_the_second_epoch)
+    (folder,) = (tmp_path / "parts" / "tiny").iterdir()
+    assert read_run(folder).state == "interrupted"
+    resumed = train(recipe, 0, tmp_path / "parts", resume=True)
+    assert resumed.state == "finished", resumed.reason
+    for file in whole.adapter.glob("*.safetensors"):
+        ours, theirs = load_file(file), load_file(resumed.adapter / file.name)
+        assert all(torch.equal(theirs[k], v) for k, v in ours.items())
+    rows = [[e for e in r.events()[0] if e["kind"] == "step"] for r in (whole, resumed)]
+    assert [(e["step"], e["loss"]) for e in rows[0]] == [(e["step"], e["loss"]) for e in rows[1]]
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:

@@ -67,6 +67,22 @@ class RunWriter:
         with open(self.path / "events.jsonl", "ab", buffering=0) as file:
             file.write(row.encode() + b"\n")
 
+    def forget_after(self, step: int) -> list[dict[str, Any]]:
+        """Drops logged rows later than a step, before a resumed run repeats them.
+
+        Returns the rows that are kept, oldest first.
+        """
+        rows, _ = read_run(self.path).events()
+        kept: list[dict[str, Any]] = []
+        for row in rows:
+            if isinstance(row.get("step"), int) and row["step"] > step:
+                break
+            kept.append(row)
+        if step == 0:
+            kept = []
+        write_text(self.path / "events.jsonl", "".join(json.dumps(r) + "\n" for r in kept))
+        return kept
+
     def write(self, name: str, content: Any) -> None:
         """Writes a JSON document of the run, e.g. ``environment.json``."""
         write_json(self.path / name, content)
@@ -111,6 +127,10 @@ class SilentWriter:
 
     def event(self, kind: str, **fields: Any) -> None:
         """Nothing: the first process keeps events.jsonl."""
+
+    def forget_after(self, step: int) -> list[dict[str, Any]]:
+        """Nothing is kept here: the first process keeps events.jsonl."""
+        return []
 
     def write(self, name: str, content: Any) -> None:
         """Nothing: the first process writes documents."""

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+
+class _Row:
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> Self:
+        """The event that a row of events.jsonl was written from."""
+        return cls(**{f.name: row[f.name] for f in fields(cls)})  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
-class Step:
+class Step(_Row):
     """One optimizer step."""
 
     step: int
@@ -21,7 +29,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Validation:
+class Validation(_Row):
     """One scoring of the validation split."""
 
     step: int
