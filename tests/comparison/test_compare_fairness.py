@@ -84,7 +84,7 @@ def test_an_ambiguous_baseline_gives_no_difference(run: WriteRun, runs: Path) ->
     comparison = compare([runs])
     lora = next(row for row in comparison.rows if row["recipe"] == "lora")
     assert lora["baseline"] is None
-    assert any("lora has several baselines" in warning for warning in comparison.warnings)
+    assert any("several rows are called full" in warning for warning in comparison.warnings)
 
 
 def test_unequal_seeds_are_said(run: WriteRun, runs: Path) -> None:

@@ -164,7 +164,7 @@ def _hold_against(rows: Sequence[Row], baseline: str | None) -> list[str]:
             f"no finished run is of the baseline {baseline!r}",
             fix=f"{hint}The recipes are {', '.join(sorted({row['recipe'] for row in rows}))}.",
         )
-    warnings = []
+    warnings: list[str] = []
     for group in sorted({row["group"] for row in rows}):
         members = [row for row in rows if row["group"] == group]
         candidates = [row for row in members if _answers_to(row, name)]
@@ -177,8 +177,11 @@ def _hold_against(rows: Sequence[Row], baseline: str | None) -> list[str]:
                 add_differences(row, choice[0])
             elif choice:
                 labels = fairness.listing([c["label"] for c in choice])
-                warnings.append(f"{row['label']} has several baselines ({labels}): no difference")
-    return warnings
+                warnings.append(
+                    f"several rows are called {name} ({labels}), so no differences are shown in "
+                    f"group {group}; name one with --baseline"
+                )
+    return list(dict.fromkeys(warnings))
 
 
 def _answers_to(row: Row, name: str) -> bool:
