@@ -21,7 +21,7 @@ from workbench.data import load_data
 from workbench.data.encode import Encoded, encode, tokenisation_fingerprint
 from workbench.data.examples import Data
 from workbench.devices import Policy, choose_policy, this_process
-from workbench.export import CHECKED_TEXTS, VanillaLoader, building, check_folder, recorded_examples
+from workbench.export import VanillaLoader, building, check_folder, recorded_examples
 from workbench.export.adapter import describe, write_weights
 from workbench.export.card import model_card
 from workbench.measure import record
@@ -275,16 +275,9 @@ class Line:
         """Writes the adapter, checks it with a plain load, and completes the result with it."""
         self._phase("export")
         recipe, run = self.recipe, read_run(self.writer.path)
-        adapted, task = ready.adapted, ready.task
         with building(run.adapter) as folder:
-            kind = write_weights(adapted, recipe.method.name, folder)
-            describe(folder, adapted, task, kind, recipe.model.max_length)
-            about = {
-                "base": adapted.base.public_name,
-                "auto_class": task.auto_class,
-                "kind": kind,
-                "max_length": recipe.model.max_length,
-            }
+            kind = write_weights(ready.adapted, recipe.method.name, folder)
+            about = describe(folder, ready.adapted, ready.task, kind, recipe.model.max_length)
             examples = recorded_examples(run)
             difference = check_folder(self.loader, folder, about, examples)
             weights = stored(folder)
@@ -294,17 +287,9 @@ class Line:
                 "kind": kind,
                 "checked": True,
                 "max_logit_difference": difference,
-                "examples": min(CHECKED_TEXTS, len(examples)),
+                "examples": len(examples),
             }
-            card = model_card(
-                result,
-                kind=kind,
-                auto_class=task.auto_class,
-                base=adapted.base.public_name,
-                revision=adapted.base.revision,
-                recipe_text=dump_recipe(recipe),
-                max_length=recipe.model.max_length,
-            )
+            card = model_card(result, about, dump_recipe(recipe))
             (folder / "README.md").write_text(card, encoding="utf-8")
 
     def _first(self, work: Callable[[], Any]) -> Any:

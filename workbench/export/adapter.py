@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
+from typing import Any
 
 from peft import PeftModel, get_peft_model_state_dict
 from peft.utils import SAFETENSORS_WEIGHTS_NAME as WEIGHTS
@@ -47,7 +48,7 @@ def write_weights(adapted: Adapted, method: str, folder: Path) -> ExportKind:
 
 def describe(
     folder: Path, adapted: Adapted, task: TextClassificationTask, kind: ExportKind, max_length: int
-) -> None:
+) -> dict[str, Any]:
     """Writes ``workbench.json``: what ``load_adapter`` needs beyond transformers' own files."""
     about = {
         "kind": kind,
@@ -60,6 +61,7 @@ def describe(
         "virtual_tokens": adapted.virtual_tokens,
     }
     write_json(folder / ABOUT, about)
+    return about
 
 
 def _save_peft(model: nn.Module, folder: Path, start: dict[str, Tensor] | None) -> None:

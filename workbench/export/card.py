@@ -31,40 +31,18 @@ model = PeftModel.from_pretrained(model, folder).eval()""",
 }
 
 
-def model_card(
-    record: dict[str, Any],
-    *,
-    kind: str,
-    auto_class: str,
-    base: str,
-    revision: str | None,
-    recipe_text: str,
-    max_length: int,
-) -> str:
-    """A README.md with front matter for the Hub: what, how good, how to load, how it was made."""
-    named = json.dumps(base) + (f", revision={json.dumps(revision)}" if revision else "")
-    loading = _LOADING[kind].format(auto=auto_class, base=named)
-    library = "transformers" if kind == "full" else "peft"
-    sizes, parameters = record["data"]["sizes"], record["parameters"]
-    scores = "\n".join(
-        f"| {name} | {_number(value)} |" for name, value in record["metrics"]["test"].items()
-    )
-    references = "\n".join(
-        f"| {name} | " + ", ".join(f"{k} {_number(v)}" for k, v in values.items()) + " |"
-        for name, values in record["references"].items()
-    )
-    return f"""---
-base_model: {json.dumps(base)}
+_PAGE = """---
+base_model: {base}
 library_name: {library}
-pipeline_tag: {record["task"]}
-tags: [peft-workbench, {record["method"]}]
+pipeline_tag: {task}
+tags: [peft-workbench, {method}]
 ---
 
-# {record["recipe"]}: {record["method"]} on {base}
+# {title}
 
-{record["description"] or "Fine-tuned with the PEFT workbench."}
+{description}
 
-| test metric ({sizes["test"]} examples, seed {record["seed"]}) | value |
+| test metric ({test_size} examples, seed {seed}) | value |
 | --- | --- |
 {scores}
 
@@ -74,9 +52,8 @@ For comparison, on the same split:
 | --- | --- |
 {references}
 
-Trained parameters: {parameters["trainable"]:,} of {parameters["total"]:,}
-({parameters["head"]:,} of them in the task head). Trained on {sizes["train"]} examples,
-selected on {sizes["validation"]}; texts are cut to {max_length} tokens.
+Trained parameters: {trainable:,} of {total:,} ({head:,} of them in the task head). Trained on
+{train_size} examples, selected on {validation_size}; texts are cut to {max_length} tokens.
 
 ## Load it
 
@@ -87,19 +64,60 @@ inputs = tokenizer("a text", truncation=True, max_length={max_length}, return_te
 print(model.config.id2label[int(model(**inputs).logits.argmax())])
 ```
 
-These lines were run in a fresh process before this folder was written, on
-{record["export"]["examples"]} test texts: the logits differ from the run's own by at most
-{record["export"]["max_logit_difference"]:.1e}.
+These lines were run in a fresh process before this folder was written, on {checked} test texts:
+the logits differ from the run's own by at most {difference:.1e}.
 
 ## How it was made
 
-Device: {record["policy"]["device_name"]}, {record["policy"]["precision"]}. Fingerprint of the
-recipe: `{record["fingerprint"]}`.
+Device: {device}, {precision}. Fingerprint of the recipe: `{fingerprint}`.
 
 ```yaml
-{recipe_text.strip()}
+{recipe}
 ```
 """
+
+
+def model_card(result: dict[str, Any], about: dict[str, Any], recipe_text: str) -> str:
+    """A README.md with front matter for the Hub: what, how good, how to load, how it was made.
+
+    Args:
+        result: the run's record, with its ``export`` section.
+        about: what ``workbench.json`` of the folder says.
+        recipe_text: the resolved recipe as YAML.
+    """
+    base, revision, kind = about["base"], about["revision"], about["kind"]
+    named = json.dumps(base) + (f", revision={json.dumps(revision)}" if revision else "")
+    sizes, parameters = result["data"]["sizes"], result["parameters"]
+    tested, references = result["metrics"]["test"], result["references"]
+    return _PAGE.format(
+        base=json.dumps(base),
+        library="peft" if kind == "peft" else "transformers",
+        task=result["task"],
+        method=result["method"],
+        title=f"{result['recipe']}: {result['method']} on {base}",
+        description=result["description"] or "Fine-tuned with the PEFT workbench.",
+        seed=result["seed"],
+        scores="\n".join(f"| {name} | {_number(value)} |" for name, value in tested.items()),
+        references="\n".join(f"| {n} | {_listed(scores)} |" for n, scores in references.items()),
+        trainable=parameters["trainable"],
+        total=parameters["total"],
+        head=parameters["head"],
+        train_size=sizes["train"],
+        validation_size=sizes["validation"],
+        test_size=sizes["test"],
+        max_length=about["max_length"],
+        loading=_LOADING[kind].format(auto=about["auto_class"], base=named),
+        checked=result["export"]["examples"],
+        difference=result["export"]["max_logit_difference"],
+        device=result["policy"]["device_name"],
+        precision=result["policy"]["precision"],
+        fingerprint=result["fingerprint"],
+        recipe=recipe_text.strip(),
+    )
+
+
+def _listed(scores: dict[str, float | None]) -> str:
+    return ", ".join(f"{name} {_number(value)}" for name, value in scores.items())
 
 
 def _number(value: float | None) -> str:
