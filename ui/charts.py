@@ -88,17 +88,9 @@ def validation_curve(events: Sequence[Row], metric: str, *, height: int = HEIGHT
     return alt.layer(line, points, best).properties(height=height)
 
 
-def score_against_parameters(
-    rows: Sequence[Row], metric: str, references: Mapping[str, float], *, height: int = 380
-) -> Chart | None:
-    """A metric against trainable parameters (log axis), with its interval over seeds.
-
-    Args:
-        rows: as in ``compare --format json``.
-        metric: one of their metrics.
-        references: score of each reference, drawn as a dashed rule.
-    """
-    points = []
+def _points(rows: Sequence[Row], metric: str) -> list[dict[str, Any]]:
+    """What there is to draw of each row: parameters, mean and interval of a metric."""
+    points: list[dict[str, Any]] = []
     for row in rows:
         found = part(part(row, "metrics"), metric)
         parameters = row.get("trainable_parameters")
@@ -118,6 +110,20 @@ def score_against_parameters(
                 "high": high if finite(high) else mean,
             }
         )
+    return points
+
+
+def score_against_parameters(
+    rows: Sequence[Row], metric: str, references: Mapping[str, float], *, height: int = 380
+) -> Chart | None:
+    """A metric against trainable parameters (log axis), with its interval over seeds.
+
+    Args:
+        rows: as in ``compare --format json``.
+        metric: one of their metrics.
+        references: score of each reference, drawn as a dashed rule.
+    """
+    points = _points(rows, metric)
     if not points:
         return None
     frame = pd.DataFrame(points)

@@ -98,27 +98,31 @@ def load_adapter(folder: str | Path, *, base: str | None = None) -> LoadedAdapte
         )
     spec = TextClassification.model_validate(about["task"])
     task = TextClassificationTask(spec, tuple(about["labels"]))
-    model = load_exported(
-        path, about["kind"], about["auto_class"], base or local_base(about["base"])
-    )
+    model = load_exported(path, about, base)
     tokenizer = AutoTokenizer.from_pretrained(path)
     return LoadedAdapter(path, model, tokenizer, task, about["max_length"], about["virtual_tokens"])
 
 
-def load_exported(folder: Path, kind: str, auto_class: str, base: str) -> nn.Module:
+def load_exported(folder: Path, about: dict[str, Any], base: str | None = None) -> nn.Module:
     """The model of an exported folder in fp32, ready to predict.
+
+    Args:
+        folder: the export.
+        about: what its ``workbench.json`` says.
+        base: another place of the base model; by default the one that ``about`` names.
 
     Raises:
         ExportError: when the base cannot be loaded, does not fit, or the weights are damaged,
             incomplete or not finite.
     """
-    auto = getattr(transformers, auto_class)
+    auto, kind = getattr(transformers, about["auto_class"]), about["kind"]
+    base, revision = base or local_base(about["base"]), about["revision"] or "main"
     _check_weights(folder)
     if kind == "full":
         return _fitting(lambda: auto.from_pretrained(folder, use_safetensors=True), folder)
     config = AutoConfig.from_pretrained(folder)
     try:
-        model = auto.from_pretrained(base, config=config, use_safetensors=True)
+        model = auto.from_pretrained(base, revision=revision, config=config, use_safetensors=True)
     except (OSError, ValueError) as error:
         raise ExportError(
             f"its base model {base!r} cannot be loaded: {str(error).splitlines()[0]}",

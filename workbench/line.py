@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -21,6 +21,7 @@ from workbench.data import load_data
 from workbench.data.encode import Encoded, encode, tokenisation_fingerprint
 from workbench.data.examples import Data
 from workbench.devices import Policy, choose_policy, this_process
+from workbench.errors import MethodError, UsageError
 from workbench.export import VanillaLoader, building, check_folder, recorded_examples
 from workbench.export.adapter import describe, write_weights
 from workbench.export.card import model_card
@@ -35,6 +36,7 @@ from workbench.recipe import Recipe, dump_recipe
 from workbench.stopping import StopRequest
 from workbench.store import RunWriter, SilentWriter, read_run
 from workbench.tasks import TextClassificationTask, make_task
+from workbench.training import checkpoints
 from workbench.training.events import Step, Validation
 from workbench.training.optimisation import total_steps
 from workbench.training.prediction import predict
@@ -96,7 +98,6 @@ class Line:
         predictions = self.writer.path / "predictions.parquet"
         record.write_predictions(predictions, ready.splits["test"], ready.task, logits)
         self._export(ready, result)
-        shutil.rmtree(ready.session.folder / LAST, ignore_errors=True)
         result["time"] = clock.record(time.time() - started)
         return result
 
@@ -121,6 +122,7 @@ class Line:
             )
             for name in ("train", "validation", "test")
         }
+        _try_metrics(scorer, data.train.labels, recipe.task.score_names)
         parameters = count_parameters(adapted, base_parameters)
         session = Session(
             self.accelerator,
@@ -134,6 +136,8 @@ class Line:
             scorer,
             self.writer.path / "checkpoints",
         )
+        if meter.device.type == "cuda":  # the session has moved the model there
+            meter.note("load")
         return Prepared(data, task, scorer, policy, meter, adapted, splits, session, parameters)
 
     def _adapt(
@@ -164,8 +168,6 @@ class Line:
         clock, pieces = record.Clock(), dict[str, int]()
         if self.resume:
             clock, pieces = self._go_on(session, meter)
-        if self.accelerator.is_main_process:
-            self.loader.start()
         self._phase("train")
         meter.reset()
         for event in session.events():
@@ -206,10 +208,20 @@ class Line:
 
     def _go_on(self, session: Session, meter: MemoryMeter) -> tuple[record.Clock, dict[str, int]]:
         """Goes back to the last checkpoint, and forgets what was logged after it."""
-        if (session.folder / LAST).is_dir():
+        if checkpoints.exists(session.folder / LAST):
+            if session.adapted.after_step is not None:
+                raise MethodError(
+                    f"{self.recipe.method.name} cannot be resumed",
+                    where=str(session.folder / LAST),
+                    why="PEFT keeps a part of its state (AdaLoRA's ranks) outside the weights",
+                    fix="`workbench run` starts the run from the beginning",
+                )
             session.resume(LAST)
         clock, pieces = record.Clock(), dict[str, int]()
-        for row in self.writer.forget_after(session.step):
+        kept = self.writer.forget_after(session.step)
+        if kept:
+            clock.earlier = kept[-1]["time"] - kept[0]["time"]
+        for row in kept:
             if row["kind"] == "step":
                 clock.add(Step.from_row(row))
             elif row["kind"] == "validation":
@@ -223,6 +235,8 @@ class Line:
         """Logits of the test split, once, in fp32 and with the attention of a plain load."""
         model = ready.session.finish()
         self._phase("test")
+        if self.accelerator.is_main_process:
+            self.loader.start()  # its imports take as long as the test does
         set_attention(model, PLAIN_ATTENTION)
         started = time.perf_counter()
         with ready.meter.phase("evaluate"):
@@ -268,13 +282,14 @@ class Line:
                 recipe, data, base.fingerprint, tokenisation, policy
             ),
             "references": reference_scores(data, recipe.task, ready.score),
-            "warnings": [*base.notes, *data.notes],
+            "warnings": [*base.notes, *data.notes, *_untrained(ready.session)],
         }
 
     def _export(self, ready: Prepared, result: dict[str, Any]) -> None:
         """Writes the adapter, checks it with a plain load, and completes the result with it."""
         self._phase("export")
         recipe, run = self.recipe, read_run(self.writer.path)
+        shutil.rmtree(run.adapter, ignore_errors=True)  # of an attempt that ended right here
         with building(run.adapter) as folder:
             kind = write_weights(ready.adapted, recipe.method.name, folder)
             about = describe(folder, ready.adapted, ready.task, kind, recipe.model.max_length)
@@ -305,6 +320,11 @@ class Line:
         self.writer.event(kind, **fields)
         self.observer(kind, fields)
 
+    def forget_progress(self) -> None:
+        """Removes what only an unfinished run needs."""
+        if this_process().is_main_process:
+            shutil.rmtree(self.writer.path / "checkpoints" / LAST, ignore_errors=True)
+
     def release(self) -> None:
         """Frees the model, so that the next run in this process starts from nothing."""
         accelerator = getattr(self, "accelerator", None)
@@ -318,6 +338,26 @@ def _quieten() -> None:
     """Silences transformers' load report and progress bars, which say nothing about the run."""
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
+
+
+def _try_metrics(scorer: Scorer, labels: Sequence[Any], names: Sequence[str]) -> None:
+    """Scores right answers once, so that a metric that does not fit fails before the training."""
+    try:
+        scorer(labels, labels)
+    except (ValueError, TypeError) as error:
+        raise UsageError(
+            f"the metrics {', '.join(names)} do not fit the labels: {str(error).splitlines()[0]}",
+            where="task.metrics",
+            fix="e.g. f1 needs exactly two classes; use f1_macro for more",
+        ) from error
+
+
+def _untrained(session: Session) -> list[str]:
+    names = session.untrained
+    if not names:
+        return []
+    listed = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    return [f"{len(names)} of {len(session.parameters)} trained tensors got no gradient: {listed}"]
 
 
 def setting_for(task: TextClassificationTask, steps: int) -> Setting:

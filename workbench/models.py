@@ -114,7 +114,17 @@ def load_base(spec: ModelSpec, task: TextClassificationTask, policy: Policy) -> 
     tokenizer = _or_refuse(
         lambda: AutoTokenizer.from_pretrained(place.location, revision=place.revision), spec
     )
+    if not tokenizer.is_fast:
+        raise UsageError(
+            f"the tokenizer of {spec.source!r} exists in its slow form only",
+            where="model.source",
+            why="the workbench needs a fast tokenizer to count cut texts and to cache tokens",
+            fix="take a model that ships a tokenizer.json",
+        )
     notes = _ensure_pad_token(tokenizer, config)
+    # What is computed with and exported is fp32; a checkpoint's own half precision would make
+    # a plain load, which goes by the config, give other logits.
+    config.dtype = torch.float32
     model = _or_refuse(
         lambda: getattr(transformers, task.auto_class).from_pretrained(
             place.location,
@@ -169,7 +179,7 @@ def set_attention(model: nn.Module, implementation: str) -> None:
             return
 
 
-def word_embeddings(base: Base, text: str, count: int) -> list[int]:
+def prompt_token_ids(base: Base, text: str, count: int) -> list[int]:
     """Token ids to start ``count`` virtual tokens from: a text with its special tokens, repeated.
 
     The tokenizer's special tokens are kept because an encoder's classification head reads the

@@ -125,8 +125,8 @@ def test_what_is_no_export_is_refused(tmp_path: Path, tiny_bert: Path) -> None:
 
 def test_the_loader_reports_a_broken_folder_and_lives_on(vanilla: Any, tmp_path: Path) -> None:
     request = {
-        "folder": str(tmp_path), "base": "x", "auto_class": "AutoModel", "kind": "peft",
-        "texts": ["a"], "pairs": None, "max_length": 8,
+        "folder": str(tmp_path), "base": "x", "revision": None, "auto_class": "AutoModel",
+        "kind": "peft", "texts": ["a"], "pairs": None, "max_length": 8,
     }  # fmt: skip
     for _ in range(2):
         with pytest.raises(ExportError, match="plain transformers \\+ PEFT cannot load"):

@@ -41,6 +41,7 @@ CASES: dict[str, dict[str, Any]] = {
     "dora": {"name": "lora", "r": 4, "use_dora": True},
     "rslora": {"name": "lora", "r": 4, "use_rslora": True},
     "pissa": {"name": "lora", "r": 4, "init": "pissa"},
+    "olora": {"name": "lora", "r": 4, "init": "olora"},
     "ia3": {"name": "ia3", "targets": ["key", "output.dense"], "feedforward": ["output.dense"]},
     "prefix": {"name": "prefix", "virtual_tokens": 4},
     "prefix-projected": {"name": "prefix", "virtual_tokens": 4, "projection": True},
@@ -52,8 +53,8 @@ CASES: dict[str, dict[str, Any]] = {
     "peft-ln": {"name": "peft", "type": "LN_TUNING", "config": {"target_modules": ["LayerNorm"]}},
 }  # fmt: skip
 RATES = {"full": 1e-3, "peft-loha": 1e-2}
-MERGEABLE = {"full", "head", "bitfit", "lora", "lora-all-linear", "dora", "rslora", "pissa", "ia3",
-             "peft-loha", "peft-adalora"}  # fmt: skip
+MERGEABLE = {"full", "head", "bitfit", "lora", "lora-all-linear", "dora", "rslora", "pissa",
+             "olora", "ia3", "peft-loha", "peft-adalora"}  # fmt: skip
 REFUSALS = {"peft-ln": "give other logits"}  # PEFT's merge of LN tuning (0.21) is not exact
 
 
@@ -117,17 +118,17 @@ def test_train_export_and_reload(
 
 def _state_of(recipe: Recipe, path: Path, vanilla: Any) -> dict[str, torch.Tensor]:
     """All parameters of the same run after training, taken from a second, identical training."""
-    from workbench import runner
+    from workbench import line
 
     seen: dict[str, torch.Tensor] = {}
-    original = runner.write_weights
+    original = line.write_weights
 
     def spy(adapted: Adapted, method: str, folder: Path) -> Any:
         seen.update({n: p.detach().clone() for n, p in adapted.model.named_parameters()})
         return original(adapted, method, folder)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner, "write_weights", spy)
+        patch.setattr(line, "write_weights", spy)
         again = run_recipe(recipe, 0, path.parent.parent / "again", loader=vanilla)
     assert again.state == "finished"
     for file in sorted(path.joinpath("adapter").glob("*.safetensors")):

@@ -28,6 +28,12 @@ class Encoded:
     truncated: int
     """Examples that were cut to the maximal length."""
 
+    @property
+    def examples_hash(self) -> str:
+        """sha256 over ids, lengths in tokens and labels, to recognise the split again."""
+        content = repr((self.examples.ids, self.lengths.tolist(), self.examples.labels))
+        return hashlib.sha256(content.encode("utf-8", "backslashreplace")).hexdigest()
+
     def __len__(self) -> int:
         return len(self.lengths)
 
@@ -45,6 +51,9 @@ def encode(examples: Examples, tokenizer: PreTrainedTokenizerBase, max_length: i
     A text (or the longer part of a pair) is cut to ``max_length`` tokens, special tokens
     included; how many were cut is counted.
     """
+    if not examples.texts:
+        nothing = Dataset.from_dict({"input_ids": []})
+        return Encoded(examples, nothing, np.zeros(0, dtype=np.int64), 0)
     key = _cache_key(examples, tokenizer, max_length)
     folder = cache_dir() / "tokens"
     folder.mkdir(parents=True, exist_ok=True)

@@ -87,6 +87,7 @@ def check_folder(
     request = {
         "folder": str(folder),
         "base": local_base(about["base"]),
+        "revision": about["revision"],
         "auto_class": about["auto_class"],
         "kind": about["kind"],
         "texts": [e["text"] for e in examples],
@@ -103,9 +104,7 @@ def recorded_examples(run: Run) -> list[dict[str, Any]]:
 
 
 def _write_merged(run: Run, about: dict[str, Any], folder: Path) -> dict[str, Any]:
-    model = load_exported(
-        run.adapter, about["kind"], about["auto_class"], local_base(about["base"])
-    )
+    model = load_exported(run.adapter, about)
     merged_model(model, run.result.get("method", "this method")).save_pretrained(folder)  # type: ignore[operator]
     for path in run.adapter.iterdir():
         if path.name.startswith(("tokenizer", "vocab", "special_tokens", "merges")):

@@ -3,8 +3,8 @@
 This file imports transformers, peft, safetensors and the standard library, nothing of the
 workbench, and is run as a program of its own: ``python vanilla.py``. It reads one JSON request a
 line, forks a fresh process for each (so that imports are paid once) and prints one JSON answer a
-line. A request: {"folder", "base", "auto_class", "kind", "texts", "pairs", "max_length",
-"per_token"}; the answer: {"logits": [[...], ...]} or {"error": "..."}.
+line. A request: {"folder", "base", "revision", "auto_class", "kind", "texts", "pairs",
+"max_length"}; the answer: {"logits": [[...], ...]} or {"error": "..."}.
 """
 
 import json
@@ -27,7 +27,7 @@ def load(request: dict[str, Any]) -> tuple[Any, Any]:
     if request["kind"] == "full":
         return auto.from_pretrained(folder).eval(), tokenizer
     config = transformers.AutoConfig.from_pretrained(folder)
-    model = auto.from_pretrained(base, config=config)
+    model = auto.from_pretrained(base, revision=request["revision"] or "main", config=config)
     if request["kind"] == "peft":
         model = PeftModel.from_pretrained(model, folder)
     else:

@@ -31,6 +31,8 @@ class Clock:
     warmup: float = 0.0
     validation: float = 0.0
     test: float = 0.0
+    earlier: float = 0.0
+    """Seconds of earlier attempts, up to the checkpoint that this one went on from."""
     timed_steps: int = 0
     timed_tokens: int = 0
     steps: int = 0
@@ -63,7 +65,7 @@ class Clock:
             "warmup_seconds": self.warmup,
             "validation_seconds": self.validation,
             "test_seconds": self.test,
-            "total_seconds": total_seconds,
+            "total_seconds": self.earlier + total_seconds,
             "steps": self.steps,
             "steps_per_second": self.timed_steps / self.train if timed else None,
             "tokens_per_second": self.timed_tokens / self.train if timed else None,

@@ -20,7 +20,7 @@ from transformers import DynamicCache
 from workbench.errors import MethodError
 from workbench.methods.base import Adapted, Method, Setting
 from workbench.methods.wrapping import wrap
-from workbench.models import Base, word_embeddings
+from workbench.models import Base, prompt_token_ids
 from workbench.recipe.methods import Prefix, Prompt, PTuning
 
 
@@ -32,7 +32,7 @@ def _encoder(adapted: Adapted) -> Any:
 
 def _token_ids(adapted: Adapted, spec: Any, setting: Setting) -> Tensor:
     text = spec.init_text or setting.prompt_text
-    ids = word_embeddings(adapted.base, text, spec.virtual_tokens)
+    ids = prompt_token_ids(adapted.base, text, spec.virtual_tokens)
     return torch.tensor(ids, device=next(adapted.model.parameters()).device)
 
 

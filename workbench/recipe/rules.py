@@ -202,6 +202,11 @@ def _method(recipe: Recipe) -> Iterator[Finding]:
     if isinstance(method, Prefix | PTuning | Prompt) and method.init_text and method.init != "text":
         what = "only used with init: text"
         yield Finding(("method", "init_text"), what, "remove it", (("method", "init"),))
+    if isinstance(method, PTuning) and method.encoder == "MLP":
+        for key in ("encoder_dropout", "encoder_layers"):
+            if getattr(method, key) != type(method).model_fields[key].default:
+                what = "only used with encoder: LSTM"
+                yield Finding(("method", key), what, "remove it", (("method", "encoder"),))
     if isinstance(method, Prefix) and method.projection_size is not None and not method.projection:
         what = "only used with projection: true"
         yield Finding(("method", "projection_size"), what, "remove it", (("method", "projection"),))

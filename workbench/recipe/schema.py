@@ -122,7 +122,7 @@ class TrainingSpec(Closed):
         "linear", description="Learning rate after the warm-up."
     )
     max_grad_norm: float | None = Field(1.0, gt=0, description="Gradient clipping; null for none.")
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+    precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="Autocast of the training steps; the test is always scored in fp32."
     )
     attention: Literal["auto", "eager", "sdpa"] = Field(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from filelock import FileLock, Timeout
 
 from workbench.errors import RunRefused
 from workbench.recipe.schema import Recipe
@@ -35,8 +36,9 @@ def run_path(runs_dir: Path, recipe: Recipe, seed: int) -> Path:
 class RunWriter:
     """The one writer of a run folder. Close it with ``finish`` or ``close``."""
 
-    def __init__(self, path: Path, status: dict[str, Any]) -> None:
+    def __init__(self, path: Path, status: dict[str, Any], lock: FileLock) -> None:
         self.path = path
+        self._owner = lock
         self._status = status
         self._lock = threading.Lock()
         self._closed = threading.Event()
@@ -98,8 +100,11 @@ class RunWriter:
             return
         self._closed.set()
         self._heart.join()
-        self.update(state=state, reason=reason, ended_at=time.time(), phase=None)
-        (self.path / "stop").unlink(missing_ok=True)
+        try:
+            self.update(state=state, reason=reason, ended_at=time.time(), phase=None)
+            (self.path / "stop").unlink(missing_ok=True)
+        finally:
+            self._owner.release()
 
     def _beat(self) -> None:
         while not self._closed.wait(HEARTBEAT_SECONDS):
@@ -155,16 +160,31 @@ def open_run(
     """
     path = run_path(runs_dir, recipe, seed)
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Held until the run is closed; the system releases it when the process dies.
+    lock = FileLock(path.parent / f".{path.name}.lock", blocking=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise RunRefused(
+            f"another process is at this run, which is {read_run(path).state}",
+            where=f"{recipe.study}/{path.name}",
+            fix=f"watch that one: `workbench show {path.name}`",
+        ) from None
+    try:
+        return _take(path, recipe, seed, lock, force=force, resume=resume)
+    except BaseException:
+        lock.release()
+        raise
+
+
+def _take(
+    path: Path, recipe: Recipe, seed: int, lock: FileLock, *, force: bool, resume: bool
+) -> RunWriter:
     if path.exists():
         _refuse_if_taken(read_run(path), force)
         if not resume:
             _set_aside(path)
-    try:
-        path.mkdir(exist_ok=resume)
-    except FileExistsError:
-        raise RunRefused(
-            "another process has just started this run", where=str(path), fix="watch that one"
-        ) from None
+    path.mkdir(exist_ok=resume)
     (path / "stop").unlink(missing_ok=True)
     text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     write_text(path / "recipe.yaml", text)
@@ -188,7 +208,7 @@ def open_run(
         "phase": None,
         "progress": None,
     }
-    return RunWriter(path, status)
+    return RunWriter(path, status, lock)
 
 
 def _refuse_if_taken(run: Run, force: bool) -> None:

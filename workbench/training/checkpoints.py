@@ -24,7 +24,7 @@ MANIFEST, STATE = "MANIFEST.json", "state.json"
 
 
 def save(folder: Path, tensors: dict[str, dict[str, Tensor]], state: dict[str, Any]) -> None:
-    """Writes one checkpoint, replacing an older one of the same name only when it is complete.
+    """Writes one checkpoint; an older one of the same name goes only when this one is complete.
 
     Args:
         folder: final place of the checkpoint.
@@ -54,6 +54,18 @@ def _swap(new: Path, final: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
+def exists(folder: Path) -> bool:
+    """True when there is a checkpoint; puts back one whose replacement was cut short.
+
+    A kill between the two renames of ``save`` leaves the complete older one under another name.
+    """
+    if not folder.exists():
+        older = sorted(folder.parent.glob(f".{folder.name}.*.old"))
+        if older:
+            older[-1].rename(folder)
+    return folder.is_dir()
+
+
 def load(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
     """Reads a checkpoint after checking every byte of it.
 
@@ -66,7 +78,7 @@ def load(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
             damage,
             where=str(folder),
             why="a damaged checkpoint would train on silently",
-            fix="start the run again with --force, or restore the folder",
+            fix="`workbench run` starts the run from the beginning",
         )
     tensors = {p.stem: load_file(p) for p in sorted(folder.glob("*.safetensors"))}
     return tensors, json.loads((folder / STATE).read_text(encoding="utf-8"))

@@ -29,11 +29,14 @@ def check_finite(loss: float, grad_norm: float, step: int, rate: float) -> None:
 
 
 class MovementGuard:
-    """Sees to it that the adapter and the head each get a gradient and move in the first step.
+    """Sees to it that the method and the head each get a gradient and move in the first step.
 
     PEFT and transformers can drop a method without an error: with gradient checkpointing a
-    prefix on BERT gets no gradient at all, and only the head learns.
+    prefix on BERT gets no gradient at all, and only the head learns. Single tensors may start
+    without one (LoRA's A, as long as B is zero), so these are named only after ``STEPS`` steps.
     """
+
+    STEPS = 2
 
     def __init__(self, adapted: Adapted) -> None:
         self._groups: dict[str, dict[str, nn.Parameter]] = {}
@@ -41,28 +44,40 @@ class MovementGuard:
             group = "task head" if adapted.is_head(name) else "method"
             self._groups.setdefault(group, {})[name] = parameter
         self._before = {group: _checksum(ps) for group, ps in self._groups.items()}
-        self._without_gradient: dict[str, set[str]] = {g: set() for g in self._groups}
+        self._silent = {name for ps in self._groups.values() for name in ps}
+        self._steps = 0
+
+    @property
+    def done(self) -> bool:
+        """True once there is nothing more to watch."""
+        return self._steps >= self.STEPS
+
+    @property
+    def silent(self) -> list[str]:
+        """Trained tensors that have had no gradient in any step so far."""
+        return sorted(self._silent)
 
     def see_gradients(self) -> None:
         """Call after backward and before the gradients are cleared."""
-        for group, parameters in self._groups.items():
-            self._without_gradient[group] = {
-                name
-                for name, p in parameters.items()
-                if p.grad is None or not bool(torch.any(p.grad != 0))
-            }
+        for parameters in self._groups.values():
+            for name, p in parameters.items():
+                if name in self._silent and p.grad is not None and bool(torch.any(p.grad != 0)):
+                    self._silent.discard(name)
 
     def check(self) -> None:
-        """Call after the first optimizer step.
+        """Call after each of the first optimizer steps.
 
         Raises:
-            TrainingError: naming the group that got no gradient or did not move.
+            TrainingError: after the first step, naming the group that got no gradient or did
+                not move.
         """
+        self._steps += 1
+        if self._steps > 1:
+            return
         for group, parameters in self._groups.items():
-            missing = self._without_gradient[group]
-            moved = _checksum(parameters) != self._before[group]
-            if len(missing) == len(parameters) or not moved:
-                fault = "got no gradient" if len(missing) == len(parameters) else "did not move"
+            cut_off = self._silent.issuperset(parameters)
+            if cut_off or _checksum(parameters) == self._before[group]:
+                fault = "got no gradient" if cut_off else "did not move"
                 raise TrainingError(
                     f"the {group} {fault} in the first step: it is not being trained",
                     where=f"{len(parameters)} tensors, e.g. {next(iter(parameters))}",
@@ -75,4 +90,8 @@ class MovementGuard:
 
 def _checksum(parameters: dict[str, nn.Parameter]) -> tuple[float, ...]:
     with torch.no_grad():
-        return tuple(float(p.sum(dtype=torch.float64)) for p in parameters.values())
+        # Apple's GPUs have no float64.
+        return tuple(
+            float(p.sum(dtype=torch.float32 if p.device.type == "mps" else torch.float64))
+            for p in parameters.values()
+        )

@@ -58,6 +58,8 @@ class Session:
     step: int = 0
     validated_at: int = 0
     best: Best = field(default_factory=Best)
+    untrained: list[str] = field(default_factory=list)
+    """Trained tensors that got no gradient in the first steps, though their group did."""
 
     def __post_init__(self) -> None:
         self.parameters = self.adapted.trainable()
@@ -80,20 +82,19 @@ class Session:
         guard = MovementGuard(self.adapted) if self.step == 0 else None
         if self._validation_due():  # stopped between a step and its validation
             yield self._validate()
-        while self.step < self.steps:
+        while self.step < self.steps and not self._out_of_patience():
             epoch, position = divmod(self.step, self.steps_per_epoch)
             order = epoch_order(
                 self.train.lengths, self.spec.batch_size, seed=self.seed, epoch=epoch
             )
             for batch in order[position:]:
                 yield self._take_step(batch, guard)
-                guard = None
+                if guard and guard.done:
+                    self.untrained, guard = guard.silent, None
                 if self._validation_due():
                     yield self._validate()
                 if self.step >= self.steps or self._out_of_patience():
                     break
-            if self._out_of_patience():
-                break
 
     def _take_step(self, batch: list[int], guard: MovementGuard | None) -> Step:
         started = time.perf_counter()
@@ -140,7 +141,7 @@ class Session:
         largest_share = math.ceil(len(batch) / processes)
         size = self.spec.micro_batch_size or largest_share
         rounds = math.ceil(largest_share / size)
-        total = torch.zeros(2, device=self.accelerator.device, dtype=torch.float64)
+        summed, tokens_seen = 0.0, 0
         for number in range(rounds):
             # A process without examples left still takes part in the exchange, with weight 0.
             part = share[number * size : (number + 1) * size]
@@ -150,10 +151,11 @@ class Session:
                 loss = losses.sum() * (1.0 if part else 0.0)
                 self.accelerator.backward(loss * processes / len(batch))
             if part:
-                total += torch.tensor([float(loss.detach()), tokens], device=total.device)
+                summed, tokens_seen = summed + float(loss.detach()), tokens_seen + tokens
         if processes > 1:
-            total = self.accelerator.reduce(total, "sum")
-        return float(total[0]) / len(batch), int(total[1])
+            own = torch.tensor([summed, tokens_seen], device=self.accelerator.device)
+            summed, tokens_seen = self.accelerator.reduce(own, "sum").tolist()
+        return summed / len(batch), int(tokens_seen)
 
     def _losses(self, indices: list[int]) -> tuple[Tensor, int]:
         batch = collate(self.train, indices, self.tokenizer)
@@ -245,6 +247,7 @@ class Session:
             "step": self.step,
             "steps": self.steps,
             "validated_at": self.validated_at,
+            "examples": self.train.examples_hash,
             "best": vars(self.best),
         }
         checkpoints.save(self.folder / name, tensors, state)
@@ -256,11 +259,14 @@ class Session:
             TrainingError: when it is damaged, absent or belongs to another run.
         """
         tensors, state = checkpoints.load(self.folder / name)
-        if state["steps"] != self.steps or "optimizer" not in tensors:
+        same_data = state["examples"] == self.train.examples_hash
+        if state["steps"] != self.steps or not same_data or "optimizer" not in tensors:
             raise TrainingError(
-                f"the checkpoint is of a run of {state['steps']} steps, this has {self.steps}",
+                "the checkpoint is of other training examples"
+                if not same_data
+                else f"the checkpoint is of a run of {state['steps']} steps, this has {self.steps}",
                 where=str(self.folder / name),
-                fix="run with --force to start again",
+                fix="`workbench run` starts the run from the beginning",
             )
         snapshots.restore_parameters(self.parameters, tensors["trainable"], self.folder / name)
         snapshots.restore_optimizer(self.optimizer, self.parameters, tensors["optimizer"])

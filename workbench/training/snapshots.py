@@ -48,7 +48,7 @@ def restore_parameters(
         raise TrainingError(
             "the checkpoint holds other parameters than this method trains",
             where=str(where),
-            fix="run with --force to start again",
+            fix="`workbench run` starts the run from the beginning",
         )
     with torch.no_grad():
         for name, parameter in parameters.items():

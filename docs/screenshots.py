@@ -1,0 +1,71 @@
+"""Makes the picture of the README from real runs: ``python docs/screenshots.py runs STUDY``.
+
+Needs the extras ``ui`` and ``dev`` and a Chromium on the path.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import socket
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+from workbench.ui import command
+
+IMAGES = Path(__file__).with_name("images")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+
+
+def main() -> None:
+    """Serves the app over the runs and photographs the comparison of one study."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", type=Path)
+    parser.add_argument("study")
+    parser.add_argument("--height", type=int, default=1010)
+    arguments = parser.parse_args()
+    port = _free_port()
+    argv, environment = command(arguments.runs.resolve(), port)
+    server = subprocess.Popen(argv, env=environment, stdout=subprocess.DEVNULL)
+    try:
+        _wait(port)
+        _photograph(port, arguments.study, arguments.height)
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+
+
+def _photograph(port: int, study: str, height: int) -> None:
+    IMAGES.mkdir(exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        page = browser.new_page(viewport={"width": 1280, "height": height}, device_scale_factor=1.5)
+        page.goto(f"http://127.0.0.1:{port}/compare?studies={study}")
+        page.get_by_text("trainable", exact=False).first.wait_for(timeout=60_000)
+        page.wait_for_timeout(4000)  # charts draw after the text
+        page.screenshot(path=IMAGES / "compare.png")
+        browser.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait(port: int) -> None:
+    for _ in range(100):
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2).close()
+            return
+        except OSError:
+            time.sleep(0.3)
+    raise SystemExit("the server did not start")
+
+
+if __name__ == "__main__":
+    main()
