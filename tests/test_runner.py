@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -199,3 +200,105 @@ def test_two_processes_give_what_one_gives(make_recipe: Make, train: Train, tmp_
         assert both.result["metrics"]["test"] == pytest.approx(
             alone.result["metrics"]["test"], abs=0.05
         )
+
+
+def test_a_request_to_stop_ends_the_whole_series_whenever_it_comes(
+    make_recipe: Make, tmp_path: Path
+) -> None:
+    recipe = make_recipe("head", training={"max_steps": 2})
+
+    def ask_during_the_export(kind: str, fields: dict[str, Any]) -> None:
+        if kind == "phase" and fields["phase"] == "export":
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    runs = run_all([recipe], [0, 1, 2], tmp_path, observer=ask_during_the_export)
+    assert [r.state for r in runs] == ["finished"]
+    assert len(list_runs(tmp_path)) == 1
+
+
+def test_one_owner_at_a_time_also_for_resuming(make_recipe: Make, tmp_path: Path) -> None:
+    recipe = make_recipe("head")
+    writer = open_run(tmp_path, recipe, 0)
+    (writer.path / "status.json").unlink()  # as in the moment before it is first written
+    for resume in (False, True):
+        with pytest.raises(RunRefused, match="another process is at this run"):
+            open_run(tmp_path, recipe, 0, resume=resume)
+    writer.close("stopped")
+    open_run(tmp_path, recipe, 0, resume=True).close("stopped")
+
+
+def test_an_adapter_of_an_attempt_that_died_is_replaced(
+    make_recipe: Make, train: Train, tmp_path: Path
+) -> None:
+    recipe = make_recipe("head", training={"max_steps": 2})
+    first = train(recipe, 0, tmp_path)
+    (first.path / "result.json").unlink()  # killed between the adapter and the result
+    status = json.loads((first.path / "status.json").read_text())
+    (first.path / "status.json").write_text(json.dumps({**status, "state": "interrupted"}))
+    again = train(recipe, 0, tmp_path, resume=True)
+    assert again.state == "finished", again.reason
+
+
+def test_changed_data_runs_again(make_recipe: Make, tmp_path: Path, topics_file: Path) -> None:
+    file = tmp_path / "mine.jsonl"
+    file.write_bytes(topics_file.read_bytes())
+    recipe = make_recipe("head", data={"source": str(file)}, training={"max_steps": 2})
+    seen: list[str] = []
+
+    def watch(kind: str, _: dict[str, Any]) -> None:
+        seen.append(kind)
+
+    run_all([recipe], [0], tmp_path / "runs", observer=watch)
+    run_all([recipe], [0], tmp_path / "runs", observer=watch)
+    assert seen.count("run") == 1 and "skipped" in seen
+    with open(file, "a") as more:
+        more.write(json.dumps({"text": "a wholly new text", "label": "sport"}) + "\n")
+    (run,) = run_all([recipe], [0], tmp_path / "runs", observer=watch)
+    assert seen.count("run") == 2 and run.state == "finished"
+
+
+def test_a_half_precision_base_exports_what_was_measured(
+    tiny_bert: Path, make_recipe: Make, train: Train, tmp_path: Path
+) -> None:
+    import torch
+    from transformers import AutoTokenizer, BertModel
+
+    folder = tmp_path / "half"
+    BertModel.from_pretrained(tiny_bert).to(torch.bfloat16).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(tiny_bert).save_pretrained(folder)
+    for method in ("full", "lora"):
+        recipe = make_recipe(method, model={"source": str(folder)}, training={"max_steps": 4})
+        run = train(recipe, 0, tmp_path / "runs")
+        assert run.state == "finished", run.reason
+        assert run.result["export"]["max_logit_difference"] < 1e-4
+
+
+def test_no_validation_split_and_a_metric_that_does_not_fit(
+    make_recipe: Make, train: Train, tmp_path: Path
+) -> None:
+    training = {"keep": "last", "max_steps": 2}
+    recipe = make_recipe("head", data={"validation_size": None}, training=training)
+    run = train(recipe, 0, tmp_path)
+    assert run.state == "finished", run.reason
+    assert run.result["metrics"]["validation"] == {}
+    wrong = train(make_recipe("head", task={"metrics": ["f1"]}), 0, tmp_path)
+    assert wrong.state == "failed" and "f1_macro for more" in wrong.reason
+    assert not any(e["kind"] == "step" for e in wrong.events()[0])
+
+
+def test_tensors_without_gradient_are_named(
+    make_recipe: Make, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from workbench.training.guards import MovementGuard
+
+    assert train(make_recipe("lora"), 0, tmp_path / "a").result["warnings"] == []
+    original = MovementGuard.see_gradients
+
+    def cut_one_off(self: MovementGuard) -> None:
+        name, parameter = next(iter(self._groups["method"].items()))
+        parameter.grad = None
+        original(self)
+
+    monkeypatch.setattr(MovementGuard, "see_gradients", cut_one_off)
+    (warning,) = train(make_recipe("lora"), 0, tmp_path / "b").result["warnings"]
+    assert warning.startswith("1 of 10 trained tensors got no gradient: ")
