@@ -26,7 +26,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", type=Path)
     parser.add_argument("study")
-    parser.add_argument("--height", type=int, default=1010)
+    parser.add_argument("--height", type=int, default=1050)
     arguments = parser.parse_args()
     port = _free_port()
     argv, environment = command(arguments.runs.resolve(), port)
