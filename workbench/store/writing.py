@@ -159,9 +159,10 @@ def open_run(
         RunRefused: when the run is active, or finished and not forced.
     """
     path = run_path(runs_dir, recipe, seed)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    locks = path.parent / ".locks"
+    locks.mkdir(parents=True, exist_ok=True)
     # Held until the run is closed; the system releases it when the process dies.
-    lock = FileLock(path.parent / f".{path.name}.lock", blocking=False)
+    lock = FileLock(locks / path.name, blocking=False)
     try:
         lock.acquire()
     except Timeout:
