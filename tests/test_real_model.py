@@ -1,0 +1,41 @@
+"""The embedded BERT on the embedded articles: counts, accuracy, and the plain-load check."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from workbench import compare, load_adapter
+from workbench.planning import plan
+from workbench.recipe import load_recipe, recipes_dir
+from workbench.store import Run
+
+pytestmark = pytest.mark.slow
+
+# What PEFT counts, without the task head of 5 x 384 + 5.
+TRAINED = {"lora": 73_728, "prefix": 92_160, "prompt": 7_680, "head": 0}
+
+
+@pytest.mark.parametrize("method", TRAINED)
+def test_counts(method: str) -> None:
+    counts = plan(load_recipe(recipes_dir() / f"bbc-news/{method}.yaml"))
+    assert counts["adapter_parameters"] == TRAINED[method]
+    assert counts["head_parameters"] == 1_925
+
+
+@pytest.mark.parametrize("method", ["lora", "prompt"])
+def test_a_small_run_learns_the_topics(
+    method: str, train: Callable[..., Run], tmp_path: Path
+) -> None:
+    """Far above chance (0.2) after 40 steps; a prompt that starts as noise is not there yet."""
+    run = train(load_recipe(recipes_dir() / f"quickstart/{method}.yaml"), 0, tmp_path)
+    assert run.state == "finished", run.reason
+    assert run.result["metrics"]["test"]["accuracy"] > 0.85
+    assert run.result["data"]["duplicates_removed"] >= 98
+    assert run.result["export"]["max_logit_difference"] < 1e-4
+    (row,) = compare([tmp_path]).rows
+    assert row["adapter_parameters"] == TRAINED[method]
+    text = "The striker scored twice as United won the cup final."
+    assert load_adapter(run.path).predict([text])[0]["prediction"] == "sports"
