@@ -86,6 +86,7 @@ def _measure(module: str, settings: dict[str, Any]) -> Measured:
     if done.returncode != 0:
         raise SystemExit(f"{module} failed:\n{done.stderr[-3000:]}")
     measured: Measured = json.loads(done.stdout.strip().splitlines()[-1])
+    print(f"  {measured}", file=sys.stderr)
     return measured
 
 

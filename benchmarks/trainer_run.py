@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from datasets import load_dataset
 from peft import LoraConfig, get_peft_model
 from transformers import (
@@ -70,6 +71,7 @@ def main() -> None:
             report_to="none",
             seed=s["seed"],
             bf16=s["bf16"],
+            use_cpu=not torch.cuda.is_available(),  # bf16 is refused on a CPU without this
             disable_tqdm=True,
         )
         trainer = Trainer(
