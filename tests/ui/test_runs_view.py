@@ -98,9 +98,9 @@ def test_a_result_of_another_shape_breaks_nothing(
     write_json(path / "result.json", result)
     write_json(path / "status.json", {"state": "finished", "progress": "x", "started_at": "y"})
     (path / "events.jsonl").write_text('{"kind": "validation"}\n{"kind": "step", "step": null}\n')
-    open_view("runs", run=f"news/{path.name}")
-    open_view("compare")
-    open_view("export")
+    assert not open_view("runs", run=f"news/{path.name}").exception
+    assert not open_view("compare").exception
+    assert not open_view("export").exception
 
 
 def test_a_job_that_waits_is_shown_and_one_that_never_began_says_why(

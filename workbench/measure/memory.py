@@ -2,9 +2,9 @@
 
 CUDA: the allocator's own peaks, allocated and reserved. CPU: the kernel's high-water mark of
 resident memory, which Linux resets when "5" is written to /proc/self/clear_refs (man
-proc_pid_clear_refs). glibc keeps freed blocks and so hides 30 to 50% of the truth; while
-``exact`` is on, every block over 64 kB goes back at once and the figure agrees with a count of
-the tensors to about 1%. That costs page faults (steps take about three times as long), so it
+proc_pid_clear_refs). glibc keeps freed blocks, which inflates the mark; while ``exact``
+is on, every block over 64 kB goes back at once and the figure agrees with what was allocated
+within the 3% that a test allows. That costs page faults and so makes steps slower, so it
 stays on for loading and the first two training steps, which hold the longest batches and are
 not timed, and goes off for the rest.
 """

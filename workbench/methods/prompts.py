@@ -1,7 +1,7 @@
 """Soft prompts: prefix tuning, P-tuning and prompt tuning.
 
-PEFT's random start is 48 times larger than a word embedding (standard deviation 0.97 against 0.02
-in BERT, peft 0.21) and an encoder's head reads the first *virtual* token. Both are put right by
+PEFT's random start (peft 0.21) has standard deviation 1, 18 times that of MiniLM's trained word
+embeddings (0.056), and an encoder's head reads the first *virtual* token. Both are put right by
 the start values, not by patching the model, so that the exported folder means the same to a
 plain ``PeftModel.from_pretrained``: prompts start from the embeddings of a text whose first
 token is ``[CLS]``, prefixes from the keys and values that the base computes for it.
