@@ -29,7 +29,7 @@ from workbench.measure import record
 from workbench.measure.memory import MemoryMeter, breakdown
 from workbench.measure.parameters import count_parameters, stored
 from workbench.measure.quality import score
-from workbench.measure.references import reference_scores
+from workbench.measure.references import cached_reference_scores
 from workbench.methods import METHODS, Adapted, Setting
 from workbench.models import PLAIN_ATTENTION, check_positions, load_base, set_attention
 from workbench.recipe import Recipe, dump_recipe
@@ -235,8 +235,6 @@ class Line:
         """Logits of the test split, once, in fp32 and with the attention of a plain load."""
         model = ready.session.finish()
         self._phase("test")
-        if self.accelerator.is_main_process:
-            self.loader.start()  # its imports take as long as the test does
         set_attention(model, PLAIN_ATTENTION)
         started = time.perf_counter()
         with ready.meter.phase("evaluate"):
@@ -250,6 +248,8 @@ class Line:
                 virtual_tokens=ready.adapted.virtual_tokens,
             )
         clock.test = time.perf_counter() - started
+        if self.accelerator.is_main_process:
+            self.loader.start()  # imports while this process scores; sooner would slow the test
         return logits
 
     def _result(
@@ -281,7 +281,7 @@ class Line:
             "comparability": record.comparability(
                 recipe, data, base.fingerprint, tokenisation, policy
             ),
-            "references": reference_scores(data, recipe.task, ready.score),
+            "references": cached_reference_scores(data, recipe.task, ready.score),
             "warnings": [*base.notes, *data.notes, *_untrained(ready.session)],
         }
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 
 import pytest
 
 from workbench.data import Data, Examples, load_data
-from workbench.measure.references import reference_scores
+from workbench.measure.references import cached_reference_scores, reference_scores
 from workbench.recipe.schema import DataSpec, TextClassification
 
 
@@ -92,6 +93,21 @@ def test_ties_go_to_the_first_class_whatever_the_order_of_rows():
         seen = []
         reference_scores(data(rows, rows), task(), lambda p, y, seen=seen: seen.append(p) or {})
         assert seen[0] == [0] * 4
+
+
+def test_they_are_computed_once_for_a_split():
+    rows = examples(WORDS, [0, 0, 1, 1, 1])
+    loaded = data(rows, rows)
+    first = cached_reference_scores(loaded, task(), shares_right)
+    assert first == reference_scores(loaded, task(), shares_right)
+
+    def must_not_score(*_):
+        raise AssertionError("computed again")
+
+    assert cached_reference_scores(loaded, task(), must_not_score) == first
+    other = dataclasses.replace(loaded, split_hash="another")
+    with pytest.raises(AssertionError, match="computed again"):
+        cached_reference_scores(other, task(), must_not_score)
 
 
 @pytest.mark.slow

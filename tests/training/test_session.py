@@ -23,6 +23,7 @@ from workbench.recipe import dump_recipe
 from workbench.recipe.schema import Recipe, TrainingSpec
 from workbench.store import Run, read_run
 from workbench.training import checkpoints
+from workbench.training.frozen import FrozenWeights
 from workbench.training.guards import MovementGuard, check_finite
 from workbench.training.optimisation import learning_rate
 
@@ -126,6 +127,44 @@ def test_the_guard_fires_when_nothing_moves(make_recipe: Make) -> None:
     guard.see_gradients()
     with pytest.raises(TrainingError, match="did not move"):
         guard.check()
+
+
+def test_the_guard_names_an_adapted_layer_that_is_cut_off(make_recipe: Make) -> None:
+    from tests.methods.test_contract import adapt
+
+    adapted = adapt(make_recipe("lora"))
+    guard = MovementGuard(adapted)
+    optimizer = torch.optim.AdamW(adapted.trainable().values(), lr=1e-2)
+    ids = torch.randint(4, 30, (4, 8))
+    for step in range(MovementGuard.STEPS):
+        optimizer.zero_grad()
+        adapted.model(input_ids=ids, labels=torch.arange(4) % 3).loss.backward()
+        for name, parameter in adapted.trainable().items():
+            if "layer.1.attention.self.value" in name:
+                parameter.grad = None
+        guard.see_gradients()
+        optimizer.step()
+        if step < MovementGuard.STEPS - 1:
+            guard.check()
+    with pytest.raises(TrainingError, match="1 of 4 adapted layers got no gradient") as caught:
+        guard.check()
+    assert "layer.1.attention.self.value" in str(caught.value)
+
+
+def test_frozen_matrices_are_bf16_for_the_training_only(make_recipe: Make) -> None:
+    from tests.methods.test_contract import adapt
+
+    model = adapt(make_recipe("lora")).model
+    before = {n: p.detach().clone() for n, p in model.named_parameters()}
+    frozen = FrozenWeights(model, "bf16")
+    halved = {n for n, p in model.named_parameters() if p.dtype == torch.bfloat16}
+    matrices = {n for n, p in model.named_parameters() if p.ndim > 1 and not p.requires_grad}
+    assert halved == matrices != set()
+    frozen.restore()
+    assert all(p.dtype == torch.float32 for p in model.parameters())
+    assert all(torch.equal(before[n], p) for n, p in model.named_parameters())
+    FrozenWeights(model, "no")
+    assert all(p.dtype == torch.float32 for p in model.parameters())
 
 
 def test_early_stopping_and_best_selection(make_recipe: Make, train: Train, tmp_path: Path) -> None:

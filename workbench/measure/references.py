@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from workbench.assets import cache_dir
 from workbench.data.examples import Data, Examples
 from workbench.recipe.catalogue import MULTI, REGRESSION
 from workbench.recipe.schema import TextClassification
+from workbench.store.files import read_json, write_json
 
 Predictions = Sequence[Any]
 """In the form of `Examples.labels`: class indices, numbers, or tuples of 0/1."""
 
 Score = Callable[[Predictions, Predictions], Mapping[str, float | None]]
 """Scores by name, from predictions and labels."""
+
+
+def cached_reference_scores(
+    data: Data, task: TextClassification, score: Score
+) -> dict[str, dict[str, float | None]]:
+    """`reference_scores`, computed once for all runs on the same split with the same metrics."""
+    from sklearn import __version__
+
+    condition = (data.content_hash, data.split_hash, task.score_names, task.problem_type)
+    key = hashlib.sha256(repr((condition, __version__)).encode()).hexdigest()[:32]
+    path = cache_dir() / "references" / f"{key}.json"
+    if (known := read_json(path)) is not None:
+        return known
+    scores = reference_scores(data, task, score)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, scores)
+    return scores
 
 
 def reference_scores(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
 from workbench.errors import TrainingError
@@ -29,11 +30,13 @@ def check_finite(loss: float, grad_norm: float, step: int, rate: float) -> None:
 
 
 class MovementGuard:
-    """Sees to it that the method and the head each get a gradient and move in the first step.
+    """Sees to it that the method, each layer it adapts, and the head get a gradient and move.
 
     PEFT and transformers can drop a method without an error: with gradient checkpointing a
     prefix on BERT gets no gradient at all, and only the head learns. Single tensors may start
-    without one (LoRA's A, as long as B is zero), so these are named only after ``STEPS`` steps.
+    without one (LoRA's A, as long as B is zero), so layers are judged after ``STEPS`` steps.
+    Tensors of the base that stay silent (full fine-tuning of a model with an unused pooler) are
+    left to ``silent``: nobody chose them by name.
     """
 
     STEPS = 2
@@ -43,6 +46,7 @@ class MovementGuard:
         for name, parameter in adapted.trainable().items():
             group = "task head" if adapted.is_head(name) else "method"
             self._groups.setdefault(group, {})[name] = parameter
+        self._layers = _adapted_layers(adapted)
         self._before = {group: _checksum(ps) for group, ps in self._groups.items()}
         self._silent = {name for ps in self._groups.values() for name in ps}
         self._steps = 0
@@ -69,11 +73,27 @@ class MovementGuard:
 
         Raises:
             TrainingError: after the first step, naming the group that got no gradient or did
-                not move.
+                not move; after the last one watched, naming the adapted layers without one.
         """
         self._steps += 1
-        if self._steps > 1:
-            return
+        if self._steps == 1:
+            self._check_groups()
+        if self.done:
+            self._check_layers()
+
+    def _check_layers(self) -> None:
+        dead = [name for name, held in self._layers.items() if self._silent.issuperset(held)]
+        if dead:
+            raise TrainingError(
+                f"{len(dead)} of {len(self._layers)} adapted layers got no gradient in "
+                f"{self._steps} steps: they are not being trained",
+                where=", ".join(dead[:3]) + (", ..." if len(dead) > 3 else ""),
+                why="what they compute does not reach the loss",
+                fix="leave them out of method.targets, or switch training.gradient_checkpointing "
+                "off",
+            )
+
+    def _check_groups(self) -> None:
         for group, parameters in self._groups.items():
             cut_off = self._silent.issuperset(parameters)
             if cut_off or _checksum(parameters) == self._before[group]:
@@ -86,6 +106,17 @@ class MovementGuard:
                     fix="switch training.gradient_checkpointing off, raise "
                     "training.learning_rate, or take another method",
                 )
+
+
+def _adapted_layers(adapted: Adapted) -> dict[str, set[str]]:
+    """The layers that PEFT has put an adapter into, each with the names of what it trains."""
+    trained = adapted.trainable()
+    layers = {
+        name: {f"{name}.{own}" for own, _ in module.named_parameters()} & trained.keys()
+        for name, module in adapted.model.named_modules()
+        if isinstance(module, BaseTunerLayer)
+    }
+    return {name: held for name, held in layers.items() if held}
 
 
 def _checksum(parameters: dict[str, nn.Parameter]) -> tuple[float, ...]:

@@ -27,6 +27,7 @@ from workbench.recipe.schema import TrainingSpec
 from workbench.tasks import TextClassificationTask
 from workbench.training import checkpoints, snapshots
 from workbench.training.events import Best, Step, Validation
+from workbench.training.frozen import FrozenWeights
 from workbench.training.guards import MovementGuard, check_finite
 from workbench.training.optimisation import (
     learning_rate,
@@ -67,6 +68,7 @@ class Session:
         self.steps = total_steps(self.spec, len(self.train))
         self.steps_per_epoch = math.ceil(len(self.train) / self.spec.batch_size)
         optimizer = make_optimizer(self.parameters, self.spec, self.peak_learning_rate)
+        self.frozen = FrozenWeights(self.adapted.model, self.accelerator.mixed_precision)
         self.model, self.optimizer = self.accelerator.prepare(self.adapted.model, optimizer)
 
     # --- the loop ---------------------------------------------------------------------------
@@ -223,6 +225,7 @@ class Session:
     def finish(self) -> nn.Module:
         """Ends the training: the kept state in the bare fp32 model, the same on every process."""
         model = self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
+        self.frozen.restore()
         if self.spec.keep == "best" and self.best.step is not None:
             if self.accelerator.is_main_process:
                 tensors, _ = checkpoints.load(self.folder / "best")
