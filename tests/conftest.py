@@ -34,12 +34,12 @@ def _private_cache(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
 
-def _save_tokenizer(folder: Path, *, pairs_are_marked: bool) -> None:
+def _save_tokenizer(folder: Path, *, pairs_are_marked: bool, decoder: bool = False) -> None:
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
-    vocabulary = {word: i for i, word in enumerate([*special, *WORDS])}
+    vocabulary = {word: i for i, word in enumerate([*special, *WORDS, "[MASK]"])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.post_processor = processors.TemplateProcessing(
@@ -48,6 +48,7 @@ def _save_tokenizer(folder: Path, *, pairs_are_marked: bool) -> None:
         special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
     )
     names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    names |= {"eos_token": "[SEP]"} if decoder else {"mask_token": "[MASK]"}
     inputs = ["input_ids", "token_type_ids", "attention_mask"] if pairs_are_marked else None
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, **names, **({"model_input_names": inputs} if inputs else {})
@@ -58,17 +59,22 @@ def _tiny(family: str, folder: Path) -> Path:
     import torch
     import transformers
 
-    size: dict[str, Any] = {"vocab_size": len(WORDS) + 4, "max_position_embeddings": 64}
+    size: dict[str, Any] = {"vocab_size": len(WORDS) + 5, "max_position_embeddings": 64}
     shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
     torch.manual_seed(0)
     if family == "bert":
         config = transformers.BertConfig(**size, **shape, intermediate_size=64)
-        model = transformers.BertModel(config)
+        model = transformers.BertForMaskedLM(config)
     elif family == "gpt2":
         config = transformers.GPT2Config(
             vocab_size=size["vocab_size"], n_positions=64, n_embd=32, n_layer=2, n_head=2
         )
-        model = transformers.GPT2Model(config)
+        model = transformers.GPT2LMHeadModel(config)
+    elif family == "llama":
+        config = transformers.LlamaConfig(
+            **size, **shape, intermediate_size=64, num_key_value_heads=1
+        )
+        model = transformers.LlamaForCausalLM(config)
     else:
         config = transformers.DistilBertConfig(
             vocab_size=size["vocab_size"],
@@ -80,7 +86,8 @@ def _tiny(family: str, folder: Path) -> Path:
         )
         model = transformers.DistilBertModel(config)
     model.save_pretrained(folder)
-    _save_tokenizer(folder, pairs_are_marked=family == "bert")
+    decoder = family in ("gpt2", "llama")
+    _save_tokenizer(folder, pairs_are_marked=family == "bert", decoder=decoder)
     return folder
 
 
@@ -92,8 +99,14 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_gpt2(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of a 2-layer GPT-2 with random weights and no padding token of its own."""
+    """Folder of a 2-layer GPT-2 (learned positions, tied head) with random weights."""
     return _tiny("gpt2", tmp_path_factory.mktemp("tiny-gpt2"))
+
+
+@pytest.fixture(scope="session")
+def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a 2-layer Llama (rotary positions, shared key heads) with random weights."""
+    return _tiny("llama", tmp_path_factory.mktemp("tiny-llama"))
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ Importing this loads no torch: each function imports what it needs when it is ca
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from workbench.store import Run
 
 __version__ = "0.1.0"
-__all__ = ["compare", "load_adapter", "load_recipe", "run"]
+__all__ = ["compare", "load_adapter", "load_adapters", "load_recipe", "run"]
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -77,3 +77,10 @@ def load_adapter(folder: str | Path, *, base: str | None = None) -> LoadedAdapte
     from workbench.inference import load_adapter as load
 
     return load(folder, base=base)
+
+
+def load_adapters(folders: Iterable[str | Path], *, base: str | None = None) -> list[LoadedAdapter]:
+    """Loads several exports (or runs) of one base, whose weights are then in memory once."""
+    from workbench.inference import load_adapters as load
+
+    return load(folders, base=base)

@@ -1,8 +1,8 @@
-"""Using what was trained: load an exported folder and ask it."""
+"""Using what was trained: load exported folders and ask them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,23 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 
 from workbench.assets import ASSETS, fetch
+from workbench.data.encode import encode
+from workbench.data.examples import Examples
 from workbench.errors import ExportError
-from workbench.recipe.schema import TextClassification
+from workbench.measure.evaluation import write_texts
+from workbench.recipe.tasks import TASK_SPECS
 from workbench.store import read_json
-from workbench.tasks import TextClassificationTask
+from workbench.tasks import AnyTask, make_task
+from workbench.tasks.base import pretrained
+from workbench.training.prediction import predict
 
 TRAINED_WEIGHTS = "trained_weights.safetensors"
 """File of an export that holds the trained tensors alone (head, bitfit)."""
 ABOUT = "workbench.json"
 """File of an export that says what it is: base, task, labels, how to load it."""
+
+_WRAPPING = {"base_layer", "original_module"}
+"""Names that PEFT puts between a module and its weights."""
 
 
 @dataclass
@@ -34,46 +42,56 @@ class LoadedAdapter:
     folder: Path
     model: nn.Module
     tokenizer: PreTrainedTokenizerBase
-    task: TextClassificationTask
+    task: AnyTask
     max_length: int
     virtual_tokens: int
 
     def predict(
         self, texts: Sequence[str], pairs: Sequence[str] | None = None, *, batch_size: int = 32
     ) -> list[dict[str, Any]]:
-        """Answers texts (or pairs of texts).
+        """Answers texts (or pairs of texts: for question-answering, contexts and questions).
 
-        Returns a dict per text: ``text``, ``prediction`` (label name, names or a number),
-        ``score`` (its probability; None for regression) and ``logits``.
+        Returns a dict per text: ``text``, ``prediction`` (a label, tags, a span, a written text),
+        ``score`` (the probability of the answer where there is one) and what else the task
+        tells, such as ``logits``.
         """
-        answers = []
-        for start in range(0, len(texts), batch_size):
-            part = list(texts[start : start + batch_size])
-            second = list(pairs[start : start + batch_size]) if pairs is not None else None
-            logits = self._logits(part, second)
-            labels, scores = self.task.predictions(logits), self.task.confidences(logits)
-            answers += [
-                {
-                    "text": t,
-                    "prediction": self.task.label_text(p),
-                    "score": s,
-                    "logits": row.tolist(),
-                }
-                for t, p, s, row in zip(part, labels, scores, logits, strict=True)
-            ]
-        return answers
+        asked = [
+            self.task.question(text, pair)
+            for text, pair in zip(texts, pairs or [None] * len(texts), strict=True)
+        ]
+        if not asked:
+            return []
+        encoder = self.task.encoder(self.tokenizer, self.max_length)
+        encoded = encode(_joined(asked), encoder, self.tokenizer, cached=False)
+        predicted = predict(
+            self.model,
+            self.task,
+            encoded,
+            self.tokenizer,
+            None,
+            batch_size=batch_size,
+            virtual_tokens=self.virtual_tokens,
+            labelled=False,
+        )
+        written = write_texts(
+            self.model, self.task, encoded, self.tokenizer, None, batch_size=batch_size
+        )
+        answers = self.task.answers(encoded, predicted) if written is None else written
+        columns = self.task.table(encoded, predicted, answers)
+        told = [name for name in columns if name not in ("id", "label")]
+        rows = zip(*(columns[name] for name in told), strict=True)
+        return [dict(zip(told, row, strict=True)) for row in rows]
 
-    def _logits(self, texts: list[str], pairs: list[str] | None) -> Tensor:
-        inputs = self.tokenizer(
-            texts,
-            pairs,
-            truncation=True,
-            max_length=self.max_length,
-            padding=True,
-            return_tensors="pt",
-        ).to(next(self.model.parameters()).device)
-        with torch.inference_mode():
-            return self.task.logits(self.model, dict(inputs), self.virtual_tokens).cpu()
+
+def _joined(parts: Sequence[Examples]) -> Examples:
+    first = parts[0]
+    return Examples(
+        ids=tuple(str(index) for index in range(len(parts))),
+        texts=tuple(part.texts[0] for part in parts),
+        pairs=None if first.pairs is None else tuple((p.pairs or ("",))[0] for p in parts),
+        labels=tuple(part.labels[0] for part in parts),
+        parts=None if first.parts is None else tuple((p.parts or ((),))[0] for p in parts),
+    )
 
 
 def load_adapter(folder: str | Path, *, base: str | None = None) -> LoadedAdapter:
@@ -96,11 +114,47 @@ def load_adapter(folder: str | Path, *, base: str | None = None) -> LoadedAdapte
             where=str(folder),
             fix="name a finished run or a folder that `workbench export` wrote",
         )
-    spec = TextClassification.model_validate(about["task"])
-    task = TextClassificationTask(spec, tuple(about["labels"]))
+    spec = TASK_SPECS[about["task"]["name"]].model_validate(about["task"])
+    task = make_task(spec, about["labels"])
     model = load_exported(path, about, base)
     tokenizer = AutoTokenizer.from_pretrained(path)
     return LoadedAdapter(path, model, tokenizer, task, about["max_length"], about["virtual_tokens"])
+
+
+def load_adapters(folders: Iterable[str | Path], *, base: str | None = None) -> list[LoadedAdapter]:
+    """Loads several exports of one base model, whose frozen weights are then in memory once.
+
+    Tasks and methods may be mixed. A tensor is shared only where it is bit for bit the same.
+
+    Raises:
+        ExportError: as `load_adapter` does.
+    """
+    loaded: list[LoadedAdapter] = []
+    known: dict[str, Tensor] = {}
+    for folder in folders:
+        adapter = load_adapter(folder, base=base)
+        _share(adapter.model, known)
+        loaded.append(adapter)
+    return loaded
+
+
+def resident_bytes(adapters: Sequence[LoadedAdapter]) -> int:
+    """Memory that the weights of some adapters and their bases take up together."""
+    storages = {
+        tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes()
+        for adapter in adapters
+        for tensor in [*adapter.model.parameters(), *adapter.model.buffers()]
+    }
+    return sum(storages.values())
+
+
+def _share(model: nn.Module, known: dict[str, Tensor]) -> None:
+    for name, parameter in pretrained(model).named_parameters():
+        plain = ".".join(p for p in name.split(".") if p not in _WRAPPING)
+        twin = known.setdefault(plain, parameter.data)
+        same = twin.shape == parameter.shape and twin.dtype == parameter.dtype
+        if same and torch.equal(twin, parameter.data):
+            parameter.data = twin
 
 
 def load_exported(folder: Path, about: dict[str, Any], base: str | None = None) -> nn.Module:

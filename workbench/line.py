@@ -5,42 +5,33 @@ from __future__ import annotations
 import gc
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import Any
 
 import transformers
-from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.state import AcceleratorState
-from accelerate.utils import set_seed
-from torch import Tensor
 
 from workbench import environment
-from workbench.data import load_data
-from workbench.data.encode import Encoded, encode, tokenisation_fingerprint
-from workbench.data.examples import Data
-from workbench.devices import Policy, choose_policy, this_process
-from workbench.errors import MethodError, UsageError
-from workbench.export import VanillaLoader, building, check_folder, recorded_examples
+from workbench.devices import this_process
+from workbench.errors import MethodError
+from workbench.export import VanillaLoader, building, check_folder, read_expected, write_expected
 from workbench.export.adapter import describe, write_weights
 from workbench.export.card import model_card
 from workbench.measure import record
+from workbench.measure.evaluation import score_split, write_texts
 from workbench.measure.memory import MemoryMeter, breakdown
-from workbench.measure.parameters import count_parameters, stored
-from workbench.measure.quality import score
-from workbench.measure.references import cached_reference_scores
-from workbench.methods import METHODS, Adapted, Setting
-from workbench.models import PLAIN_ATTENTION, check_positions, load_base, set_attention
+from workbench.measure.parameters import stored
+from workbench.models import PLAIN_ATTENTION, set_attention
+from workbench.preparing import Prepared, prepare
 from workbench.recipe import Recipe, dump_recipe
 from workbench.stopping import StopRequest
 from workbench.store import RunWriter, SilentWriter, read_run
-from workbench.tasks import TextClassificationTask, make_task
+from workbench.tasks import Predicted
 from workbench.training import checkpoints
 from workbench.training.events import Step, Validation
-from workbench.training.optimisation import total_steps
 from workbench.training.prediction import predict
-from workbench.training.session import Scorer, Session
+from workbench.training.session import Session
 
 Observer = Callable[[str, dict[str, Any]], None]
 LAST = "last"
@@ -51,19 +42,13 @@ class Stopped(Exception):
     """The run was asked to stop and has saved its state."""
 
 
-@dataclass
-class Prepared:
-    """All that stands ready before the first step."""
+@dataclass(frozen=True)
+class Tested:
+    """What came out of the test split."""
 
-    data: Data
-    task: TextClassificationTask
-    score: Scorer
-    policy: Policy
-    meter: MemoryMeter
-    adapted: Adapted
-    splits: dict[str, Encoded]
-    session: Session
-    parameters: dict[str, int]
+    predicted: Predicted
+    generated: list[str] | None
+    metrics: dict[str, float | None]
 
 
 @dataclass
@@ -89,75 +74,20 @@ class Line:
         _quieten()
         self.writer.update(state="running", phase="data")
         self.writer.write("environment.json", environment.describe())
-        ready = self._prepare()
+        ready = prepare(self.recipe, self.seed, self.writer.path / "checkpoints", self._phase)
+        self.accelerator = ready.accelerator
         clock, pieces = self._train(ready)
-        logits = self._test(ready, clock)
+        tested = self._test(ready, clock)
         if not self.accelerator.is_main_process:
             return {}
-        result = self._result(ready, clock, pieces, logits)
-        predictions = self.writer.path / "predictions.parquet"
-        record.write_predictions(predictions, ready.splits["test"], ready.task, logits)
-        self._export(ready, result)
+        result = self._result(ready, clock, pieces, tested)
+        test = ready.splits["test"]
+        record.write_predictions(
+            self.writer.path, ready.task, test, tested.predicted, tested.generated
+        )
+        self._export(ready, result, tested.predicted)
         result["time"] = clock.record(time.time() - started)
         return result
-
-    def _prepare(self) -> Prepared:
-        """Reads the data, loads a fresh base, puts the method on it and tokenises."""
-        recipe, spec = self.recipe, self.recipe.training
-        data = self._first(lambda: load_data(recipe.data, recipe.task))
-        task = make_task(recipe.task, data.label_names)
-        scorer = partial(score, task.spec.score_names, task.spec.problem_type)
-        self._phase("load")
-        process = this_process()
-        policy = choose_policy(spec, process.device, process.num_processes)
-        self.accelerator = _make_accelerator(policy)
-        meter = MemoryMeter(self.accelerator.device)
-        meter.start()
-        with meter.phase("load"):
-            adapted, base_parameters = self._adapt(task, data, policy)
-        tokenizer = adapted.base.tokenizer
-        splits = {
-            name: self._first(
-                partial(encode, getattr(data, name), tokenizer, recipe.model.max_length)
-            )
-            for name in ("train", "validation", "test")
-        }
-        _try_metrics(scorer, data.train.labels, recipe.task.score_names)
-        parameters = count_parameters(adapted, base_parameters)
-        session = Session(
-            self.accelerator,
-            adapted,
-            task,
-            splits["train"],
-            splits["validation"],
-            spec,
-            recipe.learning_rate,
-            self.seed,
-            scorer,
-            self.writer.path / "checkpoints",
-        )
-        if meter.device.type == "cuda":  # the session has moved the model there
-            meter.note("load")
-        return Prepared(data, task, scorer, policy, meter, adapted, splits, session, parameters)
-
-    def _adapt(
-        self, task: TextClassificationTask, data: Data, policy: Policy
-    ) -> tuple[Adapted, int]:
-        """A fresh base, seeded, with the method on it; and the parameters that it had before."""
-        recipe = self.recipe
-        set_seed(self.seed)
-        base = load_base(recipe.model, task, policy)
-        check_positions(base, recipe.model.max_length, recipe.method.prompt_length)
-        count = base.parameter_count
-        if recipe.training.gradient_checkpointing:
-            base.model.activation_checkpointing_enable({"use_reentrant": False})
-            base.model.enable_input_require_grads()
-        setting = setting_for(task, total_steps(recipe.training, len(data.train)))
-        method = METHODS[recipe.method.name]
-        adapted = method.apply(base, recipe.method, setting)
-        if method.initialise:
-            method.initialise(adapted, recipe.method, setting)
-        return adapted, count
 
     def _train(self, ready: Prepared) -> tuple[record.Clock, dict[str, int]]:
         """Consumes the training's events: logs them, measures, and stops when asked to.
@@ -231,34 +161,38 @@ class Line:
                 meter.stop_being_exact()
         return clock, pieces
 
-    def _test(self, ready: Prepared, clock: record.Clock) -> Tensor:
-        """Logits of the test split, once, in fp32 and with the attention of a plain load."""
+    def _test(self, ready: Prepared, clock: record.Clock) -> Tested:
+        """The test split, once, in fp32 and with the attention of a plain load."""
         model = ready.session.finish()
         self._phase("test")
         set_attention(model, PLAIN_ATTENTION)
+        test, tokenizer = ready.splits["test"], ready.adapted.base.tokenizer
+        size = self.recipe.training.evaluation_batch_size
         started = time.perf_counter()
         with ready.meter.phase("evaluate"):
-            logits = predict(
+            predicted = predict(
                 model,
                 ready.task,
-                ready.splits["test"],
-                ready.adapted.base.tokenizer,
+                test,
+                tokenizer,
                 self.accelerator,
-                batch_size=self.recipe.training.evaluation_batch_size,
+                batch_size=size,
                 virtual_tokens=ready.adapted.virtual_tokens,
+            )
+            generated = write_texts(
+                model, ready.task, test, tokenizer, self.accelerator, batch_size=size
             )
         clock.test = time.perf_counter() - started
         if self.accelerator.is_main_process:
             self.loader.start()  # imports while this process scores; sooner would slow the test
-        return logits
+        return Tested(predicted, generated, score_split(ready.task, test, predicted, generated))
 
     def _result(
-        self, ready: Prepared, clock: record.Clock, pieces: dict[str, int], logits: Tensor
+        self, ready: Prepared, clock: record.Clock, pieces: dict[str, int], tested: Tested
     ) -> dict[str, Any]:
         """What is known before the export: scores, costs, conditions."""
-        recipe, task, data, base = self.recipe, ready.task, ready.data, ready.adapted.base
+        recipe, data = self.recipe, ready.data
         validation, selected = record.validation_record(ready.session, clock)
-        tokenisation = tokenisation_fingerprint(base.tokenizer, recipe.model.max_length)
         policy = ready.policy.record()
         return {
             "study": recipe.study,
@@ -269,32 +203,30 @@ class Line:
             "task": recipe.task.name,
             "model": recipe.model.source,
             "description": recipe.description,
-            "metrics": {
-                "test": ready.score(task.predictions(logits), data.test.labels),
-                "validation": validation,
-            },
+            "metrics": {"test": tested.metrics, "validation": validation},
             "selected": selected,
             "parameters": ready.parameters,
             "memory": ready.meter.record(pieces),
             "policy": policy,
             "data": record.data_record(data, ready.splits),
             "comparability": record.comparability(
-                recipe, data, base.fingerprint, tokenisation, policy
+                recipe, data, ready.adapted.base, policy, ready.start
             ),
-            "references": cached_reference_scores(data, recipe.task, ready.score),
-            "warnings": [*base.notes, *data.notes, *_untrained(ready.session)],
+            "references": ready.references,
+            "warnings": [*ready.adapted.base.notes, *data.notes, *_untrained(ready.session)],
         }
 
-    def _export(self, ready: Prepared, result: dict[str, Any]) -> None:
+    def _export(self, ready: Prepared, result: dict[str, Any], predicted: Predicted) -> None:
         """Writes the adapter, checks it with a plain load, and completes the result with it."""
         self._phase("export")
         recipe, run = self.recipe, read_run(self.writer.path)
         shutil.rmtree(run.adapter, ignore_errors=True)  # of an attempt that ended right here
+        write_expected(run.path, ready.task, ready.splits["test"], predicted)
+        expected = read_expected(run.path)
         with building(run.adapter) as folder:
             kind = write_weights(ready.adapted, recipe.method.name, folder)
             about = describe(folder, ready.adapted, ready.task, kind, recipe.model.max_length)
-            examples = recorded_examples(run)
-            difference = check_folder(self.loader, folder, about, examples)
+            difference = check_folder(self.loader, folder, about, expected)
             weights = stored(folder)
             result["parameters"]["stored"] = weights["stored"]
             result["adapter_bytes"] = weights["bytes"]
@@ -302,15 +234,10 @@ class Line:
                 "kind": kind,
                 "checked": True,
                 "max_logit_difference": difference,
-                "examples": len(examples),
+                "examples": len(expected["inputs"]),
             }
             card = model_card(result, about, dump_recipe(recipe))
             (folder / "README.md").write_text(card, encoding="utf-8")
-
-    def _first(self, work: Callable[[], Any]) -> Any:
-        """Does something cached on the main process before the others do it."""
-        with this_process().main_process_first():
-            return work()
 
     def _phase(self, phase: str) -> None:
         self.writer.update(phase=phase)
@@ -340,35 +267,9 @@ def _quieten() -> None:
     transformers.utils.logging.disable_progress_bar()
 
 
-def _try_metrics(scorer: Scorer, labels: Sequence[Any], names: Sequence[str]) -> None:
-    """Scores right answers once, so that a metric that does not fit fails before the training."""
-    try:
-        scorer(labels, labels)
-    except (ValueError, TypeError) as error:
-        raise UsageError(
-            f"the metrics {', '.join(names)} do not fit the labels: {str(error).splitlines()[0]}",
-            where="task.metrics",
-            fix="e.g. f1 needs exactly two classes; use f1_macro for more",
-        ) from error
-
-
 def _untrained(session: Session) -> list[str]:
     names = session.untrained
     if not names:
         return []
     listed = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
     return [f"{len(names)} of {len(session.parameters)} trained tensors got no gradient: {listed}"]
-
-
-def setting_for(task: TextClassificationTask, steps: int) -> Setting:
-    """What a method may know of this task and the length of its training."""
-    names = ", ".join(task.label_names)
-    text = f"Classify the text: {names}." if names else "Score the text."
-    return Setting(task.peft_task_type, steps, text)
-
-
-def _make_accelerator(policy: Policy) -> Accelerator:
-    """A fresh accelerator; only trained gradients travel, and no search for unused ones is made."""
-    AcceleratorState._reset_state()
-    ddp = DistributedDataParallelKwargs(find_unused_parameters=False, gradient_as_bucket_view=True)
-    return Accelerator(mixed_precision=policy.accelerate_precision, kwargs_handlers=[ddp])

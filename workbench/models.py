@@ -12,13 +12,19 @@ from typing import Any
 import torch
 import transformers
 from torch import nn
-from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    MODEL_FOR_MASKED_LM_MAPPING,
+    AutoConfig,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from workbench.assets import ASSETS, fetch
 from workbench.devices import Policy
 from workbench.errors import MethodError, UsageError
 from workbench.recipe.schema import ModelSpec
-from workbench.tasks import TextClassificationTask
+from workbench.tasks import AnyTask
 
 ASSET_PREFIX = "asset:"
 PLAIN_ATTENTION = "sdpa"
@@ -40,11 +46,18 @@ class Base:
     revision: str | None
     fingerprint: str
     """sha256 of the weights, or the Hub commit."""
+    new_head: bool = True
+    """Whether the task has put an untrained head on the model."""
     notes: list[str] = field(default_factory=list)
 
     @property
     def head_names(self) -> tuple[str, ...]:
-        """Names of the top-level modules that are the task's head, e.g. ``("classifier",)``."""
+        """Names of the top-level modules that are the task's new head, e.g. ``("classifier",)``.
+
+        A language model's own head is pretrained and belongs to the base.
+        """
+        if not self.new_head:
+            return ()
         backbone = self.model.base_model_prefix
         return tuple(
             name
@@ -75,31 +88,91 @@ def _locate(spec: ModelSpec) -> _Place:
     return _Place(spec.source, spec.source, spec.revision)
 
 
-def load_config(spec: ModelSpec, task: TextClassificationTask) -> Any:
+def load_config(spec: ModelSpec, task: AnyTask) -> Any:
     """The model's config with the task's labels; reads no weights.
 
     Raises:
-        UsageError: when there is no such model here or on the Hub.
+        UsageError: when there is no such model here or on the Hub, or it is of a family that
+            cannot do the task.
     """
     place = _locate(spec)
-    return _or_refuse(
+    config = _or_refuse(
         lambda: AutoConfig.from_pretrained(
             place.location, revision=place.revision, **task.head_config()
         ),
         spec,
     )
+    _check_family(config, spec, task)
+    return config
 
 
-def build_empty(spec: ModelSpec, task: TextClassificationTask) -> Base:
+def weights_fingerprint(spec: ModelSpec, task: AnyTask) -> str:
+    """Names a base model's weights, without loading them: sha256 of the files, or the commit."""
+    return _fingerprint(_locate(spec), load_config(spec, task))
+
+
+def _check_family(config: Any, spec: ModelSpec, task: AnyTask) -> None:
+    """Refuses a model that sees too much, or too little, for the task.
+
+    An encoder fills in masked words and a decoder continues a text; transformers would load a
+    BERT as a decoder with a warning only, and its perplexity would mean nothing.
+    """
+    family = "encoder" if type(config) in MODEL_FOR_MASKED_LM_MAPPING else "decoder"
+    if family not in task.spec.families:
+        raise UsageError(
+            f"{spec.source} is an {family}"
+            if family == "encoder"
+            else f"{spec.source} is a decoder",
+            where="model.source",
+            why=f"{task.spec.name} needs a model of the {task.spec.families[0]} family",
+            fix="take a GPT-style model, e.g. asset:smollm2-135m"
+            if family == "encoder"
+            else "take a BERT-style model, e.g. asset:minilm-l6",
+        )
+
+
+def build_empty(spec: ModelSpec, task: AnyTask) -> Base:
     """The model with its exact shapes and no weights (meta device), to count parameters."""
     place, config = _locate(spec), load_config(spec, task)
     with torch.device("meta"):
         model = getattr(transformers, task.auto_class).from_config(config)
     tokenizer: Any = None
-    return Base(model, tokenizer, config, place.location, place.public_name, place.revision, "")
+    return Base(
+        model,
+        tokenizer,
+        config,
+        place.location,
+        place.public_name,
+        place.revision,
+        "",
+        new_head=task.spec.new_head,
+    )
 
 
-def load_base(spec: ModelSpec, task: TextClassificationTask, policy: Policy) -> Base:
+def load_tokenizer(spec: ModelSpec) -> PreTrainedTokenizerBase:
+    """The model's fast tokenizer, padding on the right; its end token pads where none other does.
+
+    Raises:
+        UsageError: when there is none, or only a slow one.
+    """
+    place = _locate(spec)
+    tokenizer = _or_refuse(
+        lambda: AutoTokenizer.from_pretrained(place.location, revision=place.revision), spec
+    )
+    if not tokenizer.is_fast:
+        raise UsageError(
+            f"the tokenizer of {spec.source!r} exists in its slow form only",
+            where="model.source",
+            why="the workbench needs a fast tokenizer to count cut texts and to cache tokens",
+            fix="take a model that ships a tokenizer.json",
+        )
+    tokenizer.padding_side = "right"
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer  # type: ignore[no-any-return]
+
+
+def load_base(spec: ModelSpec, task: AnyTask, policy: Policy) -> Base:
     """Loads a fresh fp32 base for one run, with dropout and attention as the policy says.
 
     Weights are kept in fp32 and computed in the policy's precision by autocast: a half-precision
@@ -111,17 +184,8 @@ def load_base(spec: ModelSpec, task: TextClassificationTask, policy: Policy) -> 
     """
     place = _locate(spec)
     config = load_config(spec, task)
-    tokenizer = _or_refuse(
-        lambda: AutoTokenizer.from_pretrained(place.location, revision=place.revision), spec
-    )
-    if not tokenizer.is_fast:
-        raise UsageError(
-            f"the tokenizer of {spec.source!r} exists in its slow form only",
-            where="model.source",
-            why="the workbench needs a fast tokenizer to count cut texts and to cache tokens",
-            fix="take a model that ships a tokenizer.json",
-        )
-    notes = _ensure_pad_token(tokenizer, config)
+    tokenizer = load_tokenizer(spec)
+    notes = _note_padding(tokenizer, config)
     # What is computed with and exported is fp32; a checkpoint's own half precision would make
     # a plain load, which goes by the config, give other logits.
     config.dtype = torch.float32
@@ -145,6 +209,7 @@ def load_base(spec: ModelSpec, task: TextClassificationTask, policy: Policy) -> 
         place.public_name,
         place.revision,
         _fingerprint(place, config),
+        task.spec.new_head,
         notes,
     )
 
@@ -194,16 +259,11 @@ def prompt_token_ids(base: Base, text: str, count: int) -> list[int]:
     return [*first, *repeated][:count]
 
 
-def _ensure_pad_token(tokenizer: PreTrainedTokenizerBase, config: Any) -> list[str]:
-    tokenizer.padding_side = "right"
-    notes = []
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
-        notes.append(
-            f"the tokenizer has no padding token: its end token {tokenizer.eos_token} pads"
-        )
+def _note_padding(tokenizer: PreTrainedTokenizerBase, config: Any) -> list[str]:
     config.pad_token_id = tokenizer.pad_token_id
-    return notes
+    if tokenizer.pad_token_id != tokenizer.eos_token_id:
+        return []
+    return [f"the tokenizer has no padding token: its end token {tokenizer.eos_token} pads"]
 
 
 def _with_dropout(config: Any, dropout: float | None) -> Any:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from workbench.data import load_data
-from workbench.line import setting_for
 from workbench.measure.parameters import count_parameters
 from workbench.methods import METHODS
 from workbench.models import build_empty, check_positions
+from workbench.preparing import setting_for
 from workbench.recipe import Recipe
 from workbench.tasks import make_task
 
@@ -17,7 +17,10 @@ def plan(recipe: Recipe) -> dict[str, int]:
     Returns ``trainable_parameters`` (with the head), ``head_parameters``, ``adapter_parameters``
     and ``total_parameters``. The data is read for its labels unless the recipe lists them.
     """
-    labels = tuple(recipe.task.labels or ()) or load_data(recipe.data, recipe.task).label_names
+    labels: tuple[str, ...] = ()
+    if recipe.task.new_head:
+        named = getattr(recipe.task, "labels", None)
+        labels = tuple(named or ()) or load_data(recipe.data, recipe.task).label_names
     task = make_task(recipe.task, labels)
     base = build_empty(recipe.model, task)
     check_positions(base, recipe.model.max_length, recipe.method.prompt_length)

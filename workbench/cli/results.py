@@ -11,6 +11,7 @@ import typer
 from workbench.cli.output import (
     JSON_OPTION,
     RUNS_OPTION,
+    note,
     print_json,
     print_table,
     quieten_libraries,
@@ -89,15 +90,18 @@ def predict(
     runs: Path = RUNS_OPTION,
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Predict labels for texts with one or several adapters."""
+    """Answer texts with one or several adapters, tasks and methods mixed; a base is loaded once."""
     texts, pairs = _texts(text or [], pair or [], file)
     folders = [_adapter_folder(each, runs) for each in adapters]
     quieten_libraries()
-    from workbench import load_adapter
+    from workbench import load_adapters
+    from workbench.comparison.units import size
+    from workbench.inference import resident_bytes
 
     rows: list[dict[str, Any]] = []
-    for given, folder in zip(adapters, folders, strict=True):
-        for index, answer in enumerate(load_adapter(folder).predict(texts, pairs)):
+    loaded = load_adapters(folders)
+    for given, adapter in zip(adapters, loaded, strict=True):
+        for index, answer in enumerate(adapter.predict(texts, pairs)):
             second = {"text_pair": pairs[index]} if pairs else {}
             rows.append({"adapter": given, **answer, **second})
     if as_json:
@@ -106,6 +110,8 @@ def predict(
     headers = ["prediction", "score", *(["adapter"] if len(adapters) > 1 else []), "text"]
     headers += ["text_pair"] if pairs else []
     print_table(headers, [[_cell(row.get(header)) for header in headers] for row in rows])
+    if len(loaded) > 1:
+        note(f"{len(loaded)} adapters and what they stand on: {size(resident_bytes(loaded))}")
 
 
 def _texts(

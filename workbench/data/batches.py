@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from workbench.data.encode import Encoded
+from workbench.data.encode import Row
 
 BUCKET_BATCHES = 20
 """Batches whose examples are sorted by length together: enough to save most padding, few enough
@@ -23,19 +23,23 @@ to keep the order random (the window of PEFT's own method comparison)."""
 PAD_TO_MULTIPLE = 8
 
 
+IGNORED = -100
+"""Label of a position that carries none: transformers' and torch's own."""
+
+
 @dataclass(frozen=True)
 class Batch:
-    """Examples padded to the longest of them."""
+    """Features padded to the longest of them."""
 
     inputs: dict[str, Tensor]
     """Model inputs, each (batch, seq)."""
-    indices: tuple[int, ...]
-    """Positions of the examples in their split."""
+    rows: tuple[Row, ...]
+    """The features as they were, unpadded, with their labels."""
 
     @property
     def tokens(self) -> int:
         """Real tokens in the batch, padding not counted."""
-        return int(self.inputs["attention_mask"].sum())
+        return sum(len(row["input_ids"]) for row in self.rows)
 
 
 def epoch_order(lengths: np.ndarray, batch_size: int, *, seed: int, epoch: int) -> list[list[int]]:
@@ -73,21 +77,26 @@ def own_share(batch: Sequence[int], process: int, processes: int) -> list[int]:
     return list(batch[process::processes])
 
 
-def collate(encoded: Encoded, indices: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> Batch:
-    """Pads the examples at some positions to the longest of them, on the right.
+def pad(rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase, longest_possible: int) -> Batch:
+    """Pads features to the longest of them, on the right.
 
-    Inputs are (batch, seq) int64. The multiple of 8 stops below the longest possible length, so
+    Inputs are (batch, seq) int64. The multiple of 8 stops at the longest feature of the split, so
     that padding never asks for positions that the model does not have.
     """
-    rows = encoded.rows(list(indices))
     longest = max(len(row["input_ids"]) for row in rows)
     width = -(-longest // PAD_TO_MULTIPLE) * PAD_TO_MULTIPLE
-    width = max(longest, min(width, int(encoded.lengths.max())))
+    width = max(longest, min(width, longest_possible))
     fill = {"input_ids": tokenizer.pad_token_id or 0, "token_type_ids": tokenizer.pad_token_type_id}
     inputs = {
-        name: torch.tensor([r[name] + [fill[name]] * (width - len(r[name])) for r in rows])
-        for name in rows[0]
+        name: padded([row[name] for row in rows], width, value)
+        for name, value in fill.items()
+        if name in rows[0]
     }
     lengths = torch.tensor([len(row["input_ids"]) for row in rows])
     inputs["attention_mask"] = (torch.arange(width) < lengths.unsqueeze(1)).long()
-    return Batch(inputs, tuple(indices))
+    return Batch(inputs, tuple(rows))
+
+
+def padded(lists: Sequence[Sequence[int]], width: int, value: int) -> Tensor:
+    """Lists of whole numbers as one (batch, width) int64 tensor, filled up on the right."""
+    return torch.tensor([[*numbers, *[value] * (width - len(numbers))] for numbers in lists])

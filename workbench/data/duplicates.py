@@ -1,7 +1,7 @@
 """Texts that occur more than once, which let a test be answered from memory.
 
-Two rows are duplicates if their texts (and second texts) agree in everything but white space and
-upper or lower case.
+Two rows are duplicates if their texts (and second texts, or the messages of a chat before the
+completion) agree in everything but white space and upper or lower case.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class Kept:
 
 def keys_of(examples: Examples) -> list[bytes]:
     """One key per row; equal keys are duplicates."""
-    pairs = examples.pairs or ("",) * len(examples)
+    contents = (_content(examples, row) for row in range(len(examples)))
     # A digest keeps memory at 16 bytes a row, however long the texts are.
     return [
-        hashlib.blake2b(f"{_plain(text)}\0{_plain(pair)}".encode(), digest_size=16).digest()
-        for text, pair in zip(examples.texts, pairs, strict=True)
+        hashlib.blake2b("\0".join(map(_plain, content)).encode(), digest_size=16).digest()
+        for content in contents
     ]
 
 
@@ -154,5 +154,9 @@ def _plain(text: str) -> str:
     return " ".join(text.split()).casefold()
 
 
-def _content(examples: Examples, row: int) -> tuple[str, str]:
+def _content(examples: Examples, row: int) -> tuple[str, ...]:
+    """All that the model is shown of a row."""
+    if examples.parts is not None and not isinstance(examples.parts[row][0], str):
+        # The text of a chat is only its last question: often the same in different chats.
+        return tuple(text for message in examples.parts[row] for text in message)
     return examples.texts[row], examples.pairs[row] if examples.pairs else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 Role = Literal["train", "validation", "test"]
 ROLES: tuple[Role, ...] = ("train", "validation", "test")
@@ -12,7 +12,10 @@ ROLES: tuple[Role, ...] = ("train", "validation", "test")
 Label = int | float | tuple[int, ...]
 """A class index, a number, or one 0/1 per label."""
 
-Labels = tuple[int, ...] | tuple[float, ...] | tuple[tuple[int, ...], ...]
+Labels = tuple[Any, ...]
+"""One per row, in the form of the task: a `Label` for text classification, a tuple of tag indices
+(one per word), the right answers to a question as ``(start, text)`` pairs, or a completion. Empty
+strings where a task has none."""
 
 _T = TypeVar("_T")
 
@@ -32,13 +35,16 @@ class Examples:
             and datasets do, of a parquet file or Hub split ("train:12").
         texts: the first or only text of each row.
         pairs: the second text of each row, or None.
-        labels: class indices, numbers, or tuples with one 0/1 per label.
+        labels: see `Labels`.
+        parts: what each text is made of, where the task needs that: its words for
+            token-classification, its chat messages as ``(role, content)`` for instruction.
     """
 
     ids: tuple[str, ...]
     texts: tuple[str, ...]
     pairs: tuple[str, ...] | None
     labels: Labels
+    parts: tuple[tuple[Any, ...], ...] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -50,7 +56,8 @@ class Examples:
             ids=take(self.ids, rows),
             texts=take(self.texts, rows),
             pairs=pairs,
-            labels=take(self.labels, rows),  # type: ignore[arg-type]  # one kind per column
+            labels=take(self.labels, rows),
+            parts=None if self.parts is None else take(self.parts, rows),
         )
 
 

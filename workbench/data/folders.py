@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from workbench.data.rows import Rows
+from workbench.data.rows import Columns, Rows
 from workbench.data.tables import TABLE_SUFFIXES, fallback_note, read_table
 from workbench.data.text_files import read_text
 from workbench.errors import DataError
@@ -14,7 +14,7 @@ from workbench.recipe.schema import DataSpec
 _SPLIT_NAMES = {"train", "training", "validation", "valid", "val", "dev", "test", "testing"}
 
 
-def read_folder(folder: Path, spec: DataSpec) -> tuple[Rows, tuple[str, ...]]:
+def read_folder(folder: Path, spec: DataSpec, columns: Columns) -> tuple[Rows, tuple[str, ...]]:
     """All texts of a folder with one sub-folder per class, and notes.
 
     Raises:
@@ -36,10 +36,12 @@ def read_folder(folder: Path, spec: DataSpec) -> tuple[Rows, tuple[str, ...]]:
             why="a folder needs one sub-folder of .txt files per class, or data.splits",
             fix="name the file itself in data.source, or say in data.splits which file is what",
         )
-    return _read_classes(folder, spec, prefix="")
+    return _read_classes(folder, spec, columns, prefix="")
 
 
-def read_split_of_folder(folder: Path, split: str, spec: DataSpec) -> tuple[Rows, tuple[str, ...]]:
+def read_split_of_folder(
+    folder: Path, split: str, spec: DataSpec, columns: Columns
+) -> tuple[Rows, tuple[str, ...]]:
     """One split of a folder: the file ``split`` (with or without its suffix), or a sub-folder
     of that name with one sub-folder per class; and notes.
 
@@ -60,7 +62,7 @@ def read_split_of_folder(folder: Path, split: str, spec: DataSpec) -> tuple[Rows
         )
     path = found[0]
     if path.is_dir():
-        return _read_classes(path, spec, prefix=f"{path.name}/")
+        return _read_classes(path, spec, columns, prefix=f"{path.name}/")
     if path.suffix.lower() not in TABLE_SUFFIXES:
         raise DataError(
             f"split {split!r} is a {path.suffix or 'suffixless'} file",
@@ -68,11 +70,13 @@ def read_split_of_folder(folder: Path, split: str, spec: DataSpec) -> tuple[Rows
             why=f"files of rows are {', '.join(TABLE_SUFFIXES)}",
             fix="convert the file",
         )
-    return read_table(path, spec, path.name)
+    return read_table(path, spec, columns, path.name)
 
 
-def _read_classes(folder: Path, spec: DataSpec, prefix: str) -> tuple[Rows, tuple[str, ...]]:
-    if spec.text_pair or isinstance(spec.label, list):
+def _read_classes(
+    folder: Path, spec: DataSpec, columns: Columns, prefix: str
+) -> tuple[Rows, tuple[str, ...]]:
+    if columns.pair or isinstance(columns.label, list):
         raise DataError(
             "a folder per class gives one text and one label a file",
             where=str(folder),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
-from workbench.data.rows import Rows, check_columns, required_columns
+from workbench.data.rows import Columns, Rows, check_columns
 from workbench.data.tables import rows_of
 from workbench.errors import DataError
 from workbench.recipe.schema import DataSpec
@@ -13,7 +14,7 @@ from workbench.recipe.schema import DataSpec
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
-def read_hub(spec: DataSpec, split: str) -> Rows:
+def read_hub(spec: DataSpec, columns: Columns, split: str) -> Rows:
     """One split of a Hub data set; ids are ``split:row`` with rows counted from 0.
 
     Raises:
@@ -21,20 +22,13 @@ def read_hub(spec: DataSpec, split: str) -> Rows:
     """
     where = f"{spec.source}{f' ({spec.config})' if spec.config else ''}, split {split!r}"
     table = _load(spec, split, where)
-    check_columns(table.column_names, spec, where)
-    columns = {column: list(table[column]) for column in required_columns(spec)}
+    check_columns(table.column_names, columns, where)
+    values = {name: list(table[name]) for name in columns.wanted(table.column_names)}
     ids = [f"{split}:{row}" for row in range(len(table))]
-    rows = rows_of(columns, ids, spec, where)
-    if isinstance(spec.label, list):
-        return rows
-    return Rows(
-        where=rows.where,
-        ids=rows.ids,
-        texts=rows.texts,
-        pairs=rows.pairs,
-        labels=rows.labels,
-        class_names=_class_names(table.features[spec.label]),
-    )
+    rows = rows_of(values, ids, columns, where, table.column_names)
+    if isinstance(columns.label, str) and columns.label in table.features:
+        return replace(rows, class_names=_class_names(table.features[columns.label]))
+    return rows
 
 
 def _load(spec: DataSpec, split: str, where: str) -> Any:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from workbench.data.rows import show_rows
+from workbench.data.examples import Role
+from workbench.data.rows import Rows, refuse_rows
 from workbench.errors import DataError
-from workbench.recipe.schema import TextClassification
+from workbench.recipe.tasks import TextClassification, TokenClassification
 
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}")
 
@@ -23,12 +24,20 @@ class LabelColumn:
     values: Sequence[object]
     class_names: tuple[str, ...]
 
+    @classmethod
+    def of(cls, splits: Mapping[Role, Rows], source: str) -> LabelColumn:
+        """Of all splits of a source."""
+        return cls(
+            where=next(iter(splits.values())).where if len(splits) == 1 else source,
+            ids=[row_id for rows in splits.values() for row_id in rows.ids],
+            values=[label for rows in splits.values() for label in rows.labels],
+            class_names=next((r.class_names for r in splits.values() if r.class_names), ()),
+        )
+
     def refuse(self, bad: Sequence[int], what: str, *, why: str = "", fix: str = "") -> None:
         """Raise if there are bad rows (indices), naming the first of them and their values."""
-        if bad:
-            shown = show_rows([self.ids[i] for i in bad], [self.values[i] for i in bad])
-            count = f"{len(bad):,} of {len(self.values):,} rows"
-            raise DataError(f"{what}, {count}: {shown}", where=self.where, why=why, fix=fix)
+        rows = list(dict.fromkeys(bad))
+        refuse_rows(rows, what, self.ids, self.values, where=self.where, why=why, fix=fix)
 
 
 def name_of(value: object) -> str:
@@ -39,7 +48,9 @@ def name_of(value: object) -> str:
 
 
 def indexed(
-    column: LabelColumn, written: Sequence[tuple[int, str]], task: TextClassification
+    column: LabelColumn,
+    written: Sequence[tuple[int, str]],
+    task: TextClassification | TokenClassification,
 ) -> tuple[tuple[str, ...], list[int]]:
     """Class index of each written label; `written` pairs it with the row it stands in."""
     names = column.class_names

@@ -11,7 +11,8 @@ from workbench.data.multilabel import label_lists, zero_one_columns
 from workbench.data.rows import Rows, is_missing
 from workbench.errors import DataError
 from workbench.recipe.catalogue import MULTI, REGRESSION, SINGLE
-from workbench.recipe.schema import DataSpec, TextClassification
+from workbench.recipe.schema import DataSpec
+from workbench.recipe.tasks import TextClassification
 
 
 def map_labels(
@@ -28,12 +29,7 @@ def map_labels(
     """
     for rows in splits.values():
         _refuse_hidden(rows)
-    column = LabelColumn(
-        where=next(iter(splits.values())).where if len(splits) == 1 else spec.source,
-        ids=[row_id for rows in splits.values() for row_id in rows.ids],
-        values=[label for rows in splits.values() for label in rows.labels],
-        class_names=next((r.class_names for r in splits.values() if r.class_names), ()),
-    )
+    column = LabelColumn.of(splits, spec.source)
     column.refuse(
         [i for i, value in enumerate(column.values) if _is_missing_label(value)],
         "missing label",

@@ -8,7 +8,7 @@ from workbench.data.examples import Label
 from workbench.data.label_names import LabelColumn, indexed, name_of
 from workbench.errors import DataError
 from workbench.recipe.catalogue import MULTI, SINGLE
-from workbench.recipe.schema import TextClassification
+from workbench.recipe.tasks import TextClassification
 
 
 def zero_one_columns(

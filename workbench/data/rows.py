@@ -6,6 +6,7 @@ import difflib
 import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from workbench.errors import DataError
 from workbench.recipe.schema import DataSpec
@@ -27,8 +28,10 @@ class Rows:
     Attributes:
         where: file, folder or Hub split, for messages.
         ids: see `Examples.ids`.
-        labels: values of the label column, or one tuple per row for several label columns.
+        labels: values of the label column, or one tuple per row for several label columns; empty
+            where none was read.
         class_names: names of the classes where the source itself numbers them.
+        found: names of all columns of the source, where it has any.
     """
 
     where: str
@@ -37,16 +40,53 @@ class Rows:
     pairs: Sequence[object] | None
     labels: Sequence[object]
     class_names: tuple[str, ...] = ()
+    found: tuple[str, ...] = ()
 
 
-def required_columns(spec: DataSpec) -> list[str]:
-    """Names of the columns that the recipe reads, without repetition."""
-    labels = spec.label if isinstance(spec.label, list) else [spec.label]
-    pair = [spec.text_pair] if spec.text_pair else []
-    return list(dict.fromkeys([spec.text, *pair, *labels]))
+LabelNeed = Literal["required", "optional", "unread"]
+"""Whether a task reads labels; "optional" where texts may bring their own, as chats do."""
 
 
-def check_columns(found: Sequence[str], spec: DataSpec, where: str) -> None:
+@dataclass(frozen=True)
+class Columns:
+    """Names of the columns that a task reads.
+
+    Attributes:
+        label: one name, several for 0/1 columns, or None where no labels are read.
+        label_optional: True if the source may do without it.
+    """
+
+    text: str
+    pair: str | None
+    label: str | list[str] | None
+    label_optional: bool = False
+
+    @classmethod
+    def of(cls, spec: DataSpec, label: LabelNeed) -> Columns:
+        """Those that the recipe names and the task has a use for."""
+        read = None if label == "unread" else spec.label
+        return cls(spec.text, spec.text_pair, read, label == "optional")
+
+    def required(self) -> list[str]:
+        """Names of those that have to be there, without repetition."""
+        labels = [] if self.label_optional else self._labels()
+        return list(dict.fromkeys([*self._texts(), *labels]))
+
+    def wanted(self, found: Collection[str]) -> list[str]:
+        """Names of those to read from a source with these columns, without repetition."""
+        names = dict.fromkeys([*self._texts(), *self._labels()])
+        return [name for name in names if name in found]
+
+    def _texts(self) -> list[str]:
+        return [self.text, self.pair] if self.pair else [self.text]
+
+    def _labels(self) -> list[str]:
+        if self.label is None:
+            return []
+        return self.label if isinstance(self.label, list) else [self.label]
+
+
+def check_columns(found: Sequence[str], columns: Columns, where: str) -> None:
     """Refuse a table that lacks a column, has it twice, or has too many.
 
     Raises:
@@ -59,7 +99,19 @@ def check_columns(found: Sequence[str], spec: DataSpec, where: str) -> None:
             why=f"tables of more than {MAX_COLUMNS:,} columns are refused",
             fix="keep the columns with the text and the label only",
         )
-    required = required_columns(spec)
+    refuse_missing(columns.required(), found, where)
+    repeated = [name for name in columns.wanted(found) if list(found).count(name) > 1]
+    if repeated:
+        raise DataError(
+            f"column {_listed(repeated)} occurs more than once",
+            where=where,
+            why="it is unclear which of them to read",
+            fix="rename one of them",
+        )
+
+
+def refuse_missing(required: Sequence[str], found: Sequence[str], where: str) -> None:
+    """Refuse a table that lacks one of the required columns."""
     missing = [name for name in required if name not in found]
     if missing:
         raise DataError(
@@ -67,14 +119,6 @@ def check_columns(found: Sequence[str], spec: DataSpec, where: str) -> None:
             where=where,
             why=f"columns found: {_listed(found, 20)}; required: {_listed(required)}",
             fix=_column_fix(missing, found),
-        )
-    repeated = [name for name in required if list(found).count(name) > 1]
-    if repeated:
-        raise DataError(
-            f"column {_listed(repeated)} occurs more than once",
-            where=where,
-            why="it is unclear which of them to read",
-            fix="rename one of them",
         )
 
 
@@ -111,12 +155,8 @@ def checked_texts(
     """
 
     def refuse(bad: list[int], what: str, why: str, fix: str) -> None:
-        if bad:
-            shown = show_rows([rows.ids[i] for i in bad], [values[i] for i in bad])
-            count = f"{len(bad):,} of {len(values):,} rows"
-            raise DataError(
-                f"{what} in column {column!r}, {count}: {shown}", where=rows.where, why=why, fix=fix
-            )
+        what = f"{what} in column {column!r}"
+        refuse_rows(bad, what, rows.ids, values, where=rows.where, why=why, fix=fix)
 
     indexed = list(enumerate(values))
     refuse(
@@ -157,6 +197,23 @@ def _is_encodable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def refuse_rows(
+    bad: Sequence[int],
+    what: str,
+    ids: Sequence[str],
+    values: Sequence[object],
+    *,
+    where: str,
+    why: str = "",
+    fix: str = "",
+) -> None:
+    """Raise if there are bad rows (indices), naming the first of them and their values."""
+    if bad:
+        shown = show_rows([ids[i] for i in bad], [values[i] for i in bad])
+        count = f"{len(bad):,} of {len(values):,} rows"
+        raise DataError(f"{what}, {count}: {shown}", where=where, why=why, fix=fix)
 
 
 def show_rows(ids: Iterable[str], values: Iterable[object]) -> str:

@@ -10,7 +10,7 @@ from workbench import assets
 from workbench.data.examples import Role
 from workbench.data.folders import read_folder, read_split_of_folder
 from workbench.data.hub import HUB_ID, read_hub
-from workbench.data.rows import Rows
+from workbench.data.rows import Columns, Rows
 from workbench.data.tables import TABLE_SUFFIXES, read_table
 from workbench.errors import DataError
 from workbench.recipe.schema import DataSpec, Splits
@@ -28,7 +28,7 @@ class Source:
     notes: tuple[str, ...]
 
 
-def read_source(spec: DataSpec) -> Source:
+def read_source(spec: DataSpec, columns: Columns) -> Source:
     """Read the rows that `data.source` names.
 
     Raises:
@@ -37,11 +37,11 @@ def read_source(spec: DataSpec) -> Source:
     """
     path = Path(spec.source).expanduser()
     if spec.source.startswith(ASSET_PREFIX):
-        return _read_asset(_not_of_the_hub(spec))
+        return _read_asset(_not_of_the_hub(spec), columns)
     if path.is_dir():
-        return _read_folder(path, _not_of_the_hub(spec))
+        return _read_folder(path, _not_of_the_hub(spec), columns)
     if path.suffix.lower() in TABLE_SUFFIXES or path.exists():
-        return _read_file(path, _not_of_the_hub(spec))
+        return _read_file(path, _not_of_the_hub(spec), columns)
     if not HUB_ID.fullmatch(spec.source):
         raise DataError(
             f"{spec.source!r} is no file or folder here, and no Hub id either",
@@ -51,7 +51,7 @@ def read_source(spec: DataSpec) -> Source:
             f"({Path.cwd()})",
         )
     splits = spec.splits or Splits()
-    return _read_splits(lambda name: (read_hub(spec, name), ()), splits)
+    return _read_splits(lambda name: (read_hub(spec, columns, name), ()), splits)
 
 
 def _not_of_the_hub(spec: DataSpec) -> DataSpec:
@@ -67,7 +67,7 @@ def _not_of_the_hub(spec: DataSpec) -> DataSpec:
     return spec
 
 
-def _read_asset(spec: DataSpec) -> Source:
+def _read_asset(spec: DataSpec, columns: Columns) -> Source:
     asset = assets.get(spec.source)
     if asset.kind != "data":
         raise DataError(
@@ -80,17 +80,20 @@ def _read_asset(spec: DataSpec) -> Source:
         "encoding": asset.encoding,
         "encoding_fallback": spec.encoding_fallback or asset.encoding_fallback,
     }
-    return _read_folder(assets.fetch(asset.name), spec.model_copy(update=encodings))
+    folder, spec = assets.fetch(asset.name), spec.model_copy(update=encodings)
+    if asset.file:
+        return _read_file(folder / asset.file, spec, columns)
+    return _read_folder(folder, spec, columns)
 
 
-def _read_folder(folder: Path, spec: DataSpec) -> Source:
+def _read_folder(folder: Path, spec: DataSpec, columns: Columns) -> Source:
     if spec.splits is None:
-        rows, notes = read_folder(folder, spec)
+        rows, notes = read_folder(folder, spec, columns)
         return Source({"train": rows}, notes)
-    return _read_splits(lambda name: read_split_of_folder(folder, name, spec), spec.splits)
+    return _read_splits(lambda name: read_split_of_folder(folder, name, spec, columns), spec.splits)
 
 
-def _read_file(path: Path, spec: DataSpec) -> Source:
+def _read_file(path: Path, spec: DataSpec, columns: Columns) -> Source:
     if path.suffix.lower() not in TABLE_SUFFIXES:
         raise DataError(
             f"a {path.suffix or 'suffixless'} file",
@@ -106,7 +109,7 @@ def _read_file(path: Path, spec: DataSpec) -> Source:
             fix="leave data.splits out, or name the folder in data.source and the files in it "
             "in data.splits",
         )
-    rows, notes = read_table(path, spec, path.name)
+    rows, notes = read_table(path, spec, columns, path.name)
     return Source({"train": rows}, notes)
 
 

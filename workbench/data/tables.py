@@ -1,4 +1,4 @@
-"""One file of rows: csv, tsv, jsonl, json or parquet."""
+"""One file of rows: csv, tsv, jsonl, json, parquet, or the columns of CoNLL."""
 
 from __future__ import annotations
 
@@ -10,16 +10,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from workbench.data.rows import MAX_TEXT_CHARACTERS, SHOWN, Rows, check_columns, required_columns
+from workbench.data.conll import read_conll
+from workbench.data.rows import MAX_TEXT_CHARACTERS, SHOWN, Columns, Rows, check_columns
 from workbench.data.text_files import MAX_FILE_BYTES, read_text
 from workbench.errors import DataError
 from workbench.recipe.schema import DataSpec
+from workbench.recipe.sources import CONLL_SUFFIXES
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
-TABLE_SUFFIXES = (*SEPARATORS, ".jsonl", ".json", ".parquet")
+TABLE_SUFFIXES = (*SEPARATORS, ".jsonl", ".json", ".parquet", *CONLL_SUFFIXES)
 
 
-def read_table(path: Path, spec: DataSpec, name: str) -> tuple[Rows, tuple[str, ...]]:
+def read_table(
+    path: Path, spec: DataSpec, columns: Columns, name: str
+) -> tuple[Rows, tuple[str, ...]]:
     """The rows of one file and notes for the user; ids are ``name:line`` or ``name:row``.
 
     Raises:
@@ -27,12 +31,17 @@ def read_table(path: Path, spec: DataSpec, name: str) -> tuple[Rows, tuple[str, 
     """
     suffix = path.suffix.lower()
     if suffix == ".parquet":
-        return _read_parquet(path, spec, name), ()
+        return _read_parquet(path, columns, name), ()
     text = read_text(path, spec)
     notes = (fallback_note({name: text.fallback}, spec),) if text.fallback else ()
     if suffix in SEPARATORS:
-        return _read_csv(text.characters, SEPARATORS[suffix], path, spec, name), notes
-    return _read_json(text.characters, path, spec, name), notes
+        return _read_csv(text.characters, SEPARATORS[suffix], path, columns, name), notes
+    if suffix in CONLL_SUFFIXES:
+        rows = read_conll(text.characters, path, name)
+        if not rows.ids:
+            raise _empty(path)
+        return rows, notes
+    return _read_json(text.characters, path, columns, name), notes
 
 
 def fallback_note(files: Mapping[str, str], spec: DataSpec) -> str:
@@ -47,19 +56,25 @@ def fallback_note(files: Mapping[str, str], spec: DataSpec) -> str:
 
 
 def rows_of(
-    columns: Mapping[str, Sequence[object]], ids: Sequence[str], spec: DataSpec, where: str
+    values: Mapping[str, Sequence[object]],
+    ids: Sequence[str],
+    columns: Columns,
+    where: str,
+    found: Sequence[str],
 ) -> Rows:
-    """Pick text, pair and label out of columns that are known to be there."""
-    if isinstance(spec.label, list):
-        labels: Sequence[object] = list(zip(*(columns[c] for c in spec.label), strict=True))
-    else:
-        labels = columns[spec.label]
+    """Pick text, pair and label out of what was read."""
+    labels: Sequence[object] = ()
+    if isinstance(columns.label, list):
+        labels = list(zip(*(values[name] for name in columns.label), strict=True))
+    elif columns.label is not None and columns.label in values:
+        labels = values[columns.label]
     return Rows(
         where=where,
         ids=ids,
-        texts=columns[spec.text],
-        pairs=columns[spec.text_pair] if spec.text_pair else None,
+        texts=values[columns.text],
+        pairs=values[columns.pair] if columns.pair else None,
         labels=labels,
+        found=tuple(found),
     )
 
 
@@ -71,15 +86,15 @@ def _empty(path: Path) -> DataError:
     )
 
 
-def _read_csv(characters: str, separator: str, path: Path, spec: DataSpec, name: str) -> Rows:
+def _read_csv(characters: str, separator: str, path: Path, columns: Columns, name: str) -> Rows:
     ids: list[str] = []
     with _csv_records(characters, separator, path) as records:
         _, header = next(records, (1, []))
         if not header:
             raise _empty(path)
-        check_columns(header, spec, str(path))
-        positions = {column: header.index(column) for column in required_columns(spec)}
-        columns: dict[str, list[object]] = {column: [] for column in positions}
+        check_columns(header, columns, str(path))
+        positions = {column: header.index(column) for column in columns.wanted(header)}
+        values: dict[str, list[object]] = {column: [] for column in positions}
         for line, record in records:
             if len(record) != len(header):
                 raise DataError(
@@ -91,8 +106,8 @@ def _read_csv(characters: str, separator: str, path: Path, spec: DataSpec, name:
                 )
             ids.append(f"{name}:{line}")
             for column, position in positions.items():
-                columns[column].append(record[position])
-    return rows_of(columns, ids, spec, str(path))
+                values[column].append(record[position])
+    return rows_of(values, ids, columns, str(path), header)
 
 
 @contextmanager
@@ -139,7 +154,7 @@ def _bad_csv(error: csv.Error, path: Path, line: int) -> DataError:
     )
 
 
-def _read_json(characters: str, path: Path, spec: DataSpec, name: str) -> Rows:
+def _read_json(characters: str, path: Path, columns: Columns, name: str) -> Rows:
     # Many .json files are JSON lines; only a list tells that it is one document.
     if path.suffix.lower() == ".json" and characters.lstrip()[:1] == "[":
         items = [(row, item) for row, item in enumerate(_parsed(characters, path, 1))]
@@ -160,9 +175,10 @@ def _read_json(characters: str, path: Path, spec: DataSpec, name: str) -> Rows:
             )
         if not item.keys() <= found.keys():
             found.update(dict.fromkeys(item))
-    check_columns(list(found), spec, str(path))
-    columns = {c: [item.get(c) for _, item in items] for c in required_columns(spec)}
-    return rows_of(columns, [f"{name}:{place}" for place, _ in items], spec, str(path))
+    check_columns(list(found), columns, str(path))
+    values = {c: [item.get(c) for _, item in items] for c in columns.wanted(found)}
+    ids = [f"{name}:{place}" for place, _ in items]
+    return rows_of(values, ids, columns, str(path), list(found))
 
 
 def _parsed(text: str, path: Path, line: int) -> Any:
@@ -185,24 +201,26 @@ def _parsed(text: str, path: Path, line: int) -> Any:
         raise DataError(f"not valid JSON: {error}", where=f"{path}:{line}") from error
 
 
-def _read_parquet(path: Path, spec: DataSpec, name: str) -> Rows:
+def _read_parquet(path: Path, columns: Columns, name: str) -> Rows:
     import pyarrow
     import pyarrow.parquet
 
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
-            check_columns(file.schema_arrow.names, spec, str(path))
-            wanted = required_columns(spec)
+            found = file.schema_arrow.names
+            check_columns(found, columns, str(path))
+            wanted = columns.wanted(found)
             _refuse_huge_parquet(file.metadata, wanted, path)
             table = file.read(columns=wanted)
-        columns = {column: table.column(column).to_pylist() for column in wanted}
+        values = {column: table.column(column).to_pylist() for column in wanted}
     except (pyarrow.ArrowException, OSError) as error:
         raise DataError(
             f"cannot be read as parquet: {error}",
             where=str(path),
             fix="check that the file is complete and really is parquet",
         ) from error
-    return rows_of(columns, [f"{name}:{row}" for row in range(table.num_rows)], spec, str(path))
+    ids = [f"{name}:{row}" for row in range(table.num_rows)]
+    return rows_of(values, ids, columns, str(path), found)
 
 
 def _refuse_huge_parquet(metadata: Any, wanted: Sequence[str], path: Path) -> None:

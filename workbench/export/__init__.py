@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 from torch import nn
 
+from workbench.data.encode import Encoded
 from workbench.errors import ExportError, RunRefused
 from workbench.export.adapter import building
-from workbench.export.check import VanillaLoader, compare_logits
+from workbench.export.check import VanillaLoader, compare_outputs
 from workbench.inference import ABOUT, load_exported, local_base
-from workbench.store import Run, read_json
+from workbench.store import Run, read_json, write_json
+from workbench.tasks import AnyTask, Predicted
 
-CHECKED_TEXTS = 16
-"""Test examples whose logits a plain load has to reproduce."""
+CHECKED = 16
+"""Test features whose outputs a plain load has to reproduce."""
+EXPECTED = "expected.json"
+"""File of a run with these features and outputs."""
 
 
 def export_run(run: Run, to: Path, *, merge: bool = False) -> Path:
     """Copies a finished run's adapter, or its merged model, after checking that it loads.
 
     The check is made again on what is handed out: plain transformers + PEFT, in a fresh process,
-    have to give the logits that the run recorded.
+    have to give the outputs that the run recorded.
 
     Raises:
         RunRefused: when the run has not finished or the target exists.
@@ -47,7 +49,7 @@ def export_run(run: Run, to: Path, *, merge: bool = False) -> Path:
             about = _write_merged(run, about, folder)
         else:
             shutil.copytree(run.adapter, folder, dirs_exist_ok=True)
-        check_folder(loader, folder, about, recorded_examples(run))
+        check_folder(loader, folder, about, read_expected(run.path))
     return to
 
 
@@ -76,31 +78,51 @@ def push(folder: Path, repository: str) -> str:
 
 
 def check_folder(
-    loader: VanillaLoader, folder: Path, about: dict[str, Any], examples: Sequence[dict[str, Any]]
+    loader: VanillaLoader, folder: Path, about: dict[str, Any], expected: dict[str, Any]
 ) -> float:
-    """Largest logit difference between a plain load of a folder and recorded predictions.
+    """Largest difference between what a plain load of a folder says and what was recorded.
 
     Raises:
-        ExportError: when the folder does not load or gives other logits.
+        ExportError: when the folder does not load or says something else.
     """
-    pairs = [e["text_pair"] for e in examples] if "text_pair" in examples[0] else None
     request = {
         "folder": str(folder),
         "base": local_base(about["base"]),
         "revision": about["revision"],
         "auto_class": about["auto_class"],
         "kind": about["kind"],
-        "texts": [e["text"] for e in examples],
-        "pairs": pairs,
+        "output": about["output"],
+        "skip": about["virtual_tokens"] if about["per_position"] else 0,
         "max_length": about["max_length"],
+        "inputs": expected["inputs"],
     }
-    return compare_logits([e["logits"] for e in examples], loader.logits(request), folder)
+    return compare_outputs(expected["outputs"], loader.outputs(request), folder)
 
 
-def recorded_examples(run: Run) -> list[dict[str, Any]]:
-    """The first test examples of a run with the logits that it recorded."""
-    table = pq.read_table(run.path / "predictions.parquet").slice(0, CHECKED_TEXTS)
-    return table.to_pylist()  # type: ignore[no-any-return]
+def write_expected(run: Path, task: AnyTask, encoded: Encoded, predicted: Predicted) -> None:
+    """Keeps the first test features with what the run made of them, for every later check."""
+    count = min(CHECKED, len(encoded))
+    content = {
+        "inputs": [task.plain_request(encoded, index) for index in range(count)],
+        "outputs": [predicted.values[index].flatten().tolist() for index in range(count)],
+    }
+    write_json(run / EXPECTED, content)
+
+
+def read_expected(run: Path) -> dict[str, Any]:
+    """What ``write_expected`` has kept.
+
+    Raises:
+        ExportError: when the file is missing or damaged.
+    """
+    content = read_json(run / EXPECTED)
+    if content is None:
+        raise ExportError(
+            f"{EXPECTED} is missing or damaged, so the export cannot be checked",
+            where=str(run),
+            fix="run the recipe again with --force",
+        )
+    return content
 
 
 def _write_merged(run: Run, about: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -143,4 +165,13 @@ def merged_model(model: nn.Module, method: str) -> nn.Module:
     )
 
 
-__all__ = ["VanillaLoader", "building", "check_folder", "export_run", "merged_model", "push"]
+__all__ = [
+    "VanillaLoader",
+    "building",
+    "check_folder",
+    "export_run",
+    "merged_model",
+    "push",
+    "read_expected",
+    "write_expected",
+]

@@ -20,7 +20,7 @@ from workbench.inference import ABOUT, TRAINED_WEIGHTS
 from workbench.methods import METHODS, Adapted
 from workbench.methods.base import ExportKind
 from workbench.store import write_json
-from workbench.tasks import TextClassificationTask
+from workbench.tasks import AnyTask
 
 
 def write_weights(adapted: Adapted, method: str, folder: Path) -> ExportKind:
@@ -47,7 +47,7 @@ def write_weights(adapted: Adapted, method: str, folder: Path) -> ExportKind:
 
 
 def describe(
-    folder: Path, adapted: Adapted, task: TextClassificationTask, kind: ExportKind, max_length: int
+    folder: Path, adapted: Adapted, task: AnyTask, kind: ExportKind, max_length: int
 ) -> dict[str, Any]:
     """Writes ``workbench.json``: what ``load_adapter`` needs beyond transformers' own files."""
     about = {
@@ -59,6 +59,8 @@ def describe(
         "labels": list(task.label_names),
         "max_length": max_length,
         "virtual_tokens": adapted.virtual_tokens,
+        "output": task.plain_output,
+        "per_position": task.per_position,
     }
     write_json(folder / ABOUT, about)
     return about

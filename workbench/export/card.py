@@ -31,6 +31,37 @@ model = PeftModel.from_pretrained(model, folder).eval()""",
 }
 
 
+_USAGE = {
+    "text-classification": """cut = {{"truncation": True, "max_length": {length}}}
+inputs = tokenizer("a text", return_tensors="pt", **cut)
+print(model.config.id2label[int(model(**inputs).logits.argmax())])""",
+    "token-classification": """words = "a text as words".split()
+inputs = tokenizer(words, is_split_into_words=True, return_tensors="pt")
+logits = model(**inputs).logits[0, {virtual}:]  # the first {virtual} belong to the soft prompt
+first = [inputs.word_ids().index(i) for i in range(len(words))]  # the first piece of each word
+print([model.config.id2label[int(logits[i].argmax())] for i in first])""",
+    "question-answering": """question, text = "a question", "a text that answers it"
+inputs = tokenizer(question, text, return_tensors="pt")
+output = model(**inputs)  # the first {virtual} positions belong to the soft prompt
+start = int(output.start_logits[0, {virtual}:].argmax())
+end = int(output.end_logits[0, {virtual}:].argmax())
+print(tokenizer.decode(inputs["input_ids"][0, start : end + 1]))""",
+    "masked-lm": """inputs = tokenizer(f"a {{tokenizer.mask_token}} of words", return_tensors="pt")
+place = inputs["input_ids"][0].tolist().index(tokenizer.mask_token_id)
+print(tokenizer.decode(model(**inputs).logits[0, {virtual} + place].argmax()))""",
+    "causal-lm": """inputs = tokenizer("a text to go on with", return_tensors="pt")
+new = model.generate(**inputs, max_new_tokens=8, do_sample=False)
+print(tokenizer.decode(new[0], skip_special_tokens=True))""",
+    "instruction": """prompt = "what to do"
+if tokenizer.chat_template:
+    turn = [{{"role": "user", "content": prompt}}]
+    prompt = tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False)
+inputs = tokenizer(prompt, add_special_tokens=not tokenizer.chat_template, return_tensors="pt")
+new = model.generate(**inputs, max_new_tokens=8, do_sample=False)
+print(tokenizer.decode(new[0], skip_special_tokens=True))""",
+}
+
+
 _PAGE = """---
 base_model: {base}
 library_name: {library}
@@ -60,12 +91,11 @@ Trained parameters: {trainable:,} of {total:,} ({head:,} of them in the task hea
 ```python
 {loading}
 
-inputs = tokenizer("a text", truncation=True, max_length={max_length}, return_tensors="pt")
-print(model.config.id2label[int(model(**inputs).logits.argmax())])
+{usage}
 ```
 
-These lines were run in a fresh process before this folder was written, on {checked} test texts:
-the logits differ from the run's own by at most {difference:.1e}.
+It was loaded this way in a fresh process before this folder was written, and asked {checked} test
+examples: its outputs differ from the run's own by at most {difference:.1e}.
 
 ## How it was made
 
@@ -107,6 +137,10 @@ def model_card(result: dict[str, Any], about: dict[str, Any], recipe_text: str) 
         test_size=sizes["test"],
         max_length=about["max_length"],
         loading=_LOADING[kind].format(auto=about["auto_class"], base=named),
+        usage=_USAGE[result["task"]].format(
+            length=about["max_length"],
+            virtual=about["virtual_tokens"] if about["per_position"] else 0,
+        ),
         checked=result["export"]["examples"],
         difference=result["export"]["max_logit_difference"],
         device=result["policy"]["device_name"],

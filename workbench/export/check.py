@@ -15,7 +15,7 @@ from workbench.errors import ExportError
 
 SCRIPT = Path(__file__).with_name("vanilla.py")
 RELATIVE_TOLERANCE = 1e-3
-"""Largest difference of a logit, relative to the largest logit (at least 1). Padding and another
+"""Largest difference of an output, relative to the largest (at least 1). Padding and another
 attention kernel move fp32 logits by about 1e-6; a lost head or prompt by 0.1 and more."""
 
 
@@ -39,8 +39,8 @@ class VanillaLoader:
                 start_new_session=True,
             )
 
-    def logits(self, request: dict[str, Any]) -> list[list[float]]:
-        """Logits that a plain load gives, one row per text.
+    def outputs(self, request: dict[str, Any]) -> list[list[float]]:
+        """What a plain load says, one row of numbers per input.
 
         Raises:
             ExportError: with the loader's own words when it cannot load the folder.
@@ -64,7 +64,7 @@ class VanillaLoader:
                 fix="the run's own checkpoint is kept under checkpoints/; please report the method "
                 "and model",
             )
-        return answer["logits"]  # type: ignore[no-any-return]
+        return answer["outputs"]  # type: ignore[no-any-return]
 
     def close(self) -> None:
         """Ends the process, whatever it is doing."""
@@ -80,13 +80,13 @@ class VanillaLoader:
         self.close()
 
 
-def compare_logits(
+def compare_outputs(
     own: Sequence[Sequence[float]], plain: Sequence[Sequence[float]], folder: Path
 ) -> float:
-    """The largest difference between the run's logits and a plain load's, both (texts, labels).
+    """The largest difference between the run's outputs and a plain load's, a row per input.
 
     Raises:
-        ExportError: when it exceeds the tolerance.
+        ExportError: when it exceeds the tolerance, or there are more numbers on one side.
     """
     pairs = [(a, b) for x, y in zip(own, plain, strict=True) for a, b in zip(x, y, strict=True)]
     finite = all(math.isfinite(a) and math.isfinite(b) for a, b in pairs)
@@ -94,7 +94,7 @@ def compare_logits(
     allowed = RELATIVE_TOLERANCE * max(1.0, max(abs(a) for a, _ in pairs))
     if not difference <= allowed:
         raise ExportError(
-            f"plain transformers + PEFT give other logits than the run: they differ by "
+            f"plain transformers + PEFT give other outputs than the run: they differ by "
             f"{difference:.3g}, allowed are {allowed:.3g}",
             where=str(folder),
             why="the exported adapter would not do what the recorded accuracy says",

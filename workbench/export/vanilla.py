@@ -3,8 +3,10 @@
 This file imports transformers, peft, safetensors and the standard library, nothing of the
 workbench, and is run as a program of its own: ``python vanilla.py``. It reads one JSON request a
 line, forks a fresh process for each (so that imports are paid once) and prints one JSON answer a
-line. A request: {"folder", "base", "revision", "auto_class", "kind", "texts", "pairs",
-"max_length"}; the answer: {"logits": [[...], ...]} or {"error": "..."}.
+line. A request: {"folder", "base", "revision", "auto_class", "kind", "output", "skip",
+"max_length", "inputs"}, where an input is {"text", "text_pair"} or {"input_ids",
+"token_type_ids"} and, for log-probabilities, {"positions", "tokens"}; the answer:
+{"outputs": [[...], ...]} or {"error": "..."}.
 """
 
 import json
@@ -39,20 +41,41 @@ def load(request: dict[str, Any]) -> tuple[Any, Any]:
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
-    """Logits of each text, alone in its batch and so without padding."""
+    """What the model says of each input, alone in its batch and so without padding."""
     import torch
 
     model, tokenizer = load(request)
-    pairs = request["pairs"] or [None] * len(request["texts"])
-    logits = []
+    outputs = []
     with torch.inference_mode():
-        for text, pair in zip(request["texts"], pairs, strict=True):
-            inputs = tokenizer(
-                text, pair, truncation=True, max_length=request["max_length"], return_tensors="pt"
-            )
-            logits.append(model(**inputs).logits[0].tolist())
+        for given in request["inputs"]:
+            if "text" in given:
+                inputs = tokenizer(
+                    given["text"],
+                    given["text_pair"],
+                    truncation=True,
+                    max_length=request["max_length"],
+                    return_tensors="pt",
+                )
+            else:
+                names = ("input_ids", "token_type_ids")
+                inputs = {n: torch.tensor([given[n]]) for n in names if n in given}
+                inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
+            outputs.append(_read(model(**inputs), request, given))
     assert not any(name.split(".")[0] == "workbench" for name in sys.modules)
-    return {"logits": logits}
+    return {"outputs": outputs}
+
+
+def _read(output: Any, request: dict[str, Any], given: dict[str, Any]) -> list[float]:
+    """The numbers asked for; the first ``skip`` positions are a soft prompt's own."""
+    skip = request["skip"]
+    if request["output"] == "spans":
+        return [*output.start_logits[0, skip:].tolist(), *output.end_logits[0, skip:].tolist()]
+    if request["output"] == "log_probs":
+        log_probs = output.logits[0, skip:].float().log_softmax(-1)
+        pairs = zip(given["positions"], given["tokens"], strict=True)
+        return [float(log_probs[position, token]) for position, token in pairs]
+    logits = output.logits[0]
+    return (logits[skip:] if logits.ndim > 1 else logits).flatten().tolist()  # type: ignore[no-any-return]
 
 
 def serve() -> None:

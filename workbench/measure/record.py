@@ -10,12 +10,12 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from torch import Tensor
 
-from workbench.data.encode import Encoded
+from workbench.data.encode import Encoded, tokenisation_fingerprint
 from workbench.data.examples import Data
+from workbench.models import Base
 from workbench.recipe.schema import Recipe
-from workbench.tasks import TextClassificationTask
+from workbench.tasks import AnyTask, Predicted
 from workbench.training.events import Step, Validation
 from workbench.training.session import Session
 
@@ -79,7 +79,7 @@ def validation_record(session: Session, clock: Clock) -> tuple[dict[str, Any], d
     kept = clock.best_validation if keeps_best else clock.last_validation
     selected = {
         "step": session.best.step if keeps_best else session.step,
-        "metric": session.task.spec.score_names[0] if keeps_best else None,
+        "metric": next(iter(kept.metrics), None) if keeps_best and kept else None,
         "value": session.best.value if keeps_best else None,
     }
     return dict(kept.metrics) if kept else {}, selected
@@ -90,7 +90,8 @@ def data_record(data: Data, encoded: dict[str, Encoded]) -> dict[str, Any]:
     return {
         "content_hash": data.content_hash,
         "split_hash": data.split_hash,
-        "sizes": {name: len(split) for name, split in encoded.items()},
+        "sizes": {name: len(split.examples) for name, split in encoded.items()},
+        "features": {name: len(split) for name, split in encoded.items()},
         "duplicates_removed": data.duplicates_removed,
         "truncated": {name: split.truncated for name, split in encoded.items()},
         "labels": list(data.label_names),
@@ -99,37 +100,34 @@ def data_record(data: Data, encoded: dict[str, Encoded]) -> dict[str, Any]:
 
 
 def comparability(
-    recipe: Recipe, data: Data, base: str, tokenisation: str, policy: dict[str, Any]
+    recipe: Recipe, data: Data, base: Base, policy: dict[str, Any], start: str | None
 ) -> dict[str, str]:
     """What two runs must share for their numbers to be set side by side."""
     from sklearn import __version__ as sklearn_version
 
+    task = recipe.task.model_dump_json(exclude={"metrics"})
     metrics = ",".join(recipe.task.score_names) + f" scikit-learn {sklearn_version}"
     return {
         "data": data.content_hash,
         "split": data.split_hash,
-        "base": base,
-        "tokenisation": tokenisation,
+        "base": f"{base.fingerprint} after {start}" if start else base.fingerprint,
+        "tokenisation": tokenisation_fingerprint(base.tokenizer, recipe.model.max_length, task),
         "metrics": hashlib.sha256(metrics.encode()).hexdigest(),
         "device": f"{policy['device']}/{policy['precision']}",
     }
 
 
 def write_predictions(
-    path: Path, encoded: Encoded, task: TextClassificationTask, logits: Tensor
+    run: Path,
+    task: AnyTask,
+    encoded: Encoded,
+    predicted: Predicted,
+    generated: Sequence[str] | None = None,
 ) -> None:
-    """predictions.parquet: one row per test example, logits as a plain load computes them."""
-    examples = encoded.examples
-    columns: dict[str, Sequence[Any]] = {
-        "id": examples.ids,
-        "text": examples.texts,
-        "label": [task.label_text(v) for v in examples.labels],
-        "prediction": [task.label_text(v) for v in task.predictions(logits)],
-        "score": task.confidences(logits),
-        "logits": logits.tolist(),
-    }
-    if examples.pairs is not None:
-        columns["text_pair"] = examples.pairs
+    """predictions.parquet: one row per test example, with what a plain load makes of it."""
+    answers = task.answers(encoded, predicted) if generated is None else generated
+    columns = task.table(encoded, predicted, answers)
+    path = run / "predictions.parquet"
     temporary = path.with_suffix(".tmp")
-    pq.write_table(pa.table({k: list(v) for k, v in columns.items()}), temporary)
+    pq.write_table(pa.table(columns), temporary)
     temporary.replace(path)

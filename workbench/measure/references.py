@@ -1,16 +1,20 @@
-"""What the same split gives without any pretrained model, to judge what fine-tuning is worth."""
+"""What the same split gives without fine-tuning, to judge what fine-tuning is worth.
+
+For text classification that is the most frequent answer and a linear model on word counts; for
+tags the most frequent tag of each word; for a language model the untouched base itself.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from workbench.assets import cache_dir
 from workbench.data.examples import Data, Examples
 from workbench.recipe.catalogue import MULTI, REGRESSION
-from workbench.recipe.schema import TextClassification
+from workbench.recipe.tasks import TaskSpec, TextClassification
 from workbench.store.files import read_json, write_json
 
 Predictions = Sequence[Any]
@@ -20,21 +24,54 @@ Score = Callable[[Predictions, Predictions], Mapping[str, float | None]]
 """Scores by name, from predictions and labels."""
 
 
-def cached_reference_scores(
-    data: Data, task: TextClassification, score: Score
+def cached(
+    condition: Sequence[Any], compute: Callable[[], dict[str, dict[str, float | None]]]
 ) -> dict[str, dict[str, float | None]]:
-    """`reference_scores`, computed once for all runs on the same split with the same metrics."""
-    from sklearn import __version__
+    """Scores computed once for all runs under the same condition.
 
-    condition = (data.content_hash, data.split_hash, task.score_names, task.problem_type)
-    key = hashlib.sha256(repr((condition, __version__)).encode()).hexdigest()[:32]
+    Args:
+        condition: whatever decides the scores: split, metrics, base model, versions.
+    """
+    key = hashlib.sha256(repr(condition).encode()).hexdigest()[:32]
     path = cache_dir() / "references" / f"{key}.json"
     if (known := read_json(path)) is not None:
         return known
-    scores = reference_scores(data, task, score)
+    scores = compute()
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, scores)
     return scores
+
+
+def split_condition(data: Data, spec: TaskSpec) -> tuple[Any, ...]:
+    """What decides the scores of a model-free reference."""
+    from sklearn import __version__
+
+    task = spec.model_dump_json()
+    return (data.content_hash, data.split_hash, spec.score_names, task, __version__)
+
+
+def most_frequent_tags(data: Data, score: Score) -> dict[str, dict[str, float | None]]:
+    """Test scores of answering each word with its most frequent tag in the train split.
+
+    Words that were never seen get the most frequent tag of all.
+    """
+    by_word: dict[str, Counter[int]] = defaultdict(Counter)
+    for words, tags in zip(data.train.parts or (), data.train.labels, strict=True):
+        for word, tag in zip(words, tags, strict=True):
+            by_word[word][tag] += 1
+    overall = sum(by_word.values(), Counter[int]())
+    usual = _first(overall)
+    names = data.label_names
+    answers = [
+        [names[_first(by_word[word]) if word in by_word else usual] for word in words]
+        for words in data.test.parts or ()
+    ]
+    right = [[names[tag] for tag in tags] for tags in data.test.labels]
+    return {"most frequent tag of each word": dict(score(answers, right))}
+
+
+def _first(counts: Counter[int]) -> int:
+    return min(counts, key=lambda label: (-counts[label], label))
 
 
 def reference_scores(
@@ -96,8 +133,7 @@ def _texts(examples: Examples) -> list[tuple[str, ...]]:
 
 def _most_frequent(labels: Sequence[Any], count: int) -> list[int]:
     # Of equally frequent labels the smallest, whatever the order of the rows.
-    counts = Counter(labels)
-    return [min(counts, key=lambda label: (-counts[label], label))] * count
+    return [_first(Counter(labels))] * count
 
 
 def _logistic(labels: Sequence[Any], train: Any, test: Any) -> list[int]:

@@ -13,7 +13,12 @@ from workbench.errors import MethodError
 from workbench.methods.base import Setting
 from workbench.models import Base
 
-_HEADS_PEFT_KNOWS = {"classifier", "score"}
+_HEADS_PEFT_KNOWS = {
+    "SEQ_CLS": {"classifier", "score"},
+    "TOKEN_CLS": {"classifier", "score"},
+    "QUESTION_ANS": {"qa_outputs"},
+}
+"""Parts of a head that PEFT (0.21) trains and saves by itself, for each of its tasks."""
 
 
 def wrap(base: Base, config: PeftConfig, setting: Setting) -> PeftModel:
@@ -27,7 +32,8 @@ def wrap(base: Base, config: PeftConfig, setting: Setting) -> PeftModel:
     """
     config.task_type = setting.peft_task_type
     config.revision = base.revision
-    more_heads = [name for name in base.head_names if name not in _HEADS_PEFT_KNOWS]
+    known = _HEADS_PEFT_KNOWS.get(setting.peft_task_type, set())
+    more_heads = [name for name in base.head_names if name not in known]
     if more_heads and hasattr(config, "modules_to_save"):
         config.modules_to_save = more_heads
     try:

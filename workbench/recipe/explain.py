@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from pydantic_core import ErrorDetails
 
 from workbench.recipe.json_schema import allowed, keys_at, owners, schema_at
-from workbench.recipe.methods import METHOD_SPECS
+from workbench.recipe.schema import VARIANTS
 from workbench.recipe.suggest import choice, did_you_mean, shown
 from workbench.recipe.yaml_reader import KeyPath, key_text
 
@@ -39,7 +39,7 @@ def written_path(location: Sequence[str | int], values: Any) -> KeyPath:
     """Pydantic's location without its union branches: ``method.r``, not ``method.lora.r``."""
     path: list[str | int] = []
     parts = list(location)
-    if len(parts) > 1 and parts[0] == "method" and parts[1] in METHOD_SPECS:
+    if len(parts) > 1 and parts[1] in VARIANTS.get(str(parts[0]), ()):
         del parts[1]
     for part in parts:
         if isinstance(values, dict) and isinstance(part, str):
@@ -57,14 +57,15 @@ def _finding(path: KeyPath, kind: str, values: dict[str, Any]) -> Finding:
         return _unknown_key(path, values)
     value, node = _value_at(path, values), schema_at(path, values)
     if kind in ("missing", "union_tag_not_found"):
-        options = f": {', '.join(METHOD_SPECS)}" if path == ("method", "name") else ""
+        variants = VARIANTS.get(str(path[0]), {}) if path[1:] == ("name",) else {}
+        options = f": {', '.join(variants)}" if variants else ""
         about = node.get("description", "").rstrip(".")
         return Finding(path, "missing", f"needed{options}{': ' + about if about else ''}")
     if kind == "union_tag_invalid":
-        what = f"found {shown(value)}, which is not a method"
-        return Finding(path, what, choice(value, METHOD_SPECS))
-    if path == ("method",) and isinstance(value, str):
-        return Finding(path, f"found {shown(value)}", f"write `method: {{name: {value}}}`")
+        what = f"found {shown(value)}, which is not a {path[0]}"
+        return Finding(path, what, choice(value, VARIANTS[str(path[0])]))
+    if len(path) == 1 and path[0] in VARIANTS and isinstance(value, str):
+        return Finding(path, f"found {shown(value)}", f"write `{path[0]}: {{name: {value}}}`")
     nearest = did_you_mean(value, node["enum"]) if "enum" in node else ""
     return Finding(path, f"found {shown(value)}, must be {allowed(node)}", nearest)
 
@@ -74,19 +75,20 @@ def _unknown_key(path: KeyPath, values: dict[str, Any]) -> Finding:
     if key == "trust_remote_code":
         why = "code that comes with a model or data set is never run"
         return Finding(path, f"not supported: {why}", "remove it; choose a built-in architecture")
-    sections, methods = owners(key)
-    if section == ("method",) and methods:
-        name = _value_at(("method", "name"), values)
-        noun = "method" if len(methods) == 1 else "methods"
-        what = f"`{key}` belongs to {noun} {', '.join(methods)}; this is {name}"
+    sections, variants = owners(key)
+    section_name = str(section[0]) if len(section) == 1 else ""
+    own = variants.get(section_name, [])
+    name = _value_at((section_name, "name"), values) if section_name in VARIANTS else None
+    if own:
+        noun = section_name if len(own) == 1 else f"{section_name}s"
+        what = f"`{key}` belongs to {noun} {', '.join(own)}; this is {name}"
         return Finding(path, what, did_you_mean(key, keys_at(section, values)) or "remove it")
     valid = keys_at(section, values)
-    of = f" of method {_value_at(('method', 'name'), values)}" if section == ("method",) else ""
+    of = f" of {section_name} {name}" if name else ""
     if nearest := did_you_mean(key, valid):
         return Finding(path, f"unknown key{of}", nearest)
-    if sections or methods:
-        home = sections[0] if sections else "method"
-        return Finding(path, "unknown key here", f"`{key}` belongs under `{home}:`")
+    if homes := [*sections, *variants]:
+        return Finding(path, "unknown key here", f"`{key}` belongs under `{homes[0]}:`")
     place = key_text(section) or "a recipe"
     return Finding(path, f"unknown key{of}", f"{place} has: {', '.join(valid)}")
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from workbench.recipe.methods import METHOD_SPECS
-from workbench.recipe.schema import Recipe
+from workbench.recipe.schema import VARIANTS, Recipe
+from workbench.recipe.tasks import TASK_SPECS
 from workbench.recipe.yaml_reader import KeyPath
 
 Node = dict[str, Any]
 
-MERGED_SECTIONS = ("TextClassification", "ModelSpec", "DataSpec")
+MERGED_SECTIONS = ("ModelSpec", "DataSpec", *(spec.__name__ for spec in TASK_SPECS.values()))
 """Sections that a file may give in part, because its base holds the rest."""
 
 
@@ -51,7 +51,7 @@ def _root() -> Node:
 def schema_at(path: KeyPath, values: Any) -> Node:
     """The schema of the value at a key path; empty where the recipe knows no such key.
 
-    ``values`` is what was written, needed to know which method's keys apply.
+    ``values`` is what was written, needed to know which task's or method's keys apply.
     """
     node, value = _resolved(_root()), values
     for part in path:
@@ -69,17 +69,21 @@ def keys_at(path: KeyPath, values: Any) -> list[str]:
     return list(_section_schema(schema_at(path, values)).get("properties", {}))
 
 
-def owners(key: str) -> tuple[list[str], list[str]]:
-    """The sections and the methods that have a key of this name."""
+def owners(key: str) -> tuple[list[str], dict[str, list[str]]]:
+    """The plain sections that have a key of this name, and the tasks and methods that have it."""
     properties = _root()["properties"]
     sections = [
         name
         for name in properties
-        if name != "method"
+        if name not in VARIANTS
         and key in _section_schema(_resolved(properties[name])).get("properties", {})
     ]
-    methods = [name for name, spec in METHOD_SPECS.items() if key in spec.model_fields]
-    return sections, methods if key != "name" else []
+    variants = {
+        section: [name for name, spec in specs.items() if key in spec.model_fields]
+        for section, specs in VARIANTS.items()
+        if key != "name"
+    }
+    return sections, {section: names for section, names in variants.items() if names}
 
 
 def allowed(node: Node) -> str:

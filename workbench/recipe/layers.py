@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import Problem
-from workbench.recipe.sources import resolve_source
+from workbench.recipe.schema import VARIANTS
+from workbench.recipe.sources import resolve_path, resolve_source
 from workbench.recipe.yaml_reader import (
     Document,
     KeyPath,
@@ -36,12 +37,13 @@ def read_layers(path: Path, overrides: Iterable[str]) -> tuple[Document, list[Pr
 def merge(lower: Document, upper: Document) -> Document:
     """``upper`` over ``lower``: sections are merged key by key, lists and values replaced.
 
-    The method is replaced as a whole when its name differs, for the keys of one method mean
+    A task or method is replaced as a whole when its name differs, for the keys of one mean
     nothing to another.
     """
     merged = Document(dict(lower.values), dict(lower.places))
-    if _names_another_method(lower.values, upper.values):
-        _remove(merged, "method")
+    for section in VARIANTS:
+        if _names_another(section, lower.values, upper.values):
+            _remove(merged, section)
     for key, value in upper.values.items():
         mine = merged.values.get(key)
         if isinstance(mine, dict) and isinstance(value, dict):
@@ -56,8 +58,8 @@ def merge(lower: Document, upper: Document) -> Document:
     return merged
 
 
-def _names_another_method(lower: dict[str, Any], upper: dict[str, Any]) -> bool:
-    mine, other = lower.get("method"), upper.get("method")
+def _names_another(section: str, lower: dict[str, Any], upper: dict[str, Any]) -> bool:
+    mine, other = lower.get(section), upper.get(section)
     if not isinstance(mine, dict) or not isinstance(other, dict):
         return False
     return "name" in other and other["name"] != mine.get("name")
@@ -133,4 +135,6 @@ def _with_paths(document: Document, folder: Path) -> Document:
         content = document.values.get(section)
         if isinstance(content, dict) and isinstance(content.get("source"), str):
             content["source"] = resolve_source(content["source"], folder)
+    if isinstance(start := document.values.get("init_from"), str) and start:
+        document.values["init_from"] = resolve_path(start, folder)
     return document

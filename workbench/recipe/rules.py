@@ -6,74 +6,31 @@ Each finding says what was found and how to put it right; all of them are collec
 from __future__ import annotations
 
 import codecs
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from workbench.recipe.catalogue import HUB_METRIC_PREFIX, METRICS, MULTI, REGRESSION
 from workbench.recipe.explain import Finding
 from workbench.recipe.methods import IA3, LoRA, Peft, Prefix, Prompt, PTuning
 from workbench.recipe.peft_types import CACHE_TYPES, PEFT_TYPES
 from workbench.recipe.schema import Recipe, Size
-from workbench.recipe.sources import ASSET_PREFIX, is_local, is_table
+from workbench.recipe.sources import ASSET_PREFIX, HUB_ID, is_local, is_table
 from workbench.recipe.suggest import choice, did_you_mean, shown
-
-_HUB_ID = re.compile(r"(?!.*(?:--|\.\.))(?:[A-Za-z0-9_][\w.-]*/)?[A-Za-z0-9_][\w.-]*(?<![.-])")
+from workbench.recipe.task_rules import repeated, task_findings
 
 
 def check_rules(recipe: Recipe) -> list[Finding]:
     """Everything about a well-formed recipe that cannot be run or would mislead."""
     return [
-        *_metrics(recipe),
-        *_labels(recipe),
+        *task_findings(recipe),
         *_sources(recipe),
         *_splits(recipe),
         *_sizes(recipe),
         *_encodings(recipe),
         *_training(recipe),
         *_method(recipe),
-        *_repeated(("seeds",), recipe.seeds),
+        *repeated(("seeds",), recipe.seeds),
     ]
-
-
-def _metrics(recipe: Recipe) -> Iterator[Finding]:
-    kind = recipe.task.problem_type
-    fitting = [name for name, metric in METRICS.items() if kind in metric.problem_types]
-    for index, name in enumerate(recipe.task.metrics):
-        path = ("task", "metrics", index)
-        if name.startswith(HUB_METRIC_PREFIX):
-            if not _HUB_ID.fullmatch(name.removeprefix(HUB_METRIC_PREFIX)):
-                yield Finding(path, f"found {shown(name)}", "write hub:NAME, e.g. hub:accuracy")
-        elif name not in METRICS:
-            yield Finding(path, f"no metric called {shown(name)}", choice(name, fitting))
-        elif name not in fitting:
-            what = f"{name} does not fit problem_type {kind}"
-            others = (("task", "problem_type"),)
-            yield Finding(path, what, f"one of: {', '.join(fitting)}", others)
-    yield from _repeated(("task", "metrics"), recipe.task.metrics)
-
-
-def _labels(recipe: Recipe) -> Iterator[Finding]:
-    task, data = recipe.task, recipe.data
-    kind = (("task", "problem_type"),)
-    if task.labels is not None:
-        yield from _repeated(("task", "labels"), task.labels)
-        if task.problem_type == REGRESSION:
-            fix = "remove it, or choose another problem_type"
-            yield Finding(("task", "labels"), "a regression has no labels", fix, kind)
-    if isinstance(data.label, list):
-        if task.problem_type != MULTI:
-            fix = f"name one column, or set task.problem_type: {MULTI}"
-            what = f"several label columns, but problem_type is {task.problem_type}"
-            yield Finding(("data", "label"), what, fix, kind)
-        yield from _repeated(("data", "label"), data.label)
-    columns = [data.label] if isinstance(data.label, str) else data.label
-    if data.text_pair == data.text:
-        what = f"the same column as data.text ({shown(data.text)})"
-        yield Finding(("data", "text_pair"), what, "name the second text's column, or remove it")
-    for text in {data.text, data.text_pair} & set(columns):
-        yield Finding(("data", "label"), f"column {shown(text)} is also the text", "name another")
 
 
 def _sources(recipe: Recipe) -> Iterator[Finding]:
@@ -84,7 +41,7 @@ def _sources(recipe: Recipe) -> Iterator[Finding]:
         on_hub = not is_local(source) and not source.startswith(ASSET_PREFIX)
         if source.startswith(ASSET_PREFIX):
             yield from _asset(path, source.removeprefix(ASSET_PREFIX), kind)
-        elif on_hub and (len(source) > 96 or not _HUB_ID.fullmatch(source)):
+        elif on_hub and (len(source) > 96 or not HUB_ID.fullmatch(source)):
             what = f"{shown(source)} is neither a Hub id (owner/name) nor asset:NAME nor a path"
             yield Finding(path, what, "start a path with ./ or write it in full")
         for key in ("revision", "config"):
@@ -194,7 +151,7 @@ def _method(recipe: Recipe) -> Iterator[Finding]:
         if not method.targets:
             fix = "name layers, or null for PEFT's own choice"
             yield Finding(("method", "targets"), "an empty list adapts nothing", fix)
-        yield from _repeated(("method", "targets"), method.targets)
+        yield from repeated(("method", "targets"), method.targets)
     if isinstance(method, IA3) and method.feedforward:
         for name in sorted(set(method.feedforward) - set(method.targets or [])):
             what = f"{shown(name)} is not among method.targets"
@@ -210,12 +167,6 @@ def _method(recipe: Recipe) -> Iterator[Finding]:
     if isinstance(method, Prefix) and method.projection_size is not None and not method.projection:
         what = "only used with projection: true"
         yield Finding(("method", "projection_size"), what, "remove it", (("method", "projection"),))
-
-
-def _repeated(path: tuple[str, ...], values: Sequence[str | int]) -> Iterator[Finding]:
-    repeated = sorted({str(v) for v in values if values.count(v) > 1})
-    if repeated:
-        yield Finding(path, f"listed more than once: {', '.join(repeated)}", "name each once")
 
 
 def missing_local_source(recipe: Recipe) -> Iterator[Finding]:

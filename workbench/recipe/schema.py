@@ -8,38 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from workbench.recipe.base import Closed
-from workbench.recipe.catalogue import DEFAULT_METRICS, SINGLE, ProblemType
-from workbench.recipe.methods import AnyMethod
+from workbench.recipe.methods import METHOD_SPECS, AnyMethod
+from workbench.recipe.tasks import TASK_SPECS, AnyTask
 
 Size = Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0.0, lt=1.0)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
 
 
-class TextClassification(Closed):
-    """One label, several labels or a number for a text or a pair of texts."""
-
-    name: Literal["text-classification"]
-    problem_type: ProblemType = Field(
-        SINGLE, description="transformers' own word for what the labels are."
-    )
-    metrics: list[str] = Field(
-        default_factory=list,
-        description="Scores to report; the first one selects the best adapter. Empty for the "
-        "usual ones of the problem type.",
-    )
-    labels: list[str] | None = Field(
-        None, min_length=2, description="Label names in order; null to take them from the data."
-    )
-
-    @property
-    def score_names(self) -> tuple[str, ...]:
-        """The metrics to compute: those named, or the usual ones of the problem type."""
-        return tuple(self.metrics) or DEFAULT_METRICS[self.problem_type]
+VARIANTS: dict[str, Mapping[str, type[Closed]]] = {"task": TASK_SPECS, "method": METHOD_SPECS}
+"""Sections whose keys depend on their ``name``."""
 
 
 class ModelSpec(Closed):
@@ -77,10 +60,18 @@ class DataSpec(Closed):
     config: str | None = Field(None, description="Hub configuration, e.g. sst2 of nyu-mll/glue.")
     revision: str | None = Field(None, description="Hub commit, tag or branch.")
     splits: Splits | None = Field(None, description="Splits that the source provides.")
-    text: str = Field("text", description="Column with the text.")
-    text_pair: str | None = Field(None, description="Column with the second text of a pair.")
+    text: str = Field(
+        "text",
+        description="Column with the text: the words for token-classification, the context for "
+        "question-answering, the prompt (or the list of chat messages) for instruction.",
+    )
+    text_pair: str | None = Field(
+        None, description="Column with the second text of a pair; the question."
+    )
     label: str | list[str] = Field(
-        "label", description="Column with the label; several 0/1 columns for multi-label."
+        "label",
+        description="Column with the label: the tags, the answers, the completion; several 0/1 "
+        "columns for multi-label. Not read by causal-lm and masked-lm.",
     )
     train_size: Size | None = Field(
         None, description="Examples (or share) kept for training; null for all that are left."
@@ -151,10 +142,16 @@ class Recipe(Closed):
     study: Name = Field("default", description="The folder that the recipe belongs to.")
     name: Name = Field("recipe", description="The recipe's own name within its study.")
     description: str = Field("", max_length=2000, description="What it is for, where from.")
-    task: TextClassification
+    task: AnyTask
     model: ModelSpec
     data: DataSpec
     method: AnyMethod
+    init_from: str | None = Field(
+        None,
+        min_length=1,
+        description="A finished run, or an export, of the same base and method to go on from; the "
+        "task may be another.",
+    )
     training: TrainingSpec = TrainingSpec()
     seeds: list[Annotated[int, Field(ge=0, lt=2**32)]] = Field(
         default_factory=lambda: [0], min_length=1, description="One run for each."

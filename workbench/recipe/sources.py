@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 ASSET_PREFIX = "asset:"
-TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".jsonl", ".json", ".parquet"})
+HUB_ID = re.compile(r"(?!.*(?:--|\.\.))(?:[A-Za-z0-9_][\w.-]*/)?[A-Za-z0-9_][\w.-]*(?<![.-])")
+SEPARATED_SUFFIXES = (".csv", ".tsv")
+CONLL_SUFFIXES = (".conll", ".bio", ".iob")
+"""Files with a word and its tag on each line, and an empty line between sentences."""
+TABLE_SUFFIXES = frozenset({*SEPARATED_SUFFIXES, ".jsonl", ".json", ".parquet", *CONLL_SUFFIXES})
 
 
 def is_table(source: str) -> bool:
     """True for the path of a single file of rows."""
     return not source.startswith(ASSET_PREFIX) and Path(source).suffix.lower() in TABLE_SUFFIXES
+
+
+def is_separated(source: str) -> bool:
+    """True for the path of a table whose cells hold plain text only."""
+    return is_table(source) and Path(source).suffix.lower() in SEPARATED_SUFFIXES
+
+
+def is_conll(source: str) -> bool:
+    """True for the path of a file with a word and its tag on each line."""
+    return is_table(source) and Path(source).suffix.lower() in CONLL_SUFFIXES
 
 
 def is_local(source: str) -> bool:
@@ -30,6 +45,11 @@ def resolve_source(source: str, folder: Path) -> str:
     if looks_local or _is_folder(folder / source):
         return str(_absolute(folder, source))
     return source
+
+
+def resolve_path(path: str, folder: Path) -> str:
+    """A path as an absolute one, read from the folder it was written in."""
+    return str(_absolute(folder, path))
 
 
 def _is_folder(path: Path) -> bool:

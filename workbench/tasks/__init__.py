@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
-from workbench.recipe.schema import TextClassification
+from collections.abc import Sequence
+from typing import Any
+
+from workbench.recipe.tasks import TaskSpec
+from workbench.tasks.base import Likelihood, Predicted, Task
+from workbench.tasks.causal_lm import CausalLMTask
+from workbench.tasks.instruction import InstructionTask
+from workbench.tasks.masked_lm import MaskedLMTask
+from workbench.tasks.question_answering import QuestionAnsweringTask
 from workbench.tasks.text_classification import TextClassificationTask
+from workbench.tasks.token_classification import TokenClassificationTask
 
-__all__ = ["TASKS", "TextClassificationTask", "make_task"]
+__all__ = ["TASKS", "AnyTask", "Likelihood", "Predicted", "Task", "make_task"]
 
-TASKS: dict[str, type[TextClassificationTask]] = {"text-classification": TextClassificationTask}
+AnyTask = Task[Any]
+
+TASKS: dict[str, type[AnyTask]] = {
+    "text-classification": TextClassificationTask,
+    "token-classification": TokenClassificationTask,
+    "question-answering": QuestionAnsweringTask,
+    "causal-lm": CausalLMTask,
+    "instruction": InstructionTask,
+    "masked-lm": MaskedLMTask,
+}
 
 
-def make_task(spec: TextClassification, label_names: tuple[str, ...]) -> TextClassificationTask:
+def make_task(spec: TaskSpec, label_names: Sequence[str]) -> AnyTask:
     """The task that a recipe names, for the labels that its data has."""
-    return TASKS[spec.name](spec, label_names)
+    name: str = spec.name  # type: ignore[attr-defined]  # each task's own literal
+    return TASKS[name](spec, label_names)

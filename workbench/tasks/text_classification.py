@@ -6,28 +6,33 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
 
+from workbench.data.batches import Batch
+from workbench.data.encode import Columns, Encoded, Encoder, Row
+from workbench.data.examples import Examples, Label
 from workbench.recipe.catalogue import MULTI, REGRESSION, SINGLE
-from workbench.recipe.schema import TextClassification
+from workbench.recipe.tasks import TextClassification
+from workbench.tasks.base import Predicted, Task, Values
 
-Label = int | float | tuple[int, ...]
 
-
-class TextClassificationTask:
-    """What the loop, the measuring and the export need to know of text classification."""
+class TextClassificationTask(Task[TextClassification]):
+    """Scores of the head, one row per text; the values kept are these logits, (labels,)."""
 
     auto_class = "AutoModelForSequenceClassification"
     peft_task_type = "SEQ_CLS"
+    per_position = False
 
-    def __init__(self, spec: TextClassification, label_names: Sequence[str]) -> None:
-        self.spec = spec
-        self.label_names = tuple(label_names)
+    @property
+    def prompt_text(self) -> str:
+        names = ", ".join(self.label_names)
+        return f"Classify the text: {names}." if names else "Score the text."
 
     def head_config(self) -> dict[str, Any]:
-        """What the model's config has to say about the head and its labels."""
         names = self.label_names or ("score",)
         return {
             "num_labels": len(names),
@@ -36,15 +41,36 @@ class TextClassificationTask:
             "problem_type": self.spec.problem_type,
         }
 
-    def collate_labels(self, labels: Sequence[Label]) -> Tensor:
-        """Labels as a tensor: (batch,) class indices or numbers, (batch, labels) for multi-label.
+    def encoder(self, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Encoder:
+        """Texts (or the longer part of a pair) cut to ``max_length``, special tokens included."""
 
-        Class indices are int64, everything else float32.
-        """
-        dtype = torch.long if self.spec.problem_type == SINGLE else torch.float
-        return torch.tensor(list(labels), dtype=dtype)
+        def features(columns: Columns) -> Columns:
+            pairs = columns.get("pair")
+            encoded = tokenizer(
+                columns["text"],
+                pairs,
+                truncation=True,
+                max_length=max_length,
+                return_attention_mask=False,
+            )
+            wanted = ("input_ids", "token_type_ids") if pairs else ("input_ids",)
+            return {
+                **{name: encoded[name] for name in wanted if name in encoded},
+                "example": columns["example"],
+                "truncated": [bool(e.overflowing) for e in encoded.encodings],
+            }
 
-    def logits(self, model: nn.Module, inputs: dict[str, Tensor], virtual_tokens: int) -> Tensor:
+        return Encoder(_columns, features, f"text-classification {max_length}")
+
+    def rows(self, encoded: Encoded, indices: Sequence[int], seed: Sequence[int]) -> list[Row]:
+        rows = encoded.rows(list(indices))
+        labels = encoded.examples.labels
+        return [
+            {**row, "label": labels[encoded.owners[i]]}
+            for row, i in zip(rows, indices, strict=True)
+        ]
+
+    def outputs(self, model: nn.Module, batch: Batch, virtual_tokens: int) -> Tensor:
         """Scores of the head in fp32, (batch, labels), the same whatever the padding.
 
         A decoder's head scores every position and transformers then picks the last real token;
@@ -54,34 +80,43 @@ class TextClassificationTask:
         """
         score = _per_token_head(model)
         if score is None:
-            logits: Tensor = model(**inputs).logits
+            logits: Tensor = model(**batch.inputs).logits
             return logits.float()
         with _captured(score) as outputs:
-            model(**inputs)
-        last = virtual_tokens + inputs["attention_mask"].sum(dim=1) - 1
+            model(**batch.inputs)
+        last = virtual_tokens + batch.inputs["attention_mask"].sum(dim=1) - 1
         rows = torch.arange(last.shape[0], device=last.device)
         return outputs[0][rows, last].float()
 
-    def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The loss of each example, (batch,), from logits (batch, labels)."""
+    def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
+        dtype = torch.long if self.spec.problem_type == SINGLE else torch.float
+        labels = torch.tensor([row["label"] for row in batch.rows], dtype=dtype)
+        labels = labels.to(outputs.device)
         if self.spec.problem_type == SINGLE:
-            return F.cross_entropy(logits, labels, reduction="none")
+            return F.cross_entropy(outputs, labels, reduction="none")
         if self.spec.problem_type == MULTI:
-            return F.binary_cross_entropy_with_logits(logits, labels, reduction="none").mean(dim=1)
-        return F.mse_loss(logits.squeeze(1), labels, reduction="none")
+            return F.binary_cross_entropy_with_logits(outputs, labels, reduction="none").mean(dim=1)
+        return F.mse_loss(outputs.squeeze(1), labels, reduction="none")
 
-    def predictions(self, logits: Tensor) -> list[Label]:
-        """What the model answers for each row of (batch, labels): index, 0/1 vector or number."""
+    def values(self, outputs: Tensor, batch: Batch) -> list[Values]:
+        return list(outputs.detach().cpu().numpy())
+
+    def answers(self, encoded: Encoded, predicted: Predicted) -> list[Label]:
+        """What the model answers for each text: index, 0/1 vector or number."""
         if self.spec.problem_type == SINGLE:
-            return [int(i) for i in logits.argmax(dim=1)]
+            return [int(row.argmax()) for row in predicted.values]
         if self.spec.problem_type == MULTI:
-            return [tuple(int(v) for v in row) for row in (logits > 0).int()]
-        return [float(v) for v in logits.squeeze(1)]
+            return [tuple(int(v > 0) for v in row) for row in predicted.values]
+        return [float(row[0]) for row in predicted.values]
 
-    def confidences(self, logits: Tensor) -> list[float | None]:
+    def references(self, encoded: Encoded) -> list[Label]:
+        return list(encoded.examples.labels)
+
+    def confidences(self, values: Sequence[Values]) -> list[float | None]:
         """Probability of the answer for each row; None for regression, mean for multi-label."""
-        if self.spec.problem_type == REGRESSION:
-            return [None] * logits.shape[0]
+        if self.spec.problem_type == REGRESSION or not values:
+            return [None] * len(values)
+        logits = torch.from_numpy(np.stack(values))
         if self.spec.problem_type == MULTI:
             p = logits.sigmoid()
             return [float(v) for v in torch.maximum(p, 1 - p).mean(dim=1)]
@@ -92,6 +127,30 @@ class TextClassificationTask:
         if isinstance(label, tuple):
             return ", ".join(n for n, on in zip(self.label_names, label, strict=True) if on)
         return self.label_names[label] if isinstance(label, int) else f"{label:g}"
+
+    def table(
+        self, encoded: Encoded, predicted: Predicted, answers: Sequence[Any]
+    ) -> dict[str, list[Any]]:
+        examples = encoded.examples
+        columns = {
+            "id": list(examples.ids),
+            "text": list(examples.texts),
+            "label": [v if v == "" else self.label_text(v) for v in examples.labels],
+            "prediction": [self.label_text(v) for v in answers],
+            "score": self.confidences(predicted.values),
+            "logits": [row.tolist() for row in predicted.values],
+        }
+        return columns if examples.pairs is None else columns | {"text_pair": list(examples.pairs)}
+
+    def plain_request(self, encoded: Encoded, index: int) -> dict[str, Any]:
+        owner, examples = int(encoded.owners[index]), encoded.examples
+        pair = None if examples.pairs is None else examples.pairs[owner]
+        return {"text": examples.texts[owner], "text_pair": pair}
+
+
+def _columns(examples: Examples) -> Columns:
+    columns: Columns = {"text": list(examples.texts)}
+    return columns if examples.pairs is None else columns | {"pair": list(examples.pairs)}
 
 
 def _per_token_head(model: nn.Module) -> nn.Module | None:

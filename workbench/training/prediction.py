@@ -1,62 +1,70 @@
-"""Logits of a whole split, in its own order, whatever the batching and the processes."""
+"""What a model makes of a whole split, whatever the batching and the number of processes."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import torch
 from accelerate import Accelerator
-from torch import Tensor, nn
+from accelerate.utils import gather_object
+from torch import nn
 from transformers import PreTrainedTokenizerBase
 
-from workbench.data.batches import collate, evaluation_order, own_share
+from workbench.data.batches import Batch, evaluation_order, own_share, pad
 from workbench.data.encode import Encoded
-from workbench.tasks import TextClassificationTask
+from workbench.tasks import AnyTask, Predicted
+
+EVALUATION_SEED = (2**31 - 1,)
+"""For tasks that draw at random (masked words): the same draw in every evaluation of every run."""
 
 
 def predict(
     model: nn.Module,
-    task: TextClassificationTask,
+    task: AnyTask,
     encoded: Encoded,
     tokenizer: PreTrainedTokenizerBase,
-    accelerator: Accelerator,
+    accelerator: Accelerator | None,
     *,
     batch_size: int,
     virtual_tokens: int,
-) -> Tensor:
-    """Logits of every example of a split, (examples, labels), fp32 on the CPU.
+    labelled: bool = True,
+) -> Predicted:
+    """Losses and values of every feature of a split, on every process.
 
-    Each process takes its share; what is gathered is put back by position, so an example that
-    was padded in to even out the shares counts once.
+    Args:
+        accelerator: None to work alone on the device that the model is on.
+        labelled: False for texts from outside, which have no loss.
     """
     was_training = model.training
     model.eval()
-    order = evaluation_order(encoded.lengths, batch_size)
-    mine = [
-        share
-        for b in order
-        if (share := own_share(b, accelerator.process_index, accelerator.num_processes))
-    ]
-    positions: list[int] = []
-    rows: list[Tensor] = []
+    process, processes = (
+        (0, 1) if accelerator is None else (accelerator.process_index, accelerator.num_processes)
+    )
+    device = next(model.parameters()).device
+    found: list[tuple[int, float, float, Any]] = []
     with torch.inference_mode():
-        for indices in mine:
-            batch = collate(encoded, indices, tokenizer)
-            inputs = {k: v.to(accelerator.device) for k, v in batch.inputs.items()}
-            rows.append(task.logits(model, inputs, virtual_tokens))
-            positions += indices
+        for indices in evaluation_order(encoded.lengths, batch_size):
+            mine = own_share(indices, process, processes)
+            if not mine:
+                continue
+            rows = task.rows(encoded, mine, EVALUATION_SEED)
+            batch = on_device(pad(rows, tokenizer, int(encoded.lengths.max())), device)
+            outputs = task.outputs(model, batch, virtual_tokens)
+            losses = task.losses(outputs, batch).tolist() if labelled else [0.0] * len(mine)
+            weights = [task.weight(row) if labelled else 0.0 for row in rows]
+            found += zip(mine, losses, weights, task.values(outputs, batch), strict=True)
     model.train(was_training)
-    width = len(task.label_names) or 1
-    logits = torch.cat(rows) if rows else torch.zeros(0, width, device=accelerator.device)
-    return _assemble(logits, positions, len(encoded), accelerator)
+    if processes > 1:
+        found = gather_object(found)
+    found.sort(key=lambda entry: entry[0])
+    return Predicted(
+        losses=np.array([entry[1] for entry in found]),
+        weights=np.array([entry[2] for entry in found]),
+        values=[entry[3] for entry in found],
+    )
 
 
-def _assemble(logits: Tensor, positions: list[int], count: int, accelerator: Accelerator) -> Tensor:
-    where = torch.tensor(positions, dtype=torch.long, device=logits.device)
-    if accelerator.num_processes > 1:
-        # Shares differ by at most one batch; rows padded in have position -1 and are dropped.
-        where = accelerator.pad_across_processes(where, dim=0, pad_index=-1)
-        logits = accelerator.pad_across_processes(logits, dim=0)
-        where, logits = accelerator.gather(where), accelerator.gather(logits)
-    kept = where >= 0
-    result = torch.empty(count, logits.shape[1], dtype=torch.float)
-    result[where[kept].cpu()] = logits[kept].float().cpu()
-    return result
+def on_device(batch: Batch, device: torch.device) -> Batch:
+    """The same batch with its inputs on a device."""
+    return Batch({name: value.to(device) for name, value in batch.inputs.items()}, batch.rows)

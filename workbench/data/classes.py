@@ -1,0 +1,102 @@
+"""Texts with classes, several labels or numbers: read, and checked once they are split."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from workbench.data.examples import ROLES, Examples, Label, Role
+from workbench.data.labels import map_labels
+from workbench.data.reading import Reading, joined_ids, joined_pairs, joined_texts
+from workbench.data.rows import Rows, show_rows
+from workbench.errors import DataError
+from workbench.recipe.catalogue import MULTI, REGRESSION, SINGLE
+from workbench.recipe.schema import DataSpec
+from workbench.recipe.tasks import TextClassification
+
+
+def read_classes(splits: Mapping[Role, Rows], spec: DataSpec, task: TextClassification) -> Reading:
+    """Texts or pairs of texts, with a `Label` each.
+
+    Raises:
+        DataError: a label or a text that cannot be used; rows are named.
+    """
+    labels, names = map_labels(splits, spec, task)
+    texts = joined_texts(splits, spec)
+    pairs, notes = joined_pairs(splits, spec)
+    return Reading(Examples(joined_ids(splits), texts, pairs, tuple(labels)), names, notes)
+
+
+def class_as_hashed(label: Label, names: Sequence[str]) -> object:
+    """The name of a class, the sorted names of the labels that apply, or the number."""
+    if isinstance(label, tuple):
+        return sorted(n for n, bit in zip(names, label, strict=True) if bit)
+    return names[label] if isinstance(label, int) else label
+
+
+def check_classes(
+    reading: Reading,
+    splits: Mapping[Role, Sequence[int]],
+    spec: DataSpec,
+    task: TextClassification,
+) -> tuple[str, ...]:
+    """Notes on classes that a split lacks.
+
+    Raises:
+        DataError: train has one class (or number) only, or lacks a class that is tested.
+    """
+    labels, names = reading.examples.labels, reading.label_names
+    in_train = {labels[i] for i in splits["train"]}
+    if len(in_train) < 2:
+        only = next(iter(in_train))
+        single = task.problem_type == SINGLE and isinstance(only, int)
+        raise DataError(
+            f"all {len(splits['train']):,} rows of train have the same label, "
+            f"{repr(names[only]) if single else only}",
+            where=spec.source,
+            why="there is nothing to tell apart",
+            fix="check data.label and the rows; with a small train_size raise it",
+        )
+    if task.problem_type == REGRESSION:
+        return ()
+    if task.problem_type == MULTI:
+        counts = {role: _label_counts(labels, rows) for role, rows in splits.items()}
+    else:
+        counts = {r: Counter(labels[i] for i in rows) for r, rows in splits.items()}
+        _refuse_unseen(reading, splits, spec.source)
+    notes = []
+    for role in ROLES:
+        absent = [name for index, name in enumerate(names) if not counts[role][index]]
+        if splits[role] and absent:
+            present = ", ".join(f"{n} {counts[role][i]:,}" for i, n in enumerate(names[:20]))
+            notes.append(f"{role} has no example of {', '.join(absent[:20])} (counts: {present}).")
+    return tuple(notes)
+
+
+def _label_counts(labels: Sequence[Label], rows: Sequence[int]) -> Counter[Label]:
+    vectors = (labels[i] for i in rows)
+    return Counter(
+        index
+        for vector in vectors
+        if isinstance(vector, tuple)
+        for index, bit in enumerate(vector)
+        if bit
+    )
+
+
+def _refuse_unseen(reading: Reading, splits: Mapping[Role, Sequence[int]], where: str) -> None:
+    """Refuse classes that are scored but never trained."""
+    labels, names = reading.examples.labels, reading.label_names
+    trained = {labels[i] for i in splits["train"]}
+    for role in ("validation", "test"):
+        unseen = [i for i in splits[role] if labels[i] not in trained]
+        if unseen:
+            shown = show_rows(
+                [reading.examples.ids[i] for i in unseen], [names[labels[i]] for i in unseen]
+            )
+            raise DataError(
+                f"{len(unseen):,} rows of {role} have a label that train never shows: {shown}",
+                where=where,
+                why="a model cannot predict a class that it was not trained on",
+                fix="bring training rows of that class, raise data.train_size, or remove the rows",
+            )

@@ -1,0 +1,153 @@
+"""Prompts with their completions, in two columns or as chats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from workbench.data.examples import Examples, Role
+from workbench.data.reading import Reading, joined_ids, joined_texts
+from workbench.data.rows import Rows, checked_texts, is_missing, refuse_missing, refuse_rows
+from workbench.errors import DataError
+from workbench.recipe.schema import DataSpec
+from workbench.recipe.tasks import Instruction
+
+Message = tuple[str, str]
+"""Role and content."""
+
+ROLES_OF_MESSAGES = ("system", "developer", "user", "assistant", "tool")
+
+_FORM = '[{"role": "user", "content": "..."}, {"role": "assistant", "content": "..."}]'
+
+
+def read_completions(splits: Mapping[Role, Rows], spec: DataSpec, task: Instruction) -> Reading:
+    """Prompts, each with the completion to be learned.
+
+    Of a chat the assistant's last message is the completion, the messages before it are `parts`
+    and the user's last one among them is the text.
+
+    Raises:
+        DataError: an empty prompt or completion, or a chat that cannot be learned from; rows are
+            named.
+    """
+    chats = [isinstance(text, list | tuple) for rows in splits.values() for text in rows.texts]
+    if any(chats) and not all(chats):
+        raise DataError(
+            f"chats in {sum(chats):,} rows and texts in {len(chats) - sum(chats):,}",
+            where=f"{spec.source}, column {spec.text!r}",
+            why="a prompt is either a text or a list of messages, in all rows alike",
+            fix=f"write the texts as chats too: {_FORM}",
+        )
+    return _chats(splits, spec) if any(chats) else _prompts(splits, spec)
+
+
+def _prompts(splits: Mapping[Role, Rows], spec: DataSpec) -> Reading:
+    completions: list[str] = []
+    prompts = joined_texts(splits, spec)
+    for rows in splits.values():
+        if not rows.labels and isinstance(spec.label, str):
+            refuse_missing([spec.text, spec.label], rows.found, rows.where)
+        completions += _completions(rows, str(spec.label))
+    return Reading(Examples(joined_ids(splits), prompts, None, tuple(completions)))
+
+
+def _completions(rows: Rows, column: str) -> tuple[str, ...]:
+    refuse_rows(
+        [i for i, value in enumerate(rows.labels) if is_missing(value)],
+        f"an empty completion in column {column!r}",
+        rows.ids,
+        rows.labels,
+        where=rows.where,
+        why="there is nothing to learn, and its score means nothing",
+        fix="remove these rows, or name the right column in data.label",
+    )
+    return checked_texts(rows, column, rows.labels)
+
+
+def _chats(splits: Mapping[Role, Rows], spec: DataSpec) -> Reading:
+    texts: list[str] = []
+    completions: list[str] = []
+    parts: list[tuple[Message, ...]] = []
+    going_on = 0
+    for rows in splits.values():
+        for chat in _checked_chats(rows, spec.text):
+            end = _last(chat, "assistant")
+            parts.append(chat[:end])
+            texts.append(chat[_last(chat[:end], "user")][1])
+            completions.append(chat[end][1])
+            going_on += end + 1 < len(chat)
+    note = (
+        f"{going_on:,} of {len(parts):,} chats go on after the assistant's last message; what "
+        "comes after it is not used."
+    )
+    ids = joined_ids(splits)
+    examples = Examples(ids, tuple(texts), None, tuple(completions), tuple(parts))
+    return Reading(examples, notes=(note,) if going_on else ())
+
+
+def _checked_chats(rows: Rows, column: str) -> list[tuple[Message, ...]]:
+    """The chats, each with a question of the user before the assistant's last message."""
+
+    def refuse(bad: list[int], what: str, why: str, fix: str) -> None:
+        what = f"{what} in column {column!r}"
+        refuse_rows(bad, what, rows.ids, rows.texts, where=rows.where, why=why, fix=fix)
+
+    read = [_messages(value) for value in rows.texts]
+    refuse(
+        [i for i, chat in enumerate(read) if chat is None],
+        "something that is no list of messages",
+        f"a chat is {_FORM}, with the roles {', '.join(ROLES_OF_MESSAGES)} and texts as contents",
+        "rename keys and roles, e.g. ShareGPT's from and value to role and content, human to user "
+        "and gpt to assistant; calls of tools and images are not read",
+    )
+    chats = [chat or () for chat in read]
+    ends = [_last(chat, "assistant") for chat in chats]
+    refuse(
+        [i for i, end in enumerate(ends) if end < 0],
+        "a chat without a message of the assistant",
+        "the assistant's last message is the completion to be learned",
+        "remove these rows, or put the completion at the end of the chat",
+    )
+    refuse(
+        [
+            i
+            for i, (chat, end) in enumerate(zip(chats, ends, strict=True))
+            if (user := _last(chat[:end], "user")) < 0 or not chat[user][1].strip()
+        ],
+        "a chat without a message of the user before the assistant's last one",
+        "a completion answers something",
+        "remove these rows, or write what the assistant answers",
+    )
+    refuse(
+        [
+            i
+            for i, (chat, end) in enumerate(zip(chats, ends, strict=True))
+            if not chat[end][1].strip()
+        ],
+        "an empty completion",
+        "there is nothing to learn, and its score means nothing",
+        "remove these rows",
+    )
+    checked_texts(rows, column, ["\n".join(content for _, content in chat) for chat in chats])
+    return chats
+
+
+def _messages(value: object) -> tuple[Message, ...] | None:
+    """The messages as (role, content), or None where one of them is not of that form."""
+    if not isinstance(value, Sequence):
+        return None
+    messages: list[Message] = []
+    for message in value:
+        role, content = (
+            (message.get("role"), message.get("content"))
+            if isinstance(message, dict)
+            else (None, None)
+        )
+        if role not in ROLES_OF_MESSAGES or not isinstance(content, str):
+            return None
+        messages.append((role, content))
+    return tuple(messages)
+
+
+def _last(chat: Sequence[Message], role: str) -> int:
+    """Position of the last message of a role, -1 if there is none."""
+    return max((i for i, (speaker, _) in enumerate(chat) if speaker == role), default=-1)

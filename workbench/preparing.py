@@ -1,0 +1,162 @@
+"""Everything that stands ready before the first step: data, base, method, features, session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.state import AcceleratorState
+from accelerate.utils import set_seed
+
+from workbench.data import load_data
+from workbench.data.encode import Encoded, encode
+from workbench.data.examples import ROLES, Data
+from workbench.devices import Policy, choose_policy, this_process
+from workbench.errors import MethodError, UsageError
+from workbench.measure.evaluation import score_split, try_metrics
+from workbench.measure.memory import MemoryMeter
+from workbench.measure.parameters import count_parameters
+from workbench.measure.untouched import References, references_of
+from workbench.methods import METHODS, Adapted, Setting
+from workbench.models import check_positions, load_base, load_tokenizer
+from workbench.recipe import Recipe
+from workbench.starting import start_from
+from workbench.tasks import AnyTask, make_task
+from workbench.training.optimisation import total_steps
+from workbench.training.session import Session
+
+
+@dataclass
+class Prepared:
+    """A run before its first step."""
+
+    data: Data
+    task: AnyTask
+    policy: Policy
+    accelerator: Accelerator
+    meter: MemoryMeter
+    adapted: Adapted
+    splits: dict[str, Encoded]
+    session: Session
+    parameters: dict[str, int]
+    references: References
+    start: str | None
+    """sha256 of the adapter that the run went on from."""
+
+
+def prepare(recipe: Recipe, seed: int, checkpoints: Path, phase: Callable[[str], None]) -> Prepared:
+    """Reads the data, makes features, loads a fresh base and puts the method on it.
+
+    Args:
+        checkpoints: the folder that the session saves to.
+        phase: told what is being done.
+
+    Raises:
+        WorkbenchError: when data, model or method do not work out.
+    """
+    data: Data = _first(lambda: load_data(recipe.data, recipe.task))
+    task = make_task(recipe.task, data.label_names)
+    phase("load")
+    process = this_process()
+    policy = choose_policy(recipe.training, process.device, process.num_processes)
+    accelerator = make_accelerator(policy)
+    tokenizer = load_tokenizer(recipe.model)
+    encoder = task.encoder(tokenizer, recipe.model.max_length)
+    splits: dict[str, Encoded] = {
+        name: _first(partial(encode, getattr(data, name), encoder, tokenizer)) for name in ROLES
+    }
+    _refuse_empty(splits["train"])
+    try_metrics(task, data.train.labels)
+    references: References = _first(
+        lambda: references_of(recipe, task, data, splits["test"], tokenizer, accelerator.device)
+    )
+    meter = MemoryMeter(accelerator.device)
+    meter.start()
+    with meter.phase("load"):
+        adapted, base_parameters = _adapt(recipe, seed, task, policy, len(splits["train"]))
+        start = start_from(adapted, task, recipe.init_from) if recipe.init_from else None
+    session = Session(
+        accelerator,
+        adapted,
+        task,
+        splits["train"],
+        splits["validation"],
+        recipe.training,
+        recipe.learning_rate,
+        seed,
+        partial(score_split, task),
+        checkpoints,
+    )
+    if meter.device.type == "cuda":  # the session has moved the model there
+        meter.note("load")
+    parameters = count_parameters(adapted, base_parameters)
+    return Prepared(
+        data,
+        task,
+        policy,
+        accelerator,
+        meter,
+        adapted,
+        splits,
+        session,
+        parameters,
+        references,
+        start,
+    )
+
+
+def _adapt(
+    recipe: Recipe, seed: int, task: AnyTask, policy: Policy, features: int
+) -> tuple[Adapted, int]:
+    """A fresh base, seeded, with the method on it; and the parameters that it had before."""
+    set_seed(seed)
+    base = load_base(recipe.model, task, policy)
+    check_positions(base, recipe.model.max_length, recipe.method.prompt_length)
+    count = base.parameter_count
+    if recipe.training.gradient_checkpointing:
+        base.model.activation_checkpointing_enable({"use_reentrant": False})
+        base.model.enable_input_require_grads()
+    setting = setting_for(task, total_steps(recipe.training, features))
+    method = METHODS[recipe.method.name]
+    adapted = method.apply(base, recipe.method, setting)
+    if not adapted.trainable():
+        raise MethodError(
+            f"{recipe.method.name} has nothing to train on {base.config.model_type}",
+            where="method.name",
+            why="the model has no parameters of that kind (many decoders have no biases)",
+            fix="take lora, prefix or prompt",
+        )
+    if method.initialise:
+        method.initialise(adapted, recipe.method, setting)
+    return adapted, count
+
+
+def setting_for(task: AnyTask, steps: int) -> Setting:
+    """What a method may know of this task and the length of its training."""
+    return Setting(task.peft_task_type, steps, task.prompt_text)
+
+
+def make_accelerator(policy: Policy) -> Accelerator:
+    """A fresh accelerator; only trained gradients travel, and no search for unused ones is made."""
+    AcceleratorState._reset_state()
+    ddp = DistributedDataParallelKwargs(find_unused_parameters=False, gradient_as_bucket_view=True)
+    return Accelerator(mixed_precision=policy.accelerate_precision, kwargs_handlers=[ddp])
+
+
+def _first(work: Callable[[], Any]) -> Any:
+    """Does something cached on the main process before the others do it."""
+    with this_process().main_process_first():
+        return work()
+
+
+def _refuse_empty(train: Encoded) -> None:
+    if not len(train):
+        raise UsageError(
+            "the training split gives not one feature",
+            where="data",
+            fix="check data.text and model.max_length",
+        )

@@ -1,0 +1,221 @@
+"""Rules between the task and everything else: its metrics, columns, labels, model and method."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from workbench.recipe.catalogue import (
+    GENERATED,
+    HUB_METRIC_PREFIX,
+    MASKED_TOKENS,
+    METRICS,
+    MULTI,
+    REGRESSION,
+    TEXT,
+    TOKENS,
+)
+from workbench.recipe.explain import Finding
+from workbench.recipe.methods import BitFit, Head
+from workbench.recipe.schema import Recipe
+from workbench.recipe.sources import ASSET_PREFIX, HUB_ID, is_conll, is_separated
+from workbench.recipe.suggest import choice, shown
+from workbench.recipe.tasks import (
+    CausalLM,
+    Family,
+    Instruction,
+    MaskedLM,
+    QuestionAnswering,
+    TextClassification,
+    TokenClassification,
+)
+
+ASSET_FAMILIES: dict[str, Family] = {"minilm-l6": "encoder", "smollm2-135m": "decoder"}
+"""Of each embedded model; that of any other shows when it is loaded."""
+
+ASSETS_WITHOUT_BIASES = frozenset({"smollm2-135m"})
+"""Llamas have no bias terms (Touvron et al. 2023, arXiv:2302.13971)."""
+
+_TASK = (("task", "name"),)
+
+
+def task_findings(recipe: Recipe) -> list[Finding]:
+    """Everything about a recipe that its task cannot do."""
+    return [
+        *_metrics(recipe),
+        *_labels(recipe),
+        *_columns(recipe),
+        *_format(recipe),
+        *_model(recipe),
+        *_new_head(recipe),
+        *_stride(recipe),
+        *_decoding(recipe),
+    ]
+
+
+def _metrics(recipe: Recipe) -> Iterator[Finding]:
+    task, kind = recipe.task, recipe.task.kind
+    fitting = [name for name, metric in METRICS.items() if kind in metric.kinds]
+    classifies = isinstance(task, TextClassification)
+    others = (("task", "problem_type"),) if classifies else _TASK
+    for index, name in enumerate(task.metrics):
+        path = ("task", "metrics", index)
+        if name.startswith(HUB_METRIC_PREFIX):
+            if not HUB_ID.fullmatch(name.removeprefix(HUB_METRIC_PREFIX)):
+                yield Finding(path, f"found {shown(name)}", "write hub:NAME, e.g. hub:accuracy")
+            elif kind in (TOKENS, MASKED_TOKENS):
+                what = f"{task.name} gives no answers that a Hub metric could compare"
+                yield Finding(path, what, f"one of: {', '.join(fitting)}", others)
+        elif name not in METRICS:
+            yield Finding(path, f"no metric called {shown(name)}", choice(name, fitting))
+        elif name not in fitting:
+            what = f"{name} does not fit {f'problem_type {kind}' if classifies else task.name}"
+            yield Finding(path, what, f"one of: {', '.join(fitting)}", others)
+    yield from repeated(("task", "metrics"), task.metrics)
+    yield from _selecting(recipe)
+
+
+def _selecting(recipe: Recipe) -> Iterator[Finding]:
+    """The first metric selects the best adapter, so validation has to be able to compute it."""
+    task, data = recipe.task, recipe.data
+    has_validation = data.validation_size is not None or (data.splits and data.splits.validation)
+    if task.kind != TEXT or not task.metrics or not has_validation:
+        return
+    first = task.metrics[0]
+    if first in GENERATED or first.startswith(HUB_METRIC_PREFIX):
+        likely = [n for n, metric in METRICS.items() if TEXT in metric.kinds and n not in GENERATED]
+        what = f"the first metric selects the best adapter, and {first} needs generated text, "
+        what += "which is made for the test split only"
+        fix = f"put one of these first: {', '.join(likely)}"
+        yield Finding(("task", "metrics", 0), what, fix, _TASK)
+
+
+def _labels(recipe: Recipe) -> Iterator[Finding]:
+    task = recipe.task
+    if not isinstance(task, TextClassification | TokenClassification) or task.labels is None:
+        return
+    yield from repeated(("task", "labels"), task.labels)
+    if task.kind == REGRESSION:
+        fix = "remove it, or choose another problem_type"
+        others = (("task", "problem_type"),)
+        yield Finding(("task", "labels"), "a regression has no labels", fix, others)
+
+
+def _columns(recipe: Recipe) -> Iterator[Finding]:
+    task, data = recipe.task, recipe.data
+    classifies = isinstance(task, TextClassification)
+    if isinstance(data.label, list):
+        if task.kind != MULTI:
+            fix = f"name one column, or set task.problem_type: {MULTI}"
+            what = f"several label columns, but problem_type is {task.kind}"
+            others = (("task", "problem_type"),)
+            if not classifies:
+                what, fix, others = f"several columns, and {task.name} reads one", "name one", _TASK
+            yield Finding(("data", "label"), what, fix, others)
+        yield from repeated(("data", "label"), data.label)
+    if isinstance(task, QuestionAnswering) and data.text_pair is None:
+        what = "question-answering needs the column with the questions"
+        fix = "name it, e.g. text_pair: question"
+        yield Finding(("data", "text_pair"), what, fix, _TASK)
+    elif data.text_pair is not None and not isinstance(
+        task, TextClassification | QuestionAnswering
+    ):
+        what = f"{task.name} reads no second text"
+        yield Finding(("data", "text_pair"), what, "remove it", _TASK)
+    if data.text_pair == data.text:
+        what = f"the same column as data.text ({shown(data.text)})"
+        yield Finding(("data", "text_pair"), what, "name the second text's column, or remove it")
+    if not isinstance(task, CausalLM | MaskedLM):
+        columns = [data.label] if isinstance(data.label, str) else data.label
+        for text in {data.text, data.text_pair} & set(columns):
+            what = f"column {shown(text)} is also the text"
+            yield Finding(("data", "label"), what, "name another")
+
+
+def _format(recipe: Recipe) -> Iterator[Finding]:
+    """Formats that cannot hold what the task reads."""
+    task, source = recipe.task, recipe.data.source
+    tags = isinstance(task, TokenClassification)
+    path = ("data", "source")
+    if is_conll(source):
+        if not tags:
+            what = f"{shown(source)} holds words with tags, for token-classification"
+            yield Finding(path, what, f"use a file with the columns of {task.name}", _TASK)
+        for key in ("text", "label"):
+            if tags and getattr(recipe.data, key) != key:
+                what = "the columns of this file have no names: the first is the word, the last "
+                what += "the tag"
+                yield Finding(("data", key), what, "remove it", (path,))
+    if tags and is_separated(source):
+        what = f"{shown(source)} holds plain texts; token-classification reads lists"
+        fix = "use jsonl or parquet with lists of words and of tags, or a .conll file"
+        yield Finding(path, what, fix, _TASK)
+    if isinstance(task, TokenClassification | QuestionAnswering):
+        from workbench.assets import ASSETS
+
+        asset = ASSETS.get(source.removeprefix(ASSET_PREFIX))
+        if source.startswith(ASSET_PREFIX) and asset and asset.kind == "data":
+            what = f"{source} holds nothing that {task.name} could learn"
+            yield Finding(path, what, "use data of your own, or of the Hub", _TASK)
+
+
+def _model(recipe: Recipe) -> Iterator[Finding]:
+    families, source = recipe.task.families, recipe.model.source
+    family = ASSET_FAMILIES.get(source.removeprefix(ASSET_PREFIX))
+    if source.startswith(ASSET_PREFIX) and family is not None and family not in families:
+        fitting = [f"{ASSET_PREFIX}{name}" for name, f in ASSET_FAMILIES.items() if f in families]
+        needed = " or ".join(map(_with_article, families))
+        what = f"{source} is {_with_article(family)}, and {recipe.task.name} needs {needed}"
+        yield Finding(("model", "source"), what, f"one of: {', '.join(fitting)}", _TASK)
+
+
+def _with_article(family: Family) -> str:
+    return f"an {family}" if family == "encoder" else f"a {family}"
+
+
+def _new_head(recipe: Recipe) -> Iterator[Finding]:
+    """Without a new head to train, some methods train nothing at all."""
+    task, method, source = recipe.task, recipe.method, recipe.model.source
+    if task.new_head:
+        return
+    if isinstance(method, Head):
+        what = f"{task.name} brings no new head, so nothing would be trained"
+        fix = "the nearest that work: bitfit on models with biases, or lora"
+        yield Finding(("method", "name"), what, fix, _TASK)
+    without = {f"{ASSET_PREFIX}{name}" for name in ASSETS_WITHOUT_BIASES}
+    if isinstance(method, BitFit) and source in without:
+        what = f"{source} has no bias terms and {task.name} brings no new head, so nothing would "
+        what += "be trained"
+        others = (*_TASK, ("model", "source"))
+        yield Finding(("method", "name"), what, "the nearest that works: lora", others)
+
+
+def _stride(recipe: Recipe) -> Iterator[Finding]:
+    task, longest = recipe.task, recipe.model.max_length
+    if isinstance(task, QuestionAnswering) and task.stride >= longest:
+        what = f"{task.stride} is not below model.max_length ({longest}): windows would not move on"
+        others = (("model", "max_length"),)
+        yield Finding(("task", "stride"), what, "make it smaller; it counts shared tokens", others)
+
+
+def _decoding(recipe: Recipe) -> Iterator[Finding]:
+    if not isinstance(recipe.task, Instruction):
+        return
+    decoding, section = recipe.task.decoding, ("task", "decoding")
+    if decoding.beams > 1 and decoding.temperature > 0:
+        what = f"{decoding.temperature:g} with {decoding.beams} beams: beams look for the most "
+        what += "probable text, a temperature draws one at random"
+        fix = "set temperature: 0 or beams: 1"
+        yield Finding((*section, "temperature"), what, fix, ((*section, "beams"),))
+    if decoding.top_p < 1 and decoding.temperature == 0:
+        what = "only used with a temperature above 0"
+        yield Finding((*section, "top_p"), what, "remove it", ((*section, "temperature"),))
+    if decoding.length_penalty != 1 and decoding.beams == 1:
+        what = "only used with more than one beam"
+        yield Finding((*section, "length_penalty"), what, "remove it", ((*section, "beams"),))
+
+
+def repeated(path: tuple[str, ...], values: Sequence[str | int]) -> Iterator[Finding]:
+    """A list that names something twice."""
+    twice = sorted({str(v) for v in values if values.count(v) > 1})
+    if twice:
+        yield Finding(path, f"listed more than once: {', '.join(twice)}", "name each once")

@@ -1,0 +1,172 @@
+"""What a task has to provide: the loop, the measuring and the export know nothing else of it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, Literal, TypeVar
+
+import numpy as np
+from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from workbench.data.batches import Batch
+from workbench.data.encode import Encoded, Encoder, Row
+from workbench.data.examples import Examples
+from workbench.recipe.tasks import TaskSpec
+
+Spec = TypeVar("Spec", bound=TaskSpec)
+Values = np.ndarray
+"""What evaluation keeps of one feature; each task says what."""
+
+PlainOutput = Literal["logits", "spans", "log_probs"]
+"""What of a plain model's output an export is checked by."""
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """How probable a model finds a text."""
+
+    nll: float
+    """Sum of negative log-likelihoods, in nats."""
+    tokens: int
+    """Tokens predicted."""
+    words: int
+    """White-space words in what was predicted."""
+    bytes: int
+    """Bytes (UTF-8) in what was predicted."""
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What a model makes of a split: one entry per feature, in the split's order."""
+
+    losses: np.ndarray
+    """Summed loss of each feature, (features,)."""
+    weights: np.ndarray
+    """What each loss is divided by: 1, or the number of positions with a label, (features,)."""
+    values: list[Values]
+
+    @property
+    def loss(self) -> float:
+        """Mean loss over examples or, where every token has one, over tokens."""
+        return float(self.losses.sum() / max(1.0, float(self.weights.sum())))
+
+
+class Task(ABC, Generic[Spec]):
+    """How examples become features, and a model's outputs losses, answers and scores.
+
+    A task never asks which method is at work. All it is told is how many virtual tokens stand
+    before the text in what comes out of the model.
+    """
+
+    auto_class: ClassVar[str]
+    """Class of transformers that loads the model with the task's head."""
+    peft_task_type: ClassVar[str]
+    plain_output: ClassVar[PlainOutput] = "logits"
+    per_position: ClassVar[bool] = True
+    """True when outputs come for every position, virtual tokens included."""
+
+    def __init__(self, spec: Spec, label_names: Sequence[str]) -> None:
+        self.spec = spec
+        self.label_names = tuple(label_names)
+
+    @property
+    @abstractmethod
+    def prompt_text(self) -> str:
+        """Text that soft prompts start from when the recipe gives none."""
+
+    def head_config(self) -> dict[str, Any]:
+        """What the model's config has to say about the head and its labels."""
+        return {}
+
+    # --- examples to batches ----------------------------------------------------------------
+
+    @abstractmethod
+    def encoder(self, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Encoder:
+        """How examples become features of at most ``max_length`` tokens."""
+
+    def rows(self, encoded: Encoded, indices: Sequence[int], seed: Sequence[int]) -> list[Row]:
+        """The features at some positions with their labels.
+
+        Args:
+            seed: for tasks that draw at random; with the position it decides each row alone, so
+                that batching and the number of processes change nothing.
+        """
+        return encoded.rows(list(indices))
+
+    def weight(self, row: Row) -> float:
+        """What the loss of a feature is divided by: 1, or its positions with a label."""
+        return 1.0
+
+    # --- model to losses and values ---------------------------------------------------------
+
+    @abstractmethod
+    def outputs(self, model: nn.Module, batch: Batch, virtual_tokens: int) -> Tensor:
+        """What the model says of a batch, in fp32, the same whatever the padding."""
+
+    @abstractmethod
+    def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """The summed loss of each feature, (batch,)."""
+
+    @abstractmethod
+    def values(self, outputs: Tensor, batch: Batch) -> list[Values]:
+        """What evaluation keeps of each feature, as numpy arrays on the CPU."""
+
+    # --- answers ----------------------------------------------------------------------------
+
+    @abstractmethod
+    def answers(self, encoded: Encoded, predicted: Predicted) -> list[Any]:
+        """The model's answer to each example, in the form that the metrics take."""
+
+    @abstractmethod
+    def references(self, encoded: Encoded) -> list[Any]:
+        """The right answer to each example, in the form that the metrics take."""
+
+    def likelihood(self, encoded: Encoded, predicted: Predicted) -> Likelihood | None:
+        """How probable the split is, for tasks whose labels are tokens of text."""
+        return None
+
+    @abstractmethod
+    def table(
+        self, encoded: Encoded, predicted: Predicted, answers: Sequence[Any]
+    ) -> dict[str, list[Any]]:
+        """Columns of predictions.parquet, one entry per example: at least ``id``, ``text``,
+        ``label``, ``prediction`` and ``score``."""
+
+    # --- the check of an export -------------------------------------------------------------
+
+    @abstractmethod
+    def plain_request(self, encoded: Encoded, index: int) -> dict[str, Any]:
+        """What a plain load has to be asked to repeat the values of one feature.
+
+        Either ``text`` (and ``text_pair``), or ``input_ids`` (and ``token_type_ids``); for
+        log-probabilities also ``positions`` and ``tokens``.
+        """
+
+    def question(self, text: str, pair: str | None) -> Examples:
+        """One text from outside as an example without a label."""
+        pairs = None if pair is None else (pair,)
+        return Examples(("",), (text,), pairs, ("",))
+
+
+class WritingTask(Task[Spec]):
+    """A task whose test split is answered by writing text."""
+
+    @abstractmethod
+    def prompts(self, encoded: Encoded) -> list[list[int]]:
+        """Token ids that the model is to go on from, one list per example."""
+
+    @abstractmethod
+    def stop_ids(self, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+        """Tokens that end an answer."""
+
+    @abstractmethod
+    def decode(self, tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> str:
+        """The answer that new token ids stand for."""
+
+
+def pretrained(model: nn.Module) -> PreTrainedModel:
+    """The transformers model inside whatever wraps it."""
+    return next(module for module in model.modules() if isinstance(module, PreTrainedModel))

@@ -1,0 +1,120 @@
+"""Supervised fine-tuning: a prompt and the completion that is to be learned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+from workbench.data.batches import IGNORED
+from workbench.data.encode import Columns, Encoded, Encoder
+from workbench.data.examples import Examples
+from workbench.recipe.tasks import Instruction
+from workbench.tasks.base import Predicted, WritingTask
+from workbench.tasks.chat import ChatWriter, PlainWriter, Turn
+from workbench.tasks.token_likelihood import TokenLikelihoodTask, mean_log_probs
+
+
+class InstructionTask(TokenLikelihoodTask[Instruction], WritingTask[Instruction]):
+    """The completion is learned, its end token included; the prompt is only read.
+
+    A pair that is too long loses the left part of its prompt, instruction and system prompt kept
+    where they fit; a completion that alone is too long loses its end. Answers are generated for
+    the prompts as `prompts` gives them, which do not depend on the completions.
+    """
+
+    auto_class = "AutoModelForCausalLM"
+    peft_task_type = "CAUSAL_LM"
+    lead = 1
+
+    @property
+    def prompt_text(self) -> str:
+        return self.spec.instruction or "Answer the request."
+
+    # --- examples to features ---------------------------------------------------------------
+
+    def encoder(self, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Encoder:
+        """Prompt and completion, ``prompt`` for generation, in at most ``max_length`` tokens.
+
+        Raises:
+            UsageError: when the chat template cannot be used for training, or nothing ends a text.
+        """
+        writer = self._writer(tokenizer)
+
+        def features(columns: Columns) -> Columns:
+            turns = map(writer.turn, columns["messages"], columns["completion"])
+            rows = [_feature(turn, max_length) for turn in turns]
+            names = rows[0].keys()
+            return {name: [row[name] for row in rows] for name in names} | {
+                "example": columns["example"]
+            }
+
+        chat = isinstance(writer, ChatWriter)
+        way = f"{'chat' if chat else 'plain'} {self.spec.instruction!r} {writer.stop_ids}"
+        return Encoder(
+            lambda examples: _columns(examples, chat), features, f"instruction {max_length} {way}"
+        )
+
+    def _writer(self, tokenizer: PreTrainedTokenizerBase) -> ChatWriter | PlainWriter:
+        chat = self.spec.chat and tokenizer.chat_template is not None
+        return (ChatWriter if chat else PlainWriter)(tokenizer, self.spec.instruction)
+
+    # --- generation -------------------------------------------------------------------------
+
+    def prompts(self, encoded: Encoded) -> list[list[int]]:
+        """Token ids to generate the answer to each example from."""
+        return [list(ids) for ids in encoded.columns["prompt"]] if len(encoded) else []
+
+    def stop_ids(self, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+        """Tokens that end an answer: the end token and, in a chat, what ends a turn."""
+        return self._writer(tokenizer).stop_ids
+
+    def decode(self, tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> str:
+        """A generated answer as text, without special tokens and outer white space."""
+        text: str = tokenizer.decode(list(ids), skip_special_tokens=True)
+        return text.strip()
+
+    # --- answers ----------------------------------------------------------------------------
+
+    def answers(self, encoded: Encoded, predicted: Predicted) -> list[str]:
+        """None: the answers are the generated texts, as `decode` gives them."""
+        return []
+
+    def references(self, encoded: Encoded) -> list[str]:
+        return [completion.strip() for completion in encoded.examples.labels]
+
+    def table(
+        self, encoded: Encoded, predicted: Predicted, answers: Sequence[Any]
+    ) -> dict[str, list[Any]]:
+        """One entry per example: the prompt, the right completion, the generated text (empty where
+        none was generated) and the mean log-probability of the right completion's tokens."""
+        examples = encoded.examples
+        return {
+            "id": list(examples.ids),
+            "text": list(examples.texts),
+            "label": list(examples.labels),
+            "prediction": list(answers) or [""] * len(examples),
+            "score": mean_log_probs(encoded, predicted),
+        }
+
+
+def _columns(examples: Examples, chat: bool) -> Columns:
+    messages: list[list[list[str]]] = [[["user", text]] for text in examples.texts]
+    if chat and examples.parts is not None:
+        messages = [[list(message) for message in parts] for parts in examples.parts]
+    return {"messages": messages, "completion": list(examples.labels)}
+
+
+def _feature(turn: Turn, max_length: int) -> dict[str, Any]:
+    kept = min(len(turn.completion), max_length - 1)  # one token at least of the prompt
+    prompt = turn.shortened(max_length - kept)
+    completion = turn.completion[:kept]
+    return {
+        "input_ids": [*prompt, *completion],
+        "labels": [*[IGNORED] * len(prompt), *completion],
+        "prompt": turn.shortened(max_length),
+        "words": sum(turn.words[:kept]),
+        "bytes": sum(turn.bytes[:kept]),
+        "truncated": len(prompt) < len(turn.prompt) or kept < len(turn.completion),
+    }

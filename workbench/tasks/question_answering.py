@@ -1,0 +1,316 @@
+"""Extractive question answering: the span of a text that answers a question."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.lib.stride_tricks import sliding_window_view
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
+
+from workbench.data.batches import Batch
+from workbench.data.encode import Columns, Encoded, Encoder
+from workbench.data.examples import Examples
+from workbench.errors import UsageError
+from workbench.recipe.tasks import QuestionAnswering
+from workbench.tasks.base import Predicted, Task, Values
+
+NOWHERE = 0
+"""Position that stands for "not in this window": ``[CLS]`` of an encoder, a decoder's first token
+(the convention of BERT's run_squad.py, Devlin et al. 2019, section 4.3)."""
+
+NO_CONTEXT = -1
+"""Place in the context of a token that is not of the context."""
+
+
+@dataclass(frozen=True)
+class _Span:
+    text: str
+    total: float
+    """Start plus end logit."""
+    probability: float
+    """Of its start times that of its end, in its window."""
+
+
+class QuestionAnsweringTask(Task[QuestionAnswering]):
+    """How well an answer starts and ends at each token; the values kept are (2, tokens) logits."""
+
+    auto_class = "AutoModelForQuestionAnswering"
+    peft_task_type = "QUESTION_ANS"
+    plain_output = "spans"
+
+    @property
+    def prompt_text(self) -> str:
+        return "Find the answer to the question in the text."
+
+    def head_config(self) -> dict[str, Any]:
+        # A base that was a classifier of three classes would get a head with three outputs.
+        return {"num_labels": 2}
+
+    # --- examples to batches ----------------------------------------------------------------
+
+    def encoder(self, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Encoder:
+        """Question and context in windows of ``max_length`` tokens that overlap by the stride.
+
+        A question longer than a quarter of the window is cut and counted; contexts are never
+        cut. Features have ``start`` and ``end``, the tokens of the answer, and in
+        ``char_starts`` and ``char_ends`` the place of each token in the context.
+
+        There are no token types: PEFT (0.21) takes them for this task and does not pass them on,
+        so full fine-tuning would see what no adapter sees.
+
+        Raises:
+            UsageError: when the stride leaves no room to go on.
+        """
+        separator = _separator(tokenizer)
+        extra = tokenizer.num_special_tokens_to_add(pair=True) + _count(tokenizer, separator)
+        longest_question = max_length // 4
+        _check_stride(self.spec.stride, max_length, longest_question, extra)
+
+        def features(columns: Columns) -> Columns:
+            questions, cut = _shortened(columns["question"], tokenizer, longest_question)
+            encoded = tokenizer(
+                [question + separator for question in questions],
+                columns["context"],
+                truncation="only_second",
+                max_length=max_length,
+                stride=self.spec.stride,
+                return_overflowing_tokens=True,
+                return_attention_mask=False,
+            )
+            owners = encoded["overflow_to_sample_mapping"]
+            places = [_places(e.sequence_ids, e.offsets) for e in encoded.encodings]
+            spans = [
+                _tokens_of(columns["starts"][owner], columns["ends"][owner], *place)
+                for owner, place in zip(owners, places, strict=True)
+            ]
+            return {
+                "input_ids": encoded["input_ids"],
+                "char_starts": [starts for starts, _ in places],
+                "char_ends": [ends for _, ends in places],
+                "start": [start for start, _ in spans],
+                "end": [end for _, end in spans],
+                "example": [columns["example"][owner] for owner in owners],
+                "truncated": [cut[owner] for owner in owners],
+            }
+
+        key = f"question-answering {max_length} {self.spec.stride} {separator!r}"
+        return Encoder(_columns, features, key)
+
+    # --- model to losses and values ---------------------------------------------------------
+
+    def outputs(self, model: nn.Module, batch: Batch, virtual_tokens: int) -> Tensor:
+        """Start and end logits in fp32, (batch, 2, seq), of the text's own positions.
+
+        The model is given no answers: PEFT (0.21) neither moves them behind a soft prompt nor
+        takes the prompt's positions out of the logits, and says nothing.
+        """
+        found = model(**batch.inputs)
+        both = torch.stack([found.start_logits, found.end_logits], dim=1)
+        return both[:, :, virtual_tokens:].float()
+
+    def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Mean of the cross entropies of start and end, over the real tokens of each row."""
+        padding = batch.inputs["attention_mask"] == 0
+        lowest = torch.finfo(outputs.dtype).min
+        logits = outputs.masked_fill(padding.unsqueeze(1), lowest)
+        spans = torch.tensor([[row["start"], row["end"]] for row in batch.rows])
+        each = F.cross_entropy(
+            logits.transpose(1, 2), spans.to(outputs.device), reduction="none"
+        )  # (batch, 2)
+        return each.mean(dim=1)
+
+    def values(self, outputs: Tensor, batch: Batch) -> list[Values]:
+        rows = outputs.detach().cpu().numpy()
+        return [v[:, : len(row["input_ids"])] for v, row in zip(rows, batch.rows, strict=True)]
+
+    # --- answers ----------------------------------------------------------------------------
+
+    def answers(self, encoded: Encoded, predicted: Predicted) -> list[str]:
+        """The answer to each question as it stands in the context; "" where there is none."""
+        return [span.text for span in self._spans(encoded, predicted)]
+
+    def _spans(self, encoded: Encoded, predicted: Predicted) -> list[_Span]:
+        """The best span of all windows of each example, by the sum of its two logits.
+
+        With ``task.no_answer`` there is no answer where even the window least sure of that finds
+        it likelier than the best span (threshold 0, as transformers' run_qa.py for SQuAD 2.0).
+        """
+        best: dict[int, _Span] = {}
+        nowhere: dict[int, _Span] = {}
+        windows = zip(
+            encoded.owners.tolist(),
+            predicted.values,
+            encoded.columns["char_starts"],
+            encoded.columns["char_ends"],
+            strict=True,
+        )
+        for owner, logits, char_starts, char_ends in windows:
+            context = encoded.examples.texts[owner]
+            null = _span("", logits, NOWHERE, NOWHERE)
+            if owner not in nowhere or null.total < nowhere[owner].total:
+                nowhere[owner] = null
+            tokens = np.flatnonzero(np.array(char_starts) != NO_CONTEXT)
+            if not len(tokens):
+                continue
+            start, end = _best_pair(logits[:, tokens], self.spec.max_answer_tokens) + tokens[0]
+            text = context[char_starts[start] : char_ends[end]].strip()
+            span = _span(text, logits, start, end)
+            if owner not in best or span.total > best[owner].total:
+                best[owner] = span
+        return [
+            nowhere[i]
+            if i not in best or (self.spec.no_answer and nowhere[i].total > best[i].total)
+            else best[i]
+            for i in range(len(encoded.examples))
+        ]
+
+    def references(self, encoded: Encoded) -> list[list[str]]:
+        """The right answers to each question; none where it cannot be answered."""
+        return [[text for _, text in answers] for answers in encoded.examples.labels]
+
+    def table(
+        self, encoded: Encoded, predicted: Predicted, answers: Sequence[Any]
+    ) -> dict[str, list[Any]]:
+        """``text`` is the context, ``text_pair`` the question, ``label`` the right answers."""
+        examples = encoded.examples
+        return {
+            "id": list(examples.ids),
+            "text": list(examples.texts),
+            "text_pair": list(_questions(examples)),
+            "label": [" | ".join(dict.fromkeys(texts)) for texts in self.references(encoded)],
+            "prediction": list(answers),
+            "score": [span.probability for span in self._spans(encoded, predicted)],
+        }
+
+    def plain_request(self, encoded: Encoded, index: int) -> dict[str, Any]:
+        return {"input_ids": encoded.rows([index])[0]["input_ids"]}
+
+    def question(self, text: str, pair: str | None) -> Examples:
+        """A context and, as its pair, a question about it.
+
+        Raises:
+            UsageError: without a question.
+        """
+        if not (pair or "").strip():
+            raise UsageError(
+                "there is no question about the text",
+                why="question answering finds the answer to a question in a text",
+                fix="give the question as the second text",
+            )
+        return super().question(text, pair)
+
+
+# --- text to tokens -------------------------------------------------------------------------
+
+
+def _questions(examples: Examples) -> tuple[str, ...]:
+    assert examples.pairs is not None  # every source of this task has questions
+    return examples.pairs
+
+
+def _columns(examples: Examples) -> Columns:
+    return {
+        "context": list(examples.texts),
+        "question": [question.strip() for question in _questions(examples)],
+        "starts": [[start for start, _ in answers] for answers in examples.labels],
+        "ends": [[start + len(text) for start, text in answers] for answers in examples.labels],
+    }
+
+
+def _separator(tokenizer: PreTrainedTokenizerBase) -> str:
+    """What stands between question and context: nothing, or a new line.
+
+    Tokenizers of encoders put a special token there ([SEP]); those of GPT-2 and most decoders
+    would write the context on to the question's last word.
+    """
+    parts = tokenizer("a", "b").encodings[0].sequence_ids
+    between = parts[parts.index(0) : parts.index(1)]
+    return "" if None in between else "\n"
+
+
+def _count(tokenizer: PreTrainedTokenizerBase, text: str) -> int:
+    return len(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def _check_stride(stride: int, max_length: int, question: int, extra: int) -> None:
+    room = max_length - question - extra
+    if stride >= room:
+        raise UsageError(
+            f"windows of {max_length} tokens cannot share {stride} of them",
+            where="task.stride",
+            why=f"{question} may be the question's and {extra} separate it from the context, so "
+            f"there is room for {max(room, 0)} of the context, and the next window would not get "
+            "further",
+            fix=f"set task.stride to {room // 2} or raise model.max_length"
+            if room > 0
+            else "raise model.max_length",
+        )
+
+
+def _shortened(
+    questions: Sequence[str], tokenizer: PreTrainedTokenizerBase, longest: int
+) -> tuple[list[str], list[bool]]:
+    """Questions cut to a number of tokens, and which of them were."""
+    encodings = tokenizer(list(questions), add_special_tokens=False).encodings
+    cut = [len(encoding.ids) > longest for encoding in encodings]
+    texts = [
+        question[: encoding.offsets[longest][0]].rstrip() if too_long else question
+        for question, encoding, too_long in zip(questions, encodings, cut, strict=True)
+    ]
+    return texts, cut
+
+
+def _places(
+    sequence_ids: Sequence[int | None], offsets: Sequence[tuple[int, int]]
+) -> tuple[list[int], list[int]]:
+    """Where each token starts and ends in the context, in characters; else `NO_CONTEXT`."""
+    places = [
+        offset if sequence == 1 else (NO_CONTEXT, NO_CONTEXT)
+        for sequence, offset in zip(sequence_ids, offsets, strict=True)
+    ]
+    return [start for start, _ in places], [end for _, end in places]
+
+
+def _tokens_of(
+    starts: Sequence[int], ends: Sequence[int], char_starts: list[int], char_ends: list[int]
+) -> tuple[int, int]:
+    """First and last token of the first right answer that lies whole in the window.
+
+    `NOWHERE` when none does.
+    """
+    tokens = [i for i, place in enumerate(char_starts) if place != NO_CONTEXT]
+    for start, end in zip(starts, ends, strict=True):
+        if not tokens or start < char_starts[tokens[0]] or end > char_ends[tokens[-1]]:
+            continue
+        inside = [i for i in tokens if char_ends[i] > start and char_starts[i] < end]
+        if inside:
+            return inside[0], inside[-1]
+    return NOWHERE, NOWHERE
+
+
+# --- logits to spans ------------------------------------------------------------------------
+
+
+def _best_pair(logits: np.ndarray, longest: int) -> np.ndarray:
+    """Start and end (2,) of the span of at most ``longest`` tokens with the largest sum.
+
+    Args:
+        logits: of start and end, (2, tokens).
+    """
+    starts, ends = logits
+    beyond = np.full(longest - 1, -np.inf, ends.dtype)
+    reach = sliding_window_view(np.concatenate([ends, beyond]), longest)  # (tokens, longest)
+    start = int((starts + reach.max(axis=1)).argmax())
+    return np.array([start, start + int(reach[start].argmax())])
+
+
+def _span(text: str, logits: np.ndarray, start: int, end: int) -> _Span:
+    first, last = torch.from_numpy(logits).double().softmax(dim=1)
+    total = float(logits[0, start]) + float(logits[1, end])
+    return _Span(text, total, float(first[start] * last[end]))

@@ -1,0 +1,223 @@
+"""Token classification: a tag for every word, such as named entities or parts of speech."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
+
+from workbench.data.batches import IGNORED, Batch, padded
+from workbench.data.encode import Columns, Encoded, Encoder, Row
+from workbench.data.examples import Examples
+from workbench.errors import DataError
+from workbench.recipe.tasks import TokenClassification
+from workbench.tasks.base import Predicted, Task, Values
+
+OUTSIDE = "O"
+"""Tag of a word that belongs to no entity, in every scheme (IOB1, IOB2, BILOU, ...)."""
+
+
+class TokenClassificationTask(Task[TokenClassification]):
+    """Scores of the tags at every token; the values kept are these logits, (tokens, tags).
+
+    A word's tag is that of its first piece, in training and in answers; its other pieces and the
+    special tokens have no label (Devlin et al. 2019, section 5.3).
+    """
+
+    auto_class = "AutoModelForTokenClassification"
+    peft_task_type = "TOKEN_CLS"
+
+    @property
+    def prompt_text(self) -> str:
+        return f"Tag the words: {', '.join(self.label_names)}."
+
+    def head_config(self) -> dict[str, Any]:
+        return {
+            "num_labels": len(self.label_names),
+            "id2label": dict(enumerate(self.label_names)),
+            "label2id": {name: index for index, name in enumerate(self.label_names)},
+        }
+
+    def encoder(self, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Encoder:
+        """Sentences cut to ``max_length`` tokens; words cut off have no label.
+
+        Features have ``labels``, and in ``words`` which word each token is the first piece of;
+        both are `IGNORED` elsewhere.
+        """
+        space = " " if _needs_spaces(tokenizer) else ""
+
+        def features(columns: Columns) -> Columns:
+            encoded = tokenizer(
+                [[space + word for word in words] for words in columns["words"]],
+                is_split_into_words=True,
+                truncation=True,
+                max_length=max_length,
+                return_attention_mask=False,
+            )
+            firsts = [_first_pieces(e.word_ids) for e in encoded.encodings]
+            for words, ids in zip(columns["words"], encoded["input_ids"], strict=True):
+                _refuse_no_tokens(words, ids)
+            return {
+                **{k: encoded[k] for k in ("input_ids", "token_type_ids") if k in encoded},
+                "words": firsts,
+                "labels": [
+                    [IGNORED if word == IGNORED or not tags else tags[word] for word in first]
+                    for first, tags in zip(firsts, columns["tags"], strict=True)
+                ],
+                "example": columns["example"],
+                "truncated": [bool(e.overflowing) for e in encoded.encodings],
+            }
+
+        return Encoder(_columns, features, f"token-classification {max_length} {space!r}")
+
+    def weight(self, row: Row) -> float:
+        return float(sum(label != IGNORED for label in row["labels"]))
+
+    def outputs(self, model: nn.Module, batch: Batch, virtual_tokens: int) -> Tensor:
+        """Scores of the tags in fp32, (batch, seq, tags), of the text's own positions.
+
+        The model is given no labels: with a soft prompt PEFT (0.21) does not lengthen them by the
+        virtual tokens, and the loss fails on sequences of two lengths.
+        """
+        logits: Tensor = model(**batch.inputs).logits
+        return logits[:, virtual_tokens:].float()
+
+    def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
+        labels = padded([row["labels"] for row in batch.rows], outputs.shape[1], IGNORED)
+        each = F.cross_entropy(
+            outputs.transpose(1, 2),
+            labels.to(outputs.device),
+            ignore_index=IGNORED,
+            reduction="none",
+        )
+        return each.sum(dim=1)
+
+    def values(self, outputs: Tensor, batch: Batch) -> list[Values]:
+        rows = outputs.detach().cpu().numpy()
+        return [v[: len(row["input_ids"])] for v, row in zip(rows, batch.rows, strict=True)]
+
+    def answers(self, encoded: Encoded, predicted: Predicted) -> list[list[str]]:
+        """A tag for every word of every example.
+
+        Words that the model has not seen, because they were cut off or the tokenizer leaves
+        nothing of them, get "O"; without such a tag, the one that the other words of the example
+        have most often.
+        """
+        return [
+            self._tags(len(words), seen)
+            for words, seen in zip(_words(encoded), _seen(encoded, predicted), strict=True)
+        ]
+
+    def _tags(self, words: int, seen: _Seen) -> list[str]:
+        names = [self.label_names[int(tag)] for tag in seen.logits.argmax(axis=1)]
+        if OUTSIDE in self.label_names or not names:
+            unseen = OUTSIDE if OUTSIDE in self.label_names else self.label_names[0]
+        else:
+            unseen = Counter(names).most_common(1)[0][0]
+        tags = dict(zip(seen.words, names, strict=True))
+        return [tags.get(word, unseen) for word in range(words)]
+
+    def references(self, encoded: Encoded) -> list[list[str]]:
+        return [[self.label_names[tag] for tag in tags] for tags in encoded.examples.labels]
+
+    def table(
+        self, encoded: Encoded, predicted: Predicted, answers: Sequence[Any]
+    ) -> dict[str, list[Any]]:
+        """Tags are joined by spaces; ``score`` is the mean probability of those predicted."""
+        examples = encoded.examples
+        return {
+            "id": list(examples.ids),
+            "text": list(examples.texts),
+            "label": [" ".join(tags) for tags in self.references(encoded)],
+            "prediction": [" ".join(tags) for tags in answers],
+            "score": [seen.mean_probability for seen in _seen(encoded, predicted)],
+        }
+
+    def plain_request(self, encoded: Encoded, index: int) -> dict[str, Any]:
+        row = encoded.rows([index])[0]
+        return {name: row[name] for name in ("input_ids", "token_type_ids") if name in row}
+
+    def question(self, text: str, pair: str | None) -> Examples:
+        """One text from outside; white space separates its words.
+
+        Raises:
+            DataError: when there is no word in it.
+        """
+        words = tuple(text.split())
+        _refuse_no_tokens(words, words)
+        return Examples(("",), (text,), None, ("",), (words,))
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """The words of an example that the model has seen, and what it says of them."""
+
+    words: list[int]
+    """Their positions among the words."""
+    logits: np.ndarray
+    """(words, tags)."""
+
+    @property
+    def mean_probability(self) -> float | None:
+        """Of the most likely tags; None when no word was seen."""
+        if not self.words:
+            return None
+        return float(torch.from_numpy(self.logits).softmax(dim=1).amax(dim=1).mean())
+
+
+def _seen(encoded: Encoded, predicted: Predicted) -> Iterator[_Seen]:
+    for first, logits in zip(encoded.columns["words"], predicted.values, strict=True):
+        at = [position for position, word in enumerate(first) if word != IGNORED]
+        yield _Seen([first[position] for position in at], logits[at])
+
+
+def _words(encoded: Encoded) -> tuple[tuple[str, ...], ...]:
+    assert encoded.examples.parts is not None  # every source of this task splits into words
+    return encoded.examples.parts
+
+
+def _columns(examples: Examples) -> Columns:
+    assert examples.parts is not None
+    return {
+        "words": [list(words) for words in examples.parts],
+        "tags": [list(tags) for tags in examples.labels],
+    }
+
+
+def _first_pieces(word_ids: Sequence[int | None]) -> list[int]:
+    """The word that each token is the first piece of, else `IGNORED`."""
+    return [
+        IGNORED if word is None or (position and word == word_ids[position - 1]) else word
+        for position, word in enumerate(word_ids)
+    ]
+
+
+def _needs_spaces(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """True for tokenizers to which a word in a sentence is a word with a space before it.
+
+    The byte-level BPE of GPT-2, RoBERTa and most later decoders: without the space they read
+    words as if these were written together. transformers asks for ``add_prefix_space=True`` when
+    the tokenizer is loaded (and since version 5 does not complain without); a space put before
+    each word gives the same tokens and leaves the tokenizer alone.
+    """
+    definition = json.loads(tokenizer.backend_tokenizer.to_str())["pre_tokenizer"] or {}
+    steps = definition.get("pretokenizers", [definition])
+    byte_level = [step for step in steps if step.get("type") == "ByteLevel"]
+    return any(not step["add_prefix_space"] for step in byte_level)
+
+
+def _refuse_no_tokens(words: Sequence[str], tokens: Sequence[Any]) -> None:
+    if not tokens:
+        raise DataError(
+            f"no words to tag in {' '.join(words)!r}",
+            why="the tokenizer leaves nothing of it",
+            fix="give a text with words, or remove the row",
+        )
