@@ -55,19 +55,26 @@ def _save_tokenizer(folder: Path, *, pairs_are_marked: bool, decoder: bool = Fal
     ).save_pretrained(folder)
 
 
-def _tiny(family: str, folder: Path) -> Path:
+def make_tiny(family: str, folder: Path, *, spread: float = 0.02) -> Path:
+    """Writes a tiny model with random weights of standard deviation ``spread``."""
     import torch
     import transformers
 
     size: dict[str, Any] = {"vocab_size": len(WORDS) + 5, "max_position_embeddings": 64}
-    shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    shape: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    shape["initializer_range"] = spread
     torch.manual_seed(0)
     if family == "bert":
         config = transformers.BertConfig(**size, **shape, intermediate_size=64)
-        model = transformers.BertForMaskedLM(config)
+        model = transformers.BertForPreTraining(config)
     elif family == "gpt2":
         config = transformers.GPT2Config(
-            vocab_size=size["vocab_size"], n_positions=64, n_embd=32, n_layer=2, n_head=2
+            vocab_size=size["vocab_size"],
+            n_positions=64,
+            n_embd=32,
+            n_layer=2,
+            n_head=2,
+            initializer_range=spread,
         )
         model = transformers.GPT2LMHeadModel(config)
     elif family == "llama":
@@ -94,25 +101,25 @@ def _tiny(family: str, folder: Path) -> Path:
 @pytest.fixture(scope="session")
 def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a 2-layer BERT with random weights and a 36-word vocabulary."""
-    return _tiny("bert", tmp_path_factory.mktemp("tiny-bert"))
+    return make_tiny("bert", tmp_path_factory.mktemp("tiny-bert"))
 
 
 @pytest.fixture(scope="session")
 def tiny_gpt2(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a 2-layer GPT-2 (learned positions, tied head) with random weights."""
-    return _tiny("gpt2", tmp_path_factory.mktemp("tiny-gpt2"))
+    return make_tiny("gpt2", tmp_path_factory.mktemp("tiny-gpt2"))
 
 
 @pytest.fixture(scope="session")
 def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a 2-layer Llama (rotary positions, shared key heads) with random weights."""
-    return _tiny("llama", tmp_path_factory.mktemp("tiny-llama"))
+    return make_tiny("llama", tmp_path_factory.mktemp("tiny-llama"))
 
 
 @pytest.fixture(scope="session")
 def tiny_distilbert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a 2-layer DistilBERT, whose head has a part that PEFT does not know."""
-    return _tiny("distilbert", tmp_path_factory.mktemp("tiny-distilbert"))
+    return make_tiny("distilbert", tmp_path_factory.mktemp("tiny-distilbert"))
 
 
 def topic_rows(count: int, seed: int = 0) -> list[dict[str, str]]:

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import TOPICS, WORDS
+from tests.conftest import TOPICS, WORDS, make_tiny
 from workbench.inference import load_adapter
 from workbench.recipe.schema import Recipe
 from workbench.recipe.tasks import TASK_SPECS
 from workbench.store import Run
 
-FAMILIES = {"encoder": ["tiny_bert"], "decoder": ["tiny_gpt2", "tiny_llama"]}
+FAMILIES = {"encoder": ["bert"], "decoder": ["gpt2", "llama"]}
 METHODS: dict[str, dict[str, Any]] = {
     "full": {"name": "full"},
     "lora": {"name": "lora", "r": 8, "targets": "all-linear"},
@@ -26,13 +26,25 @@ METHODS: dict[str, dict[str, Any]] = {
     "prompt": {"name": "prompt", "virtual_tokens": 4},
 }
 RATES = {"full": 5e-3, "lora": 2e-2, "ia3": 5e-2, "prefix": 5e-2, "p-tuning": 2e-2, "prompt": 5e-2}
+LEARNED = {
+    "text-classification": (0.05, 0.1),
+    "token-classification": (0.05, 0.3),
+    "question-answering": (0.05, 0.05),
+    "causal-lm": (0.3, 0.85),
+    "instruction": (0.1, 0.6),
+    "masked-lm": (0.85, 0.92),
+}
+"""Largest loss at the end, as a share of that at the start: of methods that change weights, and
+of those that only steer frozen random ones. Two words of every sentence are drawn at random, so
+language modelling cannot reach 0, and other words are hidden at every masked step."""
 CELLS = [
     (task, method, model)
     for task, spec in TASK_SPECS.items()
     for family in spec.families
     for model in FAMILIES[family]
     for method in METHODS
-    if (task, method) not in {("masked-lm", "prefix")}
+    if (task, method) != ("masked-lm", "prefix")
+    and (task, model) != ("question-answering", "llama")
 ]
 
 
@@ -85,6 +97,13 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {task: folder / f"{task}.jsonl" for task in TASK_SPECS}
 
 
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Random weights large enough that what is frozen still tells words apart."""
+    names = [name for family in FAMILIES.values() for name in family]
+    return {n: make_tiny(n, tmp_path_factory.mktemp(n), spread=0.3) for n in names}
+
+
 def _recipe(task: str, method: str, model: Path, data: Path, **training: Any) -> Recipe:
     more: dict[str, Any] = {}
     if task == "instruction":
@@ -119,19 +138,18 @@ def test_a_cell(
     model: str,
     files: dict[str, Path],
     train: Callable[..., Run],
+    models: dict[str, Path],
     tmp_path: Path,
-    request: pytest.FixtureRequest,
 ) -> None:
-    recipe = _recipe(task, method, request.getfixturevalue(model), files[task])
+    recipe = _recipe(task, method, models[model], files[task])
     run = train(recipe, 0, tmp_path)
     assert run.state == "finished", run.reason
     assert run.result["warnings"] == []
     losses = [event["loss"] for event in run.events()[0] if event["kind"] == "step"]
-    # Random frozen weights are poor soil for a method that only steers them: it has to learn, a
-    # method that changes them has to learn nearly all.
-    enough = 0.25 if method in ("full", "lora") else 0.97
+    changes, steers = LEARNED[task]
+    allowed = changes if method in ("full", "lora") else steers
     first, last = sum(losses[:3]) / 3, sum(losses[-3:]) / 3
-    assert last < enough * first, (first, last)
+    assert last < allowed * first, (first, last)
     assert run.result["export"]["checked"] is True
     assert run.result["export"]["max_logit_difference"] < 1e-4
 

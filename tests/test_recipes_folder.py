@@ -6,12 +6,14 @@ import json
 import re
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
 import yaml
 
 from workbench.recipe import (
+    Recipe,
     comparability_warnings,
     find_recipes,
     json_schema,
@@ -30,14 +32,18 @@ TASKS = ("cola", "mnli", "mrpc", "qnli", "qqp", "rte", "sst2", "stsb")
 
 def test_every_file_is_found() -> None:
     assert recipes_dir() == ROOT
-    assert len(RECIPES) >= 70
+    assert len(RECIPES) >= 100
     assert find_recipes(ROOT) == RECIPES
     assert len(load_recipes(ROOT)) == len(RECIPES)
 
 
 def test_the_studies_are_those_that_are_promised() -> None:
     glue = [f"glue-{task}-{model}-base" for task in TASKS for model in ("bert", "roberta")]
-    names = ["bbc-news", "bbc-news-lora", "quickstart", *glue]
+    e2e = ["e2e-gpt2", "e2e-gpt2-medium"]
+    others = ["conll2003-bert-base", "squad-bert-base", "gnad10-mbert", "wikitext-gpt2"]
+    imdb = ["imdb-mlm-bert-base", "imdb-bert-base"]
+    bbc = ["bbc-headlines", "bbc-news", "bbc-news-lora", "quickstart"]
+    names = [*bbc, *glue, *e2e, *others, *imdb]
     assert [study.name for study in STUDIES] == sorted(names)
     methods = {recipe.name for recipe in load_recipes("bbc-news")}
     assert methods == {"full", "head", "bitfit", "lora", "ia3", "prefix", "p-tuning", "prompt"}
@@ -87,6 +93,59 @@ def test_lora_on_roberta_has_the_papers_values() -> None:
         assert (method["r"], method["alpha"], method["targets"]) == (8, 8, ["query", "value"])
         assert (training.warmup_fraction, training.schedule) == (0.06, "linear")
         assert recipe.model.max_length == 512
+
+
+def _values(recipe: Recipe, *names: str) -> tuple[Any, ...]:
+    """Values of the training section, then of the method."""
+    found = recipe.training.model_dump() | recipe.method.model_dump()
+    return tuple(found[name] for name in names)
+
+
+@pytest.mark.parametrize("study", ["e2e-gpt2", "e2e-gpt2-medium"])
+def test_e2e_on_gpt2_has_the_papers_values(study: str) -> None:
+    """LoRA: Hu et al. 2021, table 11; the others: Li & Liang 2021 with their train_e2e.py."""
+    lora = load_recipe(ROOT / study / "lora.yaml")
+    assert _values(lora, "learning_rate", "batch_size", "epochs") == (2e-4, 8, 5)
+    assert _values(lora, "weight_decay", "schedule") == (0.01, "linear")
+    assert _values(lora, "r", "alpha", "targets") == (4, 32, ["c_attn"])
+    steps = 42_061 / 8 * 5
+    assert round(lora.training.warmup_fraction * steps, -1) == 500
+    prefix = load_recipe(ROOT / study / "prefix.yaml")
+    assert _values(prefix, "learning_rate", "batch_size", "epochs") == (8e-5, 10, 5)
+    assert _values(prefix, "virtual_tokens", "projection", "projection_size") == (5, True, 512)
+    full = load_recipe(ROOT / study / "full.yaml")
+    assert _values(full, "learning_rate", "batch_size", "epochs") == (5e-5, 10, 5)
+    for recipe in load_recipes(study):
+        decoding = recipe.task.model_dump()["decoding"]
+        assert (decoding["beams"], decoding["length_penalty"]) == (10, 0.9)
+        assert decoding["no_repeat_ngram_size"] == 4
+        assert recipe.model.max_length == 512
+
+
+def test_p_tuning_v2_on_tags_and_spans_has_its_scripts_values() -> None:
+    """run_conll03_roberta.sh and run_squad_roberta.sh of THUDM/P-tuning-v2."""
+    names = ("virtual_tokens", "learning_rate", "batch_size", "dropout")
+    tags = load_recipe(ROOT / "conll2003-bert-base" / "prefix.yaml")
+    assert _values(tags, *names, "epochs") == (11, 3e-2, 16, 0.1, 30)
+    spans = load_recipe(ROOT / "squad-bert-base" / "prefix.yaml")
+    assert _values(spans, *names) == (16, 5e-3, 8, 0.2)
+
+
+def test_bert_on_squad_has_the_papers_values() -> None:
+    """Devlin et al. 2019, section 4.2; windows as in run_squad.py."""
+    full = load_recipe(ROOT / "squad-bert-base" / "full.yaml")
+    assert _values(full, "learning_rate", "batch_size", "epochs") == (5e-5, 32, 3)
+    assert (full.model.max_length, full.task.model_dump()["stride"]) == (384, 128)
+
+
+def test_film_reviews_can_go_on_to_their_sentiment() -> None:
+    before = {recipe.name: recipe for recipe in load_recipes("imdb-mlm-bert-base")}
+    after = {recipe.name: recipe for recipe in load_recipes("imdb-bert-base")}
+    assert before.keys() == after.keys()
+    for name, recipe in after.items():
+        assert recipe.method == before[name].method
+        assert recipe.model == before[name].model
+        assert not recipe.method.model_dump().get("projection"), "could not be gone on from"
 
 
 def test_the_published_schema_is_current() -> None:

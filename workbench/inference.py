@@ -55,10 +55,8 @@ class LoadedAdapter:
         ``score`` (the probability of the answer where there is one) and what else the task
         tells, such as ``logits``.
         """
-        asked = [
-            self.task.question(text, pair)
-            for text, pair in zip(texts, pairs or [None] * len(texts), strict=True)
-        ]
+        seconds: Sequence[str | None] = pairs or [None] * len(texts)
+        asked = [self.task.question(t, second) for t, second in zip(texts, seconds, strict=True)]
         if not asked:
             return []
         encoder = self.task.encoder(self.tokenizer, self.max_length)

@@ -49,15 +49,19 @@ class Base:
     new_head: bool = True
     """Whether the task has put an untrained head on the model."""
     notes: list[str] = field(default_factory=list)
+    missing: tuple[str, ...] = ()
+    """Names of weights that the checkpoint does not have."""
 
     @property
     def head_names(self) -> tuple[str, ...]:
         """Names of the top-level modules that are the task's new head, e.g. ``("classifier",)``.
 
-        A language model's own head is pretrained and belongs to the base.
+        A language model's own head is pretrained and belongs to the base, unless the checkpoint
+        came without it, as BERTs that were made for sentence embeddings do: then it is new too,
+        but for the output layer, which is the word embedding.
         """
         if not self.new_head:
-            return ()
+            return ("transform",) if any(".transform." in name for name in self.missing) else ()
         backbone = self.model.base_model_prefix
         return tuple(
             name
@@ -169,7 +173,7 @@ def load_tokenizer(spec: ModelSpec) -> PreTrainedTokenizerBase:
     tokenizer.padding_side = "right"
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    return tokenizer  # type: ignore[no-any-return]
+    return tokenizer
 
 
 def load_base(spec: ModelSpec, task: AnyTask, policy: Policy) -> Base:
@@ -189,7 +193,9 @@ def load_base(spec: ModelSpec, task: AnyTask, policy: Policy) -> Base:
     # What is computed with and exported is fp32; a checkpoint's own half precision would make
     # a plain load, which goes by the config, give other logits.
     config.dtype = torch.float32
-    model = _or_refuse(
+    if task.model_inputs is not None:
+        tokenizer.model_input_names = list(task.model_inputs)
+    model, loading = _or_refuse(
         lambda: getattr(transformers, task.auto_class).from_pretrained(
             place.location,
             revision=place.revision,
@@ -197,11 +203,12 @@ def load_base(spec: ModelSpec, task: AnyTask, policy: Policy) -> Base:
             attn_implementation=policy.attention,
             dtype=torch.float32,
             use_safetensors=True,
+            output_loading_info=True,
         ),
         spec,
     )
     config.architectures = [type(model).__name__]
-    return Base(
+    base = Base(
         model,
         tokenizer,
         config,
@@ -211,7 +218,34 @@ def load_base(spec: ModelSpec, task: AnyTask, policy: Policy) -> Base:
         _fingerprint(place, config),
         task.spec.new_head,
         notes,
+        tuple(loading["missing_keys"]),
     )
+    _refuse_missing_weights(base, spec)
+    return base
+
+
+def _refuse_missing_weights(base: Base, spec: ModelSpec) -> None:
+    """Refuses a backbone that would start at random.
+
+    transformers (5.23) reports weights that a checkpoint lacks and goes on. For a new head that is
+    right; ``LlamaForQuestionAnswering`` finds none of its backbone, because it calls it by
+    another name than the checkpoints do.
+    """
+    named = set(base.head_names)
+    random = [
+        name
+        for name in base.missing
+        # An output bias starts at zero, in a plain load as here.
+        if not named.intersection(name.split(".")) and not name.endswith("predictions.bias")
+    ]
+    if random:
+        raise UsageError(
+            f"{spec.source} has no weights for {len(random)} parts of {type(base.model).__name__}, "
+            f"e.g. {random[0]}",
+            where="model.source",
+            why="transformers would start them at random and only the task head may be new",
+            fix="take another model for this task, or a checkpoint of that very architecture",
+        )
 
 
 def check_positions(base: Base, max_length: int, prompt_length: int) -> None:

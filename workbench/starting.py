@@ -55,6 +55,15 @@ def start_from(adapted: Adapted, task: AnyTask, source: str) -> str:
     found = load_file(path)
     own = _state(adapted)
     wanted = {n: t for n, t in own.items() if same_head or not adapted.is_head(n)}
+    if not isinstance(adapted.model, PeftModel):
+        # Heads apart, architectures differ in parts such as BERT's pooler: these stay the base's.
+        absent = [name for name in wanted if name not in found]
+        wanted = {name: tensor for name, tensor in wanted.items() if name in found}
+        if absent:
+            adapted.base.notes.append(
+                f"{len(absent)} trained tensors are not in {source} and start as the base has "
+                f"them, e.g. {absent[0]}"
+            )
     _check_fit(wanted, found, source)
     _refuse_dropped_networks(adapted)
     _load(adapted, {name: found[name] for name in wanted})
@@ -84,9 +93,11 @@ def _state(adapted: Adapted) -> dict[str, Tensor]:
 def _check_fit(wanted: dict[str, Tensor], found: dict[str, Tensor], source: str) -> None:
     missing = [name for name in wanted if name not in found]
     other = [n for n in wanted if n in found and wanted[n].shape != found[n].shape]
-    if missing or other:
-        name = (missing or other)[0]
-        shape = "" if missing else f": {tuple(found[name].shape)}, not {tuple(wanted[name].shape)}"
+    if missing or other or not wanted:
+        name = (missing or other or ["none of them"])[0]
+        shape = (
+            "" if not other else f": {tuple(found[name].shape)}, not {tuple(wanted[name].shape)}"
+        )
         raise MethodError(
             f"{len(missing)} of the {len(wanted)} tensors that this recipe trains are not in "
             f"{source}, {len(other)} have another shape, e.g. {name}{shape}",
@@ -110,7 +121,8 @@ def _refuse_dropped_networks(adapted: Adapted) -> None:
 
 def _load(adapted: Adapted, tensors: dict[str, Tensor]) -> None:
     if isinstance(adapted.model, PeftModel):
-        set_peft_model_state_dict(adapted.model, tensors)
+        # PEFT wants the head's tensors too, those of a new head as they are.
+        set_peft_model_state_dict(adapted.model, {**_state(adapted), **tensors})
         return
     parameters = adapted.trainable()
     with torch.no_grad():

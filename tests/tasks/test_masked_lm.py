@@ -27,9 +27,7 @@ from workbench.data.batches import IGNORED
 from workbench.errors import UsageError
 from workbench.measure.quality import score
 from workbench.recipe.tasks import MaskedLM
-from workbench.tasks import masked_lm
 from workbench.tasks.masked_lm import MaskedLMTask
-from workbench.training import prediction
 
 TEXTS = (
     "the goals of the player.",
@@ -186,10 +184,6 @@ def test_each_method_learns_and_its_export_says_the_same(method: str, tmp_path: 
 
 
 # --- answers ----------------------------------------------------------------------------------
-
-
-def test_the_evaluation_draws_as_the_prediction_does() -> None:
-    assert masked_lm.EVALUATION_SEED == prediction.EVALUATION_SEED
 
 
 def test_answers_references_and_scores_are_of_the_hidden_tokens() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +16,8 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from workbench.data.encode import Row
+
+_T = TypeVar("_T")
 
 BUCKET_BATCHES = 20
 """Batches whose examples are sorted by length together: enough to save most padding, few enough
@@ -72,7 +75,7 @@ def evaluation_order(lengths: np.ndarray, batch_size: int) -> list[list[int]]:
     return [by_length[i : i + batch_size] for i in range(0, len(by_length), batch_size)]
 
 
-def own_share(batch: Sequence[int], process: int, processes: int) -> list[int]:
+def own_share(batch: Sequence[_T], process: int, processes: int) -> list[_T]:
     """The examples of a batch that fall to one of several processes."""
     return list(batch[process::processes])
 

@@ -104,7 +104,7 @@ def write_expected(run: Path, task: AnyTask, encoded: Encoded, predicted: Predic
     count = min(CHECKED, len(encoded))
     content = {
         "inputs": [task.plain_request(encoded, index) for index in range(count)],
-        "outputs": [predicted.values[index].flatten().tolist() for index in range(count)],
+        "outputs": [task.checked(predicted.values[index]).tolist() for index in range(count)],
     }
     write_json(run / EXPECTED, content)
 

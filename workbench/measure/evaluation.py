@@ -29,11 +29,11 @@ def score_split(
             (validation during training) only likelihood is scored.
     """
     names = task.spec.score_names
-    answers: Sequence[Any]
+    answers: Sequence[Any] = ()
+    references: Sequence[Any] = ()
     if isinstance(task, WritingTask) and generated is None:
         likely = (n for n in names if n not in GENERATED and not n.startswith(HUB_METRIC_PREFIX))
         names = tuple(likely) or ("perplexity",)
-        answers = references = ()
     else:
         answers = task.answers(encoded, predicted) if generated is None else generated
         references = task.references(encoded)

@@ -24,6 +24,8 @@ def _apply(base: Base, spec: LoRA, setting: Setting) -> Adapted:
         lora_alpha=spec.alpha,
         lora_dropout=spec.dropout,
         target_modules=spec.targets,
+        # PEFT (0.21) leaves the head of text classification out of all-linear, but no other.
+        exclude_modules=list(base.head_names) if spec.targets == "all-linear" else None,
         bias=spec.bias,
         use_dora=spec.use_dora,
         use_rslora=spec.use_rslora,

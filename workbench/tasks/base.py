@@ -24,6 +24,10 @@ PlainOutput = Literal["logits", "spans", "log_probs"]
 """What of a plain model's output an export is checked by."""
 
 
+EVALUATION_SEED = (2**31 - 1,)
+"""For tasks that draw at random (masked words): the same draw in every evaluation of every run."""
+
+
 @dataclass(frozen=True)
 class Likelihood:
     """How probable a model finds a text."""
@@ -65,6 +69,8 @@ class Task(ABC, Generic[Spec]):
     """Class of transformers that loads the model with the task's head."""
     peft_task_type: ClassVar[str]
     plain_output: ClassVar[PlainOutput] = "logits"
+    model_inputs: ClassVar[tuple[str, ...] | None] = None
+    """Inputs that every method sees, where PEFT does not pass on all of the tokenizer's."""
     per_position: ClassVar[bool] = True
     """True when outputs come for every position, virtual tokens included."""
 
@@ -144,6 +150,10 @@ class Task(ABC, Generic[Spec]):
         Either ``text`` (and ``text_pair``), or ``input_ids`` (and ``token_type_ids``); for
         log-probabilities also ``positions`` and ``tokens``.
         """
+
+    def checked(self, values: Values) -> Values:
+        """What of the values of a feature a plain load has to repeat; all of them, flattened."""
+        return values.flatten()
 
     def question(self, text: str, pair: str | None) -> Examples:
         """One text from outside as an example without a label."""

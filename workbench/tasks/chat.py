@@ -34,17 +34,18 @@ class Turn:
     """Bytes of text in each token of the completion."""
 
     def shortened(self, room: int) -> list[int]:
-        """The prompt in at most ``room`` tokens: the user's text is cut from its left end.
+        """The prompt in at most ``room`` tokens: the end of the user's text is cut off.
 
-        What stands before it (instruction, system prompt) and behind it stays, if that alone fits;
-        otherwise the last tokens of the prompt are kept.
+        A text that is to be summarised says the most at its beginning. What stands before it
+        (instruction, system prompt) and behind it stays, if that alone fits; otherwise the last
+        tokens of the prompt are kept.
         """
         start, stop = self.body
         excess = len(self.prompt) - room
         if excess <= 0:
             return self.prompt
         if excess <= stop - start:
-            return self.prompt[:start] + self.prompt[start + excess :]
+            return self.prompt[: stop - excess] + self.prompt[stop:]
         return self.prompt[excess:]
 
 

@@ -19,7 +19,7 @@ from workbench.tasks.token_likelihood import TokenLikelihoodTask, mean_log_probs
 class InstructionTask(TokenLikelihoodTask[Instruction], WritingTask[Instruction]):
     """The completion is learned, its end token included; the prompt is only read.
 
-    A pair that is too long loses the left part of its prompt, instruction and system prompt kept
+    A pair that is too long loses the end of the user's text, instruction and system prompt kept
     where they fit; a completion that alone is too long loses its end. Answers are generated for
     the prompts as `prompts` gives them, which do not depend on the completions.
     """

@@ -16,11 +16,8 @@ from workbench.data.encode import Columns, Encoded, Encoder, Row
 from workbench.data.examples import Examples
 from workbench.errors import UsageError
 from workbench.recipe.tasks import MaskedLM
-from workbench.tasks.base import Likelihood, Predicted, Values
+from workbench.tasks.base import EVALUATION_SEED, Likelihood, Predicted, Values
 from workbench.tasks.token_likelihood import TokenLikelihoodTask, labelled
-
-EVALUATION_SEED = (2**31 - 1,)
-"""The draw of hidden words in every evaluation of every run: that of ``training.prediction``."""
 
 MASKED, RANDOM = 0.8, 0.1
 """Shares of the hidden tokens that are shown as the mask and as a random token; the others are

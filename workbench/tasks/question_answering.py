@@ -43,6 +43,9 @@ class QuestionAnsweringTask(Task[QuestionAnswering]):
     auto_class = "AutoModelForQuestionAnswering"
     peft_task_type = "QUESTION_ANS"
     plain_output = "spans"
+    # PEFT (0.21) takes token_type_ids here and never hands them to the model, so full
+    # fine-tuning would see which text a token is of and no adapter would.
+    model_inputs = ("input_ids", "attention_mask")
 
     @property
     def prompt_text(self) -> str:

@@ -132,7 +132,7 @@ class TextClassificationTask(Task[TextClassification]):
         self, encoded: Encoded, predicted: Predicted, answers: Sequence[Any]
     ) -> dict[str, list[Any]]:
         examples = encoded.examples
-        columns = {
+        columns: dict[str, list[Any]] = {
             "id": list(examples.ids),
             "text": list(examples.texts),
             "label": [v if v == "" else self.label_text(v) for v in examples.labels],

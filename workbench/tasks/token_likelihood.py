@@ -7,7 +7,6 @@ fp32 they are by far the largest tensor of a step: 8 x 256 positions and a vocab
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -51,9 +50,6 @@ class TokenLikelihoodTask(Task[Spec]):
         log_probs = -_cross_entropies(outputs.detach(), batch).cpu()
         counts = [len(labelled(row)) for row in batch.rows]
         return [part.numpy() for part in log_probs.split(counts)]
-
-    @abstractmethod
-    def answers(self, encoded: Encoded, predicted: Predicted) -> list[Any]: ...
 
     def likelihood(self, encoded: Encoded, predicted: Predicted) -> Likelihood | None:
         if not len(encoded):

@@ -14,9 +14,7 @@ from transformers import PreTrainedTokenizerBase
 from workbench.data.batches import Batch, evaluation_order, own_share, pad
 from workbench.data.encode import Encoded
 from workbench.tasks import AnyTask, Predicted
-
-EVALUATION_SEED = (2**31 - 1,)
-"""For tasks that draw at random (masked words): the same draw in every evaluation of every run."""
+from workbench.tasks.base import EVALUATION_SEED
 
 
 def predict(
