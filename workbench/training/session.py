@@ -141,7 +141,7 @@ class Session:
         """
         processes = self.accelerator.num_processes
         rows = self.task.rows(self.train, batch, (self.seed, self.step // self.steps_per_epoch))
-        total = sum(self.task.weight(row) for row in rows)
+        total = sum(self.task.weight(row) for row in rows) or 1.0
         share = own_share(rows, self.accelerator.process_index, processes)
         largest_share = math.ceil(len(batch) / processes)
         size = self.spec.micro_batch_size or largest_share
