@@ -5,16 +5,18 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-STUDY := quickstart
-ADAPTER := exports/$(STUDY)-lora
+STUDIES := quickstart quickstart-gpt
+ADAPTER := exports/quickstart-lora
+ASSETS := minilm-l6 bbc-news smollm2-135m bbc-headlines
 
-.PHONY: help venv assets demo test test-fast test-slow check ui bench build clean
+.PHONY: help venv assets demo test test-fast test-slow check schema ui bench build clean
 
 help:
-	@echo "make demo       fine-tune a real BERT four ways over three seeds and compare"
+	@echo "make demo       fine-tune a real BERT and a small GPT four ways each and compare"
 	@echo "make ui         open the UI"
 	@echo "make test       every test: the fast tier, then the slow one on the real model"
 	@echo "make check      lint, formatting and types"
+	@echo "make schema     write recipes/schema.json, which editors complete recipes from"
 	@echo "make bench      side by side with HF Trainer + PEFT"
 	@echo "make build      wheel and sdist in dist/"
 	@echo "make clean      remove the virtual environment and what was built; runs are kept"
@@ -29,13 +31,14 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@touch $@
 
 assets: venv
-	$(BIN)/workbench assets pull minilm-l6 bbc-news
+	$(BIN)/workbench assets pull $(ASSETS)
 
 demo: assets
-	$(BIN)/workbench run $(STUDY) --runs runs
-	$(BIN)/workbench compare runs/$(STUDY) --baseline full
+	$(BIN)/workbench run $(STUDIES) --runs runs
+	@for study in $(STUDIES); do \
+		$(BIN)/workbench compare runs/$$study --baseline full || exit 1; echo; done
 	@rm -rf $(ADAPTER)
-	@$(BIN)/workbench export "$$(dirname "$$(ls -t runs/$(STUDY)/lora-s0-*/result.json | head -n 1)")" \
+	@$(BIN)/workbench export "$$(dirname "$$(ls -t runs/quickstart/lora-s0-*/result.json | head -n 1)")" \
 		--to $(ADAPTER) >/dev/null
 	@echo
 	@echo "adapter:      $(CURDIR)/$(ADAPTER)"
@@ -54,6 +57,11 @@ check: venv
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	MYPYPATH=.:ui $(BIN)/mypy --explicit-package-bases ui
+
+schema: venv
+	$(BIN)/python -c 'import json; from workbench.recipe import json_schema; \
+		print(json.dumps(json_schema(), indent=2, ensure_ascii=False))' > recipes/schema.json.new
+	mv recipes/schema.json.new recipes/schema.json
 
 ui: venv
 	$(BIN)/workbench ui

@@ -1,4 +1,4 @@
-"""The embedded BERT on the embedded articles: counts, accuracy, and the plain-load check."""
+"""The embedded models on the embedded articles: counts, accuracy, and the plain-load check."""
 
 from __future__ import annotations
 
@@ -39,3 +39,16 @@ def test_a_small_run_learns_the_topics(
     assert row["adapter_parameters"] == TRAINED[method]
     text = "The striker scored twice as United won the cup final."
     assert load_adapter(run.path).predict([text])[0]["prediction"] == "sports"
+
+
+def test_a_small_gpt_learns_to_write_headlines(train: Callable[..., Run], tmp_path: Path) -> None:
+    """Six steps: more probable headlines than the untouched base finds them."""
+    overrides = ["data.train_size=48", "data.test_size=8", "task.decoding.max_new_tokens=8"]
+    recipe = load_recipe(recipes_dir() / "quickstart-gpt/lora.yaml", overrides)
+    run = train(recipe, 0, tmp_path)
+    assert run.state == "finished", run.reason
+    untouched = run.result["references"]["untouched base"]
+    assert run.result["metrics"]["test"]["perplexity"] < 0.8 * untouched["perplexity"]
+    assert run.result["export"]["max_logit_difference"] < 1e-3
+    (answer,) = load_adapter(run.path).predict(["The bank cut its interest rate again today."])
+    assert answer["prediction"]
