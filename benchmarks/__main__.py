@@ -1,4 +1,4 @@
-"""``make bench``: one LoRA run against HF Trainer + PEFT, alternating, as ratios.
+"""``make bench``: LoRA runs against HF Trainer + PEFT, alternating, as ratios.
 
 The machine may be shared and noisy, so the sides take turns and only ratios of neighbours are
 reported: the median over the rounds.
@@ -16,52 +16,40 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from workbench.assets import fetch
-from workbench.data import load_data
-from workbench.recipe import load_recipe, recipes_dir
+from benchmarks.settings import settings_of
+from workbench.errors import WorkbenchError
 
 Measured = dict[str, float]
 
+RECIPES = ["bbc-news/lora", "bbc-headlines/lora"]
+QUALITY = {"text-classification": "accuracy", "instruction": "loss"}
+HEADINGS = {"accuracy": "test accuracy (mean)", "loss": "test loss per token (mean)"}
+
 
 def main() -> None:
-    """Measures and prints the table; ``--out`` keeps every single measurement."""
+    """Measures and prints a table for each recipe; ``--out`` keeps every single measurement."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="turns of each side")
-    parser.add_argument("--recipe", default="bbc-news/lora", help="a LoRA recipe on an asset")
+    parser.add_argument(
+        "--recipe", nargs="+", default=RECIPES, help="LoRA recipes for classes or instructions"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
+        help="override a value of the recipes, e.g. data.train_size=16; repeatable",
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, help="JSON file for the single measurements")
     arguments = parser.parse_args()
-    path = recipes_dir() / f"{arguments.recipe}.yaml"
-    with tempfile.TemporaryDirectory() as folder:
-        settings = _settings(path, Path(folder))
-        rounds = [_round(settings, seed) for seed in range(arguments.rounds)]
-    if arguments.out:
-        arguments.out.write_text(json.dumps(rounds, indent=2) + "\n")
-    _print_table(rounds)
-
-
-def _settings(path: Path, folder: Path) -> dict[str, Any]:
-    """The recipe in the words of both scripts; writes the very splits that the workbench uses."""
-    recipe = load_recipe(path)
-    data = load_data(recipe.data, recipe.task)
-    for name in ("train", "validation", "test"):
-        part = getattr(data, name)
-        rows = ({"text": t, "label": y} for t, y in zip(part.texts, part.labels, strict=True))
-        (folder / f"{name}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
-    method: Any = recipe.method
-    return {
-        "recipe": str(path),
-        "data": str(folder),
-        "model": str(fetch(recipe.model.source.removeprefix("asset:"))),
-        "labels": len(data.label_names),
-        "max_length": recipe.model.max_length,
-        "r": method.r,
-        "alpha": method.alpha,
-        "targets": method.targets,
-        "epochs": recipe.training.epochs,
-        "batch_size": recipe.training.batch_size,
-        "learning_rate": recipe.learning_rate,
-        "warmup_fraction": recipe.training.warmup_fraction,
-    }
+    measured: dict[str, list[dict[str, Measured]]] = {}
+    for recipe in arguments.recipe:
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                settings = settings_of(recipe, arguments.overrides, Path(folder))
+            except WorkbenchError as error:
+                raise SystemExit(str(error)) from error
+            measured[recipe] = [_round(settings, seed) for seed in range(arguments.rounds)]
+        if arguments.out:
+            arguments.out.write_text(json.dumps(measured, indent=2) + "\n")
+        _print_table(recipe, measured[recipe], QUALITY[settings["task"]])
 
 
 def _round(settings: dict[str, Any], seed: int) -> dict[str, Measured]:
@@ -70,10 +58,13 @@ def _round(settings: dict[str, Any], seed: int) -> dict[str, Measured]:
         "HF Trainer, defaults": ("benchmarks.trainer_run", {"bf16": False}),
         "HF Trainer, bf16": ("benchmarks.trainer_run", {"bf16": True}),
     }
-    return {
+    measured = {
         name: _measure(module, {**settings, **more, "seed": seed})
         for name, (module, more) in sides.items()
     }
+    if len(steps := {side["steps"] for side in measured.values()}) > 1:
+        raise SystemExit(f"the sides took different numbers of steps: {steps}")
+    return measured
 
 
 def _measure(module: str, settings: dict[str, Any]) -> Measured:
@@ -90,18 +81,21 @@ def _measure(module: str, settings: dict[str, Any]) -> Measured:
     return measured
 
 
-def _print_table(rounds: list[dict[str, Measured]]) -> None:
-    print("| side | step time | whole run | peak memory | test accuracy (mean) |")
+def _print_table(recipe: str, rounds: list[dict[str, Measured]], quality: str) -> None:
+    print(f"{recipe}\n")
+    print(f"| side | step time | whole run | peak memory | {HEADINGS[quality]} |")
     print("| --- | --- | --- | --- | --- |")
     for side in rounds[0]:
         cells = [
             _ratio(rounds, side, key) for key in ("steps_seconds", "run_seconds", "peak_bytes")
         ]
-        accuracy = statistics.mean(r[side]["accuracy"] for r in rounds)
-        print(f"| {side} | {' | '.join(cells)} | {accuracy:.4f} |")
+        mean = statistics.mean(r[side][quality] for r in rounds)
+        print(f"| {side} | {' | '.join(cells)} | {mean:.4f} |")
     print(
         f"\nRatios to the workbench, median of {len(rounds)} alternating rounds (lowest to "
-        "highest). Whole run: from loading to the test scores, validation included."
+        "highest). Whole run: from loading to the test scores, validation included, without "
+        "generated answers.\n",
+        flush=True,
     )
 
 

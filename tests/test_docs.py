@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+import yaml
+from transformers import AutoConfig, AutoModelForMaskedLM
 
 import workbench
+from tests.test_layers import ASIDE, LINE, ON_TOP
+from workbench import preparing
 from workbench.cli import main
+from workbench.data import load_data
+from workbench.devices import choose_policy
+from workbench.errors import MethodError, UsageError, WorkbenchError
+from workbench.methods import METHODS
+from workbench.models import build_empty, load_base
+from workbench.recipe import Recipe, load_recipe
 from workbench.recipe.methods import METHOD_SPECS
+from workbench.recipe.rules import check_rules
+from workbench.recipe.tasks import TASK_SPECS
+from workbench.tasks import make_task
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+TASKS_PAGE = (ROOT / "docs" / "tasks.md").read_text(encoding="utf-8")
+CPU = torch.device("cpu")
 QUICK = {"recipes", "check", "runs", "compare"}
 
 
@@ -58,7 +78,8 @@ def test_the_readme_lists_every_method_and_existing_targets() -> None:
     assert set(re.findall(r"^\| `([a-z0-9-]+)` \|", table, flags=re.MULTILINE)) == set(METHOD_SPECS)
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"\bmake ([a-z]+)\b", README))
-    assert targets >= {"demo", "test", "check", "ui", "bench"}
+    targets |= set(re.findall(r"`make ([a-z]+)`", ARCHITECTURE))
+    assert targets >= {"demo", "test", "check", "ui", "bench", "schema"}
     for target in targets:
         assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), f"no target {target}"
 
@@ -74,13 +95,21 @@ def test_links_lead_somewhere() -> None:
     assert count >= 4
 
 
-def test_the_architecture_page_knows_every_room() -> None:
-    page = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
-    package = ROOT / "workbench"
-    rooms = {p.name for p in package.iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()}
-    small = {"__init__.py", "__main__.py", "py.typed"}
-    missing = {room for room in rooms - small if f"`{room}" not in page}
-    assert not missing, f"ARCHITECTURE.md does not name {sorted(missing)}"
+def test_the_architecture_page_has_the_rooms_in_their_order() -> None:
+    table = ARCHITECTURE.partition("## The rooms")[2].partition("A room imports")[0]
+    first = "".join(line.split("|")[1] for line in table.splitlines() if line.startswith("| `"))
+    rooms = re.findall(r"`(\w+)(?:\.py|/)`", first)
+    assert rooms[: len(LINE)] == LINE
+    assert {*rooms[len(LINE) :]} == {*ASIDE, *ON_TOP} - {"__init__"}
+
+
+def test_the_architecture_page_names_what_exists() -> None:
+    line = ARCHITECTURE.partition("## The line")[2].partition("## The rooms")[0]
+    paths = re.findall(r"\bworkbench/[\w/]+(?:\.py)?", line)
+    paths += re.findall(r"`(\w+/\w+\.py)`", ARCHITECTURE)
+    assert len(paths) > 20
+    missing = [p for p in paths if not ((ROOT / p).exists() or (ROOT / "workbench" / p).exists())]
+    assert not missing
 
 
 def test_the_changelog_has_this_version() -> None:
@@ -102,3 +131,140 @@ def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert "lora" in done.stdout and "'prediction': 'business'" in done.stdout
+
+
+# --- tasks ----------------------------------------------------------------------------------
+
+
+def _rows(page: str, header: str) -> list[list[str]]:
+    """The cells of the table that has a header like this, row by row."""
+    lines = page[page.index(header) :].split("\n\n")[0].splitlines()[2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def _code(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def test_the_tables_of_tasks_name_them_all_as_they_are() -> None:
+    shown = {
+        _code(row[0])[0]: (_code(row[3]), row[4]) for row in _rows(README, "| task | learns |")
+    }
+    tasks = {name: spec.model_validate({"name": name}) for name, spec in TASK_SPECS.items()}
+    assert shown == {
+        name: (list(task.score_names), ", ".join(task.families)) for name, task in tasks.items()
+    }
+    for header in ("| task | `text` |", "| task | loss |", "| task | what does not fit |"):
+        named = [task for row in _rows(TASKS_PAGE, header) for task in _code(row[0])]
+        assert sorted(named) == sorted(TASK_SPECS)
+    (decoding,) = re.findall(r"^```yaml\n(.*?)^```$", TASKS_PAGE, flags=re.DOTALL | re.MULTILINE)
+    TASK_SPECS["instruction"].model_validate(yaml.safe_load(decoding)["task"])
+
+
+def _task_recipes() -> list[str]:
+    return [text for text in _blocks("yaml") if re.search(r"^task:", text, flags=re.MULTILINE)]
+
+
+def _task_of(text: str) -> str:
+    return str(yaml.safe_load(text)["task"]["name"])
+
+
+@pytest.mark.parametrize("text", _task_recipes(), ids=_task_of)
+def test_the_recipes_of_the_readme_read_the_rows_above_them(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text, encoding="utf-8")
+    recipe = load_recipe(path, ["data.duplicates=keep"])
+    row = json.loads(text.splitlines()[0].removeprefix("# "))
+    Path(recipe.data.source).write_text(f"{json.dumps(row)}\n" * 20, encoding="utf-8")
+    assert len(load_data(recipe.data, recipe.task).train) == 14
+
+
+def test_the_readme_has_a_recipe_for_every_task_but_the_first() -> None:
+    names = {_task_of(text) for text in _task_recipes()}
+    assert names == set(TASK_SPECS) - {"text-classification"}
+
+
+TARGETS: dict[str, dict[str, Any]] = {
+    "lora": {"targets": ["q_lin", "v_lin"]},
+    "ia3": {"targets": ["k_lin", "v_lin", "lin2"], "feedforward": ["lin2"]},
+}
+"""Layers of DistilBERT, for which peft has no defaults."""
+
+
+def _recipe(task: str, model: str, folder: Path, method: str) -> Recipe:
+    fields = TARGETS.get(method, {}) if model == "DistilBERT" else {}
+    if "virtual_tokens" in METHOD_SPECS[method].model_fields:
+        fields = {"virtual_tokens": 4}
+    return Recipe.model_validate(
+        {
+            "task": {"name": task},
+            "model": {"source": str(folder), "max_length": 16},
+            "data": {"source": "/rows.jsonl"},
+            "method": {"name": method, **fields},
+        }
+    )
+
+
+def _refusal(recipe: Recipe) -> str | None:
+    """Why a method cannot be put on a model, in the words that the user sees; nothing is loaded."""
+    task, policy = make_task(recipe.task, ("A", "B")), choose_policy(recipe.training, CPU)
+    found = next((f for f in check_rules(recipe) if f.path[0] == "method"), None)
+    if found:
+        return f"{found.what}. Fix: {found.fix}"
+    method, setting = METHODS[recipe.method.name], preparing.setting_for(task, 1)
+    try:
+        adapted = method.apply(build_empty(recipe.model, task), recipe.method, setting)
+        if not adapted.trainable():
+            preparing._adapt(recipe, 0, task, policy, 1)  # says why
+    except MethodError as error:
+        return _sentence(error)
+    return None
+
+
+def _model_refusal(recipe: Recipe) -> str | None:
+    """Why a model cannot do a task at all."""
+    try:
+        policy = choose_policy(recipe.training, CPU)
+        load_base(recipe.model, make_task(recipe.task, ("A", "B")), policy)
+    except UsageError as error:
+        return _sentence(error)
+    return None
+
+
+def _sentence(error: WorkbenchError) -> str:
+    what = re.sub(r", e\.g\. \S+$", "", error.what)  # one of many tensors, any
+    return f"{'; '.join(filter(None, (what, error.why)))}. Fix: {error.fix}"
+
+
+def _matrix(models: dict[str, Path]) -> str:
+    """The table of docs/tasks.md: what goes with what, and the reasons where it does not."""
+    methods = [name for name in METHOD_SPECS if name != "peft"]
+    lines = [
+        f"| task | model | {' | '.join(f'`{name}`' for name in methods)} |",
+        f"| {' | '.join(['---'] * (len(methods) + 2))} |",
+    ]
+    reasons: dict[str, int] = {}
+    for task in TASK_SPECS:
+        for model, folder in models.items():
+            recipes = [_recipe(task, model, folder, method) for method in methods]
+            of_model = _model_refusal(recipes[0])
+            cells = []
+            for why in (of_model or _refusal(recipe) for recipe in recipes):
+                named = why and why.replace(str(folder), "the model").replace(task, "the task")
+                number = named and reasons.setdefault(named, len(reasons) + 1)
+                cells.append(f"no ({number})" if number else "yes")
+            lines.append(f"| `{task}` | {model} | {' | '.join(cells)} |")
+    return "\n".join([*lines, "", *(f"{number}. {reason}" for reason, number in reasons.items())])
+
+
+def test_the_matrix_of_methods_and_tasks_is_the_one_in_force(
+    tiny_bert: Path, tiny_distilbert: Path, tiny_gpt2: Path, tiny_llama: Path, tmp_path: Path
+) -> None:
+    distilbert = tmp_path / "distilbert"  # with the head that its published checkpoints have
+    shutil.copytree(tiny_distilbert, distilbert)
+    config = AutoConfig.from_pretrained(distilbert)
+    AutoModelForMaskedLM.from_config(config).save_pretrained(distilbert)
+    models = {"BERT": tiny_bert, "DistilBERT": distilbert, "GPT-2": tiny_gpt2, "Llama": tiny_llama}
+    table = _matrix(models)
+    shown = TASKS_PAGE.partition("<!-- matrix -->\n")[2].partition("\n<!-- end of matrix -->")[0]
+    assert shown == table, f"docs/tasks.md has to hold:\n{table}"

@@ -13,6 +13,7 @@ import altair as alt
 import pandas as pd
 
 from records import finite, part
+from workbench.recipe.catalogue import higher_is_better
 
 Row = Mapping[str, Any]
 Point = tuple[float, float]
@@ -26,6 +27,8 @@ COMPONENTS: dict[str, tuple[str, str]] = {
     "activations_bytes": ("activations", "#0f8a80"),
 }
 MAX_POINTS = 800
+SCORE = ".4~r"
+"""Vega's format of a score: four digits, whether it is an accuracy or a perplexity."""
 SMOOTHING = 0.9
 HEIGHT = 240
 
@@ -71,10 +74,14 @@ def validation_curve(events: Sequence[Row], metric: str, *, height: int = HEIGHT
     frame = pd.DataFrame(rows)
     base = alt.Chart(frame).encode(
         x=alt.X("step:Q", title="step", axis=_few_ticks(), scale=alt.Scale(zero=True)),
-        y=alt.Y("value:Q", title=f"validation {metric}", scale=alt.Scale(zero=False, nice=True)),
+        y=alt.Y(
+            "value:Q",
+            title=f"validation {axis_title(metric)}",
+            scale=alt.Scale(zero=False, nice=True),
+        ),
         tooltip=[
             alt.Tooltip("step:Q", title="step"),
-            alt.Tooltip("value:Q", title=metric, format=".4f"),
+            alt.Tooltip("value:Q", title=metric, format=SCORE),
         ],
     )
     line = base.mark_line(color=SECOND, strokeWidth=2.2)
@@ -133,22 +140,23 @@ def score_against_parameters(
         scale=alt.Scale(type="log", domain=_log_domain(list(frame["parameters"])), nice=False),
         axis=alt.Axis(format="~s", values=_powers(list(frame["parameters"]))),
     )
-    floor = reference_floor([part(part(row, "metrics"), metric) for row in rows])
-    near = {name: value for name, value in references.items() if value >= floor}
-    y = alt.Y("mean:Q", title=metric, scale=alt.Scale(zero=False, nice=True))
+    far = far_references(rows, metric, references)
+    near = {name: value for name, value in references.items() if name not in far}
+    title, scale = axis_title(metric), alt.Scale(zero=False, nice=True)
+    y = alt.Y("mean:Q", title=title, scale=scale)
     color = alt.Color("method:N", legend=None)
     base = alt.Chart(frame).encode(x=x, color=color)
     bars = base.mark_rule(strokeWidth=2, opacity=0.55).encode(
-        y=alt.Y("low:Q", title=metric, scale=alt.Scale(zero=False, nice=True)), y2="high:Q"
+        y=alt.Y("low:Q", title=title, scale=scale), y2="high:Q"
     )
     dots = base.mark_point(filled=True, size=110, opacity=1).encode(
         y=y,
         tooltip=[
             alt.Tooltip("label:N", title="recipe"),
             alt.Tooltip("study:N"),
-            alt.Tooltip("mean:Q", title=metric, format=".4f"),
-            alt.Tooltip("low:Q", title="95% low", format=".4f"),
-            alt.Tooltip("high:Q", title="95% high", format=".4f"),
+            alt.Tooltip("mean:Q", title=metric, format=SCORE),
+            alt.Tooltip("low:Q", title="95% low", format=SCORE),
+            alt.Tooltip("high:Q", title="95% high", format=SCORE),
             alt.Tooltip("parameters:Q", title="trainable", format=","),
             alt.Tooltip("seeds:Q"),
         ],
@@ -166,14 +174,29 @@ def score_against_parameters(
     return alt.layer(*layers).properties(height=height)
 
 
-def reference_floor(scores: Sequence[Row]) -> float:
-    """The lowest score at which a reference is drawn; below, it would flatten all the others."""
-    means: list[float] = [score["mean"] for score in scores if finite(score.get("mean"))]
-    lows: list[float] = [s["ci_low"] for s in scores if finite(s.get("ci_low"))]
-    if not means:
-        return -math.inf
-    low: float = min(means + lows)
-    return low - 1.5 * max(max(means) - low, 0.01)
+def axis_title(metric: str) -> str:
+    """The metric, and which way is better where that is down."""
+    return metric if higher_is_better(metric) else f"{metric} (lower is better)"
+
+
+def far_references(
+    rows: Sequence[Row], metric: str, references: Mapping[str, float]
+) -> dict[str, float]:
+    """The references that are so much worse than every row that they would flatten all the rows.
+
+    Args:
+        rows: as in ``compare --format json``.
+        metric: one of their metrics.
+        references: score of each reference.
+    """
+    sign = 1 if higher_is_better(metric) else -1
+    points = _points(rows, metric)
+    if not points:
+        return {}
+    worst = min(sign * point[end] for point in points for end in ("low", "high"))
+    best = max(sign * point["mean"] for point in points)
+    room = 1.5 * max(best - worst, 0.01 * max(1.0, abs(worst)))
+    return {name: value for name, value in references.items() if sign * value < worst - room}
 
 
 def memory_bars(rows: Sequence[Row]) -> Chart | None:

@@ -7,8 +7,10 @@ command line, and is checked by the same code.
 
 from __future__ import annotations
 
+import functools
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -19,6 +21,9 @@ from shell import plain
 
 Schema = Mapping[str, Any]
 NOTHING = "null"
+PLAIN_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+NO_WORDS = {"null", "true", "false"}
+"""What YAML reads as something else than a text."""
 
 
 def fields(
@@ -33,21 +38,55 @@ def fields(
 ) -> list[str]:
     """Shows fields of a recipe section in a grid and returns the overrides they amount to.
 
+    Sections within the section, such as ``decoding``, follow under their own name.
+
     Args:
         spec: the section's class.
         values: where the form starts from; absent fields start from their defaults.
-        section: the section's key in the recipe.
+        section: the section's key in the recipe; empty for the recipe's own fields.
         key: what makes the widgets those of one recipe and no other.
         names: which fields; None for all but ``name``.
         placeholders: what an empty field stands for.
         columns: columns of the grid.
     """
-    properties: Mapping[str, Schema] = spec.model_json_schema()["properties"]
+    properties = _properties(spec)
     names = [n for n in properties if n != "name"] if names is None else names
+    chosen = {name: properties[name] for name in names}
+    return _fields(chosen, values, section, key, placeholders or {}, columns)
+
+
+@functools.cache
+def _properties(spec: type[BaseModel]) -> Mapping[str, Schema]:
+    schema = spec.model_json_schema()
+    properties: dict[str, Schema] = _resolved(schema, schema.get("$defs", {}))["properties"]
+    return properties
+
+
+def _resolved(schema: Schema, definitions: Mapping[str, Schema]) -> Mapping[str, Any]:
+    """A section's schema with the sections that its fields refer to put in their places."""
+    named = definitions.get(str(schema.get("$ref", "")).rpartition("/")[2], {})
+    whole = {**named, **schema}
+    if "properties" in whole:
+        inner = whole["properties"].items()
+        whole["properties"] = {name: _resolved(field, definitions) for name, field in inner}
+    return whole
+
+
+def _fields(
+    properties: Mapping[str, Schema],
+    values: Mapping[str, Any],
+    section: str,
+    key: str,
+    placeholders: Mapping[str, str],
+    columns: int,
+) -> list[str]:
+    start = f"{section}." if section else ""
+    inner = {name: schema for name, schema in properties.items() if "properties" in schema}
+    names = [name for name in properties if name not in inner]
     overrides = []
-    for start in range(0, len(names), columns):
+    for first in range(0, len(names), columns):
         grid = st.columns(columns, vertical_alignment="bottom")
-        for name, column in zip(names[start : start + columns], grid, strict=False):
+        for name, column in zip(names[first : first + columns], grid, strict=False):
             schema = properties[name]
             initial = values.get(name, schema.get("default"))
             with column:
@@ -55,11 +94,16 @@ def fields(
                     name,
                     schema,
                     initial,
-                    key=f"{key}:{section}.{name}",
-                    placeholder=(placeholders or {}).get(name, "not set"),
+                    key=f"{key}:{start}{name}",
+                    placeholder=placeholders.get(name, "not set"),
                 )
             if text is not None:
-                overrides.append(f"{section}.{name}={text}")
+                overrides.append(f"{start}{name}={text}")
+    for name, schema in inner.items():
+        st.caption(plain(f"{label(name)}: {schema.get('description', '')}"))
+        overrides += _fields(
+            schema["properties"], values.get(name) or {}, f"{start}{name}", key, {}, columns
+        )
     return overrides
 
 
@@ -73,17 +117,36 @@ def _widget(name: str, schema: Schema, initial: Any, *, key: str, placeholder: s
         value = st.checkbox(value=bool(initial), **about)
     elif kind == "enum":
         options = list(bounds["enum"])
-        value = st.selectbox(options=options, index=options.index(initial), **about)
+        start = options.index(initial) if initial in options else None
+        value = st.selectbox(options=options, index=start, **about)
     elif kind in ("integer", "number"):
         value = _number(kind, initial, bounds, nullable, placeholder, about)
+    elif kind == "string":
+        value = _string(initial, nullable, placeholder, about)
     else:
-        start = as_yaml(initial)
-        typed = st.text_input(
-            value="" if start == NOTHING else start, **about, placeholder=placeholder
-        )
-        typed = (typed or "").strip() or NOTHING
-        return None if typed == start else typed
+        empty = "[]" if kind == "array" and not nullable else NOTHING
+        return _yaml(initial, empty, placeholder, about)
     return None if value == initial else as_yaml(value)
+
+
+def _string(initial: str | None, nullable: bool, placeholder: str, about: dict[str, Any]) -> Any:
+    """A text as it is; an empty field is null where the recipe allows that."""
+    several_lines = "\n" in (initial or "")
+    widget: Any = st.text_area if several_lines else st.text_input
+    typed = widget(value=initial or "", placeholder=placeholder, **about) or ""
+    if typed.strip():
+        return typed
+    return None if nullable or initial is None else ""
+
+
+def _yaml(initial: Any, empty: str, placeholder: str, about: dict[str, Any]) -> str | None:
+    """A value written as in a recipe file, for whatever has no widget of its own."""
+    start = as_yaml(initial)
+    shown = "" if start in (NOTHING, empty) else start
+    typed = (st.text_input(value=shown, placeholder=placeholder, **about) or "").strip()
+    if typed == shown:
+        return None
+    return typed or empty
 
 
 def _number(
@@ -117,7 +180,8 @@ def _kind(schema: Schema) -> tuple[str, bool, Schema]:
     only = choices[0]
     if "enum" in only and not nullable:
         return "enum", False, only
-    return str(only.get("type", "text")), nullable, only
+    kind = str(only.get("type", "text"))
+    return "text" if kind == "boolean" and nullable else kind, nullable, only
 
 
 def label(name: str) -> str:
@@ -127,10 +191,6 @@ def label(name: str) -> str:
 
 def as_yaml(value: Any) -> str:
     """A value as it is written in a recipe; JSON is YAML, and plain words need no quotes."""
-    if isinstance(value, str) and value.replace("-", "").replace("_", "").isalnum():
-        return (
-            value
-            if value not in ("null", "true", "false") and not value[0].isdigit()
-            else (json.dumps(value))
-        )
+    if isinstance(value, str) and PLAIN_WORD.fullmatch(value) and value.lower() not in NO_WORDS:
+        return value
     return json.dumps(value, ensure_ascii=False)

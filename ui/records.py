@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
-from workbench.comparison.units import ABSENT, duration
+from workbench.comparison.units import ABSENT, duration, score
 from workbench.store import ACTIVE, Run
 
 
@@ -35,8 +35,8 @@ def number(record: Mapping[str, Any], key: str) -> float | None:
 
 
 def decimal(value: object) -> str:
-    """A score with three decimals."""
-    return f"{value:.3f}" if finite(value) else ABSENT
+    """A score as the comparison writes it."""
+    return score(value) if finite(value) else ABSENT
 
 
 def state_of(run: Run) -> str:
@@ -70,13 +70,17 @@ def time_of(run: Run) -> str:
     return ABSENT if started is None or ended is None else duration(max(0.0, ended - started))
 
 
+def scored(metrics: Mapping[str, Any], first: object = None) -> list[str]:
+    """Names of the metrics that have a value, ``first`` before the others; all if none has one."""
+    names = [name for name, value in metrics.items() if finite(value)] or list(metrics)
+    return sorted(names, key=lambda name: name != first)
+
+
 def score_of(run: Run) -> str:
     """The test score on the metric that selected the adapter."""
     test = part(part(run.result, "metrics"), "test")
-    metric = part(run.result, "selected").get("metric")
-    if metric not in test:
-        metric = next(iter(test), None)
-    return f"{decimal(test[metric])} {metric}" if metric else ABSENT
+    names = scored(test, part(run.result, "selected").get("metric"))
+    return f"{decimal(test[names[0]])} {names[0]}" if names else ABSENT
 
 
 def ago(moment: object) -> str:

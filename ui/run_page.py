@@ -15,6 +15,7 @@ from records import (
     number,
     part,
     progress_of,
+    scored,
     share_done,
     state_of,
     time_of,
@@ -185,7 +186,8 @@ def _curves(run: Run, events: list[Event]) -> None:
 def _tiles(result: Event) -> None:
     test, parameters = part(part(result, "metrics"), "test"), part(result, "parameters")
     trainable, total = number(parameters, "trainable"), number(parameters, "total")
-    tiles = [(f"test {name}", decimal(value)) for name, value in list(test.items())[:2]]
+    names = scored(test, part(result, "selected").get("metric"))
+    tiles = [(f"test {name}", decimal(test[name])) for name in names[:2]]
     tiles += [
         ("trainable", count(trainable)),
         ("of the model", share(trainable, total)),
@@ -222,28 +224,37 @@ def _facts(result: Event) -> list[tuple[str, Any]]:
     policy, data = part(result, "policy"), part(result, "data")
     parameters, selected = part(result, "parameters"), part(result, "selected")
     counted = [(number(parameters, key), key) for key in ("adapter", "head", "total")]
-    sizes = [f"{n} {split}" for split, n in part(data, "sizes").items()]
+    sizes, features = (_per_split(data, key) for key in ("sizes", "features"))
     computed = [policy.get("device_name") or policy.get("device"), policy.get("precision")]
     attention = policy.get("attention")
-    kept = ABSENT
-    if finite(selected.get("step")):
-        kept = (
-            f"step {selected['step']}, validation {selected.get('metric')} "
-            f"{decimal(selected.get('value'))}"
-        )
     return [
+        ("task", result.get("task")),
         ("model", result.get("model")),
         ("method", result.get("method")),
         ("parameters", ", ".join(f"{n:,.0f} {key}" for n, key in counted if n is not None)),
-        ("examples", ", ".join(sizes)),
+        ("examples", sizes),
+        ("features", features if features != sizes else ABSENT),
         ("duplicates", _removed(data)),
         ("steps", _speed(part(result, "time"))),
-        ("kept state", kept),
+        ("kept state", _kept(selected)),
         ("device", ", ".join(str(word) for word in computed if word)),
         ("attention", attention),
         ("why so", policy.get("why")),
         ("notes", "\n".join(items(data, "notes"))),
     ]
+
+
+def _kept(selected: Event) -> str:
+    if not finite(selected.get("step")):
+        return ABSENT
+    if selected.get("metric") is None:  # the last state, whatever its score
+        return f"step {selected['step']}, the last"
+    score = f"{selected['metric']} {decimal(selected.get('value'))}"
+    return f"step {selected['step']}, validation {score}"
+
+
+def _per_split(data: Event, key: str) -> str:
+    return ", ".join(f"{n} {split}" for split, n in part(data, key).items())
 
 
 def _removed(data: Event) -> str:
@@ -261,8 +272,9 @@ def _scores(result: Event) -> pd.DataFrame:
     metrics, references = part(result, "metrics"), part(result, "references")
     columns = {"test": part(metrics, "test"), "validation": part(metrics, "validation")}
     columns |= {name: part(references, name) for name in references}
+    names = list(dict.fromkeys(name for scores in columns.values() for name in scores))
     series = {name: pd.Series(scores, dtype=object) for name, scores in columns.items()}
-    return pd.DataFrame(series).map(decimal)
+    return pd.DataFrame(series, index=names).map(decimal)
 
 
 def _warnings(run: Run, events: list[Event]) -> list[str]:

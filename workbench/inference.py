@@ -31,6 +31,12 @@ TRAINED_WEIGHTS = "trained_weights.safetensors"
 ABOUT = "workbench.json"
 """File of an export that says what it is: base, task, labels, how to load it."""
 
+_SAID = {
+    *("kind", "base", "revision", "auto_class", "task", "labels", "max_length"),
+    *("virtual_tokens", "output", "per_position"),
+}
+"""What it says in every export."""
+
 _WRAPPING = {"base_layer", "original_module"}
 """Names that PEFT puts between a module and its weights."""
 
@@ -102,21 +108,31 @@ def load_adapter(folder: str | Path, *, base: str | None = None) -> LoadedAdapte
     Raises:
         ExportError: when the folder is not an export, or its base cannot be loaded.
     """
-    path = Path(folder)
-    if (path / "adapter" / ABOUT).is_file():
-        path = path / "adapter"
-    about = read_json(path / ABOUT)
-    if about is None:
-        raise ExportError(
-            f"no {ABOUT} here: this is not an export of the workbench",
-            where=str(folder),
-            fix="name a finished run or a folder that `workbench export` wrote",
-        )
+    path, about = find_export(folder)
     spec = TASK_SPECS[about["task"]["name"]].model_validate(about["task"])
     task = make_task(spec, about["labels"])
     model = load_exported(path, about, base)
     tokenizer = AutoTokenizer.from_pretrained(path)
     return LoadedAdapter(path, model, tokenizer, task, about["max_length"], about["virtual_tokens"])
+
+
+def find_export(folder: str | Path) -> tuple[Path, dict[str, Any]]:
+    """An export, or that of a run folder, and what its ``workbench.json`` says.
+
+    Raises:
+        ExportError: when there is none, or the file does not say all that is needed.
+    """
+    path = Path(folder)
+    if (path / "adapter" / ABOUT).is_file():
+        path = path / "adapter"
+    about = read_json(path / ABOUT)
+    if about is None or not about.keys() >= _SAID:
+        raise ExportError(
+            f"no {ABOUT} here, or a damaged one: this is not an export of the workbench",
+            where=str(folder),
+            fix="name a finished run or a folder that `workbench export` wrote",
+        )
+    return path, about
 
 
 def load_adapters(folders: Iterable[str | Path], *, base: str | None = None) -> list[LoadedAdapter]:
@@ -128,7 +144,7 @@ def load_adapters(folders: Iterable[str | Path], *, base: str | None = None) -> 
         ExportError: as `load_adapter` does.
     """
     loaded: list[LoadedAdapter] = []
-    known: dict[str, Tensor] = {}
+    known: dict[str, list[Tensor]] = {}
     for folder in folders:
         adapter = load_adapter(folder, base=base)
         _share(adapter.model, known)
@@ -146,13 +162,24 @@ def resident_bytes(adapters: Sequence[LoadedAdapter]) -> int:
     return sum(storages.values())
 
 
-def _share(model: nn.Module, known: dict[str, Tensor]) -> None:
+def _share(model: nn.Module, known: dict[str, list[Tensor]]) -> None:
+    """Puts tensors that are loaded already in the place of equal ones, and adds the others.
+
+    Several may bear one name: those of the base, and those of a fully fine-tuned model.
+    """
     for name, parameter in pretrained(model).named_parameters():
         plain = ".".join(p for p in name.split(".") if p not in _WRAPPING)
-        twin = known.setdefault(plain, parameter.data)
-        same = twin.shape == parameter.shape and twin.dtype == parameter.dtype
-        if same and torch.equal(twin, parameter.data):
+        twins = known.setdefault(plain, [])
+        twin = next((tensor for tensor in twins if _equal(tensor, parameter.data)), None)
+        if twin is None:
+            twins.append(parameter.data)
+        else:
             parameter.data = twin
+
+
+def _equal(one: Tensor, other: Tensor) -> bool:
+    same_form = one.shape == other.shape and one.dtype == other.dtype
+    return same_form and torch.equal(one, other)
 
 
 def load_exported(folder: Path, about: dict[str, Any], base: str | None = None) -> nn.Module:
@@ -169,7 +196,7 @@ def load_exported(folder: Path, about: dict[str, Any], base: str | None = None) 
     """
     auto, kind = getattr(transformers, about["auto_class"]), about["kind"]
     base, revision = base or local_base(about["base"]), about["revision"] or "main"
-    _check_weights(folder)
+    check_weights(folder)
     if kind == "full":
         return _fitting(lambda: auto.from_pretrained(folder, use_safetensors=True), folder)
     config = AutoConfig.from_pretrained(folder)
@@ -193,8 +220,12 @@ def _with_tensors(model: nn.Module, state: dict[str, Tensor]) -> nn.Module:
     return model
 
 
-def _check_weights(folder: Path) -> None:
-    """Refuses weight files that are missing, cut off or hold numbers that are none."""
+def check_weights(folder: Path) -> None:
+    """Refuses weight files that are missing, cut off or hold numbers that are none.
+
+    Raises:
+        ExportError: naming the file, and the tensor.
+    """
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise ExportError("no *.safetensors file here", where=str(folder), fix="export it again")

@@ -218,7 +218,7 @@ def load_base(spec: ModelSpec, task: AnyTask, policy: Policy) -> Base:
         _fingerprint(place, config),
         task.spec.new_head,
         notes,
-        tuple(loading["missing_keys"]),
+        tuple(sorted(loading["missing_keys"])),
     )
     _refuse_missing_weights(base, spec)
     return base

@@ -18,9 +18,8 @@ def plan(recipe: Recipe) -> dict[str, int]:
     and ``total_parameters``. The data is read for its labels unless the recipe lists them.
     """
     labels: tuple[str, ...] = ()
-    if recipe.task.new_head:
-        named = getattr(recipe.task, "labels", None)
-        labels = tuple(named or ()) or load_data(recipe.data, recipe.task).label_names
+    if hasattr(recipe.task, "labels"):
+        labels = tuple(recipe.task.labels or ()) or load_data(recipe.data, recipe.task).label_names
     task = make_task(recipe.task, labels)
     base = build_empty(recipe.model, task)
     check_positions(base, recipe.model.max_length, recipe.method.prompt_length)

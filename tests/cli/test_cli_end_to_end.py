@@ -57,6 +57,37 @@ def test_from_a_recipe_to_a_prediction(workbench: Callable[..., Any], study: Pat
     assert {p["prediction"] for p in exported} <= {"business", "sport", "tech"}
 
 
+def test_a_question_is_answered_from_its_text(
+    workbench: Callable[..., Any], tiny_bert: Path, topics_file: Path, tmp_path: Path
+) -> None:
+    contexts = [json.loads(line)["text"] for line in topics_file.read_text().splitlines()[:48]]
+    data = tmp_path / "questions.jsonl"
+    with open(data, "w") as file:
+        for text in contexts:
+            row = {"text": text, "question": "the goal", "label": text.split()[1]}
+            file.write(json.dumps(row) + "\n")
+    recipe = tmp_path / "questions.yaml"
+    recipe.write_text(
+        "study: tiny\ntask: {name: question-answering, stride: 4}\n"
+        f"model: {{source: {tiny_bert}, max_length: 16}}\n"
+        f"data: {{source: {data}, text_pair: question, validation_size: 8, test_size: 12}}\n"
+        "method: {name: lora}\ntraining: {epochs: 1, precision: fp32}\n"
+    )
+    answer = workbench("run", recipe, "--json")
+    assert answer.code == 0, answer.err
+    (run,) = answer.json["runs"]
+    assert "answer_f1" in workbench("show", run["id"]).out
+    table = workbench("compare", "tiny", "--format", "markdown").out
+    assert "answer\\_f1" in table and "majority" not in table
+
+    context = "the bank profit was in the market"
+    asked = workbench("predict", run["id"], "--text", context, "--pair", "the goal", "--json")
+    (found,) = asked.json["predictions"]
+    assert found["prediction"] in context and found["text_pair"] == "the goal"
+    answer = workbench("predict", run["id"], "--text", context)
+    assert answer.code == 2 and "there is no question about the text" in answer.err
+
+
 def test_a_run_that_fails_ends_with_1_and_says_why(
     workbench: Callable[..., Any], study: Path
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+from workbench.cli.output import scores
 from workbench.cli.progress import CLEAR_LINE, Progress
 
 
@@ -56,3 +57,8 @@ def test_progress_elsewhere_is_a_line_every_five_seconds() -> None:
         "s/full-s0: finished before, skipped",
         "s/prompt-s0: failed: out of memory",
     ]
+
+
+def test_scores_are_written_in_four_digits_whatever_their_scale() -> None:
+    metrics = {"accuracy": 0.96251, "perplexity": 26.913, "word_perplexity": 104_232.4, "f1": None}
+    assert scores(metrics) == "accuracy 0.9625  perplexity 26.91  word_perplexity 104,232  f1 –"

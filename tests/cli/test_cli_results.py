@@ -67,6 +67,57 @@ def test_predict_reads_texts_and_pairs(
         assert workbench("predict", one, *given).code == 2
 
 
+Answers = Callable[[list[str], list[str] | None], list[dict[str, Any]]]
+
+
+@pytest.fixture
+def answering(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Answers], Path]:
+    """A folder that is an adapter which answers in a given way."""
+
+    def write(answers: Answers) -> Path:
+        adapter = SimpleNamespace(predict=answers, model=torch.nn.Linear(2, 2))
+        monkeypatch.setattr("workbench.load_adapters", lambda folders: [adapter for _ in folders])
+        (tmp_path / "one").mkdir(exist_ok=True)
+        return tmp_path / "one"
+
+    return write
+
+
+def test_predict_answers_questions_about_long_texts(
+    workbench: Callable[..., Any], answering: Callable[[Answers], Path]
+) -> None:
+    def answers(texts: list[str], pairs: list[str] | None) -> list[dict[str, Any]]:
+        return [
+            {"text": text, "text_pair": pair, "prediction": "", "score": 0.25}
+            for text, pair in zip(texts, pairs or [], strict=True)
+        ]
+
+    context = "Norway lies\nin the north of Europe. " * 20
+    folder = answering(answers)
+    given = ["predict", folder, "--text", context, "--pair", "Where is Norway?"]
+    header, _, line = workbench(*given).out.splitlines()
+    assert header.split() == ["prediction", "score", "text", "text_pair"]
+    assert line.split()[:2] == ["–", "0.2500"] and line.endswith("  Where is Norway?")
+    assert "Norway lies in the north of Europe. Norway" in line and "…" in line
+    assert len(line) < 120
+    assert workbench(*given, "--json").json["predictions"][0]["text"] == context
+
+
+def test_predict_shows_what_each_task_answers_and_no_pair_that_it_ignored(
+    workbench: Callable[..., Any], answering: Callable[[Answers], Path]
+) -> None:
+    def answers(texts: list[str], pairs: list[str] | None) -> list[dict[str, Any]]:
+        tagged = {"text": texts[0], "prediction": "B-LOC O O", "score": None}
+        return [tagged, {**tagged, "prediction": "A text that was\n\nwritten."}]
+
+    folder = answering(answers)
+    out = workbench("predict", folder, "--text", "Norway is cold", "--pair", "x").out
+    header, _, tags, written = out.splitlines()
+    assert header.split() == ["prediction", "score", "text"]
+    assert tags.split() == ["B-LOC", "O", "O", "–", "Norway", "is", "cold"]
+    assert written.startswith("A text that was  written.")
+
+
 def test_predict_needs_a_run_with_an_adapter(
     workbench: Callable[..., Any], make_run: Callable[..., Path]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -54,6 +55,30 @@ def test_show_prints_the_record(
         assert text in out
     document = workbench("show", "lora-s0", "--runs", tmp_path / "runs", "--json").json
     assert document["result"]["adapter_bytes"] == 1190000
+
+
+def test_show_of_another_task_leaves_out_what_it_has_not(
+    workbench: Callable[..., Any], make_run: Callable[..., Path]
+) -> None:
+    path = make_run(task="question-answering")
+    result = json.loads((path / "result.json").read_text())
+    result |= {
+        "metrics": {"test": {"answer_f1": 0.81, "exact_match": None}},
+        "selected": {"step": 50, "metric": None, "value": None},
+        "data": {"sizes": {"train": 800}, "features": {"train": 1312}, "labels": []},
+        "references": {},
+    }
+    (path / "result.json").write_text(json.dumps(result))
+    out = workbench("show", path).out
+    for text in (
+        "question-answering", "answer_f1 0.81  exact_match –", "step 50, the last", "train 800",
+        "train 1312", "peft, reloads to the same outputs",
+    ):  # fmt: skip
+        assert text in out
+    assert "labels" not in out and "majority" not in out
+    result["data"]["features"] = {"train": 800}
+    (path / "result.json").write_text(json.dumps(result))
+    assert "features" not in workbench("show", path).out
 
 
 def test_show_of_a_run_that_is_broken(

@@ -45,3 +45,12 @@ def test_scores_and_differences() -> None:
     assert units.score(None) == units.difference(None) == "–"
     assert units.difference(-0.0041, 0.006) == "-0.004 ± 0.006"
     assert units.difference(-0.0001) == "+0.000"
+
+
+def test_scores_that_are_no_shares_have_four_digits() -> None:
+    assert units.score(26.913, 0.12, 3) == "26.91 ± 0.12 (3)"
+    assert units.score(312.44) == "312.4"
+    assert units.score(104_232.3, 811.2) == "104,232 ± 811"
+    assert units.score(0.95, 12.7) == "0.95 ± 12.70"
+    assert units.difference(-7.314, 12.4) == "-7.31 ± 12.40"
+    assert units.difference(-0.001, 123.4) == "+0.0 ± 123.4"

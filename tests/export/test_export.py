@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from workbench import load_adapter
 from workbench.errors import ExportError, RunRefused
 from workbench.export import export_run, push
+from workbench.export.check import compare_outputs
 from workbench.recipe.schema import Recipe
 from workbench.store import Run, open_run, read_run
 
@@ -78,12 +79,37 @@ def test_a_folder_that_does_not_do_what_was_recorded_is_not_exported(
     name = next(n for n in tensors if n.endswith("classifier.weight"))
     save_file({**tensors, name: torch.zeros_like(tensors[name])}, weights, {"format": "pt"})
     try:
-        with pytest.raises(ExportError, match="give other logits than the run"):
+        with pytest.raises(ExportError, match="give other outputs than the run"):
             export_run(finished, tmp_path / "out")
     finally:
         weights.write_bytes(original)
     assert list(tmp_path.iterdir()) == [], "a failed export left something behind"
     export_run(finished, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "content", [None, "", '{"inputs": [', "[]", "{}", '{"inputs": [], "outputs": [[1.0]]}']
+)
+def test_without_what_was_recorded_nothing_is_exported(
+    content: str | None, finished: Run, tmp_path: Path
+) -> None:
+    copy = tmp_path / "tiny" / finished.path.name
+    shutil.copytree(finished.path, copy)
+    (copy / "expected.json").unlink()
+    if content is not None:
+        (copy / "expected.json").write_text(content)
+    with pytest.raises(ExportError, match="expected.json is missing or damaged") as raised:
+        export_run(read_run(copy), tmp_path / "out")
+    assert "run the recipe again with --force" in str(raised.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_another_number_of_outputs_is_refused_in_words(tmp_path: Path) -> None:
+    """As when the positions of virtual tokens are counted in."""
+    assert compare_outputs([[1.0, 2.0]], [[1.0, 2.0]], tmp_path) == 0
+    for plain in ([[1.0, 2.0, 3.0]], [[1.0, 2.0], [3.0]]):
+        with pytest.raises(ExportError, match="another number of them"):
+            compare_outputs([[1.0, 2.0]], plain, tmp_path)
 
 
 def test_an_existing_target_is_left_alone(finished: Run, tmp_path: Path) -> None:
@@ -118,9 +144,10 @@ def test_only_finished_runs_are_exported(make_recipe: Make, tmp_path: Path) -> N
 def test_what_is_no_export_is_refused(tmp_path: Path, tiny_bert: Path) -> None:
     with pytest.raises(ExportError, match="not an export of the workbench"):
         load_adapter(tiny_bert)
-    (tmp_path / "workbench.json").write_text(json.dumps({"kind": "peft"})[:7])
-    with pytest.raises(ExportError, match="not an export of the workbench"):
-        load_adapter(tmp_path)
+    for damaged in ('{"kind": "pe', "[]", json.dumps({"kind": "peft"})):
+        (tmp_path / "workbench.json").write_text(damaged)
+        with pytest.raises(ExportError, match="not an export of the workbench"):
+            load_adapter(tmp_path)
 
 
 def test_the_loader_reports_a_broken_folder_and_lives_on(vanilla: Any, tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ import charts
 from records import finite, part
 from shell import empty, heading, plain, remarks, runs_dir, show_error
 from workbench.comparison import Comparison, compare
-from workbench.comparison.units import ABSENT, count, difference, duration, share, size
+from workbench.comparison.units import ABSENT, count, difference, duration, score, share, size
 from workbench.errors import WorkbenchError
+from workbench.recipe.catalogue import higher_is_better
 from workbench.store import Run, list_runs
 
 FORMATS = {
@@ -75,12 +76,7 @@ def page() -> None:
         if len(groups) > 1:
             st.subheader(f"Group {group}: comparable among themselves", anchor=False)
         members = [row for row in rows if row["group"] == group]
-        references = {
-            reference["name"]: score
-            for reference in comparison.references
-            if reference["group"] == group and finite(score := reference["metrics"].get(metric))
-        }
-        _group(members, metric, references, comparison)
+        _group(members, _metric_of(members, metric), comparison)
     _downloads(comparison)
 
 
@@ -93,13 +89,25 @@ def _show_warnings(warnings: list[str]) -> None:
     remarks(title, warnings, ":material/info:")
 
 
-def _group(
-    rows: list[Row], metric: str, references: dict[str, float], comparison: Comparison
-) -> None:
+def _metric_of(rows: list[Row], chosen: str) -> str:
+    """The metric chosen for the page, or these rows' own where they do not have it."""
+    if any(chosen in row["metrics"] for row in rows):
+        return chosen
+    return rows[0].get("primary_metric") or chosen
+
+
+def _group(rows: list[Row], metric: str, comparison: Comparison) -> None:
+    higher = higher_is_better(metric)
+    references = {
+        reference["name"]: value
+        for reference in comparison.references
+        if reference["group"] == rows[0]["group"]
+        and finite(value := reference["metrics"].get(metric))
+    }
     table = [_table_row(row, metric) for row in rows]
     table += [
-        {"recipe": name, "method": "reference", metric: f"{score:.3f}"}
-        for name, score in sorted(references.items(), key=lambda pair: -pair[1])
+        {"recipe": name, "method": "reference", metric: score(value)}
+        for name, value in sorted(references.items(), key=lambda pair: pair[1], reverse=higher)
     ]
     text = st.column_config.TextColumn
     numbers = ("seeds", "trainable", "of model", "peak memory", "training", "adapter")
@@ -111,6 +119,10 @@ def _group(
         column_config={"recipe": text("recipe", width=215)}
         | {name: text(name, alignment="right") for name in numbers},
     )
+    if not higher:
+        held = any(row["baseline"] for row in rows)
+        sign = ", so a difference below 0 is an improvement" if held else ""
+        st.caption(plain(f"{metric}: lower is better{sign}."))
     left, right = st.columns([1.25, 1], gap="large")
     with left:
         st.subheader(plain(f"{metric} against trainable parameters"), anchor=False)
@@ -119,10 +131,10 @@ def _group(
             st.caption("No recipe here has this metric.")
         else:
             st.altair_chart(chart, width="stretch")
-            below = [n for n, v in references.items() if v < _floor(rows, metric)]
-            if below:
-                named = ", ".join(f"{name} {references[name]:.3f}" for name in below)
-                st.caption(plain(f"Below the axis: {named}."))
+            far = charts.far_references(rows, metric, references)
+            if far:
+                named = ", ".join(f"{name} {score(value)}" for name, value in far.items())
+                st.caption(plain(f"{'Below' if higher else 'Above'} the axis: {named}."))
     with right:
         st.subheader("Peak memory by component", anchor=False)
         bars = charts.memory_bars(_memory(rows, comparison))
@@ -134,12 +146,11 @@ def _group(
 
 
 def _table_row(row: Row, metric: str) -> Row:
-    score = row["metrics"].get(metric) or {}
     delta = row["baseline_delta"].get(metric)
     return {
         "recipe": row["label"],
         "method": row["method"],
-        metric: _with_interval(score),
+        metric: _with_interval(row["metrics"].get(metric) or {}),
         "vs baseline": "baseline" if row["baseline"] == row["label"] else difference(delta),
         "seeds": ", ".join(map(str, row["seeds"])),
         "trainable": count(row["trainable_parameters"]),
@@ -150,17 +161,11 @@ def _table_row(row: Row, metric: str) -> Row:
     }
 
 
-def _with_interval(score: Row) -> str:
-    mean, low, high = score.get("mean"), score.get("ci_low"), score.get("ci_high")
+def _with_interval(summary: Row) -> str:
+    mean, low, high = summary.get("mean"), summary.get("ci_low"), summary.get("ci_high")
     if not finite(mean):
         return ABSENT
-    if not finite(low) or not finite(high):
-        return f"{mean:.3f}"
-    return f"{mean:.3f} ± {(high - low) / 2:.3f}"
-
-
-def _floor(rows: list[Row], metric: str) -> float:
-    return charts.reference_floor([row["metrics"].get(metric) or {} for row in rows])
+    return score(mean, (high - low) / 2 if finite(low) and finite(high) else None)
 
 
 def _memory(rows: list[Row], comparison: Comparison) -> list[Row]:

@@ -43,13 +43,14 @@ def _check(run: Run) -> None:
     if export.get("checked") is True:
         words = "Reloaded with plain transformers and PEFT in a fresh process"
         if finite(gap) and finite(examples):
-            words += f": {examples} examples, logits differ by at most {gap:.1e}"
+            words += f": {examples} examples, outputs differ by at most {gap:.1e}"
         st.success(plain(words + "."), icon=":material/verified:")
     else:
         st.warning("This adapter was not checked by reloading it.", icon=":material/warning:")
     facts(
         [
             ("kind", export.get("kind")),
+            ("task", run.result.get("task")),
             ("model", run.result.get("model")),
             ("method", run.result.get("method")),
         ]

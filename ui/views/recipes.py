@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
+from pydantic import BaseModel
 
 import forms
 import launch
 from shell import error_box, heading, plain
 from workbench.errors import RecipeError
 from workbench.recipe import Recipe, dump_recipe, find_recipes, load_recipe, recipes_dir
-from workbench.recipe.methods import METHOD_SPECS
+from workbench.recipe.methods import METHOD_SPECS, MethodSpec
 from workbench.recipe.schema import DataSpec, ModelSpec, TrainingSpec
+from workbench.recipe.tasks import TASK_SPECS
 
 SIZES = ("train_size", "validation_size", "test_size")
 TRAINING = ("epochs", "learning_rate", "batch_size", "max_steps", "warmup_fraction", "schedule")
@@ -120,47 +123,76 @@ def _form_key(path: Path) -> str:
 
 
 def _form(shipped: Recipe, key: str) -> list[str]:
-    """The widgets of a recipe; returns its overrides in the order of the file."""
+    """The widgets of a recipe; returns its overrides in the order of the page."""
     values = shipped.model_dump(mode="json")
-    overrides: list[str] = []
+    method, overrides = _method(shipped, values["method"], key)
+    overrides += _training(values["training"], key, method.default_learning_rate)
+    overrides += _task(shipped.task.name, values["task"], key)
+    return overrides + _data_and_model(values, key)
+
+
+def _method(
+    shipped: Recipe, values: dict[str, Any], key: str
+) -> tuple[type[MethodSpec], list[str]]:
     st.subheader("Method", anchor=False)
     names = list(METHOD_SPECS)
     left, right = st.columns([1, 2], vertical_alignment="center")
-    method = left.selectbox(
+    name = left.selectbox(
         "method",
         names,
         index=names.index(shipped.method.name),
         key=f"{key}:method.name",
         label_visibility="collapsed",
     )
-    spec = METHOD_SPECS[method]
-    right.caption((spec.__doc__ or "").split("\n")[0])
-    same = method == shipped.method.name
-    if not same:
-        overrides.append(f"method.name={method}")
-    overrides += forms.fields(
-        spec, values["method"] if same else {}, section="method", key=f"{key}:{method}"
-    )
+    spec = METHOD_SPECS[name]
+    right.caption(_about(spec))
+    same = name == shipped.method.name
+    overrides = [] if same else [f"method.name={name}"]
+    own = values if same else {}
+    overrides += forms.fields(spec, own, section="method", key=f"{key}:{name}")
+    return spec, overrides
+
+
+def _training(values: dict[str, Any], key: str, default_rate: float) -> list[str]:
     st.subheader("Training", anchor=False)
-    defaults = {"learning_rate": f"{spec.default_learning_rate:g} (method's)"}
-    overrides += forms.fields(
+    overrides = forms.fields(
         TrainingSpec,
-        values["training"],
+        values,
         section="training",
         key=key,
         names=TRAINING,
-        placeholders=defaults,
+        placeholders={"learning_rate": f"{default_rate:g} (method's)"},
     )
     with st.expander("More training settings"):
         rest = [n for n in TrainingSpec.model_fields if n not in TRAINING]
-        overrides += forms.fields(
-            TrainingSpec, values["training"], section="training", key=key, names=rest
-        )
+        overrides += forms.fields(TrainingSpec, values, section="training", key=key, names=rest)
+    return overrides
+
+
+def _task(name: str, values: dict[str, Any], key: str) -> list[str]:
+    """The settings of the recipe's task, which itself stays: another one needs other data."""
+    spec = TASK_SPECS[name]
+    st.subheader("Task", anchor=False)
+    st.caption(plain(f"{name}: {_about(spec)}"))
+    return forms.fields(
+        spec,
+        values,
+        section="task",
+        key=key,
+        placeholders={
+            "metrics": "the usual ones",
+            "labels": "from the data",
+            "instruction": "none",
+        },
+    )
+
+
+def _data_and_model(values: dict[str, Any], key: str) -> list[str]:
     st.subheader("Data and model", anchor=False)
-    st.text(f"{shipped.data.source} on {shipped.model.source}")
+    st.text(f"{values['data']['source']} on {values['model']['source']}")
     sizes, length = st.columns([3, 1])
     with sizes:
-        overrides += forms.fields(
+        overrides = forms.fields(
             DataSpec,
             values["data"],
             section="data",
@@ -172,7 +204,19 @@ def _form(shipped: Recipe, key: str) -> list[str]:
         overrides += forms.fields(
             ModelSpec, values["model"], section="model", key=key, names=("max_length",), columns=1
         )
-    return overrides
+    return overrides + forms.fields(
+        Recipe,
+        values,
+        section="",
+        key=key,
+        names=("init_from",),
+        placeholders={"init_from": "nothing: a fresh adapter"},
+        columns=1,
+    )
+
+
+def _about(spec: type[BaseModel]) -> str:
+    return (spec.__doc__ or "").split("\n")[0]
 
 
 def _reset(path: Path) -> None:

@@ -29,7 +29,7 @@ def print_record(run: Run) -> None:
     _policy(_section(result, "policy"))
     _data(_section(result, "data"))
     export = _section(result, "export")
-    checked = f"{export.get('kind')}, reloads to equal logits" if export.get("checked") else ""
+    checked = f"{export.get('kind')}, reloads to the same outputs" if export.get("checked") else ""
     print_pairs("adapter", [("export", checked), ("folder", _if_there(run))])
     print_pairs("files", [("folder", run.path), ("log", run.path / "log.txt")])
     warnings = result.get("warnings")
@@ -45,8 +45,9 @@ def _scores(result: dict[str, Any]) -> None:
     ]
     selected = _section(result, "selected")
     if selected.get("step") is not None:
-        best = scores({str(selected.get("metric")): selected.get("value")})
-        pairs.append(("selected", f"step {selected['step']}, validation {best}"))
+        metric = selected.get("metric")  # null where the last state is kept, whatever its score
+        how = f"validation {scores({str(metric): selected.get('value')})}" if metric else "the last"
+        pairs.append(("selected", f"step {selected['step']}, {how}"))
     pairs += [(name, scores(values)) for name, values in _section(result, "references").items()]
     print_pairs("scores", pairs)
 
@@ -100,11 +101,13 @@ def _data(values: dict[str, Any]) -> None:
         return ", ".join(f"{name} {number}" for name, number in _section(values, key).items())
 
     labels = values.get("labels")
+    features = numbers("features")  # windows of long texts, or texts joined to windows
     notes = values.get("notes")
     print_pairs(
         "data",
         [
             ("examples", numbers("sizes")),
+            ("features", features if features != numbers("sizes") else ""),
             ("labels", ", ".join(map(str, labels)) if isinstance(labels, list) else ""),
             ("duplicates removed", values.get("duplicates_removed")),
             ("truncated", numbers("truncated")),

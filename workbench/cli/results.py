@@ -18,6 +18,9 @@ from workbench.cli.output import (
 )
 from workbench.errors import UsageError
 
+LONGEST_TEXT = 72
+"""Characters of a text that the table of predictions repeats."""
+
 
 def compare(
     paths: list[Path] | None = typer.Argument(
@@ -80,7 +83,9 @@ def predict(
     ),
     text: list[str] | None = typer.Option(None, "--text", help="A text. Repeatable."),
     pair: list[str] | None = typer.Option(
-        None, "--pair", help="The second text of each --text, for tasks on pairs. Repeatable."
+        None,
+        "--pair",
+        help="The second text of each --text: of a pair, or the question about it. Repeatable.",
     ),
     file: Path | None = typer.Option(
         None,
@@ -101,15 +106,13 @@ def predict(
     rows: list[dict[str, Any]] = []
     loaded = load_adapters(folders)
     for given, adapter in zip(adapters, loaded, strict=True):
-        for index, answer in enumerate(adapter.predict(texts, pairs)):
-            second = {"text_pair": pairs[index]} if pairs else {}
-            rows.append({"adapter": given, **answer, **second})
+        rows += [{"adapter": given, **answer} for answer in adapter.predict(texts, pairs)]
     if as_json:
         print_json({"predictions": rows})
         return
     headers = ["prediction", "score", *(["adapter"] if len(adapters) > 1 else []), "text"]
-    headers += ["text_pair"] if pairs else []
-    print_table(headers, [[_cell(row.get(header)) for header in headers] for row in rows])
+    headers += ["text_pair"] if any("text_pair" in row for row in rows) else []
+    print_table(headers, [[_cell(header, row.get(header)) for header in headers] for row in rows])
     if len(loaded) > 1:
         note(f"{len(loaded)} adapters and what they stand on: {size(resident_bytes(loaded))}")
 
@@ -164,7 +167,10 @@ def _adapter_folder(name: str, runs: Path) -> Path:
     return run.adapter
 
 
-def _cell(value: Any) -> Any:
+def _cell(header: str, value: Any) -> Any:
     if isinstance(value, float):
         return f"{value:.4f}"
-    return " | ".join(value) if isinstance(value, tuple | list) else value
+    if isinstance(value, str) and header in ("text", "text_pair"):
+        line = " ".join(value.split())
+        return line if len(line) <= LONGEST_TEXT else f"{line[: LONGEST_TEXT - 1]}…"
+    return value

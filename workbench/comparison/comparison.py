@@ -8,18 +8,29 @@ could otherwise take for granted.
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from workbench.comparison import fairness, formats
 from workbench.comparison.configuration import differing, distinct_labels
-from workbench.comparison.records import Record, UnusableResult, read_record
-from workbench.comparison.rows import Reference, Row, Sample, add_differences, make_row, ordered
+from workbench.comparison.records import Record, Scores, UnusableResult, read_record
+from workbench.comparison.rows import (
+    Reference,
+    Row,
+    Sample,
+    add_differences,
+    choose_primary,
+    make_row,
+    ordered,
+)
 from workbench.errors import UsageError
 from workbench.store import DEFAULT_RUNS_DIR, Run, list_runs
 
 DEFAULT_BASELINE = "full"
+ROUNDING = 1e-3
+"""Relative difference that two scores of the same reference may have."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +88,7 @@ def compare(
     for sample, label in zip(samples, labels, strict=True):
         sample.label = label
     rows = [make_row(sample) for sample in samples]
+    choose_primary(rows)
     for check in fairness.CHECKS:
         warnings += check(samples)
     warnings += _hold_against(rows, baseline)
@@ -199,7 +211,7 @@ def _references(samples: Sequence[Sample]) -> tuple[list[Reference], list[str]]:
                 first = found.setdefault(
                     key, {"name": name, "group": sample.group, "metrics": dict(metrics)}
                 )
-                if first["metrics"] != metrics:
+                if not _agree(first["metrics"], metrics):
                     disagreeing[key] = None
     warnings = [
         f"runs of group {group} give different scores for the reference {name!r}: the first is "
@@ -207,3 +219,13 @@ def _references(samples: Sequence[Sample]) -> tuple[list[Reference], list[str]]:
         for group, name in disagreeing
     ]
     return list(found.values()), warnings
+
+
+def _agree(one: Scores, other: Scores) -> bool:
+    """Equal but for rounding: each machine scores an untouched base anew."""
+    if one.keys() != other.keys():
+        return False
+    return all(
+        math.isclose(a, b, rel_tol=ROUNDING) if a is not None and b is not None else a is b
+        for a, b in ((score, other[name]) for name, score in one.items())
+    )

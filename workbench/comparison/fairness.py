@@ -28,8 +28,7 @@ def different_conditions(samples: Sequence[Sample]) -> list[str]:
         groups = _by_group(s for s in samples if s.first.study == study)
         (_, reference), *others = sorted(groups.items())
         for _, members in others:
-            differ = _differing_keys(reference[0], members[0])
-            words = " and ".join(WORDS.get(key, key) for key in differ)
+            words = " and ".join(_differences(reference[0], members[0]))
             verb = "is" if len(members) == 1 else "are"
             warnings.append(
                 f"{_labels(members)} {verb} not comparable with {_labels(reference)}: different "
@@ -157,6 +156,19 @@ def _same_name(samples: Sequence[Sample]) -> list[list[Sample]]:
     return list(names.values())
 
 
-def _differing_keys(one: Sample, other: Sample) -> list[str]:
+def _differences(one: Sample, other: Sample) -> list[str]:
+    """What differs between the conditions of two samples, in words."""
     left, right = dict(one.first.conditions), dict(other.first.conditions)
-    return [key for key in {**left, **right} if left.get(key) != right.get(key)]
+    return [
+        _word(key, left.get(key), right.get(key))
+        for key in {**left, **right}
+        if left.get(key) != right.get(key)
+    ]
+
+
+def _word(key: str, one: str | None, other: str | None) -> str:
+    # A run that goes on from an adapter writes "BASE after ADAPTER".
+    bases = {(value or "").partition(" after ")[0] for value in (one, other)}
+    if key == "base" and len(bases) == 1:
+        return "starting points (init_from)"
+    return WORDS.get(key, key)

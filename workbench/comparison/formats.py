@@ -145,6 +145,7 @@ _LATEX = {
     "]": "{]}",
     "±": r"$\pm$",
     "Δ": r"$\Delta$",
+    "↓": r"$\downarrow$",
     "·": r"$\cdot$",
     "–": "--",
     "\N{REPLACEMENT CHARACTER}": "?",

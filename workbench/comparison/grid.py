@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Literal
 from workbench.comparison import units
 from workbench.comparison.configuration import MOST_READ
 from workbench.comparison.rows import Reference, Row, Summary
+from workbench.recipe.catalogue import higher_is_better
 
 if TYPE_CHECKING:
     from workbench.comparison.comparison import Comparison
 
 SCORE_NOTE = "score ± half of the 95% interval of its mean over seeds (number of seeds)"
+LOWER = "↓"
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def _grid(comparison: Comparison, group: int, *, several: bool) -> Grid:
     studies = plain(", ".join(dict.fromkeys(row["study"] for row in rows)))
     models = plain(", ".join(dict.fromkeys(row["model"] for row in rows if row["model"])))
     title = " · ".join(part for part in (studies, models) if part)
-    notes = [SCORE_NOTE, *_configuration_note(comparison, group)]
+    notes = [SCORE_NOTE, *_direction_note(rows), *_configuration_note(comparison, group)]
     return Grid(f"Group {group}: {title}" if several else title, columns, len(references), notes)
 
 
@@ -79,7 +81,7 @@ def _names(rows: Sequence[Row], references: Sequence[Reference]) -> Column:
 
 def _score_columns(rows: Sequence[Row], references: Sequence[Reference]) -> list[Column]:
     """Every metric, the primary one first and followed by the difference to the baseline."""
-    primary = next((row["primary_metric"] for row in rows if row["primary_metric"]), None)
+    primary = _primary(rows)
     names = dict.fromkeys(
         [*([primary] if primary else []), *(m for r in rows for m in r["metrics"])]
     )
@@ -87,10 +89,26 @@ def _score_columns(rows: Sequence[Row], references: Sequence[Reference]) -> list
     for position, name in enumerate(names):
         cells = [_score(row["metrics"].get(name)) for row in rows]
         cells += [units.score(reference["metrics"].get(name)) for reference in references]
-        columns.append(Column(plain(name), cells, drop=10 + position if position else 0))
+        columns.append(Column(_metric_header(name), cells, drop=10 + position if position else 0))
         if name == primary and any(row["baseline"] for row in rows):
             columns.append(_difference_column(rows, references, name))
     return columns
+
+
+def _primary(rows: Sequence[Row]) -> str | None:
+    return next((row["primary_metric"] for row in rows if row["primary_metric"]), None)
+
+
+def _metric_header(name: str) -> str:
+    return plain(name) if higher_is_better(name) else f"{plain(name)} {LOWER}"
+
+
+def _direction_note(rows: Sequence[Row]) -> list[str]:
+    """What the arrow at a metric means, where there is one."""
+    if all(higher_is_better(name) for row in rows for name in row["metrics"]):
+        return []
+    compared = any(row["baseline"] for row in rows) and not higher_is_better(_primary(rows) or "")
+    return [f"{LOWER} lower is better" + (", so Δ below 0 is an improvement" if compared else "")]
 
 
 def _difference_column(rows: Sequence[Row], references: Sequence[Reference], metric: str) -> Column:

@@ -150,6 +150,19 @@ def make_row(sample: Sample) -> Row:
     }
 
 
+def choose_primary(rows: Sequence[Row]) -> None:
+    """Gives groups without a single value of their primary metric the first that has one.
+
+    The F1 of entities, for example, is null for tags that are parts of speech.
+    """
+    for group in {row["group"] for row in rows}:
+        members = [row for row in rows if row["group"] == group]
+        scored = [n for row in members for n, s in row["metrics"].items() if s["mean"] is not None]
+        if scored and not any(row["primary_metric"] in scored for row in members):
+            for row in members:
+                row["primary_metric"] = scored[0]
+
+
 def add_differences(row: Row, baseline: Row) -> None:
     """Sets the differences of a row to a baseline: of the means, and paired where seeds agree."""
     row["baseline"] = baseline["label"]

@@ -39,21 +39,34 @@ def share(part: float | None, whole: float | None) -> str:
 
 
 def score(mean: float | None, half: float | None = None, n: int | None = None) -> str:
-    """A score with half its interval and the number of runs, ``0.957 ± 0.004 (3)``."""
+    """A score with half its interval and the number of runs, ``0.957 ± 0.004 (3)``.
+
+    Three decimals, and fewer from 10 on: a perplexity is ``26.91``.
+    """
     if mean is None:
         return ABSENT
-    return f"{mean:.3f}" + _spread(half) + (f" ({n})" if n is not None else "")
+    decimals = _decimals(mean, half)
+    counted = f" ({n})" if n is not None else ""
+    return f"{mean:,.{decimals}f}{_spread(half, decimals)}{counted}"
 
 
 def difference(mean: float | None, half: float | None = None) -> str:
     """A signed difference of scores, ``-0.004 ± 0.006``."""
     if mean is None:
         return ABSENT
-    return f"{round(mean, 3) + 0.0:+.3f}" + _spread(half)  # + 0.0 makes -0.000 positive
+    decimals = _decimals(mean, half)
+    rounded = round(mean, decimals) + 0.0  # + 0.0 makes -0.000 positive
+    return f"{rounded:+,.{decimals}f}{_spread(half, decimals)}"
 
 
-def _spread(half: float | None) -> str:
-    return "" if half is None else f" ± {half:.3f}"
+def _decimals(mean: float, half: float | None) -> int:
+    """Decimals that leave four digits of the larger one; three at most."""
+    largest = max(abs(mean), half or 0.0)
+    return next((3 - i for i, limit in enumerate((10, 100, 1000)) if largest < limit), 0)
+
+
+def _spread(half: float | None, decimals: int) -> str:
+    return "" if half is None else f" ± {half:,.{decimals}f}"
 
 
 def _scaled(value: float, units: tuple[str, ...]) -> str:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 from torch import nn
+from transformers import AutoTokenizer
 
 from workbench.data.encode import Encoded
 from workbench.errors import ExportError, RunRefused
 from workbench.export.adapter import building
+from workbench.export.card import model_card
 from workbench.export.check import VanillaLoader, compare_outputs
-from workbench.inference import ABOUT, load_exported, local_base
+from workbench.inference import ABOUT, find_export, load_exported, local_base
 from workbench.store import Run, read_json, write_json
 from workbench.tasks import AnyTask, Predicted
 
@@ -41,15 +42,16 @@ def export_run(run: Run, to: Path, *, merge: bool = False) -> Path:
         )
     if to.exists():
         raise RunRefused("the target exists already", where=str(to), fix="name a new folder")
-    about = read_json(run.adapter / ABOUT)
-    if about is None:
-        raise ExportError("the run's adapter folder is damaged", where=str(run.adapter))
+    _, about = find_export(run.path)
+    expected = read_expected(run.path)
     with building(to) as folder, VanillaLoader() as loader:
         if merge:
             about = _write_merged(run, about, folder)
         else:
             shutil.copytree(run.adapter, folder, dirs_exist_ok=True)
-        check_folder(loader, folder, about, read_expected(run.path))
+        difference = check_folder(loader, folder, about, expected)
+        if merge:
+            _write_merged_card(run, about, folder, difference)
     return to
 
 
@@ -115,8 +117,8 @@ def read_expected(run: Path) -> dict[str, Any]:
     Raises:
         ExportError: when the file is missing or damaged.
     """
-    content = read_json(run / EXPECTED)
-    if content is None:
+    content = read_json(run / EXPECTED) or {}
+    if not _is_whole(content):
         raise ExportError(
             f"{EXPECTED} is missing or damaged, so the export cannot be checked",
             where=str(run),
@@ -125,20 +127,27 @@ def read_expected(run: Path) -> dict[str, Any]:
     return content
 
 
+def _is_whole(content: dict[str, Any]) -> bool:
+    match content:
+        case {"inputs": list(inputs), "outputs": list(outputs)}:
+            return len(inputs) == len(outputs)
+    return False
+
+
 def _write_merged(run: Run, about: dict[str, Any], folder: Path) -> dict[str, Any]:
     model = load_exported(run.adapter, about)
     merged_model(model, run.result.get("method", "this method")).save_pretrained(folder)  # type: ignore[operator]
-    for path in run.adapter.iterdir():
-        if path.name.startswith(("tokenizer", "vocab", "special_tokens", "merges")):
-            shutil.copy2(path, folder / path.name)
+    AutoTokenizer.from_pretrained(run.adapter).save_pretrained(folder)
     merged_about = {**about, "kind": "full", "virtual_tokens": 0}
-    (folder / ABOUT).write_text(json.dumps(merged_about, indent=2) + "\n", encoding="utf-8")
-    card = (run.adapter / "README.md").read_text(encoding="utf-8")
-    front, _, body = card.partition("\n# ")
-    note = "\nThis folder holds the merged model: load it with `from_pretrained(folder)` alone.\n"
-    title, _, rest = body.partition("\n")
-    (folder / "README.md").write_text(f"{front}\n# {title}\n{note}{rest}", encoding="utf-8")
+    write_json(folder / ABOUT, merged_about)
     return merged_about
+
+
+def _write_merged_card(run: Run, about: dict[str, Any], folder: Path, difference: float) -> None:
+    """The run's card with the lines that load the merged model instead of the adapter."""
+    export = {**run.result["export"], "kind": "full", "max_logit_difference": difference}
+    card = model_card({**run.result, "export": export}, about, run.recipe_text(), merged=True)
+    (folder / "README.md").write_text(card, encoding="utf-8")
 
 
 def merged_model(model: nn.Module, method: str) -> nn.Module:

@@ -15,12 +15,15 @@ from peft import PeftModel, get_peft_model_state_dict
 from peft.utils import SAFETENSORS_WEIGHTS_NAME as WEIGHTS
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
 
 from workbench.inference import ABOUT, TRAINED_WEIGHTS
 from workbench.methods import METHODS, Adapted
 from workbench.methods.base import ExportKind
+from workbench.recipe.tasks import Instruction
 from workbench.store import write_json
 from workbench.tasks import AnyTask
+from workbench.tasks.base import WritingTask
 
 
 def write_weights(adapted: Adapted, method: str, folder: Path) -> ExportKind:
@@ -61,9 +64,26 @@ def describe(
         "virtual_tokens": adapted.virtual_tokens,
         "output": task.plain_output,
         "per_position": task.per_position,
+        "reading": _reading(adapted.base.tokenizer, task),
     }
     write_json(folder / ABOUT, about)
     return about
+
+
+def _reading(tokenizer: PreTrainedTokenizerBase, task: AnyTask) -> dict[str, Any]:
+    """How the task hands texts to this tokenizer, which the model card has to say."""
+    spec, ends = task.spec, {tokenizer.eos_token_id, tokenizer.sep_token_id}
+    separated = tokenizer.num_special_tokens_to_add(pair=True) > (
+        tokenizer.num_special_tokens_to_add(pair=False)
+    )
+    return {
+        # To the byte-level tokenizers of GPT-2 and RoBERTa the space is a part of the word.
+        "before_word": " " if "".join(tokenizer.tokenize(" a")).startswith("\u0120") else "",
+        "after_question": "" if separated else "\n",
+        "appends_end": tokenizer("a")["input_ids"][-1] in ends,
+        "chat": isinstance(spec, Instruction) and spec.chat and tokenizer.chat_template is not None,
+        "stop_ids": task.stop_ids(tokenizer) if isinstance(task, WritingTask) else [],
+    }
 
 
 def _save_peft(model: nn.Module, folder: Path, start: dict[str, Tensor] | None) -> None:

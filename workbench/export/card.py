@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import yaml
+
+from workbench.export.usage import usage
+
 _LOADING = {
     "full": """from transformers import {auto}, AutoTokenizer
 
@@ -31,36 +35,16 @@ model = PeftModel.from_pretrained(model, folder).eval()""",
 }
 
 
-_USAGE = {
-    "text-classification": """cut = {{"truncation": True, "max_length": {length}}}
-inputs = tokenizer("a text", return_tensors="pt", **cut)
-print(model.config.id2label[int(model(**inputs).logits.argmax())])""",
-    "token-classification": """words = "a text as words".split()
-inputs = tokenizer(words, is_split_into_words=True, return_tensors="pt")
-logits = model(**inputs).logits[0, {virtual}:]  # the first {virtual} belong to the soft prompt
-first = [inputs.word_ids().index(i) for i in range(len(words))]  # the first piece of each word
-print([model.config.id2label[int(logits[i].argmax())] for i in first])""",
-    "question-answering": """question, text = "a question", "a text that answers it"
-inputs = tokenizer(question, text, return_tensors="pt")
-output = model(**inputs)  # the first {virtual} positions belong to the soft prompt
-start = int(output.start_logits[0, {virtual}:].argmax())
-end = int(output.end_logits[0, {virtual}:].argmax())
-print(tokenizer.decode(inputs["input_ids"][0, start : end + 1]))""",
-    "masked-lm": """inputs = tokenizer(f"a {{tokenizer.mask_token}} of words", return_tensors="pt")
-place = inputs["input_ids"][0].tolist().index(tokenizer.mask_token_id)
-print(tokenizer.decode(model(**inputs).logits[0, {virtual} + place].argmax()))""",
-    "causal-lm": """inputs = tokenizer("a text to go on with", return_tensors="pt")
-new = model.generate(**inputs, max_new_tokens=8, do_sample=False)
-print(tokenizer.decode(new[0], skip_special_tokens=True))""",
-    "instruction": """prompt = "what to do"
-if tokenizer.chat_template:
-    turn = [{{"role": "user", "content": prompt}}]
-    prompt = tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False)
-inputs = tokenizer(prompt, add_special_tokens=not tokenizer.chat_template, return_tensors="pt")
-new = model.generate(**inputs, max_new_tokens=8, do_sample=False)
-print(tokenizer.decode(new[0], skip_special_tokens=True))""",
+_PIPELINES = {
+    "masked-lm": "fill-mask",
+    "causal-lm": "text-generation",
+    "instruction": "text-generation",
 }
+"""The Hub's names of tasks, where they differ."""
 
+_MERGED = """
+What was trained is merged into the weights: this folder holds a whole model.
+"""
 
 _PAGE = """---
 base_model: {base}
@@ -72,7 +56,7 @@ tags: [peft-workbench, {method}]
 # {title}
 
 {description}
-
+{whole}
 | test metric ({test_size} examples, seed {seed}) | value |
 | --- | --- |
 {scores}
@@ -107,13 +91,16 @@ Device: {device}, {precision}. Fingerprint of the recipe: `{fingerprint}`.
 """
 
 
-def model_card(result: dict[str, Any], about: dict[str, Any], recipe_text: str) -> str:
+def model_card(
+    result: dict[str, Any], about: dict[str, Any], recipe_text: str, *, merged: bool = False
+) -> str:
     """A README.md with front matter for the Hub: what, how good, how to load, how it was made.
 
     Args:
         result: the run's record, with its ``export`` section.
         about: what ``workbench.json`` of the folder says.
         recipe_text: the resolved recipe as YAML.
+        merged: whether an adapter has been merged into the weights that the folder holds.
     """
     base, revision, kind = about["base"], about["revision"], about["kind"]
     named = json.dumps(base) + (f", revision={json.dumps(revision)}" if revision else "")
@@ -122,10 +109,11 @@ def model_card(result: dict[str, Any], about: dict[str, Any], recipe_text: str) 
     return _PAGE.format(
         base=json.dumps(base),
         library="peft" if kind == "peft" else "transformers",
-        task=result["task"],
+        task=_PIPELINES.get(result["task"], result["task"]),
         method=result["method"],
         title=f"{result['recipe']}: {result['method']} on {base}",
         description=result["description"] or "Fine-tuned with the PEFT workbench.",
+        whole=_MERGED if merged else "",
         seed=result["seed"],
         scores="\n".join(f"| {name} | {_number(value)} |" for name, value in tested.items()),
         references="\n".join(f"| {n} | {_listed(scores)} |" for n, scores in references.items()),
@@ -137,10 +125,7 @@ def model_card(result: dict[str, Any], about: dict[str, Any], recipe_text: str) 
         test_size=sizes["test"],
         max_length=about["max_length"],
         loading=_LOADING[kind].format(auto=about["auto_class"], base=named),
-        usage=_USAGE[result["task"]].format(
-            length=about["max_length"],
-            virtual=about["virtual_tokens"] if about["per_position"] else 0,
-        ),
+        usage=usage(about, pairs=_has_pairs(recipe_text)),
         checked=result["export"]["examples"],
         difference=result["export"]["max_logit_difference"],
         device=result["policy"]["device_name"],
@@ -148,6 +133,10 @@ def model_card(result: dict[str, Any], about: dict[str, Any], recipe_text: str) 
         fingerprint=result["fingerprint"],
         recipe=recipe_text.strip(),
     )
+
+
+def _has_pairs(recipe_text: str) -> bool:
+    return yaml.safe_load(recipe_text)["data"]["text_pair"] is not None
 
 
 def _listed(scores: dict[str, float | None]) -> str:

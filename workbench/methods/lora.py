@@ -13,7 +13,11 @@ from workbench.methods.wrapping import check_targets, wrap
 from workbench.models import Base
 from workbench.recipe.methods import LoRA
 
-_INITS: dict[str, Any] = {"default": True}
+
+def _start(base: Base, spec: LoRA) -> Any:
+    """PEFT's word for the start values; while counting there are no weights for it."""
+    counting = next(base.model.parameters()).device.type == "meta"
+    return True if spec.init == "default" or counting else spec.init
 
 
 def _apply(base: Base, spec: LoRA, setting: Setting) -> Adapted:
@@ -29,7 +33,7 @@ def _apply(base: Base, spec: LoRA, setting: Setting) -> Adapted:
         bias=spec.bias,
         use_dora=spec.use_dora,
         use_rslora=spec.use_rslora,
-        init_lora_weights=_INITS.get(spec.init, spec.init),
+        init_lora_weights=_start(base, spec),
         # GPT-2 keeps its weights transposed (Conv1D); PEFT corrects this with a warning.
         fan_in_fan_out=any(isinstance(m, Conv1D) for m in base.model.modules()),
     )

@@ -53,11 +53,21 @@ def _least_squares(inputs: Tensor, outputs: Tensor) -> Tensor:
     return inverse @ outputs.double()
 
 
+def _shape(base: Base) -> dict[str, int]:
+    """What PEFT (0.21) cannot read off every config: DistilBERT's words for it are its own."""
+    config = base.config
+    return {
+        "token_dim": config.hidden_size,
+        "num_layers": config.num_hidden_layers,
+        "num_attention_heads": config.num_attention_heads,
+    }
+
+
 # --- prompt tuning --------------------------------------------------------------------------
 
 
 def _apply_prompt(base: Base, spec: Prompt, setting: Setting) -> Adapted:
-    config = PromptTuningConfig(num_virtual_tokens=spec.virtual_tokens)
+    config = PromptTuningConfig(num_virtual_tokens=spec.virtual_tokens, **_shape(base))
     return Adapted(wrap(base, config, setting), base, virtual_tokens=spec.virtual_tokens)
 
 
@@ -82,6 +92,7 @@ def _apply_p_tuning(base: Base, spec: PTuning, setting: Setting) -> Adapted:
         encoder_reparameterization_type=spec.encoder,
         encoder_hidden_size=spec.encoder_size,
         encoder_dropout=spec.encoder_dropout,
+        **_shape(base),
         **layers,
     )
     return Adapted(wrap(base, config, setting), base, virtual_tokens=spec.virtual_tokens)
