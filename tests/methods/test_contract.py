@@ -56,7 +56,7 @@ CASES: dict[str, dict[str, Any]] = {
 RATES = {"full": 1e-3, "peft-loha": 1e-2}
 MERGEABLE = {"full", "head", "bitfit", "lora", "lora-all-linear", "dora", "rslora", "pissa",
              "olora", "ia3", "peft-loha", "peft-adalora"}  # fmt: skip
-REFUSALS = {"peft-ln": "give other logits"}  # PEFT's merge of LN tuning (0.21) is not exact
+REFUSALS = {"peft-ln": "give other outputs"}  # PEFT's merge of LN tuning (0.21) is not exact
 
 
 def adapt(recipe: Recipe, *, seed: int = 0) -> Adapted:
