@@ -38,6 +38,14 @@ def settings_of(name: str, overrides: Iterable[str], folder: Path) -> dict[str, 
     overrides = list(overrides)
     recipe = load_recipe(name, overrides)
     task, method, training = recipe.task, recipe.method, recipe.training
+    if recipe.data.validation_size is None and not (
+        recipe.data.splits and recipe.data.splits.validation
+    ):
+        raise UsageError(
+            f"{name} has no validation split, and both sides validate after each epoch",
+            where="data.validation_size",
+            fix="add --set data.validation_size=8",
+        )
     if not isinstance(method, LoRA) or METRICS.get(task.name) not in task.score_names:
         raise UsageError(
             f"{name} is {method.name} for {task.name} with {', '.join(task.score_names)}",
