@@ -15,7 +15,7 @@ from accelerate.state import AcceleratorState
 from workbench import environment
 from workbench.devices import this_process
 from workbench.errors import MethodError
-from workbench.export import VanillaLoader, building, check_folder, read_expected, write_expected
+from workbench.export import VanillaLoader, building, check_folder, write_expected
 from workbench.export.adapter import describe, write_weights
 from workbench.export.card import model_card
 from workbench.measure import record
@@ -221,8 +221,7 @@ class Line:
         self._phase("export")
         recipe, run = self.recipe, read_run(self.writer.path)
         shutil.rmtree(run.adapter, ignore_errors=True)  # of an attempt that ended right here
-        write_expected(run.path, ready.task, ready.splits["test"], predicted)
-        expected = read_expected(run.path)
+        expected = write_expected(run.path, ready.task, ready.splits["test"], predicted)
         with building(run.adapter) as folder:
             kind = write_weights(ready.adapted, recipe.method.name, folder)
             about = describe(folder, ready.adapted, ready.task, kind, recipe.model.max_length)

@@ -101,14 +101,20 @@ def check_folder(
     return compare_outputs(expected["outputs"], loader.outputs(request), folder)
 
 
-def write_expected(run: Path, task: AnyTask, encoded: Encoded, predicted: Predicted) -> None:
-    """Keeps the first test features with what the run made of them, for every later check."""
+def write_expected(
+    run: Path, task: AnyTask, encoded: Encoded, predicted: Predicted
+) -> dict[str, Any]:
+    """Keeps the first test features with what the run made of them, for every later check.
+
+    Returns what was written: ``inputs`` and, a row of numbers for each, ``outputs``.
+    """
     count = min(CHECKED, len(encoded))
     content = {
         "inputs": [task.plain_request(encoded, index) for index in range(count)],
         "outputs": [task.checked(predicted.values[index]).tolist() for index in range(count)],
     }
     write_json(run / EXPECTED, content)
+    return content
 
 
 def read_expected(run: Path) -> dict[str, Any]:

@@ -34,11 +34,6 @@ class Metric:
     kinds: frozenset[AnswerKind]
     higher_is_better: bool = True
 
-    @property
-    def problem_types(self) -> frozenset[AnswerKind]:
-        """`kinds`, to those who know classification only."""
-        return self.kinds
-
 
 def _metric(about: str, *kinds: AnswerKind, higher_is_better: bool = True) -> Metric:
     return Metric(about, frozenset(kinds), higher_is_better)
