@@ -14,9 +14,10 @@ from workbench.data.examples import ROLES, Data, Role
 from workbench.devices import this_process
 from workbench.errors import UsageError
 from workbench.measure.untouched import references_of
-from workbench.models import ASSET_PREFIX, load_tokenizer
+from workbench.models import load_tokenizer
 from workbench.recipe import Recipe, load_recipe
 from workbench.recipe.methods import LoRA
+from workbench.recipe.sources import ASSET_PREFIX
 from workbench.tasks import make_task
 
 METRICS = {"text-classification": "accuracy", "instruction": "perplexity"}

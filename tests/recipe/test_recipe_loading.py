@@ -12,10 +12,13 @@ from workbench.recipe import (
     build,
     dump_recipe,
     find_recipes,
+    layers,
     load_recipe,
     load_recipes,
+    readable_recipes,
     recipes_dir,
 )
+from workbench.recipe.yaml_reader import read_file
 
 BASE = """\
 task: {name: text-classification, metrics: [accuracy]}
@@ -230,6 +233,26 @@ def test_a_base_that_changes_is_read_again(study: Path) -> None:
     assert load_recipe(path).training.epochs == 2
     write(study, BASE.replace("epochs: 2", "epochs: 7"), "_base.yaml")
     assert load_recipe(path).training.epochs == 7
+
+
+def test_a_listing_reads_a_base_once_and_no_recipe_changes_it(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(study, "base: _base.yaml\nmethod: {r: 16}\ndata: {config: cola}\n", "a.yaml")
+    write(study, "base: _base.yaml\nmethod: {name: peft, type: LOHA, config: {r: 2}}\n", "b.yaml")
+    write(study, "base: _base.yaml\n", "c.yaml")
+    write(study, "base: _base.yaml\nmethod: {r: none}\n", "d.yaml")
+    alone = [load_recipe(study / f"{name}.yaml") for name in "abc"]
+
+    read: list[str] = []
+    monkeypatch.setattr(
+        layers, "read_file", lambda path: (read.append(path.name), read_file(path))[1]
+    )
+    recipes, problems = readable_recipes(study)
+    assert read == ["a.yaml", "_base.yaml", "b.yaml", "c.yaml", "d.yaml"]
+    assert [file.name for file in recipes] == ["a.yaml", "b.yaml", "c.yaml"]
+    assert list(recipes.values()) == alone
+    assert [(Path(p.file).name, p.key) for p in problems] == [("d.yaml", "method.r")]
 
 
 def test_two_files_of_one_name_are_refused(study: Path) -> None:

@@ -17,7 +17,6 @@ from workbench.recipe.yaml_reader import MAX_BYTES, dump, parse_value, read_file
 def parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     loader = yaml.CSafeLoader if request.param == "libyaml" else yaml.SafeLoader
     monkeypatch.setattr(yaml_reader, "_PARSER", loader)
-    yaml_reader._parsed.cache_clear()
 
 
 def only_problem(text: str) -> Any:

@@ -23,8 +23,9 @@ from workbench.data.encode import Encoded, encode
 from workbench.data.examples import Examples
 from workbench.errors import UsageError
 from workbench.recipe.tasks import QuestionAnswering
+from workbench.tasks.answer_spans import NO_CONTEXT
 from workbench.tasks.base import Predicted
-from workbench.tasks.question_answering import NO_CONTEXT, QuestionAnsweringTask
+from workbench.tasks.question_answering import QuestionAnsweringTask
 
 MATCH = "the team won the match in may and the player of the league is a film star of note"
 ROWS = (

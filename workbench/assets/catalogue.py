@@ -36,6 +36,8 @@ class Asset:
         hub_id: where the same files live on the Hugging Face Hub, if they do.
         derived_from: the Hub id of what this is an altered copy of.
         prepare: what is made of the files taken, see ``preparing``; None caches them as they are.
+        family: of a model: whether it sees both sides of a word, or generates.
+        biases: whether a model has bias terms.
         layout: how data is laid out, in the words of ``data.source``.
         file: the file of rows in the asset's folder, where the layout is rows.
         encoding, encoding_fallback: how text files are read, as in ``data``.
@@ -57,6 +59,8 @@ class Asset:
     hub_id: str | None = None
     derived_from: str | None = None
     prepare: Preparation | None = None
+    family: Literal["encoder", "decoder"] | None = None
+    biases: bool = True
     layout: Literal["folder per class", "rows"] | None = None
     file: str = ""
     encoding: str = "utf-8"
@@ -96,6 +100,7 @@ _MINILM = Asset(
     content_sha256="65d1863cf4cbe4a3aeeb38b753f9ad65a009cffd57e5813b8dbeb33b402bcb0c",
     size_bytes=91_577_659,
     download_bytes=83_506_384,
+    family="encoder",
 )
 
 _SMOLLM2 = Asset(
@@ -115,6 +120,8 @@ _SMOLLM2 = Asset(
     size_bytes=272_585_135,
     download_bytes=92_871_040,
     prepare="dequantise",
+    family="decoder",
+    biases=False,  # as in all Llamas (Touvron et al. 2023, arXiv:2302.13971)
 )
 
 _BBC_NEWS = Asset(

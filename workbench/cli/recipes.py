@@ -16,7 +16,7 @@ from workbench.cli.output import (
     print_table,
     quieten_libraries,
 )
-from workbench.errors import Problem, RecipeError
+from workbench.errors import RecipeError
 
 if TYPE_CHECKING:
     from workbench.recipe import Recipe
@@ -32,15 +32,10 @@ def list_recipes(
     as_json: bool = JSON_OPTION,
 ) -> None:
     """List recipes: study, name, task, model and method."""
-    from workbench.recipe import find_recipes, load_recipe, recipes_dir
+    from workbench.recipe import readable_recipes, recipes_dir
 
-    rows: list[dict[str, Any]] = []
-    problems: list[Problem] = []
-    for file in find_recipes(path if path is not None else recipes_dir()):
-        try:
-            rows.append(_row(load_recipe(file), file))
-        except RecipeError as error:
-            problems += error.problems
+    recipes, problems = readable_recipes(path if path is not None else recipes_dir())
+    rows = [_row(recipe, file) for file, recipe in recipes.items()]
     if as_json and not problems:
         print_json({"recipes": rows})
     elif not as_json:
@@ -48,7 +43,7 @@ def list_recipes(
         cells = [[_cell(row[column]) for column in columns] for row in rows]
         print_table([column.replace("_", " ") for column in columns], cells)
     if problems:  # those that can be read are shown all the same
-        raise RecipeError(list(dict.fromkeys(problems)))
+        raise RecipeError(problems)
 
 
 def _row(recipe: Recipe, file: Path) -> dict[str, Any]:

@@ -143,7 +143,7 @@ def _is_whole(content: dict[str, Any]) -> bool:
 def _write_merged(run: Run, about: dict[str, Any], folder: Path) -> dict[str, Any]:
     model = load_exported(run.adapter, about)
     merged_model(model, run.result.get("method", "this method")).save_pretrained(folder)  # type: ignore[operator]
-    AutoTokenizer.from_pretrained(run.adapter).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(run.adapter, trust_remote_code=False).save_pretrained(folder)
     merged_about = {**about, "kind": "full", "virtual_tokens": 0}
     write_json(folder / ABOUT, merged_about)
     return merged_about

@@ -24,6 +24,7 @@ from workbench.recipe.tasks import Instruction
 from workbench.store import write_json
 from workbench.tasks import AnyTask
 from workbench.tasks.base import WritingTask
+from workbench.tasks.word_spacing import after_question, before_word
 
 
 def write_weights(adapted: Adapted, method: str, folder: Path) -> ExportKind:
@@ -73,13 +74,9 @@ def describe(
 def _reading(tokenizer: PreTrainedTokenizerBase, task: AnyTask) -> dict[str, Any]:
     """How the task hands texts to this tokenizer, which the model card has to say."""
     spec, ends = task.spec, {tokenizer.eos_token_id, tokenizer.sep_token_id}
-    separated = tokenizer.num_special_tokens_to_add(pair=True) > (
-        tokenizer.num_special_tokens_to_add(pair=False)
-    )
     return {
-        # To the byte-level tokenizers of GPT-2 and RoBERTa the space is a part of the word.
-        "before_word": " " if "".join(tokenizer.tokenize(" a")).startswith("\u0120") else "",
-        "after_question": "" if separated else "\n",
+        "before_word": before_word(tokenizer),
+        "after_question": after_question(tokenizer),
         "appends_end": tokenizer("a")["input_ids"][-1] in ends,
         "chat": isinstance(spec, Instruction) and spec.chat and tokenizer.chat_template is not None,
         "stop_ids": task.stop_ids(tokenizer) if isinstance(task, WritingTask) else [],

@@ -7,6 +7,7 @@ from workbench.recipe.loading import (
     find_recipes,
     load_recipe,
     load_recipes,
+    readable_recipes,
     recipes_dir,
 )
 from workbench.recipe.rules import comparability_warnings
@@ -21,5 +22,6 @@ __all__ = [
     "json_schema",
     "load_recipe",
     "load_recipes",
+    "readable_recipes",
     "recipes_dir",
 ]

@@ -21,17 +21,44 @@ from workbench.recipe.yaml_reader import (
 OVERRIDE = "--set"
 
 
-def read_layers(path: Path, overrides: Iterable[str]) -> tuple[Document, list[Problem]]:
+class Bases:
+    """The base files of a listing, each read once however many recipes name it."""
+
+    def __init__(self) -> None:
+        self._targets: dict[Path, Path] = {}
+        self._read: dict[Path, tuple[Document, list[Problem]]] = {}
+
+    def target(self, path: Path) -> Path:
+        """The file itself, where the path leads over links or ``..``."""
+        if path not in self._targets:
+            self._targets[path] = path.resolve()
+        return self._targets[path]
+
+    def read(self, path: Path) -> tuple[Document, list[Problem]]:
+        """A base with its sources as absolute paths, and what is wrong with it.
+
+        The document is shared: what is laid over it makes a new one.
+        """
+        if path not in self._read:
+            self._read[path] = _read_base(path)
+        return self._read[path]
+
+
+def read_layers(
+    path: Path, overrides: Iterable[str], bases: Bases
+) -> tuple[Document, list[Problem]]:
     """The merged document of a recipe file, its base and overrides, with all their problems."""
     document, problems = read_file(path)
     if "base" in document.values:
-        base, found = _read_base(path, document)
+        base, found = _base_of(path, document, bases)
         problems += found
         document = merge(base, _with_paths(document, path.parent))
     else:
         document = _with_paths(document, path.parent)
     override, found = _read_overrides(overrides)
-    return merge(document, _with_paths(override, Path.cwd())), problems + found
+    if override.values:
+        document = merge(document, _with_paths(override, Path.cwd()))
+    return document, problems + found
 
 
 def merge(lower: Document, upper: Document) -> Document:
@@ -76,32 +103,36 @@ def _remove(document: Document, key: str) -> None:
         del document.places[path]
 
 
-def _read_base(path: Path, document: Document) -> tuple[Document, list[Problem]]:
+def _base_of(path: Path, document: Document, bases: Bases) -> tuple[Document, list[Problem]]:
     name, place = document.values.pop("base"), document.places[("base",)]
-    problem = _base_problem(path, name)
+    problem = _base_problem(path, name, bases)
     if problem:
         return Document(), [Problem(place.file, place.line, "base", *problem)]
     base_path = path.parent / name
     if not base_path.is_file():
         what = f"no such file: {base_path}"
         return Document(), [Problem(place.file, place.line, "base", what)]
-    base, problems = read_file(base_path)
+    return bases.read(base_path)
+
+
+def _read_base(path: Path) -> tuple[Document, list[Problem]]:
+    base, problems = read_file(path)
     if "base" in base.values:
         at = base.places[("base",)]
         what = "a base cannot have a base itself"
         problems.append(Problem(at.file, at.line, "base", what, "write its values out here"))
         _remove(base, "base")
-    return _with_paths(base, base_path.parent), problems
+    return _with_paths(base, path.parent), problems
 
 
-def _base_problem(path: Path, name: Any) -> tuple[str, str] | None:
+def _base_problem(path: Path, name: Any, bases: Bases) -> tuple[str, str] | None:
     example = "name a file beside this one, e.g. base: _base.yaml"
     if not isinstance(name, str) or not name or len(name) > 255:
         return "must be the name of a file", example
-    target = (path.parent / name).resolve()
-    if Path(name).is_absolute() or not target.is_relative_to(path.resolve().parent.parent):
+    itself, target = path.resolve(), bases.target(path.parent / name)
+    if Path(name).is_absolute() or not target.is_relative_to(itself.parent.parent):
         return f"{name} is outside this study and its neighbours", example
-    return ("is this file itself", example) if target == path.resolve() else None
+    return ("is this file itself", example) if target == itself else None
 
 
 def _read_overrides(overrides: Iterable[str]) -> tuple[Document, list[Problem]]:

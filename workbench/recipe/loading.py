@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from workbench.errors import Problem, RecipeError
 from workbench.recipe import rules, yaml_reader
 from workbench.recipe.explain import Finding, explain
-from workbench.recipe.layers import OVERRIDE, read_layers
+from workbench.recipe.layers import OVERRIDE, Bases, read_layers
 from workbench.recipe.schema import Recipe
 from workbench.recipe.suggest import choice
 from workbench.recipe.yaml_reader import Document, KeyPath, Place, key_text
@@ -35,7 +35,7 @@ def load_recipe(path: PathLike, overrides: Iterable[str] = ()) -> Recipe:
     if len(files) != 1:
         what = f"holds {len(files)} recipes, and one is needed"
         raise RecipeError([Problem(str(path), None, "", what, "name one of its files")])
-    recipe, problems = _load(files[0], tuple(overrides))
+    recipe, problems = _load(files[0], tuple(overrides), Bases())
     if recipe is None or problems:
         raise RecipeError(problems)
     return recipe
@@ -60,9 +60,10 @@ def load_recipes(
         except RecipeError as error:
             problems += error.problems
     recipes: list[Recipe] = []
+    bases = Bases()
     taken: dict[tuple[str, str], Path] = {}
     for file in files.values():
-        recipe, found = _load(file, overrides, sources_must_exist=True)
+        recipe, found = _load(file, overrides, bases, sources_must_exist=True)
         problems += found
         if recipe is None:
             continue
@@ -73,6 +74,23 @@ def load_recipes(
     if problems:
         raise RecipeError(list(dict.fromkeys(problems)))
     return recipes
+
+
+def readable_recipes(path: PathLike) -> tuple[dict[Path, Recipe], list[Problem]]:
+    """The recipes below a path that can be read, by their files, and what is wrong with the others.
+
+    Raises:
+        RecipeError: when there is no such path, or no recipe in it.
+    """
+    bases = Bases()
+    recipes: dict[Path, Recipe] = {}
+    problems: list[Problem] = []
+    for file in find_recipes(path):
+        recipe, found = _load(file, (), bases)
+        problems += found
+        if recipe is not None and not found:
+            recipes[file] = recipe
+    return recipes, list(dict.fromkeys(problems))
 
 
 def find_recipes(path: PathLike) -> list[Path]:
@@ -126,9 +144,9 @@ def build(
 
 
 def _load(
-    file: Path, overrides: tuple[str, ...], *, sources_must_exist: bool = False
+    file: Path, overrides: tuple[str, ...], bases: Bases, *, sources_must_exist: bool = False
 ) -> tuple[Recipe | None, list[Problem]]:
-    document, problems = read_layers(file, overrides)
+    document, problems = read_layers(file, overrides, bases)
     if any(p.key in ("", "base") and p.file != OVERRIDE for p in problems):
         return None, problems  # not readable: more complaints would only hide the reason
     values = {"study": file.resolve().parent.name, "name": file.stem, **document.values}

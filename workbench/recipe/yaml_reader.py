@@ -7,8 +7,6 @@ aliases are refused: a recipe has no use for them and they are how YAML files at
 
 from __future__ import annotations
 
-import copy
-import functools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -36,15 +34,15 @@ MAX_DIGITS = 40
 KeyPath = tuple[str | int, ...]
 
 # YAML 1.2's core schema: https://yaml.org/spec/1.2.2/#103-core-schema
-_NULL = re.compile(r"~|null|Null|NULL|")
-_BOOL = re.compile(r"true|True|TRUE|false|False|FALSE")
-_INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
-_FLOAT = re.compile(
-    r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
-    r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
+_PLAIN = re.compile(
+    r"(?P<null>~|null|Null|NULL|)"
+    r"|(?P<bool>true|True|TRUE|false|False|FALSE)"
+    r"|(?P<int>[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)"
+    r"|(?P<float>[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
+    r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))"
 )
 
-# libyaml's parser is 8 times as fast, which 70 recipes in a listing notice.
+# libyaml's parser is 8 times as fast, which a listing of a hundred recipes notices.
 _PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -52,10 +50,7 @@ class _Dumper(yaml.SafeDumper):
     """SafeDumper that also quotes text which this reader would take for something else."""
 
 
-for _pattern in (_NULL, _BOOL, _INT, _FLOAT):
-    _Dumper.add_implicit_resolver(
-        "tag:workbench,1.2", re.compile(f"(?:{_pattern.pattern})$"), [None]
-    )
+_Dumper.add_implicit_resolver("tag:workbench,1.2", re.compile(f"(?:{_PLAIN.pattern})$"), [None])
 
 
 def key_text(path: KeyPath) -> str:
@@ -103,13 +98,6 @@ def read_file(path: Path) -> tuple[Document, list[Problem]]:
 
 def read_text(text: str, file: str) -> tuple[Document, list[Problem]]:
     """Reads the text of a recipe; ``file`` is what problems call it."""
-    document, problems = _parsed(text, file)
-    return Document(copy.deepcopy(document.values), dict(document.places)), list(problems)
-
-
-@functools.lru_cache(maxsize=64)
-def _parsed(text: str, file: str) -> tuple[Document, list[Problem]]:
-    """A base is read again for every recipe that names it; parsing it once is enough."""
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         return Document(), [Problem(file, line, "", "holds a NUL character; is it a text file?")]
@@ -228,22 +216,22 @@ class _Reader:
             return None
         if not event.implicit[0]:  # quoted, or a block of text
             return text
-        if _NULL.fullmatch(text):
+        plain = _PLAIN.fullmatch(text)
+        kind = plain.lastgroup if plain else "text"
+        if kind == "null":
             return None
-        if _BOOL.fullmatch(text):
+        if kind == "bool":
             return text.lower() == "true"
-        if _INT.fullmatch(text) or _FLOAT.fullmatch(text):
-            return self._number(event, path)
-        return text
+        return text if kind == "text" else self._number(event, path, whole=kind == "int")
 
-    def _number(self, event: ScalarEvent, path: KeyPath) -> int | float | None:
+    def _number(self, event: ScalarEvent, path: KeyPath, *, whole: bool) -> int | float | None:
         text: str = event.value
         if len(text) > MAX_DIGITS:
             self._add(event, path, f"a number of {len(text)} characters")
             return None
         if text.startswith(("0o", "0x")):
             return int(text, 0)
-        if _INT.fullmatch(text):
+        if whole:
             return int(text)
         # Python's spelling of YAML's .inf and .nan has no dot
         return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))

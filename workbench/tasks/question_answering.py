@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
@@ -18,23 +16,16 @@ from workbench.data.encode import Columns, Encoded, Encoder
 from workbench.data.examples import Examples
 from workbench.errors import UsageError
 from workbench.recipe.tasks import QuestionAnswering
+from workbench.tasks.answer_spans import (
+    NO_CONTEXT,
+    NOWHERE,
+    Span,
+    answer_tokens,
+    best_pair,
+    context_places,
+)
 from workbench.tasks.base import Predicted, Task, Values
-
-NOWHERE = 0
-"""Position that stands for "not in this window": ``[CLS]`` of an encoder, a decoder's first token
-(the convention of BERT's run_squad.py, Devlin et al. 2019, section 4.3)."""
-
-NO_CONTEXT = -1
-"""Place in the context of a token that is not of the context."""
-
-
-@dataclass(frozen=True)
-class _Span:
-    text: str
-    total: float
-    """Start plus end logit."""
-    probability: float
-    """Of its start times that of its end, in its window."""
+from workbench.tasks.word_spacing import after_question
 
 
 class QuestionAnsweringTask(Task[QuestionAnswering]):
@@ -70,7 +61,7 @@ class QuestionAnsweringTask(Task[QuestionAnswering]):
         Raises:
             UsageError: when the stride leaves no room to go on.
         """
-        separator = _separator(tokenizer)
+        separator = after_question(tokenizer)
         extra = tokenizer.num_special_tokens_to_add(pair=True) + _count(tokenizer, separator)
         longest_question = max_length // 4
         _check_stride(self.spec.stride, max_length, longest_question, extra)
@@ -87,9 +78,9 @@ class QuestionAnsweringTask(Task[QuestionAnswering]):
                 return_attention_mask=False,
             )
             owners = encoded["overflow_to_sample_mapping"]
-            places = [_places(e.sequence_ids, e.offsets) for e in encoded.encodings]
+            places = [context_places(e.sequence_ids, e.offsets) for e in encoded.encodings]
             spans = [
-                _tokens_of(columns["starts"][owner], columns["ends"][owner], *place)
+                answer_tokens(columns["starts"][owner], columns["ends"][owner], *place)
                 for owner, place in zip(owners, places, strict=True)
             ]
             return {
@@ -138,14 +129,14 @@ class QuestionAnsweringTask(Task[QuestionAnswering]):
         """The answer to each question as it stands in the context; "" where there is none."""
         return [span.text for span in self._spans(encoded, predicted)]
 
-    def _spans(self, encoded: Encoded, predicted: Predicted) -> list[_Span]:
+    def _spans(self, encoded: Encoded, predicted: Predicted) -> list[Span]:
         """The best span of all windows of each example, by the sum of its two logits.
 
         With ``task.no_answer`` there is no answer where even the window least sure of that finds
         it likelier than the best span (threshold 0, as transformers' run_qa.py for SQuAD 2.0).
         """
-        best: dict[int, _Span] = {}
-        nowhere: dict[int, _Span] = {}
+        best: dict[int, Span] = {}
+        nowhere: dict[int, Span] = {}
         windows = zip(
             encoded.owners.tolist(),
             predicted.values,
@@ -155,15 +146,15 @@ class QuestionAnsweringTask(Task[QuestionAnswering]):
         )
         for owner, logits, char_starts, char_ends in windows:
             context = encoded.examples.texts[owner]
-            null = _span("", logits, NOWHERE, NOWHERE)
+            null = Span.of("", logits, NOWHERE, NOWHERE)
             if owner not in nowhere or null.total < nowhere[owner].total:
                 nowhere[owner] = null
             tokens = np.flatnonzero(np.array(char_starts) != NO_CONTEXT)
             if not len(tokens):
                 continue
-            start, end = _best_pair(logits[:, tokens], self.spec.max_answer_tokens) + tokens[0]
+            start, end = best_pair(logits[:, tokens], self.spec.max_answer_tokens) + tokens[0]
             text = context[char_starts[start] : char_ends[end]].strip()
-            span = _span(text, logits, start, end)
+            span = Span.of(text, logits, start, end)
             if owner not in best or span.total > best[owner].total:
                 best[owner] = span
         return [
@@ -226,17 +217,6 @@ def _columns(examples: Examples) -> Columns:
     }
 
 
-def _separator(tokenizer: PreTrainedTokenizerBase) -> str:
-    """What stands between question and context: nothing, or a new line.
-
-    Tokenizers of encoders put a special token there ([SEP]); those of GPT-2 and most decoders
-    would write the context on to the question's last word.
-    """
-    parts = tokenizer("a", "b").encodings[0].sequence_ids
-    between = parts[parts.index(0) : parts.index(1)]
-    return "" if None in between else "\n"
-
-
 def _count(tokenizer: PreTrainedTokenizerBase, text: str) -> int:
     return len(tokenizer(text, add_special_tokens=False)["input_ids"])
 
@@ -267,53 +247,3 @@ def _shortened(
         for question, encoding, too_long in zip(questions, encodings, cut, strict=True)
     ]
     return texts, cut
-
-
-def _places(
-    sequence_ids: Sequence[int | None], offsets: Sequence[tuple[int, int]]
-) -> tuple[list[int], list[int]]:
-    """Where each token starts and ends in the context, in characters; else `NO_CONTEXT`."""
-    places = [
-        offset if sequence == 1 else (NO_CONTEXT, NO_CONTEXT)
-        for sequence, offset in zip(sequence_ids, offsets, strict=True)
-    ]
-    return [start for start, _ in places], [end for _, end in places]
-
-
-def _tokens_of(
-    starts: Sequence[int], ends: Sequence[int], char_starts: list[int], char_ends: list[int]
-) -> tuple[int, int]:
-    """First and last token of the first right answer that lies whole in the window.
-
-    `NOWHERE` when none does.
-    """
-    tokens = [i for i, place in enumerate(char_starts) if place != NO_CONTEXT]
-    for start, end in zip(starts, ends, strict=True):
-        if not tokens or start < char_starts[tokens[0]] or end > char_ends[tokens[-1]]:
-            continue
-        inside = [i for i in tokens if char_ends[i] > start and char_starts[i] < end]
-        if inside:
-            return inside[0], inside[-1]
-    return NOWHERE, NOWHERE
-
-
-# --- logits to spans ------------------------------------------------------------------------
-
-
-def _best_pair(logits: np.ndarray, longest: int) -> np.ndarray:
-    """Start and end (2,) of the span of at most ``longest`` tokens with the largest sum.
-
-    Args:
-        logits: of start and end, (2, tokens).
-    """
-    starts, ends = logits
-    beyond = np.full(longest - 1, -np.inf, ends.dtype)
-    reach = sliding_window_view(np.concatenate([ends, beyond]), longest)  # (tokens, longest)
-    start = int((starts + reach.max(axis=1)).argmax())
-    return np.array([start, start + int(reach[start].argmax())])
-
-
-def _span(text: str, logits: np.ndarray, start: int, end: int) -> _Span:
-    first, last = torch.from_numpy(logits).double().softmax(dim=1)
-    total = float(logits[0, start]) + float(logits[1, end])
-    return _Span(text, total, float(first[start] * last[end]))

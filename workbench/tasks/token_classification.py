@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from workbench.data.examples import Examples
 from workbench.errors import DataError
 from workbench.recipe.tasks import TokenClassification
 from workbench.tasks.base import Predicted, Task, Values
+from workbench.tasks.word_spacing import before_word
 
 OUTSIDE = "O"
 """Tag of a word that belongs to no entity, in every scheme (IOB1, IOB2, BILOU, ...)."""
@@ -52,7 +52,7 @@ class TokenClassificationTask(Task[TokenClassification]):
         Features have ``labels``, and in ``words`` which word each token is the first piece of;
         both are `IGNORED` elsewhere.
         """
-        space = " " if _needs_spaces(tokenizer) else ""
+        space = before_word(tokenizer)
 
         def features(columns: Columns) -> Columns:
             encoded = tokenizer(
@@ -198,20 +198,6 @@ def _first_pieces(word_ids: Sequence[int | None]) -> list[int]:
         IGNORED if word is None or (position and word == word_ids[position - 1]) else word
         for position, word in enumerate(word_ids)
     ]
-
-
-def _needs_spaces(tokenizer: PreTrainedTokenizerBase) -> bool:
-    """True for tokenizers to which a word in a sentence is a word with a space before it.
-
-    The byte-level BPE of GPT-2, RoBERTa and most later decoders: without the space they read
-    words as if these were written together. transformers asks for ``add_prefix_space=True`` when
-    the tokenizer is loaded (and since version 5 does not complain without); a space put before
-    each word gives the same tokens and leaves the tokenizer alone.
-    """
-    definition = json.loads(tokenizer.backend_tokenizer.to_str())["pre_tokenizer"] or {}
-    steps = definition.get("pretokenizers", [definition])
-    byte_level = [step for step in steps if step.get("type") == "ByteLevel"]
-    return any(not step["add_prefix_space"] for step in byte_level)
 
 
 def _refuse_no_tokens(words: Sequence[str], tokens: Sequence[Any]) -> None:

@@ -1,0 +1,26 @@
+"""The base model and its tokenizer, loaded untouched."""
+
+from workbench.models.attention import PLAIN_ATTENTION, set_attention
+from workbench.models.base import Base
+from workbench.models.loading import (
+    build_empty,
+    load_base,
+    load_config,
+    load_tokenizer,
+    weights_fingerprint,
+)
+from workbench.models.prompt_text import prompt_token_ids
+from workbench.models.refusals import check_positions
+
+__all__ = [
+    "PLAIN_ATTENTION",
+    "Base",
+    "build_empty",
+    "check_positions",
+    "load_base",
+    "load_config",
+    "load_tokenizer",
+    "prompt_token_ids",
+    "set_attention",
+    "weights_fingerprint",
+]

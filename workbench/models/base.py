@@ -1,0 +1,52 @@
+"""A pretrained model with a task's head, before any method has touched it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+@dataclass
+class Base:
+    """A pretrained model with the task's head on it, before any method has touched it."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    config: Any
+    """The config to export: with labels, without what this run's policy changed."""
+    location: str
+    """Folder or Hub id that the weights were loaded from."""
+    public_name: str
+    """Hub id (or folder) by which another machine finds the same weights."""
+    revision: str | None
+    fingerprint: str
+    """sha256 of the weights, or the Hub commit."""
+    new_head: bool = True
+    """Whether the task has put an untrained head on the model."""
+    notes: list[str] = field(default_factory=list)
+    missing: tuple[str, ...] = ()
+    """Names of weights that the checkpoint does not have."""
+
+    @property
+    def head_names(self) -> tuple[str, ...]:
+        """Names of the top-level modules that are the task's new head, e.g. ``("classifier",)``.
+
+        A language model's own head is pretrained and belongs to the base, unless the checkpoint
+        came without it, as BERTs that were made for sentence embeddings do: then it is new too,
+        but for the output layer, which is the word embedding.
+        """
+        if not self.new_head:
+            return ("transform",) if any(".transform." in name for name in self.missing) else ()
+        backbone = self.model.base_model_prefix
+        return tuple(
+            name
+            for name, module in self.model.named_children()
+            if name != backbone and any(True for _ in module.parameters())
+        )
+
+    @property
+    def parameter_count(self) -> int:
+        """Parameters of the base with its head."""
+        return sum(p.numel() for p in self.model.parameters())

@@ -1,0 +1,162 @@
+"""Config, tokenizer and weights of a base model, loaded untouched."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import torch
+import transformers
+from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
+
+from workbench.devices import Policy
+from workbench.errors import UsageError
+from workbench.models.attention import PLAIN_ATTENTION
+from workbench.models.base import Base
+from workbench.models.location import fingerprint, locate, or_refuse
+from workbench.models.refusals import check_family, refuse_missing_weights, refuse_padded_ends
+from workbench.recipe.schema import ModelSpec
+from workbench.tasks import AnyTask
+
+
+def load_config(spec: ModelSpec, task: AnyTask) -> Any:
+    """The model's config with the task's labels; reads no weights.
+
+    Raises:
+        UsageError: when there is no such model here or on the Hub, or it is of a family that
+            cannot do the task.
+    """
+    place = locate(spec)
+    config = or_refuse(
+        lambda: AutoConfig.from_pretrained(
+            place.location,
+            revision=place.revision,
+            trust_remote_code=False,
+            **task.head_config(),
+        ),
+        spec,
+    )
+    check_family(config, spec, task)
+    return config
+
+
+def weights_fingerprint(spec: ModelSpec, task: AnyTask) -> str:
+    """Names a base model's weights, without loading them: sha256 of the files, or the commit."""
+    return fingerprint(locate(spec), load_config(spec, task))
+
+
+def build_empty(spec: ModelSpec, task: AnyTask) -> Base:
+    """The model with its exact shapes and no weights (meta device), to count parameters."""
+    place, config = locate(spec), load_config(spec, task)
+    with torch.device("meta"):
+        # Named here, because a config may name an attention kernel of the Hub, which is code.
+        model = getattr(transformers, task.auto_class).from_config(
+            config, attn_implementation=PLAIN_ATTENTION, trust_remote_code=False
+        )
+    tokenizer: Any = None
+    return Base(
+        model,
+        tokenizer,
+        config,
+        place.location,
+        place.public_name,
+        place.revision,
+        "",
+        new_head=task.spec.new_head,
+    )
+
+
+def load_tokenizer(spec: ModelSpec) -> PreTrainedTokenizerBase:
+    """The model's fast tokenizer, padding on the right; its end token pads where none other does.
+
+    Raises:
+        UsageError: when there is none, or only a slow one.
+    """
+    place = locate(spec)
+    tokenizer = or_refuse(
+        lambda: AutoTokenizer.from_pretrained(
+            place.location, revision=place.revision, trust_remote_code=False
+        ),
+        spec,
+    )
+    if not tokenizer.is_fast:
+        raise UsageError(
+            f"the tokenizer of {spec.source!r} exists in its slow form only",
+            where="model.source",
+            why="the workbench needs a fast tokenizer to count cut texts and to cache tokens",
+            fix="take a model that ships a tokenizer.json",
+        )
+    tokenizer.padding_side = "right"
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_base(spec: ModelSpec, task: AnyTask, policy: Policy) -> Base:
+    """Loads a fresh fp32 base for one run, with dropout and attention as the policy says.
+
+    Weights are kept in fp32 and computed in the policy's precision by autocast: a half-precision
+    head cannot be trained with PEFT (it upcasts adapters, not heads), and the exported numbers
+    have to be those of a plain load.
+
+    Raises:
+        UsageError: when there is no such model here or on the Hub.
+    """
+    place = locate(spec)
+    config = load_config(spec, task)
+    tokenizer = load_tokenizer(spec)
+    notes = _note_padding(tokenizer, config)
+    if notes and task.spec.new_head and not task.per_position:
+        refuse_padded_ends(tokenizer, spec)
+    # What is computed with and exported is fp32; a checkpoint's own half precision would make
+    # a plain load, which goes by the config, give other logits.
+    config.dtype = torch.float32
+    if task.model_inputs is not None:
+        tokenizer.model_input_names = list(task.model_inputs)
+    model, loading = or_refuse(
+        lambda: getattr(transformers, task.auto_class).from_pretrained(
+            place.location,
+            revision=place.revision,
+            config=_with_dropout(config, policy.dropout),
+            attn_implementation=policy.attention,
+            dtype=torch.float32,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        ),
+        spec,
+    )
+    config.architectures = [type(model).__name__]
+    base = Base(
+        model,
+        tokenizer,
+        config,
+        place.location,
+        place.public_name,
+        place.revision,
+        fingerprint(place, config),
+        task.spec.new_head,
+        notes,
+        tuple(sorted(loading["missing_keys"])),
+    )
+    refuse_missing_weights(base, spec)
+    return base
+
+
+def _note_padding(tokenizer: PreTrainedTokenizerBase, config: Any) -> list[str]:
+    config.pad_token_id = tokenizer.pad_token_id
+    if tokenizer.pad_token_id != tokenizer.eos_token_id:
+        return []
+    return [f"the tokenizer has no padding token: its end token {tokenizer.eos_token} pads"]
+
+
+def _with_dropout(config: Any, dropout: float | None) -> Any:
+    """A copy of the config in which every dropout probability is ``dropout``."""
+    changed = deepcopy(config)
+    if dropout is None:
+        return changed
+    for key, value in config.to_dict().items():
+        is_probability = isinstance(value, int | float) and not isinstance(value, bool)
+        if is_probability and ("dropout" in key or key.endswith("pdrop")):
+            setattr(changed, key, dropout)
+    return changed
