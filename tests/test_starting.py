@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file, save_file
 from torch import Tensor, equal
 
 from tests.conftest import make_tiny
@@ -64,8 +65,6 @@ def trained(
 
 
 def _weights(run: Run) -> dict[str, Tensor]:
-    from safetensors.torch import load_file
-
     (file,) = run.adapter.glob("*.safetensors")
     return load_file(file)
 
@@ -302,3 +301,43 @@ def test_a_relative_path_is_read_from_the_folder_of_the_recipe(
     loaded = load_recipe(file)
     assert loaded.init_from is not None and Path(loaded.init_from).resolve() == before.resolve()
     assert Path(loaded.init_from).is_absolute()
+
+
+def test_a_run_is_repeated_when_its_start_was_trained_again(
+    tiny_bert: Path, tmp_path: Path
+) -> None:
+    from workbench.runner import run_all
+
+    runs, said = tmp_path / "runs", list[str]()
+
+    def run(*recipes: Any, **options: Any) -> list[str]:
+        kinds: list[str] = []
+
+        def note(kind: str, fields: dict[str, Any]) -> None:
+            kinds.append(kind)
+            said.extend([fields["message"]] if kind == "warning" else [])
+
+        results = run_all(recipes, [0], runs, observer=note, **options)
+        assert all(each.state == "finished" for each in results), results[-1].reason
+        return [kind for kind in kinds if kind in ("skipped", "warning", "finished")]
+
+    first = small_recipe("text-classification", "head", tiny_bert, tmp_path)
+    source = runs / "text-classification" / f"head-s0-{first.fingerprint[:8]}"
+    after = small_recipe(
+        "text-classification", "head", tiny_bert, tmp_path, init_from=str(source), name="after"
+    )
+    assert run(first, after) == ["finished", "finished"]
+    run(first, force=True)
+    assert run(after) == ["skipped"], "the same weights came out again"
+
+    (file,) = (source / "adapter").glob("*.safetensors")
+    weights = {name: tensor + 1 for name, tensor in load_file(file).items()}
+    save_file(weights, file, metadata={"format": "pt"})
+    assert run(after) == ["warning", "finished"]
+    assert said == [
+        f"{source}, which it goes on from, has been trained again since this run finished: it "
+        "runs again"
+    ]
+    assert run(after) == ["skipped"]
+    shutil.rmtree(source)
+    assert run(after) == ["skipped"], "there is nothing to go on from"

@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 import charts
+from loss_parts import with_parts
 from records import (
     decimal,
     finite,
@@ -168,7 +169,7 @@ def _curves(run: Run, events: list[Event]) -> None:
             else None
         )
     left, right = st.columns(2, gap="large")
-    loss = charts.loss_curve(events)
+    loss = with_parts(charts.loss_curve(events), events)
     scores = charts.validation_curve(events, metric) if metric else None
     for column, chart, key, missing in (
         (left, loss, "loss", "No training step logged yet."),

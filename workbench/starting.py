@@ -13,11 +13,16 @@ from peft.utils import CONFIG_NAME as ADAPTER_CONFIG
 from peft.utils import SAFETENSORS_WEIGHTS_NAME as WEIGHTS
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import AutoConfig
 
 from workbench.errors import ExportError, MethodError
-from workbench.inference import TRAINED_WEIGHTS, check_weights, find_export
+from workbench.inference import (
+    TRAINED_WEIGHTS,
+    check_weights,
+    find_export,
+    read_model_config,
+)
 from workbench.methods import Adapted
+from workbench.models import PLAIN_ATTENTION
 from workbench.store import read_json
 from workbench.tasks import AnyTask
 
@@ -65,7 +70,7 @@ def start_from(adapted: Adapted, task: AnyTask, source: str) -> str:
     missing = [n for n in wanted if n not in found]
     if missing or extra:
         here = _layers(task.auto_class, adapted.base.config)
-        there = _layers(about["auto_class"], AutoConfig.from_pretrained(folder))
+        there = _layers(about["auto_class"], read_model_config(folder))
         absent = [name for name in missing if _layer_of(name, here) in here - there]
         missing = [name for name in missing if name not in absent]
         extra = [name for name in extra if _layer_of(name, there) not in there - here]
@@ -77,6 +82,20 @@ def start_from(adapted: Adapted, task: AnyTask, source: str) -> str:
             )
     _check_fit(wanted, found, missing, extra, source)
     _load(adapted, {name: found[name] for name in wanted})
+    return _digest(path)
+
+
+def start_digest(source: str) -> str | None:
+    """sha256 (hex) of the weights that a run would go on from now.
+
+    None while there are none, e.g. because the run that makes them is being trained again.
+    """
+    folders = (Path(source) / "adapter", Path(source))
+    path = next((found for folder in folders if (found := _weights_in(folder))), None)
+    return None if path is None else _digest(path)
+
+
+def _digest(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -188,10 +207,14 @@ def _check_fit(
 # --- tensors and the layers they belong to --------------------------------------------------
 
 
+def _weights_in(folder: Path) -> Path | None:
+    paths = (folder / name for name in (WEIGHTS, TRAINED_WEIGHTS, "model.safetensors"))
+    return next((path for path in paths if path.is_file()), None)
+
+
 def _weights_file(folder: Path) -> Path:
-    for name in (WEIGHTS, TRAINED_WEIGHTS, "model.safetensors"):
-        if (folder / name).is_file():
-            return folder / name
+    if path := _weights_in(folder):
+        return path
     raise MethodError(
         "no weights in one *.safetensors file", where=str(folder), fix="export the run again"
     )
@@ -210,7 +233,9 @@ def _state(adapted: Adapted) -> dict[str, Tensor]:
 def _layers(auto_class: str, config: Any) -> set[str]:
     """Names of all modules of a plain model."""
     with torch.device("meta"):
-        model = getattr(transformers, auto_class).from_config(config)
+        model = getattr(transformers, auto_class).from_config(
+            config, attn_implementation=PLAIN_ATTENTION, trust_remote_code=False
+        )
     return {name for name, _ in model.named_modules() if name}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from workbench.assets import ASSETS, Asset
 from workbench.recipe.catalogue import (
     GENERATED,
     HUB_METRIC_PREFIX,
@@ -29,12 +30,6 @@ from workbench.recipe.tasks import (
     TokenClassification,
 )
 
-ASSET_FAMILIES: dict[str, Family] = {"minilm-l6": "encoder", "smollm2-135m": "decoder"}
-"""Of each embedded model; that of any other shows when it is loaded."""
-
-ASSETS_WITHOUT_BIASES = frozenset({"smollm2-135m"})
-"""Llamas have no bias terms (Touvron et al. 2023, arXiv:2302.13971)."""
-
 _TASK = (("task", "name"),)
 
 
@@ -47,6 +42,7 @@ def task_findings(recipe: Recipe) -> list[Finding]:
         *_format(recipe),
         *_model(recipe),
         *_new_head(recipe),
+        *_language_modelling(recipe),
         *_stride(recipe),
         *_decoding(recipe),
     ]
@@ -150,22 +146,31 @@ def _format(recipe: Recipe) -> Iterator[Finding]:
         fix = "use jsonl or parquet with lists of words and of tags, or a .conll file"
         yield Finding(path, what, fix, _TASK)
     if isinstance(task, TokenClassification | QuestionAnswering):
-        from workbench.assets import ASSETS
-
-        asset = ASSETS.get(source.removeprefix(ASSET_PREFIX))
-        if source.startswith(ASSET_PREFIX) and asset and asset.kind == "data":
+        asset = _asset(source)
+        if asset and asset.kind == "data":
             what = f"{source} holds nothing that {task.name} could learn"
             yield Finding(path, what, "use data of your own, or of the Hub", _TASK)
 
 
 def _model(recipe: Recipe) -> Iterator[Finding]:
     families, source = recipe.task.families, recipe.model.source
-    family = ASSET_FAMILIES.get(source.removeprefix(ASSET_PREFIX))
-    if source.startswith(ASSET_PREFIX) and family is not None and family not in families:
-        fitting = [f"{ASSET_PREFIX}{name}" for name, f in ASSET_FAMILIES.items() if f in families]
+    asset = _asset(source)
+    if asset and asset.family and asset.family not in families:
         needed = " or ".join(map(_with_article, families))
-        what = f"{source} is {_with_article(family)}, and {recipe.task.name} needs {needed}"
-        yield Finding(("model", "source"), what, f"one of: {', '.join(fitting)}", _TASK)
+        what = f"{source} is {_with_article(asset.family)}, and {recipe.task.name} needs {needed}"
+        fix = f"one of: {', '.join(_models(families))}"
+        yield Finding(("model", "source"), what, fix, _TASK)
+
+
+def _asset(source: str) -> Asset | None:
+    """The embedded model or data of that name; what any other is shows when it is loaded."""
+    prefixed = source.startswith(ASSET_PREFIX)
+    return ASSETS.get(source.removeprefix(ASSET_PREFIX)) if prefixed else None
+
+
+def _models(families: Sequence[Family]) -> list[str]:
+    """The embedded models of these families, as a recipe names them."""
+    return [f"{ASSET_PREFIX}{name}" for name, asset in ASSETS.items() if asset.family in families]
 
 
 def _with_article(family: Family) -> str:
@@ -181,12 +186,29 @@ def _new_head(recipe: Recipe) -> Iterator[Finding]:
         what = f"{task.name} brings no new head, so nothing would be trained"
         fix = "the nearest that work: bitfit on models with biases, or lora"
         yield Finding(("method", "name"), what, fix, _TASK)
-    without = {f"{ASSET_PREFIX}{name}" for name in ASSETS_WITHOUT_BIASES}
-    if isinstance(method, BitFit) and source in without:
+    asset = _asset(source)
+    if isinstance(method, BitFit) and asset and not asset.biases:
         what = f"{source} has no bias terms and {task.name} brings no new head, so nothing would "
         what += "be trained"
         others = (*_TASK, ("model", "source"))
         yield Finding(("method", "name"), what, "the nearest that works: lora", others)
+
+
+def _language_modelling(recipe: Recipe) -> Iterator[Finding]:
+    """The second loss of a classification needs a decoder, and something that it can teach."""
+    task, source = recipe.task, recipe.model.source
+    if not isinstance(task, TextClassification) or task.lm_weight == 0:
+        return
+    path = ("task", "lm_weight")
+    asset = _asset(source)
+    if asset and asset.family == "encoder":
+        what = f"{source} is an encoder, which sees the next token and cannot learn to predict it"
+        fix = f"set it to 0, or take a decoder, e.g. {_models(['decoder'])[0]}"
+        yield Finding(path, what, fix, (("model", "source"),))
+    if isinstance(recipe.method, Head):
+        what = "method head trains nothing that predicts the next token"
+        fix = "set it to 0; the nearest that works: lora"
+        yield Finding(path, what, fix, (("method", "name"),))
 
 
 def _stride(recipe: Recipe) -> Iterator[Finding]:

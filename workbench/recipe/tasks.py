@@ -23,6 +23,9 @@ class TaskSpec(Closed):
     """Models that can do it: those that see both sides of a word, and those that generate."""
     new_head: ClassVar[bool] = True
     """True when the task puts an untrained head on the model, which every method then trains."""
+    training_only: ClassVar[frozenset[str]] = frozenset()
+    """Fields that change what is learned and not what is tested: recipes that differ in them can
+    be compared, as those with other learning rates can."""
     metrics: list[str] = Field(
         default_factory=list,
         description="Scores to report; the first one selects the best adapter. Empty for the "
@@ -43,12 +46,20 @@ class TaskSpec(Closed):
 class TextClassification(TaskSpec):
     """One label, several labels or a number for a text or a pair of texts."""
 
+    training_only: ClassVar[frozenset[str]] = frozenset({"lm_weight"})
     name: Literal["text-classification"]
     problem_type: ProblemType = Field(
         SINGLE, description="transformers' own word for what the labels are."
     )
     labels: list[str] | None = Field(
         None, min_length=2, description="Label names in order; null to take them from the data."
+    )
+    lm_weight: float = Field(
+        0.0,
+        ge=0,
+        le=100,
+        description="Weight of a second loss, the text's next tokens (decoders only); 0 for none, "
+        "0.5 in the first GPT.",
     )
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
@@ -14,7 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from workbench.data.batches import Batch
 from workbench.data.encode import Encoded, Encoder, Row
 from workbench.data.examples import Examples
-from workbench.recipe.tasks import TaskSpec
+from workbench.recipe.tasks import Family, TaskSpec
 
 Spec = TypeVar("Spec", bound=TaskSpec)
 Values = np.ndarray
@@ -58,6 +58,16 @@ class Predicted:
         return float(self.losses.sum() / max(1.0, float(self.weights.sum())))
 
 
+@dataclass(frozen=True)
+class Losses:
+    """What a training step minimises."""
+
+    total: Tensor
+    """Summed loss of each feature, (batch,)."""
+    parts: dict[str, Tensor] = field(default_factory=dict)
+    """The losses that the total is a weighted sum of, each (batch,); empty where it is one."""
+
+
 class Task(ABC, Generic[Spec]):
     """How examples become features, and a model's outputs losses, answers and scores.
 
@@ -87,6 +97,13 @@ class Task(ABC, Generic[Spec]):
         """What the model's config has to say about the head and its labels."""
         return {}
 
+    def check_base(self, config: Any, family: Family, source: str) -> None:  # noqa: B027  # few ask more
+        """Refuses a base that can do the task, but not what the recipe asks of it.
+
+        Raises:
+            UsageError: with the key of the recipe that does not go with the base.
+        """
+
     # --- examples to batches ----------------------------------------------------------------
 
     @abstractmethod
@@ -115,6 +132,10 @@ class Task(ABC, Generic[Spec]):
     @abstractmethod
     def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
         """The summed loss of each feature, (batch,)."""
+
+    def training_losses(self, model: nn.Module, batch: Batch, virtual_tokens: int) -> Losses:
+        """What training minimises: the task's own loss, unless it weighs another one in."""
+        return Losses(self.losses(self.outputs(model, batch, virtual_tokens), batch))
 
     @abstractmethod
     def values(self, outputs: Tensor, batch: Batch) -> list[Values]:

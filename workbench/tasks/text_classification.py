@@ -16,8 +16,13 @@ from workbench.data.batches import Batch
 from workbench.data.encode import Columns, Encoded, Encoder, Row
 from workbench.data.examples import Examples, Label
 from workbench.recipe.catalogue import MULTI, REGRESSION, SINGLE
-from workbench.recipe.tasks import TextClassification
-from workbench.tasks.base import Predicted, Task, Values
+from workbench.recipe.tasks import Family, TextClassification
+from workbench.tasks.auxiliary_lm import (
+    check_output_layer,
+    next_token_logits,
+    next_token_losses,
+)
+from workbench.tasks.base import Losses, Predicted, Task, Values
 
 
 class TextClassificationTask(Task[TextClassification]):
@@ -40,6 +45,10 @@ class TextClassificationTask(Task[TextClassification]):
             "label2id": {name: index for index, name in enumerate(names)},
             "problem_type": self.spec.problem_type,
         }
+
+    def check_base(self, config: Any, family: Family, source: str) -> None:
+        if self.spec.lm_weight:
+            check_output_layer(config, family, source)
 
     def encoder(self, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Encoder:
         """Texts (or the longer part of a pair) cut to ``max_length``, special tokens included."""
@@ -97,6 +106,16 @@ class TextClassificationTask(Task[TextClassification]):
         if self.spec.problem_type == MULTI:
             return F.binary_cross_entropy_with_logits(outputs, labels, reduction="none").mean(dim=1)
         return F.mse_loss(outputs.squeeze(1), labels, reduction="none")
+
+    def training_losses(self, model: nn.Module, batch: Batch, virtual_tokens: int) -> Losses:
+        """The label's loss and, with a weight, that of the text's next tokens."""
+        if not self.spec.lm_weight:
+            return super().training_losses(model, batch, virtual_tokens)
+        with next_token_logits(model, _per_token_head(model), batch, virtual_tokens) as logits:
+            outputs = self.outputs(model, batch, virtual_tokens)
+        label, text = self.losses(outputs, batch), next_token_losses(logits[0], batch)
+        parts = {"classification": label, "language_modelling": text}
+        return Losses(label + self.spec.lm_weight * text, parts)
 
     def values(self, outputs: Tensor, batch: Batch) -> list[Values]:
         return list(outputs.detach().cpu().numpy())
