@@ -75,6 +75,7 @@ class DataError(WorkbenchError):
     """Data that cannot be trained on: missing columns, bad labels, unreadable bytes, leakage."""
 
     kind = "bad data"
+    exit_code = 2
 
 
 class AssetError(WorkbenchError):
@@ -94,6 +95,12 @@ class TrainingError(WorkbenchError):
     """Training that had to stop: a non-finite loss, a group without gradient."""
 
     kind = "training"
+
+
+class StorageError(WorkbenchError):
+    """A disk that is full, read-only or failing."""
+
+    kind = "disk"
 
 
 class ExportError(WorkbenchError):

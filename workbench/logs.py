@@ -1,4 +1,4 @@
-"""log.txt: what a run prints, beside what the terminal shows."""
+"""log.txt: what a run prints, beside what the terminal shows, without the secrets in it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import IO, TextIO
 
+from workbench.environment import without_secrets
+
 
 class _Tee:
     """A text stream that writes to two places and is the first one in everything else."""
@@ -17,7 +19,7 @@ class _Tee:
         self._shown, self._kept = shown, kept
 
     def write(self, text: str) -> int:
-        self._kept.write(text)
+        self._kept.write(without_secrets(text))
         return self._shown.write(text)
 
     def flush(self) -> None:
@@ -28,12 +30,17 @@ class _Tee:
         return getattr(self._shown, name)
 
 
+class _Formatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return without_secrets(super().format(record))
+
+
 @contextmanager
 def keeping_log(path: Path) -> Iterator[None]:
     """Copies stdout, stderr, warnings and log records of the block to a file."""
     with open(path, "a", encoding="utf-8", buffering=1) as file:
         handler = logging.StreamHandler(file)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
+        handler.setFormatter(_Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
         root = logging.getLogger()
         root.addHandler(handler)
         logging.captureWarnings(True)

@@ -29,6 +29,7 @@ def read_folder(folder: Path, spec: DataSpec, columns: Columns) -> tuple[Rows, t
             fix="set data.splits, for example {train: train, test: test}",
         )
     if not sub_folders:
+        _refuse_program(folder)
         files = [e.name for e in _entries(folder) if e.suffix.lower() in TABLE_SUFFIXES]
         raise DataError(
             f"no sub-folders; files with rows: {', '.join(files[:20]) or 'none'}",
@@ -52,6 +53,7 @@ def read_split_of_folder(
     # Only direct children: a name such as ../x must not reach outside the folder.
     found = [entry for entry in _entries(folder) if entry.name in names]
     if len(found) != 1:
+        _refuse_program(folder)
         there = ", ".join(entry.name for entry in _entries(folder)[:20]) or "nothing"
         raise DataError(
             f"{len(found) or 'no'} files or folders for split {split!r}"
@@ -71,6 +73,22 @@ def read_split_of_folder(
             fix="convert the file",
         )
     return read_table(path, spec, columns, path.name)
+
+
+def _refuse_program(folder: Path) -> None:
+    """Refuses a folder whose data is what a loading script would make, as before datasets 4.
+
+    Raises:
+        DataError: naming the script.
+    """
+    scripts = [entry.name for entry in _entries(folder) if entry.suffix.lower() == ".py"]
+    if scripts:
+        raise DataError(
+            f"this data set comes as a program, {', '.join(scripts[:5])}, which is not run",
+            where=str(folder),
+            why="code that comes with data could do anything on this machine",
+            fix="look for a copy with plain files: parquet, jsonl, csv, or .txt files per class",
+        )
 
 
 def _read_classes(

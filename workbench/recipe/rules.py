@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from workbench.assets import ASSETS
 from workbench.recipe.explain import Finding
 from workbench.recipe.methods import IA3, LoRA, Peft, Prefix, Prompt, PTuning
 from workbench.recipe.peft_types import CACHE_TYPES, PEFT_TYPES
@@ -22,6 +23,7 @@ from workbench.recipe.task_rules import repeated, task_findings
 def check_rules(recipe: Recipe) -> list[Finding]:
     """Everything about a well-formed recipe that cannot be run or would mislead."""
     return [
+        *_names(recipe),
         *task_findings(recipe),
         *_sources(recipe),
         *_splits(recipe),
@@ -31,6 +33,19 @@ def check_rules(recipe: Recipe) -> list[Finding]:
         *_method(recipe),
         *repeated(("seeds",), recipe.seeds),
     ]
+
+
+_DEVICES = {"con", "prn", "aux", "nul", *(f"{n}{i}" for n in ("com", "lpt") for i in range(1, 10))}
+"""Names that Windows takes for a device, with any suffix:
+https://learn.microsoft.com/windows/win32/fileio/naming-a-file"""
+
+
+def _names(recipe: Recipe) -> Iterator[Finding]:
+    for key in ("study", "name"):
+        name: str = getattr(recipe, key)
+        if name.partition(".")[0].lower() in _DEVICES or name.endswith("."):
+            what = f"{shown(name)} cannot be the name of a folder on Windows"
+            yield Finding((key,), what, "take another, so that runs can be moved to any machine")
 
 
 def _sources(recipe: Recipe) -> Iterator[Finding]:
@@ -51,8 +66,6 @@ def _sources(recipe: Recipe) -> Iterator[Finding]:
 
 
 def _asset(path: tuple[str, str], name: str, kind: str) -> Iterator[Finding]:
-    from workbench.assets import ASSETS
-
     usable = [key for key, asset in ASSETS.items() if asset.kind == kind]
     if name not in ASSETS:
         yield Finding(path, f"no embedded {kind} called {shown(name)}", choice(name, usable))
@@ -187,7 +200,8 @@ def comparability_warnings(recipes: Sequence[Recipe]) -> list[str]:
         for section in ("task", "model", "data"):
             mine = getattr(recipe, section).model_dump()
             theirs = getattr(reference, section).model_dump()
-            for key in (key for key in mine if mine[key] != theirs.get(key)):
+            free = recipe.task.training_only if section == "task" else ()
+            for key in (key for key in mine if mine[key] != theirs.get(key) and key not in free):
                 warnings.append(
                     f"{recipe.study}: {recipe.name} has {section}.{key} {shown(mine[key])}, "
                     f"{reference.name} has {shown(theirs.get(key))}: these two cannot be compared"
