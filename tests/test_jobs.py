@@ -118,7 +118,16 @@ def test_a_job_gets_the_resolved_recipes_and_the_options(
     job = jobs.start([recipe, other], tmp_path / "runs", seeds=[3], force=True, processes=2)
     wait_for(lambda: not job.alive)
     files = [job.folder / "news" / f"{name}.yaml" for name in ("lora-r4", "lora-r8")]
-    expected = ["-m", "workbench", "run", *map(str, files), "--runs", str(tmp_path / "runs")]
+    supervised = ["-m", "workbench.jobs.supervising", str(job.folder), sys.executable]
+    expected = [
+        *supervised,
+        "-m",
+        "workbench",
+        "run",
+        *map(str, files),
+        "--runs",
+        str(tmp_path / "runs"),
+    ]
     expected += ["--seeds", "3", "--force", "--processes", "2"]
     assert job.log_tail().split() == expected
     assert load_recipe(files[0]) == recipe
@@ -180,8 +189,8 @@ def test_a_run_can_be_started_again_once_its_job_has_ended(
 def test_a_run_that_its_job_has_finished_can_be_started_while_the_job_goes_on(
     recipe: Recipe, tmp_path: Path, child: Script, sleeper: Sleeper
 ) -> None:
-    jobs.start([recipe], tmp_path, seeds=[0, 1])
-    write_status(run_path(tmp_path, recipe, 0), sleeper(), state="failed")
+    job = jobs.start([recipe], tmp_path, seeds=[0, 1])
+    write_status(run_path(tmp_path, recipe, 0), sleeper(), state="failed", job=job.folder.name)
     assert jobs.start([recipe], tmp_path, seeds=[0]).runs == (run_path(tmp_path, recipe, 0),)
     with pytest.raises(RunRefused, match="just been started"):
         jobs.start([recipe], tmp_path, seeds=[1])
@@ -245,8 +254,9 @@ def test_a_run_that_does_not_listen_is_terminated(tmp_path: Path, sleeper: Sleep
     path = tmp_path / "news" / "run"
     process = sleeper("")
     write_status(path, process)
-    jobs.stop(read_run(path), grace_seconds=0.1)
-    assert (path / "stop").exists()
+    stopped = jobs.stop(read_run(path), grace_seconds=0.3)
+    assert (stopped.state, (path / "stop").exists()) == ("stopped", False)
+    assert "by force" in stopped.reason
     assert process.wait(5) == -15
 
 
@@ -260,7 +270,7 @@ def test_a_run_that_ignores_that_too_is_killed_with_its_children(
     )
     (grandchild,) = psutil.Process(process.pid).children()
     write_status(path, process)
-    jobs.stop(read_run(path), grace_seconds=0.2)
+    assert jobs.stop(read_run(path), grace_seconds=0.2).state == "stopped"
     assert process.wait(5) == -9
     grandchild.wait(5)
     assert not grandchild.is_running()
@@ -314,8 +324,8 @@ def test_resume_names_the_run(
     write_status(path, sleeper(""), state=state)
     job = jobs.resume(read_run(path))
     wait_for(lambda: not job.alive)
-    assert job.log_tail().split() == [
-        "-m", "workbench", "resume", str(path), "--runs", str(tmp_path)
+    assert job.log_tail().split()[-5:] == [
+        "workbench", "resume", str(path), "--runs", str(tmp_path)
     ]  # fmt: skip
     assert job.runs == (path,)
 

@@ -1,13 +1,20 @@
-"""Ctrl-C and TERM: the first asks a run to save and stop, the second ends it at once."""
+"""Ctrl-C, TERM and a closed terminal: the first asks a run to save and stop, the second ends it."""
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
+
+ECHO_SECONDS = 0.5
+"""A second signal this soon is the first once more: a machine that goes down sends TERM to every
+process, and a launcher hands on its own."""
 
 
 @dataclass
@@ -24,21 +31,33 @@ class StopRequest:
 
 @contextmanager
 def catching_signals() -> Iterator[StopRequest]:
-    """Turns the first SIGINT or SIGTERM into a request; the second gets the old behaviour.
+    """Turns the first SIGINT, SIGTERM or SIGHUP into a request; the second ends the process.
 
-    Outside the main thread nothing is caught: Python allows handlers there only.
+    A SIGHUP that is ignored (``nohup``, a run in the background) stays ignored. Outside the main
+    thread nothing is caught: Python allows handlers there only.
     """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    hangup = getattr(signal, "SIGHUP", None)
+    if hangup is not None and signal.getsignal(hangup) == signal.SIG_DFL:
+        numbers.append(hangup)
     before = {number: signal.getsignal(number) for number in numbers}
+    terminals = _terminals()
+    asked_at = 0.0
 
     def ask(number: int, _frame: FrameType | None) -> None:
-        request.signal_number = number
-        for each in numbers:
-            signal.signal(each, before[each])
+        nonlocal asked_at
+        if request.signal_number is None:
+            request.signal_number, asked_at = number, time.monotonic()
+            if number == hangup:
+                _leave(terminals)
+        elif time.monotonic() - asked_at >= ECHO_SECONDS:
+            for each in numbers:
+                signal.signal(each, before[each])
+            signal.raise_signal(number)
 
     for number in numbers:
         signal.signal(number, ask)
@@ -47,3 +66,17 @@ def catching_signals() -> Iterator[StopRequest]:
     finally:
         for number in numbers:
             signal.signal(number, before[number])
+
+
+def _terminals() -> list[int]:
+    """Where this process prints to a terminal; one that is gone can no longer be told for one."""
+    streams = [stream for stream in (sys.__stdout__, sys.__stderr__) if stream is not None]
+    return [stream.fileno() for stream in streams if not stream.closed and stream.isatty()]
+
+
+def _leave(terminals: Sequence[int]) -> None:
+    """What is printed from now on goes nowhere: writing to a terminal that is gone is an error."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in terminals:
+        os.dup2(nowhere, descriptor)
+    os.close(nowhere)

@@ -88,13 +88,18 @@ def test_a_question_is_answered_from_its_text(
     assert answer.code == 2 and "there is no question about the text" in answer.err
 
 
-def test_a_run_that_fails_ends_with_1_and_says_why(
-    workbench: Callable[..., Any], study: Path
+@pytest.mark.parametrize(
+    ("override", "code", "reason"),
+    [("data.label=topic", 2, "topic"), ("training.learning_rate=1e-40", 1, "did not move")],
+    ids=["bad data", "training"],
+)
+def test_a_run_that_fails_says_why_and_whose_fault_it_was(
+    override: str, code: int, reason: str, workbench: Callable[..., Any], study: Path
 ) -> None:
-    answer = workbench("run", study, "--set", "data.label=topic", "--json")
-    assert answer.code == 1
+    answer = workbench("run", study, "--set", override, "--json")
+    assert answer.code == code
     (row,) = answer.json["runs"]
-    assert row["state"] == "failed" and "topic" in row["reason"]
+    assert row["state"] == "failed" and reason in row["reason"]
 
 
 @pytest.mark.slow

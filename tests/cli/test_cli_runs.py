@@ -156,7 +156,9 @@ def test_processes_start_the_same_command_again(
     assert answer.code == 7
     arguments = ["run", "--set", "method.r=4", "--runs", "out", "--seeds", "0", "--force",
                  "--json", "--", "quickstart/lora"]  # fmt: skip
-    assert calls == [(arguments, 2)]
+    (launched,) = calls
+    assert launched[:2] == (arguments, 2)
+    assert [path.parent for path in launched[2]] == [Path("out/quickstart")]
 
 
 def test_only_the_first_process_prints(

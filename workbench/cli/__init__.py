@@ -6,6 +6,7 @@ once.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -18,8 +19,9 @@ from pathlib import Path
 import typer
 
 from workbench import __version__
-from workbench.cli import recipes, results, running, setup, watching
-from workbench.errors import RecipeError, WorkbenchError
+from workbench.cli import distributed, importing, queue, recipes, results, running, setup, watching
+from workbench.environment import without_secrets
+from workbench.errors import RecipeError, UsageError, WorkbenchError
 
 app = typer.Typer(
     name="workbench",
@@ -36,12 +38,15 @@ app.command("plan")(recipes.plan)
 app.command("run")(running.run)
 app.command("resume")(running.resume)
 app.command("stop")(running.stop)
+app.command("configs")(distributed.configs)
+app.add_typer(queue.queue_app, name="queue")
 app.command("runs")(watching.runs)
 app.command("show")(watching.show)
 app.command("log")(watching.log)
 app.command("compare")(results.compare)
 app.command("export")(results.export)
 app.command("predict")(results.predict)
+app.command("import")(importing.import_)
 app.add_typer(setup.assets_app, name="assets")
 app.command("ui")(setup.ui)
 
@@ -83,6 +88,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # a defect, or the machine's trouble: nothing the user typed
         if debug:
             traceback.print_exc()
+        elif isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            too_long = UsageError("a name that is longer than the file system takes")
+            _report(too_long, as_json="--json" in given)
+            return too_long.exit_code
         else:
             _report_unexpected(error)
         return 1
@@ -92,22 +101,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _report(error: WorkbenchError, *, as_json: bool) -> None:
     count = len(error.problems) if isinstance(error, RecipeError) else 0
     end = f"\n{count} problem{'s' if count > 1 else ''}; nothing was loaded or run" if count else ""
-    typer.echo(f"{error}{end}" if count else f"{error.kind}: {error}", err=True)
+    text = without_secrets(str(error))
+    typer.echo(f"{text}{end}" if count else f"{error.kind}: {text}", err=True)
     if as_json:
         problems = error.problems if isinstance(error, RecipeError) else ()
         fields = {"kind": error.kind, "what": error.what, "where": error.where}
         fields |= {"why": error.why, "fix": error.fix}
         document = {"error": {**fields, "problems": [vars(problem) for problem in problems]}}
-        typer.echo(json.dumps(document, indent=2))
+        typer.echo(without_secrets(json.dumps(document, indent=2)))
 
 
 def _report_unexpected(error: Exception) -> None:
     from workbench.assets import cache_dir
 
     path = cache_dir() / "errors" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
-    summary = " ".join(f"{type(error).__name__}: {error}".split())[:500]
+    summary = " ".join(without_secrets(f"{type(error).__name__}: {error}").split())[:500]
     typer.echo(f"unexpected error: {summary}", err=True)
-    if _saved(path, "".join(traceback.format_exception(error))):
+    if _saved(path, without_secrets("".join(traceback.format_exception(error)))):
         typer.echo(f"  details: {path}", err=True)
     typer.echo("  fix: the same command with --debug shows where it happened", err=True)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
-import uuid
 from collections.abc import Sequence
+from pathlib import Path
+
+import typer
 
 from workbench.cli.output import note
 from workbench.errors import UsageError
@@ -22,11 +23,29 @@ def is_main() -> bool:
     return int(os.environ.get("RANK", "0") or 0) == 0
 
 
-def launch(arguments: Sequence[str], processes: int) -> int:
+def configs() -> None:
+    """Print the paths of the configurations for `accelerate launch --config_file`."""
+    for path in sorted(configs_dir().glob("accelerate/*.yaml")):
+        typer.echo(str(path))
+
+
+def configs_dir() -> Path:
+    """The folder of the launch configurations that come with the workbench."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "_configs"
+    return installed if installed.is_dir() else package.parent / "configs"
+
+
+def launch(arguments: Sequence[str], processes: int, runs: Sequence[Path] = ()) -> int:
     """Runs ``workbench ARGUMENTS`` in several processes on this machine; returns the exit code.
 
-    torch's own launcher and not ``accelerate launch``, which with ``--cpu --num_processes 2``
-    silently starts one process (accelerate 1.15); the processes find each other the same way.
+    Not with ``accelerate launch``, which with ``--cpu --num_processes 2`` silently starts one
+    process (accelerate 1.15); the processes find each other the same way.
+
+    Args:
+        arguments: of the command that each runs.
+        processes: how many.
+        runs: folders of the runs that they will write.
 
     Raises:
         UsageError: when this is such a process already, or there are fewer GPUs than processes.
@@ -34,11 +53,8 @@ def launch(arguments: Sequence[str], processes: int) -> int:
     if is_worker():
         raise UsageError("--processes inside a launcher", fix="leave --processes out")
     import torch
-    from torch.distributed.elastic.multiprocessing.api import SignalException
-    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    from workbench.jobs import child_environment
+    from workbench.jobs import child_environment, run_together
 
     on_cpu = not torch.cuda.is_available()
     if not on_cpu and processes > torch.cuda.device_count():
@@ -46,31 +62,15 @@ def launch(arguments: Sequence[str], processes: int) -> int:
             f"{processes} processes for {torch.cuda.device_count()} GPUs",
             fix="one process per GPU; CUDA_VISIBLE_DEVICES= trains on the CPU instead",
         )
-    os.environ.update(child_environment())
+    environment = child_environment()
     if on_cpu:
-        os.environ["ACCELERATE_USE_CPU"] = "true"
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, _cores() // processes)))
-    config = LaunchConfig(
-        min_nodes=1,
-        max_nodes=1,
-        nproc_per_node=processes,
-        run_id=uuid.uuid4().hex,
-        rdzv_backend="c10d",
-        rdzv_endpoint="localhost:0",
-        max_restarts=0,
-    )
-    # its messages name its own internals; the exit code below says what a reader needs
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
-    try:
-        elastic_launch(config, sys.executable)("-m", "workbench", *arguments)
-    except ChildFailedError as error:
-        rank, failure = error.get_first_failure()
-        code = failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode
-        note(f"process {rank} of {processes} ended first, with exit code {code}")
-        return code
-    except SignalException as error:
-        return 128 + int(error.sigval)
-    return 0
+        environment["ACCELERATE_USE_CPU"] = "true"
+    environment.setdefault("OMP_NUM_THREADS", str(max(1, _cores() // processes)))
+    command = [sys.executable, "-m", "workbench", *arguments]
+    code = run_together(command, processes, environment, runs)
+    if code:
+        note(f"one of {processes} processes ended first, with exit code {code}")
+    return code
 
 
 def _cores() -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from workbench.cli import distributed
+from workbench.cli import distributed, executing
 from workbench.cli.output import (
     JSON_OPTION,
     RUNS_OPTION,
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from workbench.store import Run
 
 INTERRUPTED = 128 + signal.SIGINT
+STOP_SECONDS = 8.0
+"""With the time that ending by force takes, a stop is over in ten."""
 
 
 def run(
@@ -40,14 +42,41 @@ def run(
     runs: Path = RUNS_OPTION,
     force: bool = typer.Option(False, help="Run again what has finished; old folders are kept."),
     detach: bool = typer.Option(False, help="Start a background process and return."),
+    queue: bool = typer.Option(False, "--queue", help="Put them in the queue and return."),
     processes: int = typer.Option(1, min=1, help="Processes that train together."),
+    executor: str | None = executing.EXECUTOR_OPTION,
+    address: str = executing.ADDRESS_OPTION,
+    cpus: float = executing.CPUS_OPTION,
+    gpus: float | None = executing.GPUS_OPTION,
+    memory: float | None = executing.MEMORY_OPTION,
+    retries: int = executing.RETRIES_OPTION,
+    store: str | None = executing.STORE_OPTION,
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Run recipes, each once per seed; what has finished with the same values is skipped."""
     from workbench.recipe import load_recipes
 
-    chosen = _seeds(seeds)
+    chosen = chosen_seeds(seeds)
     loaded = load_recipes(recipe, overrides or ())
+    if queue and (detach or executor):
+        raise UsageError(
+            f"--queue with {'--detach' if detach else '--executor'}",
+            why="the queue runs on this machine, in the background",
+            fix="give one of them",
+        )
+    if executor is not None:
+        executing.check(executor, detach, processes)
+        from workbench.executors.ray import Needs
+
+        needs = Needs(cpus, gpus, memory, retries)
+        ended = executing.run_on_ray(loaded, chosen, runs, address, needs, force, store)
+        _report(ended, as_json)
+        return
+    if queue:
+        from workbench.cli.queue import put
+
+        put(loaded, runs, chosen, force, processes, as_json=as_json, worker=True)
+        return
     if detach:
         _start(loaded, runs, chosen, force, processes, as_json)
         return
@@ -55,8 +84,14 @@ def run(
         options = [o for value in overrides or () for o in ("--set", value)]
         options += ["--runs", str(runs), *(["--seeds", seeds] if seeds else [])]
         options += [*(["--force"] if force else []), *(["--json"] if as_json else [])]
-        raise typer.Exit(distributed.launch(["run", *options, "--", *recipe], processes))
+        from workbench.store import run_path
+
+        paths = [run_path(runs, each, seed) for each in loaded for seed in chosen or each.seeds]
+        raise typer.Exit(distributed.launch(["run", *options, "--", *recipe], processes, paths))
     quieten_libraries()
+    from workbench.jobs import end_with_launcher
+
+    end_with_launcher()
     from workbench.runner import run_all
 
     with _watched() as observer:
@@ -67,10 +102,16 @@ def run(
 def resume(
     name: str = typer.Argument(metavar="RUN", help="Path, id or folder name of a run."),
     runs: Path = RUNS_OPTION,
+    force: bool = typer.Option(
+        False, help="Go on although recipe, data, devices or libraries have changed."
+    ),
     detach: bool = typer.Option(False, help="Go on in a background process and return."),
+    processes: int | None = typer.Option(
+        None, min=1, help="Processes that train together; as many as before."
+    ),
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Go on with a run that was stopped, failed or interrupted."""
+    """Go on with a run that was stopped, failed or interrupted, exactly where it was saved."""
     from workbench.recipe import load_recipe
     from workbench.store import ACTIVE, find_run
 
@@ -81,18 +122,29 @@ def resume(
     if detach:
         from workbench import jobs
 
-        job = jobs.resume(found)
+        job = jobs.resume(found, force=force, processes=processes)
         _started(job.runs, job.folder, as_json)
         return
+    together = processes or int(found.status.get("processes") or 1)
+    if together > 1 and not distributed.is_worker():
+        options = [*(["--force"] if force else []), *(["--json"] if as_json else [])]
+        command = ["resume", *options, "--runs", str(runs), "--", str(found.path)]
+        raise typer.Exit(distributed.launch(command, together, [found.path]))
     recipe = load_recipe(found.path / "recipe.yaml")
     quieten_libraries()
+    from workbench.jobs import end_with_launcher
+
+    end_with_launcher()
     from workbench.runner import run_recipe
 
-    root, seed = found.path.absolute().parent.parent, int(found.status.get("seed", 0))
+    folder, seed = found.path.absolute(), int(found.status.get("seed", 0))
+    root = folder.parent.parent
     with _watched() as observer:
         if observer is not None:
             observer("run", {"id": found.id, "index": 0, "of": 1})
-        done = run_recipe(recipe, seed, root, resume=True, observer=observer)
+        done = run_recipe(
+            recipe, seed, root, force=force, resume=True, folder=folder, observer=observer
+        )
     _report([done], as_json)
 
 
@@ -100,15 +152,18 @@ def stop(
     name: str = typer.Argument(metavar="RUN", help="Path, id or folder name of a run."),
     runs: Path = RUNS_OPTION,
     wait: bool = typer.Option(True, help="Wait until it has saved; otherwise only ask."),
+    wait_seconds: float = typer.Option(
+        STOP_SECONDS, min=0, help="How long it may take to save before it is ended by force."
+    ),
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Ask a run to save and stop; end its process if it does not."""
+    """Ask a run to save and stop; end its processes if it does not."""
     from workbench import jobs
     from workbench.store import find_run, read_run
 
     found = find_run(name, runs)
     if wait:
-        stopped = jobs.stop(found)
+        stopped = jobs.stop(found, grace_seconds=wait_seconds / 2)
     else:
         jobs.request_stop(found)
         stopped = read_run(found.path)
@@ -116,9 +171,16 @@ def stop(
         print_json({"id": stopped.id, "path": str(stopped.path), "state": stopped.state})
     else:
         typer.echo(f"{stopped.id}: {stopped.state}")
+        if "by force" in stopped.reason:
+            note(stopped.reason)
 
 
-def _seeds(text: str | None) -> list[int] | None:
+def chosen_seeds(text: str | None) -> list[int] | None:
+    """The seeds that somebody typed, e.g. ``0,1``; None when nothing was typed.
+
+    Raises:
+        UsageError: when they are no seeds, or one is given twice.
+    """
     if text is None:
         return None
     parts = [part.strip() for part in text.split(",")]
@@ -160,7 +222,8 @@ def _started(paths: Sequence[Path], folder: Path, as_json: bool) -> None:
 def _report(finished: Sequence[Run], as_json: bool) -> None:
     """Prints what became of the runs and ends with the exit code that says it.
 
-    As shells expect: 143 after SIGTERM, 130 after Ctrl-C or a request to stop.
+    2 when what was asked for cannot be run (its recipe, model or data), 1 when something else
+    failed; as shells expect, 143 after SIGTERM and 130 after Ctrl-C or a request to stop.
     """
     if distributed.is_main():
         if as_json:
@@ -173,7 +236,8 @@ def _report(finished: Sequence[Run], as_json: bool) -> None:
             print_table(("run", "state", "test", "folder"), rows)
     states = {each.state for each in finished}
     if "failed" in states or "unreadable" in states:
-        raise typer.Exit(1)
+        codes = {each.status.get("exit_code") for each in finished if each.state == "failed"}
+        raise typer.Exit(2 if codes == {2} and "unreadable" not in states else 1)
     if states & {"interrupted", "stopped", "stopping"}:
         numbers = [each.status.get("signal") for each in finished]
         raise typer.Exit(128 + next((n for n in numbers if isinstance(n, int)), signal.SIGINT))

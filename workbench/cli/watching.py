@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.5
 BLOCK = 64 * 1024
+REASON_WIDTH = 80
+"""Characters of a reason in the list; `workbench show` has all of it."""
 
 
 def runs(
@@ -64,7 +67,8 @@ def _line(run: Run) -> tuple[object, ...]:
     tested = scores(metrics.get("test")) if isinstance(metrics, dict) else ""
     started = run.status.get("started_at")
     when = _clock_time(started) if isinstance(started, int | float) else None
-    progress = run.reason or progress_text(run.status)
+    reason = textwrap.shorten(run.reason, REASON_WIDTH, placeholder=" …")
+    progress = reason or progress_text(run.status)
     return run.id, run.state, run.status.get("method"), progress, tested or None, when
 
 

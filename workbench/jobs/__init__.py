@@ -1,28 +1,45 @@
-"""Runs as processes of their own: start, watch, stop and resume them.
+"""Runs as processes of their own: start, watch, stop and resume them, one or several at a time.
 
-A job is one detached ``python -m workbench run ...`` process. It outlives whoever started it
-(a closed page, a killed server), talks to nobody, and writes only files:
+A job is a small detached process that starts ``python -m workbench run ...``, waits for it and
+writes down how it ended. It outlives whoever started it (a closed page, a killed server, a lost
+ssh), talks to nobody, and writes only files:
 
     runs/.jobs/<time>-<random>/
         <study>/<recipe>.yaml   the resolved recipes it was given
-        job.json                pid and its start time, command line, the runs to expect
+        job.json                pid and what tells it from its successors, command line, the runs
+                                to expect
         log.txt                 what it printed, also before a run folder existed
+    runs/.queue/                what waits (see workbench.store.queue), and who works on it
 
 No torch here.
 """
 
 from workbench.jobs.launching import child_environment, resume, start
+from workbench.jobs.queueing import enqueue, ensure_worker, start_worker, stop_workers
+from workbench.jobs.ranks import end_with_launcher, run_together
 from workbench.jobs.records import Job, list_jobs, read_job, tail
-from workbench.jobs.stopping import request_stop, stop
+from workbench.jobs.stopping import GRACE_SECONDS, request_stop, stop
+from workbench.jobs.workers import WorkerRecord, list_workers
+from workbench.jobs.working import work
 
 __all__ = [
+    "GRACE_SECONDS",
     "Job",
+    "WorkerRecord",
     "child_environment",
+    "end_with_launcher",
+    "enqueue",
+    "ensure_worker",
     "list_jobs",
+    "list_workers",
     "read_job",
     "request_stop",
     "resume",
+    "run_together",
     "start",
+    "start_worker",
     "stop",
+    "stop_workers",
     "tail",
+    "work",
 ]

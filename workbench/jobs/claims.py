@@ -19,7 +19,7 @@ def claim_run(path: Path, root: Path, job_name: str) -> Path:
     Claims of a run are numbered. Who finds the newest one spent creates the next number, which
     the file system grants to one of any number of starters at the same moment.
     """
-    run = read_run(path)
+    run = read_run(path, job=job_name)
     if run.state in ACTIVE:
         raise RunRefused(
             f"this run is {run.state} already", where=run.id, fix="watch it, or stop it first"
@@ -58,7 +58,8 @@ def _already_started(run: Run) -> RunRefused:
 
 def _is_held(claim: Path, path: Path, root: Path) -> bool:
     try:
-        age = time.time() - claim.stat().st_mtime
+        # A claim from the future says that a clock was set, not that it is fresh.
+        age = abs(time.time() - claim.stat().st_mtime)
         name = claim.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         return False

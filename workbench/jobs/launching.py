@@ -10,7 +10,7 @@ import sys
 import sysconfig
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import workbench
@@ -21,12 +21,16 @@ from workbench.recipe import Recipe, dump_recipe
 from workbench.store import (
     ACTIVE,
     DEFAULT_RUNS_DIR,
+    JOB_VARIABLE,
     Run,
-    process_start_time,
+    describe_process,
     run_path,
     write_json,
     write_text,
 )
+
+OF_THIS_PROCESS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "WORKBENCH_LAUNCHER", JOB_VARIABLE)
+"""What would make a new process take itself for one of several, or for a part of this job."""
 
 
 def start(
@@ -36,6 +40,8 @@ def start(
     seeds: Sequence[int] | None = None,
     force: bool = False,
     processes: int = 1,
+    name: str | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Job:
     """Starts the runs of some recipes in a process of their own and returns at once.
 
@@ -45,16 +51,18 @@ def start(
         seeds: one run of each recipe per seed; None for the recipes' own seeds.
         force: run again what has finished already (the old folders are kept aside).
         processes: data-parallel processes per run.
+        name: the job's name, from ``new_name``; None for a new one.
+        environment: variables to set for it, e.g. ``CUDA_VISIBLE_DEVICES``.
 
     Raises:
-        RunRefused: when one of the runs is active, or about to be started by another job.
+        RunRefused: when one of the runs is active or queued, or about to be started by another job.
         UsageError: when there is nothing to run.
     """
     if not recipes or (seeds is not None and not seeds) or processes < 1:
         raise UsageError("nothing to start", fix="give at least one recipe, seed and process")
     root = Path(runs_dir).absolute()
     runs = [run_path(root, r, s) for r in recipes for s in (seeds or r.seeds)]
-    folder = _new_folder(root)
+    folder = _new_folder(root, name)
     files = []
     for recipe in recipes:
         file = folder / recipe.study / f"{recipe.name}.yaml"
@@ -68,11 +76,25 @@ def start(
         options.append("--force")
     if processes > 1:
         options += ["--processes", str(processes)]
-    return _launch(["run", *files, *options], folder, root, runs)
+    return _launch(["run", *files, *options], folder, root, runs, environment)
 
 
-def resume(run: Run) -> Job:
+def resume(
+    run: Run,
+    *,
+    force: bool = False,
+    processes: int | None = None,
+    name: str | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Job:
     """Goes on with a stopped, failed or interrupted run, in a process of its own.
+
+    Args:
+        run: what to go on with.
+        force: go on although recipe, data, devices or libraries have changed.
+        processes: how many train together; None for as many as before.
+        name: the job's name, from ``new_name``; None for a new one.
+        environment: variables to set for it, e.g. ``CUDA_VISIBLE_DEVICES``.
 
     Raises:
         RunRefused: when the run is active, has finished or cannot be read.
@@ -85,43 +107,58 @@ def resume(run: Run) -> Job:
         )
     path = run.path.absolute()
     root = path.parent.parent
-    return _launch(["resume", str(path), "--runs", str(root)], _new_folder(root), root, [path])
+    arguments = ["resume", str(path), "--runs", str(root), *(["--force"] if force else [])]
+    arguments += ["--processes", str(processes)] if processes is not None else []
+    return _launch(arguments, _new_folder(root, name), root, [path], environment)
 
 
-def _launch(arguments: list[str], folder: Path, root: Path, runs: list[Path]) -> Job:
+def spawn(
+    command: Sequence[str], log: Path, environment: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    """Starts a process that outlives this one: a session of its own, without any pipe."""
+    inherited = {k: v for k, v in child_environment().items() if k not in OF_THIS_PROCESS}
+    with open(log, "ab") as file:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env={**inherited, **environment},
+        )
+    # Somebody has to wait for a child, or it stays behind as a zombie that looks alive.
+    threading.Thread(target=process.wait, name=f"job-{process.pid}", daemon=True).start()
+    return process
+
+
+def _launch(
+    arguments: list[str],
+    folder: Path,
+    root: Path,
+    runs: list[Path],
+    environment: Mapping[str, str] | None,
+) -> Job:
     claims: list[Path] = []
     try:
         for path in runs:
             claims.append(claim_run(path, root, folder.name))
         command = [sys.executable, "-m", "workbench", *arguments]
-        with open(folder / "log.txt", "ab") as log:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                env=child_environment(),
-            )
+        given = {**(environment or {}), JOB_VARIABLE: folder.name}
+        supervisor = [sys.executable, "-m", "workbench.jobs.supervising", str(folder)]
+        process = spawn([*supervisor, *command], folder / "log.txt", given)
     except BaseException:
         for claim in claims:
             claim.unlink(missing_ok=True)
         _discard(folder)
         raise
-    # Somebody has to wait for a child, or it stays behind as a zombie that looks alive.
-    threading.Thread(target=process.wait, name=f"job-{process.pid}", daemon=True).start()
-    started = process_start_time(process.pid) or time.time()
-    job = Job(folder, process.pid, started, tuple(runs), tuple(command))
-    write_json(
-        folder / "job.json",
-        {
-            "pid": job.pid,
-            "process_started_at": job.process_started_at,
-            "command": list(job.command),
-            "runs": [str(path) for path in job.runs],
-        },
-    )
-    return job
+    record = {
+        **describe_process(process.pid),
+        "command": command,
+        "runs": [str(path) for path in runs],
+    }
+    write_json(folder / "job.json", record)
+    started = record["process_started_at"] or time.time()
+    return Job(folder, process.pid, started, tuple(runs), tuple(command), record)
 
 
 def child_environment() -> dict[str, str]:
@@ -134,9 +171,13 @@ def child_environment() -> dict[str, str]:
     return environment
 
 
-def _new_folder(root: Path) -> Path:
-    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}"
-    folder = root / JOBS_DIR / name
+def new_name() -> str:
+    """A job name that nobody has: its time, so that jobs sort, and something random."""
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}"
+
+
+def _new_folder(root: Path, name: str | None) -> Path:
+    folder = root / JOBS_DIR / (name or new_name())
     folder.mkdir(parents=True)
     return folder
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-import psutil
-
-from workbench.store import DEFAULT_RUNS_DIR, read_json
+from workbench.store import DEFAULT_RUNS_DIR, is_alive, read_json
 
 JOBS_DIR = ".jobs"
 CLAIMS_DIR = "claims"
@@ -23,11 +23,13 @@ class Job:
     process_started_at: float
     runs: tuple[Path, ...]
     command: tuple[str, ...]
+    process: Mapping[str, Any] = field(default_factory=dict)
+    """What is written down about the process to know it again."""
 
     @property
     def alive(self) -> bool:
         """True while its process exists; a reused pid or a zombie does not count."""
-        return find_process(self.pid, self.process_started_at) is not None
+        return is_alive(self.process)
 
     @property
     def pending(self) -> tuple[Path, ...]:
@@ -48,7 +50,9 @@ def read_job(folder: Path) -> Job | None:
         return None
     if not isinstance(runs, list) or not isinstance(command, list):
         return None
-    return Job(folder, pid, float(started), tuple(map(Path, runs)), tuple(map(str, command)))
+    return Job(
+        folder, pid, float(started), tuple(map(Path, runs)), tuple(map(str, command)), record
+    )
 
 
 def list_jobs(runs_dir: Path | str = DEFAULT_RUNS_DIR, *, newest: int = 50) -> list[Job]:
@@ -76,16 +80,5 @@ def tail(path: Path, max_bytes: int = 20_000) -> str:
 
 
 def written_since(path: Path, job: Job) -> bool:
-    started = (read_json(path / "status.json") or {}).get("started_at")
-    # A second of slack: process start times are counted in clock ticks since boot.
-    return isinstance(started, int | float) and started >= job.process_started_at - 1.0
-
-
-def find_process(pid: int, started: float) -> psutil.Process | None:
-    try:
-        process = psutil.Process(pid)
-        if abs(process.create_time() - started) > 1.0:
-            return None
-        return None if process.status() == psutil.STATUS_ZOMBIE else process
-    except (psutil.NoSuchProcess, psutil.AccessDenied, ValueError, OverflowError):
-        return None
+    """True once a job has opened the folder of a run."""
+    return (read_json(path / "status.json") or {}).get("job") == job.folder.name

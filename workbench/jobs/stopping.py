@@ -5,21 +5,25 @@ from __future__ import annotations
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from workbench.errors import RunRefused
-from workbench.jobs.records import find_process
-from workbench.store import ACTIVE, Run, read_run
+from workbench.jobs.records import JOBS_DIR, read_job
+from workbench.store import ACTIVE, Queue, Run, find_process, read_run, record_death
 
-GRACE_SECONDS = 30.0
+GRACE_SECONDS = 4.0
+"""After the request, and again after TERM: with the end of the killed, all is over in ten."""
+KILLED_SECONDS = 1.5
+"""How long the system may take to clear away what was killed."""
 POLL_SECONDS = 0.1
 
 
 def request_stop(run: Run) -> None:
-    """Asks a run to save and stop; it looks after each step.
+    """Asks a run to save and stop, which it looks for after each step; takes it out of the queue.
 
     Raises:
         RunRefused: when the run is not active.
@@ -30,33 +34,64 @@ def request_stop(run: Run) -> None:
             where=run.id,
             fix="`workbench runs` lists the runs and their states",
         )
+    path = run.path.absolute()
+    queue = Queue(path.parent.parent)
+    entry = queue.find(path.parent.name, path.name)
+    if entry is not None:
+        # A stop that a person asked for is not to be undone by the queue.
+        queue.remove(entry)
+    if run.status.get("pid"):
+        ask(run)
+    elif entry is not None and entry.job and entry.host == socket.gethostname():
+        job = read_job(queue.root / JOBS_DIR / entry.job)
+        if job is not None:
+            _signal(_family(find_process(job.process)), signal.SIGTERM)
+
+
+def ask(run: Run) -> None:
+    """Leaves the request in a run's folder."""
     (run.path / "stop").touch()
 
 
 def stop(run: Run, *, grace_seconds: float = GRACE_SECONDS) -> Run:
     """Stops a run: asks it to save, then TERM, then KILL; returns the run as it is then.
 
-    A signal is sent only while pid and start time are those that the run wrote down, so that a
-    reused pid is never hit. A run on another machine is asked and not signalled.
+    A signal is sent only while pid and start are those that the run wrote down, so that a reused
+    pid is never hit. A run on another machine is asked and not signalled. One that waits in the
+    queue is taken out of it.
 
     Args:
         run: an active run.
-        grace_seconds: how long to wait after the request, and again after TERM.
+        grace_seconds: how long to wait after the request, and again after TERM. A step that
+            takes longer is lost with what came after the last checkpoint.
 
     Raises:
         RunRefused: when the run is not active.
     """
     request_stop(run)
-    steps: tuple[Callable[[psutil.Process], None], ...] = (_terminate, _kill)
-    for step in steps:
+    if not run.status.get("pid"):
+        return Run(run.path, "stopped", "taken out of the queue", run.status)
+    return see_through(run, grace_seconds)
+
+
+def see_through(run: Run, grace_seconds: float = GRACE_SECONDS) -> Run:
+    """Waits for a run that was asked to stop, and ends its processes if it does not."""
+    deadline = time.monotonic() + 2 * grace_seconds
+    ended = _wait_until_ended(run.path, grace_seconds)
+    here = run.status.get("host") == socket.gethostname()
+    if not ended and here:
+        _signal(_process_of(run.status), signal.SIGTERM)
         ended = _wait_until_ended(run.path, grace_seconds)
-        process = _process_of(run)
-        if ended or process is None:
-            break
-        step(process)
-    else:
-        _wait_until_ended(run.path, grace_seconds)
-    return read_run(run.path)
+        if not ended:
+            _kill(_processes_of(run.status))
+        record_death(run.path, "")  # the request in its folder is the reason
+    stopped = read_run(run.path)
+    # A process that is there for this run alone has nothing left to do. Others have: the next
+    # run, or a notebook.
+    if ended and here and stopped.state == "stopped" and run.status.get("job"):
+        _wait_until_gone(_processes_of(run.status), deadline - time.monotonic())
+        _kill(_processes_of(run.status))
+    return stopped
 
 
 def _wait_until_ended(path: Path, seconds: float) -> bool:
@@ -68,29 +103,52 @@ def _wait_until_ended(path: Path, seconds: float) -> bool:
     return True
 
 
-def _process_of(run: Run) -> psutil.Process | None:
-    status = run.status
-    pid, started = status.get("pid"), status.get("process_started_at")
-    if status.get("host") != socket.gethostname():
-        return None
-    if not isinstance(pid, int) or not isinstance(started, int | float):
-        return None
-    return find_process(pid, float(started))
+def _process_of(status: Mapping[str, Any]) -> list[psutil.Process]:
+    process = find_process(status)
+    return [process] if process is not None else []
 
 
-def _terminate(process: psutil.Process) -> None:
-    _signal([process], signal.SIGTERM)
+def _launcher_of(status: Mapping[str, Any]) -> psutil.Process | None:
+    """The program that started several processes of a run: it and all of them end together."""
+    launcher = status.get("launcher")
+    return find_process(launcher) if isinstance(launcher, dict) else None
 
 
-def _kill(process: psutil.Process) -> None:
+def _processes_of(status: Mapping[str, Any]) -> list[psutil.Process]:
+    """All processes of a run: with its launcher where it has one."""
+    return _family(_launcher_of(status)) or _family(find_process(status))
+
+
+def _family(process: psutil.Process | None) -> list[psutil.Process]:
+    """A process and everything it started, the oldest first."""
+    if process is None:
+        return []
     try:
-        family = [*process.children(recursive=True), process]
+        return [process, *process.children(recursive=True)]
     except psutil.NoSuchProcess:
-        return
-    _signal(family, getattr(signal, "SIGKILL", signal.SIGTERM))
+        return []
 
 
-def _signal(processes: Iterable[psutil.Process], number: int) -> None:
+def _kill(processes: Sequence[psutil.Process]) -> None:
+    _signal(processes, getattr(signal, "SIGKILL", signal.SIGTERM))
+    _wait_until_gone(processes, KILLED_SECONDS)
+
+
+def _wait_until_gone(processes: Sequence[psutil.Process], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    # Not waited for as a parent does: whoever started one of them is owed its exit code.
+    while any(_runs(process) for process in processes) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _signal(processes: Sequence[psutil.Process], number: int) -> None:
     for process in processes:
         try:
             # psutil compares the start time once more before it signals.

@@ -16,15 +16,31 @@ being written, is corrupt or comes from another version for what it is, and neve
 No torch here: listing 500 runs has to take a fraction of a second.
 """
 
+from workbench.store.endings import count_oom_kills, why_killed
 from workbench.store.files import read_json, write_json, write_text
+from workbench.store.opening import (
+    describe_run,
+    open_run,
+    record_death,
+    run_name,
+    run_path,
+)
+from workbench.store.processes import (
+    describe_process,
+    find_process,
+    is_alive,
+    launcher_of_this_process,
+    process_start_time,
+)
+from workbench.store.queue import QUEUE_DIR, Entry, Queue
 from workbench.store.runs import (
     ACTIVE,
     DEFAULT_RUNS_DIR,
+    JOB_VARIABLE,
     Run,
     State,
     find_run,
     list_runs,
-    process_start_time,
     read_run,
 )
 from workbench.store.writing import (
@@ -32,28 +48,37 @@ from workbench.store.writing import (
     VERSION,
     RunWriter,
     SilentWriter,
-    open_run,
-    run_name,
-    run_path,
 )
 
 __all__ = [
     "ACTIVE",
     "DEFAULT_RUNS_DIR",
+    "Entry",
     "HEARTBEAT_SECONDS",
-    "VERSION",
+    "JOB_VARIABLE",
+    "QUEUE_DIR",
+    "Queue",
     "Run",
     "RunWriter",
     "SilentWriter",
     "State",
+    "VERSION",
+    "count_oom_kills",
+    "describe_process",
+    "describe_run",
+    "find_process",
     "find_run",
+    "is_alive",
+    "launcher_of_this_process",
     "list_runs",
     "open_run",
     "process_start_time",
     "read_json",
     "read_run",
+    "record_death",
     "run_name",
     "run_path",
+    "why_killed",
     "write_json",
     "write_text",
 ]

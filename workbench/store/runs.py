@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import time
 from collections.abc import Iterator
@@ -10,44 +11,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import psutil
-
 from workbench.errors import RunRefused
+from workbench.store.endings import ENDED_BY_FORCE, why_gone, why_silent
 from workbench.store.files import read_json
+from workbench.store.processes import is_alive, is_of_another_boot
+from workbench.store.queue import QUEUE_DIR, Entry, Queue
 
 State = Literal[
     "queued", "running", "stopping", "finished", "stopped", "failed", "interrupted", "unreadable"
 ]
 ACTIVE: frozenset[str] = frozenset({"queued", "running", "stopping"})
 STALE_AFTER_SECONDS = 60.0
-"""A heartbeat older than this, from another machine, is taken as a dead run."""
+"""A heartbeat this far from now, from another machine, is taken as a dead run's."""
 
 DEFAULT_RUNS_DIR = Path("runs")
-
-
-def process_start_time(pid: int) -> float | None:
-    """Start time of a process in seconds since the epoch, or None when there is none.
-
-    Pid and start time together identify a process: pids are reused, the pair is not.
-    """
-    try:
-        process = psutil.Process(pid)
-        # A zombie has ended; only its parent has not looked yet.
-        ended = process.status() == psutil.STATUS_ZOMBIE
-        return None if ended else float(process.create_time())
-    except (psutil.NoSuchProcess, psutil.AccessDenied, ValueError, OverflowError):
-        return None
-
-
-def _is_alive(status: dict[str, Any]) -> bool:
-    if status.get("host") != socket.gethostname():
-        beat = status.get("heartbeat_at")
-        return isinstance(beat, int | float) and time.time() - beat < STALE_AFTER_SECONDS
-    pid, started = status.get("pid"), status.get("process_started_at")
-    if not isinstance(pid, int) or not isinstance(started, int | float):
-        return False
-    actual = process_start_time(pid)
-    return actual is not None and abs(actual - started) < 1.0
+JOB_VARIABLE = "WORKBENCH_JOB"
+"""Environment variable by which a run's process knows the job that it belongs to."""
 
 
 @dataclass(frozen=True)
@@ -100,29 +79,98 @@ class Run:
             return ""
 
 
-def read_run(path: Path) -> Run:
-    """The run in a folder; one that nobody can read comes back as ``unreadable``."""
+def read_run(path: Path, *, job: str | None = None) -> Run:
+    """The run in a folder; one that nobody can read comes back as ``unreadable``.
+
+    A run that waits in the queue is ``queued``, whether it has a folder already or not.
+
+    Args:
+        path: the run folder.
+        job: the job that asks, if not this process's own: to the one that has taken a run from
+            the queue, its folder is what it is.
+    """
+    absolute = path.absolute()
+    entry = Queue(absolute.parent.parent).find(absolute.parent.name, path.name)
+    return _read(path, entry, job)
+
+
+def _read(path: Path, entry: Entry | None, job: str | None = None) -> Run:
     status = read_json(path / "status.json")
+    asking = job or os.environ.get(JOB_VARIABLE)
+    if entry is not None and not (asking and asking == entry.job) and _is_to_come(entry, status):
+        return _waiting(path, entry)
     if status is None or status.get("state") not in get_args(State):
         return Run(path, "unreadable", "status.json is missing, half written or not a run's")
     state, reason = status["state"], str(status.get("reason") or "")
-    if state in ACTIVE and not _is_alive(status):
-        return Run(path, "interrupted", "its process is gone without saying why", status)
+    if state in ACTIVE:
+        return _living(path, status, reason)
     result = read_json(path / "result.json") if state == "finished" else None
     if state == "finished" and result is None:
         return Run(path, "unreadable", "finished, but result.json is missing or broken", status)
     return Run(path, state, reason, status, result or {})
 
 
+def _living(path: Path, status: dict[str, Any], reason: str) -> Run:
+    """A run that was active when it last wrote, which says nothing about now."""
+    beat = status.get("heartbeat_at")
+    # A heartbeat in the future is no better than an old one: some clock was set.
+    age = abs(time.time() - beat) if isinstance(beat, int | float) else float("inf")
+    fresh = age < STALE_AFTER_SECONDS
+    if status.get("host") != socket.gethostname() or (is_of_another_boot(status) and fresh):
+        alive = fresh
+    else:
+        alive = is_alive(status)
+    if not alive and (path / "stop").exists():
+        return Run(path, "stopped", ENDED_BY_FORCE, status)
+    if not alive:
+        return Run(path, "interrupted", why_gone(status), status)
+    silent = why_silent(status, age) if not fresh and age != float("inf") else ""
+    return Run(path, status["state"], reason or silent, status)
+
+
+def _is_to_come(entry: Entry, status: dict[str, Any] | None) -> bool:
+    """True until the job that took an entry has opened the run: then the run speaks for itself.
+
+    A result is there until there is another.
+    """
+    if status is None:
+        return True
+    if status.get("state") == "finished" or (entry.job and status.get("job") == entry.job):
+        return False
+    return status.get("state") not in ACTIVE or not is_alive(status)
+
+
+def _waiting(path: Path, entry: Entry) -> Run:
+    reason = "is being started" if entry.job else "waits in the queue"
+    return Run(path, "queued", reason, {**entry.fields, "queued_at": entry.added_at})
+
+
 def list_runs(runs_dir: Path = DEFAULT_RUNS_DIR) -> list[Run]:
-    """All runs below a folder (``runs/``, ``runs/<study>`` or one run), ordered by path."""
-    return [read_run(path) for path in sorted(_run_folders(runs_dir))]
+    """All runs below a folder (``runs/``, ``runs/<study>`` or one run), ordered by path.
+
+    Runs that wait in the queue are among them.
+    """
+    root, study = _root_of(runs_dir)
+    queue = Queue(root)
+    entries = {
+        runs_dir.joinpath(*([] if study else [entry.study]), entry.name): entry
+        for entry in queue.list()
+        if study in (None, entry.study)
+    }
+    if _is_run_folder(runs_dir):
+        return [read_run(runs_dir)]
+    return [_read(path, entries.get(path)) for path in sorted({*_run_folders(runs_dir), *entries})]
+
+
+def _root_of(folder: Path) -> tuple[Path, str | None]:
+    """The folder of all runs that a folder means, and the study if it is one's."""
+    absolute = folder.absolute()
+    if not (absolute / QUEUE_DIR).is_dir() and (absolute.parent / QUEUE_DIR).is_dir():
+        return absolute.parent, absolute.name
+    return absolute, None
 
 
 def _run_folders(root: Path) -> Iterator[Path]:
-    if _is_run_folder(root):
-        yield root
-        return
     for child in _folders(root):
         if _is_run_folder(child):
             yield child

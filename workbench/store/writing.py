@@ -1,36 +1,26 @@
-"""Writing run folders: one writer each, opened before any work is done."""
+"""Writing run folders: one writer each."""
 
 from __future__ import annotations
 
 import json
 import os
-import socket
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import yaml
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
-from workbench.errors import RunRefused
-from workbench.recipe.schema import Recipe
-from workbench.store.files import write_json, write_text
-from workbench.store.runs import ACTIVE, Run, State, process_start_time, read_run
+from workbench.store.endings import memory_now
+from workbench.store.files import read_json, write_json
+from workbench.store.runs import State, read_run
 
 VERSION = 1
 """Version of the files in a run folder."""
 HEARTBEAT_SECONDS = 2.0
-
-
-def run_name(recipe: Recipe, seed: int) -> str:
-    """Folder name of a run: recipe, seed and the first 8 digits of the fingerprint."""
-    return f"{recipe.name}-s{seed}-{recipe.fingerprint[:8]}"
-
-
-def run_path(runs_dir: Path, recipe: Recipe, seed: int) -> Path:
-    """Where the run of a recipe with a seed lives."""
-    return runs_dir / recipe.study / run_name(recipe, seed)
+FAILURE = ".failure-"
+"""Start of the names under which processes but the first leave what ended them."""
 
 
 class RunWriter:
@@ -42,6 +32,7 @@ class RunWriter:
         self._status = status
         self._lock = threading.Lock()
         self._closed = threading.Event()
+        self._clean_up()
         self._write_status()
         self._heart = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         self._heart.start()
@@ -69,21 +60,29 @@ class RunWriter:
         with open(self.path / "events.jsonl", "ab", buffering=0) as file:
             file.write(row.encode() + b"\n")
 
-    def forget_after(self, step: int) -> list[dict[str, Any]]:
-        """Drops logged rows later than a step, before a resumed run repeats them.
+    def mark(self) -> int:
+        """Makes what was logged so far durable; its length in bytes, for ``forget_after``."""
+        with open(self.path / "events.jsonl", "ab") as file:
+            os.fsync(file.fileno())
+            return file.tell()
+
+    def forget_after(self, mark: int) -> list[dict[str, Any]]:
+        """Drops what was logged after a mark, before a resumed run repeats it.
 
         Returns the rows that are kept, oldest first.
         """
-        rows, _ = read_run(self.path).events()
-        kept: list[dict[str, Any]] = []
-        for row in rows:
-            if isinstance(row.get("step"), int) and row["step"] > step:
-                break
-            kept.append(row)
-        if step == 0:
-            kept = []
-        write_text(self.path / "events.jsonl", "".join(json.dumps(r) + "\n" for r in kept))
-        return kept
+        with open(self.path / "events.jsonl", "ab") as file:
+            file.truncate(min(mark, file.tell()))
+            os.fsync(file.fileno())
+        return read_run(self.path).events()[0]
+
+    def _clean_up(self) -> None:
+        """Takes away what a killed writer left: half a row of the log, files not yet renamed."""
+        for left in self.path.glob(".*.tmp"):
+            left.unlink()
+        events = self.path / "events.jsonl"
+        if events.exists():
+            os.truncate(events, read_run(self.path).events()[1])
 
     def write(self, name: str, content: Any) -> None:
         """Writes a JSON document of the run, e.g. ``environment.json``."""
@@ -95,11 +94,18 @@ class RunWriter:
         self.close("finished")
 
     def close(self, state: State, reason: str = "") -> None:
-        """Ends the run in a final state; later calls change nothing."""
+        """Ends the run in a final state; later calls change nothing.
+
+        Where another process of the run failed before this one, its reason comes first: what
+        this one met is the loss of the other.
+        """
         if self._closed.is_set():
             return
         self._closed.set()
         self._heart.join()
+        if state == "failed":
+            earlier = [said for said in take_failures(self.path) if reason not in said]
+            reason = "\n".join([*earlier, reason])
         try:
             self.update(state=state, reason=reason, ended_at=time.time(), phase=None)
             (self.path / "stop").unlink(missing_ok=True)
@@ -108,16 +114,28 @@ class RunWriter:
 
     def _beat(self) -> None:
         while not self._closed.wait(HEARTBEAT_SECONDS):
-            with self._lock:
+            # A full disk costs this heartbeat; the run itself meets it where it can say so.
+            with self._lock, suppress(OSError):
                 self._write_status()
 
     def _write_status(self) -> None:
         self._status["heartbeat_at"] = time.time()
+        self._status["memory"] = memory_now()
         write_json(self.path / "status.json", self._status)
 
 
+def take_failures(path: Path) -> list[str]:
+    """What the other processes of a run said before they ended, and takes it away."""
+    said = []
+    for file in sorted(path.glob(f"{FAILURE}*.json")):
+        failure = read_json(file) or {}
+        said.append(f"process {failure.get('rank')}: {failure.get('reason')}")
+        file.unlink(missing_ok=True)
+    return said
+
+
 class SilentWriter:
-    """The writer of every process but the first of a distributed run: it writes nothing."""
+    """The writer of every process but the first of a distributed run: it writes next to nothing."""
 
     stop_requested = False
 
@@ -133,7 +151,11 @@ class SilentWriter:
     def event(self, kind: str, **fields: Any) -> None:
         """Nothing: the first process keeps events.jsonl."""
 
-    def forget_after(self, step: int) -> list[dict[str, Any]]:
+    def mark(self) -> int:
+        """Nothing is logged here: the first process keeps events.jsonl."""
+        return 0
+
+    def forget_after(self, mark: int) -> list[dict[str, Any]]:
         """Nothing is kept here: the first process keeps events.jsonl."""
         return []
 
@@ -144,94 +166,7 @@ class SilentWriter:
         """Nothing: the first process writes the result."""
 
     def close(self, state: State, reason: str = "") -> None:
-        """Nothing: the first process closes the run."""
-
-
-def open_run(
-    runs_dir: Path, recipe: Recipe, seed: int, *, force: bool = False, resume: bool = False
-) -> RunWriter:
-    """Makes the folder of a run and takes it, before any work is done.
-
-    A folder left by a failed, stopped or interrupted attempt is moved to ``.replaced`` beside it,
-    never deleted; ``force`` does the same with a finished one. ``resume`` keeps the folder.
-
-    Raises:
-        RunRefused: when the run is active, or finished and not forced.
-    """
-    path = run_path(runs_dir, recipe, seed)
-    locks = path.parent / ".locks"
-    locks.mkdir(parents=True, exist_ok=True)
-    # Held until the run is closed; the system releases it when the process dies.
-    lock = FileLock(locks / path.name, blocking=False)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise RunRefused(
-            f"another process is at this run, which is {read_run(path).state}",
-            where=f"{recipe.study}/{path.name}",
-            fix=f"watch that one: `workbench show {path.name}`",
-        ) from None
-    try:
-        return _take(path, recipe, seed, lock, force=force, resume=resume)
-    except BaseException:
-        lock.release()
-        raise
-
-
-def _take(
-    path: Path, recipe: Recipe, seed: int, lock: FileLock, *, force: bool, resume: bool
-) -> RunWriter:
-    if path.exists():
-        _refuse_if_taken(read_run(path), force)
-        if not resume:
-            _set_aside(path)
-    path.mkdir(exist_ok=resume)
-    (path / "stop").unlink(missing_ok=True)
-    text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    write_text(path / "recipe.yaml", text)
-    status = {
-        "version": VERSION,
-        "state": "queued",
-        "reason": "",
-        "study": recipe.study,
-        "recipe": recipe.name,
-        "method": recipe.method.name,
-        "task": recipe.task.name,
-        "model": recipe.model.source,
-        "data": recipe.data.source,
-        "seed": seed,
-        "fingerprint": recipe.fingerprint,
-        "pid": os.getpid(),
-        "process_started_at": process_start_time(os.getpid()),
-        "host": socket.gethostname(),
-        "started_at": time.time(),
-        "ended_at": None,
-        "phase": None,
-        "progress": None,
-    }
-    return RunWriter(path, status, lock)
-
-
-def _refuse_if_taken(run: Run, force: bool) -> None:
-    if run.state in ACTIVE:
-        raise RunRefused(
-            f"this run is {run.state} in process {run.status.get('pid')}",
-            where=run.id,
-            fix=f"`workbench stop {run.id}` first, or wait for it",
-        )
-    if run.state == "finished" and not force:
-        raise RunRefused(
-            "this run has finished already",
-            where=run.id,
-            fix="use its result, or run again with --force (the old folder is kept)",
-        )
-
-
-def _set_aside(path: Path) -> None:
-    shelf = path.parent / ".replaced"
-    shelf.mkdir(exist_ok=True)
-    for number in range(1, 10_000):
-        target = shelf / f"{path.name}.{number}"
-        if not target.exists():
-            path.rename(target)
-            return
+        """Leaves a failure where the first process finds it, which closes the run."""
+        if state == "failed" and self.path.is_dir():
+            rank = int(os.environ.get("RANK", "0") or 0)
+            write_json(self.path / f"{FAILURE}{rank}.json", {"rank": rank, "reason": reason})

@@ -1,0 +1,212 @@
+"""``workbench queue``: runs that wait, and the worker that runs them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from workbench.cli.output import (
+    JSON_OPTION,
+    RUNS_OPTION,
+    SET_OPTION,
+    note,
+    plural,
+    print_json,
+    print_table,
+)
+from workbench.cli.recipes import RECIPES
+from workbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from workbench.jobs import WorkerRecord
+    from workbench.recipe import Recipe
+    from workbench.store import Entry, Queue
+
+queue_app = typer.Typer(
+    help="Runs that wait, and the worker that runs one after the other.",
+    invoke_without_command=True,
+    rich_markup_mode=None,
+)
+RUN = typer.Argument(metavar="RUN", help="Number in the list, id or folder name of a run.")
+
+
+@queue_app.callback()
+def list_queue(
+    context: typer.Context, runs: Path = RUNS_OPTION, as_json: bool = JSON_OPTION
+) -> None:
+    """List what waits and what runs, and who works on it."""
+    if context.invoked_subcommand is None:
+        _print(runs, as_json)
+
+
+@queue_app.command("add")
+def add(
+    recipe: list[str] = RECIPES,
+    seeds: str | None = typer.Option(None, help="Seeds instead of the recipe's, e.g. 0,1."),
+    overrides: list[str] | None = SET_OPTION,
+    runs: Path = RUNS_OPTION,
+    force: bool = typer.Option(False, help="Run again what has finished; old folders are kept."),
+    processes: int = typer.Option(1, min=1, help="Processes that train one run together."),
+    devices: str | None = typer.Option(None, help="Devices that it has to have, e.g. 0,1 or cpu."),
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Put runs at the end of the queue: each recipe once per seed."""
+    from workbench.cli.running import chosen_seeds
+    from workbench.recipe import load_recipes
+
+    loaded = load_recipes(recipe, overrides or ())
+    put(loaded, runs, chosen_seeds(seeds), force, processes, devices, as_json=as_json)
+
+
+def put(
+    recipes: list[Recipe],
+    runs: Path,
+    seeds: list[int] | None,
+    force: bool,
+    processes: int,
+    devices: str | None = None,
+    *,
+    as_json: bool,
+    worker: bool = False,
+) -> None:
+    """Adds runs, starts a worker if asked to, and says what became of them."""
+    from workbench import jobs
+
+    added, finished = jobs.enqueue(
+        recipes, runs, seeds=seeds, force=force, processes=processes, devices=devices
+    )
+    if worker and added:
+        jobs.ensure_worker(runs)
+    if as_json:
+        print_json({"queued": [e.id for e in added], "finished": [r.id for r in finished]})
+        return
+    for entry in added:
+        typer.echo(entry.id)
+    if finished:
+        note(f"{plural(len(finished), 'run')} left out: finished already, --force runs again")
+    there = worker or _workers(runs)
+    hint = "`workbench queue` shows them" if there else "`workbench queue start` runs them"
+    note(f"{plural(len(added), 'run')} added; {hint}")
+
+
+@queue_app.command("cancel")
+def cancel(
+    name: str = RUN,
+    runs: Path = RUNS_OPTION,
+) -> None:
+    """Take a run out of the queue; one that runs already is left to `workbench stop`."""
+    from workbench.errors import RunRefused
+
+    queue = _queue(runs)
+    with queue.changing():
+        entry = queue.named(name)
+        if entry.job:
+            fix = f"`workbench stop {entry.id}` stops it and takes it out"
+            raise RunRefused("this run has been started", where=entry.id, fix=fix)
+        queue.remove(entry)
+    typer.echo(f"{entry.id}: taken out")
+
+
+@queue_app.command("move")
+def move(
+    name: str = RUN,
+    first: bool = typer.Option(False, "--first", help="To the front."),
+    last: bool = typer.Option(False, "--last", help="To the end."),
+    before: str | None = typer.Option(None, metavar="RUN", help="Before another run."),
+    runs: Path = RUNS_OPTION,
+) -> None:
+    """Give a waiting run another place."""
+    if first + last + (before is not None) != 1:
+        raise UsageError("one place, please", fix="give one of --first, --last and --before RUN")
+    queue = _queue(runs)
+    with queue.changing():
+        target = queue.named(before) if before is not None else None
+        queue.move(queue.named(name), target or ("first" if first else "last"))
+    _print(runs, as_json=False)
+
+
+@queue_app.command("start")
+def start(
+    devices: list[str] | None = typer.Option(
+        None, help="Devices of one run at a time, e.g. 0 or 0,1 or cpu. Repeatable."
+    ),
+    foreground: bool = typer.Option(False, help="Work in this process instead of a new one."),
+    runs: Path = RUNS_OPTION,
+) -> None:
+    """Start a worker: it runs what waits, one run per set of devices, until nothing does."""
+    from workbench import jobs
+
+    slots = list(devices or ())
+    if foreground:
+        jobs.work(runs, slots, note)
+        return
+    worker = jobs.start_worker(runs, slots)
+    if worker is None:
+        note("nothing waits that these devices can run")
+    else:
+        note(f"process {worker.pid} works on the queue; `workbench queue stop` ends it")
+
+
+@queue_app.command("stop")
+def stop(
+    now: bool = typer.Option(False, help="Stop what is running too; it waits again."),
+    runs: Path = RUNS_OPTION,
+) -> None:
+    """Ask the worker to stop, after what is running; what waits stays."""
+    from workbench import jobs
+
+    for worker in jobs.stop_workers(runs, now=now):
+        when = "and what it runs stop" if now else "stops after what it runs"
+        typer.echo(f"process {worker.pid} on {worker.host} {when}")
+
+
+def _print(runs: Path, as_json: bool) -> None:
+    entries, workers = _queue(runs).list(), _workers(runs)
+    if as_json:
+        document = {"queue": [_row(n, e) for n, e in enumerate(entries, 1)]}
+        print_json({**document, "workers": [_worker_row(w) for w in workers]})
+        return
+    if entries:
+        rows = [
+            (n, e.id, "started" if e.job else "waiting", e.slot or e.devices, e.processes)
+            for n, e in enumerate(entries, 1)
+        ]
+        print_table(("", "run", "state", "devices", "processes"), rows)
+    waiting = sum(not entry.job for entry in entries)
+    said = [_in_words(worker) for worker in workers] or ["no worker; `workbench queue start`"]
+    typer.echo(f"{plural(waiting, 'run')} waiting; {'; '.join(said)}")
+
+
+def _in_words(worker: WorkerRecord) -> str:
+    state = "stops after what it runs" if worker.stopping else "works"
+    return f"process {worker.pid} on {worker.host} {state} (devices {' '.join(worker.slots)})"
+
+
+def _row(number: int, entry: Entry) -> dict[str, Any]:
+    return {
+        "number": number,
+        "id": entry.id,
+        "state": "started" if entry.job else "waiting",
+        "processes": entry.processes,
+        "devices": entry.slot or entry.devices,
+        "added_at": entry.added_at,
+    }
+
+
+def _worker_row(worker: WorkerRecord) -> dict[str, Any]:
+    slots, stopping = list(worker.slots), worker.stopping
+    return {"pid": worker.pid, "host": worker.host, "slots": slots, "stopping": stopping}
+
+
+def _queue(runs: Path) -> Queue:
+    from workbench.store import Queue
+
+    return Queue(runs)
+
+
+def _workers(runs: Path) -> list[WorkerRecord]:
+    from workbench.jobs import list_workers
+
+    return list_workers(_queue(runs))

@@ -1,0 +1,189 @@
+"""Several processes of one run on this machine: started, signalled and ended as one.
+
+torch's own launcher (2.13) leaves its processes behind when it is killed, ends a run at a closed
+terminal, and waits half a minute for a process that hangs because another one died. The
+variables are those that torchrun sets, so that the processes find each other the same way.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+
+from workbench.store import (
+    count_oom_kills,
+    launcher_of_this_process,
+    read_run,
+    record_death,
+    why_killed,
+)
+
+POLL_SECONDS = 0.1
+FAILED_SECONDS = 3.0
+"""How long the others may take to see for themselves that one has failed; then TERM, then KILL."""
+STOPPED_SECONDS = 30.0
+"""How long the others may take to save after one has stopped on request."""
+ENDED_SECONDS = 2.0
+"""Between TERM and KILL."""
+WATCH_SECONDS = 1.0
+PR_SET_PDEATHSIG = 1
+ASKED_TO_STOP = frozenset({129, 130, 143})
+"""Exit codes of a process that saved and stopped."""
+
+
+def run_together(
+    command: Sequence[str],
+    processes: int,
+    environment: Mapping[str, str],
+    runs: Sequence[Path] = (),
+) -> int:
+    """Runs a command as so many processes that train together, until all have ended.
+
+    A signal to this process is handed on to each of them once. When one fails, the others follow
+    within seconds.
+
+    Args:
+        command: program and arguments, the same for all.
+        processes: how many, all on this machine.
+        environment: what each gets besides its place among them.
+        runs: folders of the runs that they write, for the reason when one of them is killed.
+
+    Returns the exit code of the first that failed, 128 + signal for a killed one; 0 otherwise.
+    """
+    oom_kills = count_oom_kills()
+    ranks: list[subprocess.Popen[bytes]] = []
+    with _reserved_port() as port, _handing_on(ranks) as received:
+        for rank in range(processes):
+            place = {
+                "MASTER_ADDR": "127.0.0.1",
+                "MASTER_PORT": str(port),
+                "RANK": str(rank),
+                "LOCAL_RANK": str(rank),
+                "WORLD_SIZE": str(processes),
+                "LOCAL_WORLD_SIZE": str(processes),
+                "WORKBENCH_LAUNCHER": str(os.getpid()),
+            }
+            # Sessions of their own: Ctrl-C in a terminal reaches this process, and them through it.
+            ranks.append(
+                subprocess.Popen(command, env={**environment, **place}, start_new_session=True)
+            )
+            for number in received:  # it came before there was anybody to tell
+                ranks[-1].send_signal(number)
+        try:
+            first = _wait(ranks)
+        finally:
+            _signal_groups(ranks, _KILL)  # whatever ended this wait
+    if first is None:
+        return 0
+    rank, code = first
+    if code < 0:
+        _record(runs, f"process {rank} of {processes}", code, oom_kills)
+    return code if code > 0 else 128 - code
+
+
+def end_with_launcher() -> None:
+    """Ties this process to the one that started it as one of several; alone it is not tied.
+
+    Linux kills it the moment its launcher dies. Elsewhere, and where the launcher died before
+    that was arranged, a thread sees within a second that it has another parent.
+    """
+    launcher = launcher_of_this_process()
+    if launcher is None:
+        return
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+    def watch() -> None:
+        while os.getppid() == launcher:
+            time.sleep(WATCH_SECONDS)
+        os.kill(os.getpid(), _KILL)
+
+    threading.Thread(target=watch, name="launcher-watch", daemon=True).start()
+
+
+_KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
+
+
+def _wait(ranks: Sequence[subprocess.Popen[bytes]]) -> tuple[int, int] | None:
+    """Waits for all; returns number and exit code of the first that failed."""
+    first: tuple[int, int] | None = None
+    steps: list[tuple[float, int]] = []
+    while any(rank.poll() is None for rank in ranks):
+        now = time.monotonic()
+        if first is None and (first := _first_failed(ranks)) is not None:
+            patience = STOPPED_SECONDS if first[1] in ASKED_TO_STOP else FAILED_SECONDS
+            steps = [(now + patience, signal.SIGTERM), (now + patience + ENDED_SECONDS, _KILL)]
+        if steps and now >= steps[0][0]:
+            _signal_groups(ranks, steps.pop(0)[1])
+        time.sleep(POLL_SECONDS)
+    return first or _first_failed(ranks)
+
+
+def _first_failed(ranks: Sequence[subprocess.Popen[bytes]]) -> tuple[int, int] | None:
+    """Of those that ended with a failure between two looks, a killed one: it is the cause."""
+    failed = [(n, code) for n, rank in enumerate(ranks) if (code := rank.poll())]
+    return min(failed, key=lambda each: (each[1] >= 0, each[0]), default=None)
+
+
+def _signal_groups(ranks: Sequence[subprocess.Popen[bytes]], number: int) -> None:
+    """Signals those that have not ended, together with what they started."""
+    for rank in ranks:
+        # Not waited for yet, so that nobody else can have got its number.
+        if rank.poll() is None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(rank.pid, number)
+
+
+def _record(runs: Sequence[Path], who: str, code: int, oom_kills: int | None) -> None:
+    """Says in the run's record that one of its processes was killed."""
+    for path in runs:
+        status = read_run(path).status
+        if (status.get("launcher") or {}).get("pid") == os.getpid():
+            reason = f"{who} was {why_killed(code, status, oom_kills)}"
+            record_death(path, reason, caused_failure=True)
+
+
+@contextmanager
+def _handing_on(ranks: Sequence[subprocess.Popen[bytes]]) -> Iterator[list[int]]:
+    """Hands signals on to the processes; yields those that were received, in order."""
+    received: list[int] = []
+
+    def hand_on(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+        for rank in ranks:
+            with suppress(ProcessLookupError):
+                rank.send_signal(number)
+
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    hangup = getattr(signal, "SIGHUP", None)
+    if hangup is not None and signal.getsignal(hangup) != signal.SIG_IGN:
+        numbers.append(hangup)
+    before = {number: signal.signal(number, hand_on) for number in numbers}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _reserved_port() -> Iterator[int]:
+    """A free port that nobody is given while the processes start.
+
+    A socket that is bound and does not listen keeps the port from being handed out, and with
+    SO_REUSEADDR on both the first process may listen there all the same (socket(7)).
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as reservation:
+        reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reservation.bind(("", 0))
+        yield int(reservation.getsockname()[1])

@@ -1,0 +1,71 @@
+"""The small process that a job is: it starts the run, waits for it, and says how it ended.
+
+``python -m workbench.jobs.supervising FOLDER COMMAND...``. A process that is killed cannot write
+down why, so that somebody has to be left who knows its exit code. It loads no torch, and it
+outlives a closed terminal.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+
+import psutil
+
+from workbench.jobs.records import read_job
+from workbench.store import count_oom_kills, read_run, record_death, why_killed
+
+LEFT_SECONDS = 3.0
+"""How long what a run started may take to notice that the run has ended."""
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def supervise(folder: Path, command: Sequence[str]) -> int:
+    """Runs a job's command to its end; returns its exit code, 128 + signal when it was killed."""
+    oom_kills = count_oom_kills()
+    _hold_orphans()
+    # Kept by the command too: whoever starts a job may close the terminal.
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+
+    def hand_on(number: int, _frame: FrameType | None) -> None:
+        with suppress(ProcessLookupError):
+            process.send_signal(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, hand_on)
+    code = process.wait()
+    _end_what_is_left()
+    job = read_job(folder)
+    for path in job.runs if job is not None else ():
+        status = read_run(path).status
+        if status.get("job") == folder.name:
+            printed = str(folder / "log.txt")
+            record_death(path, why_killed(code, status, oom_kills, printed))
+    return code if code >= 0 else 128 - code
+
+
+def _hold_orphans() -> None:
+    """Makes what a dying run leaves behind a child of this process, where Linux can do that."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _end_what_is_left() -> None:
+    children = psutil.Process().children(recursive=True)
+    _, alive = psutil.wait_procs(children, timeout=LEFT_SECONDS)
+    for process in alive:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(alive, timeout=LEFT_SECONDS)
+
+
+if __name__ == "__main__":
+    sys.exit(supervise(Path(sys.argv[1]), sys.argv[2:]))

@@ -1,0 +1,191 @@
+"""Who works on a queue, and on which devices: one worker each, and no device twice.
+
+runs/.queue/
+    workers/<host>-<pid>.json   a worker and its slots
+    workers/<host>-<pid>.stop   it was asked to stop: ``now``, or after what is running
+    slots/<host>@<device>.lock  held by the worker that uses a device
+    log.txt                     what workers in the background said
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from workbench.errors import RunRefused, UsageError
+from workbench.store import Queue, describe_process, is_alive, read_json, write_json, write_text
+
+WHOLE_MACHINE = "all"
+"""The slot of a machine without GPUs: one run at a time, which sees whatever there is."""
+CPU = "cpu"
+HANDOVER_SECONDS = 2.0
+"""How long to wait for the devices of a worker that is just leaving."""
+
+
+@dataclass(frozen=True)
+class WorkerRecord:
+    """A worker as it has written itself down."""
+
+    file: Path
+    host: str
+    pid: int
+    slots: tuple[str, ...]
+    process: dict[str, Any]
+
+    @property
+    def stop_file(self) -> Path:
+        """Where it looks for a request to stop."""
+        return self.file.with_suffix(".stop")
+
+    @property
+    def stopping(self) -> bool:
+        """True once it was asked to stop."""
+        return self.stop_file.exists()
+
+
+def list_workers(queue: Queue) -> list[WorkerRecord]:
+    """The living workers of a queue; those of other machines are believed."""
+    workers = []
+    for file in sorted((queue.folder / "workers").glob("*.json")):
+        content = read_json(file) or {}
+        host, slots, pid = content.get("host"), content.get("slots"), content.get("pid")
+        if not isinstance(host, str) or not isinstance(slots, list) or not isinstance(pid, int):
+            continue
+        if host != socket.gethostname() or is_alive(content):
+            workers.append(WorkerRecord(file, host, pid, tuple(map(str, slots)), content))
+    return workers
+
+
+@contextmanager
+def registered(queue: Queue, slots: Sequence[str]) -> Iterator[WorkerRecord]:
+    """Holds the devices of some slots and says so, as long as the context lasts.
+
+    Raises:
+        RunRefused: when another worker of this machine has one of the devices.
+    """
+    host = socket.gethostname()
+    file = queue.folder / "workers" / f"{host}-{os.getpid()}.json"
+    for folder in (queue.folder / "slots", file.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        for device in (device for slot in slots for device in slot.split(",")):
+            lock = FileLock(queue.folder / "slots" / f"{host}@{device}.lock")
+            try:
+                stack.enter_context(lock.acquire(timeout=HANDOVER_SECONDS))
+            except Timeout:
+                raise _taken(queue, device) from None
+        _forget_the_dead(queue)
+        record = {
+            "host": host,
+            **describe_process(os.getpid()),
+            "slots": list(slots),
+            "started_at": time.time(),
+        }
+        write_json(file, record)
+        worker = WorkerRecord(file, host, os.getpid(), tuple(slots), record)
+        try:
+            yield worker
+        finally:
+            # Before the locks go: a successor may have this pid.
+            for each in (worker.stop_file, file):
+                each.unlink(missing_ok=True)
+
+
+def ask_to_stop(worker: WorkerRecord, *, now: bool) -> None:
+    """Asks a worker to stop: after what is running, or together with it."""
+    write_text(worker.stop_file, "now" if now else "")
+
+
+def default_slots() -> tuple[str, ...]:
+    """One slot per GPU of this machine, or the whole machine when it has none.
+
+    Asked of ``CUDA_VISIBLE_DEVICES`` or nvidia-smi, because importing torch for it would cost a
+    long-lived process hundreds of megabytes.
+    """
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return _names(visible) or (WHOLE_MACHINE,)
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return (WHOLE_MACHINE,)
+    shown = subprocess.run(
+        [program, "--query-gpu=index", "--format=csv,noheader"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    numbers = [line.strip() for line in shown.stdout.splitlines() if line.strip().isdigit()]
+    return tuple(numbers) or (WHOLE_MACHINE,)
+
+
+def as_slot(devices: str) -> str:
+    """A slot as a user writes it, put in one form.
+
+    Raises:
+        UsageError: when it names no devices, or one twice.
+    """
+    names = _names(devices)
+    usual = all(name.replace("-", "").replace("/", "").isalnum() for name in names)
+    if not names or not usual or len(set(names)) < len(names):
+        raise UsageError(
+            f"--devices {devices}",
+            why="a slot is some devices that one run has for itself",
+            fix="e.g. --devices 0 or --devices 0,1 (GPUs), --devices cpu",
+        )
+    return ",".join(names)
+
+
+def size_of(slot: str) -> int | None:
+    """How many processes a slot has devices for; None where that is not limited."""
+    return None if slot in (CPU, WHOLE_MACHINE) else len(slot.split(","))
+
+
+def environment_of(slot: str) -> dict[str, str]:
+    """What a run is given so that it sees the devices of its slot alone."""
+    if slot == WHOLE_MACHINE:
+        return {}
+    if slot == CPU:
+        return {"CUDA_VISIBLE_DEVICES": ""}
+    # nvidia-smi counts in the order of the bus, CUDA by speed unless it is told to.
+    order = {} if "CUDA_VISIBLE_DEVICES" in os.environ else {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    return {"CUDA_VISIBLE_DEVICES": slot, **order}
+
+
+def _names(devices: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in devices.split(",") if name.strip())
+
+
+def _taken(queue: Queue, device: str) -> RunRefused:
+    host = socket.gethostname()
+    owners = [w for w in list_workers(queue) if w.host == host and device in _devices(w)]
+    who = f"process {owners[0].pid}" if owners else "another worker"
+    return RunRefused(
+        f"{who} works on this queue with device {device} already",
+        where=str(queue.folder),
+        why="a device has one worker, and a run has its devices for itself",
+        fix="`workbench queue` shows what it does; `workbench queue stop` ends it",
+    )
+
+
+def _devices(worker: WorkerRecord) -> list[str]:
+    return [device for slot in worker.slots for device in slot.split(",")]
+
+
+def _forget_the_dead(queue: Queue) -> None:
+    """Takes away what killed workers of this machine have left."""
+    living = {worker.file for worker in list_workers(queue)}
+    for file in (queue.folder / "workers").glob(f"{socket.gethostname()}-*.json"):
+        if file not in living:
+            file.with_suffix(".stop").unlink(missing_ok=True)
+            file.unlink(missing_ok=True)

@@ -1,0 +1,233 @@
+"""The worker of a queue: it starts what waits, one run per slot, and goes on after every end.
+
+Each run is a job of its own. A worker that dies takes no run with it; the next one finds them in
+the queue, waits for those that live and resumes those that do not.
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+
+import yaml
+from pydantic import ValidationError
+
+from workbench.errors import WorkbenchError
+from workbench.jobs.launching import new_name, resume, start
+from workbench.jobs.records import JOBS_DIR, Job, read_job, tail
+from workbench.jobs.stopping import ask, see_through
+from workbench.jobs.workers import (
+    WorkerRecord,
+    as_slot,
+    default_slots,
+    environment_of,
+    list_workers,
+    registered,
+    size_of,
+)
+from workbench.recipe import Recipe
+from workbench.store import ACTIVE, Entry, Queue, Run, open_run, read_run
+
+LOOK_SECONDS = 0.5
+MOST_ATTEMPTS = 3
+"""So often is a run begun that dies together with its worker: it may be what kills the machine."""
+
+Observer = Callable[[str], None]
+
+
+def fits(entry: Entry, slot: str) -> bool:
+    """True when a run may have a slot: the devices it asked for, and enough for its processes."""
+    size = size_of(slot)
+    return entry.devices in (None, slot) and (size is None or entry.processes <= size)
+
+
+def work(runs_dir: Path | str, slots: Sequence[str], say: Observer) -> None:
+    """Works on a queue in this process until nothing waits that it can run.
+
+    Args:
+        runs_dir: whose queue.
+        slots: the devices, one run at a time on each; empty for one slot per GPU.
+        say: is told what happens, in lines for a person.
+
+    Raises:
+        RunRefused: when another worker has one of the devices.
+    """
+    Worker(runs_dir, [as_slot(slot) for slot in slots] or default_slots(), say).run()
+
+
+class Worker:
+    """Works on a queue until nothing waits that it can run, or until it is asked to stop."""
+
+    def __init__(self, runs_dir: Path | str, slots: Sequence[str], say: Observer) -> None:
+        self.queue = Queue(runs_dir)
+        self.slots = tuple(slots)
+        self.say = say
+        self._host = socket.gethostname()
+        self._leave = False
+        self._held: set[str] = set()
+        """Runs that this worker does not begin again."""
+
+    def run(self) -> None:
+        """Works, until the end.
+
+        Raises:
+            RunRefused: when another worker has one of the devices.
+        """
+        with registered(self.queue, self.slots) as record:
+            self._catch_signals()
+            self.say(f"works on {self.queue.folder} with devices {' '.join(self.slots)}")
+            for entry in self._taken():
+                self._look_after(entry, adopted=True)
+            while not self._leave:
+                for entry in self._taken():
+                    self._look_after(entry)
+                stopping = self._asked_to_stop(record)
+                if not stopping:
+                    self._fill()
+                # Under the lock: what is added now is found here, or finds no worker any more.
+                with self.queue.changing():
+                    if not self._taken() and (stopping or self._next(self.slots) is None):
+                        record.file.unlink(missing_ok=True)
+                        break
+                time.sleep(LOOK_SECONDS)
+        self.say("left: what runs goes on" if self._leave else "done")
+
+    def _catch_signals(self) -> None:
+        def leave(_number: int, _frame: FrameType | None) -> None:
+            self._leave = True
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, leave)
+        if hasattr(signal, "SIGHUP"):
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def _taken(self) -> list[Entry]:
+        """What runs on this worker's slots, and on those of workers that are no more."""
+        others = {
+            slot
+            for worker in list_workers(self.queue)
+            if worker.host == self._host and not set(worker.slots) & set(self.slots)
+            for slot in worker.slots
+        }
+        entries = self.queue.list()
+        return [e for e in entries if e.job and e.host == self._host and e.slot not in others]
+
+    def _next(self, slots: Sequence[str]) -> Entry | None:
+        waiting = (e for e in self.queue.list() if not e.job and e.id not in self._held)
+        return next((e for e in waiting if any(fits(e, slot) for slot in slots)), None)
+
+    # --- starting ---------------------------------------------------------------------------
+
+    def _fill(self) -> None:
+        busy = {entry.slot for entry in self._taken()}
+        for slot in (slot for slot in self.slots if slot not in busy):
+            with self.queue.changing():
+                found = self._next([slot])
+                marks = {"job": new_name(), "host": self._host, "slot": slot}
+                entry = self.queue.update(found, **marks) if found is not None else None
+            if entry is not None:
+                self._start(entry)
+
+    def _start(self, entry: Entry) -> None:
+        path = self.queue.path_of(entry)
+        before = read_run(path, job=entry.job)
+        environment = environment_of(entry.slot)
+        try:
+            if entry.begun and _can_go_on(before):
+                self.say(f"{entry.id}: goes on")
+                resume(before, name=entry.job, environment=environment)
+            else:
+                self.say(f"{entry.id}: starts")
+                start(
+                    [_recipe_of(entry)],
+                    self.queue.root,
+                    seeds=[entry.seed],
+                    force=entry.force,
+                    processes=entry.processes,
+                    name=entry.job,
+                    environment=environment,
+                )
+        except (WorkbenchError, ValidationError, OSError) as error:
+            self.say(f"{entry.id}: cannot be started now and waits on\n{error}")
+            self._hold(entry)
+
+    def _hold(self, entry: Entry, *, begun: bool = False) -> None:
+        """Leaves a run to the next worker."""
+        self._held.add(entry.id)
+        self.queue.update(entry, job="", begun=entry.begun or begun)
+
+    # --- ending -----------------------------------------------------------------------------
+
+    def _look_after(self, entry: Entry, *, adopted: bool = False) -> None:
+        """Sees whether a run has ended, and what that means for its place in the queue."""
+        path = self.queue.path_of(entry)
+        job = read_job(self.queue.root / JOBS_DIR / entry.job)
+        run = read_run(path, job=entry.job)
+        opened = run.status.get("job") == entry.job
+        if (job is not None and job.alive) or (opened and run.state in ACTIVE):
+            return
+        died = run.state in ("stopped", "interrupted") if opened else run.state != "finished"
+        if adopted and died:
+            self._put_back(entry)
+        elif opened and run.state == "stopped":
+            # Not by `workbench stop`, which takes it out: perhaps the machine is going down.
+            self.say(f"{entry.id}: stopped from outside; it goes on with the next worker")
+            self._hold(entry, begun=True)
+        else:
+            if not opened and run.state != "finished":
+                self._record_failure(entry, path, job)
+            self.say(f"{entry.id}: {read_run(path, job=entry.job).state}")
+            self.queue.remove(entry)
+
+    def _put_back(self, entry: Entry) -> None:
+        """What died together with an earlier worker waits again, unless that keeps happening."""
+        if entry.attempts + 1 < MOST_ATTEMPTS:
+            self.queue.update(entry, job="", begun=True, attempts=entry.attempts + 1)
+            return
+        self.say(f"{entry.id}: given up after {MOST_ATTEMPTS} attempts that died with their worker")
+        self.queue.remove(entry)
+
+    def _record_failure(self, entry: Entry, path: Path, job: Job | None) -> None:
+        """A run whose job ended before it could open the folder has failed, visibly."""
+        said = tail(job.folder / "log.txt", 2000).strip() if job is not None else ""
+        reason = f"its process ended before the run began\n{said or 'it said nothing'}"
+        try:
+            writer = open_run(
+                self.queue.root,
+                _recipe_of(entry),
+                entry.seed,
+                force=entry.force,
+                resume=path.exists(),
+                job=entry.job,
+            )
+        except WorkbenchError as error:  # somebody else is at it, and speaks for it
+            self.say(f"{entry.id}: {error}")
+            return
+        writer.close("failed", reason)
+
+    def _asked_to_stop(self, record: WorkerRecord) -> bool:
+        """True once somebody asked; with ``now``, what runs is stopped and waits again."""
+        if not record.stop_file.exists():
+            return False
+        if record.stop_file.read_text(encoding="utf-8") == "now":
+            read = (read_run(self.queue.path_of(e), job=e.job) for e in self._taken())
+            running = [run for run in read if run.state in ACTIVE and run.status.get("pid")]
+            for run in running:
+                ask(run)
+            for run in running:
+                see_through(run)
+        return True
+
+
+def _recipe_of(entry: Entry) -> Recipe:
+    return Recipe.model_validate(yaml.safe_load(entry.recipe))
+
+
+def _can_go_on(run: Run) -> bool:
+    checkpoints = run.path / "checkpoints"
+    started = run.state in ("stopped", "interrupted") and checkpoints.is_dir()
+    return started and any(child.is_dir() for child in checkpoints.iterdir())

@@ -1,0 +1,204 @@
+"""Taking a run folder: who may write it, and the last word on one whose writer died."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+from filelock import FileLock, Timeout
+
+from workbench.errors import RunRefused
+from workbench.recipe.schema import Recipe
+from workbench.store.files import read_json, write_json, write_text
+from workbench.store.processes import describe_process, launcher_of_this_process
+from workbench.store.runs import ACTIVE, JOB_VARIABLE, Run, read_run
+from workbench.store.writing import VERSION, RunWriter, take_failures
+
+OWNER_SECONDS = 1.0
+"""How long to wait for the owner of a lock to have written who it is."""
+
+
+def run_name(recipe: Recipe, seed: int) -> str:
+    """Folder name of a run: recipe, seed and the first 8 digits of the fingerprint."""
+    return f"{recipe.name}-s{seed}-{recipe.fingerprint[:8]}"
+
+
+def run_path(runs_dir: Path, recipe: Recipe, seed: int) -> Path:
+    """Where the run of a recipe with a seed lives."""
+    return runs_dir / recipe.study / run_name(recipe, seed)
+
+
+def describe_run(recipe: Recipe, seed: int) -> dict[str, Any]:
+    """What is known about a run before it starts, as its status.json and the queue hold it."""
+    return {
+        "study": recipe.study,
+        "recipe": recipe.name,
+        "method": recipe.method.name,
+        "task": recipe.task.name,
+        "model": recipe.model.source,
+        "data": recipe.data.source,
+        "seed": seed,
+        "fingerprint": recipe.fingerprint,
+    }
+
+
+def open_run(
+    runs_dir: Path,
+    recipe: Recipe,
+    seed: int,
+    *,
+    force: bool = False,
+    resume: bool = False,
+    folder: Path | None = None,
+    job: str | None = None,
+) -> RunWriter:
+    """Makes the folder of a run and takes it, before any work is done.
+
+    A folder left by a failed, stopped or interrupted attempt is moved to ``.replaced`` beside it,
+    never deleted; ``force`` does the same with a finished one. ``resume`` keeps the folder,
+    which is ``folder`` where the recipe would give it another name now. ``job`` is the job that it
+    belongs to, if not the one of this process.
+
+    Raises:
+        RunRefused: when the run is active, or finished and not forced.
+    """
+    path = folder or run_path(runs_dir, recipe, seed)
+    lock = _lock_of(path)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise RunRefused(
+            f"another process is at this run{_owner(path)}",
+            where=f"{recipe.study}/{path.name}",
+            why="one run folder has one writer",
+            fix=f"watch that one: `workbench show {path.name}`",
+        ) from None
+    try:
+        job = job or os.environ.get(JOB_VARIABLE)
+        return _take(path, recipe, seed, lock, force=force, resume=resume, job=job)
+    except BaseException:
+        lock.release()
+        raise
+
+
+def record_death(path: Path, reason: str, *, caused_failure: bool = False) -> bool:
+    """Writes down why a run ended whose process could not; True when there was something to say.
+
+    Nothing is changed while the run is alive, or once it has ended on its own. Where somebody had
+    asked for the end, that is the reason.
+
+    Args:
+        path: the run folder.
+        reason: what is known, in words.
+        caused_failure: the run's first process failed only because another one died: it is
+            interrupted, and this is the first line of its reason.
+    """
+    if not path.is_dir():
+        return False
+    lock = _lock_of(path)
+    try:
+        lock.acquire()
+    except Timeout:
+        return False
+    try:
+        status = read_json(path / "status.json") or {}
+        run = read_run(path)
+        if status.get("state") == "failed" and caused_failure:
+            status["state"] = "interrupted"
+            status["reason"] = f"{reason}\n{status.get('reason') or ''}".strip()
+        elif status.get("state") in ACTIVE and run.state not in ACTIVE:
+            told = run.reason if run.state == "stopped" else reason
+            status |= {"state": run.state, "reason": told, "phase": None, "ended_at": time.time()}
+        else:
+            return False
+        write_json(path / "status.json", status)
+        (path / "stop").unlink(missing_ok=True)
+        return True
+    finally:
+        lock.release()
+
+
+def _lock_of(path: Path) -> FileLock:
+    locks = path.parent / ".locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    # Held until the run is closed; the system releases it when the process dies.
+    return FileLock(locks / path.name, blocking=False)
+
+
+def _owner(path: Path) -> str:
+    """Who holds a run, as far as it has got to writing that down."""
+    deadline = time.monotonic() + OWNER_SECONDS
+    while (run := read_run(path)).state not in ACTIVE and time.monotonic() < deadline:
+        time.sleep(0.05)
+    started = run.status.get("started_at")
+    if run.state not in ACTIVE or not isinstance(started, int | float):
+        return ""
+    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(started))
+    status = run.status
+    return f": process {status.get('pid')} on {status.get('host')}, {run.state} since {since}"
+
+
+def _take(
+    path: Path,
+    recipe: Recipe,
+    seed: int,
+    lock: FileLock,
+    *,
+    force: bool,
+    resume: bool,
+    job: str | None,
+) -> RunWriter:
+    _refuse_if_taken(read_run(path, job=job), force)
+    if path.exists() and not resume:
+        _set_aside(path)
+    path.mkdir(exist_ok=resume)
+    (path / "stop").unlink(missing_ok=True)
+    take_failures(path)
+    launcher = launcher_of_this_process()
+    text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    write_text(path / "recipe.yaml", text)
+    status = {
+        "version": VERSION,
+        "state": "queued",
+        "reason": "",
+        **describe_run(recipe, seed),
+        **describe_process(os.getpid()),
+        "host": socket.gethostname(),
+        "job": job,
+        "launcher": describe_process(launcher) if launcher is not None else None,
+        "started_at": time.time(),
+        "ended_at": None,
+        "phase": None,
+        "progress": None,
+    }
+    return RunWriter(path, status, lock)
+
+
+def _refuse_if_taken(run: Run, force: bool) -> None:
+    if run.state in ACTIVE:
+        pid = run.status.get("pid")
+        raise RunRefused(
+            f"this run is {run.state} in process {pid}" if pid else f"this run {run.reason}",
+            where=run.id,
+            fix=f"`workbench stop {run.id}` first, or wait for it",
+        )
+    if run.state == "finished" and not force:
+        raise RunRefused(
+            "this run has finished already",
+            where=run.id,
+            fix="use its result, or run again with --force (the old folder is kept)",
+        )
+
+
+def _set_aside(path: Path) -> None:
+    shelf = path.parent / ".replaced"
+    shelf.mkdir(exist_ok=True)
+    for number in range(1, 10_000):
+        target = shelf / f"{path.name}.{number}"
+        if not target.exists():
+            path.rename(target)
+            return
