@@ -77,7 +77,7 @@ import importlib, pkgutil, sys
 
 class Refuse:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"streamlit", "altair", "pytest", "playwright"}:
+        if name.split(".")[0] in {"streamlit", "altair", "ray", "pytest", "playwright"}:
             raise ModuleNotFoundError(name)
 
 sys.meta_path.insert(0, Refuse())
@@ -135,6 +135,7 @@ def test_the_wheel_holds_the_package_the_recipes_and_the_ui(wheel):
     for folder, place in [
         ("workbench", "workbench"),
         ("recipes", "workbench/_recipes"),
+        ("configs", "workbench/_configs"),
         ("ui", "workbench/_ui"),
     ]:
         expected = {f"{place}/{name}" for name in shipped(folder)}

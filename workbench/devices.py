@@ -10,17 +10,26 @@ measured here yet: it gets what transformers does by default, with bf16 autocast
 
 from __future__ import annotations
 
+import math
+import os
 import platform
+import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from accelerate import PartialState
+from accelerate import Accelerator, DistributedDataParallelKwargs, PartialState
+from accelerate.state import AcceleratorState
+from torch import nn
+from torch.optim import Optimizer
 
+from workbench.errors import UsageError
 from workbench.recipe.schema import TrainingSpec
 
 Precision = Literal["fp32", "bf16"]
+_SHARDING = {"FSDP": "FSDP", "DEEPSPEED": "DeepSpeed", "MEGATRON_LM": "Megatron-LM"}
+"""What accelerate's launcher says in the environment, and its name."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +62,72 @@ def this_process() -> PartialState:
     several CPU processes takes itself for the only one.
     """
     return PartialState(cpu=not torch.accelerator.is_available())
+
+
+def check_launch(training: TrainingSpec, processes: int) -> None:
+    """Refuses, before anything is loaded, what this number or kind of processes cannot train.
+
+    Raises:
+        UsageError: when the batch has fewer examples than there are processes, and when accelerate
+            was asked to shard the model.
+    """
+    if training.batch_size < processes:
+        raise UsageError(
+            f"a batch of {training.batch_size} cannot be shared by {processes} processes",
+            where="training.batch_size",
+            why="it counts the examples of an optimizer step over all processes, and each has to "
+            "get one",
+            fix=f"take at most {training.batch_size} processes, or a larger batch_size",
+        )
+    for name, words in _SHARDING.items():
+        if os.environ.get(f"ACCELERATE_USE_{name}", "false").lower() == "true":
+            raise UsageError(
+                f"{words} is not supported",
+                where="accelerate launch",
+                why="it splits weights and optimizer over the processes, and checkpoints, exact "
+                "resume and export here need them whole",
+                fix="take a configuration with distributed_type MULTI_GPU, e.g. the shipped "
+                "ddp.yaml; a base too large for one GPU cannot be trained here",
+            )
+
+
+def make_accelerator(policy: Policy, training: TrainingSpec) -> Accelerator:
+    """A fresh accelerator whose DistributedDataParallel exchanges trained gradients and no more.
+
+    Frozen weights have no gradient and so no place in the exchange; they travel once, when the
+    processes start. Buffers are the same everywhere (none of these models has running statistics).
+    A static graph makes trained tensors without a gradient cheap and legal, but counts the first
+    backward pass double when that one is not exchanged (torch 2.13), so it is left out where a
+    step is made of micro-batches.
+    """
+    AcceleratorState._reset_state()
+    share = math.ceil(training.batch_size / policy.processes)
+    whole = training.micro_batch_size is None or training.micro_batch_size >= share
+    ddp = DistributedDataParallelKwargs(
+        broadcast_buffers=False,
+        find_unused_parameters=False,
+        gradient_as_bucket_view=True,
+        static_graph=whole and not training.auto_micro_batch,
+    )
+    return Accelerator(mixed_precision=policy.accelerate_precision, kwargs_handlers=[ddp])
+
+
+def wrap(accelerator: Accelerator, model: nn.Module, optimizer: Optimizer) -> tuple[Any, Any]:
+    """Model and optimizer as several processes share them; a single process gets its own back."""
+    with warnings.catch_warnings():
+        # torch 2.13 has another name for the setting, which accelerate 1.15 does not know.
+        warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
+        wrapped, driven = accelerator.prepare(model, optimizer)
+    return wrapped, driven
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """True for what torch and Python raise when an allocation fails, on any device."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    # CPU and Metal allocators raise a plain RuntimeError.
+    words = ("out of memory", "can't allocate memory", "Cannot allocate memory")
+    return isinstance(error, RuntimeError) and any(each in str(error) for each in words)
 
 
 def choose_policy(training: TrainingSpec, device: torch.device, processes: int = 1) -> Policy:

@@ -15,7 +15,7 @@ import ctypes
 import gc
 import resource
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -108,6 +108,27 @@ class MemoryMeter:
             if cuda
             else "resident high-water mark of the first two steps, which hold the longest batches",
         }
+
+
+def over_processes(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The memory of a run from the records of its processes: summed, and each one's peak.
+
+    ``per_process`` holds the training peaks in bytes, by rank.
+    """
+    totals = {
+        key: sum(record[key] for record in records)
+        for key in ("peak_memory_bytes", "baseline_bytes")
+    }
+    groups = {
+        key: _summed([record[key] or {} for record in records]) or None
+        for key in ("phases", "reserved", "breakdown")
+    }
+    peaks = [record["peak_memory_bytes"] for record in records]
+    return {**totals, "per_process": peaks, **groups, "how": records[0]["how"]}
+
+
+def _summed(figures: Sequence[dict[str, int]]) -> dict[str, int]:
+    return {name: sum(each[name] for each in figures) for name in figures[0]}
 
 
 def breakdown(model: nn.Module, optimizer: Optimizer) -> dict[str, int]:

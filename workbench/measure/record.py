@@ -16,7 +16,7 @@ from workbench.data.examples import Data
 from workbench.models import Base
 from workbench.recipe.schema import Recipe
 from workbench.tasks import AnyTask, Predicted
-from workbench.training.events import Step, Validation
+from workbench.training.events import Checkpoint, Step, Validation
 from workbench.training.session import Session
 
 WARMUP_STEPS = 2
@@ -37,11 +37,19 @@ class Clock:
     timed_tokens: int = 0
     steps: int = 0
     examples: int = 0
+    checkpoints: int = 0
+    checkpoint_seconds: float = 0.0
+    checkpoint_bytes: int = 0
     last_validation: Validation | None = field(default=None)
     best_validation: Validation | None = field(default=None)
 
-    def add(self, event: Step | Validation) -> None:
+    def add(self, event: Step | Validation | Checkpoint) -> None:
         """Counts one event of the training."""
+        if isinstance(event, Checkpoint):
+            self.checkpoints += event.bytes > 0
+            self.checkpoint_seconds += event.seconds
+            self.checkpoint_bytes += event.bytes
+            return
         if isinstance(event, Validation):
             self.validation += event.seconds
             self.last_validation = event
@@ -60,11 +68,16 @@ class Clock:
     def record(self, total_seconds: float) -> dict[str, Any]:
         """Times for result.json; rates are None when no step was timed."""
         timed = self.train > 0
+        training = self.warmup + self.train + self.validation + self.checkpoint_seconds
         return {
             "train_seconds": self.train,
             "warmup_seconds": self.warmup,
             "validation_seconds": self.validation,
             "test_seconds": self.test,
+            "checkpoints": self.checkpoints,
+            "checkpoint_bytes": self.checkpoint_bytes,
+            "checkpoint_seconds": self.checkpoint_seconds,
+            "checkpoint_share": self.checkpoint_seconds / training if training else 0.0,
             "total_seconds": self.earlier + total_seconds,
             "steps": self.steps,
             "steps_per_second": self.timed_steps / self.train if timed else None,
@@ -105,7 +118,7 @@ def comparability(
     """What two runs must share for their numbers to be set side by side."""
     from sklearn import __version__ as sklearn_version
 
-    task = recipe.task.model_dump_json(exclude={"metrics"})
+    task = recipe.task.model_dump_json(exclude={"metrics", *recipe.task.training_only})
     metrics = ",".join(recipe.task.score_names) + f" scikit-learn {sklearn_version}"
     return {
         "data": data.content_hash,
@@ -131,3 +144,12 @@ def write_predictions(
     temporary = path.with_suffix(".tmp")
     pq.write_table(pa.table(columns), temporary)
     temporary.replace(path)
+
+
+def untrained_warnings(session: Session) -> list[str]:
+    """Names the trained tensors that got no gradient, though their method or head did."""
+    names = session.untrained
+    if not names:
+        return []
+    listed = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    return [f"{len(names)} of {len(session.parameters)} trained tensors got no gradient: {listed}"]

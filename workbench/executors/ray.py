@@ -1,0 +1,154 @@
+"""A study on a Ray cluster: each run is a task; Ray places, retries and reports them.
+
+A task is a process of its own that ends with its run (``max_calls=1``), so that memory is measured
+as anywhere else and a run ends with its node.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import UsageError
+from workbench.executors.stores import check_store
+from workbench.executors.work import do_run
+from workbench.recipe import Recipe
+from workbench.store import Run, run_path
+
+SECONDS_TO_SAVE = 60.0
+"""How long runs get to save and stop after Ctrl-C."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What one run takes of a node; Ray starts it where that is free."""
+
+    cpus: float = 1.0
+    gpus: float | None = None
+    """None for one where the cluster has any, else none."""
+    memory_gb: float | None = None
+    """Main memory to reserve, in GiB; None to reserve nothing."""
+    retries: int = 3
+    """How often a run is tried again after its node was lost."""
+
+
+def run_study(
+    recipes: Sequence[Recipe],
+    seeds: Sequence[int] | None,
+    runs_dir: Path,
+    *,
+    address: str = "auto",
+    needs: Needs | None = None,
+    force: bool = False,
+    store: str | None = None,
+    ended: Callable[[Run, str | None], None] = lambda _run, _uploaded: None,
+) -> list[Run]:
+    """Runs each recipe with each seed on a Ray cluster and waits for all of them.
+
+    What has finished is skipped; an interrupted run is gone on with; after a failed one the others
+    go on. On Ctrl-C the runs save and stop.
+
+    Args:
+        runs_dir: the folder of the runs, at the same path on every node. Only where it is one
+            shared folder can a run that lost its node be gone on with elsewhere.
+        address: of a running cluster: ``auto``, ``HOST:PORT`` or ``ray://HOST:10001``; ``local``
+            starts one on this machine.
+        store: an fsspec address that the folders of ended runs are copied to.
+        ended: told of each run that has ended, and where it was copied to.
+
+    Raises:
+        UsageError: when Ray is not installed, no cluster answers, or the store cannot be opened.
+    """
+    if store is not None:
+        check_store(store)
+    plan = [(recipe, seed) for recipe in recipes for seed in (seeds or recipe.seeds)]
+    root = runs_dir.absolute()
+    with _connected(address) as ray:
+        options = _options(needs or Needs(), ray.cluster_resources())
+        task = ray.remote(max_calls=1, **options)(do_run)
+        tasks: dict[Any, int] = {}
+        for index, (recipe, seed) in enumerate(plan):
+            values = recipe.model_dump(mode="json")
+            named = task.options(name=f"{recipe.study}/{recipe.name}-s{seed}")
+            tasks[named.remote(values, seed, str(root), force, store)] = index
+        runs: dict[int, Run] = {}
+        try:
+            for handle in _as_they_end(ray, list(tasks)):
+                index = tasks[handle]
+                runs[index], uploaded = _outcome(ray, handle, run_path(root, *plan[index]))
+                ended(runs[index], uploaded)
+        except KeyboardInterrupt:
+            _stop(ray, [handle for handle, index in tasks.items() if index not in runs])
+            raise
+    return [runs[index] for index in range(len(plan))]
+
+
+def _options(needs: Needs, cluster: dict[str, float]) -> dict[str, Any]:
+    gpus = needs.gpus
+    if gpus is None:
+        gpus = 1.0 if cluster.get("GPU") else 0.0
+    options: dict[str, Any] = {
+        "num_cpus": needs.cpus,
+        "num_gpus": gpus,
+        "max_retries": needs.retries,
+    }
+    if needs.memory_gb is not None:
+        options["memory"] = int(needs.memory_gb * 1024**3)
+    return options
+
+
+def _as_they_end(ray: Any, waiting: list[Any]) -> Iterator[Any]:
+    while waiting:
+        done, waiting = ray.wait(waiting, num_returns=1)
+        yield from done
+
+
+def _outcome(ray: Any, handle: Any, path: Path) -> tuple[Run, str | None]:
+    try:
+        found = ray.get(handle)
+    except ray.exceptions.RayError as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        return Run(path, "interrupted", f"lost by the cluster: {lines[-1]}"), None
+    status = {"signal": found.get("signal")}
+    result = {"metrics": found.get("metrics")}
+    return Run(path, found["state"], found["reason"], status, result), found.get("uploaded")
+
+
+def _stop(ray: Any, handles: list[Any]) -> None:
+    """Asks runs to save and stop, and gives them the time to."""
+    for handle in handles:
+        ray.cancel(handle)
+    ray.wait(handles, num_returns=len(handles), timeout=SECONDS_TO_SAVE)
+
+
+@contextmanager
+def _connected(address: str) -> Iterator[Any]:
+    try:
+        import ray
+    except ImportError as error:
+        raise UsageError(
+            "Ray is not installed",
+            where="--executor ray",
+            fix="pip install 'peft-workbench[ray]'",
+        ) from error
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
+    try:
+        ray.init(address=address, log_to_driver=True, logging_level=logging.ERROR)
+    except (ConnectionError, ValueError) as error:
+        raise UsageError(
+            f"no Ray cluster at {address}: {str(error).splitlines()[0]}",
+            where="--address",
+            fix="`ray start --head` starts one, --address local one for this study alone",
+        ) from error
+    try:
+        # Ray prints what the nodes say on stdout, which belongs to the command's own answer.
+        with redirect_stdout(sys.stderr):
+            yield ray
+    finally:
+        ray.shutdown()
