@@ -29,12 +29,15 @@ LINE = [
     "starting",
     "preparing",
     "export",
+    "importing",
     "environment",
     "logs",
     "stopping",
+    "resuming",
     "line",
     "planning",
     "runner",
+    "executors",
 ]
 """A room sees those before it."""
 
@@ -44,7 +47,18 @@ ASIDE = {"jobs": {"errors", "recipe", "store"}, "comparison": {"errors", "recipe
 ON_TOP = ["ui", "cli", "__main__", "__init__"]
 """See everything, and those before them."""
 
-TORCH_FREE = ["errors", "assets", "recipe", "store", "jobs", "comparison", "ui", "cli", "__init__"]
+TORCH_FREE = [
+    "errors",
+    "assets",
+    "recipe",
+    "store",
+    "jobs",
+    "comparison",
+    "executors",
+    "ui",
+    "cli",
+    "__init__",
+]
 HEAVY = ["torch", "transformers", "peft", "accelerate", "datasets", "evaluate"]
 
 
@@ -124,8 +138,17 @@ def test_light_room_loads_no_torch(room):
 
 # --- what must not be written anywhere -------------------------------------------------------
 
-UNSAFE_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "shelve", "marshal"}
-UNSAFE_CALLS = {"eval", "exec", "os.system", "os.popen", "yaml.unsafe_load", "yaml.full_load"}
+UNSAFE_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+UNSAFE_CALLS = {
+    *("eval", "exec", "os.system", "os.popen", "yaml.unsafe_load", "yaml.full_load"),
+    *(
+        "st.html",
+        "components.html",
+        "st.components.v1.html",
+        "pd.read_pickle",
+        "pandas.read_pickle",
+    ),
+}
 UNSAFE_IF_TRUE = {"shell", "trust_remote_code", "unsafe_allow_html", "allow_pickle"}
 
 
@@ -167,6 +190,9 @@ def test_nothing_unsafe_is_written(folder):
     [
         "import pickle",
         "from dill import loads",
+        "import joblib",
+        "pd.read_pickle(path)",
+        "st.html(text)",
         "eval('1')",
         "import os; os.system('ls')",
         "subprocess.run('ls', shell=True)",

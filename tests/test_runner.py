@@ -19,7 +19,7 @@ from workbench.errors import RunRefused
 from workbench.recipe import dump_recipe, load_recipe
 from workbench.recipe.schema import Recipe
 from workbench.runner import run_all
-from workbench.store import Run, list_runs, open_run
+from workbench.store import Run, list_runs, open_run, run_path
 
 Make = Callable[..., Recipe]
 Train = Callable[..., Run]
@@ -88,7 +88,7 @@ def test_running_twice_is_refused_and_force_keeps_the_old_folder(
 ) -> None:
     recipe = make_recipe("head", training={"max_steps": 2})
     writer = open_run(tmp_path, recipe, 0)
-    with pytest.raises(RunRefused, match="another process is at this run, which is queued"):
+    with pytest.raises(RunRefused, match=f"process {os.getpid()} on .* queued since"):
         train(recipe, 0, tmp_path)
     writer.close("failed", "given up")
     assert train(recipe, 0, tmp_path).state == "finished"
@@ -147,7 +147,7 @@ def test_a_head_that_peft_does_not_know_is_trained_and_saved(
 def test_gpt2_gets_a_pad_token_and_says_so(
     tiny_gpt2: Path, make_recipe: Make, train: Train, tmp_path: Path
 ) -> None:
-    from tokenizers import Tokenizer
+    from tokenizers import Tokenizer, processors
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
     folder = tmp_path / "no-pad"
@@ -155,6 +155,7 @@ def test_gpt2_gets_a_pad_token_and_says_so(
     for file in tiny_gpt2.iterdir():
         (folder / file.name).write_bytes(file.read_bytes())
     inner: Tokenizer = AutoTokenizer.from_pretrained(tiny_gpt2).backend_tokenizer
+    inner.post_processor = processors.Sequence([])  # GPT-2's own adds nothing to a text either
     bare = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="[SEP]", unk_token="[UNK]")
     bare.save_pretrained(folder)
     recipe = make_recipe({"name": "prompt", "virtual_tokens": 4}, model={"source": str(folder)})
@@ -258,6 +259,24 @@ def test_a_request_to_stop_ends_the_whole_series_whenever_it_comes(
     runs = run_all([recipe], [0, 1, 2], tmp_path, observer=ask_during_the_export)
     assert [r.state for r in runs] == ["finished"]
     assert len(list_runs(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("phase", ["load", "train", "test"])
+def test_a_stop_is_heard_between_the_phases_too(
+    phase: str, make_recipe: Make, train: Train, tmp_path: Path
+) -> None:
+    recipe = make_recipe("head", training={"max_steps": 2, "validate_every": 2})
+
+    def ask(kind: str, fields: dict[str, Any]) -> None:
+        if kind == "phase" and fields["phase"] == phase:
+            (run_path(tmp_path, recipe, 0) / "stop").touch()
+
+    run = train(recipe, 0, tmp_path, observer=ask)
+    assert run.state == "stopped", run.reason
+    assert [e["phase"] for e in run.events()[0] if e["kind"] == "phase"][-1] == phase
+    whole = train(recipe, 0, tmp_path, resume=True)
+    assert whole.state == "finished", whole.reason
+    assert [e["step"] for e in whole.events()[0] if e["kind"] == "step"] == [1, 2]
 
 
 def test_one_owner_at_a_time_also_for_resuming(make_recipe: Make, tmp_path: Path) -> None:

@@ -11,31 +11,31 @@ from typing import Any
 
 import transformers
 from accelerate.state import AcceleratorState
+from accelerate.utils import gather_object
 
 from workbench import environment
 from workbench.devices import this_process
-from workbench.errors import MethodError
 from workbench.export import VanillaLoader, building, check_folder, write_expected
 from workbench.export.adapter import describe, write_weights
 from workbench.export.card import model_card
 from workbench.measure import record
+from workbench.measure.conditions import conditions_known, conditions_loaded
 from workbench.measure.evaluation import score_split, write_texts
-from workbench.measure.memory import MemoryMeter, breakdown
+from workbench.measure.memory import breakdown, over_processes
 from workbench.measure.parameters import stored
 from workbench.models import PLAIN_ATTENTION, set_attention
 from workbench.preparing import Prepared, prepare
 from workbench.recipe import Recipe, dump_recipe
+from workbench.resuming import Course
 from workbench.stopping import StopRequest
 from workbench.store import RunWriter, SilentWriter, read_run
 from workbench.tasks import Predicted
-from workbench.training import checkpoints
-from workbench.training.events import Step, Validation
+from workbench.training.events import Checkpoint, MicroBatch, Step, Validation
 from workbench.training.prediction import predict
+from workbench.training.rotation import CheckpointFolder
 from workbench.training.session import Session
 
 Observer = Callable[[str, dict[str, Any]], None]
-LAST = "last"
-"""Name of the checkpoint that a stopped run goes on from."""
 
 
 class Stopped(Exception):
@@ -62,6 +62,8 @@ class Line:
     loader: VanillaLoader
     request: StopRequest
     resume: bool
+    force: bool = False
+    """Go on although something is not what it was when the run was saved."""
 
     def run(self) -> dict[str, Any]:
         """Does the work; returns the content of result.json, empty on all processes but one.
@@ -70,57 +72,84 @@ class Line:
             Stopped: when it was asked to stop; its state is saved.
             WorkbenchError: when data, model, method or training do not work out.
         """
-        started = time.time()
+        started = time.monotonic()
         _quieten()
-        self.writer.update(state="running", phase="data")
-        self.writer.write("environment.json", environment.describe())
+        together = this_process().num_processes
+        self.writer.update(state="running", phase="data", processes=together)
+        surroundings = environment.describe()
+        self.writer.write("environment.json", surroundings)
         ready = prepare(self.recipe, self.seed, self.writer.path / "checkpoints", self._phase)
         self.accelerator = ready.accelerator
-        clock, pieces = self._train(ready)
-        tested = self._test(ready, clock)
+        course = self._course(ready, surroundings["packages"])
+        self._train(ready, course)
+        tested = self._test(ready, course.clock)
+        memory = over_processes(gather_object([ready.meter.record(course.pieces)]))
         if not self.accelerator.is_main_process:
             return {}
-        result = self._result(ready, clock, pieces, tested)
+        result = self._result(ready, course, memory, tested)
         test = ready.splits["test"]
         record.write_predictions(
             self.writer.path, ready.task, test, tested.predicted, tested.generated
         )
         self._export(ready, result, tested.predicted)
-        result["time"] = clock.record(time.time() - started)
+        result["time"] = course.clock.record(time.monotonic() - started)
         return result
 
-    def _train(self, ready: Prepared) -> tuple[record.Clock, dict[str, int]]:
-        """Consumes the training's events: logs them, measures, and stops when asked to.
-
-        Returns the times and the bytes of weights, gradients and optimizer.
-        """
-        session, meter = ready.session, ready.meter
-        clock, pieces = record.Clock(), dict[str, int]()
+    def _course(self, ready: Prepared, packages: dict[str, Any]) -> Course:
+        """A training that has not begun, or that goes on from where it was saved."""
+        policy = ready.policy
+        conditions = {
+            **conditions_known(self.recipe, self.seed, policy, packages),
+            **conditions_loaded(
+                self.recipe, ready.data, ready.adapted.base, policy.record(), ready.start
+            ),
+        }
+        minutes = self.recipe.training.checkpoint_minutes
+        course = Course(ready.session, self.writer, self._event, conditions, minutes)
         if self.resume:
-            clock, pieces = self._go_on(session, meter)
+            course.go_on(ready.meter, force=self.force)
+        return course
+
+    def _train(self, ready: Prepared, course: Course) -> None:
+        """Consumes the training's events: logs them, measures, saves, and stops when asked to."""
+        session, meter, clock = ready.session, ready.meter, course.clock
         self._phase("train")
         meter.reset()
         for event in session.events():
+            if isinstance(event, MicroBatch):
+                self._event("micro_batch", **asdict(event))
+                meter.reset()  # what did not fit is no part of the figures
+                continue
+            if isinstance(event, Checkpoint):
+                course.add(event)
+                continue
             clock.add(event)
             if isinstance(event, Validation):
                 self._event("validation", **asdict(event))
                 if session.step < session.steps:
-                    session.save(LAST)
+                    course.save()
                 continue
             self._event("step", **asdict(event))
-            if not pieces and clock.steps == min(record.WARMUP_STEPS, session.steps):
-                pieces = breakdown(session.model, session.optimizer)
+            if not course.pieces:
                 meter.note("train")
+            if not course.pieces and clock.steps == min(record.WARMUP_STEPS, session.steps):
+                course.pieces = breakdown(session.model, session.optimizer)
                 meter.stop_being_exact()
-                self._event("memory", peak_bytes=meter.phases["train"], pieces=pieces)
+                self._event("memory", peak_bytes=meter.phases["train"], pieces=course.pieces)
             self._progress(session, clock, event)
-            asked = self.request.signal_number is not None or self.writer.stop_requested
-            if session.agree(asked):
-                session.save(LAST)
-                raise Stopped
+            self._save_or_stop(course)
+        course.save()
         if meter.device.type == "cuda":  # the allocator's peak costs nothing, so it covers all
             meter.note("train")
-        return clock, pieces
+
+    def _save_or_stop(self, course: Course) -> None:
+        """Saves when it is time, or when the run was asked to stop, which ends it here."""
+        agree = course.session.agree
+        if not agree(self._asked or course.save_is_due):
+            return
+        course.save()
+        if agree(self._asked):
+            raise Stopped
 
     def _progress(self, session: Session, clock: record.Clock, step: Step) -> None:
         pace = clock.train / clock.timed_steps if clock.timed_steps else None
@@ -135,31 +164,6 @@ class Line:
         }
         self.writer.progress(**progress)
         self.observer("progress", progress)
-
-    def _go_on(self, session: Session, meter: MemoryMeter) -> tuple[record.Clock, dict[str, int]]:
-        """Goes back to the last checkpoint, and forgets what was logged after it."""
-        if checkpoints.exists(session.folder / LAST):
-            if session.adapted.after_step is not None:
-                raise MethodError(
-                    f"{self.recipe.method.name} cannot be resumed",
-                    where=str(session.folder / LAST),
-                    why="PEFT keeps a part of its state (AdaLoRA's ranks) outside the weights",
-                    fix="`workbench run` starts the run from the beginning",
-                )
-            session.resume(LAST)
-        clock, pieces = record.Clock(), dict[str, int]()
-        kept = self.writer.forget_after(session.step)
-        if kept:
-            clock.earlier = kept[-1]["time"] - kept[0]["time"]
-        for row in kept:
-            if row["kind"] == "step":
-                clock.add(Step.from_row(row))
-            elif row["kind"] == "validation":
-                clock.add(Validation.from_row(row))
-            elif row["kind"] == "memory":
-                meter.phases["train"], pieces = row["peak_bytes"], row["pieces"]
-                meter.stop_being_exact()
-        return clock, pieces
 
     def _test(self, ready: Prepared, clock: record.Clock) -> Tested:
         """The test split, once, in fp32 and with the attention of a plain load."""
@@ -188,11 +192,11 @@ class Line:
         return Tested(predicted, generated, score_split(ready.task, test, predicted, generated))
 
     def _result(
-        self, ready: Prepared, clock: record.Clock, pieces: dict[str, int], tested: Tested
+        self, ready: Prepared, course: Course, memory: dict[str, Any], tested: Tested
     ) -> dict[str, Any]:
         """What is known before the export: scores, costs, conditions."""
         recipe, data = self.recipe, ready.data
-        validation, selected = record.validation_record(ready.session, clock)
+        validation, selected = record.validation_record(ready.session, course.clock)
         policy = ready.policy.record()
         return {
             "study": recipe.study,
@@ -206,21 +210,29 @@ class Line:
             "metrics": {"test": tested.metrics, "validation": validation},
             "selected": selected,
             "parameters": ready.parameters,
-            "memory": ready.meter.record(pieces),
+            "memory": {**memory, "micro_batch_size": ready.session.accumulation.largest},
             "policy": policy,
             "data": record.data_record(data, ready.splits),
             "comparability": record.comparability(
                 recipe, data, ready.adapted.base, policy, ready.start
             ),
             "references": ready.references,
-            "warnings": [*ready.adapted.base.notes, *data.notes, *_untrained(ready.session)],
+            "warnings": [
+                *ready.adapted.base.notes,
+                *data.notes,
+                *record.untrained_warnings(ready.session),
+                *_reduced(ready.session),
+                *course.warnings,
+            ],
+            **({"forced": course.forced} if course.forced else {}),
         }
 
     def _export(self, ready: Prepared, result: dict[str, Any], predicted: Predicted) -> None:
         """Writes the adapter, checks it with a plain load, and completes the result with it."""
         self._phase("export")
         recipe, run = self.recipe, read_run(self.writer.path)
-        shutil.rmtree(run.adapter, ignore_errors=True)  # of an attempt that ended right here
+        for left in (run.adapter, *run.path.glob(f".{run.adapter.name}.*")):
+            shutil.rmtree(left, ignore_errors=True)  # of an attempt that ended right here
         expected = write_expected(run.path, ready.task, ready.splits["test"], predicted)
         with building(run.adapter) as folder:
             kind = write_weights(ready.adapted, recipe.method.name, folder)
@@ -238,7 +250,14 @@ class Line:
             card = model_card(result, about, dump_recipe(recipe))
             (folder / "README.md").write_text(card, encoding="utf-8")
 
+    @property
+    def _asked(self) -> bool:
+        return self.request.signal_number is not None or self.writer.stop_requested
+
     def _phase(self, phase: str) -> None:
+        """Notes what comes next; a run of one process that was asked to stop ends before it."""
+        if self._asked and this_process().num_processes == 1:
+            raise Stopped
         self.writer.update(phase=phase)
         self._event("phase", phase=phase)
 
@@ -249,7 +268,7 @@ class Line:
     def forget_progress(self) -> None:
         """Removes what only an unfinished run needs."""
         if this_process().is_main_process:
-            shutil.rmtree(self.writer.path / "checkpoints" / LAST, ignore_errors=True)
+            CheckpointFolder(self.writer.path / "checkpoints").finish()
 
     def release(self) -> None:
         """Frees the model, so that the next run in this process starts from nothing."""
@@ -266,9 +285,11 @@ def _quieten() -> None:
     transformers.utils.logging.disable_progress_bar()
 
 
-def _untrained(session: Session) -> list[str]:
-    names = session.untrained
-    if not names:
+def _reduced(session: Session) -> list[str]:
+    asked, size = session.spec.micro_batch_size, session.accumulation.size
+    if size == asked:
         return []
-    listed = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-    return [f"{len(names)} of {len(session.parameters)} trained tensors got no gradient: {listed}"]
+    return [
+        f"memory ran out: {size} examples at once per process (the effective batch stays "
+        f"{session.spec.batch_size})"
+    ]

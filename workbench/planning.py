@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from workbench.data import load_data
 from workbench.measure.parameters import count_parameters
-from workbench.methods import METHODS
-from workbench.models import build_empty, check_positions
-from workbench.preparing import setting_for
+from workbench.preparing import adapt_empty
 from workbench.recipe import Recipe
 from workbench.tasks import make_task
 
@@ -21,9 +19,5 @@ def plan(recipe: Recipe) -> dict[str, int]:
     if hasattr(recipe.task, "labels"):
         labels = tuple(recipe.task.labels or ()) or load_data(recipe.data, recipe.task).label_names
     task = make_task(recipe.task, labels)
-    base = build_empty(recipe.model, task)
-    check_positions(base, recipe.model.max_length, recipe.method.prompt_length)
-    count = base.parameter_count
-    adapted = METHODS[recipe.method.name].apply(base, recipe.method, setting_for(task, 1))
-    counts = count_parameters(adapted, count)
+    counts = count_parameters(*adapt_empty(recipe, task))
     return {f"{name}_parameters": value for name, value in counts.items()}

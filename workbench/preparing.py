@@ -8,26 +8,39 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from accelerate import Accelerator, DistributedDataParallelKwargs
-from accelerate.state import AcceleratorState
+from accelerate import Accelerator
 from accelerate.utils import set_seed
 
 from workbench.data import load_data
 from workbench.data.encode import Encoded, encode
 from workbench.data.examples import ROLES, Data
-from workbench.devices import Policy, choose_policy, this_process
+from workbench.devices import (
+    Policy,
+    check_launch,
+    choose_policy,
+    make_accelerator,
+    this_process,
+)
 from workbench.errors import MethodError, UsageError
 from workbench.measure.evaluation import score_split, try_metrics
 from workbench.measure.memory import MemoryMeter
 from workbench.measure.parameters import count_parameters
 from workbench.measure.untouched import References, references_of
 from workbench.methods import METHODS, Adapted, Setting
-from workbench.models import check_positions, load_base, load_tokenizer
+from workbench.models import build_empty, check_positions, load_base, load_tokenizer
 from workbench.recipe import Recipe
 from workbench.starting import start_from
+from workbench.store.disk import check_room
 from workbench.tasks import AnyTask, make_task
 from workbench.training.optimisation import total_steps
+from workbench.training.rotation import MOST
 from workbench.training.session import Session
+
+SMALL_FILES = 16 * 2**20
+"""Bytes set aside for the log, the events and the predictions."""
+
+ANY_STEPS = 10**6
+"""Steps of a training whose length is not known yet, long enough for any method's schedule."""
 
 
 @dataclass
@@ -58,12 +71,15 @@ def prepare(recipe: Recipe, seed: int, checkpoints: Path, phase: Callable[[str],
     Raises:
         WorkbenchError: when data, model or method do not work out.
     """
+    process = this_process()
+    check_launch(recipe.training, process.num_processes)
     data: Data = _first(lambda: load_data(recipe.data, recipe.task))
     task = make_task(recipe.task, data.label_names)
+    if process.is_main_process:
+        _check_room(recipe, task, checkpoints)
     phase("load")
-    process = this_process()
     policy = choose_policy(recipe.training, process.device, process.num_processes)
-    accelerator = make_accelerator(policy)
+    accelerator = make_accelerator(policy, recipe.training)
     tokenizer = load_tokenizer(recipe.model)
     encoder = task.encoder(tokenizer, recipe.model.max_length)
     splits: dict[str, Encoded] = {
@@ -135,16 +151,34 @@ def _adapt(
     return adapted, count
 
 
+def adapt_empty(recipe: Recipe, task: AnyTask) -> tuple[Adapted, int]:
+    """The recipe's method on its base, shapes without weights; and the base's own parameters.
+
+    Raises:
+        MethodError: when the method does not work out on this base.
+    """
+    base = build_empty(recipe.model, task)
+    check_positions(base, recipe.model.max_length, recipe.method.prompt_length)
+    count = base.parameter_count
+    setting = setting_for(task, ANY_STEPS)
+    return METHODS[recipe.method.name].apply(base, recipe.method, setting), count
+
+
+def _check_room(recipe: Recipe, task: AnyTask, checkpoints: Path) -> None:
+    """Refuses a run whose checkpoints and adapter may not fit on the disk, from shapes alone.
+
+    A checkpoint holds the trained parameters and AdamW's two moments of each; the best state
+    that it refers to, the parameters; the adapter holds them once more.
+    """
+    adapted, _ = adapt_empty(recipe, task)
+    trained = sum(parameter.nbytes for parameter in adapted.trainable().values())
+    needed = (3 + 1) * trained * MOST + trained + SMALL_FILES
+    check_room(checkpoints.parent, needed, "the checkpoints and the adapter of this run")
+
+
 def setting_for(task: AnyTask, steps: int) -> Setting:
     """What a method may know of this task and the length of its training."""
     return Setting(task.peft_task_type, steps, task.prompt_text)
-
-
-def make_accelerator(policy: Policy) -> Accelerator:
-    """A fresh accelerator; only trained gradients travel, and no search for unused ones is made."""
-    AcceleratorState._reset_state()
-    ddp = DistributedDataParallelKwargs(find_unused_parameters=False, gradient_as_bucket_view=True)
-    return Accelerator(mixed_precision=policy.accelerate_precision, kwargs_handlers=[ddp])
 
 
 def _first(work: Callable[[], Any]) -> Any:

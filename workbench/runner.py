@@ -9,15 +9,17 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from workbench import environment
 from workbench.data import load_data
-from workbench.devices import this_process
-from workbench.errors import WorkbenchError
+from workbench.devices import choose_policy, is_out_of_memory, this_process
+from workbench.environment import without_secrets
+from workbench.errors import RunRefused, WorkbenchError
 from workbench.export import VanillaLoader
 from workbench.line import Line, Observer, Stopped
 from workbench.logs import keeping_log
+from workbench.measure.conditions import check_unchanged, conditions_known
 from workbench.recipe import Recipe
+from workbench.starting import start_digest
 from workbench.stopping import StopRequest, catching_signals
 from workbench.store import (
     DEFAULT_RUNS_DIR,
@@ -29,6 +31,7 @@ from workbench.store import (
     read_run,
     run_path,
 )
+from workbench.store.disk import check_writable
 
 
 def run_all(
@@ -41,9 +44,9 @@ def run_all(
 ) -> list[Run]:
     """Runs each recipe with each seed, one after the other.
 
-    What has finished with the same recipe on the same data is skipped; after a failed run the
-    next one is tried; a request to stop ends them all. With several processes a failure ends
-    them all too, because the others would wait for the one that failed.
+    What has finished with the same recipe, on the same data and from the same adapter, is skipped;
+    after a failed run the next one is tried; a request to stop ends them all. With several
+    processes a failure ends them all too, because the others would wait for the one that failed.
     """
     plan = [(recipe, seed) for recipe in recipes for seed in (seeds or recipe.seeds)]
     notify = observer or _ignore
@@ -51,20 +54,21 @@ def run_all(
     with VanillaLoader() as loader, catching_signals() as request:
         for index, (recipe, seed) in enumerate(plan):
             before = read_run(run_path(runs_dir, recipe, seed))
-            stale = before.state == "finished" and _data_changed(recipe, before)
-            if before.state == "finished" and not (force or stale):
+            finished = before.state == "finished"
+            stale = _what_changed(recipe, before) if finished else None
+            if finished and not (force or stale):
                 notify("skipped", {"id": before.id})
                 runs.append(before)
                 continue
             notify("run", {"id": before.id, "index": index, "of": len(plan)})
             if stale:
-                message = "the data has changed since this run finished: it runs again"
+                message = f"{stale}: it runs again"
                 notify("warning", {"message": message})
             run = run_recipe(
                 recipe,
                 seed,
                 runs_dir,
-                force=force or stale,
+                force=force or stale is not None,
                 observer=observer,
                 loader=loader,
                 request=request,
@@ -76,12 +80,23 @@ def run_all(
     return runs
 
 
-def _data_changed(recipe: Recipe, finished: Run) -> bool:
-    """True when local data no longer holds the rows that a finished run was trained on."""
-    if not Path(recipe.data.source).expanduser().exists():
-        return False
-    recorded = part.get("content_hash") if (part := finished.result.get("data")) else None
-    return bool(recorded != load_data(recipe.data, recipe.task).content_hash)
+def _what_changed(recipe: Recipe, finished: Run) -> str | None:
+    """What a finished run was made from and is no longer the same, in words.
+
+    What is not there any more has not changed: the run could not be repeated.
+    """
+    if finished.result.get("fingerprint") not in (None, recipe.fingerprint):
+        return "what finished here had been forced to go on with an edited recipe"
+    if Path(recipe.data.source).expanduser().exists():
+        recorded = (finished.result.get("data") or {}).get("content_hash")
+        if recorded != load_data(recipe.data, recipe.task).content_hash:
+            return "the data has changed since this run finished"
+    if recipe.init_from and (start := start_digest(recipe.init_from)):
+        conditions = finished.result.get("comparability") or {}
+        if not str(conditions.get("base")).endswith(f" after {start}"):
+            started = f"{recipe.init_from}, which it goes on from,"
+            return f"{started} has been trained again since this run finished"
+    return None
 
 
 def run_recipe(
@@ -91,6 +106,7 @@ def run_recipe(
     *,
     force: bool = False,
     resume: bool = False,
+    folder: Path | None = None,
     observer: Observer | None = None,
     loader: VanillaLoader | None = None,
     request: StopRequest | None = None,
@@ -99,13 +115,28 @@ def run_recipe(
 
     Under ``accelerate launch`` every process calls this; the first one writes.
 
+    Args:
+        force: run what has finished again; with ``resume``, go on although recipe, data, devices
+            or libraries are not what they were, which the record then says.
+        resume: go on from the newest checkpoint that is whole.
+        folder: the run's own, when its recipe may have been edited since it was named.
+
     Raises:
-        RunRefused: when the run is active elsewhere, or finished and not forced.
+        RunRefused: when the run is active elsewhere, finished and not forced, or is to go on under
+            other conditions and is not forced to.
+        StorageError: when the runs folder cannot be written to.
     """
     process = this_process()
-    path = run_path(runs_dir, recipe, seed)
+    path = folder or run_path(runs_dir, recipe, seed)
+    before = read_run(path)
+    if process.is_main_process:
+        check_writable(runs_dir)
+        if resume and not force:
+            policy = choose_policy(recipe.training, process.device, process.num_processes)
+            now = conditions_known(recipe, seed, policy, environment.describe()["packages"])
+            check_unchanged(before, now, recipe.fingerprint)
     writer: RunWriter | SilentWriter = (
-        open_run(runs_dir, recipe, seed, force=force, resume=resume)
+        open_run(runs_dir, recipe, seed, force=force, resume=resume, folder=path)
         if process.is_main_process
         else SilentWriter(path)
     )
@@ -114,7 +145,7 @@ def run_recipe(
             stack.enter_context(keeping_log(path / "log.txt"))
         asked = request or stack.enter_context(catching_signals())
         own_loader = loader or stack.enter_context(VanillaLoader())
-        line = Line(recipe, seed, writer, observer or _ignore, own_loader, asked, resume)
+        line = Line(recipe, seed, writer, observer or _ignore, own_loader, asked, resume, force)
         state: State = "interrupted"
         try:
             writer.finish(line.run())
@@ -124,16 +155,21 @@ def run_recipe(
             state = "stopped"
             writer.update(signal=asked.signal_number)
             writer.close("stopped", "stopped on request; `workbench resume` goes on from here")
+        except RunRefused as error:  # data or base are not what they were
+            state = "interrupted"
+            writer.close(state, str(error))
+            raise
         except Exception as error:
             state = "failed"
-            writer.close("failed", _reason(error))
+            writer.update(exit_code=getattr(error, "exit_code", 1))
+            writer.close("failed", without_secrets(_reason(error)))
             _log(path, error)
             if process.num_processes > 1:
                 # The other processes would wait for this one; the launcher has to end them all.
                 raise
         except BaseException:  # a second Ctrl-C, or the interpreter is ending
             writer.update(signal=asked.signal_number)
-            writer.close("interrupted", "ended at once; it goes on from its last validation")
+            writer.close("interrupted", "ended at once; it goes on from its last checkpoint")
             raise
         finally:
             line.release()
@@ -152,17 +188,18 @@ def _ignore(_kind: str, _fields: dict[str, Any]) -> None:
 def _log(run: Path, error: Exception) -> None:
     """Appends the traceback to the run's log; it stays out of the terminal."""
     with suppress(OSError), open(run / "log.txt", "a", encoding="utf-8") as file:
-        file.writelines(traceback.format_exception(error))
+        file.write(without_secrets("".join(traceback.format_exception(error))))
 
 
 def _reason(error: Exception) -> str:
     """Why a run failed, in words."""
     if isinstance(error, WorkbenchError):
         return str(error)
-    if isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in str(error):
+    if is_out_of_memory(error):
         return (
-            "out of memory\n  fix: lower training.micro_batch_size (the effective batch stays the "
-            "same), model.max_length, or switch training.gradient_checkpointing on"
+            "out of memory\n  fix: set training.auto_micro_batch or lower "
+            "training.micro_batch_size (the effective batch stays the same), lower "
+            "model.max_length, or switch training.gradient_checkpointing on"
         )
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return f"the disk is full: {error}\n  fix: free space and run again"

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import fields
 from difflib import get_close_matches
+from typing import Any
 
+import torch
 from peft import PeftConfig
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
+from torch import Tensor, nn
 
 from workbench.errors import MethodError
-from workbench.methods.base import Adapted, Method, Setting
+from workbench.methods.base import Adapted, Method, OwnState, Setting
 from workbench.methods.wrapping import check_targets, wrap
 from workbench.models import Base
 from workbench.recipe.methods import Peft
@@ -76,12 +79,42 @@ def _apply(base: Base, spec: Peft, setting: Setting) -> Adapted:
     model = wrap(base, config, setting)
     before_text = config.is_prompt_learning and config.peft_type != "PREFIX_TUNING"
     allocate = getattr(model.base_model, "update_and_allocate", None)
+    allocator = getattr(model.base_model, "rankallocator", None)
     return Adapted(
         model,
         base,
         virtual_tokens=config.num_virtual_tokens if before_text else 0,
         after_step=allocate,
+        own_state=_ranks(allocator, model) if allocator is not None else None,
     )
+
+
+def _ranks(allocator: Any, model: nn.Module) -> OwnState:
+    """AdaLoRA's importances and the ranks that it has settled on, which PEFT (0.21) keeps in
+    attributes of its allocator and in the config."""
+    importances = ("ipt", "exp_avg_ipt", "exp_avg_unc")
+
+    def read() -> dict[str, Tensor]:
+        kept = {
+            f"{of}|{name}": value
+            for of in importances
+            for name, value in getattr(allocator, of).items()
+        }
+        ranks = allocator.peft_config.rank_pattern or {}
+        return kept | {f"ranks|{name}": torch.tensor(row) for name, row in ranks.items()}
+
+    def write(saved: dict[str, Tensor]) -> None:
+        parts: dict[str, dict[str, Tensor]] = {of: {} for of in (*importances, "ranks")}
+        device = next(model.parameters()).device
+        for key, value in saved.items():
+            of, _, name = key.partition("|")
+            parts[of][name] = value.to(device)
+        ranks = parts.pop("ranks")
+        allocator.peft_config.rank_pattern = {n: t.tolist() for n, t in ranks.items()} or None
+        for of, values in parts.items():
+            setattr(allocator, of, values)
+
+    return OwnState(read, write)
 
 
 PEFT = Method(

@@ -26,6 +26,14 @@ class Setting:
     """Text that soft prompts start from when the recipe gives none, e.g. the label names."""
 
 
+@dataclass(frozen=True)
+class OwnState:
+    """What a method keeps outside the weights and a resumed training needs."""
+
+    read: Callable[[], dict[str, Tensor]]
+    write: Callable[[dict[str, Tensor]], None]
+
+
 @dataclass
 class Adapted:
     """A base model with a method applied: ``model`` is what is trained."""
@@ -38,6 +46,7 @@ class Adapted:
     """The adapter before training, where the base was changed to fit it (PiSSA, OLoRA)."""
     after_step: Callable[[int], None] | None = None
     """Called with the step number after each optimizer step, while gradients still exist."""
+    own_state: OwnState | None = None
 
     def is_head(self, parameter_name: str) -> bool:
         """True for a parameter of the task head, whatever PEFT has wrapped around it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -103,6 +103,11 @@ class TrainingSpec(Closed):
         ge=1,
         description="Examples per forward pass and process; gradients accumulate to batch_size.",
     )
+    auto_micro_batch: bool = Field(
+        False,
+        description="Halve the micro-batch and repeat the step when memory runs out; batch_size "
+        "stays what it is.",
+    )
     evaluation_batch_size: int = Field(32, ge=1, description="Examples per evaluation batch.")
     learning_rate: float | None = Field(
         None, gt=0, le=100, description="Peak learning rate; null for the method's default."
@@ -128,12 +133,22 @@ class TrainingSpec(Closed):
     validate_every: Literal["epoch"] | Annotated[int, Field(ge=1)] = Field(
         "epoch", description="When to score the validation split: each epoch or every N steps."
     )
+    checkpoint_minutes: float | None = Field(
+        10,
+        gt=0,
+        description="Minutes between checkpoints, which are also written at each validation and "
+        "on a stop; null for those alone.",
+    )
     keep: Literal["best", "last"] = Field(
         "best", description="Export the best state on validation, or the last one."
     )
     early_stopping_patience: int | None = Field(
         None, ge=1, description="Stop after this many validations without improvement."
     )
+
+
+WITHOUT_EFFECT = ("auto_micro_batch", "checkpoint_minutes")
+"""Keys of ``training`` that decide whether a run can be finished, and never what comes out."""
 
 
 class Recipe(Closed):
@@ -162,10 +177,16 @@ class Recipe(Closed):
         """The peak learning rate: the recipe's, or the default of its method."""
         return self.training.learning_rate or self.method.default_learning_rate
 
-    @property
-    def fingerprint(self) -> str:
-        """sha256 (hex) of all that can change a result, seeds and names left out."""
+    def numerics(self) -> dict[str, Any]:
+        """All that can change a result, as plain values; seeds and names left out."""
         relevant = self.model_dump(mode="json", exclude={"study", "name", "description", "seeds"})
         relevant["training"]["learning_rate"] = self.learning_rate
-        canonical = json.dumps(relevant, sort_keys=True, separators=(",", ":"))
+        for key in WITHOUT_EFFECT:
+            del relevant["training"][key]
+        return relevant
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 (hex) of all that can change a result."""
+        canonical = json.dumps(self.numerics(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 
 class _Row:
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> Self:
-        """The event that a row of events.jsonl was written from."""
-        return cls(**{f.name: row[f.name] for f in fields(cls)})  # type: ignore[arg-type]
+        """The event that a row of events.jsonl was written from.
+
+        Rows of earlier versions lack what has been added since, which then has its default.
+        """
+        known = {f.name: row[f.name] for f in fields(cls) if f.name in row}  # type: ignore[arg-type]
+        return cls(**known)
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,8 @@ class Step(_Row):
     seconds: float
     tokens: int
     examples: int
+    losses: dict[str, float] = field(default_factory=dict)
+    """The means per example that ``loss`` is a weighted sum of; empty where it is one loss."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,29 @@ class Validation(_Row):
     metrics: dict[str, float | None]
     best: bool
     seconds: float
+
+
+@dataclass(frozen=True)
+class Checkpoint(_Row):
+    """Something that was saved."""
+
+    step: int
+    of: str
+    """``step``: what the training goes on from; ``best``: the best state on validation."""
+    bytes: int
+    """0 on every process but the first, which writes."""
+    seconds: float
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """A step that did not fit into memory and is tried again with fewer examples at once."""
+
+    step: int
+    tried: int
+    """Examples per forward pass and process that did not fit."""
+    size: int
+    """What is tried next; the effective batch stays what it was."""
 
 
 @dataclass

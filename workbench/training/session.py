@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,15 +16,16 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast
 from torch import Tensor, nn
 
-from workbench.data.batches import epoch_order, own_share, pad
-from workbench.data.encode import Encoded, Row
-from workbench.errors import TrainingError
+from workbench.data.batches import epoch_order
+from workbench.data.encode import Encoded
+from workbench.devices import wrap
 from workbench.methods import Adapted
 from workbench.recipe.catalogue import higher_is_better
 from workbench.recipe.schema import TrainingSpec
 from workbench.tasks import AnyTask, Predicted
 from workbench.training import checkpoints, snapshots
-from workbench.training.events import Best, Step, Validation
+from workbench.training.accumulation import Accumulation
+from workbench.training.events import Best, Checkpoint, MicroBatch, Step, Validation
 from workbench.training.frozen import FrozenWeights
 from workbench.training.guards import MovementGuard, check_finite
 from workbench.training.optimisation import (
@@ -35,7 +35,8 @@ from workbench.training.optimisation import (
     set_learning_rate,
     total_steps,
 )
-from workbench.training.prediction import on_device, predict
+from workbench.training.prediction import predict
+from workbench.training.rotation import CheckpointFolder
 
 Scorer = Callable[[Encoded, Predicted], dict[str, float | None]]
 """Metrics of a split from what the model makes of it."""
@@ -66,15 +67,26 @@ class Session:
         self.parameters = self.adapted.trainable()
         self.tokenizer = self.adapted.base.tokenizer
         self.steps = total_steps(self.spec, len(self.train))
+        self.checkpoints = CheckpointFolder(self.folder)
         self.steps_per_epoch = math.ceil(len(self.train) / self.spec.batch_size)
         optimizer = make_optimizer(self.parameters, self.spec, self.peak_learning_rate)
         self.frozen = FrozenWeights(self.adapted.model, self.accelerator.mixed_precision)
-        self.model, self.optimizer = self.accelerator.prepare(self.adapted.model, optimizer)
+        self.model, self.optimizer = wrap(self.accelerator, self.adapted.model, optimizer)
+        self.accumulation = Accumulation(
+            self.accelerator,
+            self.model,
+            self.adapted,
+            self.task,
+            self.train,
+            self.spec,
+            self.agree,
+        )
 
     # --- the loop ---------------------------------------------------------------------------
 
-    def events(self) -> Iterator[Step | Validation]:
-        """Trains from the present step to the last, yielding each step and validation.
+    def events(self) -> Iterator[Step | Validation | Checkpoint | MicroBatch]:
+        """Trains from the present step to the last, yielding each step and validation, the best
+        states that were saved, and each reduction of what is tried at once.
 
         Raises:
             TrainingError: on a non-finite loss or gradient (before the optimizer steps), and
@@ -82,27 +94,33 @@ class Session:
         """
         self.model.train()
         guard = MovementGuard(self.adapted) if self.step == 0 else None
-        if self._validation_due():  # stopped between a step and its validation
-            yield self._validate()
+        if self.validation_due():  # stopped between a step and its validation
+            yield from self._validate()
         while self.step < self.steps and not self._out_of_patience():
             epoch, position = divmod(self.step, self.steps_per_epoch)
             order = epoch_order(
                 self.train.lengths, self.spec.batch_size, seed=self.seed, epoch=epoch
             )
             for batch in order[position:]:
-                yield self._take_step(batch, guard)
+                while isinstance(event := self._take_step(batch, guard), MicroBatch):
+                    yield event
+                yield event
                 if guard and guard.done:
                     self.untrained, guard = guard.silent, None
-                if self._validation_due():
-                    yield self._validate()
+                if self.validation_due():
+                    yield from self._validate()
                 if self.step >= self.steps or self._out_of_patience():
                     break
 
-    def _take_step(self, batch: list[int], guard: MovementGuard | None) -> Step:
+    def _take_step(self, batch: list[int], guard: MovementGuard | None) -> Step | MicroBatch:
+        """One optimizer step; or nothing but the smaller micro-batch to try it with."""
         started = time.perf_counter()
         rate = learning_rate(self.step, self.steps, self.spec, self.peak_learning_rate)
         set_learning_rate(self.optimizer, rate)
-        loss, tokens = self._accumulate(batch)
+        rows = self.task.rows(self.train, batch, (self.seed, self.step // self.steps_per_epoch))
+        done = self.accumulation.add_up(rows, self.step + 1)
+        if isinstance(done, MicroBatch):
+            return done
         if self.spec.max_grad_norm is not None:
             norm = float(
                 self.accelerator.clip_grad_norm_(
@@ -111,7 +129,7 @@ class Session:
             )
         else:
             norm = norm_of(self.parameters)
-        check_finite(loss, norm, self.step + 1, rate)
+        check_finite(done.loss, norm, self.step + 1, rate)
         if guard:
             guard.see_gradients()
         self.optimizer.step()
@@ -124,49 +142,14 @@ class Session:
         return Step(
             self.step,
             self.epoch,
-            loss,
+            done.loss,
             rate,
             norm,
             time.perf_counter() - started,
-            tokens,
+            done.tokens,
             len(batch),
+            done.parts,
         )
-
-    def _accumulate(self, batch: list[int]) -> tuple[float, int]:
-        """Gradients of the mean loss over a whole batch: micro-batches, then processes.
-
-        Each loss is divided by the weight of the whole batch (its examples, or its positions with
-        a label) wherever it is computed. DistributedDataParallel averages over processes, so
-        their number is multiplied back in. Returns the loss and the tokens.
-        """
-        processes = self.accelerator.num_processes
-        rows = self.task.rows(self.train, batch, (self.seed, self.step // self.steps_per_epoch))
-        total = sum(self.task.weight(row) for row in rows) or 1.0
-        share = own_share(rows, self.accelerator.process_index, processes)
-        largest_share = math.ceil(len(batch) / processes)
-        size = self.spec.micro_batch_size or largest_share
-        rounds = math.ceil(largest_share / size)
-        summed, tokens_seen = 0.0, 0
-        for number in range(rounds):
-            # A process without examples left still takes part in the exchange, with weight 0.
-            part = share[number * size : (number + 1) * size]
-            last = number == rounds - 1
-            with nullcontext() if last else self.accelerator.no_sync(self.model):
-                losses, tokens = self._losses(part or rows[:1])
-                loss = losses.sum() * (1.0 if part else 0.0)
-                self.accelerator.backward(loss * processes / total)
-            if part:
-                summed, tokens_seen = summed + float(loss.detach()), tokens_seen + tokens
-        if processes > 1:
-            own = torch.tensor([summed, tokens_seen], device=self.accelerator.device)
-            summed, tokens_seen = self.accelerator.reduce(own, "sum").tolist()
-        return summed / total, int(tokens_seen)
-
-    def _losses(self, rows: list[Row]) -> tuple[Tensor, int]:
-        batch = pad(rows, self.tokenizer, int(self.train.lengths.max()))
-        batch = on_device(batch, self.accelerator.device)
-        outputs = self.task.outputs(self.model, batch, self.adapted.virtual_tokens)
-        return self.task.losses(outputs, batch), batch.tokens
 
     @property
     def epoch(self) -> float:
@@ -175,14 +158,16 @@ class Session:
 
     # --- validation -------------------------------------------------------------------------
 
-    def _validation_due(self) -> bool:
+    def validation_due(self) -> bool:
+        """True where the present step is to be validated and has not been."""
         if len(self.validation) == 0 or self.step == self.validated_at:
             return False
         every = self.spec.validate_every
         interval = self.steps_per_epoch if every == "epoch" else every
         return self.step % interval == 0 or self.step == self.steps
 
-    def _validate(self) -> Validation:
+    def _validate(self) -> Iterator[Checkpoint | Validation]:
+        """Scores the validation split. A better state is saved before anything refers to it."""
         started = time.perf_counter()
         self.validated_at = self.step
         predicted = self.predict(self.validation)
@@ -190,14 +175,23 @@ class Session:
         name = self.task.spec.score_names[0]
         value = next(iter(metrics.values())) if name not in metrics else metrics[name]
         better = self.best.beaten_by(value, loss, higher=higher_is_better(name))
+        seconds = time.perf_counter() - started
         if better:
             self.best = Best(self.step, value, loss)
-            self.save("best", optimizer=False)
+            yield self._save_best()
         else:
             self.best.misses += 1
-        return Validation(
-            self.step, self.epoch, loss, metrics, better, time.perf_counter() - started
-        )
+        yield Validation(self.step, self.epoch, loss, metrics, better, seconds)
+
+    def _save_best(self) -> Checkpoint:
+        started, written = time.perf_counter(), 0
+        if self.accelerator.is_main_process:
+            tensors: checkpoints.Tensors = {
+                "trainable": dict(self.parameters),
+                "method": self.method_state(),
+            }
+            written = self.checkpoints.save_best(self.step, tensors, vars(self.best))
+        return Checkpoint(self.step, "best", written, time.perf_counter() - started)
 
     def _out_of_patience(self) -> bool:
         patience = self.spec.early_stopping_patience
@@ -228,51 +222,20 @@ class Session:
         self.frozen.restore()
         if self.spec.keep == "best" and self.best.step is not None:
             if self.accelerator.is_main_process:
-                tensors, _ = checkpoints.load(self.folder / "best")
-                kept = self.folder / "best"
+                kept = self.checkpoints.best(self.best.step)
+                tensors, _ = checkpoints.load(kept)
                 snapshots.restore_parameters(self.parameters, tensors["trainable"], kept)
+                self.restore_method_state(tensors["method"])
             if self.accelerator.num_processes > 1:
                 for parameter in self.parameters.values():
                     broadcast(parameter.data)
         return model  # type: ignore[no-any-return]
 
-    # --- saving and resuming ----------------------------------------------------------------
+    def method_state(self) -> dict[str, Tensor]:
+        """What the method keeps outside the weights; empty for most."""
+        return self.adapted.own_state.read() if self.adapted.own_state else {}
 
-    def save(self, name: str, *, optimizer: bool = True) -> None:
-        """Writes a checkpoint from the main process; with the optimizer it can be resumed."""
-        if not self.accelerator.is_main_process:
-            return
-        tensors: snapshots.Tensors = {"trainable": dict(self.parameters)}
-        if optimizer:
-            tensors["optimizer"] = snapshots.optimizer_tensors(self.optimizer, self.parameters)
-            tensors["random"] = snapshots.random_state(self.accelerator.device)
-        state = {
-            "step": self.step,
-            "steps": self.steps,
-            "validated_at": self.validated_at,
-            "examples": self.train.examples_hash,
-            "best": vars(self.best),
-        }
-        checkpoints.save(self.folder / name, tensors, state)
-
-    def resume(self, name: str) -> None:
-        """Goes back to a checkpoint that was written with its optimizer.
-
-        Raises:
-            TrainingError: when it is damaged, absent or belongs to another run.
-        """
-        tensors, state = checkpoints.load(self.folder / name)
-        same_data = state["examples"] == self.train.examples_hash
-        if state["steps"] != self.steps or not same_data or "optimizer" not in tensors:
-            raise TrainingError(
-                "the checkpoint is of other training examples"
-                if not same_data
-                else f"the checkpoint is of a run of {state['steps']} steps, this has {self.steps}",
-                where=str(self.folder / name),
-                fix="`workbench run` starts the run from the beginning",
-            )
-        snapshots.restore_parameters(self.parameters, tensors["trainable"], self.folder / name)
-        snapshots.restore_optimizer(self.optimizer, self.parameters, tensors["optimizer"])
-        snapshots.restore_random_state(tensors["random"], self.accelerator.device)
-        self.step, self.validated_at = state["step"], state["validated_at"]
-        self.best = Best(**state["best"])
+    def restore_method_state(self, saved: dict[str, Tensor]) -> None:
+        """Gives the method back what it keeps outside the weights."""
+        if self.adapted.own_state:
+            self.adapted.own_state.write(saved)

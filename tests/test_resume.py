@@ -1,0 +1,250 @@
+"""Exact resume: a run that was killed and went on is the run that was not, bit for bit."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.killed_runs import after_step, difference, in_backward, killed, shown, the_recipe
+from tests.methods.test_contract import CASES
+from tests.training.killing import die, dying_at
+from workbench import line
+from workbench.recipe import dump_recipe
+from workbench.recipe.schema import Recipe
+from workbench.store import Run, read_run, run_path
+from workbench.training import rotation, session, snapshots
+from workbench.training.rotation import CheckpointFolder
+
+Make = Callable[..., Recipe]
+Train = Callable[..., Run]
+Undisturbed = Callable[[Recipe], Run]
+
+MOST_UNLIKE = ("full", "lora", "prefix", "peft-adalora")
+"""Methods that keep their state in ways of their own; the others are in the slow tier."""
+
+
+@pytest.fixture(autouse=True)
+def _as_it_is_needed_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last checkpoint of a finished run stays, to be compared; exports are not checked."""
+    monkeypatch.setattr(CheckpointFolder, "finish", CheckpointFolder.tidy)
+    monkeypatch.setattr(line, "check_folder", lambda *_: 0.0)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, vanilla: Any) -> Undisturbed:
+    """The run of a recipe that nothing happens to; made once for all tests."""
+    from workbench.runner import run_recipe
+
+    root = tmp_path_factory.mktemp("undisturbed")
+    made: dict[str, Run] = {}
+
+    def make(recipe: Recipe) -> Run:
+        if recipe.fingerprint not in made:
+            run = run_recipe(recipe, 0, root, loader=vanilla)
+            assert run.state == "finished", run.reason
+            made[recipe.fingerprint] = run
+        return made[recipe.fingerprint]
+
+    return make
+
+
+@pytest.mark.parametrize(
+    "case",
+    [c if c in MOST_UNLIKE else pytest.param(c, marks=pytest.mark.slow) for c in CASES],
+)
+def test_every_method_after_two_kills(
+    case: str, make_recipe: Make, train: Train, undisturbed: Undisturbed, tmp_path: Path
+) -> None:
+    """In the middle of accumulating step 5, then after step 11: mid-epoch both times."""
+    recipe = the_recipe(make_recipe, case)
+    whole = undisturbed(recipe)
+    folder = killed(recipe, tmp_path / "parts", in_backward(5), resume=False)
+    assert [p.name for p in CheckpointFolder(folder / "checkpoints").newest_first()] == [
+        "step-000003"
+    ]
+    killed(recipe, tmp_path / "parts", after_step(11 - 3), resume=True)
+    resumed = train(recipe, 0, tmp_path / "parts", resume=True)
+    assert resumed.state == "finished", resumed.reason
+    assert not difference(whole, resumed)
+    assert [r["step"] for r in resumed.events()[0] if r["kind"] == "resumed"] == [3, 9]
+    assert resumed.result["metrics"] == whole.result["metrics"]
+    assert resumed.result["selected"] == whole.result["selected"]
+    assert resumed.result["time"]["examples_seen"] == whole.result["time"]["examples_seen"]
+
+
+POINTS: dict[str, tuple[dict[str, Any], Callable[[], object]]] = {
+    "before the first checkpoint": ({}, in_backward(2)),
+    "at the end of an epoch": ({"validate_every": "epoch"}, in_backward(8, part=1)),
+    "in the row of a step": ({"checkpoint_minutes": 1e-6}, after_step(6)),
+    "whole batches": ({"micro_batch_size": None, "batch_size": 8}, after_step(5)),
+    "while the best state is saved": (
+        {},
+        lambda: setattr(CheckpointFolder, "save_best", dying_at(2, CheckpointFolder.save_best)),
+    ),
+    "between the best state and its checkpoint": (
+        {},
+        lambda: setattr(CheckpointFolder, "save_step", dying_at(2, CheckpointFolder.save_step)),
+    ),
+    "while an old checkpoint is deleted": (
+        {"checkpoint_minutes": 1e-6},
+        lambda: setattr(rotation, "_drop", dying_at(3, rotation._drop)),
+    ),
+    "while the adapter is exported": (
+        {},
+        lambda: setattr(line, "check_folder", lambda *_: die()),
+    ),
+}
+
+
+@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("keep", ["best", pytest.param("last", marks=pytest.mark.slow)])
+def test_every_point_of_a_run(
+    point: str,
+    keep: str,
+    make_recipe: Make,
+    train: Train,
+    undisturbed: Undisturbed,
+    tmp_path: Path,
+) -> None:
+    training, prepare = POINTS[point]
+    recipe = the_recipe(make_recipe, "lora", keep=keep, **training)
+    whole = undisturbed(recipe)
+    folder = killed(recipe, tmp_path / "parts", prepare, resume=False)
+    with open(folder / "events.jsonl", "a") as file:
+        file.write('{"kind": "step", "st')  # what a power cut leaves of a row
+    (folder / ".status.json.1.2.tmp").touch()
+    resumed = train(recipe, 0, tmp_path / "parts", resume=True)
+    assert resumed.state == "finished", resumed.reason
+    assert not difference(whole, resumed)
+    text = (folder / "events.jsonl").read_text()
+    assert all(json.loads(line) for line in text.splitlines())
+    assert not list(folder.rglob(".*"))
+    warned = any("from the beginning" in each for each in resumed.result["warnings"])
+    assert warned == (point == "before the first checkpoint")
+
+
+class FromItsStart(list[Any]):
+    """The order of an epoch, for a loop that forgets how far in it was."""
+
+    def __getitem__(self, key: Any) -> Any:
+        return list(self)[: len(self) - key.start] if isinstance(key, slice) else list(self)[key]
+
+
+@pytest.mark.parametrize("control", ["random numbers", "position in the data", "optimizer"])
+def test_without_it_the_comparison_fails(
+    control: str,
+    make_recipe: Make,
+    train: Train,
+    undisturbed: Undisturbed,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Negative controls: what is compared does depend on what is restored."""
+    recipe = the_recipe(make_recipe, "lora")
+    whole = undisturbed(recipe)
+    killed(recipe, tmp_path / "parts", in_backward(5), resume=False)
+    if control == "random numbers":
+        monkeypatch.setattr(snapshots, "restore_random_state", lambda *_: None)
+    elif control == "optimizer":
+        monkeypatch.setattr(snapshots, "restore_optimizer", lambda *_: None)
+    else:
+        order = session.epoch_order
+        monkeypatch.setattr(session, "epoch_order", lambda *a, **k: FromItsStart(order(*a, **k)))
+    resumed = train(recipe, 0, tmp_path / "parts", resume=True)
+    assert resumed.state == "finished", resumed.reason
+    assert difference(whole, resumed)
+
+
+def test_a_damaged_newest_is_reported_and_the_one_before_used(
+    make_recipe: Make, train: Train, undisturbed: Undisturbed, tmp_path: Path
+) -> None:
+    recipe = the_recipe(make_recipe, "full")
+    whole = undisturbed(recipe)
+    folder = killed(recipe, tmp_path / "parts", in_backward(11), resume=False)
+    newest = CheckpointFolder(folder / "checkpoints").newest_first()[0]
+    assert newest.name == "step-000009"
+    file = newest / "optimizer-1.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-3] ^= 4
+    file.write_bytes(content)
+    resumed = train(recipe, 0, tmp_path / "parts", resume=True)
+    assert resumed.state == "finished", resumed.reason
+    assert not difference(whole, resumed)
+    words = "step-000009: optimizer-1.safetensors differs from the hash it was written with"
+    assert any(words in each for each in resumed.result["warnings"])
+    assert any(words in r["message"] for r in resumed.events()[0] if r["kind"] == "warning")
+
+
+@pytest.mark.slow
+def test_two_processes_go_on_exactly(make_recipe: Make, tmp_path: Path) -> None:
+    """All processes are killed at once; `resume` starts as many as before."""
+    training = {"epochs": 10, "dropout": 0.1, "validate_every": 5, "checkpoint_minutes": 1e-6}
+    recipe = make_recipe("lora", training=training)
+    file = tmp_path / "lora.yaml"
+    file.write_text(dump_recipe(recipe))
+    command = [sys.executable, "-m", "workbench"]
+    surroundings: dict[str, Any] = {
+        "cwd": Path(__file__).parents[1],
+        "env": {**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+    }
+    parts = [*command, "run", str(file), "--processes", "2", "--runs"]
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+
+    whole_process = subprocess.Popen([*parts, str(tmp_path / "whole")], **surroundings, **quiet)
+    assert whole_process.wait(timeout=300) == 0
+    process = subprocess.Popen(
+        [*parts, str(tmp_path / "parts")], **surroundings, **quiet, start_new_session=True
+    )
+    folder = run_path(tmp_path / "parts", recipe, 0)
+    _wait_for(lambda: (folder / "checkpoints" / "step-000012").exists())
+    for each in [*psutil.Process(process.pid).children(recursive=True), process]:
+        each.kill()
+    process.wait(timeout=60)
+    found, _ = CheckpointFolder(folder / "checkpoints").newest_whole(with_best=True)
+    assert found is not None and found.state["processes"] == 2
+    random = [snapshots.of_process(found.tensors["random"], i)["torch"] for i in range(2)]
+    assert random[0].shape == random[1].shape
+
+    refused = subprocess.run(
+        [*command, "resume", str(folder), "--processes", "1"],
+        **surroundings,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert refused.returncode == 3 and "processes was 2, is 1" in refused.stderr
+    done = subprocess.run(
+        [*command, "resume", str(folder)],
+        **surroundings,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    whole, resumed = read_run(run_path(tmp_path / "whole", recipe, 0)), read_run(folder)
+    for weights in whole.adapter.glob("*.safetensors"):
+        assert weights.read_bytes() == (resumed.adapter / weights.name).read_bytes()
+    rows = [shown(run.events()[0], "step", "validation") for run in (whole, resumed)]
+    assert rows[0] == rows[1]
+    assert [r["step"] for r in rows[1] if r["kind"] == "step"] == list(range(1, 71))
+    assert [r["step"] for r in resumed.events()[0] if r["kind"] == "resumed"] == [
+        found.state["step"]
+    ]
+
+
+def _wait_for(there: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not there():
+        assert time.monotonic() < deadline, "it took more than two minutes"
+        time.sleep(0.01)

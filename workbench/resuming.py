@@ -1,0 +1,115 @@
+"""The course of a training over all its attempts: what is saved of it, and how it goes on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from workbench.measure import record
+from workbench.measure.conditions import Conditions, differences, refusal
+from workbench.measure.memory import MemoryMeter
+from workbench.store import RunWriter, SilentWriter, read_run
+from workbench.training import saving
+from workbench.training.events import Checkpoint, Step, Validation
+from workbench.training.session import Session
+
+
+@dataclass
+class Course:
+    """A training so far, over all its attempts."""
+
+    session: Session
+    writer: RunWriter | SilentWriter
+    event: Callable[..., None]
+    """Logs an event and shows it."""
+    conditions: Conditions
+    """What an attempt has to share with the one that it goes on from."""
+    minutes: float | None
+    """Time between checkpoints; None for those at validations only."""
+    clock: record.Clock = field(default_factory=record.Clock)
+    pieces: dict[str, int] = field(default_factory=dict)
+    """Bytes of weights, gradients and optimizer."""
+    forced: list[str] = field(default_factory=list)
+    """What had changed where an attempt was forced to go on."""
+    warnings: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._saved_at, self._saved_step = time.monotonic(), 0
+
+    @property
+    def save_is_due(self) -> bool:
+        """True on the main process once it is time; a validation saves by itself."""
+        if self.minutes is None or not self.session.accelerator.is_main_process:
+            return False
+        waited = time.monotonic() - self._saved_at
+        return waited >= self.minutes * 60 and not self.session.validation_due()
+
+    def save(self) -> None:
+        """Saves the training unless it is saved as it is; every process has to call it."""
+        if self.session.step == self._saved_step:
+            return
+        saved = saving.save(self.session, self.conditions, self.writer.mark())
+        self.add(saved)
+        self._saved_at, self._saved_step = time.monotonic(), self.session.step
+
+    def add(self, saved: Checkpoint) -> None:
+        """Counts and logs a checkpoint."""
+        self.clock.add(saved)
+        self.event("checkpoint", **asdict(saved))
+
+    def go_on(self, meter: MemoryMeter, *, force: bool) -> None:
+        """Goes back to the newest whole checkpoint, and forgets what was logged after it.
+
+        Raises:
+            RunRefused: when something is not what it was and nobody insists.
+            TrainingError: when the checkpoint is not of this training.
+        """
+        loaded, damages = saving.find(self.session)
+        changed: list[str] = []
+        if loaded is not None:
+            changed = differences(loaded.state["conditions"], self.conditions)
+            if changed and not force:
+                raise refusal(changed, read_run(self.writer.path).id)
+            saving.restore(self.session, loaded)
+            self._saved_step = self.session.step
+        self._replay(self.writer.forget_after(loaded.state["mark"] if loaded else 0), meter)
+        self.event("resumed", step=self.session.step)
+        warnings = [f"a damaged checkpoint was set aside: {damage}" for damage in damages]
+        if loaded is None:
+            warnings.append("no checkpoint to go on from: the run starts from the beginning")
+        for message in warnings:
+            self.event("warning", message=message)
+        if changed:
+            self.event("forced", changed=changed)
+        self.warnings += warnings
+        self.forced += changed
+
+    def _replay(self, rows: list[dict[str, Any]], meter: MemoryMeter) -> None:
+        """Counts what earlier attempts have logged; the time between them is nobody's.
+
+        Where the clock was set back between two rows, what lay between them is not known.
+        """
+        self.clock.earlier = sum(
+            max(0.0, after["time"] - before["time"])
+            for before, after in pairwise(rows)
+            if after["kind"] != "resumed"
+        )
+        events: dict[str, type[Step | Validation | Checkpoint]] = {
+            "step": Step,
+            "validation": Validation,
+            "checkpoint": Checkpoint,
+        }
+        for row in rows:
+            kind = row["kind"]
+            if kind in events:
+                self.clock.add(events[kind].from_row(row))
+            elif kind == "memory":
+                meter.phases["train"], self.pieces = row["peak_bytes"], row["pieces"]
+                meter.stop_being_exact()
+            elif kind == "warning":
+                self.warnings.append(row["message"])
+            elif kind == "forced":
+                self.forced += row["changed"]

@@ -1,0 +1,99 @@
+"""Saving a training so that it can go on exactly, and going back to what was saved."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from accelerate.utils import broadcast_object_list, gather_object
+
+from workbench.errors import TrainingError
+from workbench.training import snapshots
+from workbench.training.checkpoints import Tensors
+from workbench.training.events import Best, Checkpoint
+from workbench.training.rotation import Loaded
+from workbench.training.session import Session
+
+VERSION = 1
+"""Version of what a checkpoint holds."""
+
+
+def save(session: Session, conditions: dict[str, Any], mark: int) -> Checkpoint:
+    """Writes everything that the training goes on from; every process has to call it.
+
+    The order of the examples and the learning rate are functions of seed and step, so the step is
+    all there is to say of them. Each process contributes its random numbers; the first one writes.
+
+    Args:
+        conditions: what a training has to share with this one to go on from it.
+        mark: bytes of the event log that belong to it.
+
+    Raises:
+        StorageError: when it cannot be written; what was saved before is still there.
+    """
+    started, written = time.perf_counter(), 0
+    random = gather_object([snapshots.random_state(session.accelerator.device)])
+    if session.accelerator.is_main_process:
+        tensors: Tensors = {
+            "trainable": dict(session.parameters),
+            "optimizer": snapshots.optimizer_tensors(session.optimizer, session.parameters),
+            "random": snapshots.of_all_processes(random),
+            "method": session.method_state(),
+        }
+        state = {
+            "version": VERSION,
+            "step": session.step,
+            "steps": session.steps,
+            "validated_at": session.validated_at,
+            "best": vars(session.best),
+            "micro_batch_size": session.accumulation.size,
+            "untrained": session.untrained,
+            "processes": session.accelerator.num_processes,
+            "conditions": conditions,
+            "mark": mark,
+        }
+        written = session.checkpoints.save_step(session.step, tensors, state, session.best.step)
+    return Checkpoint(session.step, "step", written, time.perf_counter() - started)
+
+
+def find(session: Session) -> tuple[Loaded | None, list[str]]:
+    """The newest checkpoint that is whole, on every process, and what is wrong with newer ones.
+
+    The first process reads it for all: the others may be on a machine without the run's folder.
+    """
+    found: list[Any] = [None, []]
+    if session.accelerator.is_main_process:
+        session.checkpoints.tidy()
+        keeps_best = session.spec.keep == "best"
+        loaded, damages = session.checkpoints.newest_whole(with_best=keeps_best)
+        session.checkpoints.drop_unneeded(loaded.state["best"]["step"] if loaded else None)
+        found = [loaded, damages]
+    loaded, damages = broadcast_object_list(found)
+    return loaded, damages
+
+
+def restore(session: Session, loaded: Loaded) -> None:
+    """Takes the training back to a checkpoint.
+
+    Raises:
+        TrainingError: when it holds other parameters, another number of steps or no random state.
+    """
+    tensors, state = loaded.tensors, loaded.state
+    if state["steps"] != session.steps:
+        raise TrainingError(
+            f"the checkpoint is of a run of {state['steps']} steps, this has {session.steps}",
+            where=str(loaded.path),
+            why="the learning rate of a step depends on how many there will be",
+            fix="`workbench run` starts the run from the beginning",
+        )
+    snapshots.restore_parameters(session.parameters, tensors["trainable"], loaded.path)
+    snapshots.restore_optimizer(session.optimizer, session.parameters, tensors["optimizer"])
+    session.restore_method_state(tensors["method"])
+    # A run that was forced onto more processes has no numbers of their own for the new ones.
+    process = session.accelerator.process_index % state["processes"]
+    own = snapshots.of_process(tensors["random"], process)
+    snapshots.restore_random_state(own, session.accelerator.device)
+    session.step, session.validated_at = state["step"], state["validated_at"]
+    session.best = Best(**state["best"])
+    session.untrained = state["untrained"]
+    session.accumulation.size = state["micro_batch_size"]
