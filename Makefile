@@ -9,7 +9,7 @@ STUDIES := quickstart quickstart-gpt
 ADAPTER := exports/quickstart-lora
 ASSETS := minilm-l6 bbc-news smollm2-135m bbc-headlines
 
-.PHONY: help venv assets demo test test-fast test-slow check schema ui bench build clean
+.PHONY: help venv assets demo test test-fast test-slow check schema ui bench torture build clean
 
 help:
 	@echo "make demo       fine-tune a real BERT and a small GPT four ways each and compare"
@@ -18,6 +18,7 @@ help:
 	@echo "make check      lint, formatting and types"
 	@echo "make schema     write recipes/schema.json, which editors complete recipes from"
 	@echo "make bench      side by side with HF Trainer + PEFT"
+	@echo "make torture    kill, fill and damage tiny runs over and over: nothing may be lost"
 	@echo "make build      wheel and sdist in dist/"
 	@echo "make clean      remove the virtual environment and what was built; runs are kept"
 
@@ -68,6 +69,9 @@ ui: venv
 
 bench: assets
 	$(BIN)/python -m benchmarks
+
+torture: venv
+	$(BIN)/python -m tests.torture
 
 build: venv
 	rm -rf dist

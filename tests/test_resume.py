@@ -248,3 +248,20 @@ def _wait_for(there: Callable[[], bool]) -> None:
     while not there():
         assert time.monotonic() < deadline, "it took more than two minutes"
         time.sleep(0.01)
+
+
+def test_a_large_checkpoint_is_not_written_for_a_moment_of_training(
+    make_recipe: Make, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = make_recipe("full", training={"epochs": 2})
+
+    def steps_saved(folder: str) -> list[int]:
+        run = train(recipe, 0, tmp_path / folder)
+        assert run.state == "finished", run.reason
+        saved = [e for e in run.events()[0] if e["kind"] == "checkpoint" and e["of"] == "step"]
+        return [event["step"] for event in saved]
+
+    assert len(steps_saved("small")) == 2, "at each validation, the last of them after the end"
+    monkeypatch.setattr("workbench.resuming.SMALL_BYTES", 0)
+    monkeypatch.setattr("workbench.resuming.WORTH_BYTES_PER_SECOND", 1e-3)
+    assert steps_saved("large") == []

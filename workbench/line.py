@@ -127,7 +127,7 @@ class Line:
             if isinstance(event, Validation):
                 self._event("validation", **asdict(event))
                 if session.step < session.steps:
-                    course.save()
+                    course.save_if_worth_it()
                 continue
             self._event("step", **asdict(event))
             if not course.pieces:
@@ -138,7 +138,7 @@ class Line:
                 self._event("memory", peak_bytes=meter.phases["train"], pieces=course.pieces)
             self._progress(session, clock, event)
             self._save_or_stop(course)
-        course.save()
+        course.save_if_worth_it()
         if meter.device.type == "cuda":  # the allocator's peak costs nothing, so it covers all
             meter.note("train")
 

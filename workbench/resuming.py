@@ -16,6 +16,12 @@ from workbench.training import saving
 from workbench.training.events import Checkpoint, Step, Validation
 from workbench.training.session import Session
 
+SMALL_BYTES = 16 * 2**20
+"""Checkpoints up to this size cost nothing that anybody would notice."""
+WORTH_BYTES_PER_SECOND = 8e6
+"""Training that a byte of a larger one has to secure. Writing, hashing and reading back run at
+about 170 MB/s on a plain disk, so that they stay below a twentieth of the training."""
+
 
 @dataclass
 class Course:
@@ -38,14 +44,26 @@ class Course:
 
     def __post_init__(self) -> None:
         self._saved_at, self._saved_step = time.monotonic(), 0
+        # AdamW keeps two moments for each parameter.
+        self._bytes = 3 * sum(p.nbytes for p in self.session.parameters.values())
 
     @property
     def save_is_due(self) -> bool:
         """True on the main process once it is time; a validation saves by itself."""
         if self.minutes is None or not self.session.accelerator.is_main_process:
             return False
-        waited = time.monotonic() - self._saved_at
-        return waited >= self.minutes * 60 and not self.session.validation_due()
+        return self._waited >= self.minutes * 60 and not self.session.validation_due()
+
+    @property
+    def _waited(self) -> float:
+        """Seconds of training that a kill would cost now."""
+        return time.monotonic() - self._saved_at
+
+    def save_if_worth_it(self) -> None:
+        """Saves at a good moment, unless that takes long for the little that it would secure."""
+        small = self._bytes <= SMALL_BYTES
+        if self.session.agree(small or self._waited >= self._bytes / WORTH_BYTES_PER_SECOND):
+            self.save()
 
     def save(self) -> None:
         """Saves the training unless it is saved as it is; every process has to call it."""

@@ -31,6 +31,11 @@ def dying_at(call: int, function: Callable[..., Any]) -> Callable[..., Any]:
     return counted
 
 
+def wrap(owner: Any, name: str, around: Callable[[Any], Any]) -> None:
+    """Puts something around a function of the product, in this process alone."""
+    setattr(owner, name, around(getattr(owner, name)))
+
+
 def in_child(work: Callable[[], object]) -> int | None:
     """Runs something in a forked child; the signal that ended it, None when it came to its end."""
     child = os.fork()
@@ -59,11 +64,12 @@ def die_at_syscall(number: int) -> None:
             if count == number:
                 die()
 
-    fsync = os.fsync
+    def seen(fsync: Callable[[Any], None]) -> Callable[[Any], None]:
+        def synced(descriptor: Any) -> None:
+            see()
+            fsync(descriptor)
 
-    def synced(descriptor: int) -> None:
-        see()
-        fsync(descriptor)
+        return synced
 
-    os.fsync = synced
+    wrap(os, "fsync", seen)
     sys.addaudithook(see)
