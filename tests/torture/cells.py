@@ -1,0 +1,107 @@
+"""What is tortured: a tiny BERT and a tiny GPT-2 with four methods each, and their whole runs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.conftest import make_tiny, topic_rows
+from tests.small_recipes import METHODS
+from tests.training.killing import in_child, wrap
+from workbench.preparing import adapt_empty
+from workbench.recipe import dump_recipe
+from workbench.recipe.schema import Recipe
+from workbench.store import Run, read_run, run_path
+from workbench.tasks import make_task
+from workbench.training.rotation import CheckpointFolder
+
+FAMILIES, NAMES = ("bert", "gpt2"), ("full", "lora", "prefix", "prompt")
+STEPS, STEPS_PER_EPOCH, PARTS = 8, 4, 3
+"""Optimizer steps of a run, of an epoch, and micro-batches of a step."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A recipe, and what it comes to when nothing happens."""
+
+    recipe: Recipe
+    file: Path
+    base: Path
+    reference: Path
+    """Folder of the whole run; its export was loaded by plain transformers + PEFT."""
+
+    @property
+    def name(self) -> str:
+        """Family and method."""
+        return self.recipe.name
+
+    @property
+    def whole(self) -> Run:
+        """The run that nothing happened to."""
+        return read_run(self.reference)
+
+    @property
+    def seconds(self) -> float:
+        """How long the whole run took, up to its export."""
+        whole = self.whole
+        times = [row["time"] for row in whole.events()[0] if row.get("phase") == "export"]
+        return float(times[0] - whole.status["started_at"])
+
+
+def make_cells(folder: Path) -> list[Cell]:
+    """Writes models, data and recipes, and lets each recipe run to its end.
+
+    All torch work is done in a child: a process that has used torch's threads cannot be forked.
+    """
+    bases = {family: folder / family for family in FAMILIES}
+    in_child(lambda: [make_tiny(family, path) for family, path in bases.items()])
+    data = folder / "topics.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in topic_rows(48)))
+    cells = []
+    for family, base in bases.items():
+        for method in NAMES:
+            recipe = _recipe(f"{family}-{method}", method, base, data)
+            file = folder / f"{recipe.name}.yaml"
+            file.write_text(dump_recipe(recipe))
+            cells.append(Cell(recipe, file, base, run_path(folder / "whole", recipe, 0)))
+    in_child(lambda: _run_whole(cells))
+    for cell in cells:
+        # What every run does first, done once before the forks.
+        adapt_empty(cell.recipe, make_task(cell.recipe.task, ("business", "sport", "tech")))
+    return cells
+
+
+def _recipe(name: str, method: str, base: Path, data: Path) -> Recipe:
+    return Recipe.model_validate(
+        {
+            "study": "torture",
+            "name": name,
+            "task": {"name": "text-classification"},
+            "model": {"source": str(base), "max_length": 16},
+            "data": {"source": str(data), "validation_size": 8, "test_size": 8},
+            "method": METHODS[method],
+            "training": {
+                "epochs": 2,
+                "batch_size": 8,
+                "micro_batch_size": 3,
+                "learning_rate": 5e-3 if method == "full" else 2e-2,
+                "dropout": 0.1,
+                "precision": "fp32",
+                "validate_every": 2,
+                # 60 ms: some steps are saved between validations, others are not.
+                "checkpoint_minutes": 0.001,
+            },
+        }
+    )
+
+
+def _run_whole(cells: list[Cell]) -> None:
+    from workbench.export import VanillaLoader
+    from workbench.runner import run_recipe
+
+    wrap(CheckpointFolder, "finish", lambda _: CheckpointFolder.tidy)
+    with VanillaLoader() as loader:
+        for cell in cells:
+            run = run_recipe(cell.recipe, 0, cell.reference.parents[1], loader=loader)
+            assert run.state == "finished" and run.result["export"]["checked"], run.reason
