@@ -65,8 +65,9 @@ def test_a_run_that_does_not_listen_is_ended_in_time(tmp_path: Path) -> None:
 def test_a_term_to_the_job_reaches_the_run(tmp_path: Path) -> None:
     job, run = begin(tmp_path, "long")
     os.kill(job.pid, signal.SIGTERM)
-    wait_for(lambda: read_run(run.path).state == "stopped")
     wait_for(lambda: not job.alive)
+    assert read_run(run.path).state == "stopped"
+    assert not psutil.pid_exists(run.status["pid"])
 
 
 def test_what_a_run_leaves_behind_ends_with_its_job(tmp_path: Path, stand_in: Path) -> None:

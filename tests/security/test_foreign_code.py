@@ -76,7 +76,8 @@ def test_a_kernel_named_in_an_export_is_not_loaded(
     path = run.adapter / "config.json"
     values = {**json.loads(path.read_text()), "attn_implementation": "somebody/evil-kernel"}
     path.write_text(json.dumps(values))
-    load_adapter(run.path).predict(["the team"])
+    (answer,) = load_adapter(run.path).predict(["the team"])
+    assert answer["prediction"] in run.result["data"]["labels"]
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])
@@ -88,7 +89,9 @@ def test_code_beside_an_adapter_is_not_run(
     path = run.adapter / name
     auto_map = {**AUTO_MAP, "AutoTokenizer": ["modeling_evil.EvilModel", None]}
     path.write_text(json.dumps({**json.loads(path.read_text()), "auto_map": auto_map}))
-    load_adapter(run.path).predict(["the team"])
+    (answer,) = load_adapter(run.path).predict(["the team"])
+    assert answer["prediction"] in run.result["data"]["labels"]
+    assert not canary.exists()
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,8 @@ def test_the_payloads_work(payload: bytes, torch_payload: bytes, tmp_path: Path)
             "else open(path, 'rb').read()\npickle.loads(data)"
         )
         subprocess.run([sys.executable, "-c", program, str(tmp_path / "evil")], check=True)
-        (tmp_path / "CANARY").unlink()  # fails where it was not made
+        assert (tmp_path / "CANARY").exists()
+        (tmp_path / "CANARY").unlink()
 
 
 @pytest.mark.parametrize("name", NAMES)

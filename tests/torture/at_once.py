@@ -12,9 +12,8 @@ from pathlib import Path
 
 from tests.killed_runs import after_step
 from tests.torture.cells import STEPS
-from tests.torture.failures import nth
 from tests.torture.trials import Trial
-from tests.training.killing import wrap
+from tests.training.killing import nth, wrap
 from workbench.errors import RunRefused
 from workbench.store import describe_process, open_run, read_run, run_path, write_json
 from workbench.training import session

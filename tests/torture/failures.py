@@ -13,7 +13,7 @@ import torch
 
 from tests.torture.cells import PARTS, STEPS
 from tests.torture.trials import Trial
-from tests.training.killing import wrap
+from tests.training.killing import nth, wrap
 from workbench import cli, line
 from workbench.errors import StorageError
 from workbench.store import RunWriter
@@ -23,26 +23,6 @@ from workbench.training.rotation import CheckpointFolder
 
 DISK = "40m"
 ALLOCATION = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 4000000000 bytes"
-
-
-def nth(
-    call: int, instead: Callable[..., Any]
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Puts something in the place of one call (from 1); it is given the function first."""
-
-    def around(function: Callable[..., Any]) -> Callable[..., Any]:
-        count = 0
-
-        def counted(*arguments: Any, **options: Any) -> Any:
-            nonlocal count
-            count += 1
-            if count == call:
-                return instead(function, *arguments, **options)
-            return function(*arguments, **options)
-
-        return counted
-
-    return around
 
 
 def full_disk(trial: Trial) -> None:

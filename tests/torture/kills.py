@@ -11,7 +11,7 @@ from typing import Any
 from tests.killed_runs import in_backward
 from tests.torture.cells import STEPS, STEPS_PER_EPOCH
 from tests.torture.trials import Trial
-from tests.training.killing import die_at_syscall, dying_at, wrap
+from tests.training.killing import die_at_syscall, dying_at, nth, wrap
 from workbench import line
 from workbench.store import count_oom_kills, record_death, why_killed, writing
 from workbench.training import rotation
@@ -36,19 +36,11 @@ def at_any_time(trial: Trial) -> None:
 def then_at_point(call: int, point: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Arms a kill at the ``point``-th change on the disk from a function's ``call``-th call on."""
 
-    def around(function: Callable[..., Any]) -> Callable[..., Any]:
-        count = 0
+    def armed(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        die_at_syscall(point)
+        return function(*arguments, **options)
 
-        def counted(*arguments: Any, **options: Any) -> Any:
-            nonlocal count
-            count += 1
-            if count == call:
-                die_at_syscall(point)
-            return function(*arguments, **options)
-
-        return counted
-
-    return around
+    return nth(call, armed)
 
 
 def in_a_save(trial: Trial) -> None:

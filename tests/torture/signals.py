@@ -9,9 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.torture.cells import STEPS
-from tests.torture.failures import nth
 from tests.torture.trials import Trial
-from tests.training.killing import wrap
+from tests.training.killing import nth, wrap
 from workbench import jobs
 from workbench.jobs import Job
 from workbench.stopping import ECHO_SECONDS

@@ -17,18 +17,29 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def nth(
+    call: int, instead: Callable[..., Any]
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Puts something in the place of one call (from 1); it is given the function first."""
+
+    def around(function: Callable[..., Any]) -> Callable[..., Any]:
+        count = 0
+
+        def counted(*arguments: Any, **options: Any) -> Any:
+            nonlocal count
+            count += 1
+            if count == call:
+                return instead(function, *arguments, **options)
+            return function(*arguments, **options)
+
+        return counted
+
+    return around
+
+
 def dying_at(call: int, function: Callable[..., Any]) -> Callable[..., Any]:
     """The function, of which one call (from 1) never comes to an end."""
-    count = 0
-
-    def counted(*arguments: Any, **options: Any) -> Any:
-        nonlocal count
-        count += 1
-        if count == call:
-            die()
-        return function(*arguments, **options)
-
-    return counted
+    return nth(call, lambda _function, *_arguments, **_options: die())(function)
 
 
 def wrap(owner: Any, name: str, around: Callable[[Any], Any]) -> None:
