@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 
 from tests.torture.cells import PARTS, STEPS
@@ -110,13 +112,24 @@ def failing_disk(trial: Trial) -> None:
 
 
 def out_of_memory(trial: Trial) -> None:
-    """K12: the error that torch raises, in some micro-batch."""
+    """K12: the error that torch raises, in some micro-batch; by hand, or at a real limit."""
 
     def fail(*_: object) -> None:
         raise RuntimeError(ALLOCATION)
 
+    def exceed(*_: object) -> None:
+        soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+        used = psutil.Process().memory_info().vms
+        resource.setrlimit(resource.RLIMIT_AS, (used + 2**20, hard))
+        try:
+            torch.empty(2**30)
+        finally:
+            resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
     call = trial.one_of(1, STEPS * PARTS)
-    trial.event(lambda: wrap(Accumulation, "_losses", nth(call, fail)))
+    trial.event(
+        lambda: wrap(Accumulation, "_losses", nth(call, exceed if trial.index % 2 else fail))
+    )
     trial.expect(trial.run.state == "failed", f"it is {trial.run.state}", "I3")
     trial.expect(trial.run.reason.startswith("out of memory"), trial.run.reason, "I3")
     trial.go_on()

@@ -78,7 +78,9 @@ def _lacks_best(folder: CheckpointFolder, path: Path) -> bool:
 
 
 def _state(path: Path) -> Faults:
-    run = read_run(path)
+    deadline = time.monotonic() + GONE_SECONDS
+    while (run := read_run(path)).state in ACTIVE and time.monotonic() < deadline:
+        time.sleep(0.05)
     if run.state in ACTIVE:
         yield "I3", f"it reads {run.state}"
     elif run.state == "unreadable" and (path / "status.json").exists():

@@ -39,7 +39,7 @@ ROWS = [
     Row("K12", "out of memory in a step", failures.out_of_memory),
     Row("K13", "killed by the system for memory", kills.by_the_kernel),
     Row("K14", "a loss or gradient that is not finite", failures.not_finite),
-    Row("K15", "SIGKILL of rank 1, rank 0, launcher", several.one_of_two, share=10),
+    Row("K15", "one of two processes dies, fails, sleeps", several.one_of_two, share=8),
     Row("K16", "two starts of one run", at_once.two_starts),
     Row("K17", "a hundred starts at one moment", at_once.hundred_starts, share=10),
     Row("K18", "eight logging runs, four killed", at_once.writers_at_once),

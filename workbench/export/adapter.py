@@ -21,7 +21,7 @@ from workbench.inference import ABOUT, TRAINED_WEIGHTS
 from workbench.methods import METHODS, Adapted
 from workbench.methods.base import ExportKind
 from workbench.recipe.tasks import Instruction
-from workbench.store import write_json
+from workbench.store import sync, write_json
 from workbench.tasks import AnyTask
 from workbench.tasks.base import WritingTask
 from workbench.tasks.word_spacing import after_question, before_word
@@ -134,12 +134,18 @@ def _plain_config(adapted: Adapted) -> Iterator[None]:
 
 @contextmanager
 def building(folder: Path) -> Iterator[Path]:
-    """A temporary folder beside ``folder`` that takes its place when the block succeeds."""
+    """A temporary folder beside ``folder`` that takes its place when the block succeeds.
+
+    It is on the disk then, whatever happens to the power.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         yield temporary
         temporary.chmod(0o755)
+        for path in (*temporary.rglob("*"), temporary):
+            sync(path)
         temporary.rename(folder)
+        sync(folder.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

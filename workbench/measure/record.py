@@ -15,6 +15,7 @@ from workbench.data.encode import Encoded, tokenisation_fingerprint
 from workbench.data.examples import Data
 from workbench.models import Base
 from workbench.recipe.schema import Recipe
+from workbench.store import sync
 from workbench.tasks import AnyTask, Predicted
 from workbench.training.events import Checkpoint, Step, Validation
 from workbench.training.session import Session
@@ -143,6 +144,7 @@ def write_predictions(
     path = run / "predictions.parquet"
     temporary = path.with_suffix(".tmp")
     pq.write_table(pa.table(columns), temporary)
+    sync(temporary)
     temporary.replace(path)
 
 

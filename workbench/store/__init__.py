@@ -17,7 +17,7 @@ No torch here: listing 500 runs has to take a fraction of a second.
 """
 
 from workbench.store.endings import count_oom_kills, why_killed
-from workbench.store.files import read_json, write_json, write_text
+from workbench.store.files import read_json, sync, write_json, write_text
 from workbench.store.opening import (
     describe_run,
     open_run,
@@ -78,6 +78,7 @@ __all__ = [
     "record_death",
     "run_name",
     "run_path",
+    "sync",
     "why_killed",
     "write_json",
     "write_text",

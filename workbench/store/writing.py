@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
@@ -55,10 +56,18 @@ class RunWriter:
         self._status["progress"] = progress
 
     def event(self, kind: str, **fields: Any) -> None:
-        """Appends one row to events.jsonl in a single write, so that rows never interleave."""
+        """Appends one row to events.jsonl in a single write, so that rows never interleave.
+
+        Raises:
+            OSError: when it does not fit on the disk; no part of it is left.
+        """
         row = json.dumps({"kind": kind, "time": time.time(), **fields}, allow_nan=True)
+        content = row.encode() + b"\n"
         with open(self.path / "events.jsonl", "ab", buffering=0) as file:
-            file.write(row.encode() + b"\n")
+            written = file.write(content)
+            if written < len(content):  # a disk that fills takes what still fits and says nothing
+                file.truncate(file.tell() - written)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file.name))
 
     def mark(self) -> int:
         """Makes what was logged so far durable; its length in bytes, for ``forget_after``."""

@@ -25,7 +25,7 @@ from safetensors.torch import save as bytes_of
 from torch import Tensor
 
 from workbench.errors import StorageError, TrainingError
-from workbench.store import read_json
+from workbench.store import read_json, sync
 from workbench.store.disk import explain
 
 Tensors = dict[str, dict[str, Tensor]]
@@ -52,9 +52,9 @@ def save(folder: Path, tensors: Tensors, state: dict[str, Any]) -> int:
         }
         _write(temporary / MANIFEST, _json(hashes))
         written = sum(path.stat().st_size for path in temporary.iterdir())
-        _sync(temporary)
+        sync(temporary)
         temporary.rename(folder)
-        _sync(folder.parent)
+        sync(folder.parent)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise explain(error, folder, needed, "the checkpoint") from error
@@ -160,11 +160,3 @@ def _damaged(folder: Path, what: str) -> TrainingError:
         why="a damaged checkpoint would be trained on silently",
         fix="`workbench run` starts the run from the beginning",
     )
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
