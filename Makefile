@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 STUDIES := quickstart quickstart-gpt
 ADAPTER := exports/quickstart-lora
+# One worker per core; a test that waits for a machine does not keep the others waiting.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 ASSETS := minilm-l6 bbc-news smollm2-135m bbc-headlines
 
 .PHONY: help venv assets demo test test-fast test-slow check schema ui bench torture build clean
@@ -48,10 +50,10 @@ demo: assets
 test: test-fast test-slow
 
 test-fast: venv
-	$(BIN)/python -m pytest -m "not slow and not browser"
+	$(PYTEST) -m "not slow and not browser"
 
 test-slow: assets
-	$(BIN)/python -m pytest -m "slow or browser"
+	$(PYTEST) -m "slow or browser"
 
 check: venv
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 from workbench.models.attention import PLAIN_ATTENTION, set_attention
 from workbench.models.base import Base
+from workbench.models.last_layer import only_first_token
 from workbench.models.loading import (
     build_empty,
     load_base,
@@ -20,6 +21,7 @@ __all__ = [
     "load_base",
     "load_config",
     "load_tokenizer",
+    "only_first_token",
     "prompt_token_ids",
     "set_attention",
     "weights_fingerprint",

@@ -20,6 +20,7 @@ from workbench.data.batches import epoch_order
 from workbench.data.encode import Encoded
 from workbench.devices import wrap
 from workbench.methods import Adapted
+from workbench.models import only_first_token
 from workbench.recipe.catalogue import higher_is_better
 from workbench.recipe.schema import TrainingSpec
 from workbench.tasks import AnyTask, Predicted
@@ -70,6 +71,7 @@ class Session:
         self.checkpoints = CheckpointFolder(self.folder)
         self.steps_per_epoch = math.ceil(len(self.train) / self.spec.batch_size)
         optimizer = make_optimizer(self.parameters, self.spec, self.peak_learning_rate)
+        self._read_all_tokens = only_first_token(self.adapted.model)
         self.frozen = FrozenWeights(self.adapted.model, self.accelerator.mixed_precision)
         self.model, self.optimizer = wrap(self.accelerator, self.adapted.model, optimizer)
         self.accumulation = Accumulation(
@@ -220,6 +222,7 @@ class Session:
         """Ends the training: the kept state in the bare fp32 model, the same on every process."""
         model = self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
         self.frozen.restore()
+        self._read_all_tokens()
         if self.spec.keep == "best" and self.best.step is not None:
             if self.accelerator.is_main_process:
                 kept = self.checkpoints.best(self.best.step)
