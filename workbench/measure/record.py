@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from workbench.data.encode import Encoded, tokenisation_fingerprint
 from workbench.data.examples import Data
+from workbench.measure.per_example import example_columns
 from workbench.models import Base
 from workbench.recipe.schema import Recipe
 from workbench.tasks import AnyTask, Predicted
@@ -137,9 +138,11 @@ def write_predictions(
     predicted: Predicted,
     generated: Sequence[str] | None = None,
 ) -> None:
-    """predictions.parquet: one row per test example, with what a plain load makes of it."""
+    """predictions.parquet: one row per test example (or window of packed texts), with what a plain
+    load makes of it and what it adds to each metric."""
     answers = task.answers(encoded, predicted) if generated is None else generated
     columns = task.table(encoded, predicted, answers)
+    columns |= example_columns(task, encoded, predicted, answers, len(columns["id"]))
     path = run / "predictions.parquet"
     temporary = path.with_suffix(".tmp")
     pq.write_table(pa.table(columns), temporary)
