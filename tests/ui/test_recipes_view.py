@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import stat
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -185,10 +186,11 @@ def test_the_command_and_the_python_say_what_the_form_says(runs: RunsFolder) -> 
     assert run_path(runs.path, recipe, 5).parent == runs.path / "bbc-news"
     queued = replace(wanted, processes=2, queue=True, force=False)
     assert "--processes 2 --queue --runs" in command_line(queued)
-    names: dict[str, object] = {}
-    lines = python_lines(wanted).splitlines()
-    exec("\n".join(lines[:-1]), names)  # all but the call itself
-    assert names["recipe"] == load_recipe(file, overrides)
+    *lines, _ = python_lines(wanted).splitlines()
+    program = "\n".join([*lines, "print(recipe.fingerprint)"])
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True,
+                          env=jobs.child_environment())  # fmt: skip
+    assert done.stdout.strip() == load_recipe(file, overrides).fingerprint, done.stderr
     calls = [ast.parse(python_lines(each)).body[-1] for each in (wanted, queued)]
     assert [ast.unparse(call) for call in calls] == [
         f"runs = run(recipe, runs_dir={str(runs.path)!r}, seeds=[5], force=True)",
