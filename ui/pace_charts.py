@@ -71,7 +71,7 @@ def _line(points: Sequence[Point], title: str, color: str, format: str) -> alt.C
         x=alt.X("step:Q", title="step", axis=alt.Axis(tickCount=6, grid=False, format="d")),
         y=alt.Y(
             "value:Q",
-            title=title,
+            title=None,
             axis=alt.Axis(tickCount=3, format=format),
             scale=alt.Scale(zero=True),
         ),

@@ -73,8 +73,13 @@ def curves(run: Run, events: list[Event]) -> None:
     _chart(left, loss, "loss", "No training step logged yet.")
     _chart(right, scores, "validation", "Not validated yet.")
     left, right = st.columns(2, gap="large")
-    _chart(left, learning_rate_curve(events), "rate", "")
-    _chart(right, speed_curve(events), "speed", "")
+    for column, title, chart, key in (
+        (left, "Learning rate", learning_rate_curve(events), "rate"),
+        (right, "Tokens per second", speed_curve(events), "speed"),
+    ):
+        if chart is not None:
+            column.caption(title)
+            _chart(column, chart, key, "")
 
 
 def _metric(run: Run, metrics: list[str]) -> str | None:

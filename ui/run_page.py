@@ -22,8 +22,8 @@ TROUBLE = {
     "unreadable": "This run cannot be read",
 }
 NEXT = {
-    "failed": "Correct what it says, then resume it: it goes on from its last checkpoint.",
-    "interrupted": "Resume it: it goes on from its last checkpoint as if nothing had happened.",
+    "failed": "Correct what it says, then resume it.",
+    "interrupted": "Resume it: it goes on as if nothing had happened.",
     "unreadable": "Nothing else is affected. Look at its files, or delete it.",
 }
 
@@ -56,7 +56,7 @@ def show(run: Run) -> None:
 
 
 def _title(run: Run) -> None:
-    left, right = st.columns([3, 1], vertical_alignment="center")
+    left, right = st.columns([1.9, 1], vertical_alignment="center")
     seed = run.status.get("seed")
     name = str(run.status.get("recipe") or run.path.name)
     with left, st.container(gap="xxsmall"):
@@ -74,8 +74,8 @@ def _saved(run: Run) -> str:
     names = [path.name for path in folder.glob("step-*")] if folder.is_dir() else []
     steps = [int(name.removeprefix("step-")) for name in names if name[5:].isdigit()]
     if not steps:
-        return " It has saved nothing yet and would begin again."
-    return f" The last one is of step {max(steps)}."
+        return " It has saved nothing yet, so it begins again."
+    return f" Its last checkpoint is of step {max(steps)}."
 
 
 def _warnings(run: Run, events: list[Event]) -> list[str]:

@@ -93,9 +93,11 @@ def _filtered(runs: list[Run]) -> list[Run]:
         "Search", key="search", bind="query-params", placeholder="recipe, study, seed, method"
     )
     studies = sorted({run.path.parent.name for run in runs})
-    chosen = study.multiselect("Studies", studies, key="of", bind="query-params")
+    chosen = study.multiselect("Studies", studies, key="of", bind="query-params", placeholder="all")
     there = sorted({state_of(run) for run in runs})
-    of_state = states.multiselect("States", there, key="state", bind="query-params")
+    of_state = states.multiselect(
+        "States", there, key="state", bind="query-params", placeholder="all"
+    )
     parts = wanted.casefold().split()
     return [
         run
