@@ -45,7 +45,7 @@ def panel(wanted: Wanted) -> None:
     with terminal:
         st.code(command_line(wanted), language=None, wrap_lines=True)
     with python:
-        st.code(python_lines(wanted), language="python", wrap_lines=True)
+        st.code(python_lines(wanted), language=None, wrap_lines=True)
 
 
 def _with_choices(wanted: Wanted) -> Wanted:

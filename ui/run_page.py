@@ -50,7 +50,7 @@ def show(run: Run) -> None:
             run_result.outcome(run.result)
     with recipe:
         st.caption("Exactly what this run was given, every value written out.")
-        st.code(run.recipe_text() or "(not there)", language="yaml")
+        st.code(run.recipe_text() or "(not there)", language=None)
     with log:
         run_log.show(run)
 

@@ -98,7 +98,7 @@ def _card(run: Run) -> str | None:
         st.subheader("Model card", anchor=False, width="stretch")
         edit = st.toggle("Edit", key="edit", bind="query-params")
     if not edit:
-        st.code(written or "(no model card)", language="markdown", wrap_lines=True, height=640)
+        st.code(written or "(no model card)", language=None, wrap_lines=True, height=640)
         return None
     typed = st.text_area(
         "Model card",

@@ -57,7 +57,7 @@ def _middle(path: Path, shipped: Recipe, right: DeltaGenerator) -> None:
             st.caption("Correct the values first; what is wrong stands below them.")
         return
     with resolved:
-        st.code(dump_recipe(recipe), language="yaml")
+        st.code(dump_recipe(recipe), language=None)
     with changes:
         _show_changes(shipped, recipe)
     with data:
@@ -79,7 +79,7 @@ def _show_changes(shipped: Recipe, recipe: Recipe) -> None:
     before, after = dump_recipe(shipped).splitlines(), dump_recipe(recipe).splitlines()
     lines = list(difflib.unified_diff(before, after, "as shipped", "as edited", lineterm="", n=2))
     if lines:
-        st.code("\n".join(lines), language="diff")
+        st.code("\n".join(lines), language=None)
     else:
         st.caption("Nothing: these are the values of the file.")
 
