@@ -36,6 +36,7 @@ LINE = [
     "resuming",
     "line",
     "planning",
+    "inspecting",
     "runner",
     "executors",
 ]

@@ -32,6 +32,7 @@ def fields(
     *,
     section: str,
     key: str,
+    start: Mapping[str, Any] | None = None,
     names: Sequence[str] | None = None,
     placeholders: Mapping[str, str] | None = None,
     columns: int = 3,
@@ -42,9 +43,10 @@ def fields(
 
     Args:
         spec: the section's class.
-        values: where the form starts from; absent fields start from their defaults.
+        values: what the overrides are held against; absent fields have their defaults.
         section: the section's key in the recipe; empty for the recipe's own fields.
         key: what makes the widgets those of one recipe and no other.
+        start: what the widgets show first; None for ``values``.
         names: which fields; None for all but ``name``.
         placeholders: what an empty field stands for.
         columns: columns of the grid.
@@ -52,7 +54,8 @@ def fields(
     properties = _properties(spec)
     names = [n for n in properties if n != "name"] if names is None else names
     chosen = {name: properties[name] for name in names}
-    return _fields(chosen, values, section, key, placeholders or {}, columns)
+    first = values if start is None else start
+    return _fields(chosen, values, first, section, key, placeholders or {}, columns)
 
 
 @functools.cache
@@ -75,90 +78,96 @@ def _resolved(schema: Schema, definitions: Mapping[str, Schema]) -> Mapping[str,
 def _fields(
     properties: Mapping[str, Schema],
     values: Mapping[str, Any],
+    start: Mapping[str, Any],
     section: str,
     key: str,
     placeholders: Mapping[str, str],
     columns: int,
 ) -> list[str]:
-    start = f"{section}." if section else ""
+    path = f"{section}." if section else ""
     inner = {name: schema for name, schema in properties.items() if "properties" in schema}
     names = [name for name in properties if name not in inner]
+    # Boxes to tick go last: they have no label above them and break a row of fields.
+    names.sort(key=lambda name: _kind(properties[name])[0] == "boolean")
     overrides = []
     for first in range(0, len(names), columns):
         grid = st.columns(columns, vertical_alignment="bottom")
         for name, column in zip(names[first : first + columns], grid, strict=False):
             schema = properties[name]
-            initial = values.get(name, schema.get("default"))
+            usual = schema.get("default")
             with column:
                 text = _widget(
                     name,
                     schema,
-                    initial,
-                    key=f"{key}:{start}{name}",
+                    values.get(name, usual),
+                    start.get(name, usual),
+                    key=f"{key}:{path}{name}",
                     placeholder=placeholders.get(name, "not set"),
                 )
             if text is not None:
-                overrides.append(f"{start}{name}={text}")
+                overrides.append(f"{path}{name}={text}")
     for name, schema in inner.items():
         st.caption(plain(f"{label(name)}: {schema.get('description', '')}"))
-        overrides += _fields(
-            schema["properties"], values.get(name) or {}, f"{start}{name}", key, {}, columns
-        )
+        within, shown = values.get(name) or {}, start.get(name) or {}
+        overrides += _fields(schema["properties"], within, shown, f"{path}{name}", key, {}, columns)
     return overrides
 
 
-def _widget(name: str, schema: Schema, initial: Any, *, key: str, placeholder: str) -> str | None:
-    """One widget; returns its value as YAML, or None when it is what it started from."""
+def _widget(
+    name: str, schema: Schema, held: Any, start: Any, *, key: str, placeholder: str
+) -> str | None:
+    """One widget; returns its value as YAML, or None when it is the one it is held against."""
     help_text = plain(schema.get("description", "")) or None
     about: dict[str, Any] = {"label": label(name), "key": key, "help": help_text}
     kind, nullable, bounds = _kind(schema)
     value: Any
     if kind == "boolean":
-        value = st.checkbox(value=bool(initial), **about)
+        value = st.checkbox(value=bool(start), **about)
     elif kind == "enum":
         options = list(bounds["enum"])
-        start = options.index(initial) if initial in options else None
-        value = st.selectbox(options=options, index=start, **about)
+        index = options.index(start) if start in options else None
+        value = st.selectbox(options=options, index=index, **about)
     elif kind in ("integer", "number"):
-        value = _number(kind, initial, bounds, nullable, placeholder, about)
+        value = _number(kind, start, bounds, placeholder, about)
+        if value is None and not nullable:
+            value = held  # an emptied field that may not be empty
     elif kind == "string":
-        value = _string(initial, nullable, placeholder, about)
+        value = _string(start, nullable, placeholder, about)
     else:
         empty = "[]" if kind == "array" and not nullable else NOTHING
-        return _yaml(initial, empty, placeholder, about)
-    return None if value == initial else as_yaml(value)
+        return _yaml(held, start, empty, placeholder, about)
+    return None if value == held else as_yaml(value)
 
 
-def _string(initial: str | None, nullable: bool, placeholder: str, about: dict[str, Any]) -> Any:
+def _string(start: str | None, nullable: bool, placeholder: str, about: dict[str, Any]) -> Any:
     """A text as it is; an empty field is null where the recipe allows that."""
-    several_lines = "\n" in (initial or "")
+    several_lines = "\n" in (start or "")
     widget: Any = st.text_area if several_lines else st.text_input
-    typed = widget(value=initial or "", placeholder=placeholder, **about) or ""
+    typed = widget(value=start or "", placeholder=placeholder, **about) or ""
     if typed.strip():
         return typed
-    return None if nullable or initial is None else ""
+    return None if nullable or start is None else ""
 
 
-def _yaml(initial: Any, empty: str, placeholder: str, about: dict[str, Any]) -> str | None:
+def _yaml(held: Any, start: Any, empty: str, placeholder: str, about: dict[str, Any]) -> str | None:
     """A value written as in a recipe file, for whatever has no widget of its own."""
-    start = as_yaml(initial)
-    shown = "" if start in (NOTHING, empty) else start
-    typed = (st.text_input(value=shown, placeholder=placeholder, **about) or "").strip()
-    if typed == shown:
-        return None
-    return typed or empty
+
+    def shown(value: Any) -> str:
+        text = as_yaml(value)
+        return "" if text in (NOTHING, empty) else text
+
+    typed = st.text_input(value=shown(start), placeholder=placeholder, **about) or ""
+    return None if typed.strip() == shown(held) else typed.strip() or empty
 
 
-def _number(
-    kind: str, initial: Any, bounds: Schema, nullable: bool, placeholder: str, about: dict[str, Any]
-) -> Any:
+def _number(kind: str, start: Any, bounds: Schema, placeholder: str, about: dict[str, Any]) -> Any:
     cast: Callable[[Any], Any] = int if kind == "integer" else float
     low = bounds.get("minimum", bounds.get("exclusiveMinimum"))
     high = bounds.get("maximum", bounds.get("exclusiveMaximum"))
-    size = abs(initial) if isinstance(initial, int | float) and initial else 0.01
+    size = abs(start) if isinstance(start, int | float) and start else 0.01
     step: Any = 1 if kind == "integer" else 10.0 ** math.floor(math.log10(size))
     value: Any = st.number_input(
-        value=None if initial is None else cast(initial),
+        value=None if start is None else cast(start),
         min_value=None if low is None else cast(low),
         max_value=None if high is None else cast(high),
         step=step,
@@ -166,8 +175,6 @@ def _number(
         placeholder=placeholder,
         **about,
     )
-    if value is None and not nullable:
-        return initial  # an emptied field that may not be empty keeps what it had
     return value
 
 

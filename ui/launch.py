@@ -1,19 +1,18 @@
-"""What can be done with a resolved recipe: start it, count its parameters, copy its command."""
+"""Starting what a form says: seeds, processes, now or queued, and what it costs."""
 
 from __future__ import annotations
 
-import shlex
-from pathlib import Path
 from typing import Any, Literal
 
 import streamlit as st
 
 import plans
 from shell import plain, runs_dir, show_error
+from snippets import Wanted, command_line, python_lines
 from workbench import jobs
 from workbench.comparison.units import count, share
 from workbench.errors import WorkbenchError
-from workbench.recipe import Recipe, load_recipes, recipes_dir
+from workbench.recipe import Recipe, load_recipes
 from workbench.store import ACTIVE, Run, State, read_run, run_path
 
 Color = Literal["green", "blue", "orange", "gray", "red"]
@@ -27,47 +26,66 @@ STATE_COLORS: dict[State, Color] = {
     "interrupted": "red",
     "unreadable": "red",
 }
+MOST_PROCESSES = 64
 
 
-def panel(path: Path, recipe: Recipe, overrides: list[str]) -> None:
-    """Seeds, the Start button, parameter counts and the command line of a resolved recipe."""
+def panel(wanted: Wanted) -> None:
+    """Seeds, processes, the buttons, parameter counts, and the same as command and Python."""
     with st.container(border=True):
         st.subheader("Start", anchor=False)
-        seeds = _seeds(path, recipe)
-        runs = [read_run(run_path(runs_dir(), recipe, seed)) for seed in seeds]
-        done = [run for run in runs if run.state == "finished"]
-        if done:
-            st.caption(f"{len(done)} of {len(runs)} finished already with exactly these values.")
-        again = bool(done) and st.checkbox(
-            "Run the finished ones again", help="Their folders are kept aside.", key="again"
-        )
-        todo = runs if again else [run for run in runs if run.state != "finished"]
+        wanted = _with_choices(wanted)
+        runs = [read_run(run_path(runs_dir(), wanted.recipe, seed)) for seed in wanted.seeds]
+        wanted, todo = _with_force(wanted, runs)
         _show_states(runs)
-        label = f"Start {len(todo)} run{'' if len(todo) == 1 else 's'}"
-        active = any(run.state in ACTIVE for run in runs)
-        if st.button(
-            label,
-            type="primary",
-            width="stretch",
-            icon=":material/play_arrow:",
-            disabled=not todo or active,
-            key="start",
-        ):
-            _start(path, overrides, seeds, force=again, first=todo[0])
+        _buttons(wanted, todo, any(run.state in ACTIVE for run in runs))
     with st.container(border=True):
         st.subheader("Parameters", anchor=False)
-        _parameters(recipe)
-    st.caption("The same from a terminal")
-    st.code(command_line(path, overrides, seeds, recipe, again), language=None, wrap_lines=True)
+        _parameters(wanted.recipe)
+    terminal, python = st.tabs(["From a terminal", "In Python"])
+    with terminal:
+        st.code(command_line(wanted), language=None, wrap_lines=True)
+    with python:
+        st.code(python_lines(wanted), language=None, wrap_lines=True)
 
 
-def _seeds(path: Path, recipe: Recipe) -> list[int]:
+def _with_choices(wanted: Wanted) -> Wanted:
+    """What is wanted, with the seeds and processes of the page."""
+    seeds = _seeds(wanted)
+    with st.expander("Several processes"):
+        processes = st.number_input(
+            "Processes per run",
+            min_value=1,
+            max_value=MOST_PROCESSES,
+            value=1,
+            key="processes",
+            bind="query-params",
+            help="GPUs of this machine that train one run together; the batch size stays the same.",
+        )
+    return Wanted(wanted.path, wanted.recipe, wanted.overrides, seeds, int(processes or 1))
+
+
+def _with_force(wanted: Wanted, runs: list[Run]) -> tuple[Wanted, list[Run]]:
+    """What is wanted and which runs that means, once it is known whether to repeat any."""
+    done = [run for run in runs if run.state == "finished"]
+    if done:
+        st.caption(f"{len(done)} of {len(runs)} finished already with exactly these values.")
+    again = bool(done) and st.checkbox(
+        "Run the finished ones again", help="Their folders are kept aside.", key="again"
+    )
+    todo = runs if again else [run for run in runs if run.state != "finished"]
+    return Wanted(
+        wanted.path, wanted.recipe, wanted.overrides, wanted.seeds, wanted.processes, again
+    ), todo
+
+
+def _seeds(wanted: Wanted) -> list[int]:
+    recipe = wanted.recipe
     options = sorted({*recipe.seeds, *range(5)})
     chosen = st.multiselect(
         "Seeds",
         options,
         default=recipe.seeds,
-        key=f"{path}:seeds",
+        key=f"{wanted.path}:seeds",
         accept_new_options=True,
         help="One run for each; they change initialisation and data order, never the split.",
     )
@@ -81,7 +99,7 @@ def _seeds(path: Path, recipe: Recipe) -> list[int]:
 
 
 def _show_states(runs: list[Run]) -> None:
-    known = [run for run in runs if run.path.exists()]
+    known = [run for run in runs if run.path.exists() or run.state in ACTIVE]
     if not known:
         return
     with st.container(horizontal=True, gap="small"):
@@ -90,31 +108,59 @@ def _show_states(runs: list[Run]) -> None:
             st.badge(f"seed {plain(seed)} {run.state}", color=STATE_COLORS[run.state])
 
 
-def _start(path: Path, overrides: list[str], seeds: list[int], *, force: bool, first: Run) -> None:
+def _buttons(wanted: Wanted, todo: list[Run], active: bool) -> None:
+    plural = "" if len(todo) == 1 else "s"
+    impossible = not todo or active
+    if st.button(
+        f"Start {len(todo)} run{plural}",
+        type="primary",
+        width="stretch",
+        icon=":material/play_arrow:",
+        disabled=impossible,
+        key="start",
+    ):
+        _start(wanted, todo[0])
+    if st.button(
+        f"Queue {len(todo)} run{plural}",
+        width="stretch",
+        icon=":material/playlist_add:",
+        disabled=impossible,
+        key="queue",
+        help="Behind what waits already, one run for each device, also across a reboot.",
+    ):
+        _enqueue(wanted, todo[0])
+    if active:
+        st.caption("Some of these are on their way already; Runs shows them.")
+
+
+def _start(wanted: Wanted, first: Run) -> None:
     try:
         # Loaded once more because this also finds out whether local models and data are there.
-        recipes = load_recipes(path, overrides)
-        jobs.start(recipes, runs_dir(), seeds=seeds, force=force)
+        recipes = load_recipes(wanted.path, wanted.overrides)
+        more: dict[str, Any] = {"processes": wanted.processes} if wanted.processes > 1 else {}
+        jobs.start(recipes, runs_dir(), seeds=wanted.seeds, force=wanted.force, **more)
     except WorkbenchError as error:
         show_error(error)
         return
     st.switch_page("views/runs.py", query_params={"run": first.id})
 
 
-def command_line(
-    path: Path, overrides: list[str], seeds: list[int], recipe: Recipe, force: bool
-) -> str:
-    """The shell command that does what the Start button does."""
-    root = recipes_dir()
-    inside = path.is_relative_to(root)
-    name = str(path.relative_to(root).with_suffix("")) if inside else str(path.absolute())
-    words = ["workbench", "run", name]
-    for override in overrides:
-        words += ["--set", override]
-    if seeds != recipe.seeds:
-        words += ["--seeds", ",".join(map(str, seeds))]
-    words += ["--force"] if force else []
-    return shlex.join([*words, "--runs", str(runs_dir())])
+def _enqueue(wanted: Wanted, first: Run) -> None:
+    try:
+        recipes = load_recipes(wanted.path, wanted.overrides)
+        jobs.enqueue(
+            recipes,
+            runs_dir(),
+            seeds=wanted.seeds,
+            force=wanted.force,
+            processes=wanted.processes,
+        )
+        with st.spinner("Starting the queue's worker"):
+            jobs.ensure_worker(runs_dir())
+    except WorkbenchError as error:
+        show_error(error)
+        return
+    st.switch_page("views/runs.py", query_params={"run": first.id})
 
 
 def _parameters(recipe: Recipe) -> None:

@@ -226,3 +226,12 @@ def test_a_prefix_on_a_model_that_takes_none_is_refused(
     run = train(recipe, 0, tmp_path)
     assert run.state == "failed"
     assert "distilbert cannot be given a prefix" in run.reason and "prompt" in run.reason
+
+
+def test_an_edited_card_goes_with_the_copy_and_leaves_the_run_as_it_is(
+    finished: Run, tmp_path: Path
+) -> None:
+    own = (finished.adapter / "README.md").read_text(encoding="utf-8")
+    folder = export_run(finished, tmp_path / "out", card="# Mine\n")
+    assert (folder / "README.md").read_text(encoding="utf-8") == "# Mine\n"
+    assert (finished.adapter / "README.md").read_text(encoding="utf-8") == own

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import stat
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +19,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from workbench.cli import main
 from workbench.errors import UsageError, WorkbenchError
-from workbench.importing import Proposal, import_adapter
+from workbench.importing import Proposal, import_adapter, propose
 from workbench.inference import load_adapter
 from workbench.recipe.schema import Recipe
 from workbench.store import Run
@@ -426,3 +428,23 @@ def test_another_adapter_is_not_gone_on_from(
     other = make_recipe({"name": "lora", "r": 8}, init_from=str(folder))
     run = train(other, seed=0, runs_dir=tmp_path / "runs")
     assert run.state == "failed" and "copy the method section" in run.reason
+
+
+def test_a_look_says_what_the_import_would_ask_and_keeps_nothing(
+    adapter: Path, tiny_bert: Path, tmp_path: Path
+) -> None:
+    asked: list[Proposal] = []
+
+    def no(proposal: Proposal) -> bool:
+        asked.append(proposal)
+        return False
+
+    before = sorted(tmp_path.rglob("*"))
+    seen = propose(adapter, base=str(tiny_bert))
+    with pytest.raises(UsageError, match="not confirmed"):
+        import_adapter(adapter, tmp_path / "taken", confirm=no, base=str(tiny_bert))
+    assert asked == [seen]
+    assert sorted(tmp_path.rglob("*")) == before
+    program = "import sys, workbench.importing; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.strip() == "False", done.stderr

@@ -1,14 +1,20 @@
-"""The app's own modules on the path, and a runs folder for it to show."""
+"""The app's own modules on the path, a runs folder for it to show, and a browser to show it in."""
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from made_runs import RunsFolder
 
 from workbench.ui import RUNS_VARIABLE, app_path
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 APP = app_path()
 if str(APP.parent) not in sys.path:  # as `streamlit run` does
@@ -22,3 +28,33 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunsFolder:
     folder.mkdir()
     monkeypatch.setenv(RUNS_VARIABLE, str(folder))
     return RunsFolder(folder)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium; where there is none, CI fails and others skip."""
+    from browsing import CHROMIUM, QUIET
+    from playwright.sync_api import sync_playwright
+
+    if CHROMIUM is None:
+        message = "no chromium here: install your distribution's package `chromium`"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*QUIET])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """An empty page, 1280 pixels wide."""
+    from playwright.sync_api import expect
+
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+    page = context.new_page()
+    page.set_default_timeout(30_000)
+    expect.set_options(timeout=30_000)
+    yield page
+    context.close()

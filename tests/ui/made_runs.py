@@ -78,6 +78,7 @@ class RunsFolder:
                 "started_at": now - 95 - 60 * seed,
                 "ended_at": None if state == "running" else now - 20,
                 "phase": "train" if state == "running" else None,
+                "memory": {"process_bytes": 812 * MB, "available_bytes": 9_000 * MB},
                 "progress": {
                     "phase": "train",
                     "step": 60,
@@ -125,6 +126,7 @@ class RunsFolder:
                     "epoch": step / 50,
                     "learning_rate": 1e-3,
                     "seconds": 0.2,
+                    "tokens": 1800,
                 }
             )
             if step % 20 == 0:

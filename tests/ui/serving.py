@@ -33,6 +33,7 @@ class Server:
     """A server process; leaving the block ends it and nothing that it started."""
 
     def __init__(self, runs: Path) -> None:
+        self.runs = runs
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = runs.parent / f"server-{self.port}.log"

@@ -3,55 +3,26 @@
 from __future__ import annotations
 
 import csv
-import os
+import json
 import re
-import shutil
+import subprocess
+import sys
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import yaml
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from browsing import assert_fits
+from playwright.sync_api import Page, expect
 from safetensors import safe_open
 from serving import Server
 
-from workbench.store import ACTIVE, list_runs
+from workbench.store import ACTIVE, Run, list_runs
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-QUIET = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 RUN_MS = 240_000
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        message = "no chromium here: install your distribution's package `chromium`"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*QUIET])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
-    page = context.new_page()
-    page.set_default_timeout(30_000)
-    expect.set_options(timeout=30_000)
-    yield page
-    context.close()
 
 
 @pytest.fixture
@@ -71,8 +42,35 @@ def study(tmp_path: Path, tiny_bert: Path, topics_file: Path) -> Path:
     return folder
 
 
-def assert_fits(page: Page) -> None:
-    assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+PLAIN = """
+import json, sys
+from peft import PeftModel
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+folder, base, count, texts = sys.argv[1], sys.argv[2], int(sys.argv[3]), json.loads(sys.argv[4])
+tokenizer = AutoTokenizer.from_pretrained(folder)
+model = AutoModelForSequenceClassification.from_pretrained(base, num_labels=count)
+model = PeftModel.from_pretrained(model, folder).eval()
+rows = [tokenizer(text, truncation=True, max_length=16, return_tensors="pt") for text in texts]
+print(json.dumps([int(model(**row).logits.argmax()) for row in rows]))
+"""
+
+
+def plain_labels(folder: Path, run: Run) -> list[str]:
+    """What a fresh process with nothing but transformers and PEFT makes of the test texts."""
+    recipe = yaml.safe_load(run.recipe_text())
+    names = run.result["data"]["labels"]
+    texts = pq.read_table(run.path / "predictions.parquet").column("text").to_pylist()
+    arguments = [str(folder), recipe["model"]["source"], str(len(names)), json.dumps(texts)]
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", PLAIN, *arguments], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return [names[index] for index in json.loads(done.stdout)]
+
+
+def recorded_labels(run: Run) -> list[str]:
+    """What the run itself answered."""
+    return list(pq.read_table(run.path / "predictions.parquet").column("prediction").to_pylist())
 
 
 def test_from_a_recipe_to_a_zip(page: Page, study: Path, tmp_path: Path) -> None:
@@ -81,7 +79,7 @@ def test_from_a_recipe_to_a_zip(page: Page, study: Path, tmp_path: Path) -> None
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
         page.goto(server.url)
-        page.get_by_role("button", name="Own folder or file").click()
+        page.get_by_role("button", name="Own folder").click()
         page.get_by_role("textbox", name="Path").fill(str(study))
         page.get_by_role("textbox", name="Path").press("Enter")
         expect(page.get_by_role("heading", name="tiny-topics / lora")).to_be_visible()
@@ -100,7 +98,7 @@ def test_from_a_recipe_to_a_zip(page: Page, study: Path, tmp_path: Path) -> None
         page.goto(server.url + address)
         expect(page.get_by_role("heading", name="lora, seed 0")).to_be_visible(timeout=RUN_MS)
         expect(page.get_by_text("test accuracy")).to_be_visible(timeout=RUN_MS)
-        expect(page.get_by_test_id("stVegaLiteChart")).to_have_count(3)
+        expect(page.get_by_test_id("stVegaLiteChart")).to_have_count(5)
         assert_fits(page)
         states = page.locator("td").filter(has_text="finished")  # a canvas's own fallback table
         expect(states).to_have_count(2, timeout=RUN_MS)
@@ -134,4 +132,6 @@ def test_from_a_recipe_to_a_zip(page: Page, study: Path, tmp_path: Path) -> None
         with safe_open(weights, "pt") as tensors:
             ranks = {tensors.get_slice(k).get_shape()[0] for k in tensors.keys() if "lora_A" in k}
         assert ranks == {2}
+        (run,) = [run for run in finished if run.status["seed"] == 0]
+        assert plain_labels(weights.parent, run) == recorded_labels(run)
         assert all(url.startswith(("http://127.0.0.1:", "data:", "blob:")) for url in asked)

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import ast
 import stat
+import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from made_runs import RunsFolder
 from opening import open_view, texts
+from streamlit.testing.v1 import AppTest
 
+import data_preview
 import forms
-import launch
 import plans
+import saving
 import shell
+from snippets import Wanted, command_line, python_lines
 from workbench import jobs
+from workbench.errors import UsageError
 from workbench.recipe import Recipe, load_recipe, recipes_dir
 from workbench.recipe.methods import METHOD_SPECS
 from workbench.recipe.schema import TrainingSpec
-from workbench.store import run_path
+from workbench.store import Queue, run_path
+from workbench.ui import app_path
 
 
 def test_recipes_shows_a_shipped_recipe_with_the_fields_of_its_method(runs: RunsFolder) -> None:
@@ -165,14 +173,159 @@ def test_a_value_is_written_as_it_would_be_in_a_recipe() -> None:
     assert kinds["gradient_checkpointing"] == "boolean"
 
 
-def test_the_command_line_says_what_the_form_says(runs: RunsFolder) -> None:
+def test_the_command_and_the_python_say_what_the_form_says(runs: RunsFolder) -> None:
     file = recipes_dir() / "bbc-news" / "lora.yaml"
     recipe = load_recipe(file)
     overrides = ["method.r=16", 'method.targets=["query", "value"]']
-    line = launch.command_line(file, overrides, [5], recipe, True)
-    assert line == (
+    wanted = Wanted(file, recipe, overrides, [5], force=True)
+    assert command_line(wanted) == (
         "workbench run bbc-news/lora --set method.r=16 "
         """--set 'method.targets=["query", "value"]' --seeds 5 --force --runs """
         f"{runs.path}"
     )
     assert run_path(runs.path, recipe, 5).parent == runs.path / "bbc-news"
+    queued = replace(wanted, processes=2, queue=True, force=False)
+    assert "--processes 2 --queue --runs" in command_line(queued)
+    *lines, _ = python_lines(wanted).splitlines()
+    program = "\n".join([*lines, "print(recipe.fingerprint)"])
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True,
+                          env=jobs.child_environment())  # fmt: skip
+    assert done.stdout.strip() == load_recipe(file, overrides).fingerprint, done.stderr
+    calls = [ast.parse(python_lines(each)).body[-1] for each in (wanted, queued)]
+    assert [ast.unparse(call) for call in calls] == [
+        f"runs = run(recipe, runs_dir={str(runs.path)!r}, seeds=[5], force=True)",
+        f"jobs.ensure_worker({str(runs.path)!r})",
+    ]
+
+
+# --- picking, links ------------------------------------------------------------------------
+
+
+def test_filters_leave_what_goes_with_them_and_stand_in_the_address(runs: RunsFolder) -> None:
+    app = open_view("recipes", method="prefix", hub="runs without the Hub")
+    studies = set(app.selectbox(key="study").options)
+    assert studies == {"bbc-headlines", "bbc-news", "quickstart", "quickstart-gpt"}
+    app.selectbox(key="hub").set_value("needs the Hub").run()
+    assert "squad-bert-base" in app.selectbox(key="study").options
+    app.selectbox(key="task").set_value("question-answering").run()
+    assert app.selectbox(key="study").options == ["squad-bert-base"]
+    assert not app.exception
+    app.selectbox(key="method").set_value("ia3").run()
+    assert "No recipe goes with these filters." in texts(app)
+
+
+def test_a_link_shows_the_values_that_it_names_but_no_other_source(runs: RunsFolder) -> None:
+    app = AppTest.from_file(str(app_path()), default_timeout=20)
+    app.query_params["study"], app.query_params["recipe"] = "bbc-news", "lora"
+    app.query_params["set"] = ["method.r=32", "model.source=evil/model", "training.epochs=1"]
+    app.run()
+    assert not app.exception
+    assert "--set training.epochs=1.0" in texts(app) and "--set method.r=32" in texts(app)
+    assert "evil/model" not in texts(app)
+    assert sorted(app.query_params["set"]) == ["method.r=32", "training.epochs=1.0"]
+    next(w for w in app.number_input if w.label == "r").set_value(8).run()
+    assert app.query_params["set"] == "training.epochs=1.0"
+    app.selectbox(key="study").set_value("quickstart").run()  # which has a lora too
+    assert "set" not in app.query_params and "--set" not in texts(app)
+
+
+def test_a_link_with_a_wrong_value_says_so(runs: RunsFolder) -> None:
+    app = open_view("recipes", study="bbc-news", recipe="lora", set="method.r=-3")
+    assert "cannot be used" in texts(app)
+    assert "--set method.r" not in texts(app)
+
+
+# --- saving --------------------------------------------------------------------------------
+
+
+def test_saving_writes_a_recipe_of_the_same_values_and_never_over_another(
+    runs: RunsFolder, tmp_path: Path
+) -> None:
+    app = open_view("recipes", study="bbc-news", recipe="lora")
+    next(w for w in app.number_input if w.label == "r").set_value(32).run()
+    name = next(w for w in app.text_input if w.label == "Name")
+    name.set_value("lora-32")
+    app.button(key="save").click().run()
+    file = tmp_path / saving.OWN / "bbc-news" / "lora-32.yaml"
+    shipped = load_recipe(recipes_dir() / "bbc-news" / "lora.yaml", ["method.r=32"])
+    assert load_recipe(file).fingerprint == shipped.fingerprint
+    before = file.read_bytes()
+    app.button(key="save").click().run()
+    assert "there is such a file already" in texts(app)
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../x", "/etc/x", "..\\x", "%2e%2e%2fx", "x\0y", "CON", "a" * 300, "", ".hidden", "a/b",
+     "x\n", "\u202ex", "$(touch x)"],
+)  # fmt: skip
+def test_a_name_never_becomes_another_path(name: str, runs: RunsFolder, tmp_path: Path) -> None:
+    recipe = load_recipe(recipes_dir() / "bbc-news" / "lora.yaml")
+    folder = tmp_path / "own"
+    for study, own in ((name, "ok"), ("ok", name)):
+        with pytest.raises(UsageError):
+            saving.save(recipe, folder, study, own)
+    assert not folder.exists()
+
+
+def test_a_study_that_is_a_link_is_not_followed(runs: RunsFolder, tmp_path: Path) -> None:
+    recipe = load_recipe(recipes_dir() / "bbc-news" / "lora.yaml")
+    (tmp_path / "own").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "own" / "away").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UsageError, match="leads out"):
+        saving.save(recipe, tmp_path / "own", "away", "lora")
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+# --- queue, data ---------------------------------------------------------------------------
+
+
+def test_queueing_adds_one_entry_for_each_seed(
+    runs: RunsFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers: list[Path] = []
+    monkeypatch.setattr(jobs, "ensure_worker", workers.append)
+    app = open_view("recipes", study="bbc-news", recipe="lora")
+    app.number_input(key="processes").set_value(2).run()
+    app.button(key="queue").click().run()
+    entries = Queue(runs.path).list()
+    assert [(entry.seed, entry.processes) for entry in entries] == [(0, 2), (1, 2), (2, 2)]
+    assert workers == [runs.path]
+
+
+FOUND = {
+    "splits": {"train": 8, "validation": 2, "test": 2},
+    "rows": [{"id": "a", "text": "<b>x</b>", "label": "sport"}],
+    "labels": [{"label": "sport", "train": 8, "validation": 2, "test": 2}],
+    "lengths": {"measured": 8, "max_length": 128, "longer": 2, "packed": False, "median": 9.0,
+                "longest": 300, "histogram": [{"low": 1.0, "high": 9.0, "texts": 8}]},
+    "duplicates_removed": 3,
+    "notes": ["3 of 11 rows were left out"],
+}  # fmt: skip
+
+
+def test_the_data_is_read_once_and_shown(runs: RunsFolder, command: Callable[[str], None]) -> None:
+    data_preview._known().clear()
+    command(f"import json; print(json.dumps({FOUND!r}))")
+    app = open_view("recipes", study="bbc-news", recipe="lora", part="Data")
+    app.button(key="look").click().run()
+    assert not app.exception
+    shown = {metric.label: metric.value for metric in app.metric}
+    assert shown["duplicates"] == "3" and shown["longer than the limit"] == "25%"
+    assert "3 of 11 rows were left out" in texts(app)
+    command("raise SystemExit(1)")
+    app.run()
+    assert "look" not in {button.key for button in app.button}
+
+
+def test_data_that_cannot_be_read_says_why_as_the_command_does(
+    runs: RunsFolder, command: Callable[[str], None]
+) -> None:
+    data_preview._known().clear()
+    error = {"what": "no column text", "where": "a.csv:1", "why": "", "fix": "name data.text"}
+    command(f"import json; print(json.dumps({{'error': {error!r}}})); raise SystemExit(2)")
+    app = open_view("recipes", study="bbc-news", recipe="lora")
+    app.button(key="look").click().run()
+    assert "a.csv:1: no column text\n  fix: name data.text" in texts(app)

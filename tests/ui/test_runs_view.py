@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import socket
 import sys
 from pathlib import Path
 
@@ -10,11 +12,13 @@ import pytest
 from made_runs import RunsFolder, news_recipe
 from opening import open_view, texts
 
+import hardware
 import shell
+from history import MOST_STEPS, Histories
 from workbench import jobs
 from workbench.jobs import launching
 from workbench.recipe import dump_recipe
-from workbench.store import read_run, write_json
+from workbench.store import Queue, describe_process, read_run, write_json
 
 
 def test_runs_says_when_there_are_none(runs: RunsFolder) -> None:
@@ -120,3 +124,174 @@ def test_a_job_that_waits_is_shown_and_one_that_never_began_says_why(
     said = texts(open_view("runs"))
     assert "ended before its first run began" in said
     assert "no such module" in said
+
+
+# --- filters, queue, machine ---------------------------------------------------------------
+
+
+def test_filters_leave_the_runs_that_go_with_them(runs: RunsFolder) -> None:
+    runs.add_study()
+    runs.add(news_recipe("lora", study="other"), 0, "failed", reason="x")
+    assert len(open_view("runs").dataframe[0].value) == 13
+    app = open_view("runs", state="failed")
+    assert list(app.dataframe[0].value.study) == ["other"]
+    app = open_view("runs", search="LORA news")
+    assert set(app.dataframe[0].value.recipe) == {"lora"}
+    assert len(app.dataframe[0].value) == 3
+    assert "No run goes with these filters" in texts(open_view("runs", search="nothing at all"))
+
+
+def test_the_queue_is_moved_and_thinned_out(runs: RunsFolder) -> None:
+    jobs.enqueue([news_recipe("lora"), news_recipe("full")], runs.path, seeds=[0, 1])
+    queue = Queue(runs.path)
+    ids = [entry.id for entry in queue.list()]
+    app = open_view("runs")
+    assert "Nobody works on the queue." in texts(app)
+    app.button(key=f"down:{ids[0]}").click().run()
+    assert [e.id for e in queue.list()] == [ids[1], ids[0], ids[2], ids[3]]
+    app.button(key=f"up:{ids[3]}").click().run()
+    assert [e.id for e in queue.list()] == [ids[1], ids[0], ids[3], ids[2]]
+    app.button(key=f"first:{ids[2]}").click().run()
+    assert [e.id for e in queue.list()] == [ids[2], ids[1], ids[0], ids[3]]
+    app.button(key=f"down:{ids[0]}").click().run()
+    assert [e.id for e in queue.list()] == [ids[2], ids[1], ids[3], ids[0]]
+    assert app.button(key=f"down:{ids[0]}").disabled
+    app.button(key=f"cancel:{ids[1]}").click().run()
+    assert [e.id for e in queue.list()] == [ids[2], ids[3], ids[0]]
+    assert f"cancel:{ids[1]}" not in {button.key for button in app.button}
+
+
+def test_the_queue_is_started_and_stopped(
+    runs: RunsFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs.enqueue([news_recipe("lora")], runs.path, seeds=[0])
+    done: list[str] = []
+    monkeypatch.setattr(jobs, "ensure_worker", lambda root: done.append("started"))
+    monkeypatch.setattr(jobs, "stop_workers", lambda root: done.append("stopped"))
+    open_view("runs").button(key="queue-start").click().run()
+    queue = Queue(runs.path)
+    record = {"host": socket.gethostname(), **describe_process(os.getpid()), "slots": ["all"]}
+    (queue.folder / "workers").mkdir()
+    write_json(queue.folder / "workers" / f"{record['host']}-{os.getpid()}.json", record)
+    app = open_view("runs")
+    assert "works on the queue (the whole machine)" in texts(app)
+    app.button(key="queue-stop").click().run()
+    assert done == ["started", "stopped"]
+
+
+def test_the_machine_is_shown(runs: RunsFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = "0, 37, 10240, 81559\n1, [N/A], [N/A], 81559\nno such thing\n"
+    assert hardware.parse_gpus(line) == [
+        ("GPU 0", "37%, 10.7 GB of 85.5 GB"),
+        ("GPU 1", "–, – of 85.5 GB"),
+    ]
+    said = texts(open_view("runs"))
+    assert "CPU  " in said and "disk free" in said
+
+
+# --- one run -------------------------------------------------------------------------------
+
+
+def test_a_running_run_shows_what_it_takes_at_the_moment(runs: RunsFolder) -> None:
+    path = runs.add(news_recipe("lora"), 0, "running")
+    app = open_view("runs", run=f"news/{path.name}")
+    tiles = {metric.label: metric.value for metric in app.metric}
+    assert tiles["tokens per second"] == "9,000"
+    assert tiles["memory of its process"] == "812 MB"
+    assert shell.plain("1.00e-03") == tiles["learning rate"]
+
+
+def test_the_log_is_searched(runs: RunsFolder) -> None:
+    path = runs.add(news_recipe("lora"), 0)
+    (path / "log.txt").write_text("loading\nstep 1 Loss 0.5\nstep 2 loss 0.4\ndone\n")
+    app = open_view("runs", run=f"news/{path.name}", find="LOSS step")
+    assert any(code.value == "    2  step 1 Loss 0.5\n    3  step 2 loss 0.4" for code in app.code)
+    assert "2 lines found" in texts(app)
+
+
+def test_deleting_names_what_is_lost_and_asks_again(runs: RunsFolder) -> None:
+    path, other = runs.add(news_recipe("lora"), 0), runs.add(news_recipe("lora"), 1)
+    app = open_view("runs", run=f"news/{path.name}")
+    assert "the adapter (10.3 kB)" in texts(app)
+    assert app.button(key="delete").disabled
+    app.checkbox(key=f"sure:news/{path.name}").check().run()
+    app.button(key="delete").click().run()
+    assert not app.exception
+    assert not path.exists() and other.exists()
+    assert "run" not in app.query_params
+
+
+def test_a_run_that_was_started_meanwhile_is_not_deleted(runs: RunsFolder) -> None:
+    path = runs.add(news_recipe("lora"), 0, "stopped")
+    app = open_view("runs", run=f"news/{path.name}")
+    app.checkbox(key=f"sure:news/{path.name}").check().run()
+    status = read_run(path).status
+    write_json(path / "status.json", {**status, "state": "running"})
+    app.button(key="delete").click().run()
+    assert path.exists() and not app.exception
+
+
+def test_stopping_twice_or_too_late_is_no_error(runs: RunsFolder) -> None:
+    path = runs.add(news_recipe("lora"), 0, "running")
+    app = open_view("runs", run=f"news/{path.name}")
+    write_json(path / "status.json", {**read_run(path).status, "state": "stopped"})
+    app.button(key="stop").click().run()
+    assert not app.exception
+    assert not (path / "stop").exists()
+
+
+def test_the_step_to_go_on_from_is_said(runs: RunsFolder) -> None:
+    path = runs.add(news_recipe("lora"), 0, "failed", reason="x")
+    assert "has saved nothing yet" in texts(open_view("runs", run=f"news/{path.name}"))
+    for step in (20, 40):
+        (path / "checkpoints" / f"step-{step:06d}").mkdir(parents=True)
+    assert "of step 40" in texts(open_view("runs", run=f"news/{path.name}"))
+
+
+def test_a_forecast_stands_beside_what_was_measured(runs: RunsFolder) -> None:
+    path = runs.add(news_recipe("lora"), 0)
+    result = read_run(path).result
+    forecast = {"peak_memory_bytes": result["memory"]["peak_memory_bytes"] * 1.1, "note": "x"}
+    write_json(path / "result.json", {**result, "forecast": forecast})
+    app = open_view("runs", run=f"news/{path.name}")
+    (table,) = [frame.value for frame in app.dataframe if "forecast" in frame.value.columns]
+    assert list(table["forecast off by"]) == ["+10%"]
+
+
+# --- reading on ----------------------------------------------------------------------------
+
+
+def test_each_row_of_a_log_is_read_once(runs: RunsFolder) -> None:
+    path = runs.add(news_recipe("lora"), 0, "running")
+    known = Histories()
+    assert len(known.of(read_run(path))) == 64
+    with open(path / "events.jsonl", "a", encoding="utf-8") as file:
+        file.write('{"kind": "step", "step": 61, "loss": 0.2}\n{"kind": "st')
+    rows = known.of(read_run(path))
+    assert len(rows) == 65
+    with open(path / "events.jsonl", "a", encoding="utf-8") as file:
+        file.write('ep", "step": 62, "loss": 0.1}\n')
+    assert sum(row["kind"] == "step" for row in known.of(read_run(path))) == 62
+
+
+def test_a_log_that_was_cut_is_read_anew(runs: RunsFolder) -> None:
+    """What a resumed run does: the file is longer again before anybody looks."""
+    path = runs.add(news_recipe("lora"), 0, "running")
+    known = Histories()
+    known.of(read_run(path))
+    lines = (path / "events.jsonl").read_text().splitlines(keepends=True)
+    again = [line.replace('"loss": ', '"loss": 1') for line in lines[30:]]
+    more = '{"kind": "step", "step": 61, "loss": 0.2}\n' * 5
+    (path / "events.jsonl").write_text("".join([*lines[:30], *again, more]))
+    assert known.of(read_run(path)) == Histories().of(read_run(path))
+
+
+def test_a_long_run_is_kept_short_and_keeps_its_mean(runs: RunsFolder) -> None:
+    path = runs.add(news_recipe("lora"), 0, "running")
+    steps = range(1, 20_001)
+    rows = [json.dumps({"kind": "step", "step": n, "loss": n / 100}) for n in steps]
+    (path / "events.jsonl").write_text("\n".join(rows) + "\n")
+    kept = Histories().of(read_run(path))
+    assert len(kept) < 2 * MOST_STEPS
+    assert kept[-1]["step"] == 20_000
+    assert sum(r["loss"] for r in kept) / len(kept) == pytest.approx(100.005)

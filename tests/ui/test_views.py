@@ -9,13 +9,18 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
+import pytest
 from made_runs import RunsFolder, news_recipe
 from opening import open_view, texts
+from streamlit.testing.v1 import AppTest
 
+import asking
 import shell
 from archives import adapter_zip
 from workbench import jobs
+from workbench.importing import Proposal
 from workbench.store import read_run, write_json
 from workbench.ui import app_path
 
@@ -83,6 +88,137 @@ def test_the_zip_holds_the_regular_files_and_no_others(runs: RunsFolder, tmp_pat
                          "inner/more.json"]  # fmt: skip
         weights = archive.read(f"{path.name}/adapter_model.safetensors")
     assert weights == (path / "adapter" / "adapter_model.safetensors").read_bytes()
+
+
+def test_an_edited_card_leaves_with_the_copy_alone(runs: RunsFolder) -> None:
+    path = runs.add(news_recipe("lora"), 0)
+    app = open_view("export", edit="true")
+    (editor,) = app.text_area
+    assert "<b>Not bold</b>" in editor.value
+    editor.set_value("# Mine").run()
+    assert "Changed" in texts(app)
+    with zipfile.ZipFile(io.BytesIO(adapter_zip(path / "adapter", "# Mine"))) as archive:
+        assert archive.read(f"{path.name}/README.md") == b"# Mine"
+        assert len(archive.namelist()) == len(set(archive.namelist())) == 3
+    assert "Not bold" in (path / "adapter" / "README.md").read_text()
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], dict[str, str]]]:
+    """What the command line was asked to do, instead of doing it."""
+    calls: list[tuple[list[str], dict[str, str]]] = []
+
+    def ask(
+        arguments: list[str | Path], *, environment: dict[str, str] | None = None
+    ) -> dict[str, object]:
+        calls.append(([str(each) for each in arguments], dict(environment or {})))
+        return {"pushed": "https://hub.example/me/mine"}
+
+    monkeypatch.setattr("leaving.ask", ask)
+    monkeypatch.setattr("bringing_in.ask", ask)
+    return calls
+
+
+def test_merging_writes_beside_the_runs(
+    runs: RunsFolder, asked: list[tuple[list[str], dict[str, str]]]
+) -> None:
+    path = runs.add(news_recipe("lora"), 0)
+    app = open_view("export")
+    app.button(key="merge").click().run()
+    ((command, _),) = asked
+    assert command[:3] == ["export", str(path), "--to"] and command[4:] == ["--merge"]
+    assert Path(command[3]).parent == runs.path.parent / "exports"
+    assert command[3] in texts(app)
+
+
+def test_a_token_reaches_the_upload_and_nothing_else(
+    runs: RunsFolder,
+    asked: list[tuple[list[str], dict[str, str]]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    runs.add(news_recipe("lora"), 0)
+    app = open_view("export")
+    repository, token = _push_fields(app)
+    repository.set_value("me/mine")
+    token.set_value("hf_canary12345")
+    app.button(key="push-now").click().run()
+    ((command, environment),) = asked
+    assert command[-2:] == ["--push", "me/mine"]
+    assert environment == {"HF_TOKEN": "hf_canary12345"}
+    assert "https://hub.example/me/mine" in texts(app)
+    assert "canary" not in texts(app) and "canary" not in " ".join(command)
+    assert "canary" not in repr(app.session_state)
+    _, token = _push_fields(app)
+    token.set_value("hf_canary12345")
+    repository, _ = _push_fields(app)
+    repository.set_value("../../etc")
+    app.button(key="push-now").click().run()
+    assert "is no repository of the Hub" in texts(app)
+    assert len(asked) == 1
+
+
+def _push_fields(app: AppTest) -> tuple[Any, Any]:
+    fields = {widget.label: widget for widget in app.text_input}
+    return fields["Repository"], fields["Token"]
+
+
+def test_what_a_command_says_never_holds_the_token(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    script = tmp_path / "command"
+    script.write_text(f"#!{sys.executable}\nimport os, sys\nsys.exit('403: ' + os.environ['T'])\n")
+    script.chmod(0o755)
+    monkeypatch.setattr("asking.sys.executable", str(script))
+    with pytest.raises(asking.NotAnswered) as caught:
+        asking.ask(["export"], environment={"T": "hf_canary12345"})
+    assert "403: ***" in str(caught.value) and "canary" not in str(caught.value)
+
+
+def test_an_adapter_comes_in_only_with_its_base_confirmed(
+    runs: RunsFolder,
+    asked: list[tuple[list[str], dict[str, str]]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    proposal = Proposal("LORA", "SEQ_CLS", "some/base", None, Path("/base"), "other/base", 8, 4096)
+    monkeypatch.setattr("workbench.importing.propose", lambda source, base: proposal)
+    app = open_view("export")
+    app.text_input(key="from").set_value("/downloads/theirs.zip").run()
+    assert "some/base" in texts(app) and "other/base" in texts(app)
+    app.button(key="import-now").click().run()
+    assert "has to be confirmed" in texts(app) and not asked
+    app.checkbox(key="base-confirmed").check()
+    _called(app).set_value("../theirs")
+    app.button(key="import-now").click().run()
+    assert "cannot be a name" in texts(app) and not asked
+    _called(app).set_value("theirs")
+    app.button(key="import-now").click().run()
+    ((command, _),) = asked
+    target = str(runs.path.parent / "adapters" / "theirs")
+    assert command == ["import", "/downloads/theirs.zip", "--to", target, "--yes"]
+
+
+def _called(app: AppTest) -> Any:
+    return next(widget for widget in app.text_input if widget.label == "Call it")
+
+
+@pytest.mark.parametrize("what", ["nothing", "a text", "a bomb"])
+def test_what_is_no_adapter_is_refused_in_words(
+    what: str, runs: RunsFolder, tmp_path: Path
+) -> None:
+    file = tmp_path / "given.zip"
+    if what == "nothing":
+        file.write_bytes(b"")
+    elif what == "a text":
+        file.write_text("PK not at all")
+    else:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("adapter_model.safetensors", bytes(50_000_000))
+    app = open_view("export")
+    app.text_input(key="from").set_value(str(file)).run()
+    assert not app.exception
+    said = texts(app)
+    assert "neither a folder nor a zip" in said or "would grow from" in said
 
 
 # --- what holds everywhere -----------------------------------------------------------------

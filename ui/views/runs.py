@@ -1,4 +1,4 @@
-"""Runs: what is running and what came out of it.
+"""Runs: what waits, what is running and what came out of it.
 
 A pure reader of run folders: a reload, a second page or a restarted server changes nothing.
 """
@@ -10,6 +10,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+import hardware
+import queue_panel
 import run_page
 from records import ago, number, progress_of, score_of, share_done, state_of, time_of
 from shell import empty, error_box, heading, runs_dir
@@ -38,17 +40,28 @@ def page() -> None:
         "Each run is a process of its own and writes to its own folder. "
         "Close this page, reload it, stop the server: the runs go on.",
     )
+    _machine()
     _table()
     _chosen()
 
 
 @st.fragment(run_every=REFRESH_SECONDS)
+def _machine() -> None:
+    hardware.strip()
+    queue_panel.show()
+
+
+@st.fragment(run_every=REFRESH_SECONDS)
 def _table() -> None:
-    runs = sorted(list_runs(runs_dir()), key=_order)
-    waiting = _waiting(runs)
+    everything = sorted(list_runs(runs_dir()), key=_order)
+    waiting = _waiting(everything)
     _job_that_never_began()
-    if not runs and not waiting:
+    if not everything and not waiting:
         empty("No runs yet", "Start one from Recipes, or with `workbench run` in a terminal.")
+        return
+    runs = _filtered(everything)
+    if not runs and not waiting:
+        st.caption("No run goes with these filters.")
         return
     ids = [run.id for run in runs]
     chosen = st.query_params.get("run", "")
@@ -71,6 +84,33 @@ def _table() -> None:
     if picked and picked != chosen:
         st.query_params["run"] = picked
         st.rerun()
+
+
+def _filtered(runs: list[Run]) -> list[Run]:
+    """The runs that go with the filters, which stand in the address."""
+    words, study, states = st.columns([1.4, 1, 1.6], vertical_alignment="bottom")
+    wanted = words.text_input(
+        "Search", key="search", bind="query-params", placeholder="recipe, study, seed, method"
+    )
+    studies = sorted({run.path.parent.name for run in runs})
+    chosen = study.multiselect("Studies", studies, key="of", bind="query-params", placeholder="all")
+    there = sorted({state_of(run) for run in runs})
+    of_state = states.multiselect(
+        "States", there, key="state", bind="query-params", placeholder="all"
+    )
+    parts = wanted.casefold().split()
+    return [
+        run
+        for run in runs
+        if (not chosen or run.path.parent.name in chosen)
+        and (not of_state or state_of(run) in of_state)
+        and all(part in _words(run) for part in parts)
+    ]
+
+
+def _words(run: Run) -> str:
+    known = [run.status.get(key) for key in ("recipe", "method", "task", "model")]
+    return " ".join(map(str, [run.id, *known])).casefold()
 
 
 @st.fragment(run_every=REFRESH_SECONDS)

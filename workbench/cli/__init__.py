@@ -34,6 +34,7 @@ app = typer.Typer(
 
 app.command("recipes")(recipes.list_recipes)
 app.command("check")(recipes.check)
+app.command("data")(recipes.data)
 app.command("plan")(recipes.plan)
 app.command("run")(running.run)
 app.command("resume")(running.resume)

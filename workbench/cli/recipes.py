@@ -1,4 +1,4 @@
-"""Commands about recipes, before anything runs: ``recipes``, ``check``, ``plan``."""
+"""Commands about recipes, before anything runs: ``recipes``, ``check``, ``data``, ``plan``."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from workbench.cli.output import (
     note,
     plural,
     print_json,
+    print_pairs,
     print_table,
     quieten_libraries,
 )
-from workbench.errors import RecipeError
+from workbench.errors import RecipeError, UsageError
 
 if TYPE_CHECKING:
     from workbench.recipe import Recipe
@@ -90,6 +91,43 @@ def check(
     for warning in warnings:
         note(f"WARNING: {warning}")
     note(f"{plural(len(loaded), 'recipe')} checked, no problems")
+
+
+def data(
+    recipe: str = typer.Argument(metavar="RECIPE", help="One recipe: a file or a shipped name."),
+    overrides: list[str] | None = SET_OPTION,
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Look at a recipe's data: splits, labels, lengths in tokens, duplicates."""
+    from workbench.recipe import load_recipes
+
+    loaded = load_recipes(recipe, overrides or ())
+    if len(loaded) != 1:
+        fix = "name one of them"
+        raise UsageError(
+            f"{plural(len(loaded), 'recipe')}, and one is needed", where=recipe, fix=fix
+        )
+    quieten_libraries()
+    from workbench.inspecting import inspect_data
+
+    found = inspect_data(loaded[0])
+    if as_json:
+        print_json(found)
+        return
+    print_pairs("splits", list(found["splits"].items()))
+    if found["labels"]:
+        columns = list(found["labels"][0])
+        table = [[row[column] for column in columns] for row in found["labels"]]
+        typer.echo()
+        print_table(columns, table, right=" ".join(columns[1:]))
+    lengths = found["lengths"]
+    cut = (
+        f"{lengths['longer']:,} of {lengths['measured']:,} are longer than {lengths['max_length']}"
+    )
+    pairs = [("median", f"{lengths['median']:g}"), ("longest", f"{lengths['longest']:,}")]
+    print_pairs("tokens of the training texts", [*pairs, ("cut", cut)])
+    for sentence in found["notes"]:
+        note(sentence)
 
 
 def plan(

@@ -103,18 +103,21 @@ def export(
     push: str | None = typer.Option(
         None, metavar="REPO", help="Upload it to this Hub repository too, e.g. me/my-adapter."
     ),
+    card: Path | None = typer.Option(
+        None, metavar="FILE", help="Model card of the copy, instead of the one that is written."
+    ),
     runs: Path = RUNS_OPTION,
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Export a run for plain transformers and peft, checked by reloading it."""
     from workbench.store import find_run
 
-    run = find_run(name, runs)
+    run, text = find_run(name, runs), _read(card) if card else None
     quieten_libraries()
     from workbench.export import export_run
     from workbench.export import push as push_folder
 
-    folder = export_run(run, to, merge=merge)
+    folder = export_run(run, to, merge=merge, card=text)
     address = push_folder(folder, push) if push else None
     if as_json:
         print_json({"run": run.id, "path": str(folder), "merged": merge, "pushed": address})

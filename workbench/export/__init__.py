@@ -20,15 +20,22 @@ from workbench.tasks import AnyTask, Predicted
 
 CHECKED = 16
 """Test features whose outputs a plain load has to reproduce."""
+CARD = "README.md"
 EXPECTED = "expected.json"
 """File of a run with these features and outputs."""
 
 
-def export_run(run: Run, to: Path, *, merge: bool = False) -> Path:
+def export_run(run: Run, to: Path, *, merge: bool = False, card: str | None = None) -> Path:
     """Copies a finished run's adapter, or its merged model, after checking that it loads.
 
     The check is made again on what is handed out: plain transformers + PEFT, in a fresh process,
     have to give the outputs that the run recorded.
+
+    Args:
+        run: a finished run.
+        to: the folder to write.
+        merge: write the whole model with the adapter merged in.
+        card: the model card of the copy; None for the one that the workbench writes.
 
     Raises:
         RunRefused: when the run has not finished or the target exists.
@@ -52,6 +59,8 @@ def export_run(run: Run, to: Path, *, merge: bool = False) -> Path:
         difference = check_folder(loader, folder, about, expected)
         if merge:
             _write_merged_card(run, about, folder, difference)
+        if card is not None:
+            (folder / CARD).write_text(card, encoding="utf-8")
     return to
 
 
@@ -153,7 +162,7 @@ def _write_merged_card(run: Run, about: dict[str, Any], folder: Path, difference
     """The run's card with the lines that load the merged model instead of the adapter."""
     export = {**run.result["export"], "kind": "full", "max_logit_difference": difference}
     card = model_card({**run.result, "export": export}, about, run.recipe_text(), merged=True)
-    (folder / "README.md").write_text(card, encoding="utf-8")
+    (folder / CARD).write_text(card, encoding="utf-8")
 
 
 def merged_model(model: nn.Module, method: str) -> nn.Module:

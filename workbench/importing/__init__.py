@@ -15,13 +15,13 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory, mkdtemp
 
 from workbench.errors import RunRefused, UsageError
-from workbench.importing.adapter_config import check_ranks, read_config
-from workbench.importing.bases import find_base
+from workbench.importing.adapter_config import AdapterConfig, check_ranks, read_config
+from workbench.importing.bases import LocalBase, find_base
 from workbench.importing.receiving import WEIGHTS, receive
-from workbench.importing.tensor_file import read_header, refuse_what_is_no_number
+from workbench.importing.tensor_file import TensorHeader, read_header, refuse_what_is_no_number
 
 
 @dataclass(frozen=True)
@@ -73,23 +73,8 @@ def import_adapter(
         received, built = temporary / "received", temporary / "built"
         received.mkdir()
         built.mkdir()
-        receive(Path(source), received)
-        config = read_config(received)
-        tensors = read_header(received / WEIGHTS)
-        check_ranks(config, tensors)
-        found = find_base(config.base, config.revision, base)
+        proposal, config, tensors, found = _examine(Path(source), received, base)
         refuse_what_is_no_number(received / WEIGHTS, tensors)
-        size = (received / WEIGHTS).stat().st_size
-        proposal = Proposal(
-            config.peft_type,
-            config.task,
-            found.name,
-            found.revision,
-            found.folder,
-            config.base,
-            len(tensors),
-            size,
-        )
         if not confirm(proposal):
             raise UsageError("not imported: the base model was not confirmed", where=str(source))
         from workbench.importing.fitting import fit
@@ -101,4 +86,37 @@ def import_adapter(
     return target
 
 
-__all__ = ["Proposal", "import_adapter"]
+def propose(source: str | Path, *, base: str | None = None) -> Proposal:
+    """What a foreign adapter is and which base it would stand on; nothing is kept.
+
+    Raises:
+        UsageError: as ``import_adapter`` does, before it asks.
+        ExportError: when the header of its weights is damaged.
+    """
+    with TemporaryDirectory(prefix="workbench-import-") as folder:
+        return _examine(Path(source), Path(folder), base)[0]
+
+
+def _examine(
+    source: Path, received: Path, base: str | None
+) -> tuple[Proposal, AdapterConfig, dict[str, TensorHeader], LocalBase]:
+    """All that can be said without reading the weights themselves."""
+    receive(source, received)
+    config = read_config(received)
+    tensors = read_header(received / WEIGHTS)
+    check_ranks(config, tensors)
+    found = find_base(config.base, config.revision, base)
+    proposal = Proposal(
+        config.peft_type,
+        config.task,
+        found.name,
+        found.revision,
+        found.folder,
+        config.base,
+        len(tensors),
+        (received / WEIGHTS).stat().st_size,
+    )
+    return proposal, config, tensors, found
+
+
+__all__ = ["Proposal", "import_adapter", "propose"]

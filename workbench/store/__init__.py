@@ -16,7 +16,8 @@ being written, is corrupt or comes from another version for what it is, and neve
 No torch here: listing 500 runs has to take a fraction of a second.
 """
 
-from workbench.store.endings import count_oom_kills, why_killed
+from workbench.store.deleting import delete_run
+from workbench.store.endings import count_oom_kills, memory_now, why_killed
 from workbench.store.files import read_json, sync, write_json, write_text
 from workbench.store.opening import (
     describe_run,
@@ -64,6 +65,7 @@ __all__ = [
     "State",
     "VERSION",
     "count_oom_kills",
+    "delete_run",
     "describe_process",
     "describe_run",
     "find_process",
@@ -71,6 +73,7 @@ __all__ = [
     "is_alive",
     "launcher_of_this_process",
     "list_runs",
+    "memory_now",
     "open_run",
     "process_start_time",
     "read_json",

@@ -67,7 +67,7 @@ def open_run(
         RunRefused: when the run is active, or finished and not forced.
     """
     path = folder or run_path(runs_dir, recipe, seed)
-    lock = _lock_of(path)
+    lock = lock_of(path)
     try:
         lock.acquire()
     except Timeout:
@@ -99,7 +99,7 @@ def record_death(path: Path, reason: str, *, caused_failure: bool = False) -> bo
     """
     if not path.is_dir():
         return False
-    lock = _lock_of(path)
+    lock = lock_of(path)
     try:
         lock.acquire()
     except Timeout:
@@ -122,7 +122,8 @@ def record_death(path: Path, reason: str, *, caused_failure: bool = False) -> bo
         lock.release()
 
 
-def _lock_of(path: Path) -> FileLock:
+def lock_of(path: Path) -> FileLock:
+    """The lock of a run folder, which its writer holds; taking it does not wait."""
     locks = path.parent / ".locks"
     locks.mkdir(parents=True, exist_ok=True)
     # Held until the run is closed; the system releases it when the process dies.

@@ -1,0 +1,121 @@
+"""What the data of a recipe looks like to a run of it, before one is started."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from workbench.data import load_data
+from workbench.data.encode import encode
+from workbench.data.examples import ROLES, Data, Examples
+from workbench.models import load_tokenizer
+from workbench.recipe import Recipe
+from workbench.tasks import make_task
+
+SHOWN_ROWS = 20
+MEASURED_ROWS = 5000
+"""Texts whose length is taken; of more, this many at equal distances (2 s for the tokenizer)."""
+BINS = 30
+UNCUT = 10**6
+"""A maximal length that no text reaches: lengths are those before anything is cut."""
+
+
+def inspect_data(recipe: Recipe) -> dict[str, Any]:
+    """Rows, balance of the labels, lengths in tokens and duplicates, as a run would meet them.
+
+    Returns ``splits`` (examples of each), ``rows`` (the first of train), ``labels`` (count of each
+    in each split; None where the task has no set of labels), ``lengths`` (in tokens, before
+    anything is cut), ``duplicates_removed`` and ``notes``.
+
+    Raises:
+        WorkbenchError: when the data or the tokenizer cannot be used, as the run would say it.
+    """
+    data = load_data(recipe.data, recipe.task)
+    names = data.label_names
+    return {
+        "study": recipe.study,
+        "recipe": recipe.name,
+        "splits": {role: len(getattr(data, role)) for role in ROLES},
+        "rows": _rows(data.train, names, recipe.task.name),
+        "labels": _balance(data, recipe.task.name),
+        "lengths": _lengths(recipe, data),
+        "duplicates_removed": data.duplicates_removed,
+        "notes": list(data.notes),
+    }
+
+
+def _rows(examples: Examples, names: Sequence[str], task: str) -> list[dict[str, Any]]:
+    rows = []
+    for index in range(min(SHOWN_ROWS, len(examples))):
+        row = {"id": examples.ids[index], "text": examples.texts[index]}
+        if examples.pairs is not None:
+            row["text_pair"] = examples.pairs[index]
+        row["label"] = _in_words(examples.labels[index], names, task)
+        rows.append(row)
+    return rows
+
+
+def _in_words(label: Any, names: Sequence[str], task: str) -> str:
+    if task == "question-answering":
+        return " | ".join(text for _, text in label)
+    if isinstance(label, tuple):
+        if task == "token-classification":
+            return " ".join(names[tag] for tag in label)
+        return ", ".join(name for name, on in zip(names, label, strict=True) if on)
+    return names[label] if names and isinstance(label, int) else str(label)
+
+
+def _balance(data: Data, task: str) -> list[dict[str, Any]] | None:
+    """How often each label is in each split; each tag, for words."""
+    names = data.label_names
+    if not names or task == "question-answering":
+        return None
+    counts = {role: _counted(getattr(data, role).labels, task) for role in ROLES}
+    return [
+        {"label": name, **{role: counts[role][index] for role in ROLES}}
+        for index, name in enumerate(names)
+    ]
+
+
+def _counted(labels: Sequence[Any], task: str) -> Counter[int]:
+    counter: Counter[int] = Counter()
+    for label in labels:
+        if not isinstance(label, tuple):
+            counter[label] += 1
+        elif task == "token-classification":
+            counter.update(label)
+        else:
+            counter.update(index for index, on in enumerate(label) if on)
+    return counter
+
+
+def _lengths(recipe: Recipe, data: Data) -> dict[str, Any]:
+    """Tokens of the training texts, with what the task puts around them."""
+    spec = recipe.task
+    if "packed" in type(spec).model_fields:  # texts one by one, not joined into windows
+        spec = spec.model_copy(update={"packed": False})
+    task, tokenizer = make_task(spec, data.label_names), load_tokenizer(recipe.model)
+    step = -(-len(data.train) // MEASURED_ROWS)
+    measured = data.train.select(range(0, len(data.train), step))
+    encoded = encode(measured, task.encoder(tokenizer, UNCUT), tokenizer, cached=False)
+    lengths = np.zeros(len(measured), dtype=np.int64)
+    np.maximum.at(lengths, encoded.owners, encoded.lengths)
+    limit = recipe.model.max_length
+    # Few texts are many times longer than the rest: they go into the last bin.
+    shown = np.minimum(lengths, max(1.25 * limit, np.percentile(lengths, 99)))
+    counts, edges = np.histogram(shown, bins=BINS)
+    return {
+        "measured": len(measured),
+        "max_length": limit,
+        "longer": int((lengths > limit).sum()),
+        "packed": bool(getattr(recipe.task, "packed", False)),
+        "median": float(np.median(lengths)),
+        "longest": int(lengths.max()),
+        "histogram": [
+            {"low": float(low), "high": float(high), "texts": int(count)}
+            for low, high, count in zip(edges, edges[1:], counts, strict=False)
+        ],
+    }
