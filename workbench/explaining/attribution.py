@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,13 +37,23 @@ class Attribution:
     """Sum of the values minus ``value - empty``: 0 with infinitely many steps."""
 
 
-def attribute(adapter: LoadedAdapter, decision: Decision, *, steps: int = STEPS) -> Attribution:
+def attribute(
+    adapter: LoadedAdapter,
+    decision: Decision,
+    *,
+    steps: int = STEPS,
+    on_progress: Callable[[], None] | None = None,
+) -> Attribution:
     """Integrated gradients of a decision over the word embeddings of the text.
 
     The way leads from the text with every word covered (by the mask token, else the padding token)
     to the text itself; special tokens, positions and virtual tokens are the same all along it, so
     that the numbers of the words add up to what the words change (Sundararajan et al. 2017,
     "Axiomatic Attribution for Deep Networks", arXiv:1703.01365, proposition 1).
+
+    Args:
+        steps: points on the way; the gap shrinks with them.
+        on_progress: called at every few points. What it raises ends the computation.
 
     Raises:
         UsageError: when captum is not installed.
@@ -53,6 +64,8 @@ def attribute(adapter: LoadedAdapter, decision: Decision, *, steps: int = STEPS)
     covered = as_tensor(covered_text(decision, adapter.tokenizer), ids)
 
     def measure(tokens: Tensor) -> Tensor:
+        if on_progress:
+            on_progress()
         return decision.measure(model, repeated(batch, tokens), adapter.virtual_tokens)
 
     was_training = model.training

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
@@ -36,7 +37,11 @@ def no_answer_of(untouched: Untouched) -> str:
 
 
 def explain_attribution(
-    adapter: LoadedAdapter, untouched: Untouched, decision: Decision
+    adapter: LoadedAdapter,
+    untouched: Untouched,
+    decision: Decision,
+    *,
+    on_progress: Callable[[], None] | None = None,
 ) -> dict[str, Any]:
     """Which tokens speak for an answer, and which did so before the fine-tuning.
 
@@ -46,10 +51,12 @@ def explain_attribution(
     """
     why = no_answer_of(untouched)
     # The base reads the same tokens, without the virtual ones.
-    base = None if why else _numbers(attribute(untouched.adapter, decision))
+    base = None
+    if not why:
+        base = _numbers(attribute(untouched.adapter, decision, on_progress=on_progress))
     return {
         **_about(decision),
-        "adapter": _numbers(attribute(adapter, decision)),
+        "adapter": _numbers(attribute(adapter, decision, on_progress=on_progress)),
         "base": base,
         "why_no_base": why,
     }

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import torch
+
 from workbench.inference import (
     ABOUT,
     LoadedAdapter,
@@ -44,6 +46,7 @@ class Resident:
                 self._drop(next(iter(self._adapters)))
             loaded = load_adapter(folder)
             share_weights(loaded, self._all())
+            _warm_up(loaded)
             self._adapters[key] = loaded
         found = self._adapters.pop(key)
         self._adapters[key] = found  # the last of the dict is the one asked for last
@@ -67,6 +70,7 @@ class Resident:
         if base not in self._untouched:
             loaded = load_untouched(folder)
             share_weights(loaded.adapter, self._all())
+            _warm_up(loaded.adapter)
             self._untouched[base] = loaded
         self._base_of[self._key(folder)] = base
         return self._untouched[base]
@@ -94,3 +98,10 @@ class Resident:
     def _key(self, folder: Path) -> _Key:
         path, _ = find_export(folder)
         return str(path.resolve()), (path / ABOUT).stat().st_mtime_ns
+
+
+def _warm_up(adapter: LoadedAdapter) -> None:
+    """A first pass, which sets things up, so that the time of the first answer is no other."""
+    ids = torch.zeros(1, 8, dtype=torch.long)
+    with torch.inference_mode():
+        adapter.model(input_ids=ids, attention_mask=torch.ones_like(ids))

@@ -127,7 +127,9 @@ class _Desk:
             case "attribution":
                 from workbench.explaining.explanations import explain_attribution
 
-                return explain_attribution(*self._asked(request))
+                return explain_attribution(
+                    *self._asked(request), on_progress=lambda: send({"progress": True})
+                )
             case "memory":
                 return {}
         raise ValueError(f"no such request: {request['do']!r}")

@@ -1,0 +1,288 @@
+"""Tokens of a text as a picture: what each one weighs, and what looks at what.
+
+A chart, because text from outside may not become HTML, and a chart knows no markup at all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+
+from charts import Chart
+
+FOR, AGAINST = "#3b82c4", "#d9772b"
+"""Blue and orange: told apart with any kind of colour blindness, on white and on black."""
+VIRTUAL = "#6f63b6"
+WIDTH = 620
+"""Pixels of a line: as much as a page of 768 pixels has room for."""
+CHARACTER, LINE = 7.9, 27
+"""Pixels of a character and of a line."""
+LONGEST_TOKEN = 40
+
+Token = Mapping[str, Any]
+
+
+def spoken(text: str) -> str:
+    """A token so that it can be seen: line breaks and lone spaces have a sign of their own."""
+    seen = text.strip(" ").replace("\n", "⏎").replace("\t", "⇥")
+    return (seen or "␣")[:LONGEST_TOKEN]
+
+
+def laid_out(tokens: Sequence[Token], width: int = WIDTH) -> pd.DataFrame:
+    """Where each token stands: line, first character and the one after the last."""
+    per_line = int(width / CHARACTER)
+    rows, line, at = [], 0, 0
+    for number, token in enumerate(tokens):
+        text = spoken(str(token["text"]))
+        gap = 0 if token.get("goes_on") or at == 0 else 1
+        if at + gap + len(text) > per_line:
+            line, at, gap = line + 1, 0, 0
+        start = at + gap
+        at = start + len(text)
+        rows.append({"number": number, "token": text, "line": line, "start": start, "end": at})
+    return pd.DataFrame(rows, columns=["number", "token", "line", "start", "end"])
+
+
+def weighed_text(
+    tokens: Sequence[Token], values: Sequence[float], *, largest: float | None = None, title: str
+) -> Chart:
+    """A text whose tokens are the darker the more they weigh: blue for, orange against.
+
+    Args:
+        tokens: ``text`` and ``goes_on`` of each.
+        values: one number per token.
+        largest: the number that is darkest; by default the largest there is.
+        title: what the numbers are, in the tooltip.
+    """
+    frame = laid_out(tokens)
+    frame["value"] = [float(value) for value in values]
+    top = largest or max((abs(v) for v in frame["value"]), default=0.0) or 1.0
+    frame["strength"] = [min(1.0, abs(v) / top) for v in frame["value"]]
+    frame["side"] = ["for" if v >= 0 else "against" for v in frame["value"]]
+    color = alt.Color(
+        "side:N", scale=alt.Scale(domain=["for", "against"], range=[FOR, AGAINST]), legend=None
+    )
+    tooltip = [
+        alt.Tooltip("token:N"),
+        alt.Tooltip("value:Q", title=title, format=".4f"),
+    ]
+    opacity = alt.Opacity(
+        "strength:Q", scale=alt.Scale(domain=[0, 1], range=[0, 0.72]), legend=None
+    )
+    return _text_chart(frame, color, opacity, tooltip)
+
+
+def marked_text(
+    tokens: Sequence[Token],
+    marks: Sequence[str],
+    colors: Mapping[str, str],
+    *,
+    title: str,
+    width: int = WIDTH,
+) -> Chart:
+    """A text in which some tokens are marked, a colour for each kind of mark.
+
+    Args:
+        tokens: ``text`` and ``goes_on`` of each.
+        marks: the kind of each token's mark, empty for none.
+        colors: colour of each kind.
+        title: what a mark is, in the tooltip.
+    """
+    frame = laid_out(tokens, width)
+    frame["mark"] = list(marks)
+    frame["strength"] = [1.0 if mark else 0.0 for mark in marks]
+    names = [*colors, ""]
+    color = alt.Color(
+        "mark:N", scale=alt.Scale(domain=names, range=[*colors.values(), "#888"]), legend=None
+    )
+    opacity = alt.Opacity("strength:Q", scale=alt.Scale(domain=[0, 1], range=[0, 0.4]), legend=None)
+    tooltip = [alt.Tooltip("token:N"), alt.Tooltip("mark:N", title=title)]
+    return _text_chart(frame, color, opacity, tooltip, width)
+
+
+def _text_chart(
+    frame: pd.DataFrame,
+    color: alt.Color,
+    opacity: alt.Opacity,
+    tooltip: list[alt.Tooltip],
+    width: int = WIDTH,
+) -> Chart:
+    lines = int(frame["line"].max()) + 1 if len(frame) else 1
+    frame = frame.assign(
+        x=frame["start"] * CHARACTER - 2,
+        x2=frame["end"] * CHARACTER + 2,
+        y=frame["line"] * LINE + 2,
+        y2=(frame["line"] + 1) * LINE - 3,
+        middle=frame["line"] * LINE + LINE / 2 - 0.5,
+        left=frame["start"] * CHARACTER,
+    )
+    x, y = _pixels(width + 4, -2), _pixels(lines * LINE)
+    boxes = (
+        alt.Chart(frame)
+        .mark_rect(cornerRadius=3)
+        .encode(
+            x=alt.X("x:Q", scale=x, axis=None),
+            x2="x2:Q",
+            y=alt.Y("y:Q", scale=y, axis=None),
+            y2="y2:Q",
+            color=color,
+            opacity=opacity,
+            tooltip=tooltip,
+        )
+    )
+    words = (
+        alt.Chart(frame)
+        .mark_text(
+            align="left", baseline="middle", font="monospace", fontSize=13, color=text_color()
+        )
+        .encode(
+            x=alt.X("left:Q", scale=x, axis=None),
+            y=alt.Y("middle:Q", scale=y, axis=None),
+            text="token:N",
+            tooltip=tooltip,
+        )
+    )
+    chart: Chart = alt.layer(boxes, words).properties(
+        width=width, height=lines * LINE, padding=0, view=alt.ViewBackground(strokeWidth=0)
+    )
+    return chart
+
+
+def _pixels(size: float, start: float = 0) -> alt.Scale:
+    """A scale on which a unit is a pixel, the first line on top."""
+    down = start == 0
+    domain = [size, 0] if down else [start, size + start]
+    return alt.Scale(domain=domain, nice=False, zero=False)
+
+
+def text_color() -> str:
+    """Colour of text in a chart, by the theme that the reader has."""
+    return "#e5e9e7" if st.context.theme.type == "dark" else "#1d2327"
+
+
+def attention_map(
+    weights: Sequence[Sequence[float]], row_names: Sequence[str], column_names: Sequence[str]
+) -> Chart:
+    """Who looks at whom: a row for each token that looks, a column for each that is looked at."""
+    rows = [f"{i:03d} {name}" for i, name in enumerate(row_names)]
+    columns = [f"{i:03d} {name}" for i, name in enumerate(column_names)]
+    cells = [
+        (row, column, value)
+        for row, line in zip(rows, weights, strict=True)
+        for column, value in zip(columns, line, strict=True)
+    ]
+    frame = pd.DataFrame(cells, columns=["from", "to", "weight"])
+    size = 16 if max(len(rows), len(columns)) <= 60 else 11
+    axis = alt.Axis(
+        labelExpr="slice(datum.label, 4)",
+        labelLimit=110,
+        labelFontSize=size - 5 if size < 16 else 11,
+        labelOverlap=False,
+        ticks=False,
+        domain=False,
+    )
+    chart: Chart = (
+        alt.Chart(frame)
+        .mark_rect()
+        .encode(
+            x=alt.X("to:O", title="looked at", axis=axis.copy(), scale=alt.Scale(paddingInner=0)),
+            y=alt.Y("from:O", title="looks", axis=axis, scale=alt.Scale(paddingInner=0)),
+            color=_share_color("weight:Q", None),
+            tooltip=["from:O", "to:O", alt.Tooltip("weight:Q", format=".3f")],
+        )
+        .properties(height=size * len(rows) + 90, width=size * len(columns) + 90)
+    )
+    return chart
+
+
+def head_overview(share: Sequence[Sequence[float]]) -> Chart:
+    """How much of its attention each head spends on virtual tokens, layer by layer."""
+    cells = [
+        (layer + 1, head + 1, value)
+        for layer, heads in enumerate(share)
+        for head, value in enumerate(heads)
+    ]
+    frame = pd.DataFrame(cells, columns=["layer", "head", "share"])
+    base = alt.Chart(frame).encode(
+        x=alt.X("head:O", axis=alt.Axis(labelAngle=0, orient="top", ticks=False, domain=False)),
+        y=alt.Y("layer:O", axis=alt.Axis(ticks=False, domain=False)),
+        tooltip=["layer:O", "head:O", alt.Tooltip("share:Q", format=".1%")],
+    )
+    boxes = base.mark_rect(cornerRadius=3).encode(color=_share_color("share:Q", [0, 1]))
+    numbers = base.mark_text(fontSize=11).encode(
+        text=alt.Text("share:Q", format=".0%"),
+        color=alt.condition("datum.share > 0.5", alt.value("#ffffff"), alt.value(text_color())),
+    )
+    return alt.layer(boxes, numbers).properties(height=30 * len(share) + 40)
+
+
+def _share_color(field: str, domain: list[float] | None) -> alt.Color:
+    low = "#1d2326" if st.context.theme.type == "dark" else "#f3f5f8"
+    high = "#8fc1ee" if st.context.theme.type == "dark" else "#1f5f9e"
+    scale = (
+        alt.Scale(range=[low, high])
+        if domain is None
+        else alt.Scale(domain=domain, range=[low, high])
+    )
+    return alt.Color(field, scale=scale, legend=None)
+
+
+def bars(rows: Sequence[Mapping[str, Any]], *, signed: bool = False, format: str = ".0%") -> Chart:
+    """Horizontal bars with their numbers, ``name`` and ``value`` of each, in the order given."""
+    frame = pd.DataFrame(list(rows), columns=["name", "value"])
+    frame["side"] = ["for" if v >= 0 else "against" for v in frame["value"]]
+    frame["written"] = [_written(v, format) for v in frame["value"]]
+    low = min([0.0, *frame["value"]]) if signed else 0.0
+    high = max([0.0, *frame["value"]]) if signed else 1.0
+    room = 0.22 * (high - low or 1.0)
+    scale = alt.Scale(domain=[low - (room if low < 0 else 0), high + room], nice=False)
+    y = alt.Y(
+        "name:N",
+        sort=list(frame["name"]),
+        title=None,
+        axis=alt.Axis(
+            labelLimit=130, ticks=False, domain=False, labelOverlap=False, labelFlush=False
+        ),
+    )
+    base = alt.Chart(frame).encode(y=y)
+    color = alt.Color(
+        "side:N", scale=alt.Scale(domain=["for", "against"], range=[FOR, AGAINST]), legend=None
+    )
+    drawn = base.mark_bar(height={"band": 0.62}, cornerRadius=2).encode(
+        x=alt.X("value:Q", scale=scale, axis=None),
+        color=color,
+        tooltip=["name:N", alt.Tooltip("value:Q", format=".4f")],
+    )
+    x = alt.X("value:Q", scale=scale, axis=None)
+    after = base.transform_filter("datum.value >= 0").mark_text(
+        align="left", dx=4, fontSize=11, color=text_color()
+    )
+    before = base.transform_filter("datum.value < 0").mark_text(
+        align="right", dx=-4, fontSize=11, color=text_color()
+    )
+    numbers = [side.encode(x=x, text="written:N") for side in (after, before)]
+    return alt.layer(drawn, *numbers).properties(height=22 * len(frame) + 8)
+
+
+def numbered(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The same rows with names told apart: the second ``goal`` is ``goal (2)``."""
+    seen: dict[str, int] = {}
+    found = []
+    for row in rows:
+        name = spoken(str(row["name"]))
+        seen[name] = seen.get(name, 0) + 1
+        found.append({**row, "name": name if seen[name] == 1 else f"{name} ({seen[name]})"})
+    return found
+
+
+def _written(value: float, format: str) -> str:
+    if not math.isfinite(value):
+        return "–"
+    if format == ".0%" and 0 < value < 0.005:
+        return "<1%"
+    return f"{value:{format}}"
