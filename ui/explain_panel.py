@@ -213,6 +213,7 @@ def _attention(adapter: Adapter, request: Result) -> None:
                 st.altair_chart(chart, width="stretch", alt="Share of attention on virtual tokens")
             else:
                 st.caption("This method adds no virtual tokens: all attention is on the text.")
+            _changes(tokens, mine["rollout"][virtual:], base["rollout"])
     _map(found)
 
 
@@ -247,13 +248,31 @@ def _looked_at(title: str, found: Result, mine: list[float], base: list[float]) 
     largest = max([*mine, *base], default=1.0)
     with st.container(gap="xxsmall"):
         st.markdown(f"**{plain(title)}**")
-        names = [{"text": f"v{i + 1}"} for i in range(virtual)]
+        names = [{"text": f"v{i + 1}", "virtual": True} for i in range(virtual)]
         for label, weights, before in (("adapter", mine, names), ("untouched base", base, [])):
             st.caption(label)
-            chart = token_charts.weighed_text(
-                [*before, *tokens], weights, largest=largest, title="attention"
-            )
+            chart = token_charts.looked_at_text([*before, *tokens], weights, largest=largest)
             st.altair_chart(chart, width="content", alt=f"{title}, {label}")
+
+
+def _changes(tokens: list[Result], mine: list[float], base: list[float]) -> None:
+    """The words that count more with the adapter, or less, among the words alone."""
+    now, before = (_among_words(tokens, weights) for weights in (mine, base))
+    change = [(word, a - b) for (word, a), (_, b) in zip(now, before, strict=True)]
+    heaviest = sorted(change, key=lambda pair: -abs(pair[1]))[:TOP]
+    if not heaviest:
+        return
+    st.markdown("**Words that count more or less than before the fine-tuning**")
+    rows = token_charts.numbered([{"name": word, "value": value} for word, value in heaviest])
+    chart = token_charts.bars(rows, signed=True, format="+.1%")
+    st.altair_chart(chart, width="stretch", alt="Change of each word's share")
+    st.caption("Share of the rollout among the words, with the adapter minus without it.")
+
+
+def _among_words(tokens: list[Result], weights: list[float]) -> list[tuple[str, float]]:
+    words = words_of(tokens, weights)
+    total = sum(value for _, value in words) or 1.0
+    return [(word, value / total) for word, value in words]
 
 
 def _map(found: Result) -> None:

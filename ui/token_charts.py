@@ -17,12 +17,14 @@ from charts import Chart
 
 FOR, AGAINST = "#3b82c4", "#d9772b"
 """Blue and orange: told apart with any kind of colour blindness, on white and on black."""
-VIRTUAL = "#6f63b6"
+VIRTUAL = "#8b6fd1"
 WIDTH = 620
 """Pixels of a line: as much as a page of 768 pixels has room for."""
 CHARACTER, LINE = 7.9, 27
 """Pixels of a character and of a line."""
 LONGEST_TOKEN = 40
+DARKEST, MARKED = 0.72, 0.4
+"""Opacity behind text that can still be read, in light and dark."""
 
 Token = Mapping[str, Any]
 
@@ -71,10 +73,29 @@ def weighed_text(
         alt.Tooltip("token:N"),
         alt.Tooltip("value:Q", title=title, format=".4f"),
     ]
-    opacity = alt.Opacity(
-        "strength:Q", scale=alt.Scale(domain=[0, 1], range=[0, 0.72]), legend=None
+    return _text_chart(frame, color, _opacity(DARKEST), tooltip)
+
+
+def looked_at_text(tokens: Sequence[Token], weights: Sequence[float], *, largest: float) -> Chart:
+    """A text whose tokens are the darker the more attention they get; virtual ones are violet.
+
+    The darkness is the root of the weight: one token often draws most of the attention, and the
+    others would all look the same.
+
+    Args:
+        tokens: ``text`` and ``goes_on`` of each, ``virtual`` where it is none of the text.
+        weights: attention on each, 0 to 1.
+        largest: the weight that is darkest.
+    """
+    frame = laid_out(tokens)
+    frame["value"] = [float(weight) for weight in weights]
+    frame["strength"] = [math.sqrt(min(1.0, v / (largest or 1.0))) for v in frame["value"]]
+    frame["kind"] = ["virtual" if token.get("virtual") else "text" for token in tokens]
+    color = alt.Color(
+        "kind:N", scale=alt.Scale(domain=["text", "virtual"], range=[FOR, VIRTUAL]), legend=None
     )
-    return _text_chart(frame, color, opacity, tooltip)
+    tooltip = [alt.Tooltip("token:N"), alt.Tooltip("value:Q", title="attention", format=".2%")]
+    return _text_chart(frame, color, _opacity(DARKEST), tooltip)
 
 
 def marked_text(
@@ -100,9 +121,8 @@ def marked_text(
     color = alt.Color(
         "mark:N", scale=alt.Scale(domain=names, range=[*colors.values(), "#888"]), legend=None
     )
-    opacity = alt.Opacity("strength:Q", scale=alt.Scale(domain=[0, 1], range=[0, 0.4]), legend=None)
     tooltip = [alt.Tooltip("token:N"), alt.Tooltip("mark:N", title=title)]
-    return _text_chart(frame, color, opacity, tooltip, width)
+    return _text_chart(frame, color, _opacity(MARKED), tooltip, width)
 
 
 def _text_chart(
@@ -153,6 +173,12 @@ def _text_chart(
     return chart
 
 
+def _opacity(highest: float) -> alt.Opacity:
+    return alt.Opacity(
+        "strength:Q", scale=alt.Scale(domain=[0, 1], range=[0, highest]), legend=None
+    )
+
+
 def _pixels(size: float, start: float = 0) -> alt.Scale:
     """A scale on which a unit is a pixel, the first line on top."""
     down = start == 0
@@ -183,6 +209,7 @@ def attention_map(
         labelLimit=110,
         labelFontSize=size - 5 if size < 16 else 11,
         labelOverlap=False,
+        labelFlush=False,
         ticks=False,
         domain=False,
     )
@@ -208,9 +235,10 @@ def head_overview(share: Sequence[Sequence[float]]) -> Chart:
         for head, value in enumerate(heads)
     ]
     frame = pd.DataFrame(cells, columns=["layer", "head", "share"])
+    quiet: dict[str, Any] = {"ticks": False, "domain": False, "labelFlush": False}
     base = alt.Chart(frame).encode(
-        x=alt.X("head:O", axis=alt.Axis(labelAngle=0, orient="top", ticks=False, domain=False)),
-        y=alt.Y("layer:O", axis=alt.Axis(ticks=False, domain=False)),
+        x=alt.X("head:O", axis=alt.Axis(labelAngle=0, orient="top", **quiet)),
+        y=alt.Y("layer:O", axis=alt.Axis(**quiet)),
         tooltip=["layer:O", "head:O", alt.Tooltip("share:Q", format=".1%")],
     )
     boxes = base.mark_rect(cornerRadius=3).encode(color=_share_color("share:Q", [0, 1]))
