@@ -9,6 +9,7 @@ import streamlit as st
 
 import asking
 import token_charts
+import weight_charts
 from adapters import OWN_OUTPUT, WRITING, Adapter
 from charts import Chart
 from shell import plain, show_error
@@ -147,7 +148,7 @@ def _labels(adapter: Adapter, text: str, result: Result) -> None:
     note = f"{sure(result['score'])} sure"
     _headline(result["prediction"] or "none of the labels", note)
     shown = [{"name": r["label"], "value": r["probability"]} for r in rows[:SHOWN_LABELS]]
-    _chart(token_charts.bars(shown), "Probability of each label")
+    _chart(weight_charts.bars(shown), "Probability of each label")
     if len(rows) > SHOWN_LABELS:
         st.caption(f"The first {SHOWN_LABELS} of {len(rows)} labels.")
 
@@ -203,7 +204,7 @@ def _masked(adapter: Adapter, text: str, result: Result) -> None:
         if len(result["masks"]) > 1:
             st.caption(f"Blank {number}")
         shown = [{"name": c["word"], "value": c["probability"]} for c in mask["candidates"]]
-        _chart(token_charts.bars(token_charts.numbered(shown)), f"Candidates for blank {number}")
+        _chart(weight_charts.bars(weight_charts.numbered(shown)), f"Candidates for blank {number}")
 
 
 def _text(adapter: Adapter, text: str, result: Result) -> None:

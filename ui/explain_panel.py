@@ -9,6 +9,7 @@ import streamlit as st
 
 import asking
 import token_charts
+import weight_charts
 from adapters import Adapter
 from answer_cards import sure
 from shell import plain, show_error
@@ -109,7 +110,7 @@ def _words(adapter: Adapter, request: Result) -> None:
         with st.container(width="stretch", gap="small"):
             for sentence in _sentences(found):
                 st.text(sentence)
-            chart = token_charts.bars(_heaviest(tokens, mine), signed=True, format="+.2f")
+            chart = weight_charts.bars(_heaviest(tokens, mine), signed=True, format="+.2f")
             st.altair_chart(chart, width="stretch", alt="The words that weigh most")
             if not base:
                 st.caption(plain(found["why_no_base"] + " Attention can be compared."))
@@ -141,7 +142,7 @@ def words_of(tokens: list[Result], values: list[float]) -> list[tuple[str, float
 
 def _heaviest(tokens: list[Result], values: list[float]) -> list[Result]:
     found = sorted(words_of(tokens, values), key=lambda pair: -abs(pair[1]))[:TOP]
-    return token_charts.numbered([{"name": word, "value": value} for word, value in found])
+    return weight_charts.numbered([{"name": word, "value": value} for word, value in found])
 
 
 def _sentences(found: Result) -> list[str]:
@@ -209,7 +210,7 @@ def _attention(adapter: Adapter, request: Result) -> None:
         with st.container(width="stretch", gap="small"):
             if virtual:
                 st.markdown(f"**Attention on the {virtual} virtual tokens, head by head**")
-                chart = token_charts.head_overview(found["share"])
+                chart = weight_charts.head_overview(found["share"])
                 st.altair_chart(chart, width="stretch", alt="Share of attention on virtual tokens")
             else:
                 st.caption("This method adds no virtual tokens: all attention is on the text.")
@@ -263,8 +264,8 @@ def _changes(tokens: list[Result], mine: list[float], base: list[float]) -> None
     if not heaviest:
         return
     st.markdown("**Words that count more or less than before the fine-tuning**")
-    rows = token_charts.numbered([{"name": word, "value": value} for word, value in heaviest])
-    chart = token_charts.bars(rows, signed=True, format="+.1%")
+    rows = weight_charts.numbered([{"name": word, "value": value} for word, value in heaviest])
+    chart = weight_charts.bars(rows, signed=True, format="+.1%")
     st.altair_chart(chart, width="stretch", alt="Change of each word's share")
     st.caption("Share of the rollout among the words, with the adapter minus without it.")
 
@@ -284,5 +285,5 @@ def _map(found: Result) -> None:
     with st.expander("The whole map: every token to every token", icon=":material/grid_on:"):
         if shown < len(found["tokens"]):
             st.caption(f"Tokens {first + 1} to {first + shown} of {len(found['tokens'])}.")
-        chart = token_charts.attention_map(found["map"], rows, [*virtual_names, *names])
+        chart = weight_charts.attention_map(found["map"], rows, [*virtual_names, *names])
         st.altair_chart(chart, width="content", alt="Attention map")

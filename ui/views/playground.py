@@ -17,8 +17,7 @@ from adapters import Adapter, examples_of, find_adapters, imported_dir, takes_a_
 from shell import empty, heading, plain
 from workbench.comparison.units import size
 
-MOST = 6
-"""Adapters asked at once: more do not fit on a screen side by side."""
+MOST = 6  # adapters asked at once: more do not fit on a screen side by side
 LONGEST = 20_000
 TEXT, SECOND = "playground-text", "playground-second"
 _EXAMPLE = "playground-example"

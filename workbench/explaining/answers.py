@@ -170,11 +170,12 @@ def _written(adapter: LoadedAdapter, text: str, on_token: Told | None) -> Answer
     probabilities: list[float] = []
 
     def tell(_row: int, token: int, probability: float) -> None:
-        before = tokenizer.decode(ids)
+        before = tokenizer.decode(ids, skip_special_tokens=True)
         ids.append(token)
         probabilities.append(probability)
         if on_token:
-            on_token(tokenizer.decode(ids)[len(before) :], probability)
+            piece = tokenizer.decode(ids, skip_special_tokens=True)[len(before) :]
+            on_token(piece, probability)
 
     (written,) = generate(
         adapter.model, [reading.ids], decoding, eos_token_ids=stops, batch_size=1, on_token=tell
