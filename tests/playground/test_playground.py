@@ -152,7 +152,9 @@ def test_a_crash_is_told_and_the_next_question_is_answered(runs_of: Any) -> None
     wait_for(lambda: playground.waiting)
     os.kill(pid, signal.SIGKILL)
     thread.join(20)
-    assert "SIGKILL" in str(failed[0]) and "memory" in failed[0].why and "ask again" in str(failed)
+    assert (
+        "SIGKILL" in str(failed[0]) and "memory" in failed[0].why and "ask again" in str(failed[0])
+    )
     playground.ask({"do": "memory"})
     assert playground.pid != pid
     playground.unload()

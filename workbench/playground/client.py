@@ -214,14 +214,18 @@ class _Worker:
         """Ends the process, whatever it is doing."""
         self._ended_on_purpose = True
         deadline = time.monotonic() + _ENDING_SECONDS
+        self._hang_up()
+        while self.is_alive() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        self.kill()
+
+    def _hang_up(self) -> None:
+        """Closes the worker's input, by which it ends."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.close()
         except OSError:
-            pass  # it has ended already
-        while self.is_alive() and time.monotonic() < deadline:
-            time.sleep(0.02)
-        self.kill()
+            pass  # what was left to send reaches nobody
 
     def _write(self, message: Message) -> None:
         assert self._process.stdin is not None
@@ -242,5 +246,6 @@ class _Worker:
             self._process.kill()
         self._process.wait()
         self._process.stdout.close()
+        self._hang_up()
         for events in list(self.pending.values()):
             events.put(None)

@@ -186,7 +186,7 @@ def _text(request: Message, key: str) -> str | None:
         return None
     if not isinstance(text, str) or len(text) > LONGEST_TEXT:
         raise ValueError(f"{key} is no text of at most {LONGEST_TEXT:,} characters")
-    return text
+    return text.encode("utf-8", "replace").decode("utf-8")  # half of a surrogate pair is no text
 
 
 def main(idle_seconds: float) -> None:
@@ -200,3 +200,4 @@ def main(idle_seconds: float) -> None:
     target = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints goes to stderr, not between the messages
     serve(sys.stdin.buffer, target, idle_seconds)
+    os._exit(0)  # the thread that waits for input would make an orderly end fail
