@@ -26,6 +26,7 @@ LINE = [
     "generation",
     "measure",
     "inference",
+    "explaining",
     "starting",
     "preparing",
     "export",
@@ -45,7 +46,7 @@ LINE = [
 ASIDE = {"jobs": {"errors", "recipe", "store"}, "comparison": {"errors", "recipe", "store"}}
 """Beside the line: they work on recipes and run folders alone."""
 
-ON_TOP = ["ui", "cli", "__main__", "__init__"]
+ON_TOP = ["playground", "ui", "cli", "__main__", "__init__"]
 """See everything, and those before them."""
 
 TORCH_FREE = [
@@ -56,6 +57,7 @@ TORCH_FREE = [
     "jobs",
     "comparison",
     "executors",
+    "playground",
     "ui",
     "cli",
     "__init__",

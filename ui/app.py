@@ -19,6 +19,7 @@ navigation = st.navigation(
         st.Page("views/recipes.py", title="Recipes", icon=":material/description:", default=True),
         st.Page("views/runs.py", title="Runs", icon=":material/timeline:", url_path="runs"),
         st.Page("views/compare.py", title="Compare", icon=":material/leaderboard:"),
+        st.Page("views/playground.py", title="Playground", icon=":material/science:"),
         st.Page("views/export.py", title="Export", icon=":material/archive:"),
     ],
     position="top",

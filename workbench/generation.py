@@ -11,6 +11,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from inspect import signature
 from itertools import groupby
 from typing import Any
@@ -44,6 +45,7 @@ def generate(
     batch_size: int,
     seed: int = 0,
     on_progress: Callable[[int, int], None] | None = None,
+    on_token: Callable[[int, int, float], None] | None = None,
 ) -> list[list[int]]:
     """What the model writes after each prompt: its new token ids, without the end token.
 
@@ -59,6 +61,9 @@ def generate(
         batch_size: prompts per batch, of similar length.
         seed: of the sampling; without a temperature it changes nothing.
         on_progress: called with the prompts done and their number.
+        on_token: called with each new token: its prompt, its id, and its probability before any
+            temperature. With beams, which choose at the end, it is not called. What it raises
+            ends the generation.
 
     Raises:
         UsageError: for an empty prompt, one that leaves no room for the answer among the model's
@@ -78,7 +83,8 @@ def generate(
                     found = [_beam_search(model, texts[0], decoding, eos_token_ids)]
                 else:
                     streams = [draws[row] for row in rows]
-                    found = _decode(model, texts, decoding, set(eos_token_ids), streams)
+                    tell = on_token and partial(_tell, on_token, rows)
+                    found = _decode(model, texts, decoding, set(eos_token_ids), streams, tell)
                 for row, answer in zip(rows, found, strict=True):
                     answers[row] = answer
                 done += len(rows)
@@ -166,8 +172,9 @@ def _decode(
     decoding: Decoding,
     eos: set[int],
     streams: Sequence[np.random.Generator],
+    tell: Callable[[int, int, Tensor], None] | None = None,
 ) -> list[list[int]]:
-    """Greedy decoding or sampling of one batch."""
+    """Greedy decoding or sampling of one batch; ``tell`` hears of row, token and its logits."""
     logits, cache, mask, positions = _prefill(model, prompts)
     # The cache holds the soft prompt already, and PEFT would put it there once more.
     continued = _base_of(model) if _virtual_tokens(model) else model
@@ -183,6 +190,8 @@ def _decode(
                 unfinished.discard(row)
             elif row in unfinished:
                 answers[row].append(token)
+                if tell:
+                    tell(row, token, logits[row])
         if not unfinished or step + 1 == decoding.max_new_tokens:
             break
         mask = torch.cat([mask, mask.new_ones(len(prompts), 1)], dim=1)
@@ -257,6 +266,16 @@ def _choose(logits: Tensor, decoding: Decoding, streams: Sequence[np.random.Gene
     uniform = torch.tensor([[stream.random()] for stream in streams], dtype=torch.float64)
     chosen = torch.searchsorted(cumulative, uniform * cumulative[:, -1:], right=True)
     return chosen[:, 0].clamp(max=logits.shape[-1] - 1).to(logits.device)
+
+
+def _tell(
+    on_token: Callable[[int, int, float], None],
+    rows: Sequence[int],
+    row: int,
+    token: int,
+    logits: Tensor,
+) -> None:
+    on_token(rows[row], token, float(logits.float().softmax(dim=-1)[token]))
 
 
 # --- beam search ----------------------------------------------------------------------------

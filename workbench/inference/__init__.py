@@ -2,9 +2,12 @@
 
 from workbench.inference.adapters import (
     LoadedAdapter,
+    Untouched,
     load_adapter,
     load_adapters,
+    load_untouched,
     resident_bytes,
+    share_weights,
 )
 from workbench.inference.exported import (
     ABOUT,
@@ -20,12 +23,15 @@ __all__ = [
     "ABOUT",
     "TRAINED_WEIGHTS",
     "LoadedAdapter",
+    "Untouched",
     "check_weights",
     "find_export",
     "load_adapter",
     "load_adapters",
     "load_exported",
+    "load_untouched",
     "local_base",
     "read_model_config",
     "resident_bytes",
+    "share_weights",
 ]

@@ -14,7 +14,13 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from workbench.data.encode import encode
 from workbench.data.examples import Examples
-from workbench.inference.exported import find_export, in_words, load_exported, not_an_export
+from workbench.inference.exported import (
+    find_export,
+    in_words,
+    load_base_of,
+    load_exported,
+    not_an_export,
+)
 from workbench.measure.evaluation import write_texts
 from workbench.recipe.tasks import TASK_SPECS
 from workbench.tasks import AnyTask, make_task
@@ -93,18 +99,58 @@ def load_adapter(folder: str | Path, *, base: str | None = None) -> LoadedAdapte
         ExportError: when the folder is not an export, or its base cannot be loaded.
     """
     path, about = find_export(folder)
+    task = _task_of(path, about)
+    return _ready(path, about, task, load_exported(path, about, base), about["virtual_tokens"])
+
+
+@dataclass(frozen=True)
+class Untouched:
+    """The base of an adapter without what was trained on it."""
+
+    adapter: LoadedAdapter
+    """The base with the task's head, asked as an adapter is."""
+    at_random: tuple[str, ...]
+    """Names of weights that the base does not have: what they decide is noise."""
+
+    @property
+    def answers(self) -> bool:
+        """Whether what it answers means anything; what it attends to does in any case."""
+        return not (self.at_random or self.adapter.task.spec.new_head)
+
+
+def load_untouched(folder: str | Path, *, base: str | None = None) -> Untouched:
+    """Loads the base of an exported folder as it was before the fine-tuning.
+
+    Args:
+        folder: what `workbench export` wrote, or a finished run's folder.
+        base: another place of the base model; by default the one that the folder names.
+
+    Raises:
+        ExportError: as `load_adapter` does.
+    """
+    path, about = find_export(folder)
+    task = _task_of(path, about)
+    model, missing = load_base_of(path, about, base)
+    return Untouched(_ready(path, about, task, model, 0), missing)
+
+
+def _task_of(path: Path, about: dict[str, Any]) -> AnyTask:
     try:
         spec = TASK_SPECS[about["task"]["name"]].model_validate(about["task"])
     except ValidationError as error:
         raise not_an_export(path) from error
-    task = make_task(spec, about["labels"])
-    model = load_exported(path, about, base)
+    return make_task(spec, about["labels"])
+
+
+def _ready(
+    path: Path, about: dict[str, Any], task: AnyTask, model: nn.Module, virtual_tokens: int
+) -> LoadedAdapter:
     tokenizer = in_words(
         lambda: AutoTokenizer.from_pretrained(path, trust_remote_code=False),
         path,
         "its tokenizer cannot be loaded",
     )
-    return LoadedAdapter(path, model, tokenizer, task, about["max_length"], about["virtual_tokens"])
+    return LoadedAdapter(path, model, tokenizer, task, about["max_length"], virtual_tokens)
 
 
 def load_adapters(folders: Iterable[str | Path], *, base: str | None = None) -> list[LoadedAdapter]:
@@ -116,10 +162,9 @@ def load_adapters(folders: Iterable[str | Path], *, base: str | None = None) -> 
         ExportError: as `load_adapter` does.
     """
     loaded: list[LoadedAdapter] = []
-    known: dict[str, list[Tensor]] = {}
     for folder in folders:
         adapter = load_adapter(folder, base=base)
-        _share(adapter.model, known)
+        share_weights(adapter, loaded)
         loaded.append(adapter)
     return loaded
 
@@ -134,19 +179,26 @@ def resident_bytes(adapters: Sequence[LoadedAdapter]) -> int:
     return sum(storages.values())
 
 
-def _share(model: nn.Module, known: dict[str, list[Tensor]]) -> None:
-    """Puts tensors that are loaded already in the place of equal ones, and adds the others.
+def share_weights(adapter: LoadedAdapter, others: Iterable[LoadedAdapter]) -> None:
+    """Puts tensors of others in the place of an adapter's own, wherever they are equal bit for bit.
 
-    Several may bear one name: those of the base, and those of a fully fine-tuned model.
+    Several of one name may differ: those of the base, and those of a fully fine-tuned model.
     """
-    for name, parameter in pretrained(model).named_parameters():
-        plain = ".".join(p for p in name.split(".") if p not in _WRAPPING)
-        twins = known.setdefault(plain, [])
+    known: dict[str, list[Tensor]] = {}
+    for other in others:
+        for name, parameter in pretrained(other.model).named_parameters():
+            twins = known.setdefault(_plain(name), [])
+            if all(tensor.data_ptr() != parameter.data_ptr() for tensor in twins):
+                twins.append(parameter.data)
+    for name, parameter in pretrained(adapter.model).named_parameters():
+        twins = known.get(_plain(name), [])
         twin = next((tensor for tensor in twins if _equal(tensor, parameter.data)), None)
-        if twin is None:
-            twins.append(parameter.data)
-        else:
+        if twin is not None:
             parameter.data = twin
+
+
+def _plain(name: str) -> str:
+    return ".".join(part for part in name.split(".") if part not in _WRAPPING)
 
 
 def _equal(one: Tensor, other: Tensor) -> bool:

@@ -30,6 +30,10 @@ _NAMES_CODE = ("auto_mapping", "megatron_config", "tokenizer_kwargs")
 """Fields of PEFT's configs by which one would import a module or load a foreign tokenizer."""
 
 
+# Never True, and never None either: transformers would ask on the terminal.
+_SAFELY: dict[str, Any] = {"use_safetensors": True, "trust_remote_code": False}
+
+
 def find_export(folder: str | Path) -> tuple[Path, dict[str, Any]]:
     """An export, or that of a run folder, and what its ``workbench.json`` says.
 
@@ -87,27 +91,45 @@ def load_exported(folder: Path, about: dict[str, Any], base: str | None = None) 
         ExportError: when the base cannot be loaded, does not fit, or the weights are damaged,
             incomplete or not finite.
     """
-    auto, kind = getattr(transformers, about["auto_class"]), about["kind"]
-    base, revision = base or local_base(about["base"]), about["revision"] or "main"
+    kind = about["kind"]
     check_weights(folder)
-    # Never True, and never None either: transformers would ask on the terminal.
-    safely: dict[str, Any] = {"use_safetensors": True, "trust_remote_code": False}
-    config = read_model_config(folder)
     if kind == "full":
-        return _fitting(lambda: auto.from_pretrained(folder, config=config, **safely), folder)
+        auto = getattr(transformers, about["auto_class"])
+        config = read_model_config(folder)
+        return _fitting(lambda: auto.from_pretrained(folder, config=config, **_SAFELY), folder)
+    model, _ = load_base_of(folder, about, base)
+    if kind == "peft":
+        _refuse_code(folder)
+        return _fitting(lambda: PeftModel.from_pretrained(model, folder), folder)
+    weights = folder / TRAINED_WEIGHTS
+    return _fitting(lambda: _with_tensors(model, load_file(weights)), folder)
+
+
+def load_base_of(
+    folder: Path, about: dict[str, Any], base: str | None = None
+) -> tuple[Any, tuple[str, ...]]:
+    """The base model of an export with the task's head, nothing of what was trained on it.
+
+    Returns:
+        The model, and the names of weights that the base does not have: they are at random.
+
+    Raises:
+        ExportError: when the base cannot be loaded.
+    """
+    auto = getattr(transformers, about["auto_class"])
+    base, revision = base or local_base(about["base"]), about["revision"] or "main"
+    config = read_model_config(folder)
     try:
-        model = auto.from_pretrained(base, revision=revision, config=config, **safely)
+        model, loading = auto.from_pretrained(
+            base, revision=revision, config=config, output_loading_info=True, **_SAFELY
+        )
     except (OSError, ValueError) as error:
         raise ExportError(
             f"its base model {base!r} cannot be loaded: {str(error).splitlines()[0]}",
             where=str(folder),
             fix="connect once so that it is cached, or pass the folder that holds it",
         ) from error
-    if kind == "peft":
-        _refuse_code(folder)
-        return _fitting(lambda: PeftModel.from_pretrained(model, folder), folder)
-    weights = folder / TRAINED_WEIGHTS
-    return _fitting(lambda: _with_tensors(model, load_file(weights)), folder)
+    return model.eval(), tuple(sorted(loading["missing_keys"]))
 
 
 def read_model_config(folder: Path) -> Any:

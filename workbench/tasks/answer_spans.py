@@ -26,13 +26,27 @@ class Span:
     """Start plus end logit."""
     probability: float
     """Of its start times that of its end, in its window."""
+    tokens: tuple[int, int]
+    """Its first and last token in its window."""
+    window: int
+    """Position of its window among the features."""
+    characters: tuple[int, int] = (0, 0)
+    """First character of it in the context, and the one after the last; equal for no answer."""
 
     @classmethod
-    def of(cls, text: str, logits: np.ndarray, start: int, end: int) -> Span:
+    def of(
+        cls,
+        text: str,
+        logits: np.ndarray,
+        tokens: tuple[int, int],
+        window: int,
+        characters: tuple[int, int] = (0, 0),
+    ) -> Span:
         """The span from one token of a window to another, by the window's logits (2, tokens)."""
+        start, end = tokens
         first, last = torch.from_numpy(logits).double().softmax(dim=1)
         total = float(logits[0, start]) + float(logits[1, end])
-        return cls(text, total, float(first[start] * last[end]))
+        return cls(text, total, float(first[start] * last[end]), tokens, window, characters)
 
 
 def context_places(

@@ -127,9 +127,9 @@ class QuestionAnsweringTask(Task[QuestionAnswering]):
 
     def answers(self, encoded: Encoded, predicted: Predicted) -> list[str]:
         """The answer to each question as it stands in the context; "" where there is none."""
-        return [span.text for span in self._spans(encoded, predicted)]
+        return [span.text for span in self.spans(encoded, predicted)]
 
-    def _spans(self, encoded: Encoded, predicted: Predicted) -> list[Span]:
+    def spans(self, encoded: Encoded, predicted: Predicted) -> list[Span]:
         """The best span of all windows of each example, by the sum of its two logits.
 
         With ``task.no_answer`` there is no answer where even the window least sure of that finds
@@ -144,17 +144,18 @@ class QuestionAnsweringTask(Task[QuestionAnswering]):
             encoded.columns["char_ends"],
             strict=True,
         )
-        for owner, logits, char_starts, char_ends in windows:
+        for window, (owner, logits, char_starts, char_ends) in enumerate(windows):
             context = encoded.examples.texts[owner]
-            null = Span.of("", logits, NOWHERE, NOWHERE)
+            null = Span.of("", logits, (NOWHERE, NOWHERE), window)
             if owner not in nowhere or null.total < nowhere[owner].total:
                 nowhere[owner] = null
             tokens = np.flatnonzero(np.array(char_starts) != NO_CONTEXT)
             if not len(tokens):
                 continue
             start, end = best_pair(logits[:, tokens], self.spec.max_answer_tokens) + tokens[0]
-            text = context[char_starts[start] : char_ends[end]].strip()
-            span = Span.of(text, logits, start, end)
+            place = (int(char_starts[start]), int(char_ends[end]))
+            text = context[place[0] : place[1]].strip()
+            span = Span.of(text, logits, (int(start), int(end)), window, place)
             if owner not in best or span.total > best[owner].total:
                 best[owner] = span
         return [
@@ -179,7 +180,7 @@ class QuestionAnsweringTask(Task[QuestionAnswering]):
             "text_pair": list(_questions(examples)),
             "label": [" | ".join(dict.fromkeys(texts)) for texts in self.references(encoded)],
             "prediction": list(answers),
-            "score": [span.probability for span in self._spans(encoded, predicted)],
+            "score": [span.probability for span in self.spans(encoded, predicted)],
         }
 
     def plain_request(self, encoded: Encoded, index: int) -> dict[str, Any]:

@@ -1,0 +1,187 @@
+"""Playground: one text, what several adapters on one resident base say to it, and why."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+import answer_cards
+import explain_panel
+import questions
+import text_table
+from adapters import Adapter, examples_of, find_adapters, imported_dir, takes_a_second_text
+from shell import empty, heading, plain
+from workbench.comparison.units import size
+
+MOST = 6  # adapters asked at once: more do not fit on a screen side by side
+LONGEST = 20_000
+TEXT, SECOND = "playground-text", "playground-second"
+_EXAMPLE = "playground-example"
+ONE, FILE = "One text", "A file of texts"
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the page was given to ask."""
+
+    texts: list[tuple[str, str]]
+    """Texts with their second ones, which may be empty."""
+    from_file: bool
+
+
+def page() -> None:
+    """The view: choose adapters, give a text, read the answers, ask why."""
+    heading(
+        "Playground",
+        "Ask several adapters the same thing. They share one base in memory, in a process of its "
+        "own that touches no run.",
+    )
+    adapters = find_adapters()
+    if not adapters:
+        empty(
+            "No adapter to ask yet",
+            "Finish a run first (Recipes starts one), or bring an adapter with `workbench import`.",
+        )
+        return
+    left, right = st.columns([2.6, 1], gap="large")
+    with left:
+        chosen = _choose(adapters)
+        given = _given(chosen) if chosen else None
+    status = right.empty()
+    if given is None:
+        _status(status)
+    if not chosen:
+        empty("No adapter chosen", "Choose one above, or several to put them side by side.")
+    elif given is not None:
+        with status.container(border=True, gap="xsmall"):
+            st.caption("Models in memory")
+            st.text("Answering …")
+        _answer(chosen, given)
+        _status(status)
+
+
+def _choose(adapters: dict[str, Adapter]) -> list[Adapter]:
+    keys = st.multiselect(
+        "Adapters",
+        list(adapters),
+        key="adapters",
+        bind="query-params",
+        max_selections=MOST,
+        placeholder="Choose up to six",
+        help=f"Finished runs, and what lies in {plain(imported_dir())}.",
+    )
+    return [adapters[key] for key in keys if key in adapters]
+
+
+def _status(place: DeltaGenerator) -> None:
+    """What the models take, and the button that frees it."""
+    playground = questions.playground()
+    running, memory = playground.pid is not None, playground.memory
+    with place.container(border=True, gap="xsmall"):
+        st.caption("Models in memory")
+        if not running:
+            st.text("None. They are loaded with the first question.")
+            return
+        if memory.get("adapters"):
+            count = memory["adapters"]
+            st.text(
+                f"{size(memory['weights_bytes'])} of weights: {count} "
+                f"adapter{'' if count == 1 else 's'} and what they stand on, each weight once. "
+                f"The process takes {size(memory['process_bytes'])}."
+            )
+        st.button(
+            "Unload",
+            icon=":material/eject:",
+            key="unload",
+            help="Ends the process. It also ends by itself after 15 minutes without a question.",
+            on_click=playground.unload,
+        )
+
+
+def _given(chosen: list[Adapter]) -> Given | None:
+    """What is to be asked: the text in the box, or the lines of a file."""
+    place = st.segmented_control(
+        "Ask about",
+        [ONE, FILE],
+        default=ONE,
+        required=True,
+        key="from",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    if place == FILE:
+        texts = text_table.read_file()
+        return Given(texts, from_file=True) if texts else None
+    typed = _typed(chosen)
+    return Given([typed], from_file=False) if typed else None
+
+
+def _answer(chosen: list[Adapter], given: Given) -> None:
+    picked: tuple[str, str] | None = given.texts[0]
+    if given.from_file:
+        picked = text_table.show(chosen, given.texts)
+    if picked is None:
+        return
+    text, second = picked
+    pairs = {a.key: second or None if takes_a_second_text(a) else None for a in chosen}
+    answers = answer_cards.show(chosen, text, pairs)
+    if answers:
+        explain_panel.show(chosen, text, pairs, answers)
+
+
+def _typed(chosen: list[Adapter]) -> tuple[str, str] | None:
+    """The text in the box and the second one; None while there is none."""
+    asks = any(takes_a_second_text(adapter) for adapter in chosen)
+    masked = any(adapter.task == "masked-lm" for adapter in chosen)
+    hint = "Put [MASK] where a word is to be guessed." if masked else "Type or paste a text."
+    text = st.text_area(
+        "Text", key=TEXT, height=110, max_chars=LONGEST, placeholder=hint,
+        label_visibility="collapsed", persist_state="session",
+    )  # fmt: skip
+    second = ""
+    if asks:
+        second = st.text_input(
+            "Question about the text, or second text",
+            key=SECOND,
+            max_chars=LONGEST,
+            persist_state="session",
+        )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button("Ask", type="primary", icon=":material/send:", key="ask")
+        source = next((a for a in chosen if examples_of(a)), None)
+        if source:
+            st.button(
+                "Try a text of the test split",
+                icon=":material/casino:",
+                key="example",
+                help=plain(f"One that {source.name} was tested on, with its right label."),
+                on_click=_take_example,
+                args=(source,),
+            )
+        _right_label(text)
+    if not text.strip():
+        return None
+    if any(a.task == "question-answering" for a in chosen) and not second.strip():
+        st.caption("Ask a question about the text.")
+        return None
+    return text, second
+
+
+def _take_example(adapter: Adapter) -> None:
+    example = random.choice(examples_of(adapter))
+    st.session_state[TEXT] = example["text"][:LONGEST]
+    st.session_state[SECOND] = example.get("text_pair", "")[:LONGEST]
+    st.session_state[_EXAMPLE] = example
+
+
+def _right_label(text: str) -> None:
+    example: dict[str, Any] = st.session_state.get(_EXAMPLE) or {}
+    if example.get("label") and example.get("text", "")[:LONGEST] == text:
+        st.caption(plain(f"In the test split: {example['label'][:200]}"))
+
+
+page()

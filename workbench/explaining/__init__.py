@@ -1,0 +1,24 @@
+"""What an adapter answers to one text, and why: attention, rollout, attribution."""
+
+from workbench.explaining.answers import Answer, answer_text
+from workbench.explaining.attention import Attention, attend
+from workbench.explaining.attribution import Attribution, attribute
+from workbench.explaining.decisions import Decision, decide
+from workbench.explaining.reading import Reading, Token, encode_text, read_text
+from workbench.explaining.resident import Resident
+
+__all__ = [
+    "Answer",
+    "Attention",
+    "Attribution",
+    "Decision",
+    "Reading",
+    "Resident",
+    "Token",
+    "answer_text",
+    "attend",
+    "attribute",
+    "decide",
+    "encode_text",
+    "read_text",
+]

@@ -1,0 +1,199 @@
+"""What an adapter answers to one text, with all that a person wants to see of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from workbench.data.batches import IGNORED
+from workbench.data.encode import Encoded
+from workbench.explaining.decisions import text_words
+from workbench.explaining.reading import Reading, encode_text, read_text, tokens_of
+from workbench.generation import generate
+from workbench.inference import LoadedAdapter
+from workbench.recipe.catalogue import MULTI, REGRESSION
+from workbench.recipe.tasks import Decoding
+from workbench.tasks.base import Predicted, WritingTask
+from workbench.tasks.causal_lm import CausalLMTask
+from workbench.tasks.masked_lm import MaskedLMTask
+from workbench.tasks.question_answering import QuestionAnsweringTask
+from workbench.tasks.text_classification import TextClassificationTask
+from workbench.tasks.token_classification import TokenClassificationTask
+from workbench.tasks.token_likelihood import labelled, logits_at
+from workbench.training.prediction import predict
+
+CONTINUATION = Decoding(max_new_tokens=40, no_repeat_ngram_size=3)
+"""How a text is gone on with: greedily, without the loops that small models fall into."""
+CANDIDATES = 5
+"""Words shown for each mask."""
+
+Answer = dict[str, Any]
+"""Plain JSON values: ``kind`` says which others there are."""
+Told = Callable[[str, float], None]
+"""Hears of each new piece of a text and its probability, while it is written."""
+
+
+def answer_text(
+    adapter: LoadedAdapter, text: str, pair: str | None = None, *, on_token: Told | None = None
+) -> Answer:
+    """The answer of an adapter to one text.
+
+    Returns:
+        ``kind`` (labels, tags, span, masked, text), ``prediction``, ``score`` (the probability of
+        the answer where there is one), ``tokens`` read, whether something was ``cut``, and by kind:
+
+        - labels: ``labels``, each with ``label`` and ``probability`` (null for a regression)
+        - tags: ``words``, each with ``word``, ``tag`` and ``probability`` (null if cut off)
+        - span: ``start`` and ``end`` in characters of the text, and ``windows`` read
+        - masked: ``pieces`` of the text, and ``masks``: where in it, and ``candidates``
+        - text: ``ids`` of the tokens written, and ``pieces`` with their ``probability``
+
+    Raises:
+        UsageError, DataError: as `encode_text` does.
+    """
+    task = adapter.task
+    if isinstance(task, WritingTask | CausalLMTask):
+        return _written(adapter, text, on_token)
+    if isinstance(task, MaskedLMTask):
+        return _masked(adapter, read_text(adapter, text))
+    encoded = encode_text(adapter, text, pair)
+    predicted = predict(adapter.model, task, encoded, adapter.tokenizer, None, batch_size=8,
+                        virtual_tokens=adapter.virtual_tokens, labelled=False)  # fmt: skip
+    told: Answer = {"tokens": int(encoded.lengths.sum()), "cut": bool(encoded.truncated)}
+    if isinstance(task, TextClassificationTask):
+        return told | _labels(task, predicted)
+    if isinstance(task, TokenClassificationTask):
+        return told | _tags(task, encoded, predicted)
+    assert isinstance(task, QuestionAnsweringTask)
+    return told | _span(task, encoded, predicted)
+
+
+def _labels(task: TextClassificationTask, predicted: Predicted) -> Answer:
+    logits = torch.from_numpy(predicted.values[0]).double()
+    kind = task.spec.problem_type
+    (score,) = task.confidences(predicted.values)
+    if kind == REGRESSION:
+        value = float(logits[0])
+        rows: list[dict[str, Any]] = [{"label": "score", "probability": None, "value": value}]
+        return {"kind": "labels", "prediction": f"{value:g}", "score": None, "labels": rows}
+    probabilities = logits.sigmoid() if kind == MULTI else logits.softmax(dim=0)
+    rows = [
+        {"label": label, "probability": float(p)}
+        for label, p in zip(task.label_names, probabilities, strict=True)
+    ]
+    chosen: int | tuple[int, ...] = int(logits.argmax())
+    if kind == MULTI:
+        chosen = tuple(int(v > 0) for v in logits)
+    return {
+        "kind": "labels",
+        "prediction": task.label_text(chosen),
+        "score": score,
+        "labels": rows,
+        "several": kind == MULTI,
+    }
+
+
+def _tags(task: TokenClassificationTask, encoded: Encoded, predicted: Predicted) -> Answer:
+    (tags,) = task.answers(encoded, predicted)
+    words = text_words(encoded)
+    probabilities: list[float | None] = [None] * len(words)
+    for at, word in enumerate(encoded.columns["words"][0]):
+        if word != IGNORED:
+            logits = torch.from_numpy(predicted.values[0][at]).double()
+            probabilities[word] = float(logits.softmax(dim=0).max())
+    rows = [
+        {"word": word, "tag": tag, "probability": p}
+        for word, tag, p in zip(words, tags, probabilities, strict=True)
+    ]
+    seen = [p for p in probabilities if p is not None]
+    score = float(np.mean(seen)) if seen else None
+    return {"kind": "tags", "prediction": " ".join(tags), "score": score, "words": rows}
+
+
+def _span(task: QuestionAnsweringTask, encoded: Encoded, predicted: Predicted) -> Answer:
+    (span,) = task.spans(encoded, predicted)
+    start, end = span.characters
+    return {
+        "kind": "span",
+        "prediction": span.text,
+        "score": span.probability,
+        "start": start,
+        "end": end,
+        "windows": len(encoded),
+    }
+
+
+def _masked(adapter: LoadedAdapter, reading: Reading) -> Answer:
+    places = labelled(reading.row)
+    with torch.inference_mode():
+        logits = logits_at(
+            adapter.model,
+            reading.batch.inputs,
+            [(0, adapter.virtual_tokens + place) for place in places],
+        )
+    best = logits.softmax(dim=1).topk(min(CANDIDATES, logits.shape[1]), dim=1)
+    found: list[list[dict[str, Any]]] = []
+    for values, ids in zip(best.values.tolist(), best.indices.tolist(), strict=True):
+        words = [token.text.strip() for token in tokens_of(ids, adapter.tokenizer)]
+        pairs = zip(words, values, strict=True)
+        found.append([{"word": word, "probability": p} for word, p in pairs])
+    chosen = [candidates[0] for candidates in found]
+    return {
+        "kind": "masked",
+        "prediction": " ".join(candidate["word"] for candidate in chosen),
+        "score": float(np.mean([candidate["probability"] for candidate in chosen])),
+        "pieces": [
+            {"text": token.text, "special": token.special, "goes_on": token.goes_on}
+            for token in reading.tokens
+        ],
+        "masks": [
+            {"at": place, "candidates": candidates}
+            for place, candidates in zip(places, found, strict=True)
+        ],
+        "drawn": not reading.row["asked"],
+        "tokens": len(reading.ids),
+        "cut": reading.cut,
+    }
+
+
+def _written(adapter: LoadedAdapter, text: str, on_token: Told | None) -> Answer:
+    task, tokenizer = adapter.task, adapter.tokenizer
+    reading = read_text(adapter, text)
+    if isinstance(task, WritingTask):
+        decoding, stops = task.spec.decoding, task.stop_ids(tokenizer)
+    else:
+        decoding, stops = CONTINUATION, [i for i in [tokenizer.eos_token_id] if i is not None]
+    ids: list[int] = []
+    probabilities: list[float] = []
+
+    def tell(_row: int, token: int, probability: float) -> None:
+        before = tokenizer.decode(ids, skip_special_tokens=True)
+        ids.append(token)
+        probabilities.append(probability)
+        if on_token:
+            piece = tokenizer.decode(ids, skip_special_tokens=True)[len(before) :]
+            on_token(piece, probability)
+
+    (written,) = generate(
+        adapter.model, [reading.ids], decoding, eos_token_ids=stops, batch_size=1, on_token=tell
+    )
+    pieces = tokens_of(written, tokenizer)
+    known = probabilities if len(probabilities) == len(written) else [None] * len(written)
+    rows = [{"text": piece.text, "probability": p} for piece, p in zip(pieces, known, strict=True)]
+    prediction = (
+        task.decode(tokenizer, written)
+        if isinstance(task, WritingTask)
+        else tokenizer.decode(written, skip_special_tokens=True)
+    )
+    return {
+        "kind": "text",
+        "prediction": prediction,
+        "score": float(np.mean(probabilities)) if probabilities else None,
+        "ids": written,
+        "pieces": rows,
+        "tokens": len(reading.ids),
+        "cut": reading.cut,
+    }

@@ -1,0 +1,176 @@
+"""Explanations as plain JSON values, with the untouched base beside the adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+
+from workbench.errors import MethodError
+from workbench.explaining.attention import Attention, attend
+from workbench.explaining.attribution import Attribution, attribute
+from workbench.explaining.decisions import Decision
+from workbench.explaining.reading import Reading
+from workbench.inference import LoadedAdapter, Untouched
+
+LARGEST_MAP = 96
+"""Tokens of the text on a side of an attention map: more cannot be told apart on a screen."""
+
+NO_ANSWER = (
+    "The untouched base has no answer to compare with: the task puts a new head on it, which is "
+    "at random until it is trained."
+)
+INCOMPLETE = (
+    "The untouched base has no answer to compare with: its checkpoint came without a part of the "
+    "output layer ({names}), which is at random until it is trained."
+)
+
+
+def no_answer_of(untouched: Untouched) -> str:
+    """Why what an untouched base answers would be noise; empty when it means something."""
+    if untouched.answers:
+        return ""
+    if untouched.adapter.task.spec.new_head:
+        return NO_ANSWER
+    return INCOMPLETE.format(names=", ".join(untouched.at_random[:3]))
+
+
+def explain_attribution(
+    adapter: LoadedAdapter,
+    untouched: Untouched,
+    decision: Decision,
+    *,
+    on_progress: Callable[[], None] | None = None,
+) -> dict[str, Any]:
+    """Which tokens speak for an answer, and which did so before the fine-tuning.
+
+    Returns:
+        What the decision is about, ``tokens`` and ``adapter``: the numbers of an `Attribution`;
+        ``base``: those of the untouched base for the same answer, null where ``why_no_base``.
+    """
+    why = no_answer_of(untouched)
+    # The base reads the same tokens, without the virtual ones.
+    base = None
+    if not why:
+        base = _numbers(attribute(untouched.adapter, decision, on_progress=on_progress))
+    return {
+        **_about(decision),
+        "adapter": _numbers(attribute(adapter, decision, on_progress=on_progress)),
+        "base": base,
+        "why_no_base": why,
+    }
+
+
+def explain_attention(
+    adapter: LoadedAdapter,
+    untouched: Untouched,
+    decision: Decision,
+    *,
+    layer: int = -1,
+    head: int | None = None,
+) -> dict[str, Any]:
+    """What a head looks at, and all heads together, with the adapter and without it.
+
+    Args:
+        layer: from 0; -1 for the last.
+        head: from 0; None for the mean of the layer's heads.
+
+    Returns:
+        What the decision is about, ``tokens``; ``layers`` and ``heads`` there are, ``layer`` and
+        ``head`` shown; ``virtual_rows`` and ``virtual_columns``; ``map`` (rows of columns; text
+        beyond `LARGEST_MAP` tokens is left out, from ``first`` on it is shown); ``share`` of the
+        attention on virtual tokens (layers of heads); ``rows``: weights of the head from the
+        decision's token (``attention``) and of all layers (``rollout``) to every column, with the
+        adapter and in the ``base``.
+
+    Raises:
+        MethodError: when there is no such layer or head, or the model has no attention to show.
+    """
+    batch = decision.reading.batch
+    found, before = attend(adapter.model, batch), attend(untouched.adapter.model, batch)
+    layers, heads = found.layers.shape[:2]
+    layer = layer % layers if layer < 0 else layer
+    if layer >= layers or (head is not None and not 0 <= head < heads):
+        raise MethodError(
+            f"there is no layer {layer} with a head {head}",
+            why=f"the model has {layers} layers of {heads} heads, counted from 0",
+            fix="choose one of them",
+        )
+    first = _first_shown(decision.reading, decision.position)
+    return {
+        **_about(decision),
+        "layers": layers,
+        "heads": heads,
+        "layer": layer,
+        "head": head,
+        "virtual_rows": found.virtual_rows,
+        "virtual_columns": found.virtual_columns,
+        "first": first,
+        "map": _rounded(_window(found, found.map(layer, head), first)),
+        "share": _rounded(found.virtual_share()),
+        "rows": {
+            "adapter": _from(found, decision.position, layer, head),
+            "base": _from(before, decision.position, layer, head),
+        },
+    }
+
+
+def _about(decision: Decision) -> dict[str, Any]:
+    reading = decision.reading
+    return {
+        "about": decision.about,
+        "unit": decision.unit,
+        "choice": decision.choice,
+        "choices": list(decision.choices),
+        "position": decision.position,
+        "tokens": [
+            {"text": token.text, "special": token.special, "goes_on": token.goes_on}
+            for token in reading.tokens
+        ],
+        "cut": reading.cut,
+        "windows": reading.windows,
+    }
+
+
+def _numbers(found: Attribution) -> dict[str, Any]:
+    return {
+        "values": list(found.values),
+        "value": found.value,
+        "empty": found.empty,
+        "gap": found.gap,
+    }
+
+
+def _first_shown(reading: Reading, position: int) -> int:
+    """The first token of a stretch that fits on a map and has the decision's token in it."""
+    beyond = max(0, len(reading.tokens) - LARGEST_MAP)
+    return min(beyond, max(0, position - LARGEST_MAP // 2))
+
+
+def _window(found: Attention, weights: Tensor, first: int) -> Tensor:
+    """The rows and columns of virtual tokens and of the tokens that are shown."""
+    texts = slice(first, first + LARGEST_MAP)
+    rows = [*range(found.virtual_rows), *_shown(found.virtual_rows, weights.shape[0], texts)]
+    columns = [
+        *range(found.virtual_columns),
+        *_shown(found.virtual_columns, weights.shape[1], texts),
+    ]
+    return weights[rows][:, columns]
+
+
+def _shown(virtual: int, count: int, texts: slice) -> list[int]:
+    return list(range(virtual, count))[texts]
+
+
+def _from(found: Attention, position: int, layer: int, head: int | None) -> dict[str, Any]:
+    row = found.virtual_rows + position
+    return {
+        "attention": _rounded(found.map(layer, head)[row]),
+        "rollout": _rounded(found.rollout()[row]),
+    }
+
+
+def _rounded(numbers: Tensor) -> Any:
+    """Nested lists of numbers with five digits: what a picture shows, in a third of the bytes."""
+    return (numbers.double() * 1e5).round().div(1e5).tolist()
