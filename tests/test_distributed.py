@@ -30,6 +30,7 @@ Make = Callable[..., Recipe]
 Train = Callable[..., Run]
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(configs_dir().glob("accelerate/*.yaml"))
+DDP, TWO_MACHINES = (configs_dir() / "accelerate" / f"{n}.yaml" for n in ("ddp", "two-machines"))
 ACCELERATE = [sys.executable, "-m", "accelerate.commands.launch", "--config_file"]
 
 
@@ -48,20 +49,20 @@ def test_what_several_processes_cannot_train_is_refused(monkeypatch: pytest.Monk
     with pytest.raises(UsageError, match="a batch of 4 cannot be shared by 5 processes") as caught:
         check_launch(TrainingSpec(batch_size=4), 5)
     assert "at most 4 processes" in str(caught.value)
-    for name, words in (("FSDP", "FSDP"), ("DEEPSPEED", "DeepSpeed")):
+    for name, words in (("DEEPSPEED", "DeepSpeed"), ("MEGATRON_LM", "Megatron-LM")):
         monkeypatch.setenv(f"ACCELERATE_USE_{name}", "true")
         with pytest.raises(UsageError, match=f"{words} is not supported") as caught:
             check_launch(TrainingSpec(), 1)
-        assert "ddp.yaml" in str(caught.value)
+        assert "ddp.yaml" in str(caught.value) and "fsdp2.yaml" in str(caught.value)
         monkeypatch.setenv(f"ACCELERATE_USE_{name}", "false")
 
 
 def test_a_refused_launch_fails_before_anything_is_loaded(
     make_recipe: Make, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
     run = train(make_recipe("head", model={"source": "no/such-model"}), 0, tmp_path)
-    assert run.state == "failed" and "FSDP is not supported" in run.reason
+    assert run.state == "failed" and "DeepSpeed is not supported" in run.reason
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -70,7 +71,8 @@ def test_accelerate_reads_the_shipped_configurations(path: Path) -> None:
     from accelerate.utils import DistributedType
 
     config = load_config_from_file(str(path))
-    assert config.distributed_type == DistributedType.MULTI_GPU
+    kinds = {"fsdp2": DistributedType.FSDP}
+    assert config.distributed_type == kinds.get(path.stem, DistributedType.MULTI_GPU)
     assert config.num_processes >= config.num_machines == 1 + (path.stem == "two-machines")
     assert config.mixed_precision == "no", "the recipe decides the precision"
 
@@ -80,7 +82,7 @@ def test_the_command_names_the_shipped_configurations(capsys: pytest.CaptureFixt
 
     assert main(["configs"]) == 0
     named = [Path(line) for line in capsys.readouterr().out.splitlines()]
-    assert [path.name for path in named] == ["ddp.yaml", "two-machines.yaml"]
+    assert [path.name for path in named] == ["ddp.yaml", "fsdp2.yaml", "two-machines.yaml"]
     assert all(path.is_file() for path in named)
 
 
@@ -99,7 +101,7 @@ def watch_two(recipe: Recipe, folder: Path, *fits: str) -> tuple[Run, list[dict[
     script = str(Path(__file__).with_name("distributed_worker.py"))
     places = [str(file), str(folder / "runs"), str(folder / "reports")]
     done = subprocess.run(
-        [*ACCELERATE, str(CONFIGS[0]), script, *places, *fits],
+        [*ACCELERATE, str(DDP), script, *places, *fits],
         capture_output=True,
         text=True,
         cwd=ROOT,
@@ -192,7 +194,7 @@ def machines() -> Iterator[Callable[..., list[subprocess.Popen[str]]]]:
     def start(recipe: Path, runs: Path) -> list[subprocess.Popen[str]]:
         port = str(free_port())
         for rank in ("0", "1"):
-            command = [*ACCELERATE, str(CONFIGS[1]), "--machine_rank", rank]
+            command = [*ACCELERATE, str(TWO_MACHINES), "--machine_rank", rank]
             command += ["--main_process_port", port, "-m", "workbench", "run", str(recipe)]
             with open(runs.parent / f"machine-{rank}.log", "w") as log:
                 started.append(

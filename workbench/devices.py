@@ -14,6 +14,8 @@ import math
 import os
 import platform
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,14 +24,28 @@ import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs, PartialState
 from accelerate.state import AcceleratorState
 from torch import nn
+from torch.distributed.fsdp import FSDPModule
 from torch.optim import Optimizer
 
 from workbench.errors import UsageError
 from workbench.recipe.schema import TrainingSpec
 
 Precision = Literal["fp32", "bf16"]
-_SHARDING = {"FSDP": "FSDP", "DEEPSPEED": "DeepSpeed", "MEGATRON_LM": "Megatron-LM"}
-"""What accelerate's launcher says in the environment, and its name."""
+_SHARD = "ACCELERATE_USE_FSDP"
+"""What accelerate's launcher sets where the processes are to share the weights."""
+_OTHERS = {
+    "DEEPSPEED": ("DeepSpeed", "it steps before a non-finite loss or gradient could stop it"),
+    "MEGATRON_LM": ("Megatron-LM", "it has models and a loop of its own"),
+}
+"""What accelerate's launcher says in the environment: its name, and why it cannot be used."""
+_NOT_TAKEN = {
+    "FSDP_OFFLOAD_PARAMS": ("fsdp_offload_params", "leave it out, or take more processes"),
+    "FSDP_ACTIVATION_CHECKPOINTING": (
+        "fsdp_activation_checkpointing",
+        "set training.gradient_checkpointing in the recipe",
+    ),
+}
+"""Settings of accelerate's FSDP that would change the training and have no place here."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +60,8 @@ class Policy:
     """Dropout probability of the base model in training; None keeps the model's own."""
     why: str
     processes: int = 1
+    sharded: bool = False
+    """Whether the processes share the weights, instead of each having them all."""
 
     def record(self) -> dict[str, Any]:
         """The policy as plain values for result.json."""
@@ -64,12 +82,17 @@ def this_process() -> PartialState:
     return PartialState(cpu=not torch.accelerator.is_available())
 
 
+def shards_weights() -> bool:
+    """True where the launcher asked the processes to share the weights (FSDP)."""
+    return _is_set(_SHARD)
+
+
 def check_launch(training: TrainingSpec, processes: int) -> None:
     """Refuses, before anything is loaded, what this number or kind of processes cannot train.
 
     Raises:
-        UsageError: when the batch has fewer examples than there are processes, and when accelerate
-            was asked to shard the model.
+        UsageError: when the batch has fewer examples than there are processes, and when the model
+            is to be sharded in a way that is not supported.
     """
     if training.batch_size < processes:
         raise UsageError(
@@ -79,16 +102,54 @@ def check_launch(training: TrainingSpec, processes: int) -> None:
             "get one",
             fix=f"take at most {training.batch_size} processes, or a larger batch_size",
         )
-    for name, words in _SHARDING.items():
-        if os.environ.get(f"ACCELERATE_USE_{name}", "false").lower() == "true":
+    for name, (words, why) in _OTHERS.items():
+        if _is_set(f"ACCELERATE_USE_{name}"):
             raise UsageError(
                 f"{words} is not supported",
                 where="accelerate launch",
-                why="it splits weights and optimizer over the processes, and checkpoints, exact "
-                "resume and export here need them whole",
-                fix="take a configuration with distributed_type MULTI_GPU, e.g. the shipped "
-                "ddp.yaml; a base too large for one GPU cannot be trained here",
+                why=why,
+                fix="take the shipped ddp.yaml, or fsdp2.yaml for a base too large for one GPU",
             )
+    if shards_weights():
+        _check_sharding(training, processes)
+
+
+def _check_sharding(training: TrainingSpec, processes: int) -> None:
+    version = os.environ.get("FSDP_VERSION", "1")
+    if version != "2":
+        raise UsageError(
+            f"FSDP {version} is not supported",
+            where="accelerate launch",
+            why="it flattens tensors into one, so that frozen and trained ones cannot be told "
+            "apart",
+            fix="set fsdp_version: 2, as in the shipped fsdp2.yaml",
+        )
+    for variable, (words, fix) in _NOT_TAKEN.items():
+        if _is_set(variable):
+            raise UsageError(
+                f"{words} is not supported",
+                where="accelerate launch",
+                why="what is sharded here stays on the devices, and the recipe decides the rest",
+                fix=fix,
+            )
+    if processes == 1:
+        raise UsageError(
+            "one process has nobody to share the weights with",
+            where="--shard",
+            fix="add --processes 2 or more; or leave --shard out",
+        )
+    if training.auto_micro_batch:
+        raise UsageError(
+            "auto_micro_batch cannot be used with sharded weights",
+            where="training.auto_micro_batch",
+            why="each layer is put together by all processes, so one that runs out of memory in "
+            "the middle of it leaves the others waiting",
+            fix="set training.micro_batch_size, which leaves the effective batch as it is",
+        )
+
+
+def _is_set(variable: str) -> bool:
+    return os.environ.get(variable, "false").lower() in ("true", "1")
 
 
 def make_accelerator(policy: Policy, training: TrainingSpec) -> Accelerator:
@@ -101,6 +162,8 @@ def make_accelerator(policy: Policy, training: TrainingSpec) -> Accelerator:
     step is made of micro-batches.
     """
     AcceleratorState._reset_state()
+    # transformers would load the base in the first process only, and leave the others random.
+    os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"
     share = math.ceil(training.batch_size / policy.processes)
     whole = training.micro_batch_size is None or training.micro_batch_size >= share
     ddp = DistributedDataParallelKwargs(
@@ -109,11 +172,30 @@ def make_accelerator(policy: Policy, training: TrainingSpec) -> Accelerator:
         gradient_as_bucket_view=True,
         static_graph=whole and not training.auto_micro_batch,
     )
-    return Accelerator(mixed_precision=policy.accelerate_precision, kwargs_handlers=[ddp])
+    with _sharding_unmentioned():
+        return Accelerator(mixed_precision=policy.accelerate_precision, kwargs_handlers=[ddp])
+
+
+@contextmanager
+def _sharding_unmentioned() -> Iterator[None]:
+    """Keeps accelerate (1.15) from sharding by itself: it does so on GPUs only, and moves frozen
+    weights and optimizer in its own way."""
+    said = os.environ.pop(_SHARD, None)
+    try:
+        yield
+    finally:
+        if said is not None:
+            os.environ[_SHARD] = said
 
 
 def wrap(accelerator: Accelerator, model: nn.Module, optimizer: Optimizer) -> tuple[Any, Any]:
-    """Model and optimizer as several processes share them; a single process gets its own back."""
+    """Model and optimizer as several processes share them; a single process gets its own back.
+
+    A model that is sharded already gets the policy's precision and nothing else.
+    """
+    if isinstance(model, FSDPModule):
+        wrapped = accelerator.prepare_model(model, device_placement=False, evaluation_mode=True)
+        return wrapped, accelerator.prepare_optimizer(optimizer, device_placement=False)
     with warnings.catch_warnings():
         # torch 2.13 has another name for the setting, which accelerate 1.15 does not know.
         warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
@@ -139,7 +221,8 @@ def choose_policy(training: TrainingSpec, device: torch.device, processes: int =
         attention = training.attention
     if training.dropout != "auto":
         dropout = training.dropout
-    return Policy(device.type, _device_name(device), precision, attention, dropout, why, processes)
+    name, sharded = _device_name(device), processes > 1 and shards_weights()
+    return Policy(device.type, name, precision, attention, dropout, why, processes, sharded)
 
 
 def _defaults(device: torch.device) -> tuple[Precision, str, float | None, str]:

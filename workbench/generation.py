@@ -31,6 +31,7 @@ from transformers.cache_utils import DynamicLayer
 
 from workbench.errors import MethodError, UsageError
 from workbench.recipe.tasks import Decoding
+from workbench.training.sharding import largest, whole_outside_layers, without_gradients
 
 PADDING = 0
 """Any id will do: it is masked. So a tokenizer without a padding token is no trouble."""
@@ -76,16 +77,19 @@ def generate(
     done, was_training = 0, model.training
     model.eval()
     try:
-        with torch.inference_mode():
-            for rows in _batches(model, prompts, 1 if decoding.beams > 1 else batch_size):
-                texts = [prompts[row] for row in rows]
+        with without_gradients(model), whole_outside_layers(model):
+            batches = list(_batches(model, prompts, 1 if decoding.beams > 1 else batch_size))
+            for number in range(largest(model, len(batches))):
+                # A process that is done still puts the layers together for the others.
+                rows = batches[number] if number < len(batches) else []
+                texts = [prompts[row] for row in rows] or [[PADDING]]
                 if decoding.beams > 1:
                     found = [_beam_search(model, texts[0], decoding, eos_token_ids)]
                 else:
-                    streams = [draws[row] for row in rows]
-                    tell = on_token and partial(_tell, on_token, rows)
+                    streams = [draws[row] for row in rows] or [np.random.default_rng()]
+                    tell = partial(_tell, on_token, rows) if on_token and rows else None
                     found = _decode(model, texts, decoding, set(eos_token_ids), streams, tell)
-                for row, answer in zip(rows, found, strict=True):
+                for row, answer in zip(rows, found, strict=False):
                     answers[row] = answer
                 done += len(rows)
                 if on_progress:
@@ -192,7 +196,7 @@ def _decode(
                 answers[row].append(token)
                 if tell:
                     tell(row, token, logits[row])
-        if not unfinished or step + 1 == decoding.max_new_tokens:
+        if step + 1 == decoding.max_new_tokens or not largest(model, len(unfinished)):
             break
         mask = torch.cat([mask, mask.new_ones(len(prompts), 1)], dim=1)
         logits = continued(

@@ -14,7 +14,7 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import gather_object
 
 from workbench import environment
-from workbench.devices import this_process
+from workbench.devices import shards_weights, this_process
 from workbench.export import VanillaLoader, building, check_folder, write_expected
 from workbench.export.adapter import describe, write_weights
 from workbench.export.card import model_card
@@ -23,6 +23,7 @@ from workbench.measure.conditions import conditions_known, conditions_loaded
 from workbench.measure.evaluation import score_split, write_texts
 from workbench.measure.memory import breakdown, over_processes
 from workbench.measure.parameters import stored
+from workbench.methods import METHODS
 from workbench.models import PLAIN_ATTENTION, set_attention
 from workbench.preparing import Prepared, prepare
 from workbench.recipe import Recipe, dump_recipe
@@ -75,7 +76,8 @@ class Line:
         started = time.monotonic()
         _quieten()
         together = this_process().num_processes
-        self.writer.update(state="running", phase="data", processes=together)
+        sharded = together > 1 and shards_weights()
+        self.writer.update(state="running", phase="data", processes=together, sharded=sharded)
         surroundings = environment.describe()
         self.writer.write("environment.json", surroundings)
         ready = prepare(self.recipe, self.seed, self.writer.path / "checkpoints", self._phase)
@@ -84,6 +86,8 @@ class Line:
         self._train(ready, course)
         tested = self._test(ready, course.clock)
         memory = over_processes(gather_object([ready.meter.record(course.pieces)]))
+        whole = METHODS[self.recipe.method.name].export_kind == "full"
+        ready.session.bring_home(everything=whole)
         if not self.accelerator.is_main_process:
             return {}
         result = self._result(ready, course, memory, tested)

@@ -32,6 +32,7 @@ from workbench.recipe import Recipe
 from workbench.starting import start_from
 from workbench.store.disk import check_room
 from workbench.tasks import AnyTask, make_task
+from workbench.training import sharding
 from workbench.training.optimisation import total_steps
 from workbench.training.rotation import MOST
 from workbench.training.session import Session
@@ -77,8 +78,10 @@ def prepare(recipe: Recipe, seed: int, checkpoints: Path, phase: Callable[[str],
     task = make_task(recipe.task, data.label_names)
     if process.is_main_process:
         _check_room(recipe, task, checkpoints)
-    phase("load")
     policy = choose_policy(recipe.training, process.device, process.num_processes)
+    if policy.sharded:
+        sharding.check(adapt_empty(recipe, task)[0], recipe.method)
+    phase("load")
     accelerator = make_accelerator(policy, recipe.training)
     tokenizer = load_tokenizer(recipe.model)
     encoder = task.encoder(tokenizer, recipe.model.max_length)
@@ -87,9 +90,11 @@ def prepare(recipe: Recipe, seed: int, checkpoints: Path, phase: Callable[[str],
     }
     _refuse_empty(splits["train"])
     try_metrics(task, data.train.labels)
-    references: References = _first(
-        lambda: references_of(recipe, task, data, splits["test"], tokenizer, accelerator.device)
+    together = accelerator if policy.sharded else None
+    look_up = partial(
+        references_of, recipe, task, data, splits["test"], tokenizer, accelerator.device, together
     )
+    references: References = look_up() if together else _first(look_up)
     meter = MemoryMeter(accelerator.device)
     meter.start()
     with meter.phase("load"):
@@ -106,6 +111,7 @@ def prepare(recipe: Recipe, seed: int, checkpoints: Path, phase: Callable[[str],
         seed,
         partial(score_split, task),
         checkpoints,
+        policy.sharded,
     )
     if meter.device.type == "cuda":  # the session has moved the model there
         meter.note("load")

@@ -36,7 +36,9 @@ def configs_dir() -> Path:
     return installed if installed.is_dir() else package.parent / "configs"
 
 
-def launch(arguments: Sequence[str], processes: int, runs: Sequence[Path] = ()) -> int:
+def launch(
+    arguments: Sequence[str], processes: int, runs: Sequence[Path] = (), *, shard: bool = False
+) -> int:
     """Runs ``workbench ARGUMENTS`` in several processes on this machine; returns the exit code.
 
     Not with ``accelerate launch``, which with ``--cpu --num_processes 2`` silently starts one
@@ -46,6 +48,7 @@ def launch(arguments: Sequence[str], processes: int, runs: Sequence[Path] = ()) 
         arguments: of the command that each runs.
         processes: how many.
         runs: folders of the runs that they will write.
+        shard: let them share the weights, instead of each having them all.
 
     Raises:
         UsageError: when this is such a process already, or there are fewer GPUs than processes.
@@ -65,6 +68,8 @@ def launch(arguments: Sequence[str], processes: int, runs: Sequence[Path] = ()) 
     environment = child_environment()
     if on_cpu:
         environment["ACCELERATE_USE_CPU"] = "true"
+    if shard:
+        environment |= {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}
     environment.setdefault("OMP_NUM_THREADS", str(max(1, _cores() // processes)))
     command = [sys.executable, "-m", "workbench", *arguments]
     code = run_together(command, processes, environment, runs)

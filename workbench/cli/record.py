@@ -93,7 +93,9 @@ def _time(values: dict[str, Any]) -> None:
 def _policy(values: dict[str, Any]) -> None:
     device = " ".join(str(values[k]) for k in ("device", "device_name") if values.get(k))
     names = ("precision", "attention", "dropout", "processes", "why")
-    print_pairs("computed on", [("device", device), *((n, values.get(n)) for n in names)])
+    shared = [("sharded", "the processes share the weights")] if values.get("sharded") else []
+    pairs = [("device", device), *((n, values.get(n)) for n in names), *shared]
+    print_pairs("computed on", pairs)
 
 
 def _data(values: dict[str, Any]) -> None:

@@ -44,6 +44,9 @@ def run(
     detach: bool = typer.Option(False, help="Start a background process and return."),
     queue: bool = typer.Option(False, "--queue", help="Put them in the queue and return."),
     processes: int = typer.Option(1, min=1, help="Processes that train together."),
+    shard: bool = typer.Option(
+        False, "--shard", help="Share weights and optimizer between the processes (FSDP2)."
+    ),
     executor: str | None = executing.EXECUTOR_OPTION,
     address: str = executing.ADDRESS_OPTION,
     cpus: float = executing.CPUS_OPTION,
@@ -58,6 +61,7 @@ def run(
 
     chosen = chosen_seeds(seeds)
     loaded = load_recipes(recipe, overrides or ())
+    _check_shard(shard, processes, queue)
     if queue and (detach or executor):
         raise UsageError(
             f"--queue with {'--detach' if detach else '--executor'}",
@@ -78,7 +82,7 @@ def run(
         put(loaded, runs, chosen, force, processes, as_json=as_json, worker=True)
         return
     if detach:
-        _start(loaded, runs, chosen, force, processes, as_json)
+        _start(loaded, runs, chosen, force, processes, shard, as_json)
         return
     if processes > 1:
         options = [o for value in overrides or () for o in ("--set", value)]
@@ -87,7 +91,8 @@ def run(
         from workbench.store import run_path
 
         paths = [run_path(runs, each, seed) for each in loaded for seed in chosen or each.seeds]
-        raise typer.Exit(distributed.launch(["run", *options, "--", *recipe], processes, paths))
+        command = ["run", *options, "--", *recipe]
+        raise typer.Exit(distributed.launch(command, processes, paths, shard=shard))
     quieten_libraries()
     from workbench.jobs import end_with_launcher
 
@@ -129,7 +134,8 @@ def resume(
     if together > 1 and not distributed.is_worker():
         options = [*(["--force"] if force else []), *(["--json"] if as_json else [])]
         command = ["resume", *options, "--runs", str(runs), "--", str(found.path)]
-        raise typer.Exit(distributed.launch(command, together, [found.path]))
+        shard = bool(found.status.get("sharded"))
+        raise typer.Exit(distributed.launch(command, together, [found.path], shard=shard))
     recipe = load_recipe(found.path / "recipe.yaml")
     quieten_libraries()
     from workbench.jobs import end_with_launcher
@@ -196,17 +202,30 @@ def chosen_seeds(text: str | None) -> list[int] | None:
     return numbers
 
 
+def _check_shard(shard: bool, processes: int, queue: bool) -> None:
+    """Refuses to share weights where there is nobody to share them with."""
+    if shard and queue:
+        raise UsageError(
+            "--shard with --queue",
+            why="the queue knows how many processes a run has, and not how they share it",
+            fix="--detach starts it in the background now",
+        )
+    if shard and processes == 1:
+        raise UsageError("--shard with one process", fix="add --processes 2 or more")
+
+
 def _start(
     recipes: Sequence[Recipe],
     runs: Path,
     seeds: list[int] | None,
     force: bool,
     processes: int,
+    shard: bool,
     as_json: bool,
 ) -> None:
     from workbench import jobs
 
-    job = jobs.start(recipes, runs, seeds=seeds, force=force, processes=processes)
+    job = jobs.start(recipes, runs, seeds=seeds, force=force, processes=processes, shard=shard)
     _started(job.runs, job.folder, as_json)
 
 

@@ -71,6 +71,7 @@ class Policy(_Part):
     device_name: str | None = None
     precision: str | None = None
     processes: int | None = None
+    sharded: bool | None = None
 
 
 class Record(_Part):
@@ -119,6 +120,7 @@ class Record(_Part):
         name = f" on {self.policy.device_name}" if self.policy.device_name else ""
         several = (self.policy.processes or 1) > 1
         processes = f", {self.policy.processes} processes" if several else ""
+        processes += " that share the weights" if self.policy.sharded else ""
         return f"{self.device or 'an unknown device'}{name}{processes}"
 
 

@@ -40,6 +40,7 @@ def start(
     seeds: Sequence[int] | None = None,
     force: bool = False,
     processes: int = 1,
+    shard: bool = False,
     name: str | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Job:
@@ -51,6 +52,7 @@ def start(
         seeds: one run of each recipe per seed; None for the recipes' own seeds.
         force: run again what has finished already (the old folders are kept aside).
         processes: data-parallel processes per run.
+        shard: let them share the weights, instead of each having them all.
         name: the job's name, from ``new_name``; None for a new one.
         environment: variables to set for it, e.g. ``CUDA_VISIBLE_DEVICES``.
 
@@ -75,7 +77,7 @@ def start(
     if force:
         options.append("--force")
     if processes > 1:
-        options += ["--processes", str(processes)]
+        options += ["--processes", str(processes), *(["--shard"] if shard else [])]
     return _launch(["run", *files, *options], folder, root, runs, environment)
 
 

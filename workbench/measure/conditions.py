@@ -25,10 +25,12 @@ def conditions_known(
     recipe: Recipe, seed: int, policy: Policy, packages: dict[str, Any]
 ) -> Conditions:
     """What is known before anything is loaded: recipe, seed, processes, device and libraries."""
-    kept = ("processes", "device", "precision", "attention", "dropout")
+    kept = ("device", "precision", "attention", "dropout")
+    together = f"{policy.processes}, sharded" if policy.sharded else policy.processes
     return {
         **_flat(recipe.numerics()),
         "seed": seed,
+        "processes": together,
         **{name: value for name, value in policy.record().items() if name in kept},
         **{name: packages.get(name) for name in LIBRARIES},
     }

@@ -25,6 +25,8 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from workbench.training.sharding import own_bytes
+
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _EXACT_BYTES = 64 * 1024
@@ -113,7 +115,8 @@ class MemoryMeter:
 def over_processes(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The memory of a run from the records of its processes: summed, and each one's peak.
 
-    ``per_process`` holds the training peaks in bytes, by rank.
+    ``per_process`` holds the training peaks in bytes, by rank, ``pieces_per_process`` what weights,
+    gradients and optimizer state come to on each.
     """
     totals = {
         key: sum(record[key] for record in records)
@@ -123,8 +126,15 @@ def over_processes(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
         key: _summed([record[key] or {} for record in records]) or None
         for key in ("phases", "reserved", "breakdown")
     }
-    peaks = [record["peak_memory_bytes"] for record in records]
-    return {**totals, "per_process": peaks, **groups, "how": records[0]["how"]}
+    each = {
+        "per_process": [record["peak_memory_bytes"] for record in records],
+        "pieces_per_process": [_pieces(record["breakdown"]) for record in records],
+    }
+    return {**totals, **each, **groups, "how": records[0]["how"]}
+
+
+def _pieces(breakdown: dict[str, int]) -> int:
+    return sum(size for name, size in breakdown.items() if name != "activations_bytes")
 
 
 def _summed(figures: Sequence[dict[str, int]]) -> dict[str, int]:
@@ -132,21 +142,17 @@ def _summed(figures: Sequence[dict[str, int]]) -> dict[str, int]:
 
 
 def breakdown(model: nn.Module, optimizer: Optimizer) -> dict[str, int]:
-    """Bytes of weights (with buffers), gradients and optimizer state as they stand."""
+    """Bytes that this process holds of weights (with buffers), gradients and optimizer state."""
     parameters = list(model.parameters())
-    weights = sum(_bytes(t) for t in [*parameters, *model.buffers()])
-    gradients = sum(_bytes(p) for p in parameters if p.requires_grad)
+    weights = sum(own_bytes(t) for t in [*parameters, *model.buffers()])
+    gradients = sum(own_bytes(p) for p in parameters if p.requires_grad)
     states = [t for state in optimizer.state.values() for t in state.values()]
-    optimizer_bytes = sum(_bytes(t) for t in states if isinstance(t, torch.Tensor))
+    optimizer_bytes = sum(own_bytes(t) for t in states if isinstance(t, torch.Tensor))
     return {
         "weights_bytes": weights,
         "gradients_bytes": gradients,
         "optimizer_bytes": optimizer_bytes,
     }
-
-
-def _bytes(tensor: torch.Tensor) -> int:
-    return tensor.numel() * tensor.element_size()
 
 
 def _proc_kb(key: str) -> int:

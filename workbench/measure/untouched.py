@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
 from torch import device
 from transformers import PreTrainedTokenizerBase
 
@@ -24,6 +26,7 @@ from workbench.recipe import Recipe
 from workbench.recipe.tasks import TextClassification, TokenClassification
 from workbench.tasks import AnyTask
 from workbench.training.prediction import predict
+from workbench.training.sharding import shard
 
 References = dict[str, dict[str, float | None]]
 
@@ -35,11 +38,14 @@ def references_of(
     test: Encoded,
     tokenizer: PreTrainedTokenizerBase,
     where: device,
+    together: Accelerator | None = None,
 ) -> References:
     """Scores by name of reference, computed once for all runs that share split and base.
 
     Args:
         where: the device that an untouched base is tested on.
+        together: of processes that share the weights of a base that may fit on none of them; all
+            of them have to call this at once.
     """
     condition = split_condition(data, recipe.task)
     scorer = partial(score, task.spec.score_names, task.spec.kind)
@@ -55,13 +61,23 @@ def references_of(
         tokenisation_fingerprint(tokenizer, recipe.model.max_length),
         torch.__version__,
     )
-    return cached(condition, lambda: _untouched(recipe, task, test, where))
+    return cached(
+        condition,
+        lambda: _untouched(recipe, task, test, where, together),
+        (lambda known: broadcast_object_list([known])[0]) if together else (lambda known: known),
+    )
 
 
-def _untouched(recipe: Recipe, task: AnyTask, test: Encoded, where: device) -> References:
+def _untouched(
+    recipe: Recipe, task: AnyTask, test: Encoded, where: device, together: Accelerator | None
+) -> References:
     base = load_base(recipe.model, task, choose_policy(recipe.training, where))
-    model, tokenizer = base.model.to(where).eval(), base.tokenizer
+    if together:
+        shard(base.model, base.model, where)
+    else:
+        base.model.to(where)
+    model, tokenizer = base.model.eval(), base.tokenizer
     size = recipe.training.evaluation_batch_size
-    predicted = predict(model, task, test, tokenizer, None, batch_size=size, virtual_tokens=0)
-    texts = write_texts(model, task, test, tokenizer, None, batch_size=size)
+    predicted = predict(model, task, test, tokenizer, together, batch_size=size, virtual_tokens=0)
+    texts = write_texts(model, task, test, tokenizer, together, batch_size=size)
     return {"untouched base": score_split(task, test, predicted, texts)}

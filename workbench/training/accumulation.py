@@ -6,8 +6,9 @@ import gc
 import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 import torch.distributed
@@ -25,6 +26,7 @@ from workbench.tasks.base import Losses
 from workbench.training import snapshots
 from workbench.training.events import MicroBatch
 from workbench.training.prediction import on_device
+from workbench.training.sharding import is_sharded
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ class Accumulation:
             # A process without examples left still takes part in the exchange, with weight 0.
             part = share[number * size : (number + 1) * size]
             syncing = exchanging and number == rounds - 1
-            with nullcontext() if syncing else self.accelerator.no_sync(self.model):
+            with nullcontext() if syncing else self._apart():
                 losses, tokens = self._losses(part or rows[:1])
                 loss = losses.total.sum() * (1.0 if part else 0.0)
                 self.accelerator.backward(loss * factor / total)
@@ -123,6 +125,12 @@ class Accumulation:
                 sums[name] += float(value.detach()) if part else 0.0
             sums["tokens"] += tokens if part else 0
         return sums
+
+    def _apart(self) -> AbstractContextManager[Any]:
+        """Keeps gradients to this process; those of a sharded model have no place to be whole."""
+        if is_sharded(self.model):
+            return nullcontext()
+        return self.accelerator.no_sync(self.model)
 
     def _losses(self, rows: Sequence[Row]) -> tuple[Losses, int]:
         batch = pad(rows, self.adapted.base.tokenizer, int(self.train.lengths.max()))

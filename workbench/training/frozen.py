@@ -24,7 +24,7 @@ class FrozenWeights:
     """
 
     def __init__(self, model: nn.Module, mixed_precision: str) -> None:
-        self._originals: list[tuple[nn.Parameter, Tensor]] = []
+        self.originals: list[tuple[nn.Parameter, Tensor]] = []
         self._casting: list[LoraLayer] = []
         if mixed_precision != "bf16":
             return
@@ -33,7 +33,7 @@ class FrozenWeights:
             if parameter.requires_grad or parameter.ndim < 2:
                 continue
             if parameter.dtype == torch.float32:
-                self._originals.append((parameter, parameter.data))
+                self.originals.append((parameter, parameter.data))
                 parameter.data = parameter.data.to(torch.bfloat16)
 
         self._casting = [m for m in model.modules() if isinstance(m, LoraLayer)]
@@ -42,8 +42,8 @@ class FrozenWeights:
 
     def restore(self) -> None:
         """Puts the fp32 originals back, on the device that the model is on now."""
-        for parameter, original in self._originals:
+        for parameter, original in self.originals:
             parameter.data = original.to(parameter.device)
         for layer in self._casting:
             layer.cast_input_dtype_enabled = True
-        self._originals.clear()
+        self.originals.clear()

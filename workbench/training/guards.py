@@ -10,6 +10,7 @@ from torch import nn
 
 from workbench.errors import TrainingError
 from workbench.methods import Adapted
+from workbench.training.sharding import whole
 
 
 def check_finite(loss: float, grad_norm: float, step: int, rate: float) -> None:
@@ -65,7 +66,9 @@ class MovementGuard:
         """Call after backward and before the gradients are cleared."""
         for parameters in self._groups.values():
             for name, p in parameters.items():
-                if name in self._silent and p.grad is not None and bool(torch.any(p.grad != 0)):
+                if name not in self._silent or p.grad is None:
+                    continue
+                if bool(whole(torch.any(p.grad != 0))):
                     self._silent.discard(name)
 
     def check(self) -> None:
@@ -123,6 +126,6 @@ def _checksum(parameters: dict[str, nn.Parameter]) -> tuple[float, ...]:
     with torch.no_grad():
         # Apple's GPUs have no float64.
         return tuple(
-            float(p.sum(dtype=torch.float32 if p.device.type == "mps" else torch.float64))
+            float(whole(p.sum(dtype=torch.float32 if p.device.type == "mps" else torch.float64)))
             for p in parameters.values()
         )

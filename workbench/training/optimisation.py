@@ -9,6 +9,7 @@ from torch import nn
 from torch.optim import AdamW, Optimizer
 
 from workbench.recipe.schema import TrainingSpec
+from workbench.training.sharding import whole
 
 
 def make_optimizer(
@@ -62,4 +63,4 @@ def total_steps(spec: TrainingSpec, examples: int) -> int:
 def norm_of(parameters: dict[str, nn.Parameter]) -> float:
     """Euclidean norm of all gradients together."""
     grads = [p.grad for p in parameters.values() if p.grad is not None]
-    return float(torch.nn.utils.get_total_norm(grads)) if grads else 0.0
+    return float(whole(torch.nn.utils.get_total_norm(grads))) if grads else 0.0

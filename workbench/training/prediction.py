@@ -15,6 +15,7 @@ from workbench.data.batches import Batch, evaluation_order, own_share, pad
 from workbench.data.encode import Encoded
 from workbench.tasks import AnyTask, Predicted
 from workbench.tasks.base import EVALUATION_SEED
+from workbench.training.sharding import is_sharded, without_gradients
 
 
 def predict(
@@ -41,17 +42,20 @@ def predict(
     )
     device = next(model.parameters()).device
     found: list[tuple[int, float, float, Any]] = []
-    with torch.inference_mode():
+    with without_gradients(model):
         for indices in evaluation_order(encoded.lengths, batch_size):
             mine = own_share(indices, process, processes)
-            if not mine:
+            if not mine and not is_sharded(model):
                 continue
-            rows = task.rows(encoded, mine, EVALUATION_SEED)
+            # A process without examples left still puts the layers together for the others.
+            rows = task.rows(encoded, mine or indices[:1], EVALUATION_SEED)
             batch = on_device(pad(rows, tokenizer, int(encoded.lengths.max())), device)
             outputs = task.outputs(model, batch, virtual_tokens)
-            losses = task.losses(outputs, batch).tolist() if labelled else [0.0] * len(mine)
+            losses = task.losses(outputs, batch).tolist() if labelled else [0.0] * len(rows)
             weights = [task.weight(row) if labelled else 0.0 for row in rows]
-            found += zip(mine, losses, weights, task.values(outputs, batch), strict=True)
+            values = task.values(outputs, batch)
+            if mine:
+                found += zip(mine, losses, weights, values, strict=True)
     model.train(was_training)
     if processes > 1:
         found = gather_object(found)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 from accelerate.utils import broadcast_object_list, gather_object
 
 from workbench.errors import TrainingError
-from workbench.training import snapshots
+from workbench.training import sharding, snapshots
 from workbench.training.checkpoints import Tensors
 from workbench.training.events import Best, Checkpoint
 from workbench.training.rotation import Loaded
@@ -33,10 +34,12 @@ def save(session: Session, conditions: dict[str, Any], mark: int) -> Checkpoint:
     """
     started, written = time.perf_counter(), 0
     random = gather_object([snapshots.random_state(session.accelerator.device)])
+    trainable = sharding.gather(dict(session.parameters))
+    optimizer = sharding.gather(snapshots.optimizer_tensors(session.optimizer, session.parameters))
     if session.accelerator.is_main_process:
         tensors: Tensors = {
-            "trainable": dict(session.parameters),
-            "optimizer": snapshots.optimizer_tensors(session.optimizer, session.parameters),
+            "trainable": trainable,
+            "optimizer": optimizer,
             "random": snapshots.of_all_processes(random),
             "method": session.method_state(),
         }
@@ -68,8 +71,12 @@ def find(session: Session) -> tuple[Loaded | None, list[str]]:
         loaded, damages = session.checkpoints.newest_whole(with_best=keeps_best)
         session.checkpoints.drop_unneeded(loaded.state["best"]["step"] if loaded else None)
         found = [loaded, damages]
+    own = found[0]
+    if session.sharded and own is not None:  # the others get their parts of it later
+        cut = {stem: sharding.shapes_only(own.tensors[stem]) for stem in ("trainable", "optimizer")}
+        found[0] = replace(own, tensors={**own.tensors, **cut})
     loaded, damages = broadcast_object_list(found)
-    return loaded, damages
+    return own or loaded, damages
 
 
 def restore(session: Session, loaded: Loaded) -> None:

@@ -38,6 +38,7 @@ from workbench.training.optimisation import (
 )
 from workbench.training.prediction import predict
 from workbench.training.rotation import CheckpointFolder
+from workbench.training.sharding import ShardedWeights, gather, shapes_only, whole
 
 Scorer = Callable[[Encoded, Predicted], dict[str, float | None]]
 """Metrics of a split from what the model makes of it."""
@@ -58,6 +59,8 @@ class Session:
     score: Scorer
     folder: Path
     """Where checkpoints go."""
+    sharded: bool = False
+    """Whether the processes share the weights, instead of each having them all."""
     step: int = 0
     validated_at: int = 0
     best: Best = field(default_factory=Best)
@@ -65,6 +68,12 @@ class Session:
     """Trained tensors that got no gradient in the first steps, though their group did."""
 
     def __post_init__(self) -> None:
+        precision = self.accelerator.mixed_precision
+        self.weights: FrozenWeights | ShardedWeights = (
+            ShardedWeights(self.adapted, precision, self.accelerator.device)
+            if self.sharded
+            else FrozenWeights(self.adapted.model, precision)
+        )
         self.parameters = self.adapted.trainable()
         self.tokenizer = self.adapted.base.tokenizer
         self.steps = total_steps(self.spec, len(self.train))
@@ -72,7 +81,6 @@ class Session:
         self.steps_per_epoch = math.ceil(len(self.train) / self.spec.batch_size)
         optimizer = make_optimizer(self.parameters, self.spec, self.peak_learning_rate)
         self._read_all_tokens = only_first_token(self.adapted.model)
-        self.frozen = FrozenWeights(self.adapted.model, self.accelerator.mixed_precision)
         self.model, self.optimizer = wrap(self.accelerator, self.adapted.model, optimizer)
         self.accumulation = Accumulation(
             self.accelerator,
@@ -124,11 +132,10 @@ class Session:
         if isinstance(done, MicroBatch):
             return done
         if self.spec.max_grad_norm is not None:
-            norm = float(
-                self.accelerator.clip_grad_norm_(
-                    list(self.parameters.values()), self.spec.max_grad_norm
-                )
+            clipped = self.accelerator.clip_grad_norm_(
+                list(self.parameters.values()), self.spec.max_grad_norm
             )
+            norm = float(whole(clipped))
         else:
             norm = norm_of(self.parameters)
         check_finite(done.loss, norm, self.step + 1, rate)
@@ -187,9 +194,10 @@ class Session:
 
     def _save_best(self) -> Checkpoint:
         started, written = time.perf_counter(), 0
+        trainable = gather(dict(self.parameters))
         if self.accelerator.is_main_process:
             tensors: checkpoints.Tensors = {
-                "trainable": dict(self.parameters),
+                "trainable": trainable,
                 "method": self.method_state(),
             }
             written = self.checkpoints.save_best(self.step, tensors, vars(self.best))
@@ -220,19 +228,30 @@ class Session:
 
     def finish(self) -> nn.Module:
         """Ends the training: the kept state in the bare fp32 model, the same on every process."""
-        model = self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
-        self.frozen.restore()
+        self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
         self._read_all_tokens()
         if self.spec.keep == "best" and self.best.step is not None:
-            if self.accelerator.is_main_process:
-                kept = self.checkpoints.best(self.best.step)
-                tensors, _ = checkpoints.load(kept)
-                snapshots.restore_parameters(self.parameters, tensors["trainable"], kept)
-                self.restore_method_state(tensors["method"])
-            if self.accelerator.num_processes > 1:
-                for parameter in self.parameters.values():
-                    broadcast(parameter.data)
-        return model  # type: ignore[no-any-return]
+            self._restore_best(self.checkpoints.best(self.best.step))
+        self.weights.restore()
+        return self.adapted.model
+
+    def _restore_best(self, kept: Path) -> None:
+        """Only the first process reads: the others may be on a machine without the folder."""
+        main = self.accelerator.is_main_process
+        tensors = checkpoints.load(kept)[0] if main else {}
+        if main or self.sharded:
+            saved = tensors.get("trainable") or shapes_only(self.parameters)
+            snapshots.restore_parameters(self.parameters, saved, kept)
+        if main:
+            self.restore_method_state(tensors["method"])
+        if self.accelerator.num_processes > 1 and not self.sharded:
+            for parameter in self.parameters.values():
+                broadcast(parameter.data)
+
+    def bring_home(self, *, everything: bool) -> None:
+        """Lets the first process have all that is exported, in a plain model."""
+        if isinstance(self.weights, ShardedWeights):
+            self.weights.bring_home(everything=everything)
 
     def method_state(self) -> dict[str, Tensor]:
         """What the method keeps outside the weights; empty for most."""

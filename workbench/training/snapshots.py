@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from workbench.errors import TrainingError
+from workbench.training.sharding import cut_like
 
 _SEPARATOR = "|"
 
@@ -34,7 +35,11 @@ def restore_optimizer(
         moments[name][moment] = value
     names = {parameter: name for name, parameter in parameters.items()}
     ordered = [p for group in optimizer.param_groups for p in group["params"]]
-    state = {i: moments[names[p]] for i, p in enumerate(ordered) if moments[names[p]]}
+    state = {
+        i: {moment: cut_like(p, value) for moment, value in moments[names[p]].items()}
+        for i, p in enumerate(ordered)
+        if moments[names[p]]
+    }
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
 
@@ -56,7 +61,7 @@ def restore_parameters(
         )
     with torch.no_grad():
         for name, parameter in parameters.items():
-            parameter.copy_(saved[name])
+            parameter.copy_(cut_like(parameter, saved[name]))
 
 
 def random_state(device: torch.device) -> dict[str, Tensor]:

@@ -1,0 +1,275 @@
+"""Weights, gradients and optimizer state cut over the processes: FSDP2, torch's ``fully_shard``.
+
+Each process keeps its part of every tensor, cut along the first dimension (a DTensor). The layers
+are whole one after the other while they compute, what lies outside of them (embeddings, head,
+prompts) during a forward and a backward pass, and between two passes nothing is. Gradients are
+added up into the parts after each micro-batch, so that they are never whole either.
+
+What leaves the training is whole again: checkpoints and exports are those of any other run. They
+are put together tensor by tensor, and only in the main memory of the first process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from copy import deepcopy
+from typing import Any
+
+import torch
+import torch.distributed
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+from workbench.errors import MethodError
+from workbench.methods import Adapted
+from workbench.training.frozen import FrozenWeights
+
+_OWN_START = ("pissa", "olora")
+"""Starts that are computed from the base's weights and taken out of them."""
+
+
+class ShardedWeights:
+    """The weights of an adapted model as several processes share them.
+
+    As with ``FrozenWeights`` frozen matrices are in bf16 while the training computes in it. The
+    fp32 originals wait in main memory, on each process its own part.
+    """
+
+    def __init__(self, adapted: Adapted, mixed_precision: str, device: torch.device) -> None:
+        self._adapted, self._device = adapted, device
+        self._blank = _without_weights(adapted)
+        names = {id(p): name for name, p in adapted.model.named_parameters()}
+        frozen = FrozenWeights(adapted.model, mixed_precision)
+        originals = {names[id(p)]: original for p, original in frozen.originals}
+        shard(adapted.model, adapted.base.model, device)
+        parts = dict(adapted.model.named_parameters())
+        self._originals = {n: _own_part(original, parts[n]) for n, original in originals.items()}
+
+    def restore(self) -> None:
+        """Replaces the model by one of the same parts whose frozen matrices are the fp32 ones."""
+        if not self._originals:
+            return
+        parts = dict(self._adapted.model.named_parameters())
+        for name, original in self._originals.items():
+            local, cut = original.to(self._device), _sharded(parts[name])
+            part = DTensor.from_local(
+                local,
+                cut.device_mesh,
+                cut.placements,
+                run_check=False,
+                shape=cut.shape,
+                stride=cut.stride(),
+            )
+            parts[name] = nn.Parameter(part, requires_grad=False)
+        self._originals.clear()
+        # torch (2.13) remembers the precision that a tensor was first put together in.
+        model, base = deepcopy(self._blank)
+        shard(model, base, self._device)
+        _assign(model, parts)
+        self._adapted.model, self._adapted.base.model = model, base
+
+    def bring_home(self, *, everything: bool) -> None:
+        """Gives the first process a plain model on the CPU, with the trained weights in it.
+
+        Every process has to call it, and keeps what it has.
+
+        Args:
+            everything: the frozen weights too, which otherwise stay without values.
+        """
+        wanted = {
+            name: parameter
+            for name, parameter in self._adapted.model.named_parameters()
+            if everything or parameter.requires_grad
+        }
+        whole = gather(wanted)
+        if torch.distributed.get_rank() > 0:
+            return
+        model, base = self._blank
+        _assign(
+            model,
+            {n: nn.Parameter(t, requires_grad=wanted[n].requires_grad) for n, t in whole.items()},
+        )
+        self._adapted.model, self._adapted.base.model = model, base
+
+
+def shard(model: nn.Module, base: nn.Module, device: torch.device) -> None:
+    """Cuts a model over all processes, in place; it moves to the device part by part.
+
+    Args:
+        base: the model of transformers inside, whose layers are put together one at a time.
+    """
+    mesh = init_device_mesh(device.type, (torch.distributed.get_world_size(),))
+    for module in (*layers_of(base), model):
+        fully_shard(module, mesh=mesh, reshard_after_forward=True)
+
+
+def layers_of(base: Any) -> list[nn.Module]:
+    """The layers of a model of transformers; none where they are not plainly one after another.
+
+    ALBERT goes through one layer again and again: it has fewer than its config counts.
+    """
+    count = getattr(base.config.get_text_config(), "num_hidden_layers", None)
+    lists = [m for m in base.modules() if isinstance(m, nn.ModuleList)]
+    stacks = [list(each) for each in lists if len(set(each)) == count]
+    return max(stacks, key=lambda stack: sum(_size(m) for m in stack), default=[])
+
+
+def check(adapted: Adapted, method: Any) -> None:
+    """Refuses, from shapes alone, a method whose tensors cannot be cut.
+
+    Args:
+        method: the recipe's section.
+
+    Raises:
+        MethodError: with the reason and what works instead.
+    """
+    units = [{id(p) for p in layer.parameters()} for layer in layers_of(adapted.base.model)]
+    inside = [p for unit in units for p in unit]
+    single = [n for n, p in adapted.model.named_parameters() if p.ndim == 0]
+    if getattr(method, "init", None) in _OWN_START:
+        what = f"the start {method.init}"
+        why = "every process would decompose the whole base for itself, and not to the same bit"
+    elif adapted.after_step is not None:
+        what = f"{getattr(method, 'type', method.name)}"
+        why = "after each step it weighs whole gradients against each other"
+    elif len(set(inside)) < len(inside):
+        what = f"{getattr(method, 'type', method.name)}"
+        why = "its layers share tensors, and each layer is cut for itself"
+    elif single:
+        what = single[0]
+        why = "it is a single number, which cannot be cut"
+    else:
+        return
+    raise MethodError(
+        f"{what} cannot be sharded",
+        where="method",
+        why=why,
+        fix="take lora with its default start, full, prefix or prompt; or leave --shard out, so "
+        "that each process holds the whole model",
+    )
+
+
+def is_sharded(model: nn.Module) -> bool:
+    """True for a model that is cut over the processes."""
+    return isinstance(model, FSDPModule)
+
+
+def without_gradients(model: nn.Module) -> AbstractContextManager[Any]:
+    """``torch.inference_mode``; for a sharded model ``torch.no_grad``.
+
+    What a sharded model puts together for the first time it keeps for the backward pass, which
+    refuses tensors of the inference mode.
+    """
+    return torch.no_grad() if is_sharded(model) else torch.inference_mode()
+
+
+@contextmanager
+def whole_outside_layers(model: nn.Module) -> Iterator[None]:
+    """Keeps the embeddings, the head and the prompts of a sharded model whole meanwhile.
+
+    For callers that go on from a cache with the model inside a ``PeftModel``.
+    """
+    if not isinstance(model, FSDPModule):
+        yield
+        return
+    model.set_reshard_after_forward(False, recurse=False)
+    model.unshard()
+    try:
+        yield
+    finally:
+        model.reshard()
+        model.set_reshard_after_forward(True, recurse=False)
+
+
+def largest(model: nn.Module, number: int) -> int:
+    """The largest of what the processes say that share a model: each layer needs all of them, so
+    that they have to go through it equally often. The number itself where nothing is shared."""
+    if not is_sharded(model):
+        return number
+    vote = torch.tensor(number, device=next(model.parameters()).device)
+    torch.distributed.all_reduce(vote, torch.distributed.ReduceOp.MAX)
+    return int(vote)
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """A tensor put together from its parts, on every process; a plain one as it is."""
+    return tensor.detach().full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def gather(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Whole tensors on the CPU of the first process; the others give their parts for nothing.
+
+    Plain tensors are returned as they are, everywhere.
+    """
+    found: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        together = whole(tensor)
+        if not isinstance(tensor, DTensor):
+            found[name] = tensor
+        elif torch.distributed.get_rank() == 0:
+            found[name] = together.cpu()
+    return found
+
+
+def cut_like(parameter: Tensor, saved: Tensor) -> Tensor:
+    """A whole tensor of the first process cut like a parameter; for a plain parameter as it is.
+
+    Args:
+        saved: on the other processes its shape is enough (meta device). What has no dimensions
+            is not cut.
+    """
+    if not isinstance(parameter, DTensor) or saved.ndim == 0:
+        return saved
+    device = parameter.device
+    values = torch.empty_like(saved, device=device) if saved.is_meta else saved.to(device)
+    return distribute_tensor(values, parameter.device_mesh, parameter.placements)
+
+
+def shapes_only(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What the other processes need to know of tensors that the first one has."""
+    return {
+        name: torch.empty(t.shape, dtype=t.dtype, device="meta") if t.ndim else t
+        for name, t in tensors.items()
+    }
+
+
+def own_bytes(tensor: Tensor) -> int:
+    """Bytes of a tensor in the memory of this process."""
+    own = tensor.to_local() if isinstance(tensor, DTensor) else tensor
+    return own.numel() * own.element_size()
+
+
+def _without_weights(adapted: Adapted) -> tuple[Any, Any]:
+    """The modules of an adapted model once more, without values; tied weights stay tied."""
+    blank: dict[int, Any] = {
+        id(p): nn.Parameter(torch.empty_like(p, device="meta"), requires_grad=p.requires_grad)
+        for p in adapted.model.parameters()
+    }
+    return deepcopy((adapted.model, adapted.base.model), blank)
+
+
+def _assign(model: nn.Module, values: dict[str, nn.Parameter]) -> None:
+    """Puts parameters into a model by name; tied ones have one name."""
+    first = {id(p): name for name, p in model.named_parameters()}
+    named = model.named_parameters(remove_duplicate=False)
+    state = {n: values[first[id(p)]] for n, p in named if first[id(p)] in values}
+    model.load_state_dict(state, strict=False, assign=True)
+
+
+def _own_part(original: Tensor, parameter: Tensor) -> Tensor:
+    cut = _sharded(parameter)
+    parts = original.chunk(cut.device_mesh.size())
+    rank = cut.device_mesh.get_local_rank()
+    return (parts[rank] if rank < len(parts) else original[:0]).clone()
+
+
+def _sharded(parameter: Tensor) -> DTensor:
+    assert isinstance(parameter, DTensor)
+    return parameter
+
+
+def _size(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
