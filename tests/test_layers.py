@@ -37,6 +37,7 @@ LINE = [
     "line",
     "planning",
     "runner",
+    "tuning",
     "executors",
 ]
 """A room sees those before it."""

@@ -61,12 +61,20 @@ class Prepared:
     """sha256 of the adapter that the run went on from."""
 
 
-def prepare(recipe: Recipe, seed: int, checkpoints: Path, phase: Callable[[str], None]) -> Prepared:
+def prepare(
+    recipe: Recipe,
+    seed: int,
+    checkpoints: Path,
+    phase: Callable[[str], None],
+    *,
+    trial: bool = False,
+) -> Prepared:
     """Reads the data, makes features, loads a fresh base and puts the method on it.
 
     Args:
         checkpoints: the folder that the session saves to.
         phase: told what is being done.
+        trial: leave the test split out, and the references, which are scores on it.
 
     Raises:
         WorkbenchError: when data, model or method do not work out.
@@ -74,6 +82,8 @@ def prepare(recipe: Recipe, seed: int, checkpoints: Path, phase: Callable[[str],
     process = this_process()
     check_launch(recipe.training, process.num_processes)
     data: Data = _first(lambda: load_data(recipe.data, recipe.task))
+    if trial:
+        data = data.without_test()
     task = make_task(recipe.task, data.label_names)
     if process.is_main_process:
         _check_room(recipe, task, checkpoints)
@@ -87,9 +97,11 @@ def prepare(recipe: Recipe, seed: int, checkpoints: Path, phase: Callable[[str],
     }
     _refuse_empty(splits["train"])
     try_metrics(task, data.train.labels)
-    references: References = _first(
-        lambda: references_of(recipe, task, data, splits["test"], tokenizer, accelerator.device)
-    )
+    references: References = {}
+    if not trial:
+        references = _first(
+            lambda: references_of(recipe, task, data, splits["test"], tokenizer, accelerator.device)
+        )
     meter = MemoryMeter(accelerator.device)
     meter.start()
     with meter.phase("load"):
