@@ -39,6 +39,7 @@ LINE = [
     "planning",
     "inspecting",
     "runner",
+    "tuning",
     "executors",
 ]
 """A room sees those before it."""

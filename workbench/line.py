@@ -65,6 +65,8 @@ class Line:
     resume: bool
     force: bool = False
     """Go on although something is not what it was when the run was saved."""
+    trial: bool = False
+    """Train and validate only: the test split is not read and nothing is exported."""
 
     def run(self) -> dict[str, Any]:
         """Does the work; returns the content of result.json, empty on all processes but one.
@@ -80,22 +82,24 @@ class Line:
         self.writer.update(state="running", phase="data", processes=together, sharded=sharded)
         surroundings = environment.describe()
         self.writer.write("environment.json", surroundings)
-        ready = prepare(self.recipe, self.seed, self.writer.path / "checkpoints", self._phase)
+        checkpoints = self.writer.path / "checkpoints"
+        ready = prepare(self.recipe, self.seed, checkpoints, self._phase, trial=self.trial)
         self.accelerator = ready.accelerator
         course = self._course(ready, surroundings["packages"])
         self._train(ready, course)
-        tested = self._test(ready, course.clock)
+        tested = None if self.trial else self._test(ready, course.clock)
         memory = over_processes(gather_object([ready.meter.record(course.pieces)]))
         whole = METHODS[self.recipe.method.name].export_kind == "full"
         ready.session.bring_home(everything=whole)
         if not self.accelerator.is_main_process:
             return {}
         result = self._result(ready, course, memory, tested)
-        test = ready.splits["test"]
-        record.write_predictions(
-            self.writer.path, ready.task, test, tested.predicted, tested.generated
-        )
-        self._export(ready, result, tested.predicted)
+        if tested is not None:
+            test = ready.splits["test"]
+            record.write_predictions(
+                self.writer.path, ready.task, test, tested.predicted, tested.generated
+            )
+            self._export(ready, result, tested.predicted)
         result["time"] = course.clock.record(time.monotonic() - started)
         return result
 
@@ -196,11 +200,14 @@ class Line:
         return Tested(predicted, generated, score_split(ready.task, test, predicted, generated))
 
     def _result(
-        self, ready: Prepared, course: Course, memory: dict[str, Any], tested: Tested
+        self, ready: Prepared, course: Course, memory: dict[str, Any], tested: Tested | None
     ) -> dict[str, Any]:
         """What is known before the export: scores, costs, conditions."""
         recipe, data = self.recipe, ready.data
         validation, selected = record.validation_record(ready.session, course.clock)
+        scores = {"validation": validation}
+        if tested is not None:
+            scores = {"test": tested.metrics, **scores}
         policy = ready.policy.record()
         return {
             "study": recipe.study,
@@ -211,7 +218,8 @@ class Line:
             "task": recipe.task.name,
             "model": recipe.model.source,
             "description": recipe.description,
-            "metrics": {"test": tested.metrics, "validation": validation},
+            "tuning": recipe.tuning.model_dump(mode="json") if recipe.tuning else None,
+            "metrics": scores,
             "selected": selected,
             "parameters": ready.parameters,
             "memory": {**memory, "micro_batch_size": ready.session.accumulation.largest},

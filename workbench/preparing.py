@@ -62,12 +62,20 @@ class Prepared:
     """sha256 of the adapter that the run went on from."""
 
 
-def prepare(recipe: Recipe, seed: int, checkpoints: Path, phase: Callable[[str], None]) -> Prepared:
+def prepare(
+    recipe: Recipe,
+    seed: int,
+    checkpoints: Path,
+    phase: Callable[[str], None],
+    *,
+    trial: bool = False,
+) -> Prepared:
     """Reads the data, makes features, loads a fresh base and puts the method on it.
 
     Args:
         checkpoints: the folder that the session saves to.
         phase: told what is being done.
+        trial: leave the test split out, and the references, which are scores on it.
 
     Raises:
         WorkbenchError: when data, model or method do not work out.
@@ -75,6 +83,8 @@ def prepare(recipe: Recipe, seed: int, checkpoints: Path, phase: Callable[[str],
     process = this_process()
     check_launch(recipe.training, process.num_processes)
     data: Data = _first(lambda: load_data(recipe.data, recipe.task))
+    if trial:
+        data = data.without_test()
     task = make_task(recipe.task, data.label_names)
     if process.is_main_process:
         _check_room(recipe, task, checkpoints)
@@ -90,11 +100,14 @@ def prepare(recipe: Recipe, seed: int, checkpoints: Path, phase: Callable[[str],
     }
     _refuse_empty(splits["train"])
     try_metrics(task, data.train.labels)
-    together = accelerator if policy.sharded else None
-    look_up = partial(
-        references_of, recipe, task, data, splits["test"], tokenizer, accelerator.device, together
-    )
-    references: References = look_up() if together else _first(look_up)
+    references: References = {}
+    if not trial:
+        together = accelerator if policy.sharded else None
+        test = splits["test"]
+        look_up = partial(
+            references_of, recipe, task, data, test, tokenizer, accelerator.device, together
+        )
+        references = look_up() if together else _first(look_up)
     meter = MemoryMeter(accelerator.device)
     meter.start()
     with meter.phase("load"):

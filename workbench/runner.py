@@ -55,7 +55,7 @@ def run_all(
         for index, (recipe, seed) in enumerate(plan):
             before = read_run(run_path(runs_dir, recipe, seed))
             finished = before.state == "finished"
-            stale = _what_changed(recipe, before) if finished else None
+            stale = what_changed(recipe, before) if finished else None
             if finished and not (force or stale):
                 notify("skipped", {"id": before.id})
                 runs.append(before)
@@ -80,7 +80,7 @@ def run_all(
     return runs
 
 
-def _what_changed(recipe: Recipe, finished: Run) -> str | None:
+def what_changed(recipe: Recipe, finished: Run) -> str | None:
     """What a finished run was made from and is no longer the same, in words.
 
     What is not there any more has not changed: the run could not be repeated.
@@ -110,6 +110,7 @@ def run_recipe(
     observer: Observer | None = None,
     loader: VanillaLoader | None = None,
     request: StopRequest | None = None,
+    trial: bool = False,
 ) -> Run:
     """Runs one recipe with one seed and returns its run, finished, stopped or failed.
 
@@ -120,6 +121,7 @@ def run_recipe(
             or libraries are not what they were, which the record then says.
         resume: go on from the newest checkpoint that is whole.
         folder: the run's own, when its recipe may have been edited since it was named.
+        trial: train and validate only; the test split is not read and nothing is exported.
 
     Raises:
         RunRefused: when the run is active elsewhere, finished and not forced, or is to go on under
@@ -145,7 +147,9 @@ def run_recipe(
             stack.enter_context(keeping_log(path / "log.txt"))
         asked = request or stack.enter_context(catching_signals())
         own_loader = loader or stack.enter_context(VanillaLoader())
-        line = Line(recipe, seed, writer, observer or _ignore, own_loader, asked, resume, force)
+        line = Line(
+            recipe, seed, writer, observer or _ignore, own_loader, asked, resume, force, trial
+        )
         state: State = "interrupted"
         try:
             writer.finish(line.run())
@@ -161,7 +165,7 @@ def run_recipe(
             raise
         except Exception as error:
             state = "failed"
-            writer.update(exit_code=getattr(error, "exit_code", 1))
+            writer.update(exit_code=getattr(error, "exit_code", 1), failure=_kind(error))
             writer.close("failed", without_secrets(_reason(error)))
             _log(path, error)
             if process.num_processes > 1:
@@ -189,6 +193,15 @@ def _log(run: Path, error: Exception) -> None:
     """Appends the traceback to the run's log; it stays out of the terminal."""
     with suppress(OSError), open(run / "log.txt", "a", encoding="utf-8") as file:
         file.write(without_secrets("".join(traceback.format_exception(error))))
+
+
+def _kind(error: Exception) -> str:
+    """What kind of failure it was: one of the kinds of error, ``memory``, or a ``defect``."""
+    if isinstance(error, WorkbenchError):
+        return error.kind
+    if is_out_of_memory(error):
+        return "memory"
+    return "disk" if isinstance(error, OSError) and error.errno == errno.ENOSPC else "defect"
 
 
 def _reason(error: Exception) -> str:

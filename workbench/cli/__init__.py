@@ -19,7 +19,17 @@ from pathlib import Path
 import typer
 
 from workbench import __version__
-from workbench.cli import distributed, importing, queue, recipes, results, running, setup, watching
+from workbench.cli import (
+    distributed,
+    importing,
+    queue,
+    recipes,
+    results,
+    running,
+    setup,
+    tuning,
+    watching,
+)
 from workbench.environment import without_secrets
 from workbench.errors import RecipeError, UsageError, WorkbenchError
 
@@ -37,6 +47,7 @@ app.command("check")(recipes.check)
 app.command("data")(recipes.data)
 app.command("plan")(recipes.plan)
 app.command("run")(running.run)
+app.command("tune")(tuning.tune)
 app.command("resume")(running.resume)
 app.command("stop")(running.stop)
 app.command("configs")(distributed.configs)

@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from workbench.cli.output import ABSENT, print_pairs, scores
+from workbench.cli.output import ABSENT, plural, print_pairs, scores
 from workbench.comparison.units import count, duration, share, size
 from workbench.store import Run
 
@@ -23,6 +23,7 @@ def print_record(run: Run) -> None:
         + [("fingerprint", str(run.status.get("fingerprint", ""))[:8])],
     )
     _scores(result)
+    _tuning(_section(result, "tuning"))
     _parameters(_section(result, "parameters"), result.get("adapter_bytes"))
     _memory(_section(result, "memory"))
     _time(_section(result, "time"))
@@ -50,6 +51,14 @@ def _scores(result: dict[str, Any]) -> None:
         pairs.append(("selected", f"step {selected['step']}, {how}"))
     pairs += [(name, scores(values)) for name, values in _section(result, "references").items()]
     print_pairs("scores", pairs)
+
+
+def _tuning(values: dict[str, Any]) -> None:
+    if not values:
+        return
+    spent = f"{plural(values.get('trials') or 0, 'trial')}, {duration(values.get('train_seconds'))}"
+    score = scores({str(values.get("metric")): values.get("score")})
+    print_pairs("tuning", [("spent", f"{spent} of training"), ("best", f"validation {score}")])
 
 
 def _parameters(values: dict[str, Any], adapter_bytes: Any) -> None:

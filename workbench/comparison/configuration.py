@@ -16,7 +16,7 @@ from workbench.store import Run
 # libyaml reads a recipe in 0.3 ms where the Python reader takes 3 ms.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-_NAMES = frozenset({"study", "name", "description", "seeds"})
+_NAMES = frozenset({"study", "name", "description", "seeds", "tuning"})
 _MOST_IN_A_LABEL = 40
 
 MOST_READ = 100

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
 Role = Literal["train", "validation", "test"]
@@ -82,3 +82,7 @@ class Data:
     split_hash: str
     duplicates_removed: int
     notes: tuple[str, ...]
+
+    def without_test(self) -> Data:
+        """The same with an empty test split, so that nothing after this can have read it."""
+        return replace(self, test=self.test.select(()))

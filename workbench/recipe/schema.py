@@ -147,6 +147,20 @@ class TrainingSpec(Closed):
     )
 
 
+class TuningSpec(Closed):
+    """How values of a recipe were found, as `workbench tune` writes it; trains nothing."""
+
+    trials: int = Field(ge=1, description="Trials of the search, failed ones included.")
+    failed: int = Field(0, ge=0, description="Trials that gave no score, e.g. diverged.")
+    metric: str = Field(description="What was compared, on the validation split.")
+    score: float = Field(description="The best trial's; chosen by it, so it flatters.")
+    seed: int = Field(ge=0, description="Seed of every trial, none of the recipe's own.")
+    search: dict[str, str] = Field(description="What was tried of each key: A..B or A,B,C.")
+    train_seconds: float = Field(ge=0, description="Training time of all trials, added up.")
+    steps: int = Field(ge=0, description="Optimizer steps of all trials.")
+    tokens: int = Field(ge=0, description="Tokens that the steps of all trials read.")
+
+
 WITHOUT_EFFECT = ("auto_micro_batch", "checkpoint_minutes")
 """Keys of ``training`` that decide whether a run can be finished, and never what comes out."""
 
@@ -171,6 +185,9 @@ class Recipe(Closed):
     seeds: list[Annotated[int, Field(ge=0, lt=2**32)]] = Field(
         default_factory=lambda: [0], min_length=1, description="One run for each."
     )
+    tuning: TuningSpec | None = Field(
+        None, description="What was spent on finding the values; written by `workbench tune`."
+    )
 
     @property
     def learning_rate(self) -> float:
@@ -178,8 +195,10 @@ class Recipe(Closed):
         return self.training.learning_rate or self.method.default_learning_rate
 
     def numerics(self) -> dict[str, Any]:
-        """All that can change a result, as plain values; seeds and names left out."""
-        relevant = self.model_dump(mode="json", exclude={"study", "name", "description", "seeds"})
+        """All that can change a result, as plain values; seeds, names and how values were found
+        left out."""
+        aside = {"study", "name", "description", "seeds", "tuning"}
+        relevant = self.model_dump(mode="json", exclude=aside)
         relevant["training"]["learning_rate"] = self.learning_rate
         for key in WITHOUT_EFFECT:
             del relevant["training"][key]

@@ -1,0 +1,164 @@
+"""``tune``: the values of every method of a study, searched alike and on validation only."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from workbench.cli import distributed
+from workbench.cli.output import (
+    JSON_OPTION,
+    RUNS_OPTION,
+    SET_OPTION,
+    note,
+    print_json,
+    print_table,
+    quieten_libraries,
+    scores,
+)
+from workbench.cli.progress import Progress
+from workbench.cli.recipes import RECIPES
+from workbench.comparison.units import count, duration
+from workbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from workbench.tuning.searching import Outcome
+    from workbench.tuning.trials import Trial, Tuning
+
+
+def tune(
+    recipe: list[str] = RECIPES,
+    trials: int = typer.Option(min=1, help="Trials of each recipe; earlier ones count."),
+    search: list[str] | None = typer.Option(
+        None,
+        "--search",
+        metavar="KEY=VALUES",
+        help="What to try besides the learning rate: method.r=4,8,16 (one of these) or "
+        "training.learning_rate=1e-4..1e-2 (between these, on a logarithmic scale). Repeatable.",
+    ),
+    overrides: list[str] | None = SET_OPTION,
+    seed: int | None = typer.Option(
+        None, min=0, max=2**32 - 1, help="Seed of every trial; one that no recipe reports."
+    ),
+    write: Path | None = typer.Option(
+        None, metavar="DIR", help="Write recipes with the best values to a new folder."
+    ),
+    runs: Path = RUNS_OPTION,
+    force: bool = typer.Option(False, help="Start over; what was found before is kept aside."),
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Search learning rates (and more) on validation, with as many trials for every recipe."""
+    from workbench.recipe import load_recipes
+    from workbench.tuning.space import parse_searches, spaces_of
+    from workbench.tuning.writing import check_target, write_recipes
+
+    if distributed.is_worker():
+        fix = "run `workbench tune` by itself, on one device"
+        raise UsageError("a search is one process", where="accelerate launch", fix=fix)
+    loaded = load_recipes(recipe, overrides or ())
+    searches = list(search or ())
+    spaces_of(loaded, parse_searches(searches))  # what is wrong is said before torch is loaded
+    if write is not None:
+        check_target(write, loaded)
+    quieten_libraries()
+    from workbench.tuning.searching import tune as tune_recipes
+
+    progress = _Progress()
+    try:
+        outcome = tune_recipes(
+            loaded, trials, searches, seed=seed, runs_dir=runs, force=force, observer=progress
+        )
+    except KeyboardInterrupt:
+        note("\ninterrupted; the same command goes on from the last saved state")
+        raise typer.Exit(128 + signal.SIGINT) from None
+    finally:
+        progress.close()
+    written = []
+    if write is not None and outcome.complete:
+        written = write_recipes(write, outcome.tunings)
+    _report(outcome, trials, written, as_json)
+
+
+def _report(outcome: Outcome, trials: int, written: Sequence[Path], as_json: bool) -> None:
+    """Prints what was found and ends with the exit code that says whether all of it was."""
+    tunings = outcome.tunings
+    if as_json:
+        documents = [tuning.document() for tuning in tunings]
+        found = {"trials": trials, "complete": outcome.complete, "recipes": documents}
+        print_json({**found, "written": [str(path) for path in written]})
+    else:
+        headers = ("recipe", "metric", "own values", "best values", "trials", "failed", "cost")
+        print_table(headers, [_row(tuning) for tuning in tunings])
+        note(
+            "scores on validation, which chose the values and so flatters them: the number to "
+            "report is the test of a run"
+        )
+        for path in written:
+            typer.echo(path)
+    if not outcome.complete:
+        note("stopped; the same command goes on from here")
+        raise typer.Exit(128 + (outcome.signal_number or signal.SIGINT))
+    without = [tuning for tuning in tunings if tuning.best is None]
+    for tuning in without:
+        reasons = list(dict.fromkeys(trial.reason for trial in tuning.trials))
+        note(f"{tuning.recipe.name}: no trial gave a score: {'; '.join(reasons)}")
+    if without:
+        raise typer.Exit(1)
+
+
+def _row(tuning: Tuning) -> tuple[object, ...]:
+    from workbench.tuning.space import own_values
+
+    own = own_values(tuning.recipe, tuning.space)
+    first = next((t for t in tuning.trials if t.number == 0 and t.values == own), None)
+    spent = tuning.document()
+    cost = (
+        f"{duration(spent['train_seconds'])}, {spent['steps']:,} steps, "
+        f"{count(spent['tokens'])} tokens"
+    )
+    name = f"{tuning.recipe.study}/{tuning.recipe.name}"
+    shown = (_shown(first, tuning.metric), _shown(tuning.best, tuning.metric))
+    return (name, tuning.metric, *shown, len(tuning.trials), tuning.failed, cost)
+
+
+def _shown(trial: Trial | None, metric: str) -> str:
+    """``0.004  (0.9625)``: what was tried and what it gave."""
+    if trial is None:
+        return ""
+    score = "failed" if trial.score is None else scores({metric: trial.score}).split()[-1]
+    return f"{_values(trial.values)} ({score})"
+
+
+def _values(values: dict[str, Any]) -> str:
+    """Values with the last part of their keys, the learning rate bare where it is alone."""
+    if len(values) == 1:
+        return _number(next(iter(values.values())))
+    return ", ".join(f"{key.rpartition('.')[2]} {_number(v)}" for key, v in values.items())
+
+
+def _number(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+class _Progress(Progress):
+    """Shows a search: a line for every trial, and how long the rest will take."""
+
+    def _on_values(self, fields: dict[str, Any]) -> None:
+        self._name = f"{self._name}, {_values(fields['values'])}"
+
+    def _on_validation(self, fields: dict[str, Any]) -> None:
+        self._passing(f"validation at step {fields.get('step')}: {scores(fields.get('metrics'))}")
+
+    def _on_trial(self, fields: dict[str, Any]) -> None:
+        score = fields["score"]
+        shown = f"failed: {fields['reason']}"
+        if score is not None:
+            best = "  (best so far)" if fields["best"] else ""
+            shown = f"validation {scores({fields['metric']: score})}{best}"
+        eta = fields["eta_seconds"]
+        left = f"; about {duration(eta)} left" if eta else ""
+        self._line(f"{self._name}: {shown}{left}")

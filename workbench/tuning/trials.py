@@ -1,0 +1,146 @@
+"""What came of trials: scores, failures, costs, and which was the best."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Self
+
+from workbench.recipe import Recipe
+from workbench.recipe.schema import TuningSpec
+from workbench.store import Run
+from workbench.tuning.space import Space, Values
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial that has ended."""
+
+    number: int
+    values: Values
+    score: float | None
+    """Of the state that a run would export, on validation; None for a failed trial."""
+    loss: float | None
+    reason: str
+    """Why it failed; empty where it did not."""
+    steps: int
+    tokens: int
+    train_seconds: float
+    validation_seconds: float
+
+    @classmethod
+    def from_outcome(cls, number: int, values: Values, outcome: dict[str, Any]) -> Self:
+        """The trial that a journal holds."""
+        known = {f.name for f in fields(cls)}
+        kept = {name: value for name, value in outcome.items() if name in known}
+        return cls(**{**kept, "number": number, "values": values})
+
+    def outcome(self) -> dict[str, Any]:
+        """What a journal holds of it besides number and values."""
+        return {k: v for k, v in asdict(self).items() if k not in ("number", "values")}
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """The search of one recipe so far."""
+
+    recipe: Recipe
+    space: Space
+    seed: int
+    higher: bool
+    """Whether more of the metric is better."""
+    folder: Path
+    trials: Sequence[Trial]
+
+    @property
+    def metric(self) -> str:
+        """What is compared, on validation: the metric that also selects a run's best state."""
+        return self.recipe.task.score_names[0]
+
+    @property
+    def best(self) -> Trial | None:
+        """The best trial; equal scores are decided by the lower loss, then by who came first."""
+        sign = 1 if self.higher else -1
+
+        def merit(trial: Trial) -> tuple[float, float, int]:
+            loss = trial.loss if trial.loss is not None else float("inf")
+            return sign * (trial.score or 0.0), -loss, -trial.number
+
+        scored = [trial for trial in self.trials if trial.score is not None]
+        return max(scored, key=merit, default=None)
+
+    @property
+    def failed(self) -> int:
+        """Trials without a score."""
+        return sum(trial.score is None for trial in self.trials)
+
+    def spec(self) -> TuningSpec | None:
+        """What a recipe says of how its values were found; None without a best trial."""
+        if self.best is None or self.best.score is None:
+            return None
+        return TuningSpec(
+            trials=len(self.trials),
+            failed=self.failed,
+            metric=self.metric,
+            score=self.best.score,
+            seed=self.seed,
+            search={key: str(wanted) for key, wanted in self.space.items()},
+            **cost(self.trials),
+        )
+
+    def document(self) -> dict[str, Any]:
+        """The content of tuning.json."""
+        return {
+            "version": VERSION,
+            "study": self.recipe.study,
+            "recipe": self.recipe.name,
+            "method": self.recipe.method.name,
+            "fingerprint": self.recipe.fingerprint,
+            "metric": self.metric,
+            "higher_is_better": self.higher,
+            "seed": self.seed,
+            "search": {key: str(wanted) for key, wanted in self.space.items()},
+            "folder": str(self.folder),
+            "best": asdict(self.best) if self.best else None,
+            "failed": self.failed,
+            **cost(self.trials),
+            "validation_seconds": sum(trial.validation_seconds for trial in self.trials),
+            "trials": [asdict(trial) for trial in self.trials],
+        }
+
+
+def cost(trials: Sequence[Trial]) -> dict[str, Any]:
+    """What trials took together: training time, optimizer steps, tokens read."""
+    return {
+        "train_seconds": sum(trial.train_seconds for trial in trials),
+        "steps": sum(trial.steps for trial in trials),
+        "tokens": sum(trial.tokens for trial in trials),
+    }
+
+
+def trial_of(run: Run, number: int, values: Values, metric: str) -> Trial:
+    """What came of the run of a trial; counted from its log, which a failed run has as well."""
+    rows = run.events()[0]
+    steps = [row for row in rows if row.get("kind") == "step"]
+    validations = [row for row in rows if row.get("kind") == "validation"]
+    score, loss, reason = None, None, run.reason.partition("\n")[0]
+    if run.state == "finished":
+        score = run.result["metrics"]["validation"].get(metric)
+        reason = "" if score is not None else f"{metric} is not defined on this validation split"
+        keeps_best = (run.result.get("selected") or {}).get("metric") is not None
+        kept = [row for row in validations if row["best"]] if keeps_best else validations
+        loss = kept[-1]["loss"] if kept else None
+    return Trial(
+        number,
+        values,
+        score,
+        loss,
+        reason,
+        len(steps),
+        sum(row["tokens"] for row in steps),
+        sum(row["seconds"] for row in steps),
+        sum(row["seconds"] for row in validations),
+    )
