@@ -27,6 +27,7 @@ LINE = [
     "measure",
     "inference",
     "starting",
+    "planning",
     "preparing",
     "export",
     "importing",
@@ -35,7 +36,6 @@ LINE = [
     "stopping",
     "resuming",
     "line",
-    "planning",
     "runner",
     "executors",
 ]

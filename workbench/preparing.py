@@ -26,8 +26,16 @@ from workbench.measure.evaluation import score_split, try_metrics
 from workbench.measure.memory import MemoryMeter
 from workbench.measure.parameters import count_parameters
 from workbench.measure.untouched import References, references_of
-from workbench.methods import METHODS, Adapted, Setting
-from workbench.models import build_empty, check_positions, load_base, load_tokenizer
+from workbench.methods import METHODS, Adapted
+from workbench.models import check_positions, load_base, load_tokenizer
+from workbench.planning import (
+    Calibration,
+    Outline,
+    adapt_empty,
+    adapter_size,
+    forecast,
+    setting_for,
+)
 from workbench.recipe import Recipe
 from workbench.starting import start_from
 from workbench.store.disk import check_room
@@ -38,9 +46,6 @@ from workbench.training.session import Session
 
 SMALL_FILES = 16 * 2**20
 """Bytes set aside for the log, the events and the predictions."""
-
-ANY_STEPS = 10**6
-"""Steps of a training whose length is not known yet, long enough for any method's schedule."""
 
 
 @dataclass
@@ -59,6 +64,8 @@ class Prepared:
     references: References
     start: str | None
     """sha256 of the adapter that the run went on from."""
+    forecast: dict[str, Any]
+    """What was expected of the training before it began; empty on all processes but one."""
 
 
 def prepare(recipe: Recipe, seed: int, checkpoints: Path, phase: Callable[[str], None]) -> Prepared:
@@ -76,10 +83,9 @@ def prepare(recipe: Recipe, seed: int, checkpoints: Path, phase: Callable[[str],
     data: Data = _first(lambda: load_data(recipe.data, recipe.task))
     task = make_task(recipe.task, data.label_names)
     if process.is_main_process:
-        _check_room(recipe, task, checkpoints)
+        size = _check_room(recipe, task, checkpoints)
     phase("load")
     policy = choose_policy(recipe.training, process.device, process.num_processes)
-    accelerator = make_accelerator(policy, recipe.training)
     tokenizer = load_tokenizer(recipe.model)
     encoder = task.encoder(tokenizer, recipe.model.max_length)
     splits: dict[str, Encoded] = {
@@ -88,8 +94,14 @@ def prepare(recipe: Recipe, seed: int, checkpoints: Path, phase: Callable[[str],
     _refuse_empty(splits["train"])
     try_metrics(task, data.train.labels)
     references: References = _first(
-        lambda: references_of(recipe, task, data, splits["test"], tokenizer, accelerator.device)
+        lambda: references_of(recipe, task, data, splits["test"], tokenizer, process.device)
     )
+    expected: dict[str, Any] = {}
+    if process.is_main_process:  # before the meter starts, and before the run's own accelerator
+        outline = Outline(recipe, task, policy, tokenizer, splits["train"])
+        known = Calibration.of(policy, process.device)
+        expected = size | forecast(outline, process.device, seed, known)
+    accelerator = make_accelerator(policy, recipe.training)
     meter = MemoryMeter(accelerator.device)
     meter.start()
     with meter.phase("load"):
@@ -122,6 +134,7 @@ def prepare(recipe: Recipe, seed: int, checkpoints: Path, phase: Callable[[str],
         parameters,
         references,
         start,
+        expected,
     )
 
 
@@ -151,34 +164,17 @@ def _adapt(
     return adapted, count
 
 
-def adapt_empty(recipe: Recipe, task: AnyTask) -> tuple[Adapted, int]:
-    """The recipe's method on its base, shapes without weights; and the base's own parameters.
-
-    Raises:
-        MethodError: when the method does not work out on this base.
-    """
-    base = build_empty(recipe.model, task)
-    check_positions(base, recipe.model.max_length, recipe.method.prompt_length)
-    count = base.parameter_count
-    setting = setting_for(task, ANY_STEPS)
-    return METHODS[recipe.method.name].apply(base, recipe.method, setting), count
-
-
-def _check_room(recipe: Recipe, task: AnyTask, checkpoints: Path) -> None:
+def _check_room(recipe: Recipe, task: AnyTask, checkpoints: Path) -> dict[str, Any]:
     """Refuses a run whose checkpoints and adapter may not fit on the disk, from shapes alone.
 
     A checkpoint holds the trained parameters and AdamW's two moments of each; the best state
-    that it refers to, the parameters; the adapter holds them once more.
+    that it refers to, the parameters; the adapter holds them once more. Returns its size.
     """
     adapted, _ = adapt_empty(recipe, task)
     trained = sum(parameter.nbytes for parameter in adapted.trainable().values())
     needed = (3 + 1) * trained * MOST + trained + SMALL_FILES
     check_room(checkpoints.parent, needed, "the checkpoints and the adapter of this run")
-
-
-def setting_for(task: AnyTask, steps: int) -> Setting:
-    """What a method may know of this task and the length of its training."""
-    return Setting(task.peft_task_type, steps, task.prompt_text)
+    return {"adapter_bytes": adapter_size(adapted, recipe)["bytes"]}
 
 
 def _first(work: Callable[[], Any]) -> Any:

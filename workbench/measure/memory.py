@@ -25,6 +25,8 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from workbench.training.frozen import FrozenWeights
+
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _EXACT_BYTES = 64 * 1024
@@ -131,10 +133,16 @@ def _summed(figures: Sequence[dict[str, int]]) -> dict[str, int]:
     return {name: sum(each[name] for each in figures) for name in figures[0]}
 
 
-def breakdown(model: nn.Module, optimizer: Optimizer) -> dict[str, int]:
-    """Bytes of weights (with buffers), gradients and optimizer state as they stand."""
+def breakdown(
+    model: nn.Module, optimizer: Optimizer, frozen: FrozenWeights | None = None
+) -> dict[str, int]:
+    """Bytes of weights (with buffers), gradients and optimizer state as they stand.
+
+    Where bf16 copies stand in for frozen fp32 weights, both count if both are on the device.
+    """
     parameters = list(model.parameters())
     weights = sum(_bytes(t) for t in [*parameters, *model.buffers()])
+    weights += frozen.kept_bytes(parameters[0].device) if frozen else 0
     gradients = sum(_bytes(p) for p in parameters if p.requires_grad)
     states = [t for state in optimizer.state.values() for t in state.values()]
     optimizer_bytes = sum(_bytes(t) for t in states if isinstance(t, torch.Tensor))

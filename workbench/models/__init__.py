@@ -4,6 +4,7 @@ from workbench.models.attention import PLAIN_ATTENTION, set_attention
 from workbench.models.base import Base
 from workbench.models.loading import (
     build_empty,
+    build_fake,
     load_base,
     load_config,
     load_tokenizer,
@@ -16,6 +17,7 @@ __all__ = [
     "PLAIN_ATTENTION",
     "Base",
     "build_empty",
+    "build_fake",
     "check_positions",
     "load_base",
     "load_config",
