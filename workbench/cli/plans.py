@@ -47,7 +47,7 @@ def _row(recipe: str, method: str, plan: Mapping[str, Any]) -> list[object]:
         _whole(plan.get("steps")),
         f"≤ {tokens}" if plan.get("tokens_are_upper_bound") and plan.get("tokens") else tokens,
         size(plan.get("peak_memory_bytes")),
-        {True: "yes", False: "NO"}.get(plan.get("fits"), ""),  # type: ignore[call-overload]
+        {True: "yes", False: "NO"}.get(bool(plan["fits"])) if plan.get("fits") is not None else "",
         _whole(plan.get("largest_batch_size")),
         duration(plan.get("train_seconds")),
     ]

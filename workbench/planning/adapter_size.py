@@ -69,7 +69,7 @@ def _give_prompt_without_numbers(model: PeftModel) -> None:
     if config.is_prompt_learning:
         per_token = 2 * config.num_layers if config.peft_type == "PREFIX_TUNING" else 1
         shape = config.num_virtual_tokens, per_token * config.token_dim
-        model.get_prompt_embedding_to_save = lambda *_: torch.empty(shape, device="meta")  # type: ignore[method-assign,assignment]
+        model.get_prompt_embedding_to_save = lambda *_: torch.empty(shape, device="meta")
 
 
 def _untied(adapted: Adapted) -> dict[str, Tensor]:

@@ -13,7 +13,8 @@ from workbench.planning.memory import free_memory, largest_batch, memory_of, run
 from workbench.planning.rehearsal import Outline, Rehearsal, rehearse, widths
 from workbench.training.optimisation import total_steps
 
-UNKNOWN = (
+NEEDS_TEXTS = ("steps", "tokens", "tokens_are_upper_bound")
+NEEDS_REHEARSAL = (
     "peak_memory_bytes",
     "memory",
     "free_memory_bytes",
@@ -24,6 +25,11 @@ UNKNOWN = (
 )
 _MANY_STEPS = 2000
 """Steps whose padding is looked at for the time of all of them."""
+
+
+def unknown(why: str) -> dict[str, Any]:
+    """A forecast of nothing, with the reason."""
+    return {**dict.fromkeys((*NEEDS_TEXTS, *NEEDS_REHEARSAL)), "notes": [f"not foretold: {why}"]}
 
 
 def forecast(
@@ -45,7 +51,7 @@ def forecast(
         measuring: whether operators that are not in the calibration are measured.
         what_if: whether to look for the largest batch that fits, which takes three more steps.
     """
-    found: dict[str, Any] = {**_length(outline, seed), **dict.fromkeys(UNKNOWN)}
+    found: dict[str, Any] = {**_length(outline, seed), **dict.fromkeys(NEEDS_REHEARSAL)}
     notes: list[str] = []
     try:
         with rehearse(outline, seed) as rehearsal:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from workbench.devices import check_launch, choose_policy, this_process
+from workbench.errors import UsageError
 from workbench.measure.parameters import count_parameters
 from workbench.models import load_tokenizer
 from workbench.planning.adapter_size import adapter_size
 from workbench.planning.calibration import Calibration
-from workbench.planning.forecast import forecast
+from workbench.planning.forecast import forecast, unknown
 from workbench.planning.rehearsal import Outline
 from workbench.planning.shapes import adapt_empty
 from workbench.planning.texts import read_texts
@@ -40,17 +41,19 @@ def plan(recipe: Recipe, *, time: bool = True, recalibrate: bool = False) -> dic
     process = this_process()
     check_launch(recipe.training, process.num_processes)
     policy = choose_policy(recipe.training, process.device, process.num_processes)
-    tokenizer = load_tokenizer(recipe.model)
-    train = texts.encoded(tokenizer, recipe.model.max_length)
-    outline = Outline(recipe, texts.task, policy, tokenizer, train, texts.number, texts.upper_bound)
     calibration = Calibration.of(policy, process.device, anew=recalibrate) if time else None
-    return {
+    exact = {
         **{f"{name}_parameters": value for name, value in counts.items()},
         "stored_parameters": size["stored"],
         "adapter_bytes": size["bytes"],
         "device": policy.device,
         "precision": policy.precision,
-        **forecast(
-            outline, process.device, recipe.seeds[0], calibration, measuring=True, what_if=True
-        ),
     }
+    try:
+        tokenizer = load_tokenizer(recipe.model)
+    except UsageError as error:  # shapes need a config alone; texts are read with a tokenizer
+        return exact | unknown(str(error).splitlines()[0])
+    train = texts.encoded(tokenizer, recipe.model.max_length)
+    outline = Outline(recipe, texts.task, policy, tokenizer, train, texts.number, texts.upper_bound)
+    device, seed = process.device, recipe.seeds[0]
+    return exact | forecast(outline, device, seed, calibration, measuring=True, what_if=True)

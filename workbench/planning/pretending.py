@@ -30,7 +30,7 @@ class World(TorchDispatchMode):
     """Counts the bytes of live storages; tells who asks which operators were called."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.live = 0
         self.peak = 0
         self.full = True
@@ -103,7 +103,7 @@ def pretending() -> Iterator[World]:
     transformers (5.23) makes attention masks that it leaves out for real batches without padding.
     """
     world = World()
-    apply, is_tracing = nn.Module._apply, masking_utils.is_tracing  # type: ignore[attr-defined]
+    apply, is_tracing = nn.Module._apply, masking_utils.is_tracing
 
     def tells_nothing(tensor: Any = None) -> bool:
         return not world.full and bool(is_tracing(tensor))
@@ -111,14 +111,14 @@ def pretending() -> Iterator[World]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Accessing the data pointer of FakeTensor")
         warnings.filterwarnings("ignore", category=FutureWarning)
-        nn.Module._apply = _set_data  # type: ignore[method-assign,assignment]
-        masking_utils.is_tracing = tells_nothing  # type: ignore[attr-defined]
+        nn.Module._apply = _set_data  # type: ignore[method-assign]
+        masking_utils.is_tracing = tells_nothing
         try:
             with _Fake(), world:
                 yield world
         finally:
             nn.Module._apply = apply  # type: ignore[method-assign]
-            masking_utils.is_tracing = is_tracing  # type: ignore[attr-defined]
+            masking_utils.is_tracing = is_tracing
 
 
 def _set_data(module: nn.Module, change: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:

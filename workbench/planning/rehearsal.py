@@ -155,7 +155,6 @@ def _take_steps(rehearsal: Rehearsal, spec: TrainingSpec, seed: int) -> None:
         event = next(events, None)
         if not isinstance(event, Step):
             break
-    events.close()
     rehearsal.peak = world.peak
     rehearsal.pieces = breakdown(session.model, session.optimizer, session.frozen)
 
