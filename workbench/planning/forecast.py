@@ -10,6 +10,7 @@ import torch
 from workbench.data.batches import epoch_order
 from workbench.planning.calibration import Calibration
 from workbench.planning.memory import free_memory, largest_batch, memory_of, runtime_bytes
+from workbench.planning.operations import Operations
 from workbench.planning.rehearsal import Outline, Rehearsal, rehearse, widths
 from workbench.training.optimisation import total_steps
 
@@ -53,14 +54,15 @@ def forecast(
     """
     found: dict[str, Any] = {**_length(outline, seed), **dict.fromkeys(NEEDS_REHEARSAL)}
     notes: list[str] = []
+    timed: dict[int, Operations] = {}
     try:
         with rehearse(outline, seed) as rehearsal:
             found |= _memory(rehearsal, device, what_if=what_if)
-            timed = _operations(rehearsal, found["steps"], seed) if calibration else {}
-        if calibration and timed:
-            if measuring:
-                for operations in timed.values():
-                    calibration.measure(operations)
+            if calibration and (measuring or calibration.seconds):
+                timed = _operations(rehearsal, found["steps"], seed)
+        if calibration:
+            for operations in timed.values() if measuring else ():
+                calibration.measure(operations)
             found |= _time(outline, calibration, timed, found["steps"], seed)
             if found["seconds_per_step"] is None:
                 notes.append("time is not known: `workbench plan` measures this device for it")
@@ -103,7 +105,7 @@ def _memory(rehearsal: Rehearsal, device: torch.device, *, what_if: bool) -> dic
 # --- time -----------------------------------------------------------------------------------
 
 
-def _operations(rehearsal: Rehearsal, steps: int | None, seed: int) -> dict[int, Any]:
+def _operations(rehearsal: Rehearsal, steps: int | None, seed: int) -> dict[int, Operations]:
     """Operators of a step with the widest and with the mean padding, by tokens per row."""
     found = _widths(rehearsal.outline, steps, seed)
     wanted = {int(found.max()), int(round(found.mean() / 8) * 8) or 1}
@@ -118,16 +120,20 @@ def _widths(outline: Outline, steps: int | None, seed: int) -> np.ndarray:
 def _time(
     outline: Outline,
     calibration: Calibration,
-    timed: dict[int, Any],
+    timed: dict[int, Operations],
     steps: int | None,
     seed: int,
 ) -> dict[str, Any]:
     """Steps differ by their padding; between two that were looked at time grows in a line."""
-    known = {width: calibration.step_seconds(each) for width, each in timed.items()}
-    if None in known.values():
+    known: dict[int, float] = {}
+    for width, operations in timed.items():
+        seconds = calibration.step_seconds(operations)
+        if seconds is not None:
+            known[width] = seconds
+    if not known or len(known) < len(timed):
         return {}
     low, high = min(known), max(known)
     found = _widths(outline, steps, seed)
-    slope = (known[high] - known[low]) / (high - low) if high > low else 0.0  # type: ignore[operator]
-    mean = float(np.mean(np.maximum(known[high] + slope * (found - high), 0.0)))  # type: ignore[operator]
+    slope = (known[high] - known[low]) / (high - low) if high > low else 0.0
+    mean = float(np.mean(np.maximum(known[high] + slope * (found - high), 0.0)))
     return {"seconds_per_step": mean, "train_seconds": steps * mean if steps else None}
