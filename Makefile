@@ -19,7 +19,7 @@ help:
 	@echo "make test       every test: the fast tier, then the slow one on the real model"
 	@echo "make check      lint, formatting and types"
 	@echo "make schema     write recipes/schema.json, which editors complete recipes from"
-	@echo "make bench      side by side with HF Trainer + PEFT"
+	@echo "make bench      side by side with HF Trainer + PEFT; forecasts against measurements"
 	@echo "make torture    kill, fill and damage tiny runs over and over: nothing may be lost"
 	@echo "make build      wheel and sdist in dist/"
 	@echo "make clean      remove the virtual environment and what was built; runs are kept"
@@ -71,6 +71,7 @@ ui: venv
 
 bench: assets
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.forecast
 
 torture: venv
 	$(BIN)/python -m tests.torture

@@ -19,7 +19,7 @@ from transformers import AutoConfig, AutoModelForMaskedLM
 
 import workbench
 from tests.test_layers import ASIDE, LINE, ON_TOP
-from workbench import preparing
+from workbench import planning, preparing
 from workbench.cli import main
 from workbench.data import load_data
 from workbench.devices import choose_policy
@@ -211,7 +211,7 @@ def _refusal(recipe: Recipe) -> str | None:
     found = next((f for f in check_rules(recipe) if f.path[0] == "method"), None)
     if found:
         return f"{found.what}. Fix: {found.fix}"
-    method, setting = METHODS[recipe.method.name], preparing.setting_for(task, 1)
+    method, setting = METHODS[recipe.method.name], planning.setting_for(task, 1)
     try:
         adapted = method.apply(build_empty(recipe.model, task), recipe.method, setting)
         if not adapted.trainable():

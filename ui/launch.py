@@ -10,7 +10,6 @@ import plans
 from shell import plain, runs_dir, show_error
 from snippets import Wanted, command_line, python_lines
 from workbench import jobs
-from workbench.comparison.units import count, share
 from workbench.errors import WorkbenchError
 from workbench.recipe import Recipe, load_recipes
 from workbench.store import ACTIVE, Run, State, read_run, run_path
@@ -166,7 +165,7 @@ def _enqueue(wanted: Wanted, first: Run) -> None:
 def _parameters(recipe: Recipe) -> None:
     found: dict[str, Any] | None = plans.known(recipe)
     if found is None:
-        st.caption("Builds the model in a process of its own; takes some seconds.")
+        st.caption("Counts, memory and time, by a process of its own; takes some seconds.")
         if not st.button("Count parameters", width="stretch", key="count"):
             return
         try:
@@ -175,9 +174,4 @@ def _parameters(recipe: Recipe) -> None:
         except WorkbenchError as error:
             show_error(error)
             return
-    trainable, total = found.get("trainable_parameters"), found.get("total_parameters")
-    left, right = st.columns(2)
-    left.metric("trainable", count(trainable), help=f"{trainable:,}" if trainable else None)
-    right.metric("of the model", share(trainable, total))
-    left.metric("method", count(found.get("adapter_parameters")))
-    right.metric("task head", count(found.get("head_parameters")))
+    plans.show(found)

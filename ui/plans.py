@@ -1,6 +1,6 @@
-"""Parameter counts of a recipe, from ``workbench plan`` in a process of its own.
+"""What a recipe trains and takes, from ``workbench plan`` in a process of its own.
 
-Counting needs the model's shape and so torch, which this server never loads. Counts are kept for
+Counting needs the model's shape and so torch, which this server never loads. Plans are kept for
 as long as the server lives, by fingerprint.
 """
 
@@ -15,6 +15,9 @@ from typing import Any
 
 import streamlit as st
 
+from shell import plain
+from workbench.comparison.units import count as short
+from workbench.comparison.units import duration, share, size
 from workbench.errors import WorkbenchError
 from workbench.jobs import child_environment
 from workbench.recipe import Recipe, dump_recipe
@@ -81,3 +84,44 @@ def _first_plan(text: str) -> dict[str, Any] | None:
         document = document[0] if document else None
     usable = isinstance(document, dict) and "trainable_parameters" in document
     return document if usable else None
+
+
+def show(found: dict[str, Any]) -> None:
+    """Draws a plan: what is trained and stored, memory by component, whether it fits, time."""
+    trainable, total = found.get("trainable_parameters"), found.get("total_parameters")
+    left, right = st.columns(2)
+    left.metric("trainable", short(trainable), help=f"{trainable:,}" if trainable else None)
+    right.metric("of the model", share(trainable, total))
+    left.metric("method", short(found.get("adapter_parameters")))
+    right.metric("task head", short(found.get("head_parameters")))
+    if found.get("adapter_bytes") is not None:
+        left.metric("adapter file", size(found["adapter_bytes"]))
+    if found.get("train_seconds") is not None:
+        steps = found.get("steps")
+        right.metric(
+            "training steps take",
+            duration(found["train_seconds"]),
+            help=f"{steps:,} steps on this device, without validation and test" if steps else None,
+        )
+    if found.get("peak_memory_bytes") is not None:
+        _show_memory(found, left, right)
+    for note in found.get("notes") or ():
+        st.caption(plain(note))
+
+
+def _show_memory(found: dict[str, Any], left: Any, right: Any) -> None:
+    left.metric("peak memory", size(found["peak_memory_bytes"]))
+    largest = found.get("largest_batch_size")
+    right.metric(
+        "largest batch",
+        "none" if largest is None else f"{largest:,}",
+        help="Examples per forward pass that fit into the free memory of this device.",
+    )
+    parts = found.get("memory") or {}
+    named = [f"{key.removesuffix('_bytes')} {size(value)}" for key, value in parts.items() if value]
+    st.caption(plain(", ".join(named)))
+    if found.get("fits") is False:
+        st.warning(
+            f"It does not fit: {size(found.get('free_memory_bytes'))} are free on this device. "
+            "Set training.micro_batch_size or gradient_checkpointing."
+        )

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from workbench.comparison import Comparison
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from workbench.store import Run
 
 __version__ = "0.1.0"
-__all__ = ["compare", "load_adapter", "load_adapters", "load_recipe", "run"]
+__all__ = ["compare", "load_adapter", "load_adapters", "load_recipe", "plan", "run"]
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -55,6 +55,24 @@ def run(
 
     several = [recipes] if not isinstance(recipes, Sequence) else recipes
     return run_all(several, seeds, Path(runs_dir), force=force)
+
+
+def plan(recipe: Recipe, *, time: bool = True, recalibrate: bool = False) -> dict[str, Any]:
+    """What a recipe trains, stores and will take on this device, before any weights are read.
+
+    Parameters and bytes are exact; steps, tokens, memory and time are forecast. What is not known
+    is None, and ``notes`` say why. ``workbench.planning.plan`` names every key.
+
+    Args:
+        time: also forecast the time, which measures this device for some seconds when it is new.
+        recalibrate: measure it again.
+
+    Raises:
+        WorkbenchError: when model, method or data do not work out.
+    """
+    from workbench.planning import plan as plan_recipe
+
+    return plan_recipe(recipe, time=time, recalibrate=recalibrate)
 
 
 def compare(paths: Sequence[str | Path] = ("runs",), *, baseline: str | None = None) -> Comparison:

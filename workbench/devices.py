@@ -23,6 +23,7 @@ from typing import Any, Literal
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs, PartialState
 from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedType
 from torch import nn
 from torch.distributed.fsdp import FSDPModule
 from torch.optim import Optimizer
@@ -186,6 +187,29 @@ def _sharding_unmentioned() -> Iterator[None]:
     finally:
         if said is not None:
             os.environ[_SHARD] = said
+
+
+@contextmanager
+def as_if_alone() -> Iterator[None]:
+    """Inside the block an accelerator takes this process for the only one.
+
+    For what one process works out for itself while the others wait; nothing may be exchanged.
+    """
+    state = this_process()._shared_state
+    kept, sharing = dict(state), AcceleratorState._shared_state.copy()
+    state.update(
+        distributed_type=DistributedType.NO,
+        num_processes=1,
+        process_index=0,
+        local_process_index=0,
+    )
+    try:
+        yield
+    finally:
+        AcceleratorState._reset_state()
+        AcceleratorState._shared_state.update(sharing)
+        state.clear()
+        state.update(kept)
 
 
 def wrap(accelerator: Accelerator, model: nn.Module, optimizer: Optimizer) -> tuple[Any, Any]:

@@ -141,7 +141,7 @@ class Line:
             if not course.pieces:
                 meter.note("train")
             if not course.pieces and clock.steps == min(record.WARMUP_STEPS, session.steps):
-                course.pieces = breakdown(session.model, session.optimizer)
+                course.pieces = breakdown(session.model, session.optimizer, session.kept_bytes)
                 meter.stop_being_exact()
                 self._event("memory", peak_bytes=meter.phases["train"], pieces=course.pieces)
             self._progress(session, clock, event)
@@ -229,6 +229,7 @@ class Line:
                 recipe, data, ready.adapted.base, policy, ready.start
             ),
             "references": ready.references,
+            "forecast": ready.forecast,
             "warnings": [
                 *ready.adapted.base.notes,
                 *data.notes,

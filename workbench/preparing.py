@@ -26,8 +26,16 @@ from workbench.measure.evaluation import score_split, try_metrics
 from workbench.measure.memory import MemoryMeter
 from workbench.measure.parameters import count_parameters
 from workbench.measure.untouched import References, references_of
-from workbench.methods import METHODS, Adapted, Setting
-from workbench.models import build_empty, check_positions, load_base, load_tokenizer
+from workbench.methods import METHODS, Adapted
+from workbench.models import check_positions, load_base, load_tokenizer
+from workbench.planning import (
+    Calibration,
+    Outline,
+    adapt_empty,
+    adapter_size,
+    forecast,
+    setting_for,
+)
 from workbench.recipe import Recipe
 from workbench.starting import start_from
 from workbench.store.disk import check_room
@@ -39,9 +47,6 @@ from workbench.training.session import Session
 
 SMALL_FILES = 16 * 2**20
 """Bytes set aside for the log, the events and the predictions."""
-
-ANY_STEPS = 10**6
-"""Steps of a training whose length is not known yet, long enough for any method's schedule."""
 
 
 @dataclass
@@ -60,6 +65,8 @@ class Prepared:
     references: References
     start: str | None
     """sha256 of the adapter that the run went on from."""
+    forecast: dict[str, Any]
+    """What was expected of the training before it began; empty on all processes but one."""
 
 
 def prepare(
@@ -87,12 +94,11 @@ def prepare(
         data = data.without_test()
     task = make_task(recipe.task, data.label_names)
     if process.is_main_process:
-        _check_room(recipe, task, checkpoints)
+        size = _check_room(recipe, task, checkpoints)
     policy = choose_policy(recipe.training, process.device, process.num_processes)
     if policy.sharded:
         sharding.check(adapt_empty(recipe, task)[0], recipe.method)
     phase("load")
-    accelerator = make_accelerator(policy, recipe.training)
     tokenizer = load_tokenizer(recipe.model)
     encoder = task.encoder(tokenizer, recipe.model.max_length)
     splits: dict[str, Encoded] = {
@@ -102,12 +108,16 @@ def prepare(
     try_metrics(task, data.train.labels)
     references: References = {}
     if not trial:
-        together = accelerator if policy.sharded else None
-        test = splits["test"]
-        look_up = partial(
-            references_of, recipe, task, data, test, tokenizer, accelerator.device, together
-        )
+        together = make_accelerator(policy, recipe.training) if policy.sharded else None
+        test, device = splits["test"], process.device
+        look_up = partial(references_of, recipe, task, data, test, tokenizer, device, together)
         references = look_up() if together else _first(look_up)
+    expected: dict[str, Any] = {}
+    if process.is_main_process:  # before the meter starts, and before the run's own accelerator
+        outline = Outline(recipe, task, policy, tokenizer, splits["train"])
+        known = Calibration.of(policy, process.device)
+        expected = size | forecast(outline, process.device, seed, known)
+    accelerator = make_accelerator(policy, recipe.training)
     meter = MemoryMeter(accelerator.device)
     meter.start()
     with meter.phase("load"):
@@ -141,6 +151,7 @@ def prepare(
         parameters,
         references,
         start,
+        expected,
     )
 
 
@@ -170,34 +181,17 @@ def _adapt(
     return adapted, count
 
 
-def adapt_empty(recipe: Recipe, task: AnyTask) -> tuple[Adapted, int]:
-    """The recipe's method on its base, shapes without weights; and the base's own parameters.
-
-    Raises:
-        MethodError: when the method does not work out on this base.
-    """
-    base = build_empty(recipe.model, task)
-    check_positions(base, recipe.model.max_length, recipe.method.prompt_length)
-    count = base.parameter_count
-    setting = setting_for(task, ANY_STEPS)
-    return METHODS[recipe.method.name].apply(base, recipe.method, setting), count
-
-
-def _check_room(recipe: Recipe, task: AnyTask, checkpoints: Path) -> None:
+def _check_room(recipe: Recipe, task: AnyTask, checkpoints: Path) -> dict[str, Any]:
     """Refuses a run whose checkpoints and adapter may not fit on the disk, from shapes alone.
 
     A checkpoint holds the trained parameters and AdamW's two moments of each; the best state
-    that it refers to, the parameters; the adapter holds them once more.
+    that it refers to, the parameters; the adapter holds them once more. Returns its size.
     """
     adapted, _ = adapt_empty(recipe, task)
     trained = sum(parameter.nbytes for parameter in adapted.trainable().values())
     needed = (3 + 1) * trained * MOST + trained + SMALL_FILES
     check_room(checkpoints.parent, needed, "the checkpoints and the adapter of this run")
-
-
-def setting_for(task: AnyTask, steps: int) -> Setting:
-    """What a method may know of this task and the length of its training."""
-    return Setting(task.peft_task_type, steps, task.prompt_text)
+    return {"adapter_bytes": adapter_size(adapted, recipe)["bytes"]}
 
 
 def _first(work: Callable[[], Any]) -> Any:

@@ -33,7 +33,7 @@ class Runner:
         self.calls.append({"recipe": recipe, "seed": seed, "root": root, **options})
         return self.runs[0]
 
-    def plan(self, recipe: Any) -> dict[str, int]:
+    def plan(self, recipe: Any, **asked: bool) -> dict[str, int]:
         names = ("trainable", "head", "adapter", "total")
         return {f"{n}_parameters": 1000 * i for i, n in enumerate(names, 1)}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.conftest import make_tiny, topic_rows
 from tests.small_recipes import METHODS
 from tests.training.killing import in_child, wrap
-from workbench.preparing import adapt_empty
+from workbench.planning import adapt_empty
 from workbench.recipe import dump_recipe
 from workbench.recipe.schema import Recipe
 from workbench.store import Run, read_run, run_path

@@ -17,6 +17,7 @@ from workbench.cli.output import (
     print_table,
     quieten_libraries,
 )
+from workbench.cli.plans import print_plans
 from workbench.errors import RecipeError, UsageError
 
 if TYPE_CHECKING:
@@ -133,35 +134,28 @@ def data(
 def plan(
     recipe: list[str] = RECIPES,
     overrides: list[str] | None = SET_OPTION,
+    time: bool = typer.Option(True, "--time/--no-time", help="Forecast the time of the training."),
+    recalibrate: bool = typer.Option(
+        False, "--recalibrate", help="Measure again how fast this device is."
+    ),
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Say what recipes will train and cost, without loading weights or data."""
-    from workbench.comparison.units import count, share
+    """Say what recipes will train, store and take on this device, without loading weights."""
     from workbench.recipe import load_recipes
 
     loaded = load_recipes(recipe, overrides or ())
     quieten_libraries()
     from workbench.planning import plan as plan_recipe
 
-    plans = [(each, plan_recipe(each)) for each in loaded]
+    plans = [
+        # What the first of them has measured serves the others.
+        (each, plan_recipe(each, time=time, recalibrate=recalibrate and index == 0))
+        for index, each in enumerate(loaded)
+    ]
     if as_json:
         rows = [
             {"study": r.study, "recipe": r.name, "method": r.method.name, **p} for r, p in plans
         ]
         print_json({"plans": rows})
         return
-    numbers = ("trainable_parameters", "head_parameters", "adapter_parameters", "total_parameters")
-    headers = ["recipe", "method", *(n.removesuffix("_parameters") for n in numbers), "share"]
-    table = [
-        [
-            f"{r.study}/{r.name}",
-            r.method.name,
-            *(f"{p[n]:,}" if isinstance(p.get(n), int) else None for n in numbers),
-            share(p.get("trainable_parameters"), p.get("total_parameters")),
-        ]
-        for r, p in plans
-    ]
-    print_table(headers, table, right=" ".join(headers[2:]))
-    runs = sum(len(r.seeds) for r, _ in plans)
-    trained = count(sum(p["trainable_parameters"] * len(r.seeds) for r, p in plans))
-    note(f"{plural(len(plans), 'recipe')}, {plural(runs, 'run')}, {trained} parameters trained")
+    print_plans([(f"{r.study}/{r.name}", r.method.name, len(r.seeds), p) for r, p in plans])

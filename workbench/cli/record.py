@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import typer
@@ -27,6 +28,7 @@ def print_record(run: Run) -> None:
     _parameters(_section(result, "parameters"), result.get("adapter_bytes"))
     _memory(_section(result, "memory"))
     _time(_section(result, "time"))
+    _forecast(result)
     _policy(_section(result, "policy"))
     _data(_section(result, "data"))
     export = _section(result, "export")
@@ -97,6 +99,43 @@ def _time(values: dict[str, Any]) -> None:
         ("examples seen", values.get("examples_seen")),
     ]
     print_pairs("time", pairs)
+
+
+def _forecast(result: dict[str, Any]) -> None:
+    """What was expected, beside what came, with the error in percent of the latter."""
+    forecast, memory, time = (_section(result, key) for key in ("forecast", "memory", "time"))
+    expected, measured = _section(forecast, "memory"), _section(memory, "breakdown")
+    pace = time.get("steps_per_second")
+    step = 1 / pace if isinstance(pace, int | float) and pace else None
+    rest = [expected.get(f"{name}_bytes") for name in ("activations", "runtime")]
+    known = [each for each in rest if isinstance(each, int)]  # a run's record has them in one
+    activations = sum(known) if len(known) == len(rest) else None
+    pairs: list[tuple[str, object]] = [
+        (
+            "peak memory",
+            _beside(forecast.get("peak_memory_bytes"), memory.get("peak_memory_bytes"), size),
+        ),
+        *(
+            (name, _beside(expected.get(f"{name}_bytes"), measured.get(f"{name}_bytes"), size))
+            for name in ("weights", "gradients", "optimizer")
+        ),
+        ("activations", _beside(activations, measured.get("activations_bytes"), size)),
+        ("adapter file", _beside(forecast.get("adapter_bytes"), result.get("adapter_bytes"), size)),
+        ("a step", _beside(forecast.get("seconds_per_step"), step, duration)),
+    ]
+    notes = forecast.get("notes")
+    print_pairs(
+        "forecast, measured, error",
+        [*pairs, *(("note", each) for each in (notes if isinstance(notes, list) else []))],
+    )
+
+
+def _beside(expected: Any, measured: Any, words: Callable[[Any], str]) -> str:
+    known = [isinstance(each, int | float) for each in (expected, measured)]
+    if not all(known):
+        return ""
+    error = f"{100 * (expected / measured - 1):+.1f}%" if measured else ABSENT
+    return f"{words(expected)}, {words(measured)}, {error if expected != measured else 'exact'}"
 
 
 def _policy(values: dict[str, Any]) -> None:

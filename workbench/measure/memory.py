@@ -141,10 +141,14 @@ def _summed(figures: Sequence[dict[str, int]]) -> dict[str, int]:
     return {name: sum(each[name] for each in figures) for name in figures[0]}
 
 
-def breakdown(model: nn.Module, optimizer: Optimizer) -> dict[str, int]:
-    """Bytes that this process holds of weights (with buffers), gradients and optimizer state."""
+def breakdown(model: nn.Module, optimizer: Optimizer, kept_bytes: int = 0) -> dict[str, int]:
+    """Bytes that this process holds of weights (with buffers), gradients and optimizer state.
+
+    Args:
+        kept_bytes: frozen fp32 weights that lie beside the bf16 copies which stand in for them.
+    """
     parameters = list(model.parameters())
-    weights = sum(own_bytes(t) for t in [*parameters, *model.buffers()])
+    weights = kept_bytes + sum(own_bytes(t) for t in [*parameters, *model.buffers()])
     gradients = sum(own_bytes(p) for p in parameters if p.requires_grad)
     states = [t for state in optimizer.state.values() for t in state.values()]
     optimizer_bytes = sum(own_bytes(t) for t in states if isinstance(t, torch.Tensor))

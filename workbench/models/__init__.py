@@ -5,6 +5,7 @@ from workbench.models.base import Base
 from workbench.models.last_layer import only_first_token
 from workbench.models.loading import (
     build_empty,
+    build_fake,
     load_base,
     load_config,
     load_tokenizer,
@@ -17,6 +18,7 @@ __all__ = [
     "PLAIN_ATTENTION",
     "Base",
     "build_empty",
+    "build_fake",
     "check_positions",
     "load_base",
     "load_config",

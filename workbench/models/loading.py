@@ -66,6 +66,36 @@ def build_empty(spec: ModelSpec, task: AnyTask) -> Base:
     )
 
 
+def build_fake(
+    spec: ModelSpec, task: AnyTask, policy: Policy, tokenizer: PreTrainedTokenizerBase
+) -> Base:
+    """The model as ``load_base`` makes it for a training, without reading any weights.
+
+    To be called where tensors hold no numbers (``planning.pretending``), which this does not see
+    to. The names of missing weights are not known, nor is the fingerprint.
+    """
+    place, config = locate(spec), load_config(spec, task)
+    config.dtype = torch.float32
+    if task.model_inputs is not None:
+        tokenizer.model_input_names = list(task.model_inputs)
+    model = getattr(transformers, task.auto_class).from_config(
+        _with_dropout(config, policy.dropout),
+        attn_implementation=policy.attention,
+        dtype=torch.float32,
+        trust_remote_code=False,
+    )
+    return Base(
+        model,
+        tokenizer,
+        config,
+        place.location,
+        place.public_name,
+        place.revision,
+        "",
+        new_head=task.spec.new_head,
+    )
+
+
 def load_tokenizer(spec: ModelSpec) -> PreTrainedTokenizerBase:
     """The model's fast tokenizer, padding on the right; its end token pads where none other does.
 

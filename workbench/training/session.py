@@ -112,7 +112,7 @@ class Session:
                 self.train.lengths, self.spec.batch_size, seed=self.seed, epoch=epoch
             )
             for batch in order[position:]:
-                while isinstance(event := self._take_step(batch, guard), MicroBatch):
+                while isinstance(event := self.take_step(batch, guard), MicroBatch):
                     yield event
                 yield event
                 if guard and guard.done:
@@ -122,7 +122,7 @@ class Session:
                 if self.step >= self.steps or self._out_of_patience():
                     break
 
-    def _take_step(self, batch: list[int], guard: MovementGuard | None) -> Step | MicroBatch:
+    def take_step(self, batch: list[int], guard: MovementGuard | None) -> Step | MicroBatch:
         """One optimizer step; or nothing but the smaller micro-batch to try it with."""
         started = time.perf_counter()
         rate = learning_rate(self.step, self.steps, self.spec, self.peak_learning_rate)
@@ -225,6 +225,11 @@ class Session:
             return flag
         votes = torch.tensor(float(flag), device=self.accelerator.device)
         return bool(self.accelerator.reduce(votes, "sum") > 0)
+
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes of frozen fp32 weights beside the bf16 copies, on the training's device."""
+        return self.weights.kept_bytes(self.accelerator.device)
 
     def finish(self) -> nn.Module:
         """Ends the training: the kept state in the bare fp32 model, the same on every process."""

@@ -48,6 +48,10 @@ class ShardedWeights:
         parts = dict(adapted.model.named_parameters())
         self._originals = {n: _own_part(original, parts[n]) for n, original in originals.items()}
 
+    def kept_bytes(self, device: torch.device) -> int:
+        """Bytes of the originals that lie on a device beside the copies that stand in for them."""
+        return sum(t.nbytes for t in self._originals.values() if t.device == device)
+
     def restore(self) -> None:
         """Replaces the model by one of the same parts whose frozen matrices are the fp32 ones."""
         if not self._originals:

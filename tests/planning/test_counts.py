@@ -51,7 +51,7 @@ def test_trainable_counts(
     config: Any, method: Any, expected: int, make_recipe: Callable[..., Recipe], tmp_path: Path
 ) -> None:
     started = time.process_time()
-    counts = plan(_recipe(make_recipe, config, method, tmp_path))
+    counts = plan(_recipe(make_recipe, config, method, tmp_path), time=False)
     assert counts["trainable_parameters"] == expected
     assert counts["head_parameters"] + counts["adapter_parameters"] == expected
     assert time.process_time() - started < 5, "no weights should have been made"
@@ -65,5 +65,5 @@ def test_too_long_for_the_positions_is_refused(
         update={"model": recipe.model.model_copy(update={"max_length": 500})}
     )
     with pytest.raises(MethodError, match="520 positions; .* has 512") as caught:
-        plan(longer)
+        plan(longer, time=False)
     assert "set model.max_length to 492 or less" in str(caught.value)

@@ -1,0 +1,113 @@
+"""What operators take: measured once, kept, and added up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.planning.test_rehearsal import outline_of
+from workbench import plan
+from workbench.devices import choose_policy
+from workbench.planning import Calibration
+from workbench.planning.calibration import OVERHEAD
+from workbench.planning.operations import Kind, Operations
+from workbench.planning.pretending import pretending
+from workbench.planning.rehearsal import rehearse
+from workbench.recipe.schema import Recipe, TrainingSpec
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Keys of the kinds that are measured, each of which takes a millisecond."""
+    keys: list[str] = []
+
+    def seconds(kind: Kind, _device: torch.device) -> float:
+        keys.append(kind.key)
+        return 0.001
+
+    monkeypatch.setattr(Kind, "seconds", seconds)
+    return keys
+
+
+def test_like_calls_are_one_kind() -> None:
+    heard = Operations()
+    with pretending() as world:
+        world.heard = heard.add
+        a, b = torch.ones(4, 3), torch.ones(3, 5)
+        for _ in range(3):
+            torch.mm(a, b)
+        torch.mm(a.t().t(), b)
+        torch.mm(torch.ones(8, 3), b)
+    counts = {key.split()[0]: n for key, n in heard.counts.items()}
+    assert [n for key, n in heard.counts.items() if key.startswith("aten.mm")] == [4, 1]
+    assert "aten.t.default" not in counts, "a view computes nothing"
+    assert heard.calls > sum(heard.counts.values())
+
+
+def test_each_kind_of_a_real_step_can_be_called(make_recipe: Callable[..., Recipe]) -> None:
+    with rehearse(outline_of(make_recipe("lora", training={"precision": "bf16"})), 0) as done:
+        heard = done.operations(16)
+    assert len(heard.kinds) > 40
+    for kind in heard.kinds.values():
+        assert 0 < kind.seconds(CPU) < 1
+
+
+def test_time_is_measured_once_and_again_when_asked(
+    make_recipe: Callable[..., Recipe], measured: list[str]
+) -> None:
+    recipe = make_recipe("lora")
+    first = plan(recipe)
+    assert first["notes"] == []
+    assert first["train_seconds"] == pytest.approx(first["steps"] * first["seconds_per_step"])
+    count = len(measured)
+    assert count > 40 and len(set(measured)) == count
+    assert plan(recipe)["seconds_per_step"] == first["seconds_per_step"]
+    assert len(measured) == count, "all was known"
+    plan(make_recipe("lora", method={"name": "lora", "r": 4}))
+    assert count < len(measured) < 2 * count, "only the smaller matrices were new"
+    plan(recipe, recalibrate=True)
+    assert len(measured) >= 2 * count
+    before = len(measured)
+    assert plan(recipe, time=False)["train_seconds"] is None and len(measured) == before
+
+
+def test_a_step_is_the_sum_of_its_calls(measured: list[str]) -> None:
+    heard = Operations()
+    with pretending() as world:
+        world.heard = heard.add
+        a = torch.ones(4, 4)
+        for _ in range(5):
+            a = torch.mm(a, a)
+    calibration = Calibration.of(choose_policy(TrainingSpec(), CPU), CPU)
+    assert calibration.step_seconds(heard) is None
+    calibration.measure(heard)
+    calibration.seconds[OVERHEAD] = 0.0001
+    assert calibration.step_seconds(heard) == pytest.approx(6 * 0.001 + 6 * 0.0001)
+
+
+def test_devices_have_files_of_their_own_and_a_damaged_one_is_measured_again(
+    measured: list[str],
+) -> None:
+    calibrations = [
+        Calibration.of(choose_policy(TrainingSpec(precision=precision), CPU), CPU)
+        for precision in ("fp32", "bf16")
+    ]
+    assert calibrations[0].path != calibrations[1].path
+    calibrations[0].measure(Operations())
+    kept = json.loads(calibrations[0].path.read_text())
+    assert kept["torch"] == torch.__version__ and kept["seconds"][OVERHEAD] > 0
+    again = Calibration.of(choose_policy(TrainingSpec(precision="fp32"), CPU), CPU)
+    assert again.seconds == calibrations[0].seconds
+    calibrations[0].path.write_text('{"seconds": {"overhead": "soon", "x": 1')
+    assert Calibration.of(choose_policy(TrainingSpec(precision="fp32"), CPU), CPU).seconds == {}

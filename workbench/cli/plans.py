@@ -1,0 +1,78 @@
+"""The table that ``workbench plan`` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from workbench.cli.output import note, plural, print_pairs, print_table
+from workbench.comparison.units import count, duration, share, size
+
+Planned = tuple[str, str, int, Mapping[str, Any]]
+"""Recipe, method, seeds, and what ``workbench.planning.plan`` says."""
+
+HEADERS = (
+    "recipe", "method", "trainable", "share", "head", "adapter file", "steps", "tokens",
+    "peak memory", "fits", "largest batch", "time",
+)  # fmt: skip
+MEMORY_PARTS = ("weights", "gradients", "optimizer", "activations", "runtime")
+
+
+def print_plans(plans: Sequence[Planned]) -> None:
+    """Prints a row for each recipe, what memory is made of, and what all runs sum up to."""
+    rows = [_row(recipe, method, plan) for recipe, method, _, plan in plans]
+    print_table(HEADERS, rows, right=" ".join(HEADERS[2:]))
+    if len(plans) == 1:
+        _print_memory(plans[0][3])
+    _print_notes(plans)
+    runs = sum(seeds for _, _, seeds, _ in plans)
+    trained = count(sum(plan["trainable_parameters"] * seeds for _, _, seeds, plan in plans))
+    sums = [plural(len(plans), "recipe"), plural(runs, "run"), f"{trained} parameters trained"]
+    seconds = [plan.get("train_seconds") for *_, plan in plans]
+    if all(isinstance(each, int | float) for each in seconds):
+        total = sum(plan["train_seconds"] * seeds for _, _, seeds, plan in plans)
+        sums.append(f"{duration(total)} of training steps")
+    note(", ".join(sums))
+
+
+def _row(recipe: str, method: str, plan: Mapping[str, Any]) -> list[object]:
+    tokens = count(plan.get("tokens"))
+    return [
+        recipe,
+        method,
+        _whole(plan.get("trainable_parameters")),
+        share(plan.get("trainable_parameters"), plan.get("total_parameters")),
+        _whole(plan.get("head_parameters")),
+        size(plan.get("adapter_bytes")),
+        _whole(plan.get("steps")),
+        f"≤ {tokens}" if plan.get("tokens_are_upper_bound") and plan.get("tokens") else tokens,
+        size(plan.get("peak_memory_bytes")),
+        {True: "yes", False: "NO"}.get(bool(plan["fits"])) if plan.get("fits") is not None else "",
+        _whole(plan.get("largest_batch_size")),
+        duration(plan.get("train_seconds")),
+    ]
+
+
+def _whole(number: Any) -> str | None:
+    return f"{number:,}" if isinstance(number, int) else None
+
+
+def _print_memory(plan: Mapping[str, Any]) -> None:
+    parts = plan.get("memory") or {}
+    pairs: list[tuple[str, object]] = [
+        (name, size(parts.get(f"{name}_bytes"))) for name in MEMORY_PARTS
+    ]
+    device = " ".join(str(plan[key]) for key in ("device", "precision") if plan.get(key))
+    free = plan.get("free_memory_bytes")
+    print_pairs(
+        f"peak memory while training ({device})",
+        [*pairs, ("free on this device", size(free))] if parts else [],
+    )
+
+
+def _print_notes(plans: Sequence[Planned]) -> None:
+    for recipe, _, _, plan in plans:
+        if plan.get("tokens_are_upper_bound"):
+            note(f"{recipe}: the data is not here, so every text is taken to be the longest")
+        for each in plan.get("notes") or ():
+            note(f"{recipe}: {each}")

@@ -1,0 +1,93 @@
+"""What operators take on this device, measured once and kept in the user's cache folder.
+
+    <cache>/calibration/<device, threads, precision and torch as a hash>.json
+
+A forecast of time needs every kind of operator of a training step; those that are not in the file
+are measured, which takes about as long as the step itself, and added to it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from workbench.assets import cache_dir
+from workbench.devices import Policy
+from workbench.planning.operations import Operations
+from workbench.store import read_json, write_json
+
+OVERHEAD = "overhead"
+"""Key of the seconds that a call takes beside its arithmetic: Python, autograd, dispatch."""
+
+
+@dataclass
+class Calibration:
+    """Seconds per call of operators on one device."""
+
+    device: torch.device
+    path: Path
+    about: dict[str, Any]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, policy: Policy, device: torch.device, *, anew: bool = False) -> Calibration:
+        """What is known of a device under a policy; ``anew`` begins with nothing."""
+        about = {
+            "device": policy.device_name,
+            "threads": torch.get_num_threads(),
+            "precision": policy.precision,
+            "torch": torch.__version__,
+        }
+        name = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
+        path = cache_dir() / "calibration" / f"{name}.json"
+        kept = {} if anew else (read_json(path) or {}).get("seconds")
+        known = kept if isinstance(kept, dict) else {}
+        usable = {k: float(v) for k, v in known.items() if isinstance(v, int | float) and v >= 0}
+        return cls(device, path, about, usable)
+
+    def lacks(self, operations: Operations) -> list[str]:
+        """Keys of kinds that have not been measured here."""
+        return [key for key in operations.kinds if key not in self.seconds]
+
+    def measure(self, operations: Operations) -> None:
+        """Measures what is lacking and keeps it."""
+        if OVERHEAD not in self.seconds:
+            self.seconds[OVERHEAD] = _overhead(self.device)
+        for key in self.lacks(operations):
+            self.seconds[key] = operations.kinds[key].seconds(self.device)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(self.path, {**self.about, "seconds": self.seconds})
+
+    def step_seconds(self, operations: Operations) -> float | None:
+        """Seconds of a step made of these operators; None while some are not measured."""
+        if OVERHEAD not in self.seconds or self.lacks(operations):
+            return None
+        computing = sum(n * self.seconds[key] for key, n in operations.counts.items())
+        waiting = operations.calls * self.seconds[OVERHEAD]
+        # A GPU computes while the CPU goes ahead; on a CPU both are the same thread.
+        return max(computing, waiting) if self.device.type == "cuda" else computing + waiting
+
+
+def _overhead(device: torch.device) -> float:
+    """Seconds per call of what surrounds an operator, from layers too small to take any time."""
+    layers = nn.Sequential(
+        *(nn.Sequential(nn.Linear(8, 8), nn.LayerNorm(8), nn.GELU()) for _ in range(20))
+    ).to(device)
+    inputs = torch.ones(2, 8, device=device)
+    taken = []
+    for _ in range(6):
+        started = time.perf_counter()
+        layers(inputs).sum().backward()
+        taken.append(time.perf_counter() - started)
+    return sorted(taken)[len(taken) // 2] / _CALLS
+
+
+_CALLS = 20 * (3 + 2 + 8)
+"""Calls of the 20 layers above, forward and backward, as a dispatch mode counts them."""

@@ -1,0 +1,139 @@
+"""What a training will take: steps, tokens, memory and time, before it begins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from workbench.data.batches import epoch_order
+from workbench.planning.calibration import Calibration
+from workbench.planning.memory import free_memory, largest_batch, memory_of, runtime_bytes
+from workbench.planning.operations import Operations
+from workbench.planning.rehearsal import Outline, Rehearsal, rehearse, widths
+from workbench.training.optimisation import total_steps
+
+NEEDS_TEXTS = ("steps", "tokens", "tokens_are_upper_bound")
+NEEDS_REHEARSAL = (
+    "peak_memory_bytes",
+    "memory",
+    "free_memory_bytes",
+    "fits",
+    "largest_batch_size",
+    "seconds_per_step",
+    "train_seconds",
+)
+_MANY_STEPS = 2000
+"""Steps whose padding is looked at for the time of all of them."""
+
+
+def unknown(why: str) -> dict[str, Any]:
+    """A forecast of nothing, with the reason."""
+    return {**dict.fromkeys((*NEEDS_TEXTS, *NEEDS_REHEARSAL)), "notes": [f"not foretold: {why}"]}
+
+
+def forecast(
+    outline: Outline,
+    device: torch.device,
+    seed: int,
+    calibration: Calibration | None = None,
+    *,
+    measuring: bool = False,
+    what_if: bool = False,
+) -> dict[str, Any]:
+    """Steps, tokens, memory (bytes) and time (seconds) of a training, from shapes alone.
+
+    What cannot be foretold is None, with the reason in ``notes``; nothing is raised. Random
+    numbers and the process's state are left as they were.
+
+    Args:
+        calibration: what operators take here; None for no forecast of time.
+        measuring: whether operators that are not in the calibration are measured.
+        what_if: whether to look for the largest batch that fits, which takes three more steps.
+    """
+    found: dict[str, Any] = {**_length(outline, seed), **dict.fromkeys(NEEDS_REHEARSAL)}
+    notes: list[str] = []
+    timed: dict[int, Operations] = {}
+    try:
+        with rehearse(outline, seed) as rehearsal:
+            found |= _memory(rehearsal, device, what_if=what_if)
+            if calibration and (measuring or calibration.seconds):
+                timed = _operations(rehearsal, found["steps"], seed)
+        if calibration:
+            for operations in timed.values() if measuring else ():
+                calibration.measure(operations)
+            found |= _time(outline, calibration, timed, found["steps"], seed)
+            if found["seconds_per_step"] is None:
+                notes.append("time is not known: `workbench plan` measures this device for it")
+    # Models are other people's code: what one of them does not do with fake tensors must not
+    # keep a recipe from being counted or run.
+    except Exception as error:
+        words = (str(error).strip() or type(error).__name__).splitlines()[0]
+        notes.append(f"not foretold, {type(error).__name__}: {words}")
+    return {**found, "notes": notes}
+
+
+def _length(outline: Outline, seed: int) -> dict[str, Any]:
+    """Optimizer steps, and the tokens of text that they see."""
+    spec, lengths, bound = outline.recipe.training, outline.train.lengths, outline.upper_bound
+    steps: int | None = None
+    tokens: int | None = None
+    if not bound:
+        steps = total_steps(spec, len(lengths))
+        epochs, rest = divmod(steps, -(-len(lengths) // spec.batch_size))
+        order = epoch_order(lengths, spec.batch_size, seed=seed, epoch=epochs)[:rest]
+        tokens = epochs * int(lengths.sum()) + sum(int(lengths[batch].sum()) for batch in order)
+    elif spec.max_steps is not None or outline.examples is not None:
+        steps = total_steps(spec, outline.examples or 0)
+        tokens = steps * spec.batch_size * int(lengths.max())
+    return {"steps": steps, "tokens": tokens, "tokens_are_upper_bound": bound}
+
+
+def _memory(rehearsal: Rehearsal, device: torch.device, *, what_if: bool) -> dict[str, Any]:
+    found = memory_of(rehearsal, device)
+    free = free_memory(device)
+    found |= {"free_memory_bytes": free, "fits": found["peak_memory_bytes"] <= free}
+    if what_if:
+        share = free // rehearsal.outline.policy.processes if device.type == "cpu" else free
+        found["largest_batch_size"] = largest_batch(
+            rehearsal, share - runtime_bytes(rehearsal, device)
+        )
+    return found
+
+
+# --- time -----------------------------------------------------------------------------------
+
+
+def _operations(rehearsal: Rehearsal, steps: int | None, seed: int) -> dict[int, Operations]:
+    """Operators of a step with the widest and with the mean padding, by tokens per row."""
+    found = _widths(rehearsal.outline, steps, seed)
+    wanted = {int(found.max()), int(round(found.mean() / 8) * 8) or 1}
+    return {width: rehearsal.operations(width) for width in sorted(wanted)}
+
+
+def _widths(outline: Outline, steps: int | None, seed: int) -> np.ndarray:
+    count = min(steps or 1, _MANY_STEPS)
+    return np.array(widths(outline.train, outline.recipe.training, seed, count))
+
+
+def _time(
+    outline: Outline,
+    calibration: Calibration,
+    timed: dict[int, Operations],
+    steps: int | None,
+    seed: int,
+) -> dict[str, Any]:
+    """Steps differ by their padding; between two that were looked at time grows in a line."""
+    known: dict[int, float] = {}
+    for width, operations in timed.items():
+        seconds = calibration.step_seconds(operations)
+        if seconds is not None:
+            known[width] = seconds
+    if not known or len(known) < len(timed):
+        return {}
+    low, high = min(known), max(known)
+    found = _widths(outline, steps, seed)
+    slope = (known[high] - known[low]) / (high - low) if high > low else 0.0
+    mean = float(np.mean(np.maximum(known[high] + slope * (found - high), 0.0)))
+    return {"seconds_per_step": mean, "train_seconds": steps * mean if steps else None}

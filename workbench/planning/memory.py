@@ -1,0 +1,95 @@
+"""Peak training memory from a rehearsal, whether it fits, and the largest batch that does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from workbench.planning.rehearsal import Rehearsal
+
+CPU_FORWARD_BYTES, CPU_BACKWARD_BYTES = 22_000_000, 10_000_000
+"""What a CPU process takes for its first steps beyond its tensors: pages of torch's and oneDNN's
+code that are touched for the first time, compiled kernels, stacks of threads, Python objects. On
+two x86 cores (torch 2.13) 20 to 25 MB where BERTs of 22M to 109M parameters train a head only, so
+that no layer is passed backward, and 26 to 37 MB else; 32 to 49 MB for GPT-2."""
+
+_CGROUPS = (
+    ("memory.max", "memory.current"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+)
+"""Limit and use of a container, relative to /sys/fs/cgroup: version 2 and version 1."""
+
+_MOST_EXAMPLES = 2**20
+
+
+def runtime_bytes(rehearsal: Rehearsal, device: torch.device) -> int:
+    """Memory that a training takes beyond its tensors, on devices where that was measured."""
+    if device.type != "cpu":
+        return 0
+    adapted = rehearsal.session.adapted
+    deep = any(not adapted.is_head(name) for name in adapted.trainable())
+    return CPU_FORWARD_BYTES + (CPU_BACKWARD_BYTES if deep else 0)
+
+
+def memory_of(rehearsal: Rehearsal, device: torch.device) -> dict[str, Any]:
+    """``peak_memory_bytes`` of all processes together, and what it is made of.
+
+    Activations are, as in a run's record, what the peak holds beyond weights, gradients and
+    optimizer state.
+    """
+    processes = rehearsal.outline.policy.processes
+    pieces = rehearsal.pieces
+    parts = {
+        **pieces,
+        "activations_bytes": max(0, rehearsal.peak - sum(pieces.values())),
+        "runtime_bytes": runtime_bytes(rehearsal, device),
+    }
+    parts = {name: processes * size for name, size in parts.items()}
+    return {"peak_memory_bytes": sum(parts.values()), "memory": parts}
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that a process could still take on a device; a container's limit counts."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    free = int(psutil.virtual_memory().available)
+    for limit, used in _CGROUPS:
+        try:
+            room = [int((Path("/sys/fs/cgroup") / each).read_text()) for each in (limit, used)]
+        except (OSError, ValueError):  # not in a container, or one without a limit ("max")
+            continue
+        free = min(free, max(0, room[0] - room[1]))
+    return free
+
+
+def largest_batch(rehearsal: Rehearsal, free: int) -> int | None:
+    """Most examples per forward pass that fit, by the longest texts; None when not one does.
+
+    Memory grows with the batch in a straight line once there is more of it than an optimizer
+    step takes, so the line through two passes leads close and a third pass corrects it.
+    """
+    low = rehearsal.outline.at_once
+    small, large = rehearsal.peak_with(low), rehearsal.peak_with(2 * low)
+    found = _on_line(low, small, 2 * low, large, free)
+    if found is not None and found not in (low, 2 * low):
+        checked = rehearsal.peak_with(found)
+        found = _on_line(low, small, found, checked, free)
+    if found is None or found < 1 or _whole_step(rehearsal) > free:
+        return None
+    return found
+
+
+def _on_line(few: int, small: int, many: int, large: int, free: int) -> int | None:
+    per_example = (large - small) / (many - few)
+    if per_example <= 0:
+        return _MOST_EXAMPLES
+    fitting = int(few + (free - small) // per_example)
+    return min(fitting, _MOST_EXAMPLES) if fitting >= 1 else None
+
+
+def _whole_step(rehearsal: Rehearsal) -> int:
+    """What an optimizer step holds whatever the batch."""
+    return sum(rehearsal.pieces.values())

@@ -1,0 +1,153 @@
+"""The operators of a training step, each kind once, and what one of a kind takes on a device.
+
+A kind is an operator with the shapes, strides and precisions of its arguments: a step of BERT-base
+makes some 3,000 calls of some 150 kinds, because its layers are alike.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import statistics
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves, tree_map
+
+_LARGE_BYTES = 256 * 2**20
+"""Lists of tensors (an optimizer step over all parameters) beyond this are timed in part."""
+_SECONDS, _ROUNDS = 0.02, 3
+"""A kind is called until both are reached, after one call to warm up; the median counts."""
+
+
+@dataclass(frozen=True)
+class Blank:
+    """A tensor without its numbers."""
+
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its numbers."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def filled(self, device: torch.device, below: int) -> Tensor:
+        """A real tensor of this form; whole numbers are random and smaller than ``below``."""
+        single = [
+            1 if step == 0 else size for size, step in zip(self.shape, self.stride, strict=True)
+        ]
+        made = torch.empty_strided(single, self.stride, dtype=self.dtype, device=device)
+        if self.dtype.is_floating_point:
+            made.fill_(0.5)
+        else:
+            made.random_(0, below) if below > 1 else made.zero_()
+        return made.expand(self.shape)  # repeated along the axes that have no stride
+
+
+@dataclass(frozen=True)
+class Kind:
+    """An operator with arguments of certain forms."""
+
+    operator: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+    @property
+    def key(self) -> str:
+        """Names the kind in a file."""
+        text = f"{self.operator} {self.args} {self.kwargs}"
+        return f"{self.operator} {hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+    def seconds(self, device: torch.device) -> float:
+        """What a call takes; the median of some."""
+        (args, kwargs), part = _in_part((self.args, self.kwargs))
+        # Whole numbers are rows of a table or labels; few enough of them are always valid.
+        below = args[0].shape[0] if "embedding" in str(self.operator) else 1
+        args, kwargs = tree_map(
+            lambda leaf: leaf.filled(device, below) if isinstance(leaf, Blank) else leaf,
+            (args, kwargs),
+        )
+        try:
+            return self._median(args, kwargs, device) / part
+        # Some operators only take what others have prepared. They move their arguments about.
+        except (RuntimeError, IndexError, NotImplementedError):
+            moved = torch.empty(_bytes((self.args, self.kwargs)), dtype=torch.uint8, device=device)
+            return Kind(torch.ops.aten.clone.default, (), {})._median((moved.zero_(),), {}, device)
+
+    def _median(self, args: Any, kwargs: Any, device: torch.device) -> float:
+        taken: list[float] = []
+        begin = time.perf_counter()
+        while len(taken) <= _ROUNDS or time.perf_counter() - begin < _SECONDS:
+            started = time.perf_counter()
+            self.operator(*args, **kwargs)
+            _wait(device)
+            taken.append(time.perf_counter() - started)
+        return statistics.median(taken[1:])
+
+
+@dataclass
+class Operations:
+    """The operators of a step."""
+
+    kinds: dict[str, Kind] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+    calls: int = 0
+    """All calls, those that only look at a tensor in another way included."""
+
+    def add(self, operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Notes a call."""
+        self.calls += 1
+        if _computes_nothing(operator):
+            return
+        if operator is torch.ops.aten.native_layer_norm_backward.default:
+            # Mean and deviation are fp32 where the weight is; fake tensors (torch 2.13) say bf16.
+            args = (*args[:3], args[3].float(), args[4].float(), *args[5:])
+        blank_args, blank_kwargs = tree_map(_blank, (args, kwargs))
+        kind = Kind(operator, blank_args, blank_kwargs)
+        self.kinds.setdefault(kind.key, kind)
+        self.counts[kind.key] += 1
+
+
+def _computes_nothing(operator: Any) -> bool:
+    """True for views, and for what is no operator on tensors."""
+    returns = operator._schema.returns
+    views = bool(returns) and all(r.alias_info and not r.alias_info.is_write for r in returns)
+    return views or not operator.namespace.startswith("aten")
+
+
+def _blank(leaf: Any) -> Any:
+    if isinstance(leaf, Tensor):
+        return Blank(leaf.dtype, tuple(leaf.shape), leaf.stride())
+    return leaf
+
+
+def _in_part(arguments: Any) -> tuple[Any, float]:
+    """Arguments whose lists are cut short where they are large, and the share that is left."""
+    whole = _bytes(arguments)
+    if whole <= _LARGE_BYTES:
+        return arguments, 1.0
+    args, kwargs = arguments
+    lists = [each for each in args if isinstance(each, list | tuple)]
+    shortest = max(1, min(map(len, lists), default=1))
+    kept = max(1, int(shortest * _LARGE_BYTES / whole))
+
+    def cut(each: Any) -> Any:
+        return each[:kept] if isinstance(each, list | tuple) and len(each) == shortest else each
+
+    cut_args = tuple(cut(each) for each in args)
+    return (cut_args, kwargs), _bytes((cut_args, kwargs)) / whole
+
+
+def _bytes(arguments: Any) -> int:
+    return sum(leaf.nbytes for leaf in tree_leaves(arguments) if isinstance(leaf, Blank))
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
