@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 STUDIES := quickstart quickstart-gpt
 ADAPTER := exports/quickstart-lora
+REPORT := exports/quickstart-report
 ASSETS := minilm-l6 bbc-news smollm2-135m bbc-headlines
 
 .PHONY: help venv assets demo test test-fast test-slow check schema ui bench torture build clean
@@ -28,7 +29,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "$(PYTHON) is older than Python 3.11; name another: make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,ui,ray]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,ui,report,ray]'
 	@touch $@
 
 assets: venv
@@ -38,10 +39,12 @@ demo: assets
 	$(BIN)/workbench run $(STUDIES) --runs runs
 	@for study in $(STUDIES); do \
 		$(BIN)/workbench compare runs/$$study --baseline full || exit 1; echo; done
+	@$(BIN)/workbench report runs/quickstart --to $(REPORT) >/dev/null
 	@rm -rf $(ADAPTER)
 	@$(BIN)/workbench export "$$(dirname "$$(ls -t runs/quickstart/lora-s0-*/result.json | head -n 1)")" \
 		--to $(ADAPTER) >/dev/null
 	@echo
+	@echo "report:       $(CURDIR)/$(REPORT)/report.html"
 	@echo "adapter:      $(CURDIR)/$(ADAPTER)"
 	@echo "open the UI:  $(BIN)/workbench ui"
 

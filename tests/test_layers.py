@@ -41,7 +41,11 @@ LINE = [
 ]
 """A room sees those before it."""
 
-ASIDE = {"jobs": {"errors", "recipe", "store"}, "comparison": {"errors", "recipe", "store"}}
+ASIDE = {
+    "jobs": {"errors", "recipe", "store"},
+    "comparison": {"errors", "recipe", "store"},
+    "report": {"errors", "recipe", "store", "comparison", "__init__"},
+}
 """Beside the line: they work on recipes and run folders alone."""
 
 ON_TOP = ["ui", "cli", "__main__", "__init__"]
@@ -54,6 +58,7 @@ TORCH_FREE = [
     "store",
     "jobs",
     "comparison",
+    "report",
     "executors",
     "ui",
     "cli",

@@ -11,8 +11,8 @@ from made_runs import RunsFolder, news_recipe
 from opening import open_view, texts
 from streamlit.testing.v1 import AppTest
 
-import charts
 import shell
+from workbench.report import charts
 from workbench.store import write_json
 
 PERPLEXITY = {"full": 28.0, "lora": 26.0, "prefix": 30.0, "prompt": 41.5}
@@ -91,7 +91,7 @@ def test_references_are_left_off_the_chart_on_the_worse_side_only() -> None:
     assert set(charts.far_references(rows, "perplexity", references)) == {"far above"}
     assert set(charts.far_references(rows, "bleu", references)) == {"far below"}
     assert charts.far_references(rows, "accuracy", references) == {}
-    chart = charts.score_against_parameters(rows, "perplexity", references)
+    chart = charts.score_against_cost(rows, "perplexity", references)
     assert chart is not None
     titles = [layer["encoding"]["y"].get("title") for layer in chart.to_dict()["layer"][:2]]
     assert titles == ["perplexity (lower is better)"] * 2

@@ -1,0 +1,40 @@
+"""What the runs of a row took of memory, and what was forecast of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from workbench.comparison.rows import Row, Sample
+from workbench.report.reading import number, part
+
+COMPONENTS = ("weights_bytes", "gradients_bytes", "optimizer_bytes", "activations_bytes")
+PEAK = "peak_memory_bytes"
+
+
+def memory_rows(rows: Sequence[Row], samples: Sequence[Sample]) -> list[dict[str, Any]]:
+    """For each row its measured peak and the means over seeds of the components, in bytes.
+
+    ``forecast`` holds the same as it was foretold before the run, where the record has it. Rows
+    that ran on different machines have no mean peak, as in the comparison.
+    """
+    runs = {sample.label: sample.runs for sample in samples}
+    found = []
+    for row in rows:
+        records = [run.result for run in runs[row["label"]]]
+        pieces = [part(part(record, "memory"), "breakdown") for record in records]
+        foretold = [part(record, "forecast") for record in records]
+        bar: dict[str, Any] = {"label": row["label"], PEAK: row["peak_memory_bytes"]}
+        bar |= {key: mean_of(pieces, key) for key in COMPONENTS}
+        bar["forecast"] = {PEAK: mean_of(foretold, PEAK)}
+        bar["forecast"] |= {
+            key: mean_of([part(each, "memory") for each in foretold], key) for key in COMPONENTS
+        }
+        found.append(bar)
+    return found
+
+
+def mean_of(records: Sequence[dict[str, Any]], key: str) -> float | None:
+    """The mean of a number over the records that have it."""
+    values = [value for record in records if (value := number(record, key)) is not None]
+    return sum(values) / len(values) if values else None
