@@ -32,8 +32,12 @@ def hostile(run: WriteRun, runs: Path) -> Path:
 def test_json_is_one_document(runs: Path) -> None:
     comparison = compare([runs])
     content = json.loads(comparison.to("json"))
-    assert list(content) == ["rows", "references", "warnings"]
-    assert content["rows"] == comparison.rows
+    assert list(content) == [
+        *("rows", "references", "warnings", "verdicts", "verdict_notes"),
+        *("pareto", "pareto_objectives"),
+    ]
+    assert content["rows"] == comparison.rows and content["verdicts"] == comparison.verdicts
+    assert content["pareto"] == comparison.pareto and len(content["pareto"]) == 4
 
 
 @pytest.mark.usefixtures("study")

@@ -7,39 +7,46 @@ could otherwise take for granted.
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from workbench.comparison import fairness, formats
+from workbench.comparison.baseline import hold_against
 from workbench.comparison.configuration import differing, distinct_labels
+from workbench.comparison.pareto import DEFAULT, METRIC, Standing, pareto
 from workbench.comparison.records import Record, Scores, UnusableResult, read_record
 from workbench.comparison.rows import (
     Reference,
     Row,
     Sample,
-    add_differences,
     choose_primary,
     make_row,
     ordered,
 )
+from workbench.comparison.verdicts import Asked, Held, Verdict, check_metric, hold
 from workbench.errors import UsageError
 from workbench.store import DEFAULT_RUNS_DIR, Run, list_runs
 
-DEFAULT_BASELINE = "full"
+MOST_TESTED = 60
+"""Runs whose differences are tested unasked: reading the predictions of one takes 1 ms."""
+
 ROUNDING = 1e-3
 """Relative difference that two scores of the same reference may have."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Recipes side by side. ``rows``, ``references`` and ``warnings`` are plain JSON values."""
+    """Recipes side by side. All but ``samples`` are plain JSON values."""
 
     rows: list[Row]
     references: list[Reference]
     warnings: list[str]
+    verdicts: list[Verdict] = field(default_factory=list)
+    verdict_notes: list[str] = field(default_factory=list)
+    pareto: list[Standing] = field(default_factory=list)
+    pareto_objectives: list[str] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list, repr=False, compare=False)
 
     def to(self, format: str, *, width: int | None = None) -> str:
@@ -68,7 +75,14 @@ class Comparison:
 
 
 def compare(
-    paths: Sequence[Path] = (DEFAULT_RUNS_DIR,), *, baseline: str | None = None
+    paths: Sequence[Path] = (DEFAULT_RUNS_DIR,),
+    *,
+    baseline: str | None = None,
+    tests: bool | None = None,
+    metric: str | None = None,
+    all_pairs: bool = False,
+    margin: float | None = None,
+    objectives: Sequence[str] | None = None,
 ) -> Comparison:
     """Compares the finished runs below some folders, seeds of a recipe taken together.
 
@@ -76,9 +90,18 @@ def compare(
         paths: folders of runs, of one study, or single runs.
         baseline: recipe (or ``study/recipe``) that the others are held against; None for
             ``full`` where there is one.
+        tests: whether differences are tested, which reads the predictions of every run; None for
+            up to `MOST_TESTED` runs.
+        metric: what is tested; None for the metric that selected the adapters.
+        all_pairs: test each row against each, not against the baseline only.
+        margin: the difference worth seeing, in units of the metric; None for 0.01 where it lies
+            between 0 and 1, else for 5% of the baseline's.
+        objectives: two or three of those that `pareto` knows; None for its default, where there
+            are at most `MOST_TESTED` rows.
 
     Raises:
-        UsageError: when a path is not a folder or no finished run is of the baseline's recipe.
+        UsageError: when a path is not a folder, no finished run is of the baseline's recipe, or
+            no run has the metric or an objective.
     """
     warnings: list[str] = []
     runs = _runs(paths)
@@ -91,11 +114,33 @@ def compare(
     choose_primary(rows)
     for check in fairness.CHECKS:
         warnings += check(samples)
-    warnings += _hold_against(rows, baseline)
+    warnings += hold_against(rows, baseline)
     if not runs:
         warnings.append(f"no runs below {', '.join(str(path) for path in paths)}")
     references, disagreements = _references(samples)
-    return Comparison(ordered(rows), references, warnings + disagreements, samples)
+    rows = ordered(rows)
+    check_metric(rows, metric)
+    held = _held(samples, rows, tests, Asked(metric, all_pairs, margin))
+    wanted = list(objectives or (DEFAULT if len(rows) <= MOST_TESTED else ()))
+    wanted = [metric if metric and name == METRIC else name for name in wanted]
+    return Comparison(
+        rows,
+        references,
+        warnings + disagreements,
+        held.verdicts,
+        held.notes,
+        pareto(rows, wanted, held.intervals) if wanted else [],
+        wanted,
+        samples,
+    )
+
+
+def _held(samples: Sequence[Sample], rows: Sequence[Row], tests: bool | None, asked: Asked) -> Held:
+    count = sum(len(sample.runs) for sample in samples)
+    if tests or (tests is None and (count <= MOST_TESTED or asked != Asked())):
+        return hold(samples, rows, asked)
+    note = f"{count} runs: whether differences are more than chance is tested with --tests"
+    return Held(notes=[note] if tests is None else [])
 
 
 def _runs(paths: Sequence[Path]) -> list[Run]:
@@ -163,41 +208,6 @@ def _assign_groups(samples: Sequence[Sample]) -> None:
     numbers: dict[object, int] = {}
     for sample in order:
         sample.group = numbers.setdefault(sample.first.conditions, len(numbers) + 1)
-
-
-def _hold_against(rows: Sequence[Row], baseline: str | None) -> list[str]:
-    """Sets the differences to the baseline in every group that has one; returns warnings."""
-    name = baseline or DEFAULT_BASELINE
-    known = {row["recipe"] for row in rows} | {f"{row['study']}/{row['recipe']}" for row in rows}
-    if baseline and rows and not any(_answers_to(row, baseline) for row in rows):
-        close = difflib.get_close_matches(baseline, sorted(known), 1)
-        hint = f"did you mean {close[0]!r}? " if close else ""
-        raise UsageError(
-            f"no finished run is of the baseline {baseline!r}",
-            fix=f"{hint}The recipes are {', '.join(sorted({row['recipe'] for row in rows}))}.",
-        )
-    warnings: list[str] = []
-    for group in sorted({row["group"] for row in rows}):
-        members = [row for row in rows if row["group"] == group]
-        candidates = [row for row in members if _answers_to(row, name)]
-        if not candidates and baseline:
-            warnings.append(f"group {group} has no {baseline}: no differences are shown there")
-        for row in members:
-            same_study = [c for c in candidates if c["study"] == row["study"]]
-            choice = same_study or candidates
-            if len(choice) == 1:
-                add_differences(row, choice[0])
-            elif choice:
-                labels = fairness.listing([c["label"] for c in choice])
-                warnings.append(
-                    f"several rows are called {name} ({labels}), so no differences are shown in "
-                    f"group {group}; name one with --baseline"
-                )
-    return list(dict.fromkeys(warnings))
-
-
-def _answers_to(row: Row, name: str) -> bool:
-    return name in (row["recipe"], row["label"], f"{row['study']}/{row['recipe']}")
 
 
 def _references(samples: Sequence[Sample]) -> tuple[list[Reference], list[str]]:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from workbench.comparison.grid import Grid, grids, plain
+from workbench.comparison.grid import Grid, grids, plain, verdict_sentences
 from workbench.comparison.rows import Reference, Row, Summary
 
 if TYPE_CHECKING:
@@ -23,11 +23,15 @@ NOTHING = "No finished runs."
 
 
 def to_json(comparison: Comparison) -> str:
-    """One JSON document: rows, references and warnings."""
+    """One JSON document: rows, references, warnings, verdicts and the Pareto front."""
     content = {
         "rows": comparison.rows,
         "references": comparison.references,
         "warnings": comparison.warnings,
+        "verdicts": comparison.verdicts,
+        "verdict_notes": comparison.verdict_notes,
+        "pareto": comparison.pareto,
+        "pareto_objectives": comparison.pareto_objectives,
     }
     return json.dumps(content, indent=2, allow_nan=False)
 
@@ -114,6 +118,9 @@ _MARKDOWN = re.compile(r"([\\`*_\[\]<>|~$#!])")
 def to_markdown(comparison: Comparison) -> str:
     """A table for each group, then the notes and the warnings."""
     parts = [_markdown_table(grid) for grid in grids(comparison)] or [NOTHING]
+    said = verdict_sentences(comparison)
+    if said:
+        parts.append("\n".join(f"- {markdown_text(text)}" for text in said))
     if comparison.warnings:
         parts.append("\n".join(f"- {markdown_text(text)}" for text in comparison.warnings))
     return "\n\n".join(parts) + "\n"
@@ -162,7 +169,7 @@ def to_latex(comparison: Comparison) -> str:
     r"""A booktabs table for each group; notes and warnings are comments. Needs UTF-8 and T1."""
     parts = ["% \\usepackage{booktabs} and \\usepackage[T1]{fontenc}"]
     parts += [_latex_table(grid) for grid in grids(comparison)] or [f"% {NOTHING}"]
-    parts += [f"% {plain(text)}" for text in comparison.warnings]
+    parts += [f"% {plain(text)}" for text in verdict_sentences(comparison) + comparison.warnings]
     return "\n".join(parts) + "\n"
 
 

@@ -13,6 +13,7 @@ from workbench.recipe.catalogue import higher_is_better
 
 if TYPE_CHECKING:
     from workbench.comparison.comparison import Comparison
+    from workbench.comparison.verdicts import Verdict
 
 SCORE_NOTE = "score ± half of the 95% interval of its mean over seeds (number of seeds)"
 LOWER = "↓"
@@ -60,7 +61,7 @@ def _grid(comparison: Comparison, group: int, *, several: bool) -> Grid:
     references = [r for r in comparison.references if r["group"] == group]
     columns = [
         _names(rows, references),
-        *_score_columns(rows, references),
+        *_score_columns(comparison, rows, references),
         *(_column(h, [text(row) for row in rows], references, drop) for h, drop, text in _COSTS),
     ]
     studies = plain(", ".join(dict.fromkeys(row["study"] for row in rows)))
@@ -79,7 +80,9 @@ def _names(rows: Sequence[Row], references: Sequence[Reference]) -> Column:
     return Column("recipe", [plain(name) for name in names], "left")
 
 
-def _score_columns(rows: Sequence[Row], references: Sequence[Reference]) -> list[Column]:
+def _score_columns(
+    comparison: Comparison, rows: Sequence[Row], references: Sequence[Reference]
+) -> list[Column]:
     """Every metric, the primary one first and followed by the difference to the baseline."""
     primary = _primary(rows)
     names = dict.fromkeys(
@@ -91,7 +94,7 @@ def _score_columns(rows: Sequence[Row], references: Sequence[Reference]) -> list
         cells += [units.score(reference["metrics"].get(name)) for reference in references]
         columns.append(Column(_metric_header(name), cells, drop=10 + position if position else 0))
         if name == primary and any(row["baseline"] for row in rows):
-            columns.append(_difference_column(rows, references, name))
+            columns.append(_difference_column(comparison, rows, references, name))
     return columns
 
 
@@ -111,17 +114,37 @@ def _direction_note(rows: Sequence[Row]) -> list[str]:
     return [f"{LOWER} lower is better" + (", so Δ below 0 is an improvement" if compared else "")]
 
 
-def _difference_column(rows: Sequence[Row], references: Sequence[Reference], metric: str) -> Column:
+def _difference_column(
+    comparison: Comparison, rows: Sequence[Row], references: Sequence[Reference], metric: str
+) -> Column:
+    """The ± is the verdict's where there is one, else that of the differences by seed."""
+    tested = {
+        (verdict["label"], verdict["against"]): _verdict_half(verdict)
+        for verdict in comparison.verdicts
+        if verdict["metric"] == metric
+    }
     cells = []
     for row in rows:
-        paired = row["baseline_paired"].get(metric)
         if row["baseline"] == row["label"]:
             cells.append("baseline")
-        else:
-            cells.append(units.difference(row["baseline_delta"].get(metric), _half(paired)))
+            continue
+        half = tested.get((row["label"], row["baseline"] or ""))
+        paired = _half(row["baseline_paired"].get(metric))
+        delta = row["baseline_delta"].get(metric)
+        cells.append(units.difference(delta, half if half is not None else paired))
     baselines = list(dict.fromkeys(row["baseline"] for row in rows if row["baseline"]))
     name = plain(baselines[0]) if len(baselines) == 1 else "baseline"
     return _column(f"Δ vs {name}", cells, references, 0)
+
+
+def _verdict_half(verdict: Verdict) -> float | None:
+    low, high = verdict["ci_low"], verdict["ci_high"]
+    return None if low is None or high is None else (high - low) / 2
+
+
+def verdict_sentences(comparison: Comparison) -> list[str]:
+    """What the tests say, one sentence for each pair, then notes on them."""
+    return [verdict["sentence"] for verdict in comparison.verdicts] + comparison.verdict_notes
 
 
 def _column(header: str, cells: list[str], references: Sequence[Reference], drop: int) -> Column:

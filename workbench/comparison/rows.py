@@ -58,6 +58,7 @@ class Row(TypedDict):
     stored_parameters: int | None
     adapter_bytes: int | None
     device: str | None
+    hardware: list[str]
     peak_memory_bytes: int | None
     train_seconds: float | None
     steps_per_second: float | None
@@ -142,6 +143,7 @@ def make_row(sample: Sample) -> Row:
         "stored_parameters": first.parameters.stored,
         "adapter_bytes": _whole(_mean([r.adapter_bytes for r in records])),
         "device": ", ".join(sorted({r.device for r in records if r.device})) or None,
+        "hardware": sample.hardware,
         "peak_memory_bytes": _whole(cost["peak_memory_bytes"]),
         "train_seconds": cost["train_seconds"],
         "steps_per_second": cost["steps_per_second"],

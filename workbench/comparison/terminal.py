@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len
 
 from workbench.comparison.formats import NOTHING
-from workbench.comparison.grid import Column, Grid, grids, plain
+from workbench.comparison.grid import Column, Grid, grids, plain, verdict_sentences
 
 if TYPE_CHECKING:
     from workbench.comparison.comparison import Comparison
@@ -33,6 +33,9 @@ def table(comparison: Comparison, width: int | None = None) -> str:
     """
     width = max(width or shutil.get_terminal_size((120, 24)).columns, NARROWEST)
     parts = [_grid(grid, width) for grid in grids(comparison)] or [NOTHING]
+    said = verdict_sentences(comparison)
+    if said:
+        parts.append(_sentences((f"- {plain(text)}" for text in said), width))
     if comparison.warnings:
         parts.append(_sentences((f"! {plain(text)}" for text in comparison.warnings), width))
     return "\n\n".join(parts) + "\n"

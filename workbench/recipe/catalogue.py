@@ -119,6 +119,15 @@ _LANGUAGE_MODELLING = {
 
 METRICS: dict[str, Metric] = _CLASSIFICATION | _EXTRACTION | _GENERATION | _LANGUAGE_MODELLING
 
+SHARES: frozenset[str] = frozenset(
+    {
+        *("accuracy", "f1", "f1_macro", "f1_micro", "precision_macro", "recall_macro"),
+        *("entity_f1", "entity_precision", "entity_recall", "answer_f1", "exact_match"),
+        *("rouge1", "rouge2", "rouge_l", "masked_accuracy"),
+    }
+)
+"""Metrics from 0 to 1, whose differences are read in points (hundredths)."""
+
 GENERATED: frozenset[str] = frozenset(_GENERATION)
 """Metrics that for kind text need generated text, which is slow: measured on the test split."""
 

@@ -1,0 +1,167 @@
+"""Scores of single test items, from the predictions that each run keeps.
+
+Every value is what its item contributes to the score of the run, so that the mean over items is
+the score. An accuracy is such a mean already; a ratio of sums (entity F1, accuracy of words) or a
+function of one (perplexity) is linearised, as the infinitesimal jackknife does (Efron 1982,
+chapter 6). Metrics that no sum over items gives (BLEU, correlations) have no scores of items.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.comparison.rows import Sample
+
+if TYPE_CHECKING:
+    import numpy as np
+
+EACH, WEIGHT = "example_{}", "example_{}_weight"
+"""Columns of predictions.parquet: what each example adds to a metric, and to what it is divided
+by where that is not their number."""
+
+EXPONENTIALS = frozenset({"perplexity", "word_perplexity", "pseudo_perplexity"})
+FROM_LABELS = frozenset({"accuracy", "f1_macro"})
+"""Metrics that label and prediction give where the columns above are not there."""
+
+TOLERANCE = 1e-6
+"""Relative difference between the mean of the items and the recorded score."""
+
+
+class NoItems(ValueError):
+    """Scores of items that are not there or do not fit; the text says why."""
+
+
+@dataclass(frozen=True, eq=False)
+class ItemScores:
+    """What each test item contributes to the score of each run of a recipe."""
+
+    values: np.ndarray
+    """(runs, items); the mean of a row is the score of the run."""
+    ids: tuple[str, ...]
+    right_or_wrong: bool
+    """True where every value is 0 or 1."""
+
+    @cached_property
+    def mean(self) -> float:
+        return float(self.values.mean())
+
+    @cached_property
+    def by_item(self) -> np.ndarray:
+        """Mean over runs, (items,)."""
+        means: np.ndarray = self.values.mean(axis=0)
+        return means
+
+    @cached_property
+    def seed_variance(self) -> float:
+        """Variance between the scores of the runs; nan for a single one."""
+        if len(self.values) < 2:
+            return math.nan
+        return float(self.values.mean(axis=1).var(ddof=1))
+
+    @cached_property
+    def residual_variance(self) -> float:
+        """Variance of what is neither the run's nor the item's (two-way analysis of variance)."""
+        runs, items = self.values.shape
+        if runs < 2 or items < 2:
+            return 0.0
+        rest = self.values - self.values.mean(axis=1, keepdims=True) - self.by_item + self.mean
+        return float((rest**2).sum() / ((runs - 1) * (items - 1)))
+
+
+def item_scores(sample: Sample, metric: str) -> ItemScores:
+    """The scores of the items of all runs of a row.
+
+    Raises:
+        NoItems: when a run keeps none for this metric, or what it keeps does not give its score.
+    """
+    import numpy as np
+
+    rows, ids = [], None
+    for run, record in zip(sample.runs, sample.records, strict=True):
+        found, values = _of_run(run.path, metric)
+        if ids is not None and ids != found:
+            raise NoItems("its runs were tested on different items")
+        ids = found
+        recorded = record.metrics.test.get(metric)
+        mean = float(values.mean()) if len(values) else math.nan
+        if recorded is None or not math.isclose(mean, recorded, rel_tol=TOLERANCE, abs_tol=1e-9):
+            raise NoItems("what is kept of its items does not add up to its score")
+        rows.append(values)
+    values = np.stack(rows)
+    return ItemScores(values, ids or (), bool(np.isin(values, (0.0, 1.0)).all()))
+
+
+def _of_run(folder: Path, metric: str) -> tuple[tuple[str, ...], np.ndarray]:
+    """Ids and contributions of the items of one run."""
+    columns = _read(folder / "predictions.parquet", metric)
+    ids = tuple(str(each) for each in columns.pop("id"))
+    if EACH.format(metric) in columns:
+        values = _contributions(metric, columns)
+    elif metric == "accuracy":
+        values = _agreement(columns["label"], columns["prediction"])
+    else:
+        values = _macro_f1(columns["label"], columns["prediction"])
+    return ids, values
+
+
+def _read(path: Path, metric: str) -> dict[str, list[Any]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    each, weight = EACH.format(metric), WEIGHT.format(metric)
+    try:
+        with pq.ParquetFile(path) as file:
+            there = set(file.schema_arrow.names)
+            wanted = ["id", *(name for name in (each, weight) if name in there)]
+            if each not in there and metric in FROM_LABELS:
+                wanted += ["label", "prediction"]
+            elif each not in there:
+                raise NoItems(f"{metric} has no scores of single items")
+            return file.read(columns=wanted).to_pydict()  # type: ignore[no-any-return]
+    except (OSError, pa.ArrowException, KeyError):
+        raise NoItems("its predictions are not there or cannot be read") from None
+
+
+def _contributions(metric: str, columns: Mapping[str, Sequence[float]]) -> np.ndarray:
+    import numpy as np
+
+    each = np.array(columns[EACH.format(metric)], dtype=float)
+    weights = columns.get(WEIGHT.format(metric))
+    if weights is None:
+        return each
+    weight = np.array(weights, dtype=float)
+    total = weight.sum()
+    if not total > 0:
+        raise NoItems(f"{metric} is not defined on its items")
+    ratio = each.sum() / total
+    change = (each - ratio * weight) / weight.mean()
+    if metric not in EXPONENTIALS:
+        return np.asarray(ratio + change)
+    value = math.exp(ratio)
+    return np.asarray(value + value * change)
+
+
+def _agreement(labels: Sequence[str], predictions: Sequence[str]) -> np.ndarray:
+    import numpy as np
+
+    return np.array([a == b for a, b in zip(labels, predictions, strict=True)], dtype=float)
+
+
+def _macro_f1(labels: Sequence[str], predictions: Sequence[str]) -> np.ndarray:
+    """F1 of each class is a ratio of sums; their mean is taken over the classes that occur."""
+    import numpy as np
+
+    right, given = np.array(labels), np.array(predictions)
+    parts = []
+    for name in sorted({*labels, *predictions}):
+        is_right, is_given = right == name, given == name
+        hits = 2.0 * (is_right & is_given)
+        size = is_right.astype(float) + is_given
+        ratio = hits.sum() / size.sum()
+        parts.append(ratio + (hits - ratio * size) / size.mean())
+    return np.asarray(np.mean(parts, axis=0))

@@ -1,0 +1,264 @@
+"""Which recipe is better than which: a verdict for each pair that is compared."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypedDict
+
+from workbench.comparison.items import ItemScores, NoItems, item_scores
+from workbench.comparison.power import Needed, detectable, needed
+from workbench.comparison.rows import Row, Sample
+from workbench.comparison.sentences import sentence, tests_used
+from workbench.comparison.statistics import CONFIDENCE, holm
+from workbench.comparison.testing import Difference, seeds_only, several_runs, single_runs
+from workbench.errors import UsageError
+from workbench.recipe.catalogue import SHARES, higher_is_better
+
+Conclusion = Literal["better", "worse", "same", "hint", "unclear", "untested"]
+
+LEVEL = 1 - CONFIDENCE
+MARGIN = 0.01
+"""The difference worth seeing where none is named: one point of a share."""
+RELATIVE_MARGIN = 0.05
+"""The same for scores that are no shares, such as perplexity, as part of the baseline's."""
+
+
+class Verdict(TypedDict):
+    """A recipe against another; documented field by field in docs/comparing.md."""
+
+    group: int
+    metric: str
+    label: str
+    against: str
+    difference: float | None
+    ci_low: float | None
+    ci_high: float | None
+    p_value: float | None
+    p_adjusted: float | None
+    comparisons: int
+    test: str | None
+    covers: list[str]
+    runs: int
+    runs_against: int
+    items: int | None
+    effect: str | None
+    effect_size: float | None
+    conclusion: Conclusion
+    margin: float
+    detectable: float | None
+    limit: str | None
+    seeds_needed: int | None
+    items_needed: int | None
+    note: str | None
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be held against what."""
+
+    metric: str | None = None
+    """None for the primary metric of each group."""
+    all_pairs: bool = False
+    margin: float | None = None
+
+
+@dataclass
+class Held:
+    """The verdicts on some rows, and the intervals of all differences within their groups."""
+
+    verdicts: list[Verdict] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    intervals: dict[tuple[str, str, str], tuple[float, float]] = field(default_factory=dict)
+    """By metric and the labels of two rows: the 95% interval of the first minus the second."""
+
+
+def metric_of(rows: Sequence[Row], name: str | None) -> str | None:
+    """The metric that the rows of a group are judged by.
+
+    Raises:
+        UsageError: when no row has the one that is asked for.
+    """
+    if name is None:
+        return next((row["primary_metric"] for row in rows if row["primary_metric"]), None)
+    return name if any(name in row["metrics"] for row in rows) else None
+
+
+def check_metric(rows: Sequence[Row], name: str | None) -> None:
+    """Refuses a metric that no row has.
+
+    Raises:
+        UsageError: with those that there are.
+    """
+    known = sorted({metric for row in rows for metric in row["metrics"]})
+    if name is None or not rows or name in known:
+        return
+    close = difflib.get_close_matches(name, known, 1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    raise UsageError(
+        f"no run has the metric {name!r}", fix=f"{hint}The metrics are {', '.join(known)}."
+    )
+
+
+def hold(samples: Sequence[Sample], rows: Sequence[Row], asked: Asked) -> Held:
+    """Tests the rows of each group against their baseline, or all against all."""
+    held = Held()
+    by_label = {sample.label: sample for sample in samples}
+    groups = list(dict.fromkeys(row["group"] for row in rows))
+    for group in groups:
+        members = [row for row in rows if row["group"] == group]
+        metric = metric_of(members, asked.metric)
+        if metric is None or len(members) < 2:
+            continue
+        place = f" in group {group}" if len(groups) > 1 else ""
+        scores = _Scores(metric, {row["label"]: by_label[row["label"]] for row in members})
+        pairs = _pairs(members, asked)
+        if not pairs:
+            held.notes.append(
+                f"nothing is tested{place}: name a recipe with --baseline, or use --all-pairs"
+            )
+        found = _verdicts(members, pairs, scores, asked)
+        held.verdicts += found
+        held.notes += [f"{text}{place}" for text in tests_used(found)]
+        held.intervals |= scores.intervals(members)
+    return held
+
+
+def _pairs(members: Sequence[Row], asked: Asked) -> list[tuple[Row, Row]]:
+    if asked.all_pairs:
+        return list(itertools.combinations(members, 2))
+    by_label = {row["label"]: row for row in members}
+    pairs = [
+        (row, by_label[row["baseline"]])
+        for row in members
+        if row["baseline"] and row["baseline"] != row["label"]
+    ]
+    return pairs if pairs or len(members) > 2 else [(members[0], members[1])]
+
+
+class _Scores:
+    """The scores of the rows of a group, read once; of items where every run keeps them."""
+
+    def __init__(self, metric: str, samples: dict[str, Sample]) -> None:
+        self.metric = metric
+        self.samples = samples
+        self._items: dict[str, ItemScores | str] = {}
+
+    def items(self, label: str) -> ItemScores | str:
+        """The scores of items, or why there are none."""
+        if label not in self._items:
+            try:
+                self._items[label] = item_scores(self.samples[label], self.metric)
+            except NoItems as reason:
+                self._items[label] = str(reason)
+        return self._items[label]
+
+    def difference(self, one: str, other: str) -> tuple[Difference | None, str | None]:
+        """The test that fits the two, and a note where it is not the one over items."""
+        values = [self._of_runs(label) for label in (one, other)]
+        if not all(values):
+            return None, f"{self.metric} is absent"
+        left, right = self.items(one), self.items(other)
+        if isinstance(left, str) or isinstance(right, str):
+            why = left if isinstance(left, str) else str(right)
+            return seeds_only(*values), f"test items are not counted in: {why}"
+        if left.ids != right.ids:
+            return seeds_only(*values), "test items are not counted in: they are not the same"
+        runs = {len(left.values), len(right.values)}
+        if runs == {1}:
+            return single_runs(left, right), None
+        if 1 in runs:
+            return seeds_only(*values), None
+        return several_runs(left, right), None
+
+    def _of_runs(self, label: str) -> dict[int, float]:
+        scores = ((r.seed, r.metrics.test.get(self.metric)) for r in self.samples[label].records)
+        return {seed: score for seed, score in scores if score is not None}
+
+    def intervals(self, members: Sequence[Row]) -> dict[tuple[str, str, str], tuple[float, float]]:
+        found = {}
+        for one, other in itertools.combinations([row["label"] for row in members], 2):
+            difference, _ = self.difference(one, other)
+            if difference and difference.low is not None and difference.high is not None:
+                found[self.metric, one, other] = (difference.low, difference.high)
+                found[self.metric, other, one] = (-difference.high, -difference.low)
+        return found
+
+
+def _verdicts(
+    members: Sequence[Row], pairs: Sequence[tuple[Row, Row]], scores: _Scores, asked: Asked
+) -> list[Verdict]:
+    found = [scores.difference(one["label"], other["label"]) for one, other in pairs]
+    tested = [i for i, (d, _) in enumerate(found) if d and d.p_value is not None]
+    adjusted = dict(
+        zip(tested, holm([found[i][0].p_value or 0.0 for i in tested]), strict=True)  # type: ignore[union-attr]
+    )
+    return [
+        _verdict(one, other, scores.metric, *found[i], adjusted.get(i), len(tested), asked)
+        for i, (one, other) in enumerate(pairs)
+    ]
+
+
+def _verdict(
+    one: Row,
+    other: Row,
+    metric: str,
+    found: Difference | None,
+    note: str | None,
+    adjusted: float | None,
+    comparisons: int,
+    asked: Asked,
+) -> Verdict:
+    margin = asked.margin or _margin(metric, other)
+    ask = found is not None and found.p_value is not None
+    more = needed(found, margin) if ask and found else Needed(None, None, None)
+    verdict: Verdict = {
+        "group": one["group"],
+        "metric": metric,
+        "label": one["label"],
+        "against": other["label"],
+        "difference": found.estimate if found else None,
+        "ci_low": found.low if found else None,
+        "ci_high": found.high if found else None,
+        "p_value": found.p_value if found else None,
+        "p_adjusted": adjusted,
+        "comparisons": comparisons,
+        "test": found.test if found and ask else None,
+        "covers": list(found.covers) if found else [],
+        "runs": len(one["runs"]),
+        "runs_against": len(other["runs"]),
+        "items": found.items if found else None,
+        "effect": found.effect if found else None,
+        "effect_size": found.effect_size if found else None,
+        "conclusion": _conclusion(metric, found, adjusted, margin),
+        "margin": margin,
+        "detectable": detectable(found) if found else None,
+        "limit": more.limit,
+        "seeds_needed": more.seeds,
+        "items_needed": more.items,
+        "note": note,
+        "sentence": "",
+    }
+    verdict["sentence"] = sentence(verdict)
+    return verdict
+
+
+def _margin(metric: str, baseline: Row) -> float:
+    mean = baseline["metrics"][metric]["mean"] if metric in baseline["metrics"] else None
+    return MARGIN if metric in SHARES or not mean else RELATIVE_MARGIN * abs(mean)
+
+
+def _conclusion(
+    metric: str, found: Difference | None, adjusted: float | None, margin: float
+) -> Conclusion:
+    if found is None or found.low is None or found.high is None or adjusted is None:
+        return "untested"
+    if adjusted <= LEVEL:
+        return "better" if (found.estimate > 0) == higher_is_better(metric) else "worse"
+    if -margin < found.low and found.high < margin:
+        return "same"
+    alone = found.p_value is not None and found.p_value <= LEVEL
+    return "hint" if alone else "unclear"
