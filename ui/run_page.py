@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+import charts
 from loss_parts import with_parts
 from records import (
     decimal,
@@ -24,7 +25,6 @@ from shell import error_box, facts, plain, remarks, show_error
 from workbench import jobs
 from workbench.comparison.units import ABSENT, count, duration, share, size
 from workbench.errors import WorkbenchError
-from workbench.report import charts
 from workbench.store import ACTIVE, Run
 
 Event = dict[str, Any]

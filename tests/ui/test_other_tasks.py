@@ -11,8 +11,8 @@ from made_runs import RunsFolder, news_recipe
 from opening import open_view, texts
 from streamlit.testing.v1 import AppTest
 
+import charts
 import shell
-from workbench.report import charts
 from workbench.store import write_json
 
 PERPLEXITY = {"full": 28.0, "lora": 26.0, "prefix": 30.0, "prompt": 41.5}

@@ -8,13 +8,13 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+import charts
 from records import finite, part
 from shell import empty, heading, plain, remarks, runs_dir, show_error
 from workbench.comparison import Comparison, compare
 from workbench.comparison.units import ABSENT, count, difference, duration, score, share, size
 from workbench.errors import WorkbenchError
 from workbench.recipe.catalogue import higher_is_better
-from workbench.report import charts
 from workbench.store import Run, list_runs
 
 FORMATS = {

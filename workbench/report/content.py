@@ -22,6 +22,7 @@ from workbench.report.disagreements import (
     pairs_of,
 )
 from workbench.report.figures import Figure
+from workbench.report.findings import findings
 from workbench.report.memory import memory_rows
 from workbench.report.reading import finite, items, part
 from workbench.report.tables import (
@@ -123,7 +124,7 @@ def read_content(
     Raises:
         UsageError: as ``compare`` does.
     """
-    comparison = compare(paths, baseline=baseline)
+    comparison = compare(paths, baseline=baseline, tests=True)
     found = {run.path.absolute(): run for path in paths for run in list_runs(path)}
     numbers = list(dict.fromkeys(row["group"] for row in comparison.rows))
     studies = dict.fromkeys(row["study"] for row in comparison.rows)
@@ -170,8 +171,8 @@ def group_content(comparison: Comparison, number: int, grid: Grid) -> Group:
         samples=samples,
         metric=metric,
         table=comparison_table(grid, rows),
-        findings=[],
-        score=figures.cost_figure(rows, metric, _references(comparison, number, metric), ()),
+        findings=findings(comparison, number),
+        score=figures.cost_figure(rows, metric, references_of(comparison, number, metric)),
         memory=figures.memory_figure(bars, memory),
         memory_table=memory,
         memory_bars=bars,
@@ -187,7 +188,8 @@ def group_content(comparison: Comparison, number: int, grid: Grid) -> Group:
     )
 
 
-def _references(comparison: Comparison, group: int, metric: str) -> dict[str, float]:
+def references_of(comparison: Comparison, group: int, metric: str) -> dict[str, float]:
+    """The score of each reference of a group on a metric."""
     found: Mapping[str, Any] = {
         reference["name"]: reference["metrics"].get(metric)
         for reference in comparison.references

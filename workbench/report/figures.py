@@ -13,6 +13,7 @@ from workbench.recipe.catalogue import higher_is_better
 from workbench.report import charts
 from workbench.report.bands import LOSS, seed_bands, validation_metrics
 from workbench.report.classes import Classes, most_common
+from workbench.report.findings import pareto_front
 from workbench.report.pictures import WIDTH
 from workbench.report.tables import Table
 
@@ -38,10 +39,9 @@ class Figure:
     lines: list[dict[str, Any]] = field(default_factory=list)
 
 
-def cost_figure(
-    rows: Sequence[Row], metric: str, references: Mapping[str, float], front: Sequence[str]
-) -> Figure | None:
+def cost_figure(rows: Sequence[Row], metric: str, references: Mapping[str, float]) -> Figure | None:
     """The metric against trainable parameters."""
+    front = pareto_front(rows, metric, "trainable_parameters")
     chart = charts.score_against_cost(rows, metric, references, front=front)
     if chart is None:
         return None

@@ -15,7 +15,16 @@ from workbench.report.charts.curves import (
 )
 from workbench.report.charts.memory import COMPONENTS, memory_bars
 from workbench.report.charts.scores import COSTS, far_references, score_against_cost
-from workbench.report.charts.style import HEIGHT, PALETTE, Chart, Point, Row, axis_title
+from workbench.report.charts.style import (
+    HEIGHT,
+    MUTED,
+    PALETTE,
+    SECOND,
+    Chart,
+    Point,
+    Row,
+    axis_title,
+)
 
 __all__ = [
     "COMPONENTS",
@@ -23,9 +32,11 @@ __all__ = [
     "Chart",
     "HEIGHT",
     "MAX_POINTS",
+    "MUTED",
     "PALETTE",
     "Point",
     "Row",
+    "SECOND",
     "axis_title",
     "class_scores",
     "confusion_matrix",
