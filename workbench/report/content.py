@@ -10,9 +10,9 @@ from typing import Any
 from workbench.comparison import Comparison, Row, compare
 from workbench.comparison.grid import Grid, grids
 from workbench.comparison.rows import Sample
-from workbench.recipe.catalogue import TEXT, TOKENS, AnswerKind
+from workbench.recipe.catalogue import AnswerKind
 from workbench.report import DEFAULT_TEXTS, figures
-from workbench.report.answers import aligned_answers, kind_of
+from workbench.report.answers import aligned_answers, kind_of, score_word
 from workbench.report.classes import Classes, classes_of
 from workbench.report.disagreements import (
     Example,
@@ -69,8 +69,7 @@ class Group:
     @property
     def score_word(self) -> str:
         """What the score of an answer is."""
-        likelihood = self.kind in (TEXT, TOKENS)
-        return "mean log-probability" if likelihood else "probability"
+        return score_word(self.kind)
 
     @property
     def facts(self) -> list[str]:

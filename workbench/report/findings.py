@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 from workbench.comparison import Comparison, Row
 from workbench.comparison.pareto import METRIC, Standing, pareto
@@ -43,7 +44,7 @@ def _listed(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
 
 
-def pareto_front(rows: Sequence[Row], metric: str, cost: str) -> list[str]:
+def pareto_front(rows: Sequence[Mapping[str, Any]], metric: str, cost: str) -> list[str]:
     """Labels of the rows that no other beats in a metric and a cost, by their means."""
-    standings = pareto(rows, [metric, cost]) if metric else []
+    standings = pareto(cast(Sequence[Row], rows), [metric, cost]) if metric else []
     return [s["label"] for s in standings if s["on_front_by_means"]]

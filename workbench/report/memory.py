@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from workbench.comparison.rows import Row, Sample
+from workbench.comparison.rows import Sample
 from workbench.report.reading import number, part
 
 COMPONENTS = ("weights_bytes", "gradients_bytes", "optimizer_bytes", "activations_bytes")
 PEAK = "peak_memory_bytes"
 
 
-def memory_rows(rows: Sequence[Row], samples: Sequence[Sample]) -> list[dict[str, Any]]:
+def memory_rows(
+    rows: Sequence[Mapping[str, Any]], samples: Sequence[Sample]
+) -> list[dict[str, Any]]:
     """For each row its measured peak and the means over seeds of the components, in bytes.
 
     ``forecast`` holds the same as it was foretold before the run, where the record has it. Rows

@@ -59,12 +59,15 @@ def class_scores(rows: Sequence[Row], labels: Sequence[str], title: str = "F1") 
     return alt.layer(lines, dots).properties(height=len(names) * (12 * len(drawn) + 10))
 
 
-def confusion_matrix(counts: Sequence[Sequence[float]], names: Sequence[str]) -> Chart:
+def confusion_matrix(
+    counts: Sequence[Sequence[float]], names: Sequence[str], *, ink: str | None = None
+) -> Chart:
     """A row for each right class, a column for what was predicted, the share of the row as shade.
 
     Args:
         counts: test examples, a mean over seeds where there are several.
         names: the classes, in the order of both.
+        ink: colour of the counts on pale cells; None for that of the page's texts.
     """
     cells = [
         {"right": right, "predicted": predicted, "count": count, "share": count / (sum(row) or 1.0)}
@@ -77,9 +80,16 @@ def confusion_matrix(counts: Sequence[Sequence[float]], names: Sequence[str]) ->
             "predicted:N",
             sort=order,
             title="predicted",
-            axis=alt.Axis(orient="bottom", labelAngle=-40, labelLimit=110, grid=False),
+            axis=alt.Axis(
+                orient="bottom", labelAngle=-40, labelLimit=110, labelOverlap=False, grid=False
+            ),
         ),
-        y=alt.Y("right:N", sort=order, title="right", axis=alt.Axis(labelLimit=130, grid=False)),
+        y=alt.Y(
+            "right:N",
+            sort=order,
+            title="right",
+            axis=alt.Axis(labelLimit=130, labelOverlap=False, grid=False),
+        ),
     )
     shades = base.mark_rect(color=ACCENT).encode(
         opacity=alt.Opacity(
@@ -94,7 +104,8 @@ def confusion_matrix(counts: Sequence[Sequence[float]], names: Sequence[str]) ->
     )
     layers = [shades]
     if len(order) <= 12:
-        texts = base.mark_text(fontSize=11).encode(text=alt.Text("count:Q", format=".1~f"))
+        own = {} if ink is None else {"color": ink}
+        texts = base.mark_text(fontSize=11, **own).encode(text=alt.Text("count:Q", format=".1~f"))
         some = texts.transform_filter("datum.count > 0 && datum.share <= 0.5")
         most = texts.transform_filter("datum.share > 0.5").mark_text(
             fontSize=11, color="#ffffff", fontWeight=600
