@@ -9,6 +9,7 @@ from comparing.selection import Group, Selection
 from shell import plain
 from workbench.comparison.configuration import differing
 from workbench.comparison.units import ABSENT
+from workbench.report.tables import said
 
 
 def show(selection: Selection, group: Group) -> None:
@@ -23,7 +24,7 @@ def show(selection: Selection, group: Group) -> None:
         )
         lines = [
             {"key": key}
-            | {name: str(values[name]) if name in values else ABSENT for name in group.labels}
+            | {name: said(values[name]) if name in values else ABSENT for name in group.labels}
             for key, values in found.items()
             if words.lower() in key.lower()
         ]

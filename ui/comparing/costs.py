@@ -9,8 +9,8 @@ import charts
 from comparing.drawing import draw
 from comparing.selection import Group, Selection
 from shell import plain
-from workbench.report.memory import memory_rows
-from workbench.report.tables import memory_table
+from workbench.report.memory import forecast_rows, memory_rows
+from workbench.report.tables import Table, forecast_table, memory_table
 from workbench.report.words import memory_in_words
 
 
@@ -25,16 +25,11 @@ def show(selection: Selection, group: Group) -> None:
         words = memory_in_words(bars)
         draw(chart, f"memory-{group.number}", words.alt)
         st.caption(plain(words.caption))
-        table = memory_table(bars)
-        names = [name for name, _ in table.headers]
-        lines = [[cell.text for cell in line] for line in table.lines]
-        right = {name: st.column_config.TextColumn(name, alignment="right") for name in names[1:]}
-        st.dataframe(
-            pd.DataFrame(lines, columns=names),
-            hide_index=True,
-            height="content",
-            column_config=right,
-        )
+        _table(memory_table(bars))
+    foretold = forecast_table(forecast_rows(group.rows, group.samples))
+    if foretold is not None:
+        st.subheader("Forecast and measurement", anchor=False)
+        _table(foretold)
     metrics = list(dict.fromkeys(name for row in group.rows for name in row["metrics"]))
     st.subheader("All scores and costs", anchor=False)
     shown = st.pills(
@@ -54,3 +49,17 @@ def show(selection: Selection, group: Group) -> None:
     )
     draw(lines_chart, f"parallel-{group.number}", words_of_lines)
     st.caption("The better end of each axis is on top; costs are logarithmic.")
+
+
+def _table(table: Table) -> None:
+    names = [name for name, _ in table.headers]
+    # A table of the report may repeat a header, a data frame may not.
+    unique = [f"{name}{chr(0x2060) * names[:i].count(name)}" for i, name in enumerate(names)]
+    lines = [[cell.text for cell in line] for line in table.lines]
+    text = st.column_config.TextColumn
+    st.dataframe(
+        pd.DataFrame(lines, columns=unique),
+        hide_index=True,
+        height="content",
+        column_config={name: text(name, alignment="right") for name in unique[1:]},
+    )

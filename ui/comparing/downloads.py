@@ -23,6 +23,7 @@ TABLES = {
 
 def show(selection: Selection) -> None:
     """Buttons; what takes time is made when its button is pressed."""
+    st.header("To take away", anchor=False)
     st.subheader("The table", anchor=False)
     with st.container(horizontal=True):
         for name, (format, mime, suffix) in TABLES.items():

@@ -48,9 +48,10 @@ def page() -> None:
 def _groups(selection: Selection, show: Tab) -> None:
     several = len(selection.groups) > 1
     for group in selection.groups:
+        place = f"Group {group.number}: " if several else ""
+        st.header(plain(f"{place}{group.title}"), anchor=False)
         if several:
-            st.header(plain(f"Group {group.number}"), anchor=False)
-            st.caption(plain(f"{group.title}. Not comparable with the other groups."))
+            st.caption("Not comparable with the other groups.")
         show(selection, group)
 
 

@@ -23,13 +23,14 @@ from workbench.report.disagreements import (
 )
 from workbench.report.figures import Figure
 from workbench.report.findings import findings
-from workbench.report.memory import memory_rows
+from workbench.report.memory import forecast_rows, memory_rows
 from workbench.report.reading import finite, items, part
 from workbench.report.tables import (
     Table,
     class_table,
     comparison_table,
     difference_table,
+    forecast_table,
     memory_table,
     pair_table,
 )
@@ -51,6 +52,7 @@ class Group:
     memory: Figure | None
     memory_table: Table
     memory_bars: list[dict[str, Any]]
+    forecast_table: Table | None
     curves: list[Figure]
     classes: dict[str, Classes]
     class_figures: list[Figure]
@@ -175,6 +177,7 @@ def group_content(comparison: Comparison, number: int, grid: Grid) -> Group:
         memory=figures.memory_figure(bars, memory),
         memory_table=memory,
         memory_bars=bars,
+        forecast_table=forecast_table(forecast_rows(rows, samples)),
         curves=figures.curve_figures(samples, metric),
         classes=classes,
         class_figures=figures.class_figures(classes, table),

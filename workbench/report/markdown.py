@@ -72,6 +72,8 @@ def _group(
     if group.memory is not None:
         yield f"{picture(group.memory)}\n\n{_line(group.memory.caption)}"
     yield _table(group.memory_table)
+    if group.forecast_table is not None:
+        yield _table(group.forecast_table)
     if group.curves:
         yield "### Learning curves"
         for figure in group.curves:

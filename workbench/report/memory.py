@@ -29,10 +29,41 @@ def memory_rows(
         bar: dict[str, Any] = {"label": row["label"], PEAK: row["peak_memory_bytes"]}
         bar |= {key: mean_of(pieces, key) for key in COMPONENTS}
         bar["forecast"] = {PEAK: mean_of(foretold, PEAK)}
-        bar["forecast"] |= {
-            key: mean_of([part(each, "memory") for each in foretold], key) for key in COMPONENTS
-        }
+        bar["forecast"] |= _foretold_pieces([part(each, "memory") for each in foretold])
         found.append(bar)
+    return found
+
+
+def _foretold_pieces(foretold: Sequence[dict[str, Any]]) -> dict[str, float | None]:
+    """The components of a forecast; a measurement has what libraries take among activations."""
+    found = {key: mean_of(foretold, key) for key in COMPONENTS}
+    runtime = mean_of(foretold, "runtime_bytes")
+    if runtime is not None and found["activations_bytes"] is not None:
+        found["activations_bytes"] += runtime
+    return found
+
+
+def forecast_rows(
+    rows: Sequence[Mapping[str, Any]], samples: Sequence[Sample]
+) -> list[dict[str, Any]]:
+    """For each row the forecast and the measurement of what it cost, means over seeds.
+
+    ``label`` and for each of ``peak_memory_bytes``, ``seconds_per_step`` and ``adapter_bytes`` a
+    pair; None where either is not there. Empty where nothing was forecast.
+    """
+    runs = {sample.label: sample.runs for sample in samples}
+    found = []
+    for row in rows:
+        foretold = [part(run.result, "forecast") for run in runs[row["label"]]]
+        pace = row["steps_per_second"]
+        measured = {
+            PEAK: row["peak_memory_bytes"],
+            "seconds_per_step": 1 / pace if pace else None,
+            "adapter_bytes": row["adapter_bytes"],
+        }
+        pairs = {key: (mean_of(foretold, key), value) for key, value in measured.items()}
+        if any(expected is not None for expected, _ in pairs.values()):
+            found.append({"label": row["label"], **pairs})
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -61,22 +61,39 @@ _MEMORY = (
 
 
 def memory_table(bars: Sequence[Mapping[str, Any]]) -> Table:
-    """Components and peak of each recipe, and how far the forecast of the peak was off."""
-    foretold = any(bar["forecast"]["peak_memory_bytes"] is not None for bar in bars)
+    """Components and peak of each recipe as measured."""
     headers = ["recipe", *(name for name, _ in _MEMORY), "measured peak"]
-    headers += ["forecast peak", "forecast off by"] if foretold else []
-    lines = []
-    for bar in bars:
-        peak, forecast = bar["peak_memory_bytes"], bar["forecast"]["peak_memory_bytes"]
-        line = [Cell(str(bar["label"]))]
-        line += [Cell(size(bar[key]), bar[key]) for _, key in _MEMORY]
-        line.append(Cell(size(peak), peak))
-        if foretold:
-            off = (forecast - peak) / peak if peak and forecast is not None else None
-            text = ABSENT if off is None else f"{100 * off:+.1f}%"
-            line += [Cell(size(forecast), forecast), Cell(text, off)]
-        lines.append(line)
+    keys = [*(key for _, key in _MEMORY), "peak_memory_bytes"]
+    lines = [
+        [Cell(str(bar["label"])), *(Cell(size(bar[key]), bar[key]) for key in keys)] for bar in bars
+    ]
     return Table("Memory of training, mean over seeds", _headers(headers), lines)
+
+
+_FORETOLD: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (
+    ("peak", "peak_memory_bytes", size),
+    ("step", "seconds_per_step", duration),
+    ("adapter", "adapter_bytes", size),
+)
+
+
+def forecast_table(rows: Sequence[Mapping[str, Any]]) -> Table | None:
+    """What was forecast before the runs beside what came, and how far off it was."""
+    if not rows:
+        return None
+    headers = ["recipe"]
+    for name, _, _ in _FORETOLD:
+        headers += [f"{name}, forecast", f"{name}, measured", "off by"]
+    lines = []
+    for row in rows:
+        line = [Cell(str(row["label"]))]
+        for _, key, text in _FORETOLD:
+            expected, measured = row[key]
+            off = (expected - measured) / measured if measured and expected is not None else None
+            line += [Cell(text(expected), expected), Cell(text(measured), measured)]
+            line.append(Cell(ABSENT if off is None else f"{100 * off:+.1f}%", off))
+        lines.append(line)
+    return Table("Forecast before the runs beside what was measured", _headers(headers), lines)
 
 
 def class_table(names: Sequence[str], classes: Mapping[str, Classes]) -> Table:
@@ -141,11 +158,18 @@ def run_table(comparison: Comparison, metrics: Sequence[str]) -> Table:
 def difference_table(differing: Mapping[str, Mapping[str, object]], labels: Sequence[str]) -> Table:
     """The keys of the recipes whose values differ; empty where a recipe does not have the key."""
     lines = [
-        [Cell(key), *(Cell(str(values[name]) if name in values else ABSENT) for name in labels)]
+        [Cell(key), *(Cell(said(values[name]) if name in values else ABSENT) for name in labels)]
         for key, values in differing.items()
     ]
     headers: list[tuple[str, Align]] = [("key", "left"), *((name, "left") for name in labels)]
     return Table("What the recipes set differently", headers, lines)
+
+
+def said(value: object) -> str:
+    """A value of a recipe as a recipe writes it."""
+    if isinstance(value, list):
+        return ", ".join(map(said, value)) or "[]"
+    return {"None": "null", "True": "true", "False": "false"}.get(str(value), str(value))
 
 
 def _headers(names: Sequence[str]) -> list[tuple[str, Align]]:
