@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 
 from tests.conftest import TOPICS, WORDS, make_tiny
+from workbench.comparison.items import item_scores
+from workbench.comparison.records import read_record
+from workbench.comparison.rows import Sample
 from workbench.inference import load_adapter
 from workbench.recipe.schema import Recipe
 from workbench.recipe.tasks import TASK_SPECS
@@ -152,6 +155,7 @@ def test_a_cell(
     assert last < allowed * first, (first, last)
     assert run.result["export"]["checked"] is True
     assert run.result["export"]["max_logit_difference"] < 1e-4
+    _assert_items_add_up(run)
 
     text, pair = " ".join(_sentences(64)[0]), None
     if task == "question-answering":
@@ -159,3 +163,12 @@ def test_a_cell(
     if task != "masked-lm":
         (answer,) = load_adapter(run.path).predict([text], pair)
         assert answer["text"] == text
+
+
+def _assert_items_add_up(run: Run) -> None:
+    """The scores of single test items are kept, and their mean is the recorded score."""
+    sample = Sample([run], [read_record(run)])
+    scores = {name: value for name, value in run.result["metrics"]["test"].items() if value}
+    assert scores
+    for metric, value in scores.items():
+        assert item_scores(sample, metric).mean == pytest.approx(value, rel=1e-6)

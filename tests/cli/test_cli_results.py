@@ -20,6 +20,24 @@ def test_compare_takes_studies_by_name(
     assert workbench("compare", tmp_path / "runs", "--format", "zzz").code == 2
 
 
+def test_compare_tests_shows_the_front_and_what_differs(
+    workbench: Callable[..., Any], make_run: Callable[..., Path], tmp_path: Path
+) -> None:
+    make_run()
+    asked = ["compare", "s", "--runs", tmp_path / "runs"]
+    content = workbench(*asked, "--json", "--pareto", "metric, adapter_bytes").json
+    assert content["pareto_objectives"] == ["metric", "adapter_bytes"]
+    assert "Pareto" in workbench(*asked, "--pareto", "metric,adapter_bytes").out
+    assert "Pareto" not in workbench(*asked, "--no-tests", "--all-pairs").out
+    (group,) = workbench(*asked, "--diff", "--json").json["differences"]
+    assert group["settings"] == {} and len(group["rows"]) == 1
+    assert "differ in name only" in workbench(*asked, "--diff").out
+    for wrong in (["--diff", "--format", "csv"], ["--pareto", "x"], ["--margin", "-1"]):
+        assert workbench(*asked, *wrong).code == 2
+    answer = workbench(*asked, "--metric", "accurcy")
+    assert answer.code == 2 and "The metrics are" in answer.err
+
+
 def test_a_folder_without_runs_does_not_hide_the_study_of_its_name(
     workbench: Callable[..., Any], make_run: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -132,3 +132,43 @@ def test_long_lists_are_shortened(run: WriteRun, runs: Path) -> None:
     for seed in range(7):
         run("lora", seed, state="failed")
     assert compare([runs]).warnings[0].endswith("and 3 more")
+
+
+def test_other_budgets_are_said_loudly_and_stay_together(run: WriteRun, runs: Path) -> None:
+    for seed in (0, 1):
+        for name, steps in (("full", 100), ("lora", 100), ("prompt", 500)):
+            run(name, seed, time={"steps": steps, "examples_seen": 16 * steps})
+    comparison = compare([runs])
+    assert {row["group"] for row in comparison.rows} == {1}
+    assert comparison.warnings == [
+        "DIFFERENT TRAINING BUDGETS: full and lora with 1,600 examples in 100 steps; prompt with "
+        "8,000 examples in 500 steps. A difference between them may be the budget's and not the "
+        "method's"
+    ]
+
+
+def test_equal_or_unknown_budgets_need_no_word(run: WriteRun, runs: Path) -> None:
+    for seed in (0, 1):
+        run("full", seed, time={"steps": 100, "examples_seen": 1600})
+        run("lora", seed, time={"steps": 100, "examples_seen": 1600})
+        run("prompt", seed)
+    assert compare([runs]).warnings == []
+
+
+def test_unequal_tuning_is_said(run: WriteRun, runs: Path) -> None:
+    for seed in (0, 1):
+        run("full", seed, tuning=None)
+        run("lora", seed, tuning={"trials": 20, "metric": "accuracy"})
+    assert compare([runs]).warnings == [
+        "DIFFERENT TUNING: full with none recorded; lora with 20 trials. What was searched longer "
+        "looks better"
+    ]
+
+
+def test_forced_runs_are_named_with_what_had_changed(run: WriteRun, runs: Path) -> None:
+    run("lora", 0)
+    run("lora", 1, forced=["torch was 2.12.0, is 2.13.0"])
+    assert compare([runs]).warnings == [
+        "forced to go on after a change, so neither the old run nor a new one: lora seed 1 (torch "
+        "was 2.12.0, is 2.13.0)"
+    ]

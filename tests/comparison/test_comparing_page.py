@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from workbench.comparison import Row, compare
+from workbench.comparison import Row, Verdict, compare
+from workbench.comparison.pareto import EXACT, MEASURED
 from workbench.comparison.statistics import t_quantile
+from workbench.comparison.testing import TESTS
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "comparing.md").read_text(encoding="utf-8")
@@ -28,6 +30,23 @@ def test_every_field_of_a_row_is_on_the_page_and_no_other(runs: Path) -> None:
     ]
     row = json.loads(compare([runs]).to("json"))["rows"][0]
     assert sorted(documented) == sorted(row) == sorted(Row.__annotations__)
+
+
+@pytest.mark.usefixtures("study")
+def test_every_field_of_a_verdict_and_a_standing_is_on_the_page(runs: Path) -> None:
+    table = PAGE.split("| field of a verdict | meaning |")[1].split("\n\n")[0]
+    names = [
+        name
+        for line in table.splitlines()[2:]
+        for name in re.findall(r"`(\w+)`", line.split("|")[1])
+    ]
+    content = json.loads(compare([runs]).to("json"))
+    assert sorted(names) == sorted(content["verdicts"][0]) == sorted(Verdict.__annotations__)
+    paragraph = PAGE.split("A standing, one for each row, is")[1].split("between")[0]
+    assert re.findall(r'"(\w+)"', paragraph) == list(content["pareto"][0])
+    for name in content:
+        assert f'"{name}": [' in " ".join(PAGE.split())
+    assert all(f"`{name}`" in PAGE for name in (*TESTS, *EXACT, *MEASURED))
 
 
 @pytest.mark.usefixtures("study")

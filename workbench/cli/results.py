@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -18,6 +18,9 @@ from workbench.cli.output import (
 )
 from workbench.errors import UsageError
 
+if TYPE_CHECKING:
+    from workbench.comparison import Comparison
+
 LONGEST_TEXT = 72
 """Characters of a text that the table of predictions repeats."""
 
@@ -30,6 +33,27 @@ def compare(
     baseline: str | None = typer.Option(
         None, help="Recipe that the others are held against; 'full' where there is one."
     ),
+    tests: bool | None = typer.Option(
+        None,
+        "--tests/--no-tests",
+        help="Test which differences are more than chance; unasked for up to 60 runs.",
+    ),
+    all_pairs: bool = typer.Option(False, "--all-pairs", help="Test each row against each."),
+    metric: str | None = typer.Option(
+        None, help="The metric that is tested; the one that selected the adapters if left out."
+    ),
+    margin: float | None = typer.Option(
+        None, min=0.0, help="The difference worth seeing, e.g. 0.005 of an accuracy."
+    ),
+    pareto: str | None = typer.Option(
+        None,
+        metavar="A,B[,C]",
+        help="Show the Pareto front of two or three of: metric, trainable_parameters, "
+        "adapter_parameters, adapter_bytes, peak_memory_bytes, train_seconds.",
+    ),
+    diff: bool = typer.Option(
+        False, "--diff", help="Show what the recipes set differently instead of the scores."
+    ),
     runs: Path = RUNS_OPTION,
     as_json: bool = typer.Option(False, "--json", help="The same as --format json."),
 ) -> None:
@@ -37,8 +61,29 @@ def compare(
     from workbench.comparison import compare as compare_runs
 
     folders = [_runs_folder(path, runs) for path in paths or [runs]]
-    comparison = compare_runs(folders, baseline=baseline)
-    typer.echo(comparison.to("json" if as_json else format).rstrip("\n"))
+    comparison = compare_runs(
+        folders,
+        baseline=baseline,
+        tests=False if diff else tests,
+        metric=metric,
+        all_pairs=all_pairs,
+        margin=margin or None,
+        objectives=pareto.replace(" ", "").split(",") if pareto is not None else None,
+    )
+    format = "json" if as_json else format
+    text = _config_diff(comparison, format) if diff else comparison.to(format)
+    typer.echo(text.rstrip("\n"))
+
+
+def _config_diff(comparison: Comparison, format: str) -> str:
+    from workbench.comparison.config_diff import config_differences, to_json, to_text
+
+    renderers = {"table": to_text, "json": to_json}
+    if format not in renderers:
+        raise UsageError(
+            f"--diff has no format {format!r}", fix=f"use one of {', '.join(renderers)}"
+        )
+    return renderers[format](config_differences(comparison))
 
 
 def report(

@@ -47,6 +47,8 @@ class Comparison:
     verdict_notes: list[str] = field(default_factory=list)
     pareto: list[Standing] = field(default_factory=list)
     pareto_objectives: list[str] = field(default_factory=list)
+    pareto_column: bool = False
+    """Whether tables show the standing of each row; it was asked for."""
     samples: list[Sample] = field(default_factory=list, repr=False, compare=False)
 
     def to(self, format: str, *, width: int | None = None) -> str:
@@ -131,6 +133,7 @@ def compare(
         held.notes,
         pareto(rows, wanted, held.intervals) if wanted else [],
         wanted,
+        objectives is not None,
         samples,
     )
 

@@ -112,10 +112,76 @@ def missing_metrics(samples: Sequence[Sample]) -> list[str]:
     return warnings
 
 
+def different_budgets(samples: Sequence[Sample]) -> list[str]:
+    """Rows of a group that were trained, or tuned, more than others.
+
+    They stay together: how much training a method needs is part of many comparisons, but nobody
+    should have to find it out.
+    """
+    warnings = []
+    for members in _by_group(samples).values():
+        trained = _shared(members, _training)
+        if len(trained) > 1:
+            warnings.append(
+                f"DIFFERENT TRAINING BUDGETS: {'; '.join(trained)}. A difference between them may "
+                "be the budget's and not the method's"
+            )
+        tuned = _shared(members, _tuning)
+        if len(tuned) > 1:
+            warnings.append(
+                f"DIFFERENT TUNING: {'; '.join(tuned)}. What was searched longer looks better"
+            )
+    return warnings
+
+
+def _shared(members: Sequence[Sample], describe: Callable[[Sample], str | None]) -> list[str]:
+    """Which rows share each description, most first; none where it is not known of all."""
+    found: dict[str, list[str]] = {}
+    for sample in members:
+        text = describe(sample)
+        if text is None:
+            return []
+        found.setdefault(text, []).append(sample.label)
+    ordered = sorted(found.items(), key=lambda item: -len(item[1]))
+    return [f"{listing(labels)} with {text}" for text, labels in ordered]
+
+
+def _training(sample: Sample) -> str | None:
+    budgets = {(r.time.examples_seen, r.time.steps) for r in sample.records}
+    parts = [
+        f"{examples:,} examples in {steps:,} steps"
+        for examples, steps in sorted(budgets, key=str)
+        if examples is not None and steps is not None
+    ]
+    return " or ".join(parts) if len(parts) == len(budgets) else None
+
+
+def _tuning(sample: Sample) -> str:
+    trials = {r.tuning.trials if r.tuning else 0 for r in sample.records}
+    return " or ".join(f"{n} trials" if n else "none recorded" for n in sorted(trials))
+
+
+def forced_runs(samples: Sequence[Sample]) -> list[str]:
+    """Runs that went on although something was not what it was when they were saved."""
+    found = [
+        f"{s.label} seed {record.seed} ({listing(record.forced, 2)})"
+        for s in samples
+        for record in s.records
+        if record.forced
+    ]
+    return (
+        [f"forced to go on after a change, so neither the old run nor a new one: {listing(found)}"]
+        if found
+        else []
+    )
+
+
 Check = Callable[[Sequence[Sample]], list[str]]
 CHECKS: tuple[Check, ...] = (
     different_conditions,
     several_configurations,
+    different_budgets,
+    forced_runs,
     few_seeds,
     different_hardware,
     missing_metrics,

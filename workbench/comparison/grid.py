@@ -62,12 +62,14 @@ def _grid(comparison: Comparison, group: int, *, several: bool) -> Grid:
     columns = [
         _names(rows, references),
         *_score_columns(comparison, rows, references),
+        *_pareto_column(comparison, rows, references),
         *(_column(h, [text(row) for row in rows], references, drop) for h, drop, text in _COSTS),
     ]
     studies = plain(", ".join(dict.fromkeys(row["study"] for row in rows)))
     models = plain(", ".join(dict.fromkeys(row["model"] for row in rows if row["model"])))
     title = " · ".join(part for part in (studies, models) if part)
-    notes = [SCORE_NOTE, *_direction_note(rows), *_configuration_note(comparison, group)]
+    notes = [SCORE_NOTE, *_direction_note(rows), *_pareto_note(comparison)]
+    notes += _configuration_note(comparison, group)
     return Grid(f"Group {group}: {title}" if several else title, columns, len(references), notes)
 
 
@@ -135,6 +137,26 @@ def _difference_column(
     baselines = list(dict.fromkeys(row["baseline"] for row in rows if row["baseline"]))
     name = plain(baselines[0]) if len(baselines) == 1 else "baseline"
     return _column(f"Δ vs {name}", cells, references, 0)
+
+
+def _pareto_column(
+    comparison: Comparison, rows: Sequence[Row], references: Sequence[Reference]
+) -> list[Column]:
+    if not comparison.pareto_column:
+        return []
+    standings = {(each["group"], each["label"]): each["standing"] for each in comparison.pareto}
+    cells = [standings.get((row["group"], row["label"])) or units.ABSENT for row in rows]
+    return [_column("Pareto", cells, references, 0)]
+
+
+def _pareto_note(comparison: Comparison) -> list[str]:
+    if not comparison.pareto_column:
+        return []
+    between = ", ".join(comparison.pareto_objectives)
+    return [
+        f"Pareto, between {between}: front, surely not beaten in all of them by one other row; "
+        "dominated, surely so beaten; perhaps, where the intervals leave it open"
+    ]
 
 
 def _verdict_half(verdict: Verdict) -> float | None:

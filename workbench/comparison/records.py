@@ -54,6 +54,14 @@ class Time(_Part):
     train_seconds: Amount | None = None
     steps_per_second: Amount | None = None
     tokens_per_second: Amount | None = None
+    steps: Count | None = None
+    examples_seen: Count | None = None
+
+
+class Tuning(_Part):
+    """The search that found the values of the recipe."""
+
+    trials: Count
 
 
 class Policy(_Part):
@@ -84,6 +92,9 @@ class Record(_Part):
     policy: Policy = Policy()
     comparability: Annotated[dict[str, str | None], Field(min_length=1)]
     references: dict[str, Scores] = {}
+    tuning: Tuning | None = None
+    forced: list[str] = []
+    """What had changed where the run was forced to go on."""
 
     @property
     def primary_metric(self) -> str | None:

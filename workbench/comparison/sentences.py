@@ -88,7 +88,8 @@ def _forecast(verdict: Verdict) -> str:
     if verdict["conclusion"] not in ("unclear", "hint") or not verdict["detectable"]:
         return ""
     metric = verdict["metric"]
-    worth, shown = amount(metric, verdict["margin"]), amount(metric, verdict["detectable"])
+    worth = amount(metric, verdict["margin"])
+    shown = amount(metric, float(f"{verdict['detectable']:.2g}"))
     seeds, items = verdict["seeds_needed"], _about(verdict["items_needed"] or 0)
     runs = f"about {seeds} seeds" if seeds else "more than a thousand seeds"
     if verdict["limit"] is None:

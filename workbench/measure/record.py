@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,19 @@ import pyarrow.parquet as pq
 
 from workbench.data.encode import Encoded, tokenisation_fingerprint
 from workbench.data.examples import Data
+from workbench.measure.per_example import example_columns
 from workbench.models import Base
+from workbench.recipe.catalogue import TAGS, TEXT, AnswerKind
 from workbench.recipe.schema import Recipe
 from workbench.tasks import AnyTask, Predicted
 from workbench.training.events import Checkpoint, Step, Validation
 from workbench.training.session import Session
+
+SCORING_LIBRARIES: dict[AnswerKind, tuple[str, ...]] = {
+    TAGS: ("seqeval",),
+    TEXT: ("rouge-score", "sacrebleu"),
+}
+"""What computes the metrics of a kind besides scikit-learn: another version may score otherwise."""
 
 WARMUP_STEPS = 2
 """Steps whose memory is measured exactly and which are therefore not timed."""
@@ -120,6 +129,8 @@ def comparability(
 
     task = recipe.task.model_dump_json(exclude={"metrics", *recipe.task.training_only})
     metrics = ",".join(recipe.task.score_names) + f" scikit-learn {sklearn_version}"
+    libraries = SCORING_LIBRARIES.get(recipe.task.kind, ())
+    metrics += "".join(f" {name} {version(name)}" for name in libraries)
     return {
         "data": data.content_hash,
         "split": data.split_hash,
@@ -137,9 +148,11 @@ def write_predictions(
     predicted: Predicted,
     generated: Sequence[str] | None = None,
 ) -> None:
-    """predictions.parquet: one row per test example, with what a plain load makes of it."""
+    """predictions.parquet: one row per test example (or window of packed texts), with what a plain
+    load makes of it and what it adds to each metric."""
     answers = task.answers(encoded, predicted) if generated is None else generated
     columns = task.table(encoded, predicted, answers)
+    columns |= example_columns(task, encoded, predicted, answers, len(columns["id"]))
     path = run / "predictions.parquet"
     temporary = path.with_suffix(".tmp")
     pq.write_table(pa.table(columns), temporary)

@@ -68,6 +68,19 @@ def entity_score(which: str) -> Callable[[Tags, Tags], float]:
     return score
 
 
+def entity_counts(references: Tags, predictions: Tags) -> list[tuple[int, int, int]]:
+    """Of each sentence the entities that are right, those that there are and those predicted."""
+    from seqeval.metrics.sequence_labeling import get_entities
+
+    def entities(sentences: Tags) -> list[set[Any]]:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".* seems not to be NE tag")
+            return [set(get_entities(tags)) for tags in _iobes(sentences)]
+
+    pairs = zip(entities(references), entities(predictions), strict=True)
+    return [(len(right & given), len(right), len(given)) for right, given in pairs]
+
+
 def _mark_entities(references: Tags) -> bool:
     tags = set(chain.from_iterable(references))
     return tags <= _UNTYPED or any(_PREFIXED.match(tag) for tag in tags)
@@ -92,20 +105,32 @@ def normalised(answer: str) -> str:
 
 
 def squad_score(compare: Callable[[str, str], float]) -> Callable[[Sequence[Texts], Texts], float]:
-    """The mean over questions of the best comparison with any of the right answers, 0 to 1.
-
-    Of a question without right answers the right answer is the empty string. As in the official
-    script of SQuAD 2.0 (Rajpurkar et al. 2018), which gives percent.
-    """
+    """The mean over questions of `squad_scores`, as in the official script of SQuAD 2.0
+    (Rajpurkar et al. 2018), which gives percent."""
 
     def score(references: Sequence[Texts], predictions: Texts) -> float:
+        best = squad_scores(compare)(references, predictions)
+        return sum(best) / len(best)
+
+    return score
+
+
+def squad_scores(
+    compare: Callable[[str, str], float],
+) -> Callable[[Sequence[Texts], Texts], list[float]]:
+    """The best comparison of each answer with any of the right ones, 0 to 1.
+
+    Of a question without right answers the right answer is the empty string.
+    """
+
+    def scores(references: Sequence[Texts], predictions: Texts) -> list[float]:
         best = []
         for golds, prediction in zip(references, predictions, strict=True):
             right = [text for text in map(normalised, golds) if text] or [""]
             best.append(max(compare(gold, normalised(prediction)) for gold in right))
-        return sum(best) / len(best)
+        return best
 
-    return score
+    return scores
 
 
 def same_answer(gold: str, answer: str) -> float:
@@ -131,19 +156,28 @@ def exact_match(references: Texts, predictions: Texts) -> float:
 
 
 def rouge_score(kind: str) -> Callable[[Texts, Texts], float]:
-    """The mean F-measure of ``rouge1``, ``rouge2`` or ``rougeL`` with stemming, 0 to 1 (Lin 2004).
+    """The mean of `rouge_scores`."""
+
+    def score(references: Texts, predictions: Texts) -> float:
+        return sum(rouge_scores(kind)(references, predictions)) / len(references)
+
+    return score
+
+
+def rouge_scores(kind: str) -> Callable[[Texts, Texts], list[float]]:
+    """F-measures of ``rouge1``, ``rouge2`` or ``rougeL`` with stemming, 0 to 1 (Lin 2004).
 
     rouge-score keeps a to z and 0 to 9 only: text in other scripts scores 0.
     """
 
-    def score(references: Texts, predictions: Texts) -> float:
+    def scores(references: Texts, predictions: Texts) -> list[float]:
         from rouge_score.rouge_scorer import RougeScorer
 
         scorer = RougeScorer([kind], use_stemmer=True)
         pairs = zip(references, predictions, strict=True)
-        return float(sum(scorer.score(*pair)[kind].fmeasure for pair in pairs) / len(references))
+        return [float(scorer.score(*pair)[kind].fmeasure) for pair in pairs]
 
-    return score
+    return scores
 
 
 def bleu(references: Texts, predictions: Texts) -> float:

@@ -155,6 +155,14 @@ class Task(ABC, Generic[Spec]):
         """How probable the split is, for tasks whose labels are tokens of text."""
         return None
 
+    def likelihoods(self, encoded: Encoded, predicted: Predicted) -> list[Likelihood]:
+        """The same of each feature; empty where `likelihood` is None."""
+        return []
+
+    def table_rows(self, encoded: Encoded) -> np.ndarray:
+        """The row of `table` that each feature belongs to, (features,): that of its example."""
+        return encoded.owners
+
     @abstractmethod
     def table(
         self, encoded: Encoded, predicted: Predicted, answers: Sequence[Any]

@@ -76,6 +76,9 @@ class CausalLMTask(TokenLikelihoodTask[CausalLM]):
     def references(self, encoded: Encoded) -> list[Any]:
         return []
 
+    def table_rows(self, encoded: Encoded) -> np.ndarray:
+        return np.arange(len(encoded)) if self.spec.packed else encoded.owners
+
     def table(
         self, encoded: Encoded, predicted: Predicted, answers: Sequence[Any]
     ) -> dict[str, list[Any]]:

@@ -148,15 +148,27 @@ class MaskedLMTask(TokenLikelihoodTask[MaskedLM]):
 
     def likelihood(self, encoded: Encoded, predicted: Predicted) -> Likelihood | None:
         """Of the hidden tokens, each given all that is not hidden."""
-        rows = self._evaluation_rows(encoded)
-        if not rows:
+        texts = self.likelihoods(encoded, predicted)
+        if not texts:
             return None
         return Likelihood(
             nll=float(predicted.losses.sum()),
             tokens=int(predicted.weights.sum()),
-            words=sum(len({row["word_ids"][t] for t in labelled(row)}) for row in rows),
-            bytes=sum(len(self._pieces(_right(row)).encode("utf-8")) for row in rows),
+            words=sum(text.words for text in texts),
+            bytes=sum(text.bytes for text in texts),
         )
+
+    def likelihoods(self, encoded: Encoded, predicted: Predicted) -> list[Likelihood]:
+        rows = self._evaluation_rows(encoded)
+        return [
+            Likelihood(
+                nll=float(nll),
+                tokens=int(tokens),
+                words=len({row["word_ids"][t] for t in labelled(row)}),
+                bytes=len(self._pieces(_right(row)).encode("utf-8")),
+            )
+            for row, nll, tokens in zip(rows, predicted.losses, predicted.weights, strict=True)
+        ]
 
     def table(
         self, encoded: Encoded, predicted: Predicted, answers: Sequence[Any]

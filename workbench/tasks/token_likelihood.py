@@ -61,6 +61,17 @@ class TokenLikelihoodTask(Task[Spec]):
             bytes=sum(encoded.columns["bytes"]),
         )
 
+    def likelihoods(self, encoded: Encoded, predicted: Predicted) -> list[Likelihood]:
+        if not len(encoded):
+            return []
+        columns = (encoded.columns["words"], encoded.columns["bytes"])
+        return [
+            Likelihood(float(nll), int(tokens), words, size)
+            for nll, tokens, words, size in zip(
+                predicted.losses, predicted.weights, *columns, strict=True
+            )
+        ]
+
     def plain_request(self, encoded: Encoded, index: int) -> dict[str, Any]:
         return self.request(encoded.rows([index])[0])
 

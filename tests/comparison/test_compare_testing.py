@@ -1,0 +1,190 @@
+"""The tests behind the verdicts, against scipy and statsmodels."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.proportion import proportion_effectsize
+
+from workbench.comparison.items import ItemScores
+from workbench.comparison.power import detectable, needed, sees
+from workbench.comparison.statistics import holm, t_two_sided
+from workbench.comparison.testing import (
+    Z,
+    mcnemar,
+    seeds_only,
+    several_runs,
+    single_runs,
+)
+
+
+def scores(values: list[list[float]] | np.ndarray) -> ItemScores:
+    array = np.array(values, dtype=float)
+    ids = tuple(map(str, range(array.shape[1])))
+    return ItemScores(array, ids, bool(np.isin(array, (0, 1)).all()))
+
+
+def drawn(seed: int, runs: int, items: int, rate: float = 0.9) -> ItemScores:
+    return scores((np.random.default_rng(seed).random((runs, items)) < rate).astype(float))
+
+
+@pytest.mark.parametrize("t", [0.0, 0.3, 1.0, 4.3, 60.0])
+@pytest.mark.parametrize("df", [1, 2, 3, 7, 30])
+def test_the_tail_of_t_is_that_of_scipy(t: float, df: int) -> None:
+    assert t_two_sided(t, df) == pytest.approx(2 * scipy.stats.t.sf(t, df), rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("counts", [(0, 0), (5, 0), (3, 9), (12, 12), (2, 20)])
+def test_few_disagreements_are_tested_exactly(counts: tuple[int, int]) -> None:
+    table = [[50, counts[0]], [counts[1], 7]]
+    name, p = mcnemar(*counts)
+    assert name == "mcnemar-exact"
+    assert p == pytest.approx(min(1.0, statsmodels_mcnemar(table, exact=True).pvalue))
+
+
+@pytest.mark.parametrize("counts", [(10, 15), (30, 50), (40, 40), (200, 260)])
+def test_many_disagreements_are_tested_by_mid_p(counts: tuple[int, int]) -> None:
+    name, p = mcnemar(*counts)
+    n, low = sum(counts), min(counts)
+    below, at = scipy.stats.binom.cdf(low - 1, n, 0.5), scipy.stats.binom.pmf(low, n, 0.5)
+    assert name == "mcnemar-mid-p" and p == pytest.approx(2 * (below + at / 2))
+    # The textbook's chi-squared without correction is close to it.
+    chi = statsmodels_mcnemar([[0, counts[0]], [counts[1], 0]], exact=False, correction=False)
+    assert p == pytest.approx(float(chi.pvalue), abs=0.01)
+
+
+def test_holm_is_that_of_statsmodels() -> None:
+    p_values = [0.01, 0.04, 0.03, 0.005, 0.2, 0.9]
+    assert holm(p_values) == pytest.approx(list(multipletests(p_values, method="holm")[1]))
+    assert holm([]) == [] and holm([0.5]) == [0.5]
+
+
+def test_single_runs_of_right_and_wrong() -> None:
+    one, other = drawn(0, 1, 200), drawn(1, 1, 200, 0.8)
+    found = single_runs(one, other)
+    better = int((one.values > other.values).sum())
+    worse = int((one.values < other.values).sum())
+    assert found.p_value == mcnemar(better, worse)[1] and found.covers == ("items",)
+    assert found.estimate == pytest.approx(one.mean - other.mean)
+    # Agresti & Min (2005): Wald's interval after half an item has been added to each cell.
+    n = 202
+    p = ((better + 0.5) / n, (worse + 0.5) / n)
+    error = math.sqrt((p[0] + p[1] - (p[0] - p[1]) ** 2) / n)
+    assert found.low == pytest.approx(p[0] - p[1] - Z * error)
+    assert found.high == pytest.approx(p[0] - p[1] + Z * error)
+    assert found.effect_size == pytest.approx((better + 0.5) / (worse + 0.5))
+
+
+def test_single_runs_that_agree_on_everything_leave_doubt() -> None:
+    found = single_runs(drawn(0, 1, 50), drawn(0, 1, 50))
+    assert found.estimate == 0 and found.p_value == 1
+    assert found.low is not None and found.low < 0 < (found.high or 0)
+
+
+def test_single_runs_of_numbers_are_a_paired_t_test() -> None:
+    rng = np.random.default_rng(0)
+    left, right = rng.gamma(2, size=(1, 80)), rng.gamma(3, size=(1, 80))
+    found = single_runs(scores(left), scores(right))
+    expected = scipy.stats.ttest_rel(left[0], right[0])
+    assert found.test == "items-t" and found.p_value == pytest.approx(expected.pvalue)
+    assert (found.low, found.high) == pytest.approx(tuple(expected.confidence_interval()))
+    difference = left[0] - right[0]
+    assert found.effect_size == pytest.approx(difference.mean() / difference.std(ddof=1))
+
+
+def test_equal_seeds_are_a_paired_t_test_of_scipy() -> None:
+    one, other = {0: 0.91, 1: 0.93, 4: 0.95}, {0: 0.90, 1: 0.90, 4: 0.91}
+    found = seeds_only(one, other)
+    expected = scipy.stats.ttest_rel(list(one.values()), list(other.values()))
+    assert found.test == "seeds-paired-t" and found.p_value == pytest.approx(expected.pvalue)
+    assert (found.low, found.high) == pytest.approx(tuple(expected.confidence_interval()))
+
+
+def test_other_seeds_are_welchs_t_test_with_fewer_degrees_of_freedom() -> None:
+    one, other = {0: 0.91, 1: 0.93, 2: 0.95}, {5: 0.90, 6: 0.905, 7: 0.91, 8: 0.9}
+    found = seeds_only(one, other)
+    expected = scipy.stats.ttest_ind(list(one.values()), list(other.values()), equal_var=False)
+    df = math.floor(expected.df)
+    assert found.test == "seeds-welch" and found.spread.df == df
+    assert found.p_value == pytest.approx(2 * scipy.stats.t.sf(expected.statistic, df))
+    error = found.estimate / expected.statistic
+    assert found.high == pytest.approx(found.estimate + scipy.stats.t.ppf(0.975, df) * error)
+
+
+def test_one_seed_gives_a_difference_and_no_interval() -> None:
+    found = seeds_only({0: 0.9}, {0: 0.8, 1: 0.82})
+    assert found.estimate == pytest.approx(0.09) and found.low is None and found.p_value is None
+    assert needed(found, 0.01).limit is None and detectable(found) is None
+
+
+def test_seeds_and_items_are_both_in_the_interval() -> None:
+    one, other = drawn(2, 3, 150, 0.85), drawn(3, 3, 150, 0.8)
+    found = several_runs(one, other)
+    welch = scipy.stats.ttest_ind(
+        one.values.mean(axis=1), other.values.mean(axis=1), equal_var=False
+    )
+    seeds = (found.estimate / welch.statistic) ** 2
+    difference = one.values.mean(axis=0) - other.values.mean(axis=0)
+    padded = np.concatenate([difference, [2**-0.5, -(2**-0.5)]])  # two more items, one for each
+    items = padded.var() / len(padded)
+    half = math.sqrt(scipy.stats.t.ppf(0.975, math.floor(welch.df)) ** 2 * seeds + Z**2 * items)
+    assert found.covers == ("seeds", "items") and found.items == 150
+    assert (found.low, found.high) == pytest.approx((found.estimate - half, found.estimate + half))
+    assert found.effect_size == pytest.approx(proportion_effectsize(one.mean, other.mean))
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.02, 0.05, 0.1])
+def test_p_reaches_5_percent_where_the_interval_reaches_0(shift: float) -> None:
+    rng = np.random.default_rng(4)
+    one, other = scores(rng.normal(size=(3, 200))), scores(rng.normal(shift, size=(3, 200)))
+    found = several_runs(one, other)
+    assert found.low is not None and found.high is not None and found.p_value is not None
+    assert (found.p_value < 0.05) == (not found.low <= 0 <= found.high)
+    edge = found.estimate - (found.low if found.estimate > 0 else found.high)
+    moved = scores(one.values - found.estimate + edge * (1 + 1e-9))
+    assert several_runs(moved, other).p_value == pytest.approx(0.05, abs=1e-5)
+
+
+def test_runs_that_are_all_alike_leave_the_items() -> None:
+    once = drawn(5, 1, 300, 0.9).values
+    one, other = scores(np.repeat(once, 3, axis=0)), drawn(6, 3, 300, 0.9)
+    assert one.seed_variance == 0 and several_runs(one, other).p_value is not None
+    both = several_runs(one, scores(np.repeat(drawn(7, 1, 300, 0.7).values, 3, axis=0)))
+    assert both.p_value is not None and both.p_value < 0.01
+
+
+# --- how much would be needed --------------------------------------------------------------------
+
+
+def test_seeds_that_are_needed_are_the_fewest_that_show_it() -> None:
+    one = {i: 0.90 + 0.01 * (i % 2) for i in range(4)}
+    found = seeds_only(one, {i + 10: v for i, v in one.items()})
+    more = needed(found, 0.005)
+    assert more.limit == "seeds" and more.seeds is not None and more.items is None
+    assert sees(found, 0.005, more.seeds, None) and not sees(found, 0.005, more.seeds - 1, None)
+    assert needed(found, 0.5).limit is None  # what is there shows that much
+
+
+def test_too_few_items_are_named_as_the_limit() -> None:
+    # What each method gets right does not depend on the seed at all.
+    one, other = (scores(np.repeat(drawn(i, 1, 100).values, 5, axis=0)) for i in (8, 9))
+    more = needed(several_runs(one, other), 0.01)
+    assert more.limit == "items" and more.items is not None and more.items > 1000
+    single = needed(single_runs(drawn(8, 1, 100), drawn(9, 1, 100)), 0.01)
+    assert single.limit == "items" and single.seeds is None and (single.items or 0) > 100
+
+
+def test_the_forecast_of_seeds_agrees_with_statsmodels() -> None:
+    """Without items it is the sample size of a t test for two groups."""
+    from statsmodels.stats.power import TTestIndPower
+
+    deviation = 0.01
+    values = {i: 0.9 + deviation * v for i, v in enumerate((-1, 0, 1))}  # deviation 0.01 exactly
+    found = seeds_only(values, {i + 10: v for i, v in values.items()})
+    wanted = TTestIndPower().solve_power(effect_size=0.01 / deviation, power=0.8, alpha=0.05)
+    assert needed(found, 0.01).seeds == pytest.approx(wanted, abs=1.5)

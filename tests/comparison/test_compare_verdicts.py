@@ -1,0 +1,204 @@
+"""From run folders with predictions to a sentence in plain words."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from fabricated_runs import WriteRun
+
+from workbench.comparison import Comparison, Verdict, compare
+from workbench.errors import UsageError
+from workbench.recipe.catalogue import METRICS, SHARES
+
+
+def keep(run: Path, right: Sequence[bool], **more: Sequence[float]) -> None:
+    """Writes the predictions of a fabricated run: which test items it gets right."""
+    columns: dict[str, list[object]] = {
+        "id": [str(i) for i in range(len(right))],
+        "text": ["text"] * len(right),
+        "label": ["a"] * len(right),
+        "prediction": ["a" if hit else "b" for hit in right],
+    }
+    columns |= {name: list(values) for name, values in more.items()}
+    pq.write_table(pa.table(columns), run / "predictions.parquet")
+
+
+def method(
+    run: WriteRun, name: str, rate: float, seeds: int, items: int = 400, **more: object
+) -> None:
+    """A method that gets the same items right with every seed, but for some."""
+    rng = np.random.default_rng(0)
+    hard = rng.random(items)
+    for seed in range(seeds):
+        noise = np.random.default_rng([seed, len(name)]).normal(0, 0.05, items)
+        right = hard + noise < rate
+        keep(run(name, seed, float(right.mean()), **more), right.tolist())
+
+
+def verdict(comparison: Comparison, label: str) -> Verdict:
+    return next(each for each in comparison.verdicts if each["label"] == label)
+
+
+def test_a_clear_difference_is_said_with_its_size(run: WriteRun, runs: Path) -> None:
+    for name, rate in (("full", 0.9), ("lora", 0.8), ("prompt", 0.9)):
+        method(run, name, rate, 3)
+    comparison = compare([runs])
+    lora = verdict(comparison, "lora")
+    assert lora["conclusion"] == "worse" and lora["test"] == "seeds-and-items"
+    assert lora["against"] == "full" and (lora["runs"], lora["items"]) == (3, 400)
+    assert lora["comparisons"] == 2 and lora["p_adjusted"] is not None
+    assert lora["p_adjusted"] == pytest.approx(2 * (lora["p_value"] or 0))
+    assert lora["difference"] == pytest.approx(-0.1, abs=0.02)
+    assert lora["sentence"].startswith("lora is worse than full: difference -")
+    assert "points of accuracy, 95% interval -" in lora["sentence"]
+    assert lora["sentence"].endswith("400 test items, 3 seeds")
+    assert verdict(comparison, "prompt")["conclusion"] in ("unclear", "same")
+
+
+def test_what_cannot_be_told_apart_says_what_would_be_needed(run: WriteRun, runs: Path) -> None:
+    method(run, "full", 0.9, 3, 100)
+    method(run, "lora", 0.89, 3, 100)
+    (found,) = compare([runs]).verdicts
+    assert found["conclusion"] == "unclear"
+    assert "lora and full cannot be told apart here: difference" in found["sentence"]
+    assert "would be needed to see 1 point" in found["sentence"] or "it takes" in found["sentence"]
+    assert found["detectable"] and found["detectable"] > 0.01 and found["limit"]
+    (wide,) = compare([runs], margin=0.3).verdicts
+    assert wide["conclusion"] == "same" and "the same to within 30 points" in wide["sentence"]
+
+
+def test_one_run_each_is_mcnemar_and_says_what_it_is_about(run: WriteRun, runs: Path) -> None:
+    method(run, "full", 0.9, 1)
+    method(run, "lora", 0.85, 1)
+    (found,) = compare([runs]).verdicts
+    assert found["test"] in ("mcnemar-exact", "mcnemar-mid-p") and found["covers"] == ["items"]
+    assert "something of these adapters and not of the methods" in found["sentence"]
+
+
+def test_seeds_on_one_side_only_are_not_tested(run: WriteRun, runs: Path) -> None:
+    method(run, "full", 0.9, 3)
+    method(run, "lora", 0.85, 1)
+    (found,) = compare([runs]).verdicts
+    assert found["conclusion"] == "untested" and found["p_value"] is None
+    assert "what a seed changes is not known of lora" in found["sentence"]
+
+
+def test_all_pairs_are_corrected_together(run: WriteRun, runs: Path) -> None:
+    for name, rate in (("full", 0.9), ("lora", 0.85), ("prompt", 0.8)):
+        method(run, name, rate, 2)
+    found = compare([runs], all_pairs=True).verdicts
+    assert [(v["label"], v["against"]) for v in found] == [
+        ("full", "lora"),
+        ("full", "prompt"),
+        ("lora", "prompt"),
+    ]
+    assert {v["comparisons"] for v in found} == {3}
+
+
+def test_without_predictions_the_seeds_alone_are_tested_and_it_is_said(
+    study: None, runs: Path
+) -> None:
+    comparison = compare([runs])
+    lora = verdict(comparison, "lora")
+    assert lora["test"] == "seeds-paired-t" and lora["items"] is None
+    assert "test items are not counted in: its predictions are not there" in lora["sentence"]
+    paired = next(r for r in comparison.rows if r["label"] == "lora")["baseline_paired"]["accuracy"]
+    assert (lora["ci_low"], lora["ci_high"]) == (
+        pytest.approx(paired["ci_low"]),
+        pytest.approx(paired["ci_high"]),
+    )
+
+
+def test_predictions_that_are_not_the_scores_are_not_used(run: WriteRun, runs: Path) -> None:
+    for name in ("full", "lora"):
+        for seed in (0, 1):
+            path = run(name, seed, 0.9)
+            keep(path, [True] * 10)  # the record says 0.9
+    note = compare([runs]).verdicts[0]["note"]
+    assert note and "does not add up to its score" in note
+    for path in runs.glob("*/*/predictions.parquet"):
+        path.write_bytes(b"PAR1 no parquet")
+    assert "cannot be read" in (compare([runs]).verdicts[0]["note"] or "")
+
+
+def test_a_perplexity_is_tested_on_its_items(run: WriteRun, runs: Path) -> None:
+    rng = np.random.default_rng(1)
+    tokens = rng.integers(5, 40, 120).astype(float)
+    for name, level in (("full", 3.0), ("lora", 3.4)):
+        for seed in range(3):
+            nats = tokens * (level + 0.02 * rng.normal() + 0.1 * rng.normal(size=120))
+            perplexity = float(np.exp(nats.sum() / tokens.sum()))
+            parts = {"example_perplexity": nats, "example_perplexity_weight": tokens}
+            metrics = {"test": {"perplexity": perplexity}, "validation": {}}
+            path = run(name, seed, selected=None, replace={"metrics": metrics, "selected": None})
+            keep(path, [True] * 120, **parts)
+    comparison = compare([runs])
+    (found,) = comparison.verdicts
+    assert found["metric"] == "perplexity" and found["test"] == "seeds-and-items"
+    assert found["conclusion"] == "worse"  # lora's is higher
+    means = {row["label"]: row["metrics"]["perplexity"]["mean"] for row in comparison.rows}
+    assert found["difference"] == pytest.approx((means["lora"] or 0) - (means["full"] or 0))
+    assert found["margin"] == pytest.approx(0.05 * (means["full"] or 0))
+    assert "of perplexity" in found["sentence"] and "points" not in found["sentence"]
+
+
+def test_f1_over_classes_comes_from_the_labels(run: WriteRun, runs: Path) -> None:
+    from sklearn.metrics import f1_score
+
+    rng = np.random.default_rng(2)
+    labels = rng.choice(list("abc"), 200)
+    for name in ("full", "lora"):
+        for seed in range(2):
+            given = np.where(rng.random(200) < 0.8, labels, rng.choice(list("abc"), 200))
+            f1 = float(f1_score(labels, given, average="macro"))
+            path = run(name, seed, 0.8, metrics={"test": {"f1_macro": f1}})
+            table = {"id": list(map(str, range(200))), "label": labels, "prediction": given}
+            pq.write_table(pa.table(table), path / "predictions.parquet")
+    (found,) = compare([runs], metric="f1_macro").verdicts
+    assert found["test"] == "seeds-and-items" and found["note"] is None
+    with pytest.raises(UsageError, match="no run has the metric 'f1_micro'") as caught:
+        compare([runs], metric="f1_micro")
+    assert "did you mean 'f1_macro'?" in str(caught.value)
+
+
+def test_many_runs_are_tested_only_when_asked(run: WriteRun, runs: Path) -> None:
+    for seed in range(31):
+        run("full", seed, 0.9 + seed / 1000)
+        run("lora", seed, 0.8 + seed / 1000)
+    comparison = compare([runs])
+    assert comparison.verdicts == []
+    assert comparison.verdict_notes == [
+        "62 runs: whether differences are more than chance is tested with --tests"
+    ]
+    assert len(compare([runs], tests=True).verdicts) == 1
+    assert compare([runs], tests=False).verdict_notes == []
+
+
+def test_without_a_baseline_it_says_how_to_test(run: WriteRun, runs: Path) -> None:
+    for name in ("lora", "prefix", "prompt"):
+        run(name, 0)
+    assert compare([runs]).verdict_notes == [
+        "nothing is tested: name a recipe with --baseline, or use --all-pairs"
+    ]
+
+
+def test_the_sentences_stand_under_every_readable_table(run: WriteRun, runs: Path) -> None:
+    method(run, "full", 0.9, 2)
+    method(run, "lora", 0.6, 2)
+    comparison = compare([runs])
+    for format in ("table", "markdown", "latex"):
+        text = " ".join(comparison.to(format, width=300).split())
+        assert "lora is worse than full" in text
+    assert json.loads(comparison.to("json"))["verdicts"] == comparison.verdicts
+
+
+def test_shares_are_the_metrics_from_0_to_1() -> None:
+    named = {name for name, metric in METRICS.items() if re.search(r" 0 to 1\b", metric.about)}
+    assert named <= SHARES <= METRICS.keys() and SHARES - named <= {"masked_accuracy"}

@@ -1,0 +1,65 @@
+"""What the recipes of comparable rows set differently, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from workbench.comparison.grid import plain
+from workbench.comparison.units import ABSENT
+
+if TYPE_CHECKING:
+    from workbench.comparison.comparison import Comparison
+
+NOTHING = "nothing: these recipes differ in name only"
+
+
+class GroupDifference(TypedDict):
+    """The settings in which the rows of a group differ; a row without the key is absent there."""
+
+    group: int
+    rows: list[str]
+    settings: dict[str, dict[str, Any]]
+
+
+def config_differences(comparison: Comparison) -> list[GroupDifference]:
+    """One for each group, in the order of the table."""
+    groups = list(dict.fromkeys(row["group"] for row in comparison.rows))
+    return [
+        {
+            "group": group,
+            "rows": [row["label"] for row in comparison.rows if row["group"] == group],
+            "settings": comparison.config_difference(group),
+        }
+        for group in groups
+    ]
+
+
+def to_json(differences: list[GroupDifference]) -> str:
+    """One JSON document."""
+    return json.dumps({"differences": differences}, indent=2, default=str)
+
+
+def to_text(differences: list[GroupDifference]) -> str:
+    """For each key its values, and the rows that have each; a dash where a recipe lacks the key."""
+    parts = []
+    for found in differences:
+        title = f"Group {found['group']}: " if len(differences) > 1 else ""
+        lines = [f"{title}{plain(', '.join(found['rows']))} differ in"]
+        for key, values in found["settings"].items():
+            lines += _lines(key, values, found["rows"])
+        parts.append("\n".join(lines if found["settings"] else [*lines, f"  {NOTHING}"]))
+    return "\n\n".join(parts) if parts else "No finished runs."
+
+
+def _lines(key: str, values: Mapping[str, Any], rows: list[str]) -> list[str]:
+    by_value: dict[str, list[str]] = {}
+    for label in rows:
+        held = json.dumps(values[label], default=str) if label in values else ABSENT
+        by_value.setdefault(held, []).append(label)
+    width = max(len(value) for value in by_value)
+    return [f"  {plain(key)}"] + [
+        f"    {plain(value).ljust(width)}  {plain(', '.join(labels))}"
+        for value, labels in by_value.items()
+    ]
