@@ -9,6 +9,7 @@ STUDIES := quickstart quickstart-gpt
 ADAPTER := exports/quickstart-lora
 # One worker per core; a test that waits for a machine does not keep the others waiting.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist worksteal
+REPORT := exports/quickstart-report
 ASSETS := minilm-l6 bbc-news smollm2-135m bbc-headlines
 
 .PHONY: help venv assets demo test test-fast test-slow check schema ui bench torture build clean
@@ -40,10 +41,12 @@ demo: assets
 	$(BIN)/workbench run $(STUDIES) --runs runs
 	@for study in $(STUDIES); do \
 		$(BIN)/workbench compare runs/$$study --baseline full || exit 1; echo; done
+	@$(BIN)/workbench report runs/quickstart --to $(REPORT) >/dev/null
 	@rm -rf $(ADAPTER)
 	@$(BIN)/workbench export "$$(dirname "$$(ls -t runs/quickstart/lora-s0-*/result.json | head -n 1)")" \
 		--to $(ADAPTER) >/dev/null
 	@echo
+	@echo "report:       $(CURDIR)/$(REPORT)/report.html"
 	@echo "adapter:      $(CURDIR)/$(ADAPTER)"
 	@echo "open the UI:  $(BIN)/workbench ui"
 

@@ -1,4 +1,4 @@
-"""Makes the picture of the README from real runs: ``python docs/screenshots.py runs STUDY``.
+"""Makes pictures of the UI and of a report: ``python docs/screenshots.py runs STUDY``.
 
 Needs the extras ``ui`` and ``dev`` and a Chromium on the path.
 """
@@ -9,12 +9,14 @@ import argparse
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 import urllib.request
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
+from workbench.report import write_report
 from workbench.ui import command
 
 IMAGES = Path(__file__).with_name("images")
@@ -37,6 +39,17 @@ def main() -> None:
     finally:
         server.terminate()
         server.wait(timeout=20)
+    _photograph_report(arguments.runs / arguments.study, arguments.height)
+
+
+def _photograph_report(study: Path, height: int) -> None:
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        path = write_report([study], Path(folder) / "report")
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        page = browser.new_page(viewport={"width": 1280, "height": height}, device_scale_factor=1.5)
+        page.goto(path.as_uri())
+        page.screenshot(path=IMAGES / "report.png")
+        browser.close()
 
 
 def _photograph(port: int, study: str, height: int) -> None:

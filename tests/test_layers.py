@@ -44,7 +44,11 @@ LINE = [
 ]
 """A room sees those before it."""
 
-ASIDE = {"jobs": {"errors", "recipe", "store"}, "comparison": {"errors", "recipe", "store"}}
+ASIDE = {
+    "jobs": {"errors", "recipe", "store"},
+    "comparison": {"errors", "recipe", "store"},
+    "report": {"errors", "recipe", "store", "comparison", "__init__"},
+}
 """Beside the line: they work on recipes and run folders alone."""
 
 ON_TOP = ["playground", "ui", "cli", "__main__", "__init__"]
@@ -57,6 +61,7 @@ TORCH_FREE = [
     "store",
     "jobs",
     "comparison",
+    "report",
     "executors",
     "playground",
     "ui",

@@ -1,37 +1,29 @@
-"""Reading records that may be incomplete: absent, null or of another type is never an error."""
+"""What the views say of a run, from records that may be incomplete."""
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping
-from typing import Any, TypeGuard
+from typing import Any
 
 from workbench.comparison.units import ABSENT, duration, score
+from workbench.report.reading import finite, items, number, part
 from workbench.store import ACTIVE, Run
 
-
-def part(record: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """A section of a record; empty when it is not there."""
-    value = record.get(key)
-    return value if isinstance(value, dict) else {}
-
-
-def items(record: Mapping[str, Any], key: str) -> list[str]:
-    """A list of a record as texts; empty when it is not there."""
-    value = record.get(key)
-    return [str(item) for item in value] if isinstance(value, list) else []
-
-
-def finite(value: object) -> TypeGuard[float]:
-    """True for a number that can be drawn or written."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def number(record: Mapping[str, Any], key: str) -> float | None:
-    """A number of a record, None when it is not there."""
-    value = record.get(key)
-    return value if finite(value) else None
+__all__ = [
+    "ago",
+    "decimal",
+    "finite",
+    "items",
+    "number",
+    "part",
+    "progress_of",
+    "score_of",
+    "scored",
+    "share_done",
+    "state_of",
+    "time_of",
+]
 
 
 def decimal(value: object) -> str:

@@ -109,8 +109,13 @@ def test_from_a_recipe_to_a_zip(page: Page, study: Path, tmp_path: Path) -> None
 
         page.get_by_role("link", name="Compare").click()
         expect(page.get_by_text("against trainable parameters")).to_be_visible()
-        expect(page.get_by_test_id("stVegaLiteChart")).to_have_count(2)
+        expect(page.get_by_test_id("stVegaLiteChart")).to_have_count(1)
         assert_fits(page)
+        page.get_by_role("tab", name="Costs").click()
+        expect(page.get_by_text("Peak memory by component")).to_be_visible()
+        assert_fits(page)
+        page.get_by_role("tab", name="Download").click()
+        page.wait_for_url("**view=Download*")
         with page.expect_download() as download:
             page.get_by_test_id("stDownloadButton").filter(has_text="CSV").click()
         table = tmp_path / "comparison.csv"

@@ -57,7 +57,7 @@ def test_compare_shows_the_lowest_perplexity_first(runs: RunsFolder) -> None:
     table = app.dataframe[0].value.set_index("recipe")
     assert list(table.index) == ["lora", "full", "prefix", "prompt", "untouched base"]
     assert table.loc["lora", "perplexity"] == "26.10 ± 0.25"
-    assert table.loc["lora", "vs baseline"] == "-2.000"
+    assert table.loc["lora", "vs baseline"] == "-2.000 ± 0.000"
     assert table.loc["untouched base", "perplexity"] == "161.3"
     assert "perplexity: lower is better, so a difference below 0 is an improvement." in said(app)
     assert "Above the axis: untouched base 161.3." in said(app)
@@ -91,7 +91,7 @@ def test_references_are_left_off_the_chart_on_the_worse_side_only() -> None:
     assert set(charts.far_references(rows, "perplexity", references)) == {"far above"}
     assert set(charts.far_references(rows, "bleu", references)) == {"far below"}
     assert charts.far_references(rows, "accuracy", references) == {}
-    chart = charts.score_against_parameters(rows, "perplexity", references)
+    chart = charts.score_against_cost(rows, "perplexity", references)
     assert chart is not None
     titles = [layer["encoding"]["y"].get("title") for layer in chart.to_dict()["layer"][:2]]
     assert titles == ["perplexity (lower is better)"] * 2

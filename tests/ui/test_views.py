@@ -42,9 +42,8 @@ def test_compare_puts_recipes_side_by_side(runs: RunsFolder) -> None:
     assert table.loc["TF-IDF + logistic regression", "accuracy"] == "0.952"
     assert "Below the axis: majority class 0.230" in texts(app).replace("\\", "")
     assert "1 unreadable run is left out" in texts(app)
-    assert {button.key for button in app.download_button} == {
-        f"download-{name}" for name in ("csv", "markdown", "latex", "json")
-    }
+    keys = {str(button.key) for button in open_view("compare", view="Download").download_button}
+    assert {f"download-{name}" for name in ("csv", "markdown", "latex", "json")} <= keys
 
 
 def test_compare_says_when_nothing_has_finished(runs: RunsFolder) -> None:

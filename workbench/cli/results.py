@@ -1,4 +1,4 @@
-"""Commands that use finished runs: ``compare``, ``export``, ``predict``."""
+"""Commands that use finished runs: ``compare``, ``report``, ``export``, ``predict``."""
 
 from __future__ import annotations
 
@@ -84,6 +84,35 @@ def _config_diff(comparison: Comparison, format: str) -> str:
             f"--diff has no format {format!r}", fix=f"use one of {', '.join(renderers)}"
         )
     return renderers[format](config_differences(comparison))
+
+
+def report(
+    paths: list[Path] | None = typer.Argument(
+        None, metavar="[STUDY]...", help="Names of studies or folders of runs; --runs if left out."
+    ),
+    to: Path = typer.Option(help="Folder to write; a report that is there is replaced."),
+    baseline: str | None = typer.Option(
+        None, help="Recipe that the others are held against; 'full' where there is one."
+    ),
+    title: str | None = typer.Option(None, help="Title of the page; the studies if left out."),
+    texts: int = typer.Option(
+        20, min=0, help="Test examples shown with their texts; 0 keeps all texts out of the report."
+    ),
+    force: bool = typer.Option(False, help="Write among files that are not a report's."),
+    runs: Path = RUNS_OPTION,
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Write a report: an HTML page that needs nothing else, Markdown, pictures and tables."""
+    from workbench.report import write_report
+
+    folders = [_runs_folder(path, runs) for path in paths or [runs]]
+    page = write_report(
+        folders, to, baseline=baseline, title=title, texts=texts, force=force
+    ).absolute()
+    if as_json:
+        print_json({"path": str(to), "page": str(page)})
+    else:
+        typer.echo(str(page))
 
 
 def _runs_folder(path: Path, runs: Path) -> Path:

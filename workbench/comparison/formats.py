@@ -10,7 +10,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from workbench.comparison.grid import Grid, grids, plain, verdict_sentences
@@ -56,6 +56,11 @@ def to_csv(comparison: Comparison) -> str:
     """One line for each row and reference; units are in the column names."""
     lines = [_csv_row(row) for row in comparison.rows]
     lines += [_csv_reference(reference) for reference in comparison.references]
+    return csv_text(lines)
+
+
+def csv_text(lines: Sequence[Mapping[str, Any]]) -> str:
+    """Lines of named values as csv, the columns in the order in which they first occur."""
     columns = dict.fromkeys(name for line in lines for name in line)
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")

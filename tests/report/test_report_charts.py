@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-import charts
+from workbench.report import charts
 
 
 def steps(count: int) -> list[dict[str, Any]]:
@@ -63,18 +63,18 @@ def test_the_kept_state_is_the_last_best_one() -> None:
 
 def test_scores_have_their_interval_and_near_references_a_rule() -> None:
     references = {"TF-IDF": 0.945, "majority class": 0.2}
-    chart = charts.score_against_parameters([row()], "accuracy", references)
+    chart = charts.score_against_cost([row()], "accuracy", references)
     assert chart is not None
     drawn = values(chart)
     point = next(r for r in drawn if r.get("label") == "lora")
-    assert (point["low"], point["high"], point["parameters"]) == (0.94, 0.96, 75_653)
+    assert (point["low"], point["high"], point["cost"]) == (0.94, 0.96, 75_653)
     assert {r["name"] for r in drawn if "name" in r} == {"TF-IDF"}
     assert chart.to_dict()["layer"][0]["encoding"]["x"]["scale"]["type"] == "log"
 
 
 def test_one_seed_is_a_point_without_interval() -> None:
     alone = {"accuracy": {"mean": 0.95, "ci_low": None, "ci_high": None, "n": 1}}
-    chart = charts.score_against_parameters([row(metrics=alone)], "accuracy", {})
+    chart = charts.score_against_cost([row(metrics=alone)], "accuracy", {})
     assert chart is not None
     (point,) = (r for r in values(chart) if "low" in r)
     assert point["low"] == point["high"] == 0.95
@@ -82,7 +82,7 @@ def test_one_seed_is_a_point_without_interval() -> None:
 
 @pytest.mark.parametrize("broken", [{"metrics": {}}, {"trainable_parameters": 0}])
 def test_nothing_to_draw_is_no_chart(broken: dict[str, Any]) -> None:
-    assert charts.score_against_parameters([row(**broken)], "accuracy", {}) is None
+    assert charts.score_against_cost([row(**broken)], "accuracy", {}) is None
 
 
 def test_memory_is_stacked_by_component_with_the_peak_apart() -> None:

@@ -1,0 +1,298 @@
+"""The report: its numbers are the records', its texts are texts, and it needs nothing else."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import pytest
+from reading_pages import Page, outside_addresses
+from reported_runs import METHODS, add_run, add_study, recipe_of
+
+from workbench.recipe import load_recipe
+from workbench.report import write_report
+from workbench.store import read_json, write_json
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "![x](http://evil.example/x.png)",
+    '=HYPERLINK("http://evil.example")',
+    "</style><img src=x onerror=alert(1)>",
+    "{{ 7 * 7 }} {% raw %}",
+)
+
+
+def report(runs: Path, **options: Any) -> tuple[Page, Path]:
+    folder = runs.parent / "report"
+    path = write_report([runs], folder, **options)
+    return Page(path.read_text(encoding="utf-8")), folder
+
+
+def results(runs: Path) -> dict[str, dict[str, Any]]:
+    found = {path.parent: read_json(path) or {} for path in runs.rglob("result.json")}
+    return {f"{path.parent.name}/{path.name}": result for path, result in found.items()}
+
+
+# --- the numbers ---------------------------------------------------------------------------
+
+
+def test_every_number_of_the_runs_is_the_record_s(runs: Path) -> None:
+    add_study(runs)
+    page, _ = report(runs)
+    records = results(runs)
+    lines = {line["run"].text: line for line in page.records("Every run behind this page")}
+    assert lines.keys() == records.keys() and len(lines) == 9
+    for name, record in records.items():
+        line = lines[name]
+        assert line["accuracy"].value == record["metrics"]["test"]["accuracy"]
+        assert line["f1_macro"].value == record["metrics"]["test"]["f1_macro"]
+        assert line["peak memory"].value == record["memory"]["peak_memory_bytes"]
+        assert line["train time"].value == record["time"]["train_seconds"]
+        assert line["seed"].value == record["seed"]
+
+
+def test_the_table_has_the_mean_over_seeds(runs: Path) -> None:
+    add_study(runs)
+    page, _ = report(runs)
+    rows = {line["recipe"].text: line for line in page.records("Recipes side by side")}
+    for method in METHODS:
+        records = [r for r in results(runs).values() if r["method"] == method]
+        expected = mean(r["metrics"]["test"]["accuracy"] for r in records)
+        assert rows[method]["accuracy"].value == pytest.approx(expected, abs=1e-12)
+        assert rows[method]["accuracy"].text.startswith(f"{expected:.3f} ±")
+    memory = {line["recipe"].text: line for line in page.records(MEMORY)}
+    weights = results(runs)["news/" + "lora-s0-" + recipe_of("lora").fingerprint[:8]]
+    pieces = weights["memory"]["breakdown"]
+    assert memory["lora"]["weights"].value == pieces["weights_bytes"]
+    assert memory["lora"]["optimizer"].value == pieces["optimizer_bytes"]
+
+
+MEMORY = "Memory of training, mean over seeds"
+
+
+def test_the_forecast_stands_beside_the_measurement_where_there_is_one(runs: Path) -> None:
+    add_study(runs)
+    page, _ = report(runs)
+    assert FORECAST not in page.tables
+    for path in runs.rglob("result.json"):
+        record = json.loads(path.read_text())
+        pieces = record["memory"]["breakdown"] | {"activations_bytes": 60, "runtime_bytes": 40}
+        foretold = {"peak_memory_bytes": round(record["memory"]["peak_memory_bytes"] * 1.05)}
+        foretold |= {"memory": pieces, "seconds_per_step": 0.5, "notes": []}
+        write_json(path, record | {"forecast": foretold | {"adapter_bytes": 1000}})
+    page, folder = report(runs)
+    measured = {line["recipe"].text: line for line in page.records(MEMORY)}
+    for line in page.records(FORECAST):
+        peak = measured[line["recipe"].text]["measured peak"].value
+        assert line["peak, forecast"].value == pytest.approx(1.05 * (peak or 0))
+        assert line["step, measured"].value == pytest.approx(1 / 2.5)
+        assert line["adapter, forecast"].value == 1000
+    assert page.text.count("+5.0%") == 3 and page.text.count("+25.0%") == 3
+    # What libraries take is a part of its own in a forecast, and among activations when measured.
+    lines = rows_of(folder / "tables" / "memory.csv")
+    assert all(float(line["forecast_activations_bytes"]) == 100 for line in lines)
+
+
+FORECAST = "Forecast before the runs beside what was measured"
+
+
+def test_the_tables_beside_the_page_have_the_exact_numbers(runs: Path) -> None:
+    add_study(runs)
+    _, folder = report(runs)
+    lines = rows_of(folder / "tables" / "runs.csv")
+    for line in lines:
+        record = results(runs)[line["run"]]
+        assert float(line["test_accuracy"]) == record["metrics"]["test"]["accuracy"]
+        assert int(line["trainable"]) == record["parameters"]["trainable"]
+    assert "\\begin{tabular}" in (folder / "tables" / "comparison.tex").read_text()
+    document = json.loads((folder / "comparison.json").read_text())
+    assert len(document["rows"]) == 3
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
+
+
+# --- it stands alone -----------------------------------------------------------------------
+
+
+def test_the_page_needs_no_connection_and_no_script(runs: Path) -> None:
+    add_study(runs)
+    page, folder = report(runs)
+    assert outside_addresses(page) == []
+    kinds = {tag for tag, _ in page.tags}
+    assert not kinds & {"script", "link", "iframe", "object", "embed", "img"}
+    text = (folder / "report.html").read_text(encoding="utf-8")
+    assert not re.search(r"url\((?!#)|@import", text)
+    policy = next(a["content"] for t, a in page.tags if a.get("http-equiv"))
+    assert policy and policy.startswith("default-src 'none'")
+
+
+def test_every_picture_says_in_words_what_it_shows(runs: Path) -> None:
+    add_study(runs)
+    page, folder = report(runs)
+    named = [a["aria-label"] or "" for _, a in page.tags if a.get("role") == "img"]
+    assert len(named) == 8 == sum(tag == "svg" for tag, _ in page.tags)
+    assert all(len(words) > 40 for words in named)
+    assert any("lora" in words and "75.7k" in words for words in named)
+    assert sum(tag == "figcaption" for tag, _ in page.tags) == len(named)
+    ids = [a["id"] for _, a in page.tags if a.get("id")]
+    assert len(ids) == len(set(ids))
+    levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h[1-6]", tag)]
+    assert levels[0] == 1
+    assert all(b - a <= 1 for a, b in zip(levels, levels[1:], strict=False))
+    targets = [a["href"] or "" for tag, a in page.tags if tag == "a"]
+    assert all(t[1:] in ids for t in targets if t.startswith("#"))
+    assert all((folder / t).is_file() for t in targets if not t.startswith("#"))
+
+
+def test_the_markdown_page_shows_the_pictures_beside_it(runs: Path) -> None:
+    add_study(runs)
+    _, folder = report(runs)
+    text = (folder / "report.md").read_text(encoding="utf-8")
+    pictures = re.findall(r"^!\[[^\n]+\]\((pictures/[\w.-]+)\)$", text, re.MULTILINE)
+    assert len(pictures) == 8
+    for name in pictures:
+        drawn = (folder / name).read_text(encoding="utf-8")
+        assert drawn.startswith("<svg") and "var(" not in drawn
+        assert (folder / name).with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_recipes_beside_the_page_are_the_ones_that_ran(runs: Path) -> None:
+    add_study(runs)
+    page, folder = report(runs)
+    for method in METHODS:
+        copied = load_recipe(folder / "recipes" / f"{method}.yaml")
+        assert copied.fingerprint == recipe_of(method).fingerprint
+    command = next(t for t in page.texts if t.startswith("workbench run"))
+    assert command == (
+        "workbench run recipes/full.yaml recipes/lora.yaml recipes/prompt.yaml "
+        "--seeds 0,1,2 --runs runs"
+    )
+    assert "torch==2.13.0\n" in (folder / "requirements.txt").read_text()
+
+
+# --- what strangers wrote ------------------------------------------------------------------
+
+
+def test_what_strangers_wrote_stays_text(runs: Path) -> None:
+    texts = [HOSTILE[i % len(HOSTILE)] for i in range(30)]
+    classes = ("a", "b", HOSTILE[0])
+    labels = [classes[i % 3] for i in range(30)]
+    for method in METHODS:
+        answers = [labels[i] if i % 2 else HOSTILE[0] for i in range(30)]
+        answers = labels if method == "full" else answers
+        path = add_run(runs, recipe_of(method), 0, texts=texts, labels=labels,
+                       predictions=answers, known=classes)  # fmt: skip
+        record = read_json(path / "result.json") or {}
+        write_json(path / "result.json", record | {"recipe": f"{HOSTILE[1]} {method}",
+                   "references": {HOSTILE[2]: {"accuracy": 0.5}}})  # fmt: skip
+        with open(path / "recipe.yaml", "a", encoding="utf-8") as file:
+            file.write(f"# {HOSTILE[0]} {HOSTILE[3]}\n")
+    page, folder = report(runs, title=HOSTILE[0])
+    assert not {tag for tag, _ in page.tags} & {"script", "img"}
+    assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
+    assert outside_addresses(page) == []
+    for text in HOSTILE:
+        assert text in page.text
+    markdown = (folder / "report.md").read_text(encoding="utf-8")
+    assert not re.search(r"(?<!\\)(<script|<img|</style|!\[x\])", markdown)
+    assert r"\<script\>" in markdown
+    names = [p.relative_to(folder).as_posix() for p in folder.rglob("*.yaml")]
+    assert len(names) == 3 and all(re.fullmatch(r"recipes/[\w.=-]+", name) for name in names)
+    for table in folder.rglob("*.csv"):
+        for line in csv.reader(io.StringIO(table.read_text(encoding="utf-8"))):
+            for cell in line:
+                number = re.fullmatch(r"-?[\d.]+(e[+-]?\d+)?", cell)
+                assert number or not cell.startswith(("=", "+", "-", "@")), (table, cell)
+
+
+def test_a_name_that_climbs_out_of_the_folder_does_not(runs: Path) -> None:
+    path = add_run(runs, recipe_of("lora"), 0)
+    record = read_json(path / "result.json") or {}
+    write_json(path / "result.json", record | {"recipe": "../../../etc/lora"})
+    _, folder = report(runs)
+    assert [p.name for p in folder.rglob("*.yaml")] == ["etc-lora.yaml"]
+
+
+def test_without_texts_no_text_of_the_data_is_in_the_report(runs: Path) -> None:
+    add_study(runs, texts=[f"secret {i}" for i in range(30)])
+    _, folder = report(runs, texts=0)
+    for path in folder.rglob("*"):
+        assert path.is_dir() or b"secret" not in path.read_bytes(), path
+    _, folder = report(runs)
+    assert "secret" in (folder / "report.html").read_text()
+
+
+# --- runs in every state, and every task ---------------------------------------------------
+
+
+def test_runs_that_are_not_finished_or_damaged_are_named(runs: Path) -> None:
+    paths = add_study(runs)
+    add_run(runs, recipe_of("lora", name="slow"), 0, state="failed")
+    (paths[0] / "result.json").write_text('{"version": 1, "stu')
+    (paths[1] / "predictions.parquet").write_bytes(b"PAR1 not really")
+    (paths[2] / "events.jsonl").write_bytes(b"\xff\xfe\n{")
+    (paths[3] / "recipe.yaml").write_text("a: &a [*a")
+    (paths[4] / "environment.json").unlink()
+    page, _ = report(runs)
+    assert f"news/{paths[0].name}: unreadable" in page.text
+    assert "news/slow" in page.text and "failed" in page.text
+    assert len(page.records("Every run behind this page")) == 8
+
+
+def test_runs_that_must_not_be_compared_are_sections_of_their_own(runs: Path) -> None:
+    add_study(runs)
+    for path in (runs / "news").glob("prompt-*"):
+        record = read_json(path / "result.json") or {}
+        record["comparability"]["split"] = "other"
+        write_json(path / "result.json", record)
+    page, folder = report(runs)
+    assert {"group-1", "group-2"} <= {a.get("id") for _, a in page.tags}
+    assert "not comparable" in page.text
+    lines = rows_of(folder / "tables" / "memory.csv")
+    assert {(line["group"], line["label"]) for line in lines} == {
+        ("1", "full"), ("1", "lora"), ("2", "prompt")
+    }  # fmt: skip
+
+
+TASKS: list[tuple[dict[str, Any], list[str], list[str], list[str]]] = [
+    ({"name": "token-classification"}, ["B-LOC O", "O B-PER"], ["B-LOC O", "O O"], ["O", "B-LOC"]),
+    ({"name": "question-answering"}, ["476 | in 476", "Rome"], ["In 476.", "Paris"], []),
+    ({"name": "instruction"}, ["Rome falls", "Rome rises"], ["Rome falls", "It rises"], []),
+    ({"name": "causal-lm"}, ["", ""], ["", ""], []),
+    ({"name": "masked-lm"}, ["fell", "rose"], ["fell", "fell"], []),
+    ({"name": "text-classification", "problem_type": "regression"}, ["1.5", "2"], ["1", "3"], []),
+    ({"name": "text-classification", "problem_type": "multi_label_classification",
+      "labels": ["a", "b, c"]}, ["a, b, c", "a"], ["a", "b, c"], ["a", "b, c"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("task", "labels", "predictions", "known"), TASKS, ids=str)
+def test_every_task_has_a_report(
+    runs: Path, task: dict[str, Any], labels: list[str], predictions: list[str], known: list[str]
+) -> None:
+    right = [label.split(" | ")[0] for label in labels]
+    decoder = task["name"] in ("instruction", "causal-lm")
+    source = "asset:smollm2-135m" if decoder else "asset:minilm-l6"
+    for method, answers in (("full", right), ("prompt", predictions)):
+        recipe = recipe_of(method, task=task, model={"source": source})
+        for seed in range(2):
+            add_run(runs, recipe, seed, labels=labels, predictions=answers,
+                    metrics={"perplexity": 20.0 + seed}, known=known)  # fmt: skip
+    page, folder = report(runs)
+    has_classes = any("F1 of each class" in name for name in page.tables)
+    assert has_classes == bool(known)
+    assert (folder / "tables" / "classes.csv").exists() == bool(known)
+    assert "perplexity (lower is better)" in page.text
+    if task["name"] == "question-answering":
+        counts = page.records("Test examples by who is right, as most seeds of a recipe say")
+        assert counts[0]["recipes"].text == "prompt and full"
+        assert counts[0]["both right"].text == "1" and counts[0]["only the second"].text == "1"
+    if task["name"] != "causal-lm":
+        assert "of 2 test examples" in page.text and labels[-1] in page.text

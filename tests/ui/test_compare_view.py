@@ -1,0 +1,177 @@
+"""The Compare view: each tab, what the address keeps, and what must not be compared."""
+
+from __future__ import annotations
+
+import io
+import re
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+from opening import open_view, texts
+from reported_runs import METHODS, add_run, add_study, recipe_of
+from streamlit.testing.v1 import AppTest
+
+from workbench.store import read_json, write_json
+from workbench.ui import RUNS_VARIABLE
+
+HOSTILE = "<img src=x onerror=alert(1)> **bold** [a](javascript:b)"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty runs folder that the app shows."""
+    path = tmp_path / "runs"
+    path.mkdir()
+    monkeypatch.setenv(RUNS_VARIABLE, str(path))
+    return path
+
+
+def compare(view: str, **query: str) -> AppTest:
+    return open_view("compare", view=view, **query)
+
+
+def said(app: AppTest) -> str:
+    """What the page says as a reader sees it."""
+    return texts(app).replace("\\", "").replace("\u2060", "")
+
+
+def test_scores_stand_beside_what_may_be_concluded(folder: Path) -> None:
+    add_study(folder)
+    app = compare("Scores")
+    table = app.dataframe[0].value.set_index("recipe")
+    assert table.loc["full", "vs baseline"] == "baseline"
+    assert set(table.loc[list(METHODS), "Pareto"]) <= {"on the front", "may be beaten", "beaten"}
+    assert "What may be concluded" in said(app)
+    sentences = [text.value for text in app.text if "prompt" in text.value and "full" in text.value]
+    assert any("95% interval" in sentence for sentence in sentences)
+    assert "accuracy against trainable parameters" in said(app)
+
+
+def test_the_baseline_and_the_metric_come_from_the_address(folder: Path) -> None:
+    add_study(folder)
+    app = compare("Scores", baseline="lora", score="f1_macro")
+    table = app.dataframe[0].value.set_index("recipe")
+    assert table.loc["lora", "vs baseline"] == "baseline" and "f1_macro" in table.columns
+    assert table.loc["full", "vs baseline"].startswith("+")
+    app = compare("Scores", recipes="lora")
+    assert set(app.dataframe[0].value["recipe"]) == {"lora", "majority class"}
+    one = next((folder / "news").glob("lora-s1*"))
+    app = compare("Scores", runs=f"news/{one.name}")
+    assert list(app.dataframe[0].value["seeds"]) == ["1", ""]
+
+
+@pytest.mark.parametrize(
+    ("view", "charts", "words"),
+    [
+        ("Costs", 2, "red tick is the measured peak"),
+        ("Curves", 2, "lowest to the highest seed"),
+        ("Classes", 3, "prediction by column"),
+        ("Recipes", 0, "keys differ"),
+    ],
+)
+def test_each_tab_shows_its_charts(folder: Path, view: str, charts: int, words: str) -> None:
+    add_study(folder)
+    app = compare(view)
+    drawn = app.get("vega_lite_chart")
+    assert len(drawn) == charts
+    assert words in said(app)
+
+
+def test_curves_are_drawn_over_what_is_chosen(folder: Path) -> None:
+    add_study(folder)
+    app = compare("Curves", **{"over-1": "tokens", "log-1": "x"})
+    spec = app.get("vega_lite_chart")[0].proto.spec
+    assert "tokens trained on" in spec and '"log"' in spec
+
+
+def test_only_what_differs_is_listed(folder: Path) -> None:
+    add_study(folder)
+    table = compare("Recipes").dataframe[0].value.set_index("key")
+    assert table.loc["method.r", "lora"] == "8" and table.loc["method.r", "full"] == "–"
+    assert "model.source" not in table.index
+
+
+def test_disagreements_are_shown_with_their_texts_and_can_be_searched(folder: Path) -> None:
+    add_study(folder, texts=[f"about {i} {HOSTILE}" for i in range(30)])
+    app = compare("Disagreements")
+    counts = app.dataframe[0].value
+    assert (counts.drop(columns="recipes").sum(axis=1) == 30).all()
+    assert any(HOSTILE in text.value for text in app.text)
+    for kind in (app.markdown, app.caption):
+        for element in kind:
+            assert not re.search(r"(?<!\\)(<img|\*\*bold|\[a\])", element.value)
+    found = re.search(r"to (\d+) of 30 test examples", said(app))
+    assert found and int(found[1]) > 0
+    app = compare("Disagreements", **{"find-1": "no such text"})
+    assert "; 0 match." in said(app)
+
+
+def test_groups_that_must_not_be_compared_stand_apart(folder: Path) -> None:
+    add_study(folder)
+    for path in (folder / "news").glob("prompt-*"):
+        record = read_json(path / "result.json") or {}
+        record["comparability"]["split"] = "other"
+        write_json(path / "result.json", record)
+    app = compare("Scores")
+    assert [re.sub(r"[\\\u2060]", "", header.value) for header in app.header] == [
+        f"Group {n}: news · asset:minilm-l6" for n in (1, 2)
+    ]
+    assert len(app.dataframe) == 2
+    assert set(app.dataframe[1].value["recipe"]) == {"prompt", "majority class"}
+    assert "Not comparable with the other groups" in said(app)
+    assert "are not comparable with" in said(app) or "is not comparable with" in said(app)
+
+
+def test_a_damaged_run_breaks_no_tab(folder: Path) -> None:
+    paths = add_study(folder)
+    (paths[0] / "predictions.parquet").write_bytes(b"PAR1")
+    (paths[1] / "events.jsonl").write_bytes(b"\xff\n[")
+    (paths[2] / "recipe.yaml").write_text("a: [")
+    (paths[3] / "result.json").write_text("{")
+    for view in ("Scores", "Costs", "Curves", "Classes", "Disagreements", "Recipes", "Download"):
+        compare(view)
+    assert "1 unreadable run is left out" in said(compare("Scores"))
+
+
+def test_tasks_without_classes_say_so(folder: Path) -> None:
+    for method in METHODS:
+        task = {"name": "causal-lm"}
+        recipe = recipe_of(method, task=task, model={"source": "asset:smollm2-135m"})
+        add_run(folder, recipe, 0, labels=[""] * 4, predictions=[""] * 4, metrics={"perplexity": 9})
+    assert "no classes" in said(compare("Classes"))
+    assert "to 0 of 4 test examples" in said(compare("Disagreements"))
+    assert "lower is better" in said(compare("Scores"))
+
+
+def test_the_downloads_are_made_when_they_are_asked_for(folder: Path) -> None:
+    from comparing import downloads
+    from comparing.selection import Selection
+    from workbench.comparison import compare as compare_runs
+
+    add_study(folder, texts=[f"secret {i}" for i in range(30)])
+    keys = {str(button.key) for button in compare("Download").download_button}
+    assert {"download-csv", "download-latex", "download-report", "download-report-zip"} <= keys
+    assert "picture-1-memory-SVG" in keys and "picture-1-curve-loss-PNG" in keys
+    paths = (folder / "news",)
+    chosen = Selection(compare_runs(paths), paths, "full", "accuracy", frozenset(METHODS))
+    page = downloads.report_page(chosen, texts=False).decode()
+    assert "<h1>news</h1>" in page and "secret" not in page
+    with zipfile.ZipFile(io.BytesIO(downloads.report_zip(chosen, texts=True))) as archive:
+        assert archive.testzip() is None
+        assert {"report/report.html", "report/tables/comparison.csv"} <= set(archive.namelist())
+        assert "secret" in archive.read("report/report.html").decode()
+
+
+def test_five_hundred_runs_are_there_in_two_seconds(folder: Path) -> None:
+    for study in range(28):
+        for method in METHODS:
+            for seed in range(6):
+                add_run(folder, recipe_of(method, f"study-{study:02}"), seed, labels=["tech"])
+    open_view("compare")  # imports and the first reading are the server's, not the page's
+    started = time.process_time()
+    app = open_view("compare")
+    # Two page loads, the app and then the view, in time of the processor: others use it too.
+    assert time.process_time() - started < 2 * 2.0
+    assert len(app.dataframe[0].value) == 4

@@ -1,0 +1,69 @@
+"""A study's report: one HTML page, a Markdown page, pictures and tables. Loads no torch.
+
+``charts`` draws, for the UI too; ``content`` reads the runs; ``html`` and ``markdown`` say it.
+Importing this package loads none of them: drawing needs the extra ``report``.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+
+from workbench.errors import UsageError
+from workbench.store import DEFAULT_RUNS_DIR
+
+EXTRA = {"altair": "altair", "pandas": "pandas", "vl_convert": "vl-convert-python"}
+"""Packages of the extra ``report``: what is imported, and what it is called on the index."""
+DEFAULT_TEXTS = 20
+"""Disagreements whose texts are on the page; the table beside it has all."""
+
+
+def write_report(
+    paths: Sequence[Path] = (DEFAULT_RUNS_DIR,),
+    to: Path = Path("report"),
+    *,
+    baseline: str | None = None,
+    title: str | None = None,
+    texts: int = DEFAULT_TEXTS,
+    force: bool = False,
+) -> Path:
+    """Writes a report on finished runs and returns its page.
+
+    The folder is written under a temporary name first, so it is whole or not there. A report that
+    is there already is replaced.
+
+    Args:
+        paths: folders of runs, of one study, or single runs.
+        to: the folder to write.
+        baseline: recipe that the others are held against; None for ``full`` where there is one.
+        title: title of the page; None for the names of the studies.
+        texts: how many disagreements are shown with the texts of the test examples; with 0 no
+            text of the data is in the report.
+        force: whether to write among files that no report wrote.
+
+    Raises:
+        UsageError: when the extra ``report`` is missing, a path is not a folder, there is no
+            finished run, or none is of the baseline's recipe.
+        RunRefused: when the folder holds other files and ``force`` is not set.
+        StorageError: when it cannot be written.
+    """
+    check_extra()
+    from workbench.report.writing import write
+
+    return write(paths, to, baseline=baseline, title=title, texts=texts, force=force)
+
+
+def check_extra() -> None:
+    """Refuses before anything is read when a package that draws is not installed.
+
+    Raises:
+        UsageError: with the packages and how to install them.
+    """
+    missing = [name for module, name in EXTRA.items() if importlib.util.find_spec(module) is None]
+    if missing:
+        raise UsageError(
+            f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed",
+            why="a report's pictures are drawn with it",
+            fix="pip install 'peft-workbench[report]'",
+        )

@@ -1,0 +1,109 @@
+"""What the runs answered on the test split: ``predictions.parquet``, read once and kept.
+
+A run that is older than its reader, or whose file is damaged, has no answers; nothing is raised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from workbench.comparison.rows import Sample
+from workbench.recipe.catalogue import TEXT, TOKENS, AnswerKind
+from workbench.recipe.tasks import TASK_SPECS
+from workbench.store import Run
+
+FILE = "predictions.parquet"
+_COLUMNS = ("id", "text", "text_pair", "label", "prediction", "score")
+_REQUIRED = frozenset({"id", "text", "label", "prediction"})
+_KEPT_FILES = 256
+"""Files whose answers stay in memory: 500 texts of 2 kB are 1 MB."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """One entry for each test example, in the order of the file."""
+
+    ids: tuple[str, ...]
+    texts: tuple[str, ...]
+    pairs: tuple[str, ...] | None
+    labels: tuple[str, ...]
+    predictions: tuple[str, ...]
+    scores: tuple[float | None, ...]
+
+
+def read_answers(run: Run) -> Answers | None:
+    """The answers of a run; None when there is no file or it cannot be read."""
+    path = run.path / FILE
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return _read(path, found.st_mtime_ns, found.st_size)
+
+
+@lru_cache(maxsize=_KEPT_FILES)
+def _read(path: Path, changed: int, size: int) -> Answers | None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        names = set(pq.read_schema(path).names)
+        if not names >= _REQUIRED:
+            return None
+        table = pq.read_table(path, columns=[name for name in _COLUMNS if name in names])
+    except (OSError, pa.ArrowException):
+        return None
+    columns: dict[str, list[Any]] = table.to_pydict()
+    texts = {name: tuple(map(_text, columns[name])) for name in columns if name != "score"}
+    scores = columns.get("score") or [None] * table.num_rows
+    return Answers(
+        texts["id"],
+        texts["text"],
+        texts.get("text_pair"),
+        texts["label"],
+        texts["prediction"],
+        tuple(value if isinstance(value, float) else None for value in scores),
+    )
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def kind_of(sample: Sample) -> AnswerKind | None:
+    """What the models of a row answer with; None for a task that this workbench does not know."""
+    spec = TASK_SPECS.get(str(sample.first.task))
+    if spec is None:
+        return None
+    problem = sample.variant.settings.get("task.problem_type")
+    known = {} if problem is None else {"problem_type": problem}
+    kind: AnswerKind = spec.model_construct(**known).kind
+    return kind
+
+
+def aligned_answers(samples: Sequence[Sample]) -> dict[str, list[Answers]]:
+    """The answers of each seed by row label, of the rows that answered the same examples.
+
+    Rows of one group share their test split, so another set of examples means another version of
+    the workbench or a damaged file; such runs are left out.
+    """
+    found: dict[str, list[Answers]] = {}
+    asked: tuple[tuple[str, ...], tuple[str, ...]] | None = None
+    for sample in samples:
+        for run in sample.runs:
+            answers = read_answers(run)
+            if answers is None or not answers.ids:
+                continue
+            asked = asked or (answers.ids, answers.labels)
+            if (answers.ids, answers.labels) == asked:
+                found.setdefault(sample.label, []).append(answers)
+    return found
+
+
+def score_word(kind: AnswerKind | None) -> str:
+    """What the score of an answer is."""
+    return "mean log-probability" if kind in (TEXT, TOKENS) else "probability"

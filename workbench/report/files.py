@@ -1,0 +1,94 @@
+"""The folder of a report: complete or not there, and nobody else's files are lost to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+from workbench.errors import RunRefused, StorageError, UsageError
+from workbench.store import read_json
+
+MANIFEST = "report.json"
+"""Names the files that belong to a report, so that it can be replaced without losing others."""
+KIND = "peft-workbench report"
+
+
+def check_target(to: Path, *, force: bool) -> None:
+    """Refuses a folder that is something else than a report, before anything is computed.
+
+    Raises:
+        RunRefused: when there are files that no report wrote and ``force`` is not set.
+        UsageError: when the path is a file.
+    """
+    if to.is_file() or (to.is_symlink() and not to.exists()):
+        raise UsageError("this is not a folder", where=str(to), fix="name a folder for the report")
+    others = foreign_files(to)
+    if others and not force:
+        shown = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
+        raise RunRefused(
+            "the folder holds files that are not a report's",
+            where=str(to),
+            why=f"it has {shown}",
+            fix="name another folder, or add --force to write the report among them",
+        )
+
+
+def foreign_files(folder: Path) -> list[str]:
+    """Files of a folder that its report, if there is one, did not write; relative and sorted."""
+    manifest = read_json(folder / MANIFEST) or {}
+    files = manifest.get("files") if manifest.get("kind") == KIND else None
+    own = {str(name) for name in files} if isinstance(files, list) else set()
+    present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir()}
+    return sorted(present - own - ({MANIFEST} if own else set()))
+
+
+def write_folder(to: Path, files: Mapping[str, str | bytes]) -> None:
+    """Writes all files under a temporary name and puts them in place in one step.
+
+    A folder that holds a report alone is replaced. Where there are other files too, each file is
+    put among them.
+
+    Args:
+        to: the folder.
+        files: content by path relative to it.
+
+    Raises:
+        StorageError: when the disk is full or may not be written.
+    """
+    to = to.resolve()
+    temporary = to.with_name(f".{to.name}.{uuid.uuid4().hex[:8]}.tmp")
+    manifest = {"kind": KIND, "version": 1, "files": sorted(files)}
+    content = {**files, MANIFEST: json.dumps(manifest, indent=2) + "\n"}
+    try:
+        for name, data in content.items():
+            path = temporary / PurePosixPath(name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data.encode("utf-8", "replace") if isinstance(data, str) else data)
+        _put(temporary, to)
+    except OSError as error:
+        raise StorageError(
+            f"the report cannot be written: {error.strerror or error}",
+            where=str(error.filename or to),
+            fix="free some space, or name another folder",
+        ) from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _put(temporary: Path, to: Path) -> None:
+    if foreign_files(to):
+        for path in sorted(p for p in temporary.rglob("*") if p.is_file()):
+            place = to / path.relative_to(temporary)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(path, place)
+        return
+    to.parent.mkdir(parents=True, exist_ok=True)
+    aside = to.with_name(f"{temporary.name}.old")
+    if to.exists():
+        os.rename(to, aside)
+    os.rename(temporary, to)
+    shutil.rmtree(aside, ignore_errors=True)

@@ -1,0 +1,30 @@
+"""Reading records that may be incomplete: absent, null or of another type is never an error."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, TypeGuard
+
+
+def part(record: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """A section of a record; empty when it is not there."""
+    value = record.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def items(record: Mapping[str, Any], key: str) -> list[str]:
+    """A list of a record as texts; empty when it is not there."""
+    value = record.get(key)
+    return [str(item) for item in value] if isinstance(value, list) else []
+
+
+def finite(value: object) -> TypeGuard[float]:
+    """True for a number that can be drawn or written."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def number(record: Mapping[str, Any], key: str) -> float | None:
+    """A number of a record, None when it is not there."""
+    value = record.get(key)
+    return value if finite(value) else None

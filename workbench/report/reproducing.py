@@ -1,0 +1,98 @@
+"""On what the runs ran, and the commands that run them again."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from workbench.comparison import Comparison
+from workbench.comparison.rows import Sample
+from workbench.report.reading import part
+from workbench.store import read_json
+
+_OWN = "peft-workbench"
+
+
+def environments(comparison: Comparison) -> list[tuple[str, str]]:
+    """What every run ran on: name and value, with all values where runs differ."""
+    seen: dict[str, dict[str, int]] = {}
+    for sample in comparison.samples:
+        for run, record in zip(sample.runs, sample.records, strict=True):
+            facts = _facts(read_json(run.path / "environment.json") or {})
+            facts["computed on"] = record.hardware
+            for name, value in facts.items():
+                held = seen.setdefault(name, {})
+                held[value] = held.get(value, 0) + 1
+    return [(name, _said(values)) for name, values in seen.items()]
+
+
+def _facts(environment: dict[str, Any]) -> dict[str, str]:
+    facts = {name: environment.get(name) for name in ("python", "platform")}
+    git = part(environment, "git")
+    if git.get("commit"):
+        facts["commit"] = f"{git['commit']}{' with changes' if git.get('dirty') else ''}"
+    facts |= part(environment, "packages")
+    return {name: str(value) for name, value in facts.items() if value is not None}
+
+
+def _said(values: dict[str, int]) -> str:
+    if len(values) == 1:
+        return next(iter(values))
+    return "; ".join(f"{value} ({number} runs)" for value, number in values.items())
+
+
+def requirements(comparison: Comparison) -> str:
+    """Versions of the packages as pip reads them, from the newest run that says."""
+    for sample in reversed(comparison.samples):
+        environment = read_json(sample.runs[-1].path / "environment.json") or {}
+        packages = {k: v for k, v in part(environment, "packages").items() if isinstance(v, str)}
+        if packages:
+            own = packages.pop(_OWN, None)
+            # The local part of a version (+cpu) is not on the package index.
+            lines = [f"{name}=={v.partition('+')[0]}" for name, v in packages.items()]
+            return "\n".join([f"# {_OWN} {own}", *lines]) + "\n"
+    return "# the runs do not say what they ran on\n"
+
+
+def commands(
+    comparison: Comparison, files: dict[str, str], baseline: str | None, folder: Path
+) -> list[tuple[str, str]]:
+    """What to type in the report's own folder, and what each command does.
+
+    Args:
+        comparison: the runs.
+        files: the recipe file of each row, relative to the report.
+        baseline: what the rows were held against, if it was named.
+        folder: where the report was written.
+    """
+    held = f" --baseline {shlex.quote(baseline)}" if baseline else ""
+    lines = [
+        ("run the same recipes with the same seeds", _run(seeds, samples, files))
+        for seeds, samples in _by_seeds(comparison.samples).items()
+    ]
+    lines.append(("set them side by side", f"workbench compare runs{held}"))
+    again = shlex.quote(f"{folder.name or 'report'}-again")
+    lines.append(("write this page again", f"workbench report runs --to {again}{held}"))
+    return lines
+
+
+def _by_seeds(samples: Sequence[Sample]) -> dict[tuple[int, ...], list[Sample]]:
+    found: dict[tuple[int, ...], list[Sample]] = {}
+    for sample in samples:
+        found.setdefault(tuple(sample.seeds), []).append(sample)
+    return found
+
+
+def _run(seeds: Sequence[int], samples: Sequence[Sample], files: dict[str, str]) -> str:
+    names = " ".join(shlex.quote(files[sample.label]) for sample in samples)
+    return f"workbench run {names} --seeds {','.join(map(str, seeds))} --runs runs"
+
+
+def local_sources(comparison: Comparison) -> list[str]:
+    """Files and folders of the machine it ran on that the recipes name; they are not copied."""
+    keys = ("data.source", "model.source", "init_from")
+    values = [s.variant.settings.get(key) for s in comparison.samples for key in keys]
+    named = [str(v) for v in values if isinstance(v, str)]
+    return [v for v in dict.fromkeys(named) if v.startswith((".", "/", "~")) or Path(v).exists()]
