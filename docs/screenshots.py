@@ -1,6 +1,6 @@
-"""Makes pictures of the UI and of a report: ``python docs/screenshots.py runs STUDY``.
+"""Makes the pictures of the docs from real runs: ``python docs/screenshots.py runs STUDY``.
 
-Needs the extras ``ui`` and ``dev`` and a Chromium on the path.
+Needs the extras ``ui``, ``report`` and ``dev`` and a Chromium on the path.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 from workbench.report import write_report
+from workbench.store import list_runs
 from workbench.ui import command
 
 IMAGES = Path(__file__).with_name("images")
@@ -24,7 +25,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
 def main() -> None:
-    """Serves the app over the runs and photographs the comparison of one study."""
+    """Serves the app over the runs and photographs its pages, each with one study."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", type=Path)
     parser.add_argument("study")
@@ -35,7 +36,7 @@ def main() -> None:
     server = subprocess.Popen(argv, env=environment, stdout=subprocess.DEVNULL)
     try:
         _wait(port)
-        _photograph(port, arguments.study, arguments.height)
+        _photograph(port, arguments.runs, arguments.study, arguments.height)
     finally:
         server.terminate()
         server.wait(timeout=20)
@@ -52,15 +53,24 @@ def _photograph_report(study: Path, height: int) -> None:
         browser.close()
 
 
-def _photograph(port: int, study: str, height: int) -> None:
+def _photograph(port: int, runs: Path, study: str, height: int) -> None:
     IMAGES.mkdir(exist_ok=True)
+    finished = sorted(run.id for run in list_runs(runs / study) if run.state == "finished")
+    pages = {
+        "recipes": (f"?study={study}&recipe=lora", "Start"),
+        "runs": (f"runs?run={finished[0]}", "Training loss"),
+        "compare": (f"compare?studies={study}", "trainable"),
+        "playground": ("playground", "Playground"),
+        "export": (f"export?run={finished[0]}", "Model card"),
+    }
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
         page = browser.new_page(viewport={"width": 1280, "height": height}, device_scale_factor=1.5)
-        page.goto(f"http://127.0.0.1:{port}/compare?studies={study}")
-        page.get_by_text("trainable", exact=False).first.wait_for(timeout=60_000)
-        page.wait_for_timeout(4000)  # charts draw after the text
-        page.screenshot(path=IMAGES / "compare.png")
+        for name, (address, sign) in pages.items():
+            page.goto(f"http://127.0.0.1:{port}/{address}")
+            page.get_by_text(sign, exact=False).first.wait_for(timeout=60_000)
+            page.wait_for_timeout(4000)  # charts draw after the text
+            page.screenshot(path=IMAGES / f"{name}.png")
         browser.close()
 
 

@@ -59,6 +59,8 @@ def show() -> None:
                 _proposal(source, base.strip(), labels)
         except WorkbenchError as error:
             show_error(error)
+        except (OSError, ValueError, RuntimeError) as error:  # what cannot be a path at all
+            show_error(UsageError(str(error), where=path[:200]))
 
 
 @contextmanager

