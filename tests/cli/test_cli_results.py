@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,7 +24,9 @@ def test_compare_takes_studies_by_name(
 def test_compare_tests_shows_the_front_and_what_differs(
     workbench: Callable[..., Any], make_run: Callable[..., Path], tmp_path: Path
 ) -> None:
-    make_run()
+    path = make_run() / "result.json"
+    more = {"fingerprint": "f" * 64, "comparability": {"data": "d"}, "adapter_bytes": 10}
+    path.write_text(json.dumps(json.loads(path.read_text()) | more))
     asked = ["compare", "s", "--runs", tmp_path / "runs"]
     content = workbench(*asked, "--json", "--pareto", "metric, adapter_bytes").json
     assert content["pareto_objectives"] == ["metric", "adapter_bytes"]
