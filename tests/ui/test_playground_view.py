@@ -97,7 +97,7 @@ def add_adapter(runs: RunsFolder, method: str = "lora", task: str = "text-classi
     return f"news/{path.name}"
 
 
-def ask(*adapters: str, text: str = TEXT, **query: str) -> AppTest:
+def open_playground(*adapters: str, **query: str) -> AppTest:
     app = AppTest.from_file(str(token_charts.__file__).replace("token_charts", "app"))
     app.default_timeout = 30
     app.run()
@@ -107,6 +107,11 @@ def ask(*adapters: str, text: str = TEXT, **query: str) -> AppTest:
         app.query_params[key] = value
     app.run()
     assert not app.exception
+    return app
+
+
+def ask(*adapters: str, text: str = TEXT, **query: str) -> AppTest:
+    app = open_playground(*adapters, **query)
     app.text_area(key="playground-text").set_value(text).run()
     assert not app.exception
     return app
@@ -239,6 +244,46 @@ def test_a_writer_and_its_untouched_base(runs: RunsFolder, worker: StandIn) -> N
     assert "adapter says" in texts(app) and "base says" in texts(app)
     (explained,) = [r for r in worker.asked if r["do"] == "attribution"]
     assert explained["ids"] == [5, 6] and explained["choice"] == 0
+
+
+# --- a file of texts ------------------------------------------------------------------------
+
+
+def give(*adapters: str, content: bytes) -> AppTest:
+    app = open_playground(*adapters, **{"from": "A file of texts"})
+    app.file_uploader(key="playground-file").set_value(("texts.txt", content, "text/plain"))
+    app.run()
+    assert not app.exception
+    return app
+
+
+def test_a_file_is_answered_line_by_line(runs: RunsFolder, worker: StandIn) -> None:
+    def differing(request: dict[str, Any]) -> dict[str, Any]:
+        odd = "prefix" in request["folder"] and request["text"] == "second"
+        return {**LABELS, "prediction": "tech" if odd else "sport"}
+
+    worker.says["answer"] = differing
+    keys = [add_adapter(runs, method) for method in ("lora", "prefix")]
+    app = give(*keys, content=b"\xef\xbb\xbffirst\n\nsecond\n")
+    table = app.dataframe[0].value
+    assert list(table["text"]) == ["first", "second"] and list(table["agree"]) == ["yes", "no"]
+    assert table[keys[1]][1] == "tech (90%)"
+    assert "1 of 2 texts" in texts(app)
+    assert not any(request["do"] == "attribution" for request in worker.asked)
+
+
+@pytest.mark.parametrize(("content", "said"), [(b"\xff\xfe", "Not UTF-8"), (b" \n", "no text")])
+def test_a_file_without_texts_is_refused(
+    runs: RunsFolder, worker: StandIn, content: bytes, said: str
+) -> None:
+    assert said in texts(give(add_adapter(runs), content=content))
+    assert not worker.asked
+
+
+def test_a_long_file_is_cut_and_that_is_said(runs: RunsFolder, worker: StandIn) -> None:
+    app = give(add_adapter(runs), content=b"text\n" * 130)
+    assert "first 100 of 130 texts" in texts(app).lower()
+    assert len(app.dataframe[0].value) == 100
 
 
 # --- why ------------------------------------------------------------------------------------
