@@ -130,7 +130,8 @@ class Accumulation:
         """Keeps gradients to this process; those of a sharded model have no place to be whole."""
         if is_sharded(self.model):
             return nullcontext()
-        return self.accelerator.no_sync(self.model)
+        apart: AbstractContextManager[Any] = self.accelerator.no_sync(self.model)
+        return apart
 
     def _losses(self, rows: Sequence[Row]) -> tuple[Losses, int]:
         batch = pad(rows, self.adapted.base.tokenizer, int(self.train.lengths.max()))

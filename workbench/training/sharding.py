@@ -11,7 +11,7 @@ are put together tensor by tensor, and only in the main memory of the first proc
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from copy import deepcopy
 from typing import Any
@@ -200,10 +200,11 @@ def largest(model: nn.Module, number: int) -> int:
 
 def whole(tensor: Tensor) -> Tensor:
     """A tensor put together from its parts, on every process; a plain one as it is."""
-    return tensor.detach().full_tensor() if isinstance(tensor, DTensor) else tensor
+    with torch.no_grad():
+        return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def gather(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def gather(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Whole tensors on the CPU of the first process; the others give their parts for nothing.
 
     Plain tensors are returned as they are, everywhere.
@@ -232,7 +233,7 @@ def cut_like(parameter: Tensor, saved: Tensor) -> Tensor:
     return distribute_tensor(values, parameter.device_mesh, parameter.placements)
 
 
-def shapes_only(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def shapes_only(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """What the other processes need to know of tensors that the first one has."""
     return {
         name: torch.empty(t.shape, dtype=t.dtype, device="meta") if t.ndim else t
