@@ -20,8 +20,6 @@ Row = dict[str, Any]
 Stamp = tuple[tuple[str, int], ...]
 KEPT_SECONDS = 30
 """How long a comparison is kept whose results did not change: a run may have failed meanwhile."""
-MOST_TESTED = 60
-"""Runs whose differences are tested unasked: reading the predictions of one takes 1 ms."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ class Selection:
     @cached_property
     def groups(self) -> list[Group]:
         """The rows that are shown, by what may be compared."""
-        rows = [dict(row) for row in self.comparison.rows if row["label"] in self.kept]
+        rows: list[Row] = [{**row} for row in self.comparison.rows if row["label"] in self.kept]
         by_label = {sample.label: sample for sample in self.comparison.samples}
         groups = []
         for number in dict.fromkeys(row["group"] for row in rows):

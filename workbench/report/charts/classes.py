@@ -104,8 +104,9 @@ def confusion_matrix(
     )
     layers = [shades]
     if len(order) <= 12:
-        own = {} if ink is None else {"color": ink}
-        texts = base.mark_text(fontSize=11, **own).encode(text=alt.Text("count:Q", format=".1~f"))
+        texts = base.mark_text(fontSize=11, color=ink or alt.Undefined).encode(
+            text=alt.Text("count:Q", format=".1~f")
+        )
         some = texts.transform_filter("datum.count > 0 && datum.share <= 0.5")
         most = texts.transform_filter("datum.share > 0.5").mark_text(
             fontSize=11, color="#ffffff", fontWeight=600
