@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import streamlit as st
 
@@ -58,7 +58,8 @@ class Selection:
     @cached_property
     def groups(self) -> list[Group]:
         """The rows that are shown, by what may be compared."""
-        rows: list[Row] = [{**row} for row in self.comparison.rows if row["label"] in self.kept]
+        chosen = [row for row in self.comparison.rows if row["label"] in self.kept]
+        rows = [cast(Row, row) for row in chosen]
         by_label = {sample.label: sample for sample in self.comparison.samples}
         groups = []
         for number in dict.fromkeys(row["group"] for row in rows):
