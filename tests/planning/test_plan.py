@@ -60,7 +60,7 @@ def test_tokens_are_those_that_the_steps_see(
     [
         ("bert", {"name": "text-classification", "labels": ["a", "b"]}),
         ("bert", {"name": "token-classification", "labels": ["O", "B-X"]}),
-        ("bert", {"name": "question-answering"}),
+        ("bert", {"name": "question-answering", "stride": 4}),
         ("bert", {"name": "masked-lm"}),
         ("gpt2", {"name": "causal-lm"}),
         ("gpt2", {"name": "instruction"}),

@@ -152,6 +152,26 @@ def test_parameters_are_counted_once(runs: RunsFolder, command: Callable[[str], 
     assert "count" not in {button.key for button in app.run().button}
 
 
+def test_a_plan_shows_what_a_training_takes(
+    runs: RunsFolder, command: Callable[[str], None]
+) -> None:
+    found = {
+        "trainable_parameters": 75653, "total_parameters": 22715141, "adapter_bytes": 306140,
+        "steps": 100, "train_seconds": 16.2, "peak_memory_bytes": 313_000_000, "fits": False,
+        "free_memory_bytes": 200_000_000, "largest_batch_size": 9, "notes": ["a *note*"],
+        "memory": {"weights_bytes": 136_000_000, "runtime_bytes": 32_000_000},
+    }  # fmt: skip
+    command(f"import json; print(json.dumps({{'plans': [{found!r}]}}))")
+    app = open_view("recipes", study="bbc-news", recipe="lora")
+    app.button(key="count").click().run()
+    shown = {metric.label: metric.value for metric in app.metric}
+    assert shown["adapter file"] == "306 kB" and shown["training steps take"] == "16.2 s"
+    assert shown["peak memory"] == "313 MB" and shown["largest batch"] == "9"
+    assert "weights 136 MB, runtime 32 MB" in texts(app)
+    assert "200 MB are free" in texts(app)
+    assert not app.exception
+
+
 @pytest.mark.parametrize(
     "source", ["import sys; sys.exit('no such model')", "print('no such model')"]
 )
