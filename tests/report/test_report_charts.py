@@ -96,3 +96,57 @@ def test_memory_is_stacked_by_component_with_the_peak_apart() -> None:
     }  # fmt: skip
     assert [r["peak"] for r in drawn if "peak" in r] == [210]
     assert charts.memory_bars([{"label": "lora", "peak_memory_bytes": None}]) is None
+
+
+def test_the_forecast_is_a_bar_of_its_own() -> None:
+    bar = {"label": "lora", "weights_bytes": 90, "peak_memory_bytes": 210}
+    bar |= {"forecast": {"weights_bytes": 91, "peak_memory_bytes": 200}}
+    chart = charts.memory_bars([bar])
+    assert chart is not None
+    drawn = values(chart)
+    assert {(r["which"], r["bytes"]) for r in drawn if "bytes" in r} == {
+        ("measured", 90), ("forecast", 91)
+    }  # fmt: skip
+    assert {(r["which"], r["peak"]) for r in drawn if "peak" in r} == {
+        ("measured", 210), ("forecast", 200)
+    }  # fmt: skip
+
+
+def test_the_line_joins_what_nothing_beats_and_the_area_is_memory() -> None:
+    rows = [row(label=name, trainable_parameters=n, peak_memory_bytes=n)
+            for name, n in (("a", 10), ("b", 100), ("c", 1000))]  # fmt: skip
+    chart = charts.score_against_cost(rows, "accuracy", {}, front=["a", "c"], bubbles=True)
+    assert chart is not None
+    spec = chart.to_dict()
+    line = spec["layer"][0]
+    assert line["mark"]["interpolate"] == "step-after"
+    assert [r["label"] for r in spec["datasets"][line["data"]["name"]]] == ["a", "c"]
+    assert any("size" in layer["encoding"] for layer in spec["layer"])
+    assert charts.score_against_cost(rows, "accuracy", {}, cost="train_seconds") is None
+
+
+def test_parallel_axes_have_the_better_end_on_top() -> None:
+    costs = {"peak_memory_bytes": None, "train_seconds": 2.0}
+    rows = [
+        row(label="a", trainable_parameters=10, adapter_bytes=40, **costs),
+        row(label="b", trainable_parameters=1000, adapter_bytes=80, **costs),
+    ]
+    rows[1]["metrics"] = {"accuracy": {"mean": 0.99}}
+    chart = charts.parallel_coordinates(rows, ["accuracy"])
+    assert chart is not None
+    heights = {(r["axis"], r["label"]): r["height"] for r in values(chart) if "label" in r}
+    # Memory is absent and time the same: neither is an axis.
+    assert heights == {
+        ("accuracy", "a"): 0.0, ("accuracy", "b"): 1.0, ("trainable", "a"): 1.0,
+        ("trainable", "b"): 0.0, ("adapter file", "a"): 1.0, ("adapter file", "b"): 0.0,
+    }  # fmt: skip
+    assert charts.parallel_coordinates(rows[:1], ["accuracy"]) is None
+
+
+def test_logarithmic_axes_leave_out_what_is_not_above_zero() -> None:
+    band = [{"label": "a", "x": x, "mean": 1.0, "low": low, "high": 2.0, "seeds": 2}
+            for x, low in ((0, 0.5), (1, 0.5), (2, 0.0))]  # fmt: skip
+    for log_x, log_y, kept in ((False, False, 3), (True, False, 2), (True, True, 1)):
+        chart = charts.seed_curves(band, "loss", ["a"], log_x=log_x, log_y=log_y)
+        assert chart is not None and len(values(chart)) == kept
+    assert charts.seed_curves([], "loss", ["a"]) is None

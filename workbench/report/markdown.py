@@ -62,9 +62,10 @@ def _group(
 
     yield f"## {_line(group.title if several else 'Results')}"
     yield _line(" ".join(([] if several else [f"{group.title}."]) + group.facts))
-    if group.findings:
-        yield "\n".join(f"- {_line(text)}" for text in group.findings)
     yield _table(group.table)
+    if group.findings:
+        yield "### What may be concluded"
+        yield "\n".join(f"- {_line(text)}" for text in group.findings)
     if group.score is not None:
         yield f"### Score and cost: {_line(group.score.title)}"
         yield f"{picture(group.score)}\n\n{_line(group.score.caption)}"

@@ -38,29 +38,7 @@ def parallel_coordinates(
         metrics: the metrics that get an axis.
         height: pixels of the plot.
     """
-    axes: list[_Axis] = [
-        (m, [part(part(row, "metrics"), m).get("mean") for row in rows], score) for m in metrics
-    ]
-    axes += [(title, [row.get(key) for row in rows], text) for key, title, text in _COSTS]
-    points: list[dict[str, Any]] = []
-    ends: list[dict[str, Any]] = []
-    names = []
-    for name, found, text in axes:
-        values = [value for value in found if finite(value)]
-        cost = name not in metrics
-        if len(values) < len(rows) or len(set(values)) < 2 or (cost and min(values) <= 0):
-            continue
-        scaled = [math.log10(value) for value in values] if cost else values
-        low, high = min(scaled), max(scaled)
-        up = not cost and higher_is_better(name)
-        names.append(name)
-        for row, value, at in zip(rows, values, scaled, strict=True):
-            share = (at - low) / (high - low)
-            place = {"axis": name, "height": share if up else 1 - share}
-            points.append(place | {"label": str(row["label"]), "value": text(value)})
-        worst, best = (min(values), max(values)) if up else (max(values), min(values))
-        ends.append({"axis": name, "height": 1.0, "text": text(best), "shift": "up"})
-        ends.append({"axis": name, "height": 0.0, "text": text(worst), "shift": "down"})
+    names, points, ends = _axes(rows, metrics)
     if len(names) < 2 or len(rows) < 2:
         return None
     x = alt.X(
@@ -91,3 +69,33 @@ def parallel_coordinates(
         for way, dy in (("up", -12), ("down", 14))
     ]
     return alt.layer(lines, *layers).properties(height=height)
+
+
+def _axes(
+    rows: Sequence[Row], metrics: Sequence[str]
+) -> tuple[list[str], list[dict[str, Any]], list[dict[str, Any]]]:
+    """The axes by name, where each row meets them, and what stands at both ends."""
+    axes: list[_Axis] = [
+        (m, [part(part(row, "metrics"), m).get("mean") for row in rows], score) for m in metrics
+    ]
+    axes += [(title, [row.get(key) for row in rows], text) for key, title, text in _COSTS]
+    points: list[dict[str, Any]] = []
+    ends: list[dict[str, Any]] = []
+    names: list[str] = []
+    for name, found, text in axes:
+        values = [value for value in found if finite(value)]
+        cost = name not in metrics
+        if len(values) < len(rows) or len(set(values)) < 2 or (cost and min(values) <= 0):
+            continue
+        scaled = [math.log10(value) for value in values] if cost else values
+        low, high = min(scaled), max(scaled)
+        up = not cost and higher_is_better(name)
+        names.append(name)
+        for row, value, at in zip(rows, values, scaled, strict=True):
+            share = (at - low) / (high - low)
+            place = {"axis": name, "height": share if up else 1 - share}
+            points.append(place | {"label": str(row["label"]), "value": text(value)})
+        worst, best = (min(values), max(values)) if up else (max(values), min(values))
+        ends.append({"axis": name, "height": 1.0, "text": text(best), "shift": "up"})
+        ends.append({"axis": name, "height": 0.0, "text": text(worst), "shift": "down"})
+    return names, points, ends
