@@ -42,7 +42,11 @@ LINE = [
 ]
 """A room sees those before it."""
 
-ASIDE = {"jobs": {"errors", "recipe", "store"}, "comparison": {"errors", "recipe", "store"}}
+ASIDE = {
+    "jobs": {"errors", "recipe", "store"},
+    "comparison": {"errors", "recipe", "store"},
+    "published": {"errors", "recipe", "comparison"},
+}
 """Beside the line: they work on recipes and run folders alone."""
 
 ON_TOP = ["ui", "cli", "__main__", "__init__"]
@@ -55,6 +59,7 @@ TORCH_FREE = [
     "store",
     "jobs",
     "comparison",
+    "published",
     "executors",
     "ui",
     "cli",

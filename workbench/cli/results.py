@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -18,6 +18,9 @@ from workbench.cli.output import (
 )
 from workbench.errors import UsageError
 
+if TYPE_CHECKING:
+    from workbench.comparison import Comparison
+
 LONGEST_TEXT = 72
 """Characters of a text that the table of predictions repeats."""
 
@@ -30,6 +33,9 @@ def compare(
     baseline: str | None = typer.Option(
         None, help="Recipe that the others are held against; 'full' where there is one."
     ),
+    paper: bool = typer.Option(
+        False, "--paper", help="Show published numbers beside the runs instead; table or json."
+    ),
     runs: Path = RUNS_OPTION,
     as_json: bool = typer.Option(False, "--json", help="The same as --format json."),
 ) -> None:
@@ -38,7 +44,22 @@ def compare(
 
     folders = [_runs_folder(path, runs) for path in paths or [runs]]
     comparison = compare_runs(folders, baseline=baseline)
+    if paper:
+        _beside_papers(comparison, "json" if as_json else format)
+        return
     typer.echo(comparison.to("json" if as_json else format).rstrip("\n"))
+
+
+def _beside_papers(comparison: Comparison, format: str) -> None:
+    from workbench.published import beside_papers
+
+    if format not in ("table", "json"):
+        raise UsageError(f"--paper with --format {format}", fix="use table or json")
+    beside = beside_papers(comparison)
+    if format == "json":
+        print_json(beside.document())
+    else:
+        typer.echo(beside.text())
 
 
 def _runs_folder(path: Path, runs: Path) -> Path:
