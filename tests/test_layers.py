@@ -48,6 +48,7 @@ ASIDE = {
     "jobs": {"errors", "recipe", "store"},
     "comparison": {"errors", "recipe", "store"},
     "report": {"errors", "recipe", "store", "comparison", "__init__"},
+    "published": {"errors", "recipe", "comparison"},
 }
 """Beside the line: they work on recipes and run folders alone."""
 
@@ -62,6 +63,7 @@ TORCH_FREE = [
     "jobs",
     "comparison",
     "report",
+    "published",
     "executors",
     "playground",
     "ui",

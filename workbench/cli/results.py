@@ -54,6 +54,9 @@ def compare(
     diff: bool = typer.Option(
         False, "--diff", help="Show what the recipes set differently instead of the scores."
     ),
+    paper: bool = typer.Option(
+        False, "--paper", help="Show published numbers beside the runs instead; table or json."
+    ),
     runs: Path = RUNS_OPTION,
     as_json: bool = typer.Option(False, "--json", help="The same as --format json."),
 ) -> None:
@@ -64,13 +67,16 @@ def compare(
     comparison = compare_runs(
         folders,
         baseline=baseline,
-        tests=False if diff else tests,
+        tests=False if diff or paper else tests,
         metric=metric,
         all_pairs=all_pairs,
         margin=margin or None,
         objectives=pareto.replace(" ", "").split(",") if pareto is not None else None,
     )
     format = "json" if as_json else format
+    if paper:
+        _beside_papers(comparison, format)
+        return
     text = _config_diff(comparison, format) if diff else comparison.to(format)
     typer.echo(text.rstrip("\n"))
 
@@ -113,6 +119,18 @@ def report(
         print_json({"path": str(to), "page": str(page)})
     else:
         typer.echo(str(page))
+
+
+def _beside_papers(comparison: Comparison, format: str) -> None:
+    from workbench.published import beside_papers
+
+    if format not in ("table", "json"):
+        raise UsageError(f"--paper with --format {format}", fix="use table or json")
+    beside = beside_papers(comparison)
+    if format == "json":
+        print_json(beside.document())
+    else:
+        typer.echo(beside.text())
 
 
 def _runs_folder(path: Path, runs: Path) -> Path:

@@ -1,0 +1,109 @@
+"""The numbers that papers published, with where each was read."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from workbench.errors import RecipeError
+from workbench.recipe.base import Closed
+from workbench.recipe.yaml_reader import read_file
+
+FILE = Path(__file__).with_name("papers.yaml")
+UNITS = {"k": 1e3, "M": 1e6, "B": 1e9}
+
+Text = Annotated[str, Field(min_length=1)]
+Setting = int | float | str | bool
+
+
+class Paper(Closed):
+    """Who published it."""
+
+    authors: Text
+    title: Text
+    arxiv: Annotated[str, Field(pattern=r"^\d{4}\.\d{5}$")]
+
+
+class Column(Closed):
+    """One task of a table, and the metric that it reports."""
+
+    name: Text
+    data: list[Text] = Field([], description="Hub ids of the data; empty where none is known.")
+    config: str | None = None
+    metric: Text
+    scale: Literal[1, 100] = Field(description="100 where the table is in percent of ours.")
+
+
+class Row(Closed):
+    """One line of a table."""
+
+    label: Text
+    model: list[Text] = Field(min_length=1, description="Hub ids of the model.")
+    method: str | None = Field(None, description="Its name here; null where it is not offered.")
+    trainable: str | None = Field(
+        None, pattern=r"^\d+(\.\d+)?[kMB]$", description="As printed, without the task head."
+    )
+    notes: list[Text] = []
+    values: list[float | None]
+    spreads: list[float | None] = Field([], description="What stands after ±.")
+    column_notes: dict[str, Text] = {}
+    setup: dict[str, Setting] = Field({}, description="Recipe keys with the paper's values.")
+    setup_by_column: dict[str, list[Setting | None]] = {}
+    setup_from: str | None = None
+
+
+class Table(Closed):
+    """One table as far as it could be read."""
+
+    paper: str
+    name: Text
+    what: Text
+    read_at: Text
+    verified: Literal["read", "quoted"]
+    notes: list[Text] = []
+    columns: list[Column] = Field(min_length=1)
+    rows: list[Row] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _complete(self) -> Table:
+        names = {column.name for column in self.columns}
+        for row in self.rows:
+            by_column = [row.values, *row.setup_by_column.values()]
+            by_column += [row.spreads] if row.spreads else []
+            if any(len(each) != len(self.columns) for each in by_column):
+                raise ValueError(f"{row.label}: not one value for each column")
+            if unknown := set(row.column_notes) - names:
+                raise ValueError(f"{row.label}: no column {sorted(unknown)}")
+        return self
+
+
+class Published(Closed):
+    """All that is in papers.yaml."""
+
+    papers: dict[str, Paper]
+    tables: list[Table]
+
+    @model_validator(mode="after")
+    def _named(self) -> Published:
+        if unknown := {table.paper for table in self.tables} - self.papers.keys():
+            raise ValueError(f"no paper {sorted(unknown)}")
+        return self
+
+
+@functools.cache
+def published() -> Published:
+    """The numbers that ship with the workbench."""
+    document, problems = read_file(FILE)
+    if problems:
+        raise RecipeError(problems)
+    return Published.model_validate(document.values)
+
+
+def printed_count(text: str) -> tuple[float, float]:
+    """A printed number of parameters, and half of its last digit: 0.3M is 300,000 ± 50,000."""
+    digits, unit = text[:-1], UNITS[text[-1]]
+    decimals = len(digits.partition(".")[2])
+    return float(digits) * unit, 0.5 * unit / 10**decimals
