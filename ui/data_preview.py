@@ -40,6 +40,7 @@ def show(recipe: Recipe) -> None:
             show_error(error)
             return
         _remember(key, found)
+        st.rerun()  # without the button
     _summary(found)
     left, right = st.columns(2, gap="large")
     with left:
@@ -75,7 +76,9 @@ def _balance(labels: list[Found] | None) -> None:
         alt.Chart(frame)
         .mark_bar(color=BAR, height={"band": 0.62})
         .encode(
-            y=alt.Y("label:N", title=None, sort="-x", axis=alt.Axis(labelLimit=180)),
+            y=alt.Y(
+                "label:N", title=None, sort="-x", axis=alt.Axis(labelLimit=180, labelOverlap=False)
+            ),
             x=alt.X("train:Q", title="training examples", axis=alt.Axis(tickCount=4, format="~s")),
             tooltip=["label:N", "train:Q", "validation:Q", "test:Q"],
         )
@@ -88,12 +91,13 @@ def _lengths(lengths: Found) -> None:
     st.subheader("Tokens per text", anchor=False)
     limit = lengths["max_length"]
     bars = (
-        alt.Chart(pd.DataFrame(lengths["histogram"]))
+        alt.Chart(pd.DataFrame(lengths["histogram"]).assign(zero=0))
         .mark_bar(color=BAR)
         .encode(
             x=alt.X("low:Q", title="tokens", axis=alt.Axis(tickCount=6, grid=False)),
             x2="high:Q",
             y=alt.Y("texts:Q", title="texts", axis=alt.Axis(tickCount=4)),
+            y2="zero:Q",  # with x and x2 given, a bar does not begin at zero by itself
             tooltip=[
                 alt.Tooltip("low:Q", title="from", format=".0f"),
                 alt.Tooltip("high:Q", title="to", format=".0f"),
