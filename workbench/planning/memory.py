@@ -77,6 +77,8 @@ def largest_batch(rehearsal: Rehearsal, free: int) -> int | None:
     if found is not None and found not in (low, 2 * low):
         checked = rehearsal.peak_with(found)
         found = _on_line(low, small, found, checked, free)
+    if found is not None and found > 1 and rehearsal.peak_with(found) > free:
+        found -= 1  # with other texts in it the batch may be padded, and then has a mask
     if found is None or found < 1 or _whole_step(rehearsal) > free:
         return None
     return found
