@@ -26,10 +26,12 @@ STATE_COLORS: dict[State, Color] = {
     "unreadable": "red",
 }
 MOST_PROCESSES = 64
+LOOK_SECONDS = 1.0
+"""Between two looks whether the plan is there."""
 
 
 def panel(wanted: Wanted) -> None:
-    """Seeds, processes, the buttons, parameter counts, and the same as command and Python."""
+    """Seeds, processes, the buttons, the plan, and the same as command and Python."""
     with st.container(border=True):
         st.subheader("Start", anchor=False)
         wanted = _with_choices(wanted)
@@ -38,8 +40,8 @@ def panel(wanted: Wanted) -> None:
         _show_states(runs)
         _buttons(wanted, todo, any(run.state in ACTIVE for run in runs))
     with st.container(border=True):
-        st.subheader("Parameters", anchor=False)
-        _parameters(wanted.recipe)
+        st.subheader("Plan", anchor=False)
+        _plan(wanted.recipe)
     terminal, python = st.tabs(["From a terminal", "In Python"])
     with terminal:
         st.code(command_line(wanted), language=None, wrap_lines=True)
@@ -162,16 +164,28 @@ def _enqueue(wanted: Wanted, first: Run) -> None:
     st.switch_page("views/runs.py", query_params={"run": first.id})
 
 
-def _parameters(recipe: Recipe) -> None:
-    found: dict[str, Any] | None = plans.known(recipe)
+def _plan(recipe: Recipe) -> None:
+    """The plan of what the form says; it follows the form where it fetches nothing."""
+    planner = plans.planner()
+    if planner.answer(recipe) is None and plans.is_at_hand(recipe):
+        planner.ask(recipe)
+    elif planner.answer(recipe) is None:
+        st.caption("Counts, memory and time; model or data may have to be fetched for it.")
+        if not st.button("Plan this recipe", width="stretch", key="plan"):
+            return
+        planner.ask(recipe)
+    waiting = planner.answer(recipe) is None
+    st.fragment(run_every=LOOK_SECONDS if waiting else None)(_answer)(recipe, waiting)
+
+
+def _answer(recipe: Recipe, waiting: bool) -> None:
+    found = plans.planner().answer(recipe)
     if found is None:
-        st.caption("Counts, memory and time, by a process of its own; takes some seconds.")
-        if not st.button("Count parameters", width="stretch", key="count"):
-            return
-        try:
-            with st.spinner("Counting"):
-                found = plans.count(recipe)
-        except WorkbenchError as error:
-            show_error(error)
-            return
-    plans.show(found)
+        st.caption("Planning: counts, memory and time, by a process of its own …")
+    elif waiting:
+        st.rerun()  # what it says stays; nobody has to look again
+    elif isinstance(found, WorkbenchError):
+        show_error(found)
+        st.button("Try again", on_click=plans.planner().forget, args=(recipe,), key="plan-again")
+    else:
+        plans.show(found)

@@ -10,46 +10,90 @@ import json
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from shell import plain
+from workbench.assets.cache import state
 from workbench.comparison.units import count as short
 from workbench.comparison.units import duration, share, size
 from workbench.errors import WorkbenchError
 from workbench.jobs import child_environment
 from workbench.recipe import Recipe, dump_recipe
+from workbench.recipe.sources import ASSET_PREFIX
 
 TIMEOUT_SECONDS = 180
 
 
 class PlanError(WorkbenchError):
-    """A recipe whose parameters could not be counted."""
+    """A recipe that could not be planned."""
 
-    kind = "not counted"
+    kind = "not planned"
+
+
+class Planner:
+    """Plans in the background, one at a time; who changes the form again does not wait."""
+
+    def __init__(self) -> None:
+        self._answers: dict[str, dict[str, Any] | PlanError] = {}
+        self._pending: dict[str, Future[None]] = {}
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="planner")
+
+    def answer(self, recipe: Recipe) -> dict[str, Any] | PlanError | None:
+        """The plan of a recipe, or why there is none; None while nobody knows."""
+        return self._answers.get(recipe.fingerprint)
+
+    def ask(self, recipe: Recipe) -> None:
+        """Begins to plan a recipe, before any that wait; of those none is worth finishing."""
+        key = recipe.fingerprint
+        if key in self._answers or key in self._pending:
+            return
+        for other in [k for k, future in self._pending.items() if future.cancel()]:
+            del self._pending[other]
+        self._pending[key] = self._thread.submit(self._work, key, dump_recipe(recipe), recipe.name)
+
+    def forget(self, recipe: Recipe) -> None:
+        """Lets a recipe be planned once more."""
+        self._answers.pop(recipe.fingerprint, None)
+
+    def _work(self, key: str, recipe: str, name: str) -> None:
+        try:
+            self._answers[key] = count(recipe, name)
+        except PlanError as error:
+            self._answers[key] = error
+        finally:
+            self._pending.pop(key, None)
 
 
 @st.cache_resource(show_spinner=False)
-def _counts() -> dict[str, dict[str, Any]]:
-    return {}
+def planner() -> Planner:
+    """The one planner of this server."""
+    return Planner()
 
 
-def known(recipe: Recipe) -> dict[str, Any] | None:
-    """The counts of a recipe, or None when nobody has asked for them yet."""
-    return _counts().get(recipe.fingerprint)
+def is_at_hand(recipe: Recipe) -> bool:
+    """True when planning a recipe fetches nothing: its model and data lie on this machine."""
+    sources = (recipe.model.source, recipe.data.source)
+    return all(
+        state(source.removeprefix(ASSET_PREFIX)) == "cached"
+        if source.startswith(ASSET_PREFIX)
+        else Path(source).expanduser().exists()
+        for source in sources
+    )
 
 
-def count(recipe: Recipe) -> dict[str, Any]:
-    """Counts the parameters of a recipe; takes some seconds.
+def count(recipe: str, name: str) -> dict[str, Any]:
+    """What ``workbench plan`` says of a recipe, given as YAML; takes some seconds.
 
     Raises:
         PlanError: when the command fails, says nothing usable or takes too long.
     """
     with tempfile.TemporaryDirectory(prefix="workbench-plan-") as folder:
-        file = Path(folder) / f"{recipe.name}.yaml"
-        file.write_text(dump_recipe(recipe), encoding="utf-8")
+        file = Path(folder) / f"{name}.yaml"
+        file.write_text(recipe, encoding="utf-8")
         try:
             done = subprocess.run(
                 [sys.executable, "-m", "workbench", "plan", str(file), "--json"],
@@ -61,14 +105,13 @@ def count(recipe: Recipe) -> dict[str, Any]:
             )
         except subprocess.TimeoutExpired:
             raise PlanError(
-                f"counting took more than {TIMEOUT_SECONDS} s",
+                f"planning took more than {TIMEOUT_SECONDS} s",
                 fix="try `workbench plan` in a terminal; the model may still be downloading",
             ) from None
     found = _first_plan(done.stdout)
     if done.returncode != 0 or found is None:
         said = (done.stderr or done.stdout).strip() or f"exit code {done.returncode}"
-        raise PlanError("the parameters could not be counted", why=said[-2000:])
-    _counts()[recipe.fingerprint] = found
+        raise PlanError("this recipe could not be planned", why=said[-2000:])
     return found
 
 

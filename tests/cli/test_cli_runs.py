@@ -145,7 +145,7 @@ def test_processes_start_the_same_command_again(
     workbench: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[Any] = []
-    monkeypatch.setattr(distributed, "launch", lambda *given: calls.append(given) or 7)
+    monkeypatch.setattr(distributed, "launch", lambda *given, **_: calls.append(given) or 7)
     answer = workbench(
         "run", "quickstart", "--processes", "2", "--seeds", "0", "--set", "method.r=4",
         "--set", "training.epochs=1", "--runs", "out", "--force", "--json",

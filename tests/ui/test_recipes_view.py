@@ -6,6 +6,7 @@ import ast
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -119,12 +120,12 @@ def test_every_shipped_recipe_of_a_method_starts_as_its_file(runs: RunsFolder, m
     assert "--set" not in texts(app)
 
 
-# --- counting ------------------------------------------------------------------------------
+# --- planning ------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Replaces the command that counts by some Python."""
+    """Replaces the command that plans by some Python."""
 
     def write(source: str) -> None:
         script = tmp_path / "command"
@@ -133,23 +134,59 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
         monkeypatch.setattr(plans.sys, "executable", str(script))
 
     interpreter = sys.executable
-    plans._counts.clear()
+    plans.planner.clear()
     return write
 
 
-def test_parameters_are_counted_once(runs: RunsFolder, command: Callable[[str], None]) -> None:
+def planned(app: AppTest, recipe: str = "bbc-news/lora", *overrides: str) -> AppTest:
+    """The page once its plan is there, which it looks for by itself in a browser."""
+    deadline = time.monotonic() + 30
+    while plans.planner().answer(load_recipe(recipe, list(overrides))) is None:
+        assert time.monotonic() < deadline, "no plan came"
+        time.sleep(0.05)
+    return app.run()
+
+
+def test_a_plan_is_made_once(runs: RunsFolder, command: Callable[[str], None]) -> None:
     command(
         "import json; print(json.dumps({'plans': [{'trainable_parameters': 75653, "
         "'head_parameters': 1925, 'adapter_parameters': 73728, 'total_parameters': 22715141}]}))"
     )
     app = open_view("recipes", study="bbc-news", recipe="lora")
-    app.button(key="count").click().run()
+    app = planned(app.button(key="plan").click().run())
     shown = {metric.label: metric.value for metric in app.metric}
     assert shown == {"trainable": "75.7k", "of the model": "0.33%", "method": "73.7k",
                      "task head": "1.93k"}  # fmt: skip
     command("raise SystemExit(1)")
-    assert plans.known(load_recipe("bbc-news/lora")) is not None
-    assert "count" not in {button.key for button in app.run().button}
+    assert "plan" not in {button.key for button in app.run().button}
+    assert {metric.label for metric in app.metric} == set(shown)
+
+
+def test_a_plan_follows_the_form_where_nothing_has_to_be_fetched(
+    runs: RunsFolder, command: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plans, "is_at_hand", lambda recipe: True)
+    command(
+        "import json, sys, yaml; r = yaml.safe_load(open(sys.argv[4]))['method']['r']; "
+        "print(json.dumps({'plans': [{'trainable_parameters': r * 9216}]}))"
+    )
+    app = planned(open_view("recipes", study="bbc-news", recipe="lora"))
+    assert {m.label: m.value for m in app.metric}["trainable"] == "73.7k"
+    rank = next(widget for widget in app.number_input if widget.label == "r")
+    app = planned(rank.set_value(16).run(), "bbc-news/lora", "method.r=16")
+    assert {m.label: m.value for m in app.metric}["trainable"] == "147k"
+
+
+def test_of_plans_that_wait_only_the_newest_is_made(command: Callable[[str], None]) -> None:
+    command("import json, time; time.sleep(0.5); print(json.dumps({'trainable_parameters': 1}))")
+    planner = plans.planner()
+    recipes = [load_recipe("bbc-news/lora", [f"method.r={r}"]) for r in (1, 2, 3)]
+    for recipe in recipes:
+        planner.ask(recipe)
+    deadline = time.monotonic() + 30
+    while planner.answer(recipes[2]) is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert [planner.answer(recipe) is None for recipe in recipes] == [False, True, False]
 
 
 def test_a_plan_shows_what_a_training_takes(
@@ -163,7 +200,7 @@ def test_a_plan_shows_what_a_training_takes(
     }  # fmt: skip
     command(f"import json; print(json.dumps({{'plans': [{found!r}]}}))")
     app = open_view("recipes", study="bbc-news", recipe="lora")
-    app.button(key="count").click().run()
+    app = planned(app.button(key="plan").click().run())
     shown = {metric.label: metric.value for metric in app.metric}
     assert shown["adapter file"] == "306 kB" and shown["training steps take"] == "16.2 s"
     assert shown["peak memory"] == "313 MB" and shown["largest batch"] == "9"
@@ -175,13 +212,13 @@ def test_a_plan_shows_what_a_training_takes(
 @pytest.mark.parametrize(
     "source", ["import sys; sys.exit('no such model')", "print('no such model')"]
 )
-def test_a_count_that_fails_says_why(
+def test_a_plan_that_fails_says_why(
     runs: RunsFolder, command: Callable[[str], None], source: str
 ) -> None:
     command(source)
     app = open_view("recipes", study="bbc-news", recipe="lora")
-    app.button(key="count").click().run()
-    assert "could not be counted" in texts(app)
+    app = planned(app.button(key="plan").click().run())
+    assert "could not be planned" in texts(app)
     assert "no such model" in texts(app)
     assert not app.exception
 
