@@ -16,7 +16,10 @@ from shell import plain, show_error
 from workbench.comparison.units import ABSENT
 from workbench.errors import WorkbenchError
 
-PER_ROW = 3
+PER_ROW, WIDE_PER_ROW = 3, 2
+WIDE = ("token-classification", "question-answering")
+"""Tasks whose answer is a marked text, which needs more room than bars."""
+MARKED_WIDTH = 300
 SHOWN_LABELS = 8
 TAG_COLORS = (
     "#3b82c4",
@@ -45,9 +48,10 @@ def show(adapters: list[Adapter], text: str, pairs: dict[str, str | None]) -> di
     cards: list[tuple[Adapter, bool]] = [(adapter, False) for adapter in adapters]
     cards += [(adapter, True) for adapter in bases]
     found: dict[str, Result] = {}
-    for start in range(0, len(cards), PER_ROW):
-        row = cards[start : start + PER_ROW]
-        columns = st.columns(max(2, min(len(cards), PER_ROW)), gap="small")
+    per_row = WIDE_PER_ROW if any(adapter.task in WIDE for adapter in adapters) else PER_ROW
+    for start in range(0, len(cards), per_row):
+        row = cards[start : start + per_row]
+        columns = st.columns(max(2, min(len(cards), per_row)), gap="small")
         places = []
         for column, (adapter, untouched) in zip(columns, row, strict=False):
             with column, st.container(border=True, height="stretch"):
@@ -162,7 +166,10 @@ def _tags(adapter: Adapter, text: str, result: Result) -> None:
         st.text("No entity in this text.")
         return
     tokens = [{"text": row["word"]} for row in result["words"]]
-    _chart(token_charts.marked_text(tokens, kinds, colors, title="tag", width=300), "Tags of words")
+    _marked(
+        token_charts.marked_text(tokens, kinds, colors, title="tag", width=MARKED_WIDTH),
+        "Tags of words",
+    )
     rows = [
         {"word": row["word"], "tag": row["tag"], "sure": sure(row["probability"])}
         for row in result["words"]
@@ -192,8 +199,8 @@ def _span(adapter: Adapter, text: str, result: Result) -> None:
         tokens += [{"text": word} for word in words]
         marks += [mark] * len(words)
     colors = {"answer": token_charts.FOR}
-    chart = token_charts.marked_text(tokens, marks, colors, title="", width=300)
-    _chart(chart, f"The answer in the text: {result['prediction']}")
+    chart = token_charts.marked_text(tokens, marks, colors, title="", width=MARKED_WIDTH)
+    _marked(chart, f"The answer in the text: {result['prediction']}")
 
 
 def _masked(adapter: Adapter, text: str, result: Result) -> None:
@@ -224,3 +231,8 @@ _VIEWS: dict[str, Callable[[Adapter, str, Result], None]] = {
 
 def _chart(chart: Chart, alt: str) -> None:
     st.altair_chart(chart, width="stretch", alt=alt)
+
+
+def _marked(chart: Chart, alt: str) -> None:
+    """A text whose words stand at pixels, so it must not be stretched."""
+    st.altair_chart(chart, width="content", alt=alt)
