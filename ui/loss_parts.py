@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
-from charts import HEIGHT, Chart, Point, Row, running_mean, thin
 from records import finite, part
+from workbench.report.charts import HEIGHT, Chart, Point, Row, running_mean, thin
 
 COLORS = ["#d07a26", "#6f63b6", "#c2504a", "#8b949a"]
 

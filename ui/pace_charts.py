@@ -8,8 +8,8 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from charts import MUTED, SECOND, Point, running_mean, thin
 from records import finite
+from workbench.report.charts import MUTED, SECOND, Point, running_mean, thin
 
 HEIGHT = 130
 LATEST = 10

@@ -6,9 +6,6 @@ as long as the server lives, by fingerprint.
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import tempfile
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -16,33 +13,26 @@ from typing import Any
 
 import streamlit as st
 
+from asking import NotAnswered, ask
 from shell import plain
 from workbench.assets.cache import state
 from workbench.comparison.units import count as short
 from workbench.comparison.units import duration, share, size
-from workbench.errors import WorkbenchError
-from workbench.jobs import child_environment
 from workbench.recipe import Recipe, dump_recipe
 from workbench.recipe.sources import ASSET_PREFIX
 
 TIMEOUT_SECONDS = 180
 
 
-class PlanError(WorkbenchError):
-    """A recipe that could not be planned."""
-
-    kind = "not planned"
-
-
 class Planner:
     """Plans in the background, one at a time; who changes the form again does not wait."""
 
     def __init__(self) -> None:
-        self._answers: dict[str, dict[str, Any] | PlanError] = {}
+        self._answers: dict[str, dict[str, Any] | NotAnswered] = {}
         self._pending: dict[str, Future[None]] = {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="planner")
 
-    def answer(self, recipe: Recipe) -> dict[str, Any] | PlanError | None:
+    def answer(self, recipe: Recipe) -> dict[str, Any] | NotAnswered | None:
         """The plan of a recipe, or why there is none; None while nobody knows."""
         return self._answers.get(recipe.fingerprint)
 
@@ -62,7 +52,7 @@ class Planner:
     def _work(self, key: str, recipe: str, name: str) -> None:
         try:
             self._answers[key] = count(recipe, name)
-        except PlanError as error:
+        except NotAnswered as error:
             self._answers[key] = error
         finally:
             self._pending.pop(key, None)
@@ -89,44 +79,13 @@ def count(recipe: str, name: str) -> dict[str, Any]:
     """What ``workbench plan`` says of a recipe, given as YAML; takes some seconds.
 
     Raises:
-        PlanError: when the command fails, says nothing usable or takes too long.
+        NotAnswered: when the command fails, says nothing usable or takes too long.
     """
     with tempfile.TemporaryDirectory(prefix="workbench-plan-") as folder:
         file = Path(folder) / f"{name}.yaml"
         file.write_text(recipe, encoding="utf-8")
-        try:
-            done = subprocess.run(
-                [sys.executable, "-m", "workbench", "plan", str(file), "--json"],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=TIMEOUT_SECONDS,
-                env=child_environment(),
-            )
-        except subprocess.TimeoutExpired:
-            raise PlanError(
-                f"planning took more than {TIMEOUT_SECONDS} s",
-                fix="try `workbench plan` in a terminal; the model may still be downloading",
-            ) from None
-    found = _first_plan(done.stdout)
-    if done.returncode != 0 or found is None:
-        said = (done.stderr or done.stdout).strip() or f"exit code {done.returncode}"
-        raise PlanError("this recipe could not be planned", why=said[-2000:])
-    return found
-
-
-def _first_plan(text: str) -> dict[str, Any] | None:
-    """The plan of the one recipe that was asked for, alone or in a list."""
-    try:
-        document = json.loads(text)
-    except ValueError:
-        return None
-    if isinstance(document, dict) and "trainable_parameters" not in document:
-        document = next((v for v in document.values() if isinstance(v, list)), None)
-    if isinstance(document, list):
-        document = document[0] if document else None
-    usable = isinstance(document, dict) and "trainable_parameters" in document
-    return document if usable else None
+        (found,) = ask(["plan", file], timeout=TIMEOUT_SECONDS)["plans"]
+    return dict(found)
 
 
 def show(found: dict[str, Any]) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-import charts
 from records import decimal, finite, items, number, part, scored
 from shell import facts, plain
 from workbench.comparison.units import ABSENT, count, duration, share, size
+from workbench.report import charts
 
 Event = dict[str, Any]
 

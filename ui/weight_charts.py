@@ -9,8 +9,8 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from charts import Chart
 from token_charts import AGAINST, FOR, dark, spoken, text_color
+from workbench.report.charts import Chart
 
 
 def attention_map(

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-import charts
 from loss_parts import with_parts
+from workbench.report import charts
 
 
 def steps(count: int) -> list[dict[str, Any]]:

@@ -11,8 +11,8 @@ from made_runs import RunsFolder, news_recipe
 from opening import open_view, texts
 from streamlit.testing.v1 import AppTest
 
-import charts
 import shell
+from workbench.report import charts
 from workbench.store import write_json
 
 PERPLEXITY = {"full": 28.0, "lora": 26.0, "prefix": 30.0, "prompt": 41.5}
@@ -171,7 +171,7 @@ def test_sections_within_a_section_and_texts_reach_the_recipe(runs: RunsFolder) 
     assert "--set task.decoding.beams=4" in texts(app)
     assert """--set 'task.instruction="Headline: short, please"'""" in texts(app)
     assert """--set 'init_from="runs/mine"'""" in texts(app)
-    (resolved,) = [code.value for code in app.code if code.language == "yaml"]
+    (resolved,) = [code.value for code in app.code if code.value.startswith("study:")]
     assert "beams: 4" in resolved and "'Headline: short, please'" in resolved
     next(w for w in app.text_input if w.label == "instruction").set_value("").run()
     assert "--set task.instruction=null" in texts(app) and not app.error

@@ -131,7 +131,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
         script = tmp_path / "command"
         script.write_text(f"#!{interpreter}\n{source}\n", encoding="utf-8")
         script.chmod(script.stat().st_mode | stat.S_IXUSR)
-        monkeypatch.setattr(plans.sys, "executable", str(script))
+        monkeypatch.setattr(sys, "executable", str(script))
 
     interpreter = sys.executable
     plans.planner.clear()
@@ -178,7 +178,7 @@ def test_a_plan_follows_the_form_where_nothing_has_to_be_fetched(
 
 
 def test_of_plans_that_wait_only_the_newest_is_made(command: Callable[[str], None]) -> None:
-    command("import json, time; time.sleep(0.5); print(json.dumps({'trainable_parameters': 1}))")
+    command("import time; time.sleep(0.5); print('{\"plans\": [{\"trainable_parameters\": 1}]}')")
     planner = plans.planner()
     recipes = [load_recipe("bbc-news/lora", [f"method.r={r}"]) for r in (1, 2, 3)]
     for recipe in recipes:
@@ -218,7 +218,7 @@ def test_a_plan_that_fails_says_why(
     command(source)
     app = open_view("recipes", study="bbc-news", recipe="lora")
     app = planned(app.button(key="plan").click().run())
-    assert "could not be planned" in texts(app)
+    assert "workbench plan` failed" in texts(app)
     assert "no such model" in texts(app)
     assert not app.exception
 

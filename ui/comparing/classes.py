@@ -5,11 +5,11 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-import charts
 from comparing.drawing import draw, draw_matrix, ink
 from comparing.selection import Group, Selection
 from records import items, part
 from shell import plain
+from workbench.report import charts
 from workbench.report.answers import aligned_answers, kind_of
 from workbench.report.classes import Classes, classes_of, most_common
 from workbench.report.tables import class_table

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-import charts
 from comparing.drawing import draw
 from comparing.selection import Group, Selection
 from shell import plain
+from workbench.report import charts
 from workbench.report.memory import forecast_rows, memory_rows
 from workbench.report.tables import Table, forecast_table, memory_table
 from workbench.report.words import memory_in_words

@@ -6,10 +6,10 @@ from typing import get_args
 
 import streamlit as st
 
-import charts
 from comparing.drawing import draw
 from comparing.selection import Group, Selection
 from shell import plain
+from workbench.report import charts
 from workbench.report.bands import LOSS, X_TITLES, Across, seed_bands, validation_metrics
 
 SMOOTHING = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98)

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-import charts
+from workbench.report import charts
 
 AXES = 90
 """Pixels that an axis with its title and a legend take in height."""

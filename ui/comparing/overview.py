@@ -8,7 +8,6 @@ from typing import Any, Literal
 import pandas as pd
 import streamlit as st
 
-import charts
 from comparing.drawing import draw
 from comparing.selection import Group, Row, Selection
 from records import finite
@@ -16,6 +15,7 @@ from shell import plain
 from workbench.comparison import Verdict
 from workbench.comparison.units import ABSENT, count, difference, duration, score, share, size
 from workbench.recipe.catalogue import higher_is_better
+from workbench.report import charts
 from workbench.report.findings import pareto_front
 from workbench.report.words import cost_in_words
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sized
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -71,7 +72,7 @@ class Table(Closed):
     def _complete(self) -> Table:
         names = {column.name for column in self.columns}
         for row in self.rows:
-            by_column = [row.values, *row.setup_by_column.values()]
+            by_column: list[Sized] = [row.values, *row.setup_by_column.values()]
             by_column += [row.spreads] if row.spreads else []
             if any(len(each) != len(self.columns) for each in by_column):
                 raise ValueError(f"{row.label}: not one value for each column")
