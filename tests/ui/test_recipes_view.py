@@ -178,7 +178,7 @@ def test_a_plan_follows_the_form_where_nothing_has_to_be_fetched(
 
 
 def test_of_plans_that_wait_only_the_newest_is_made(command: Callable[[str], None]) -> None:
-    command("import time; time.sleep(0.5); print('{\"plans\": [{\"trainable_parameters\": 1}]}')")
+    command('import time; time.sleep(0.5); print(\'{"plans": [{"trainable_parameters": 1}]}\')')
     planner = plans.planner()
     recipes = [load_recipe("bbc-news/lora", [f"method.r={r}"]) for r in (1, 2, 3)]
     for recipe in recipes:
