@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from tests.methods.test_contract import CASES, RATES
-from tests.training.killing import dying_at, in_child
+from tests.training.killing import dying_at, in_child, without_forecast
 from workbench.recipe.schema import Recipe
 from workbench.store import Run, read_run
 from workbench.training import checkpoints, session
@@ -32,6 +32,7 @@ def killed(recipe: Recipe, runs: Path, prepare: Callable[[], object], *, resume:
     def run() -> None:
         from workbench.runner import run_recipe
 
+        without_forecast()
         prepare()
         run_recipe(recipe, 0, runs, resume=resume)
 

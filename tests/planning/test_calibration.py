@@ -74,7 +74,7 @@ def test_time_is_measured_once_and_again_when_asked(
     assert count > 40 and len(set(measured)) == count
     assert plan(recipe)["seconds_per_step"] == first["seconds_per_step"]
     assert len(measured) == count, "all was known"
-    plan(make_recipe("lora", method={"name": "lora", "r": 4}))
+    plan(make_recipe({"name": "lora", "r": 4}))
     assert count < len(measured) < 2 * count, "only the smaller matrices were new"
     plan(recipe, recalibrate=True)
     assert len(measured) >= 2 * count

@@ -43,7 +43,9 @@ FIGURES = [
 def _recipe(make_recipe: Callable[..., Recipe], config: Any, method: Any, folder: Path) -> Recipe:
     config.save_pretrained(folder)
     task = {"labels": ["no", "yes"]}
-    return make_recipe(method, model={"source": str(folder), "max_length": 128}, task=task)
+    data = {"source": "nobody/nothing", "train_size": 64}
+    model = {"source": str(folder), "max_length": 128}
+    return make_recipe(method, model=model, task=task, data=data)
 
 
 @pytest.mark.parametrize("config, method, expected", FIGURES)

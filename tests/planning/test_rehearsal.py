@@ -108,7 +108,7 @@ def test_micro_batches_and_checkpointing_take_less(make_recipe: Callable[..., Re
 
     whole = activations()
     assert activations(micro_batch_size=8) < 0.5 * whole
-    assert activations(gradient_checkpointing=True) < 0.9 * whole
+    assert activations(gradient_checkpointing=True) < 0.95 * whole
 
 
 def test_the_largest_batch_fits_and_a_larger_one_does_not(

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.torture import invariants
 from tests.torture.cells import Cell
-from tests.training.killing import wrap
+from tests.training.killing import without_forecast, wrap
 from workbench import cli, line, runner
 from workbench.jobs.supervising import PR_SET_CHILD_SUBREAPER
 from workbench.store import Run, read_run, run_path
@@ -130,6 +130,7 @@ class Trial:
             wrap(CheckpointFolder, "finish", lambda _: CheckpointFolder.tidy)
             wrap(line, "check_folder", lambda _: lambda *_: 0.0)
             wrap(runner, "VanillaLoader", lambda _: Unchecked)
+            without_forecast()
             prepare()
             code = work() or 0
         except SystemExit as ending:

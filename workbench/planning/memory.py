@@ -22,7 +22,8 @@ _CGROUPS = (
 )
 """Limit and use of a container, relative to /sys/fs/cgroup: version 2 and version 1."""
 
-_MOST_EXAMPLES = 2**20
+_MOST_EXAMPLES = 4096
+"""Where the search for a batch ends; a rehearsal makes rows for each of its examples."""
 
 
 def runtime_bytes(rehearsal: Rehearsal, device: torch.device) -> int:
