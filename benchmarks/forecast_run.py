@@ -65,7 +65,7 @@ def _train(ready: Prepared, steps: int) -> dict[str, Any]:
         if not pieces:
             meter.note("train")
         if clock.steps == WARMUP_STEPS:
-            pieces = breakdown(session.model, session.optimizer, session.kept_bytes)
+            pieces = breakdown(session.model, session.optimizer, session.weights.kept_bytes)
             meter.stop_being_exact()
         if clock.steps >= steps:
             break

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tests.training.killing import without_forecast
 from workbench.data.encode import Row
 from workbench.devices import choose_policy, make_accelerator, this_process, wrap
 from workbench.recipe import load_recipe
@@ -99,6 +100,7 @@ def exchanged() -> dict[str, Any]:
 def main(recipe: str, runs: str, reports: str, fits: int | None = None) -> None:
     """Trains under observation and writes the report of this process."""
     watched = Watched(fits)
+    without_forecast()
     accumulation.own_share = watched.own_share  # type: ignore[assignment]
     accumulation.Accumulation._losses = (  # type: ignore[method-assign]
         lambda one, rows: watched.losses(one, rows)

@@ -141,7 +141,8 @@ class Line:
             if not course.pieces:
                 meter.note("train")
             if not course.pieces and clock.steps == min(record.WARMUP_STEPS, session.steps):
-                course.pieces = breakdown(session.model, session.optimizer, session.kept_bytes)
+                kept = session.weights.kept_bytes
+                course.pieces = breakdown(session.model, session.optimizer, kept)
                 meter.stop_being_exact()
                 self._event("memory", peak_bytes=meter.phases["train"], pieces=course.pieces)
             self._progress(session, clock, event)

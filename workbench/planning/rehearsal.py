@@ -156,7 +156,7 @@ def _take_steps(rehearsal: Rehearsal, spec: TrainingSpec, seed: int) -> None:
         if not isinstance(event, Step):
             break
     rehearsal.peak = world.peak
-    rehearsal.pieces = breakdown(session.model, session.optimizer, session.kept_bytes)
+    rehearsal.pieces = breakdown(session.model, session.optimizer, session.weights.kept_bytes)
 
 
 def _unpadded(lengths: np.ndarray, rehearsal: Rehearsal) -> bool:

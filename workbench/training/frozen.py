@@ -40,9 +40,10 @@ class FrozenWeights:
         for layer in self._casting:
             layer.cast_input_dtype_enabled = False
 
-    def kept_bytes(self, device: torch.device) -> int:
-        """Bytes of the originals that lie on a device beside the copies that stand in for them."""
-        return sum(t.nbytes for _, t in self.originals if t.device == device)
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes of the originals that lie on the device of the copies which stand in for them."""
+        return sum(t.nbytes for p, t in self.originals if t.device == p.device)
 
     def restore(self) -> None:
         """Puts the fp32 originals back, on the device that the model is on now."""

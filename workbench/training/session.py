@@ -226,11 +226,6 @@ class Session:
         votes = torch.tensor(float(flag), device=self.accelerator.device)
         return bool(self.accelerator.reduce(votes, "sum") > 0)
 
-    @property
-    def kept_bytes(self) -> int:
-        """Bytes of frozen fp32 weights beside the bf16 copies, on the training's device."""
-        return self.weights.kept_bytes(self.accelerator.device)
-
     def finish(self) -> nn.Module:
         """Ends the training: the kept state in the bare fp32 model, the same on every process."""
         self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)

@@ -48,9 +48,11 @@ class ShardedWeights:
         parts = dict(adapted.model.named_parameters())
         self._originals = {n: _own_part(original, parts[n]) for n, original in originals.items()}
 
-    def kept_bytes(self, device: torch.device) -> int:
-        """Bytes of the originals that lie on a device beside the copies that stand in for them."""
-        return sum(t.nbytes for t in self._originals.values() if t.device == device)
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes of this process's originals that lie on the device of the copies."""
+        originals = self._originals.values()
+        return sum(t.nbytes for t in originals if t.device.type == self._device.type)
 
     def restore(self) -> None:
         """Replaces the model by one of the same parts whose frozen matrices are the fp32 ones."""
