@@ -155,6 +155,8 @@ def _compare(one: Row, other: Row, objective: str, intervals: Intervals) -> _Com
         sign = (left < right) - (left > right)
         return _Compared(sign, _surely(_over_runs(one, other, objective, left, right), -1))
     metric = _metric(one, objective)
+    if metric != _metric(other, objective):
+        return _Compared(-1, None)  # nor do two metrics
     direction = 1 if higher_is_better(metric) else -1
     found = intervals.get((metric, one["label"], other["label"])) or _over_seeds(
         _by_seed(one, one["metrics"][metric]["values"]),
