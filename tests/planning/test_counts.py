@@ -56,7 +56,7 @@ def test_trainable_counts(
     counts = plan(_recipe(make_recipe, config, method, tmp_path), time=False)
     assert counts["trainable_parameters"] == expected
     assert counts["head_parameters"] + counts["adapter_parameters"] == expected
-    assert time.process_time() - started < 5, "no weights should have been made"
+    assert time.process_time() - started < 20, "no weights should have been made"
 
 
 def test_too_long_for_the_positions_is_refused(
