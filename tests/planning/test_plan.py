@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from transformers import AutoModel
 
 from tests.conftest import make_tiny
 from workbench import plan
@@ -101,6 +103,16 @@ def test_data_that_is_needed_for_its_labels_is_asked_for(
 def test_a_model_that_is_not_here_is_an_error(make_recipe: Callable[..., Recipe]) -> None:
     with pytest.raises(UsageError, match="cannot load the model"):
         plan(make_recipe("lora", model={"source": "nobody/nothing"}), time=False)
+
+
+def test_a_checkpoint_in_half_precision_is_planned_as_it_is_stored(
+    make_recipe: Callable[..., Recipe], train: Callable[..., Run], tmp_path: Path
+) -> None:
+    folder = make_tiny("bert", tmp_path / "half")
+    AutoModel.from_pretrained(folder, dtype=torch.bfloat16).save_pretrained(folder)
+    recipe = make_recipe("full", model={"source": str(folder)}, training={"epochs": 1})
+    run = train(recipe, 0, tmp_path / "runs")
+    assert plan(recipe, time=False)["adapter_bytes"] == run.result["adapter_bytes"]
 
 
 @pytest.mark.slow

@@ -48,10 +48,14 @@ def weights_fingerprint(spec: ModelSpec, task: AnyTask) -> str:
 def build_empty(spec: ModelSpec, task: AnyTask) -> Base:
     """The model with its exact shapes and no weights (meta device), to count parameters."""
     place, config = locate(spec), load_config(spec, task)
+    config.dtype = torch.float32  # what a run loads and stores, whatever the checkpoint is in
     with torch.device("meta"):
         # Named here, because a config may name an attention kernel of the Hub, which is code.
         model = getattr(transformers, task.auto_class).from_config(
-            config, attn_implementation=PLAIN_ATTENTION, trust_remote_code=False
+            config,
+            attn_implementation=PLAIN_ATTENTION,
+            trust_remote_code=False,
+            dtype=torch.float32,
         )
     tokenizer: Any = None
     return Base(
