@@ -52,11 +52,13 @@ def _recipe(make_recipe: Callable[..., Recipe], config: Any, method: Any, folder
 def test_trainable_counts(
     config: Any, method: Any, expected: int, make_recipe: Callable[..., Recipe], tmp_path: Path
 ) -> None:
+    recipe = _recipe(make_recipe, config, method, tmp_path)
+    plan(recipe, time=False)  # the first of a process imports what it needs, which takes seconds
     started = time.process_time()
-    counts = plan(_recipe(make_recipe, config, method, tmp_path), time=False)
+    counts = plan(recipe, time=False)
     assert counts["trainable_parameters"] == expected
     assert counts["head_parameters"] + counts["adapter_parameters"] == expected
-    assert time.process_time() - started < 20, "no weights should have been made"
+    assert time.process_time() - started < 5, "no weights should have been made"
 
 
 def test_too_long_for_the_positions_is_refused(

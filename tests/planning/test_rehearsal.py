@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from transformers import masking_utils
+from transformers import AutoTokenizer, BertConfig, BertModel, masking_utils
 
 from workbench.data import load_data
 from workbench.data.encode import encode
@@ -100,15 +100,23 @@ def test_world_lets_go_of_what_nobody_holds() -> None:
         assert float(view.sum()) != float(view.sum()), "numbers that are asked for always differ"
 
 
-def test_micro_batches_and_checkpointing_take_less(make_recipe: Callable[..., Recipe]) -> None:
+def test_micro_batches_and_checkpointing_take_less(
+    make_recipe: Callable[..., Recipe], tiny_bert: Path, tmp_path: Path
+) -> None:
+    # Four layers: of the tiny model's two the last keeps next to nothing that could be saved.
+    config = BertConfig.from_pretrained(tiny_bert, num_hidden_layers=4)
+    BertModel(config).save_pretrained(tmp_path)
+    AutoTokenizer.from_pretrained(tiny_bert).save_pretrained(tmp_path)
+    model = {"source": str(tmp_path)}
+
     def activations(**training: Any) -> int:
-        recipe = make_recipe("lora", training={"batch_size": 32, **training})
+        recipe = make_recipe("lora", model=model, training={"batch_size": 32, **training})
         with rehearse(outline_of(recipe), 0) as done:
             return done.peak - sum(done.pieces.values())
 
     whole = activations()
     assert activations(micro_batch_size=8) < 0.5 * whole
-    assert activations(gradient_checkpointing=True) < 0.95 * whole
+    assert activations(gradient_checkpointing=True) < 0.9 * whole
 
 
 def test_the_largest_batch_fits_and_a_larger_one_does_not(
