@@ -24,7 +24,7 @@ from workbench.measure.evaluation import score_split, write_texts
 from workbench.measure.memory import breakdown, over_processes
 from workbench.measure.parameters import stored
 from workbench.methods import METHODS
-from workbench.models import PLAIN_ATTENTION, set_attention
+from workbench.models import PLAIN_ATTENTION, only_first_token, set_attention
 from workbench.preparing import Prepared, prepare
 from workbench.recipe import Recipe, dump_recipe
 from workbench.resuming import Course
@@ -182,7 +182,7 @@ class Line:
         test, tokenizer = ready.splits["test"], ready.adapted.base.tokenizer
         size = self.recipe.training.evaluation_batch_size
         started = time.perf_counter()
-        with ready.meter.phase("evaluate"):
+        with ready.meter.phase("evaluate"), only_first_token(model):
             predicted = predict(
                 model,
                 ready.task,

@@ -10,7 +10,7 @@ import torch
 import transformers
 from peft import IA3Config, LoraConfig, PrefixTuningConfig, PromptTuningConfig, get_peft_model
 
-from workbench.models import only_first_token
+from workbench.models import only_first_token, set_attention
 
 SIZE: dict[str, Any] = {
     "vocab_size": 40,
@@ -23,7 +23,9 @@ SIZE: dict[str, Any] = {
 }
 CONFIGS = {
     "bert": transformers.BertConfig,
+    "camembert": transformers.CamembertConfig,
     "roberta": transformers.RobertaConfig,
+    "xlm-roberta": transformers.XLMRobertaConfig,
     "electra": transformers.ElectraConfig,
 }
 METHODS: dict[str, Any] = {
@@ -60,10 +62,12 @@ def outputs_and_gradients(model: Any) -> tuple[torch.Tensor, dict[str, torch.Ten
     return logits.detach(), gradients
 
 
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("family", CONFIGS)
-def test_outputs_and_gradients_are_the_same(family: str, method: str) -> None:
+def test_outputs_and_gradients_are_the_same(family: str, method: str, attention: str) -> None:
     model = make_model(family, method)
+    set_attention(model, attention)
     logits, gradients = outputs_and_gradients(model)
     shapes: list[tuple[int, ...]] = []
     last = model.base_model if method == "full" else model.get_base_model().base_model
@@ -71,9 +75,8 @@ def test_outputs_and_gradients_are_the_same(family: str, method: str) -> None:
         lambda _module, _inputs, output: shapes.append(tuple(output.shape))
     )
 
-    restore = only_first_token(model)
-    fewer = outputs_and_gradients(model)
-    restore()
+    with only_first_token(model):
+        fewer = outputs_and_gradients(model)
     again = outputs_and_gradients(model)
 
     assert [shape[1] for shape in shapes] == [1, shapes[1][1]] and shapes[1][1] >= 6
@@ -89,8 +92,8 @@ def test_outputs_and_gradients_are_the_same(family: str, method: str) -> None:
 )
 def test_a_head_that_reads_every_token_gets_every_token(auto: Any) -> None:
     model = auto.from_config(transformers.BertConfig(**SIZE)).eval()
-    only_first_token(model)
-    assert model(**INPUTS).logits.shape[1] == 6
+    with only_first_token(model):
+        assert model(**INPUTS).logits.shape[1] == 6
 
 
 def test_a_decoder_is_left_alone() -> None:
@@ -99,5 +102,5 @@ def test_a_decoder_is_left_alone() -> None:
     )
     model = transformers.AutoModelForSequenceClassification.from_config(config).eval()
     before = model(**INPUTS).logits
-    only_first_token(model)
-    assert torch.equal(model(**INPUTS).logits, before)
+    with only_first_token(model):
+        assert torch.equal(model(**INPUTS).logits, before)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -80,7 +81,8 @@ class Session:
         self.checkpoints = CheckpointFolder(self.folder)
         self.steps_per_epoch = math.ceil(len(self.train) / self.spec.batch_size)
         optimizer = make_optimizer(self.parameters, self.spec, self.peak_learning_rate)
-        self._read_all_tokens = only_first_token(self.adapted.model)
+        self._training_only = ExitStack()
+        self._training_only.enter_context(only_first_token(self.adapted.model))
         self.model, self.optimizer = wrap(self.accelerator, self.adapted.model, optimizer)
         self.accumulation = Accumulation(
             self.accelerator,
@@ -229,7 +231,7 @@ class Session:
     def finish(self) -> nn.Module:
         """Ends the training: the kept state in the bare fp32 model, the same on every process."""
         self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
-        self._read_all_tokens()
+        self._training_only.close()
         if self.spec.keep == "best" and self.best.step is not None:
             self._restore_best(self.checkpoints.best(self.best.step))
         self.weights.restore()
