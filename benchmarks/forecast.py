@@ -3,7 +3,8 @@
 ``python -m benchmarks.forecast`` trains every method on a 22M-parameter BERT, and on models of the
 sizes of BERT-base and GPT-2 with random weights, with batches of several sizes, each in a process
 of its own and measured as a run measures. Time is only looked at with ``--steps`` beyond the two
-that memory is measured on, and only means something on a machine that does nothing else.
+that memory is measured on, and only means something on a machine that does nothing else; ``--time``
+is a choice of cells for it.
 """
 
 from __future__ import annotations
@@ -26,6 +27,16 @@ METHODS = ("full", "head", "bitfit", "lora", "ia3", "prefix", "p-tuning", "promp
 MODELS = ("minilm-l6", "bert-base", "gpt2")
 BATCHES = (4, 16, 64)
 TOKENS = 128
+TIMED = (
+    ("minilm-l6", 16, "full"),
+    ("minilm-l6", 16, "lora"),
+    ("bert-base", 4, "full"),
+    ("bert-base", 16, "lora"),
+    ("gpt2", 4, "prefix"),
+)
+"""Cells of ``--time``: every model, methods that train much and little, small and middling batches;
+few enough for a machine to be kept quiet as long."""
+TIMED_STEPS = 8
 BARS = {"memory": 0.05, "time": 0.25}
 
 
@@ -36,23 +47,29 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
     parser.add_argument("--batches", nargs="+", type=int, default=BATCHES)
     parser.add_argument("--steps", type=int, default=2, help="beyond 2: forecast the time as well")
+    parser.add_argument("--time", action="store_true", help="five cells, with their time")
     parser.add_argument("--models-in", type=Path, help="keep the random models in this folder")
     parser.add_argument("--out", type=Path, help="JSON file for the single measurements")
     arguments = parser.parse_args()
+    steps = max(arguments.steps, TIMED_STEPS if arguments.time else 0)
+    chosen = [
+        (model, batch, method)
+        for model in arguments.models
+        for batch in arguments.batches
+        for method in arguments.methods
+    ]
     cells: list[dict[str, Any]] = []
     print("| model | method | batch | exact | memory | of | error | s/step | of | error |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory() as temporary:
         parent = arguments.models_in or Path(temporary)
-        for model in arguments.models:
+        for model, batch, method in TIMED if arguments.time else chosen:
             folder = model_folder(model, parent)
-            for batch in arguments.batches:
-                for method in arguments.methods:
-                    measured = measure(recipe_of(folder, method, batch), arguments.steps)
-                    cells.append({"model": model, "method": method, "batch": batch, **measured})
-                    print(row(cells[-1]), flush=True)
-                    if arguments.out:
-                        arguments.out.write_text(json.dumps(cells, indent=2) + "\n")
+            measured = measure(recipe_of(folder, method, batch), steps)
+            cells.append({"model": model, "method": method, "batch": batch, **measured})
+            print(row(cells[-1]), flush=True)
+            if arguments.out:
+                arguments.out.write_text(json.dumps(cells, indent=2) + "\n")
     print_summary(cells)
 
 
@@ -154,6 +171,8 @@ def print_summary(cells: list[dict[str, Any]]) -> None:
     found = [errors(cell) for cell in cells]
     wrong = sum(bool(each["exact"]) for each in found)
     print(f"\nparameters and bytes: exact in {len(found) - wrong} of {len(found)} cells")
+    taken = [cell["plan_seconds"] for cell in cells]
+    print(f"plan: {min(taken):.1f} to {max(taken):.1f} s, what it measured of the device included")
     for name, bar in BARS.items():
         known = [each[name] for each in found if each[name] is not None]
         if known:

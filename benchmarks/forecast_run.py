@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +49,17 @@ def measure(recipe: Recipe, steps: int, folder: Path) -> dict[str, Any]:
     measured |= {f"{name}_parameters": ready.parameters[name] for name in COUNTED}
     measured |= {"stored_parameters": size["stored"], "adapter_bytes": size["bytes"]}
     # Afterwards: what it measures of the device would be in the process's memory.
+    started = time.perf_counter()
     counted = plan(recipe, time=steps > WARMUP_STEPS)
+    taken = time.perf_counter() - started
     timed = {"seconds_per_step": counted["seconds_per_step"]}
     exact = {key: counted[key] for key in EXACT}
-    return {"forecast": {**ready.forecast, **exact, **timed}, "measured": measured, "exact": EXACT}
+    return {
+        "forecast": {**ready.forecast, **exact, **timed},
+        "measured": measured,
+        "exact": EXACT,
+        "plan_seconds": taken,
+    }
 
 
 def _train(ready: Prepared, steps: int) -> dict[str, Any]:

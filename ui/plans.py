@@ -114,9 +114,10 @@ def show(found: dict[str, Any]) -> None:
 def _show_memory(found: dict[str, Any], left: Any, right: Any) -> None:
     left.metric("peak memory", size(found["peak_memory_bytes"]))
     largest = found.get("largest_batch_size")
+    bound = "at least " if found.get("largest_batch_is_lower_bound") else ""
     right.metric(
         "largest batch",
-        "none" if largest is None else f"{largest:,}",
+        "none" if largest is None else f"{bound}{largest:,}",
         help="Examples per forward pass that fit into the free memory of this device.",
     )
     parts = found.get("memory") or {}

@@ -64,6 +64,47 @@ def test_csv_holds_exact_numbers_under_names_with_units(runs: Path) -> None:
     assert lines[0]["accuracy_baseline_delta"] == ""
 
 
+@pytest.mark.usefixtures("study")
+def test_csv_says_what_may_be_concluded(runs: Path) -> None:
+    comparison = compare([runs])
+    lines = {line["name"]: line for line in csv.DictReader(io.StringIO(comparison.to("csv")))}
+    standings = {each["label"]: each["standing"] for each in comparison.pareto}
+    assert set(standings.values()) > {"front"}, "or the column would tell nothing apart"
+    for name, standing in standings.items():
+        assert lines[name]["pareto"] == standing
+    assert [v["label"] for v in comparison.verdicts] == ["lora", "prefix", "prompt"]
+    for verdict in comparison.verdicts:
+        line = lines[verdict["label"]]
+        found = [line[f"verdict{name}"] for name in ("", "_against", "_metric")]
+        assert found == [verdict["conclusion"], "full", "accuracy"]
+        for number in ("difference", "ci_low", "ci_high", "p_adjusted"):
+            assert float(line[f"verdict_{number}"]) == verdict[number]  # type: ignore[literal-required]
+    assert {lines[n]["verdict"] for n in ("full", "majority class")} == {""}
+    assert lines["majority class"]["pareto"] == ""
+
+
+@pytest.mark.usefixtures("study")
+def test_of_all_pairs_the_csv_keeps_those_against_the_baseline(runs: Path) -> None:
+    """Numbers are the row minus the baseline, whichever way round the pair was tested."""
+    comparison, alone = compare([runs], all_pairs=True), compare([runs])
+    lines = {line["name"]: line for line in csv.DictReader(io.StringIO(comparison.to("csv")))}
+    assert len(comparison.verdicts) == 6 and comparison.verdicts[0]["label"] == "full"
+    for verdict in alone.verdicts:
+        line = lines[verdict["label"]]
+        assert line["verdict_against"] == "full"
+        for number in ("difference", "ci_low", "ci_high"):
+            assert float(line[f"verdict_{number}"]) == pytest.approx(verdict[number])  # type: ignore[literal-required]
+        if line["verdict"] in ("better", "worse"):
+            assert (line["verdict"] == "better") == (float(line["verdict_difference"]) > 0)
+    assert lines["full"]["verdict"] == ""
+
+
+def test_without_tests_and_fronts_the_csv_columns_are_empty(run: WriteRun, runs: Path) -> None:
+    run("lora", 0, 0.9)
+    line = next(csv.DictReader(io.StringIO(compare([runs], tests=False).to("csv"))))
+    assert (line["verdict"], line["verdict_p_adjusted"]) == ("", "")
+
+
 def test_csv_text_is_no_formula_and_numbers_stay_numbers(hostile: Path) -> None:
     cells = [c for line in csv.reader(io.StringIO(compare([hostile]).to("csv"))) for c in line]
     assert "'=cmd|'/c calc'!A1" in cells and "'-evil" in cells and "'@ref|_" in cells
@@ -91,10 +132,15 @@ def test_markdown_names_stay_in_their_cells(hostile: Path) -> None:
 
 @pytest.mark.usefixtures("study")
 def test_latex_is_a_booktabs_table(runs: Path) -> None:
-    text = compare([runs]).to("latex")
+    comparison = compare([runs])
+    text = comparison.to("latex")
     assert text.count("\\toprule") == text.count("\\bottomrule") == 1
-    assert "\\begin{tabular}{lrrrrrrrr}" in text
+    assert "\\begin{tabular}{lrrrrrrrrrr}" in text
     assert "lora & 0.958 $\\pm$ 0.005 (3) & -0.006 $\\pm$ 0.009 & " in text
+    lora = next(line for line in text.splitlines() if line.startswith("lora & "))
+    verdict, standing = comparison.verdicts[0]["conclusion"], comparison.pareto[1]["standing"]
+    assert f" & {verdict} & {standing} & 75.7k" in lora
+    assert " & verdict & Pareto & trainable & " in text
     assert "75.7k (0.33\\%)" in text and "f1\\_macro" in text
 
 
@@ -104,7 +150,7 @@ def test_latex_names_are_no_commands(hostile: Path) -> None:
     body = [line for line in printed if line.endswith("\\\\")]
     assert len(body) == 1 + 5 + 3
     for line in body:
-        assert len(re.findall(r"(?<!\\)&", line)) == 7
+        assert len(re.findall(r"(?<!\\)&", line)) == 8
         assert "\\input" not in line and not re.search(r"(?<!\\)[%#_]", line)
         bare = re.sub(r"\\[{}]", "", line)
         assert (

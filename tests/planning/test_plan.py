@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,11 @@ import torch
 from transformers import AutoModel
 
 from tests.conftest import make_tiny
-from workbench import plan
+from workbench import plan, preparing
+from workbench.cli.plans import _row
 from workbench.cli.record import print_record
 from workbench.errors import DataError, UsageError
+from workbench.planning.forecast import unknown
 from workbench.recipe.schema import Recipe
 from workbench.store import Run, list_runs
 
@@ -45,6 +49,55 @@ def test_a_run_records_its_forecast_beside_what_it_measures(
     print_record(run)
     shown = capsys.readouterr().out
     assert "forecast, measured, error" in shown and "9.88 kB, 9.88 kB, exact" in shown
+
+
+@pytest.mark.parametrize("method", ["full", "lora", "prefix"])
+def test_a_run_is_the_same_to_the_bit_without_its_forecast(
+    method: str,
+    make_recipe: Callable[..., Recipe],
+    train: Callable[..., Run],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    training = {"epochs": 1, "dropout": 0.1, "precision": "bf16"}
+    recipe = make_recipe(method, training=training)
+    asked: list[object] = []
+
+    def nothing(*arguments: Any) -> dict[str, Any]:
+        asked.append(arguments)
+        return unknown("switched off")
+
+    with_it = train(recipe, 0, tmp_path / "with")
+    monkeypatch.setattr(preparing, "forecast", nothing)
+    without = train(recipe, 0, tmp_path / "without")
+    assert len(asked) == 1 and without.result["forecast"]["peak_memory_bytes"] is None
+    assert with_it.result["forecast"]["peak_memory_bytes"] > 0
+
+    def losses(run: Run) -> list[Any]:
+        lines = (run.path / "events.jsonl").read_text().splitlines()
+        events = [json.loads(line) for line in lines]
+        kept = ("kind", "step", "loss", "grad_norm", "metrics")
+        return [{k: e.get(k) for k in kept} for e in events if "loss" in e]
+
+    assert len(losses(with_it)) == 8 and losses(with_it) == losses(without)
+    for file in sorted(with_it.adapter.glob("*.safetensors")):
+        assert file.read_bytes() == (without.adapter / file.name).read_bytes()
+    assert any(with_it.adapter.glob("*.safetensors"))
+
+
+def test_the_end_of_the_search_for_a_batch_is_said(
+    make_recipe: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = make_recipe("lora")
+    module = import_module("workbench.planning.forecast")
+    monkeypatch.setattr(module, "free_memory", lambda _device: 2**40)
+    found = plan(recipe, time=False)
+    assert found["largest_batch_size"] == 4096 and found["largest_batch_is_lower_bound"] is True
+    assert "at least 4,096" in _row("tiny/lora", "lora", found)
+    monkeypatch.setattr(module, "free_memory", lambda _device: 60_000_000)
+    found = plan(recipe, time=False)
+    assert found["largest_batch_size"] < 4096 and found["largest_batch_is_lower_bound"] is False
+    assert f"{found['largest_batch_size']:,}" in _row("tiny/lora", "lora", found)
 
 
 def test_tokens_are_those_that_the_steps_see(

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from transformers import AutoTokenizer, BertConfig, BertModel, masking_utils
 
+from tests.small_recipes import small_recipe
 from workbench.data import load_data
 from workbench.data.encode import encode
 from workbench.devices import choose_policy, make_accelerator
@@ -70,6 +71,19 @@ def test_fake_tensors_hold_as_many_bytes_as_real_ones(
     with_numbers: Callable[[Outline], int],
 ) -> None:
     outline = outline_of(make_recipe(method, training={"precision": precision}))
+    with rehearse(outline, 0) as rehearsed:
+        foretold = rehearsed.peak
+    assert foretold == pytest.approx(with_numbers(outline), rel=0.02)
+
+
+@pytest.mark.parametrize("method", ["full", "lora", "prefix", "prompt"])
+def test_fake_tensors_of_a_language_model_hold_as_many_bytes(
+    method: str, tiny_llama: Path, tmp_path: Path, with_numbers: Callable[[Outline], int]
+) -> None:
+    """Shared key heads, rotary positions, a tied output layer, and weights that stay in bf16."""
+    recipe = small_recipe("instruction", method, tiny_llama, tmp_path)
+    training = recipe.training.model_copy(update={"precision": "bf16"})
+    outline = outline_of(recipe.model_copy(update={"training": training}))
     with rehearse(outline, 0) as rehearsed:
         foretold = rehearsed.peak
     assert foretold == pytest.approx(with_numbers(outline), rel=0.02)

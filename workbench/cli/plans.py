@@ -48,9 +48,14 @@ def _row(recipe: str, method: str, plan: Mapping[str, Any]) -> list[object]:
         f"≤ {tokens}" if plan.get("tokens_are_upper_bound") and plan.get("tokens") else tokens,
         size(plan.get("peak_memory_bytes")),
         {True: "yes", False: "NO"}.get(bool(plan["fits"])) if plan.get("fits") is not None else "",
-        _whole(plan.get("largest_batch_size")),
+        _largest_batch(plan),
         duration(plan.get("train_seconds")),
     ]
+
+
+def _largest_batch(plan: Mapping[str, Any]) -> str | None:
+    found = _whole(plan.get("largest_batch_size"))
+    return f"at least {found}" if plan.get("largest_batch_is_lower_bound") else found
 
 
 def _whole(number: Any) -> str | None:

@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from workbench.comparison.findings import finding_of, standing_of
 from workbench.comparison.grid import Grid, grids, plain, verdict_sentences
 from workbench.comparison.rows import Reference, Row, Summary
 
@@ -51,10 +52,15 @@ _COSTS = (
     "tokens_per_second",
 )
 
+_OF_VERDICT = ("against", "metric", "difference", "ci_low", "ci_high", "p_adjusted")
+
 
 def to_csv(comparison: Comparison) -> str:
-    """One line for each row and reference; units are in the column names."""
-    lines = [_csv_row(row) for row in comparison.rows]
+    """One line for each row and reference; units are in the column names.
+
+    A verdict is that against the row's baseline; those of all pairs are in the JSON.
+    """
+    lines = [_csv_row(row) | _csv_findings(comparison, row) for row in comparison.rows]
     lines += [_csv_reference(reference) for reference in comparison.references]
     return csv_text(lines)
 
@@ -85,6 +91,18 @@ def _csv_row(row: Row) -> dict[str, Any]:
     for name, summary in row["baseline_paired"].items():
         line |= _csv_summary(f"{name}_baseline_paired", summary)
     return line
+
+
+def _csv_findings(comparison: Comparison, row: Row) -> dict[str, Any]:
+    """What the tests and the Pareto front say of a row, empty where they say nothing."""
+    found: Mapping[str, Any] = finding_of(comparison.verdicts, row) or {}
+    standing = standing_of(comparison.pareto, row)
+    return {
+        "verdict": found.get("verdict"),
+        **{f"verdict_{name}": found.get(name) for name in _OF_VERDICT},
+        "pareto": standing["standing"] if standing else None,
+        "pareto_dominated_by": ", ".join(standing["dominated_by"]) if standing else None,
+    }
 
 
 def _csv_summary(name: str, summary: Summary) -> dict[str, Any]:
@@ -166,9 +184,10 @@ _LATEX = {
 
 
 def to_latex(comparison: Comparison) -> str:
-    r"""A booktabs table for each group; notes and warnings are comments. Needs UTF-8 and T1."""
+    r"""A booktabs table for each group, with verdicts and the Pareto front as columns; notes and
+    warnings are comments. Needs UTF-8 and T1."""
     parts = ["% \\usepackage{booktabs} and \\usepackage[T1]{fontenc}"]
-    parts += [_latex_table(grid) for grid in grids(comparison)] or [f"% {NOTHING}"]
+    parts += [_latex_table(grid) for grid in grids(comparison, findings=True)] or [f"% {NOTHING}"]
     parts += [f"% {plain(text)}" for text in verdict_sentences(comparison) + comparison.warnings]
     return "\n".join(parts) + "\n"
 

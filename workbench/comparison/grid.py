@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from workbench.comparison import units
 from workbench.comparison.configuration import MOST_READ
+from workbench.comparison.findings import finding_of, standing_of
 from workbench.comparison.rows import Reference, Row, Summary
 from workbench.recipe.catalogue import higher_is_better
 
@@ -45,10 +46,16 @@ class Grid:
         return list(zip(*(column.cells for column in self.columns), strict=True))
 
 
-def grids(comparison: Comparison) -> list[Grid]:
-    """One grid for each group."""
+def grids(comparison: Comparison, *, findings: bool = False) -> list[Grid]:
+    """One grid for each group.
+
+    Args:
+        findings: give verdicts and the Pareto front a column each, for tables without a terminal's
+            width whose readers do not see the sentences.
+    """
     groups = list(dict.fromkeys(row["group"] for row in comparison.rows))
-    return [_grid(comparison, group, several=len(groups) > 1) for group in groups]
+    several = len(groups) > 1
+    return [_grid(comparison, group, several=several, findings=findings) for group in groups]
 
 
 def plain(text: str) -> str:
@@ -56,19 +63,20 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
-def _grid(comparison: Comparison, group: int, *, several: bool) -> Grid:
+def _grid(comparison: Comparison, group: int, *, several: bool, findings: bool) -> Grid:
     rows = [row for row in comparison.rows if row["group"] == group]
     references = [r for r in comparison.references if r["group"] == group]
     columns = [
         _names(rows, references),
         *_score_columns(comparison, rows, references),
-        *_pareto_column(comparison, rows, references),
+        *(_verdict_column(comparison, rows, references) if findings else []),
+        *_pareto_column(comparison, rows, references, asked=findings),
         *(_column(h, [text(row) for row in rows], references, drop) for h, drop, text in _COSTS),
     ]
     studies = plain(", ".join(dict.fromkeys(row["study"] for row in rows)))
     models = plain(", ".join(dict.fromkeys(row["model"] for row in rows if row["model"])))
     title = " · ".join(part for part in (studies, models) if part)
-    notes = [SCORE_NOTE, *_direction_note(rows), *_pareto_note(comparison)]
+    notes = [SCORE_NOTE, *_direction_note(rows), *_pareto_note(comparison, asked=findings)]
     notes += _configuration_note(comparison, group)
     return Grid(f"Group {group}: {title}" if several else title, columns, len(references), notes)
 
@@ -139,18 +147,33 @@ def _difference_column(
     return _column(f"Δ vs {name}", cells, references, 0)
 
 
-def _pareto_column(
+def _verdict_column(
     comparison: Comparison, rows: Sequence[Row], references: Sequence[Reference]
 ) -> list[Column]:
-    if not comparison.pareto_column:
+    """The conclusion on each row against its baseline, if there is one at all."""
+    found = [finding_of(comparison.verdicts, row) for row in rows]
+    if not any(found):
         return []
-    standings = {(each["group"], each["label"]): each["standing"] for each in comparison.pareto}
-    cells = [standings.get((row["group"], row["label"])) or units.ABSENT for row in rows]
+    cells = [each["verdict"] if each else "" for each in found]
+    return [_column("verdict", cells, references, 0)]
+
+
+def _pareto_column(
+    comparison: Comparison, rows: Sequence[Row], references: Sequence[Reference], *, asked: bool
+) -> list[Column]:
+    if not _shows_pareto(comparison, asked):
+        return []
+    standings = [standing_of(comparison.pareto, row) for row in rows]
+    cells = [(each and each["standing"]) or units.ABSENT for each in standings]
     return [_column("Pareto", cells, references, 0)]
 
 
-def _pareto_note(comparison: Comparison) -> list[str]:
-    if not comparison.pareto_column:
+def _shows_pareto(comparison: Comparison, asked: bool) -> bool:
+    return bool(comparison.pareto) and (asked or comparison.pareto_column)
+
+
+def _pareto_note(comparison: Comparison, *, asked: bool) -> list[str]:
+    if not _shows_pareto(comparison, asked):
         return []
     between = ", ".join(comparison.pareto_objectives)
     return [

@@ -2,17 +2,15 @@
 
 CUDA: the allocator's own peaks, allocated and reserved. CPU: the kernel's high-water mark of
 resident memory, which Linux resets when "5" is written to /proc/self/clear_refs (man
-proc_pid_clear_refs). glibc keeps freed blocks, which inflates the mark; while ``exact``
-is on, every block over 64 kB goes back at once and the figure agrees with what was allocated
-within the 3% that a test allows. That costs page faults and so makes steps slower, so it
+proc_pid_clear_refs). glibc keeps freed blocks, which inflates the mark; while it is exact
+(``heap.py``), every block over 64 kB goes back at once and the figure agrees with what was
+allocated within the 3% that a test allows. That costs page faults and so makes steps slower, so it
 stays on for loading and the first two training steps, which hold the longest batches and are
 not timed, and goes off for the rest.
 """
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import resource
 import sys
 from collections.abc import Iterator, Sequence
@@ -25,12 +23,10 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from workbench.measure import heap
 from workbench.training.sharding import own_bytes
 
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
-_EXACT_BYTES = 64 * 1024
-_RELAXED_MMAP_BYTES, _RELAXED_TRIM_BYTES = 32 * 1024**2, 512 * 1024**2
 
 
 @dataclass
@@ -44,14 +40,12 @@ class MemoryMeter:
 
     def start(self) -> None:
         """Takes what is in use now as the zero of all later figures."""
-        gc.collect()
-        _set_exact(True)
-        _malloc_trim()
+        heap.be_exact()
         self.baseline = self._now()
 
     def stop_being_exact(self) -> None:
         """Lets the C library keep freed memory again, for speed."""
-        _set_exact(False)
+        heap.stop_being_exact()
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -164,26 +158,3 @@ def _proc_kb(key: str) -> int:
         if line.startswith(f"{key}:"):
             return int(line.split()[1])
     return 0
-
-
-def _set_exact(on: bool) -> None:
-    libc = _glibc()
-    if libc is None:
-        return
-    if on:
-        libc.mallopt(_M_ARENA_MAX, 1)
-    libc.mallopt(_M_MMAP_THRESHOLD, _EXACT_BYTES if on else _RELAXED_MMAP_BYTES)
-    libc.mallopt(_M_TRIM_THRESHOLD, _EXACT_BYTES if on else _RELAXED_TRIM_BYTES)
-
-
-def _malloc_trim() -> None:
-    libc = _glibc()
-    if libc is not None:
-        libc.malloc_trim(0)
-
-
-def _glibc() -> Any:
-    if not sys.platform.startswith("linux"):
-        return None
-    libc = ctypes.CDLL(None)
-    return libc if hasattr(libc, "mallopt") and hasattr(libc, "malloc_trim") else None

@@ -9,7 +9,13 @@ import torch
 
 from workbench.data.batches import epoch_order
 from workbench.planning.calibration import Calibration
-from workbench.planning.memory import free_memory, largest_batch, memory_of, runtime_bytes
+from workbench.planning.memory import (
+    MOST_EXAMPLES,
+    free_memory,
+    largest_batch,
+    memory_of,
+    runtime_bytes,
+)
 from workbench.planning.operations import Operations
 from workbench.planning.rehearsal import Outline, Rehearsal, rehearse, widths
 from workbench.training.optimisation import total_steps
@@ -21,6 +27,7 @@ NEEDS_REHEARSAL = (
     "free_memory_bytes",
     "fits",
     "largest_batch_size",
+    "largest_batch_is_lower_bound",
     "seconds_per_step",
     "train_seconds",
 )
@@ -98,9 +105,9 @@ def _memory(rehearsal: Rehearsal, device: torch.device, *, what_if: bool) -> dic
     found |= {"free_memory_bytes": free, "fits": found["peak_memory_bytes"] <= free}
     if what_if:
         share = free // rehearsal.outline.policy.processes if device.type == "cpu" else free
-        found["largest_batch_size"] = largest_batch(
-            rehearsal, share - runtime_bytes(rehearsal, device)
-        )
+        largest = largest_batch(rehearsal, share - runtime_bytes(rehearsal, device))
+        found["largest_batch_size"] = largest
+        found["largest_batch_is_lower_bound"] = largest == MOST_EXAMPLES
     return found
 
 

@@ -22,8 +22,9 @@ _CGROUPS = (
 )
 """Limit and use of a container, relative to /sys/fs/cgroup: version 2 and version 1."""
 
-_MOST_EXAMPLES = 4096
-"""Where the search for a batch ends; a rehearsal makes rows for each of its examples."""
+MOST_EXAMPLES = 4096
+"""Where the search for a batch ends; a rehearsal makes rows for each of its examples. A plan says
+of a batch found there that it is the least that fits (`largest_batch_is_lower_bound`)."""
 
 
 def runtime_bytes(rehearsal: Rehearsal, device: torch.device) -> int:
@@ -88,9 +89,9 @@ def largest_batch(rehearsal: Rehearsal, free: int) -> int | None:
 def _on_line(few: int, small: int, many: int, large: int, free: int) -> int | None:
     per_example = (large - small) / (many - few)
     if per_example <= 0:
-        return _MOST_EXAMPLES
+        return MOST_EXAMPLES
     fitting = int(few + (free - small) // per_example)
-    return min(fitting, _MOST_EXAMPLES) if fitting >= 1 else None
+    return min(fitting, MOST_EXAMPLES) if fitting >= 1 else None
 
 
 def _whole_step(rehearsal: Rehearsal) -> int:

@@ -24,7 +24,8 @@ def plan(recipe: Recipe, *, time: bool = True, recalibrate: bool = False) -> dic
     ``stored_parameters`` and the ``adapter_bytes`` of the exported file. Forecast are ``steps``
     and ``tokens`` (an upper bound where ``tokens_are_upper_bound``), ``peak_memory_bytes`` with its
     parts in ``memory``, whether it ``fits`` into ``free_memory_bytes``, ``largest_batch_size`` (per
-    forward pass), ``seconds_per_step`` and ``train_seconds``. What is not known is None, and
+    forward pass; at least that where ``largest_batch_is_lower_bound``, as the search ends there),
+    ``seconds_per_step`` and ``train_seconds``. What is not known is None, and
     ``notes`` say why.
 
     Args:
