@@ -31,7 +31,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "$(PYTHON) is older than Python 3.11; name another: make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,ui,ray,report,tune,explain]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,ui,ray,report,tune,explain,deepspeed]'
 	@touch $@
 
 assets: venv

@@ -20,8 +20,8 @@ import pytest
 
 from workbench.cli.distributed import configs_dir
 from workbench.data.batches import epoch_order, own_share
-from workbench.devices import check_launch
 from workbench.errors import UsageError
+from workbench.launched import check_launch
 from workbench.recipe import dump_recipe
 from workbench.recipe.schema import Recipe, TrainingSpec
 from workbench.store import Run, list_runs
@@ -49,20 +49,18 @@ def test_what_several_processes_cannot_train_is_refused(monkeypatch: pytest.Monk
     with pytest.raises(UsageError, match="a batch of 4 cannot be shared by 5 processes") as caught:
         check_launch(TrainingSpec(batch_size=4), 5)
     assert "at most 4 processes" in str(caught.value)
-    for name, words in (("DEEPSPEED", "DeepSpeed"), ("MEGATRON_LM", "Megatron-LM")):
-        monkeypatch.setenv(f"ACCELERATE_USE_{name}", "true")
-        with pytest.raises(UsageError, match=f"{words} is not supported") as caught:
-            check_launch(TrainingSpec(), 1)
-        assert "ddp.yaml" in str(caught.value) and "fsdp2.yaml" in str(caught.value)
-        monkeypatch.setenv(f"ACCELERATE_USE_{name}", "false")
+    monkeypatch.setenv("ACCELERATE_USE_MEGATRON_LM", "true")
+    with pytest.raises(UsageError, match="Megatron-LM is not supported") as caught:
+        check_launch(TrainingSpec(), 1)
+    assert "ddp.yaml" in str(caught.value) and "fsdp2.yaml" in str(caught.value)
 
 
 def test_a_refused_launch_fails_before_anything_is_loaded(
     make_recipe: Make, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
+    monkeypatch.setenv("ACCELERATE_USE_MEGATRON_LM", "true")
     run = train(make_recipe("head", model={"source": "no/such-model"}), 0, tmp_path)
-    assert run.state == "failed" and "DeepSpeed is not supported" in run.reason
+    assert run.state == "failed" and "Megatron-LM is not supported" in run.reason
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -71,7 +69,7 @@ def test_accelerate_reads_the_shipped_configurations(path: Path) -> None:
     from accelerate.utils import DistributedType
 
     config = load_config_from_file(str(path))
-    kinds = {"fsdp2": DistributedType.FSDP}
+    kinds = {"fsdp2": DistributedType.FSDP, "deepspeed-zero2": DistributedType.DEEPSPEED}
     assert config.distributed_type == kinds.get(path.stem, DistributedType.MULTI_GPU)
     assert config.num_processes >= config.num_machines == 1 + (path.stem == "two-machines")
     assert config.mixed_precision == "no", "the recipe decides the precision"
@@ -82,7 +80,8 @@ def test_the_command_names_the_shipped_configurations(capsys: pytest.CaptureFixt
 
     assert main(["configs"]) == 0
     named = [Path(line) for line in capsys.readouterr().out.splitlines()]
-    assert [path.name for path in named] == ["ddp.yaml", "fsdp2.yaml", "two-machines.yaml"]
+    stems = [path.stem for path in named]
+    assert stems == ["ddp", "deepspeed-zero2", "fsdp2", "two-machines"]
     assert all(path.is_file() for path in named)
 
 

@@ -19,6 +19,8 @@ LINE = [
     "store",
     "data",
     "tasks",
+    "deepspeed_settings",
+    "launched",
     "devices",
     "models",
     "methods",

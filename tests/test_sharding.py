@@ -21,8 +21,9 @@ from tests.methods.test_contract import CASES
 from tests.small_recipes import small_recipe
 from workbench.cli import main
 from workbench.cli.distributed import configs_dir
-from workbench.devices import check_launch, choose_policy, this_process
+from workbench.devices import choose_policy, this_process
 from workbench.errors import MethodError, UsageError
+from workbench.launched import check_launch
 from workbench.preparing import adapt_empty
 from workbench.recipe import dump_recipe
 from workbench.recipe.schema import Recipe, TrainingSpec

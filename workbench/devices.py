@@ -26,27 +26,14 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedType
 from torch import nn
 from torch.distributed.fsdp import FSDPModule
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
-from workbench.errors import UsageError
+from workbench.deepspeed_settings import zero_stage
+from workbench.launched import shards_weights, sharing_unmentioned
 from workbench.recipe.schema import TrainingSpec
 
 Precision = Literal["fp32", "bf16"]
-_SHARD = "ACCELERATE_USE_FSDP"
-"""What accelerate's launcher sets where the processes are to share the weights."""
-_OTHERS = {
-    "DEEPSPEED": ("DeepSpeed", "it steps before a non-finite loss or gradient could stop it"),
-    "MEGATRON_LM": ("Megatron-LM", "it has models and a loop of its own"),
-}
-"""What accelerate's launcher says in the environment: its name, and why it cannot be used."""
-_NOT_TAKEN = {
-    "FSDP_OFFLOAD_PARAMS": ("fsdp_offload_params", "leave it out, or take more processes"),
-    "FSDP_ACTIVATION_CHECKPOINTING": (
-        "fsdp_activation_checkpointing",
-        "set training.gradient_checkpointing in the recipe",
-    ),
-}
-"""Settings of accelerate's FSDP that would change the training and have no place here."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +50,8 @@ class Policy:
     processes: int = 1
     sharded: bool = False
     """Whether the processes share the weights, instead of each having them all."""
+    zero: int = 0
+    """Stage of DeepSpeed's ZeRO: 1 shares the optimizer state, 2 the gradients too, 0 neither."""
 
     def record(self) -> dict[str, Any]:
         """The policy as plain values for result.json."""
@@ -80,77 +69,8 @@ def this_process() -> PartialState:
     accelerate has to be told that there is no accelerator: without ``cpu=True`` (1.15) each of
     several CPU processes takes itself for the only one.
     """
-    return PartialState(cpu=not torch.accelerator.is_available())
-
-
-def shards_weights() -> bool:
-    """True where the launcher asked the processes to share the weights (FSDP)."""
-    return _is_set(_SHARD)
-
-
-def check_launch(training: TrainingSpec, processes: int) -> None:
-    """Refuses, before anything is loaded, what this number or kind of processes cannot train.
-
-    Raises:
-        UsageError: when the batch has fewer examples than there are processes, and when the model
-            is to be sharded in a way that is not supported.
-    """
-    if training.batch_size < processes:
-        raise UsageError(
-            f"a batch of {training.batch_size} cannot be shared by {processes} processes",
-            where="training.batch_size",
-            why="it counts the examples of an optimizer step over all processes, and each has to "
-            "get one",
-            fix=f"take at most {training.batch_size} processes, or a larger batch_size",
-        )
-    for name, (words, why) in _OTHERS.items():
-        if _is_set(f"ACCELERATE_USE_{name}"):
-            raise UsageError(
-                f"{words} is not supported",
-                where="accelerate launch",
-                why=why,
-                fix="take the shipped ddp.yaml, or fsdp2.yaml for a base too large for one GPU",
-            )
-    if shards_weights():
-        _check_sharding(training, processes)
-
-
-def _check_sharding(training: TrainingSpec, processes: int) -> None:
-    version = os.environ.get("FSDP_VERSION", "1")
-    if version != "2":
-        raise UsageError(
-            f"FSDP {version} is not supported",
-            where="accelerate launch",
-            why="it flattens tensors into one, so that frozen and trained ones cannot be told "
-            "apart",
-            fix="set fsdp_version: 2, as in the shipped fsdp2.yaml",
-        )
-    for variable, (words, fix) in _NOT_TAKEN.items():
-        if _is_set(variable):
-            raise UsageError(
-                f"{words} is not supported",
-                where="accelerate launch",
-                why="what is sharded here stays on the devices, and the recipe decides the rest",
-                fix=fix,
-            )
-    if processes == 1:
-        raise UsageError(
-            "one process has nobody to share the weights with",
-            where="--shard",
-            fix="add --processes 2 or more; or leave --shard out",
-        )
-    if training.auto_micro_batch:
-        raise UsageError(
-            "auto_micro_batch cannot be used with sharded weights",
-            where="training.auto_micro_batch",
-            why="each layer is put together by all processes, so one that runs out of memory in "
-            "the middle of it leaves the others waiting",
-            fix="set training.micro_batch_size, which leaves the effective batch as it is",
-        )
-
-
-def _is_set(variable: str) -> bool:
-    return os.environ.get(variable, "false").lower() in ("true", "1")
+    with sharing_unmentioned():
+        return PartialState(cpu=not torch.accelerator.is_available())
 
 
 def make_accelerator(policy: Policy, training: TrainingSpec) -> Accelerator:
@@ -173,20 +93,8 @@ def make_accelerator(policy: Policy, training: TrainingSpec) -> Accelerator:
         gradient_as_bucket_view=True,
         static_graph=whole and not training.auto_micro_batch,
     )
-    with _sharding_unmentioned():
+    with sharing_unmentioned():
         return Accelerator(mixed_precision=policy.accelerate_precision, kwargs_handlers=[ddp])
-
-
-@contextmanager
-def _sharding_unmentioned() -> Iterator[None]:
-    """Keeps accelerate (1.15) from sharding by itself: it does so on GPUs only, and moves frozen
-    weights and optimizer in its own way."""
-    said = os.environ.pop(_SHARD, None)
-    try:
-        yield
-    finally:
-        if said is not None:
-            os.environ[_SHARD] = said
 
 
 @contextmanager
@@ -227,6 +135,20 @@ def wrap(accelerator: Accelerator, model: nn.Module, optimizer: Optimizer) -> tu
     return wrapped, driven
 
 
+def unwrap(model: nn.Module) -> nn.Module:
+    """The model inside, which computes in its own precision again.
+
+    accelerate's ``unwrap_model`` (1.15) does the same, but imports DeepSpeed wherever that is
+    installed: half a second, and lines on the screen, in a run that has nothing to do with it.
+    """
+    while isinstance(model, DistributedDataParallel):
+        model = model.module
+    original = model.__dict__.pop("_original_forward", None)
+    if original is not None:
+        model.forward = original
+    return model
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """True for what torch and Python raise when an allocation fails, on any device."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
@@ -245,8 +167,10 @@ def choose_policy(training: TrainingSpec, device: torch.device, processes: int =
         attention = training.attention
     if training.dropout != "auto":
         dropout = training.dropout
-    name, sharded = _device_name(device), processes > 1 and shards_weights()
-    return Policy(device.type, name, precision, attention, dropout, why, processes, sharded)
+    several = processes > 1
+    sharded, zero = several and shards_weights(), zero_stage() if several else 0
+    name = _device_name(device)
+    return Policy(device.type, name, precision, attention, dropout, why, processes, sharded, zero)
 
 
 def _defaults(device: torch.device) -> tuple[Precision, str, float | None, str]:

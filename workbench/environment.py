@@ -17,6 +17,7 @@ PACKAGES = (
     "transformers",
     "peft",
     "accelerate",
+    "deepspeed",
     "datasets",
     "evaluate",
     "tokenizers",

@@ -14,10 +14,12 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import gather_object
 
 from workbench import environment
-from workbench.devices import shards_weights, this_process
+from workbench.deepspeed_settings import zero_stage
+from workbench.devices import this_process
 from workbench.export import VanillaLoader, building, check_folder, write_expected
 from workbench.export.adapter import describe, write_weights
 from workbench.export.card import model_card
+from workbench.launched import shards_weights
 from workbench.measure import record
 from workbench.measure.conditions import conditions_known, conditions_loaded
 from workbench.measure.evaluation import score_split, write_texts
@@ -78,8 +80,9 @@ class Line:
         started = time.monotonic()
         _quieten()
         together = this_process().num_processes
-        sharded = together > 1 and shards_weights()
-        self.writer.update(state="running", phase="data", processes=together, sharded=sharded)
+        several = together > 1
+        shared = {"sharded": several and shards_weights(), "zero": zero_stage() if several else 0}
+        self.writer.update(state="running", phase="data", processes=together, **shared)
         surroundings = environment.describe()
         self.writer.write("environment.json", surroundings)
         checkpoints = self.writer.path / "checkpoints"
@@ -143,6 +146,7 @@ class Line:
             if not course.pieces and clock.steps == min(record.WARMUP_STEPS, session.steps):
                 kept = session.weights.kept_bytes
                 course.pieces = breakdown(session.model, session.optimizer, kept)
+                course.pieces |= session.exchange.own_pieces()
                 meter.stop_being_exact()
                 self._event("memory", peak_bytes=meter.phases["train"], pieces=course.pieces)
             self._progress(session, clock, event)

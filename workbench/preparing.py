@@ -14,14 +14,9 @@ from accelerate.utils import set_seed
 from workbench.data import load_data
 from workbench.data.encode import Encoded, encode
 from workbench.data.examples import ROLES, Data
-from workbench.devices import (
-    Policy,
-    check_launch,
-    choose_policy,
-    make_accelerator,
-    this_process,
-)
+from workbench.devices import Policy, choose_policy, make_accelerator, this_process
 from workbench.errors import MethodError, UsageError
+from workbench.launched import check_launch
 from workbench.measure.evaluation import score_split, try_metrics
 from workbench.measure.memory import MemoryMeter
 from workbench.measure.parameters import count_parameters
@@ -40,7 +35,7 @@ from workbench.recipe import Recipe
 from workbench.starting import start_from
 from workbench.store.disk import check_room
 from workbench.tasks import AnyTask, make_task
-from workbench.training import sharding
+from workbench.training import sharding, zero
 from workbench.training.optimisation import total_steps
 from workbench.training.rotation import MOST
 from workbench.training.session import Session
@@ -98,6 +93,8 @@ def prepare(
     policy = choose_policy(recipe.training, process.device, process.num_processes)
     if policy.sharded:
         sharding.check(adapt_empty(recipe, task)[0], recipe.method)
+    if policy.zero:
+        zero.check(adapt_empty(recipe, task)[0], recipe.method)
     phase("load")
     tokenizer = load_tokenizer(recipe.model)
     encoder = task.encoder(tokenizer, recipe.model.max_length)
@@ -135,6 +132,7 @@ def prepare(
         partial(score_split, task),
         checkpoints,
         policy.sharded,
+        policy.zero,
     )
     if meter.device.type == "cuda":  # the session has moved the model there
         meter.note("load")

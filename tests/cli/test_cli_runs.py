@@ -137,7 +137,7 @@ def test_detach_starts_a_job(
     monkeypatch.setattr(jobs, "start", start)
     answer = workbench("run", "quickstart/lora", "--detach", "--seeds", "0", "--json")
     assert answer.json == {"job": "job", "runs": ["runs/s/lora-s0-1"]}
-    options = {"seeds": [0], "force": False, "processes": 1, "shard": False}
+    options = {"seeds": [0], "force": False, "processes": 1, "shard": False, "zero": 0}
     assert calls == [(["lora"], Path("runs"), options)] and runner.calls == []
 
 

@@ -36,8 +36,38 @@ def configs_dir() -> Path:
     return installed if installed.is_dir() else package.parent / "configs"
 
 
+def check_sharing(shard: bool, zero: int, processes: int, queue: bool) -> None:
+    """Refuses to share weights or optimizer where there is nobody to share them with.
+
+    Raises:
+        UsageError: naming the option.
+    """
+    if shard and zero:
+        raise UsageError(
+            "--shard with --zero",
+            why="--shard cuts the optimizer state and the gradients already, and the weights too",
+            fix="give one of them",
+        )
+    if not shard and not zero:
+        return
+    option = "--shard" if shard else f"--zero {zero}"
+    if queue:
+        raise UsageError(
+            f"{option} with --queue",
+            why="the queue knows how many processes a run has, and not how they share it",
+            fix="--detach starts it in the background now",
+        )
+    if processes == 1:
+        raise UsageError(f"{option} with one process", fix="add --processes 2 or more")
+
+
 def launch(
-    arguments: Sequence[str], processes: int, runs: Sequence[Path] = (), *, shard: bool = False
+    arguments: Sequence[str],
+    processes: int,
+    runs: Sequence[Path] = (),
+    *,
+    shard: bool = False,
+    zero: int = 0,
 ) -> int:
     """Runs ``workbench ARGUMENTS`` in several processes on this machine; returns the exit code.
 
@@ -49,6 +79,7 @@ def launch(
         processes: how many.
         runs: folders of the runs that they will write.
         shard: let them share the weights, instead of each having them all.
+        zero: stage of DeepSpeed's ZeRO in which they share optimizer state; 0 for none.
 
     Raises:
         UsageError: when this is such a process already, or there are fewer GPUs than processes.
@@ -70,6 +101,9 @@ def launch(
         environment["ACCELERATE_USE_CPU"] = "true"
     if shard:
         environment |= {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}
+    if zero:
+        stage = {"ACCELERATE_DEEPSPEED_ZERO_STAGE": str(zero)}
+        environment |= {"ACCELERATE_USE_DEEPSPEED": "true", **stage}
     environment.setdefault("OMP_NUM_THREADS", str(max(1, _cores() // processes)))
     command = [sys.executable, "-m", "workbench", *arguments]
     code = run_together(command, processes, environment, runs)

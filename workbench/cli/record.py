@@ -142,6 +142,8 @@ def _policy(values: dict[str, Any]) -> None:
     device = " ".join(str(values[k]) for k in ("device", "device_name") if values.get(k))
     names = ("precision", "attention", "dropout", "processes", "why")
     shared = [("sharded", "the processes share the weights")] if values.get("sharded") else []
+    if values.get("zero"):
+        shared = [("zero", f"the processes share as in ZeRO {values['zero']}")]
     pairs = [("device", device), *((n, values.get(n)) for n in names), *shared]
     print_pairs("computed on", pairs)
 

@@ -47,6 +47,12 @@ def run(
     shard: bool = typer.Option(
         False, "--shard", help="Share weights and optimizer between the processes (FSDP2)."
     ),
+    zero: int = typer.Option(
+        0,
+        min=0,
+        max=2,
+        help="Share the optimizer state (1), the gradients too (2), by DeepSpeed's ZeRO.",
+    ),
     executor: str | None = executing.EXECUTOR_OPTION,
     address: str = executing.ADDRESS_OPTION,
     cpus: float = executing.CPUS_OPTION,
@@ -61,7 +67,7 @@ def run(
 
     chosen = chosen_seeds(seeds)
     loaded = load_recipes(recipe, overrides or ())
-    _check_shard(shard, processes, queue)
+    distributed.check_sharing(shard, zero, processes, queue)
     if queue and (detach or executor):
         raise UsageError(
             f"--queue with {'--detach' if detach else '--executor'}",
@@ -82,7 +88,7 @@ def run(
         put(loaded, runs, chosen, force, processes, as_json=as_json, worker=True)
         return
     if detach:
-        _start(loaded, runs, chosen, force, processes, shard, as_json)
+        _start(loaded, runs, chosen, force, processes, shard, zero, as_json)
         return
     if processes > 1:
         options = [o for value in overrides or () for o in ("--set", value)]
@@ -92,7 +98,7 @@ def run(
 
         paths = [run_path(runs, each, seed) for each in loaded for seed in chosen or each.seeds]
         command = ["run", *options, "--", *recipe]
-        raise typer.Exit(distributed.launch(command, processes, paths, shard=shard))
+        raise typer.Exit(distributed.launch(command, processes, paths, shard=shard, zero=zero))
     quieten_libraries()
     from workbench.jobs import end_with_launcher
 
@@ -134,8 +140,9 @@ def resume(
     if together > 1 and not distributed.is_worker():
         options = [*(["--force"] if force else []), *(["--json"] if as_json else [])]
         command = ["resume", *options, "--runs", str(runs), "--", str(found.path)]
-        shard = bool(found.status.get("sharded"))
-        raise typer.Exit(distributed.launch(command, together, [found.path], shard=shard))
+        shard, zero = bool(found.status.get("sharded")), int(found.status.get("zero") or 0)
+        started = distributed.launch(command, together, [found.path], shard=shard, zero=zero)
+        raise typer.Exit(started)
     recipe = load_recipe(found.path / "recipe.yaml")
     quieten_libraries()
     from workbench.jobs import end_with_launcher
@@ -202,18 +209,6 @@ def chosen_seeds(text: str | None) -> list[int] | None:
     return numbers
 
 
-def _check_shard(shard: bool, processes: int, queue: bool) -> None:
-    """Refuses to share weights where there is nobody to share them with."""
-    if shard and queue:
-        raise UsageError(
-            "--shard with --queue",
-            why="the queue knows how many processes a run has, and not how they share it",
-            fix="--detach starts it in the background now",
-        )
-    if shard and processes == 1:
-        raise UsageError("--shard with one process", fix="add --processes 2 or more")
-
-
 def _start(
     recipes: Sequence[Recipe],
     runs: Path,
@@ -221,11 +216,13 @@ def _start(
     force: bool,
     processes: int,
     shard: bool,
+    zero: int,
     as_json: bool,
 ) -> None:
     from workbench import jobs
 
-    job = jobs.start(recipes, runs, seeds=seeds, force=force, processes=processes, shard=shard)
+    sharing: dict[str, Any] = {"shard": shard, "zero": zero}
+    job = jobs.start(recipes, runs, seeds=seeds, force=force, processes=processes, **sharing)
     _started(job.runs, job.folder, as_json)
 
 

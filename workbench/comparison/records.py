@@ -72,6 +72,7 @@ class Policy(_Part):
     precision: str | None = None
     processes: int | None = None
     sharded: bool | None = None
+    zero: int | None = None
 
 
 class Record(_Part):
@@ -121,6 +122,7 @@ class Record(_Part):
         several = (self.policy.processes or 1) > 1
         processes = f", {self.policy.processes} processes" if several else ""
         processes += " that share the weights" if self.policy.sharded else ""
+        processes += f" that share as in ZeRO {self.policy.zero}" if self.policy.zero else ""
         return f"{self.device or 'an unknown device'}{name}{processes}"
 
 

@@ -41,6 +41,7 @@ def start(
     force: bool = False,
     processes: int = 1,
     shard: bool = False,
+    zero: int = 0,
     name: str | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Job:
@@ -53,6 +54,7 @@ def start(
         force: run again what has finished already (the old folders are kept aside).
         processes: data-parallel processes per run.
         shard: let them share the weights, instead of each having them all.
+        zero: stage of DeepSpeed's ZeRO in which they share optimizer state; 0 for none.
         name: the job's name, from ``new_name``; None for a new one.
         environment: variables to set for it, e.g. ``CUDA_VISIBLE_DEVICES``.
 
@@ -78,6 +80,7 @@ def start(
         options.append("--force")
     if processes > 1:
         options += ["--processes", str(processes), *(["--shard"] if shard else [])]
+        options += ["--zero", str(zero)] if zero else []
     return _launch(["run", *files, *options], folder, root, runs, environment)
 
 

@@ -26,7 +26,11 @@ def conditions_known(
 ) -> Conditions:
     """What is known before anything is loaded: recipe, seed, processes, device and libraries."""
     kept = ("device", "precision", "attention", "dropout")
-    together = f"{policy.processes}, sharded" if policy.sharded else policy.processes
+    together: int | str = policy.processes
+    if policy.sharded:
+        together = f"{policy.processes}, sharded"
+    if policy.zero:
+        together = f"{policy.processes}, ZeRO {policy.zero} of DeepSpeed {packages['deepspeed']}"
     return {
         **_flat(recipe.numerics()),
         "seed": seed,

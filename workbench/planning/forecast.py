@@ -62,8 +62,8 @@ def forecast(
     found: dict[str, Any] = {**_length(outline, seed), **dict.fromkeys(NEEDS_REHEARSAL)}
     notes: list[str] = []
     timed: dict[int, Operations] = {}
-    if outline.policy.sharded:
-        return {**found, "notes": ["not foretold: what each process holds of a sharded model"]}
+    if outline.policy.sharded or outline.policy.zero:
+        return {**found, "notes": ["not foretold: what each process holds of a shared training"]}
     try:
         with rehearse(outline, seed) as rehearsal:
             found |= _memory(rehearsal, device, what_if=what_if)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from workbench.devices import check_launch, choose_policy, this_process
+from workbench.devices import choose_policy, this_process
 from workbench.errors import UsageError
+from workbench.launched import check_launch
 from workbench.measure.parameters import count_parameters
 from workbench.models import load_tokenizer
 from workbench.planning.adapter_size import adapter_size

@@ -6,14 +6,12 @@ import gc
 import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 import torch.distributed
 from accelerate import Accelerator
-from torch import nn
 
 from workbench.data.batches import own_share, pad
 from workbench.data.encode import Encoded, Row
@@ -25,8 +23,8 @@ from workbench.tasks import AnyTask
 from workbench.tasks.base import Losses
 from workbench.training import snapshots
 from workbench.training.events import MicroBatch
+from workbench.training.exchange import Exchange
 from workbench.training.prediction import on_device
-from workbench.training.sharding import is_sharded
 
 
 @dataclass(frozen=True)
@@ -50,8 +48,7 @@ class Accumulation:
     """
 
     accelerator: Accelerator
-    model: nn.Module
-    """As accelerate prepared it: wrapped, where several processes train."""
+    exchange: Exchange
     adapted: Adapted
     task: AnyTask
     train: Encoded
@@ -96,7 +93,7 @@ class Accumulation:
             self._forget()
             snapshots.restore_random_state(random, device)
             return self._halve(len(rows), step)
-        self._exchange()
+        self.exchange.add_up()
         return self._whole(sums, rows)
 
     def _pass(self, rows: Sequence[Row], *, exchanging: bool) -> dict[str, float]:
@@ -116,27 +113,20 @@ class Accumulation:
             # A process without examples left still takes part in the exchange, with weight 0.
             part = share[number * size : (number + 1) * size]
             syncing = exchanging and number == rounds - 1
-            with nullcontext() if syncing else self._apart():
+            with nullcontext() if syncing else self.exchange.apart():
                 losses, tokens = self._losses(part or rows[:1])
                 loss = losses.total.sum() * (1.0 if part else 0.0)
-                self.accelerator.backward(loss * factor / total)
+                self.exchange.backward(loss * factor / total)
             named = {name: each.sum() for name, each in losses.parts.items()}
             for name, value in {"loss": loss, **named}.items():
                 sums[name] += float(value.detach()) if part else 0.0
             sums["tokens"] += tokens if part else 0
         return sums
 
-    def _apart(self) -> AbstractContextManager[Any]:
-        """Keeps gradients to this process; those of a sharded model have no place to be whole."""
-        if is_sharded(self.model):
-            return nullcontext()
-        apart: AbstractContextManager[Any] = self.accelerator.no_sync(self.model)
-        return apart
-
     def _losses(self, rows: Sequence[Row]) -> tuple[Losses, int]:
         batch = pad(rows, self.adapted.base.tokenizer, int(self.train.lengths.max()))
         batch = on_device(batch, self.accelerator.device)
-        losses = self.task.training_losses(self.model, batch, self.adapted.virtual_tokens)
+        losses = self.task.training_losses(self.exchange.model, batch, self.adapted.virtual_tokens)
         return losses, batch.tokens
 
     def _weight(self, rows: Sequence[Row]) -> float:
@@ -151,14 +141,6 @@ class Accumulation:
         loss, tokens = sums.pop("loss"), int(sums.pop("tokens"))
         parts = {name: each / total for name, each in sums.items()}
         return Accumulated(loss / total, parts, tokens)
-
-    def _exchange(self) -> None:
-        """Sums the gradients over the processes, in place: no second copy when memory is short."""
-        if self.accelerator.num_processes == 1:
-            return
-        for parameter in self.adapted.trainable().values():
-            if parameter.grad is not None:
-                torch.distributed.all_reduce(parameter.grad)
 
     def _forget(self) -> None:
         """Frees what the failed try has left behind."""

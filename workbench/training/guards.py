@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
-from torch import nn
+from torch import Tensor, nn
 
 from workbench.errors import TrainingError
 from workbench.methods import Adapted
 from workbench.training.sharding import whole
+
+Gradient = Callable[[nn.Parameter], Tensor | None]
+"""The gradient of a trained parameter, where the processes do not leave it in the parameter."""
 
 
 def check_finite(loss: float, grad_norm: float, step: int, rate: float) -> None:
@@ -42,7 +46,8 @@ class MovementGuard:
 
     STEPS = 2
 
-    def __init__(self, adapted: Adapted) -> None:
+    def __init__(self, adapted: Adapted, gradient: Gradient | None = None) -> None:
+        self._gradient = gradient or (lambda parameter: parameter.grad)
         self._groups: dict[str, dict[str, nn.Parameter]] = {}
         for name, parameter in adapted.trainable().items():
             group = "task head" if adapted.is_head(name) else "method"
@@ -66,9 +71,10 @@ class MovementGuard:
         """Call after backward and before the gradients are cleared."""
         for parameters in self._groups.values():
             for name, p in parameters.items():
-                if name not in self._silent or p.grad is None:
+                if name not in self._silent:
                     continue
-                if bool(whole(torch.any(p.grad != 0))):
+                gradient = self._gradient(p)
+                if gradient is not None and bool(whole(torch.any(gradient != 0))):
                     self._silent.discard(name)
 
     def check(self) -> None:

@@ -35,7 +35,7 @@ def save(session: Session, conditions: dict[str, Any], mark: int) -> Checkpoint:
     started, written = time.perf_counter(), 0
     random = gather_object([snapshots.random_state(session.accelerator.device)])
     trainable = sharding.gather(dict(session.parameters))
-    optimizer = sharding.gather(snapshots.optimizer_tensors(session.optimizer, session.parameters))
+    optimizer = session.exchange.optimizer_tensors()
     if session.accelerator.is_main_process:
         tensors: Tensors = {
             "trainable": trainable,
@@ -94,7 +94,7 @@ def restore(session: Session, loaded: Loaded) -> None:
             fix="`workbench run` starts the run from the beginning",
         )
     snapshots.restore_parameters(session.parameters, tensors["trainable"], loaded.path)
-    snapshots.restore_optimizer(session.optimizer, session.parameters, tensors["optimizer"])
+    session.exchange.restore_optimizer(tensors["optimizer"])
     session.restore_method_state(tensors["method"])
     # A run that was forced onto more processes has no numbers of their own for the new ones.
     process = session.accelerator.process_index % state["processes"]

@@ -16,10 +16,10 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from workbench.data.batches import epoch_order
 from workbench.data.encode import Encoded
-from workbench.devices import wrap
 from workbench.methods import Adapted
 from workbench.models import only_first_token
 from workbench.recipe.catalogue import higher_is_better
@@ -28,18 +28,19 @@ from workbench.tasks import AnyTask, Predicted
 from workbench.training import checkpoints, snapshots
 from workbench.training.accumulation import Accumulation
 from workbench.training.events import Best, Checkpoint, MicroBatch, Step, Validation
+from workbench.training.exchange import Exchange
 from workbench.training.frozen import FrozenWeights
 from workbench.training.guards import MovementGuard, check_finite
 from workbench.training.optimisation import (
     learning_rate,
     make_optimizer,
-    norm_of,
     set_learning_rate,
     total_steps,
 )
 from workbench.training.prediction import predict
 from workbench.training.rotation import CheckpointFolder
-from workbench.training.sharding import ShardedWeights, gather, shapes_only, whole
+from workbench.training.sharding import ShardedWeights, gather, shapes_only
+from workbench.training.zero import ZeroExchange
 
 Scorer = Callable[[Encoded, Predicted], dict[str, float | None]]
 """Metrics of a split from what the model makes of it."""
@@ -62,6 +63,8 @@ class Session:
     """Where checkpoints go."""
     sharded: bool = False
     """Whether the processes share the weights, instead of each having them all."""
+    zero: int = 0
+    """Stage of DeepSpeed's ZeRO that shares the optimizer state; 0 where each has it all."""
     step: int = 0
     validated_at: int = 0
     best: Best = field(default_factory=Best)
@@ -83,16 +86,23 @@ class Session:
         optimizer = make_optimizer(self.parameters, self.spec, self.peak_learning_rate)
         self._training_only = ExitStack()
         self._training_only.enter_context(only_first_token(self.adapted.model))
-        self.model, self.optimizer = wrap(self.accelerator, self.adapted.model, optimizer)
+        self.exchange = self._exchange(optimizer)
+        self.model, self.optimizer = self.exchange.model, self.exchange.optimizer
         self.accumulation = Accumulation(
             self.accelerator,
-            self.model,
+            self.exchange,
             self.adapted,
             self.task,
             self.train,
             self.spec,
             self.agree,
         )
+
+    def _exchange(self, optimizer: Optimizer) -> Exchange:
+        parts = (self.accelerator, self.adapted.model, optimizer, self.parameters)
+        if not self.zero:
+            return Exchange(*parts)
+        return ZeroExchange(*parts, self.spec)
 
     # --- the loop ---------------------------------------------------------------------------
 
@@ -105,7 +115,8 @@ class Session:
                 when the method or the head turns out not to be trained.
         """
         self.model.train()
-        guard = MovementGuard(self.adapted) if self.step == 0 else None
+        first = self.step == 0
+        guard = MovementGuard(self.adapted, self.exchange.gradient) if first else None
         if self.validation_due():  # stopped between a step and its validation
             yield from self._validate()
         while self.step < self.steps and not self._out_of_patience():
@@ -133,21 +144,15 @@ class Session:
         done = self.accumulation.add_up(rows, self.step + 1)
         if isinstance(done, MicroBatch):
             return done
-        if self.spec.max_grad_norm is not None:
-            clipped = self.accelerator.clip_grad_norm_(
-                list(self.parameters.values()), self.spec.max_grad_norm
-            )
-            norm = float(whole(clipped))
-        else:
-            norm = norm_of(self.parameters)
+        norm = self.exchange.clip(self.spec.max_grad_norm)
         check_finite(done.loss, norm, self.step + 1, rate)
         if guard:
             guard.see_gradients()
-        self.optimizer.step()
+        self.exchange.step()
         self.step += 1
         if self.adapted.after_step:
             self.adapted.after_step(self.step)
-        self.optimizer.zero_grad()
+        self.exchange.forget()
         if guard:
             guard.check()
         return Step(
@@ -230,7 +235,7 @@ class Session:
 
     def finish(self) -> nn.Module:
         """Ends the training: the kept state in the bare fp32 model, the same on every process."""
-        self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
+        self.exchange.finish()
         self._training_only.close()
         if self.spec.keep == "best" and self.best.step is not None:
             self._restore_best(self.checkpoints.best(self.best.step))
