@@ -125,8 +125,9 @@ def _verdicts(selection: Selection, group: Group) -> None:
         if verdict["group"] == group.number
         and {verdict["label"], verdict["against"]} <= set(group.labels)
     ]
-    if not found and not selection.comparison.verdict_notes:
-        return
+    tested = bool(selection.comparison.verdicts)
+    if not found and (tested or not selection.comparison.verdict_notes):
+        return  # the notes are about the groups that were tested, or say why none was
     st.subheader("What may be concluded", anchor=False)
     with st.container(gap="xsmall"):
         for verdict in found:
