@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 
 from playwright.sync_api import Page
@@ -30,3 +31,12 @@ def settled(page: Page) -> None:
         "document.querySelector('[data-testid=stApp]').dataset.testScriptState !== 'running'"
     )
     page.wait_for_timeout(1500)  # charts draw after the text
+
+
+def choose_adapters(page: Page, *names: str) -> None:
+    """Puts adapters into the Playground's box, by words of their run's folder."""
+    box = page.get_by_role("combobox", name="Adapters")
+    for name in names:
+        box.fill(name)
+        page.get_by_role("option", name=re.compile(re.escape(name))).first.click()
+    page.keyboard.press("Escape")
