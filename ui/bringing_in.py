@@ -32,11 +32,7 @@ def show() -> None:
             "Safetensors only; nothing of it is run. Its header, shapes and head are checked "
             "against a base model that is on this machine already."
         )
-        upload = st.file_uploader(
-            f"A zip of up to {LARGEST_UPLOAD_MB} MB",
-            type=["zip"],
-            max_upload_size=LARGEST_UPLOAD_MB,
-        )
+        upload = st.file_uploader("A zip", type=["zip"], max_upload_size=LARGEST_UPLOAD_MB)
         path = st.text_input(
             "or a folder or zip of any size on the machine that serves this page",
             key="from",

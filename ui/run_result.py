@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from comparing.drawing import draw
 from records import decimal, finite, items, number, part, scored
 from shell import facts, plain
 from workbench.comparison.units import ABSENT, count, duration, share, size
@@ -55,7 +56,7 @@ def outcome(result: Event) -> None:
         }
         chart = charts.memory_bars([part(memory, "breakdown") | peak])
         if chart is not None:
-            st.altair_chart(chart, width="stretch", key="memory")
+            draw(chart, "memory", "Peak memory by component")
         st.caption(plain(memory.get("how") or ""))
         _forecast(result)
     with right:

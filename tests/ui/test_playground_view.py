@@ -88,6 +88,7 @@ def test_entities_are_marked(runs: RunsFolder, worker: StandIn) -> None:
     app = ask(add_adapter(runs, task="token-classification"))
     marked = {row["token"]: row["mark"] for row in charts_of(app)[0]}
     assert marked == {"the": "", "team": "club", "won": "club"}
+    assert [(row["token"], row["mark"]) for row in charts_of(app)[1]] == [("club", "club")]
     assert list(app.dataframe[0].value["word"]) == ["team", "won"]
 
 

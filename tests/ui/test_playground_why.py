@@ -38,6 +38,18 @@ def test_the_base_stands_beside_where_it_has_an_answer(runs: RunsFolder, worker:
     assert changed[1] == pytest.approx(0.8) and changed[3] == pytest.approx(-0.8)
 
 
+def test_numbers_that_do_not_add_up_are_not_to_be_leaned_on(
+    runs: RunsFolder, worker: StandIn
+) -> None:
+    worker.says["attribution"] = lambda _: attribution(
+        about="B-club for “team”",
+        adapter={"values": [0.0, 1.0, 0.5, -0.4, 0.0], "value": -0.1, "empty": -1.2, "gap": 1.32},
+    )
+    said = texts(ask(add_adapter(runs))).replace("\\", "")
+    assert "Do not lean on these numbers: together they miss that change by 120%." in said
+    assert "What speaks for B-club for “team”, with the adapter" in said
+
+
 def test_attention_is_addressed_by_layer_and_head(runs: RunsFolder, worker: StandIn) -> None:
     app = ask(add_adapter(runs, "prefix"), look="Attention", layer="2", head="1")
     asked = [(r["layer"], r["head"]) for r in worker.asked if r["do"] == "attention"]

@@ -71,7 +71,10 @@ def _table(selection: Selection, group: Group) -> None:
         | {name: text(name, alignment="right") for name in numbers}
         | {"Pareto": text("Pareto", help=pareto_help)},
     )
-    notes = ["± is half of the 95% interval of the mean over seeds."]
+    notes = [
+        "± is half of a 95% interval: of the mean over seeds, and under “vs baseline” of the "
+        "difference, by the test that is named below."
+    ]
     if not higher:
         held = any(row["baseline"] for row in group.rows)
         sign = ", so a difference below 0 is an improvement" if held else ""
