@@ -84,6 +84,20 @@ def test_of_plans_that_wait_only_the_newest_is_made(command: Callable[[str], Non
     assert [planner.answer(recipe) is None for recipe in recipes] == [False, True, False]
 
 
+def test_what_another_page_waits_for_is_planned_too(command: Callable[[str], None]) -> None:
+    command('import time; time.sleep(0.5); print(\'{"plans": [{"trainable_parameters": 1}]}\')')
+    planner = plans.planner()
+    recipes = [load_recipe("bbc-news/lora", [f"method.r={r}"]) for r in (1, 2, 3, 4)]
+    for recipe, asker in zip(recipes, ("mine", "mine", "theirs", "mine"), strict=True):
+        planner.ask(recipe, asker)
+    planner.ask(recipes[3], "theirs")  # who both want the last one now
+    planner.ask(recipes[2], "theirs")
+    deadline = time.monotonic() + 30
+    while planner.answer(recipes[2]) is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert [planner.answer(recipe) is None for recipe in recipes] == [False, True, False, False]
+
+
 def test_a_plan_shows_what_a_training_takes(
     runs: RunsFolder, command: Callable[[str], None]
 ) -> None:
