@@ -89,6 +89,7 @@ def _facts(result: Event) -> list[tuple[str, Any]]:
     sizes, features = (_per_split(data, key) for key in ("sizes", "features"))
     computed = [policy.get("device_name") or policy.get("device"), policy.get("precision")]
     attention = policy.get("attention")
+    told = items(result, "warnings")  # which stand on top of the page
     return [
         ("task", result.get("task")),
         ("model", result.get("model")),
@@ -102,7 +103,7 @@ def _facts(result: Event) -> list[tuple[str, Any]]:
         ("device", ", ".join(str(word) for word in computed if word)),
         ("attention", attention),
         ("why so", policy.get("why")),
-        ("notes", "\n".join(items(data, "notes"))),
+        ("notes", "\n".join(note for note in items(data, "notes") if note not in told)),
     ]
 
 

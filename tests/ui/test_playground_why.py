@@ -10,7 +10,7 @@ from opening import texts
 from playground_stand_in import LABELS, TOKENS, StandIn, add_adapter, ask, attribution, charts_of
 
 import answer_cards
-import explain_panel
+import telling
 import token_charts
 import weight_charts
 
@@ -48,6 +48,22 @@ def test_numbers_that_do_not_add_up_are_not_to_be_leaned_on(
     said = texts(ask(add_adapter(runs))).replace("\\", "")
     assert "Do not lean on these numbers: together they miss that change by 120%." in said
     assert "What speaks for B-club for “team”, with the adapter" in said
+
+
+def test_a_word_that_comes_twice_is_named_once(runs: RunsFolder, worker: StandIn) -> None:
+    tokens = [{"text": text, "special": False, "goes_on": False} for text in ("the", "cup", "the")]
+    numbers = {"values": [0.5, 0.4, 0.3], "value": -0.1, "empty": -1.3, "gap": 0.0}
+    worker.says["attribution"] = lambda _: attribution(tokens=tokens, adapter=numbers)
+    said = texts(ask(add_adapter(runs)))
+    assert "“the” and “cup” speak most for “sport”." in said
+
+
+def test_a_text_of_one_line_keeps_its_whole_height(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(token_charts, "dark", lambda: False)
+    chart = token_charts.weighed_text(TOKENS, [0.0] * len(TOKENS), title="weight").to_dict()
+    assert chart["height"] == token_charts.LINE
+    # Streamlit's page puts 20 pixels of its own under a chart that does not say this by its name.
+    assert chart["padding"]["bottom"] == 0
 
 
 def test_attention_is_addressed_by_layer_and_head(runs: RunsFolder, worker: StandIn) -> None:
@@ -105,7 +121,7 @@ def test_tokens_are_laid_out_in_lines() -> None:
 
 
 def test_pieces_are_put_together_to_words() -> None:
-    words = explain_panel.words_of(TOKENS, [9.0, 1.0, 0.5, -0.4, 9.0])
+    words = telling.words_of(TOKENS, [9.0, 1.0, 0.5, -0.4, 9.0])
     assert words == [("teams", 1.5), ("won", -0.4)]
 
 
