@@ -32,6 +32,12 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunsFolder:
 
 
 @pytest.fixture
+def folder(runs: RunsFolder) -> Path:
+    """The same, for tests that write into it themselves."""
+    return runs.path
+
+
+@pytest.fixture
 def worker(monkeypatch: pytest.MonkeyPatch) -> StandIn:
     """Answers the playground's questions instead of its process."""
     from playground_stand_in import StandIn

@@ -95,16 +95,12 @@ def _another_server_tells_the_truth_and_can_stop_it(browser: Browser, run: Run) 
 
 
 def test_a_run_that_is_killed_is_told_within_ten_seconds_and_without_a_click(
-    page: Page, tmp_path: Path
+    page: Page, runs: RunsFolder
 ) -> None:
-    folder = tmp_path / "runs"
-    folder.mkdir()
     sleeper = psutil.Popen(["sleep", "600"])
     started = psutil.Process(sleeper.pid).create_time()
-    path = RunsFolder(folder).add(
-        news_recipe("lora"), 0, "running", pid=sleeper.pid, process_started_at=started
-    )
-    with Server(folder) as server:
+    path = runs.add(news_recipe("lora"), 0, "running", pid=sleeper.pid, process_started_at=started)
+    with Server(runs.path) as server:
         page.goto(f"{server.url}/runs?run=news/{path.name}")
         expect(page.get_by_text("step 60 of 100")).to_be_visible()
         _advance(path, 75)
@@ -125,20 +121,17 @@ def _advance(path: Path, step: int) -> None:
     write_json(path / "status.json", {**status, "progress": progress})
 
 
-def test_foul_text_is_text_wherever_it_comes_from(page: Page, tmp_path: Path) -> None:
-    folder = tmp_path / "runs"
-    folder.mkdir()
-    made = RunsFolder(folder)
-    path = made.add(news_recipe("lora"), 0, "failed", reason=FOUL)
+def test_foul_text_is_text_wherever_it_comes_from(page: Page, runs: RunsFolder) -> None:
+    path = runs.add(news_recipe("lora"), 0, "failed", reason=FOUL)
     write_json(path / "status.json", {**read_run(path).status, "recipe": FOUL, "study": FOUL})
     (path / "log.txt").write_text(FOUL)
     with open(path / "events.jsonl", "a", encoding="utf-8") as file:
         file.write(json.dumps({"kind": "warning", "message": FOUL}) + "\n")
-    done = made.add(news_recipe("full"), 0)
+    done = runs.add(news_recipe("full"), 0)
     (done / "adapter" / "README.md").write_text(FOUL)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    with Server(folder) as server:
+    with Server(runs.path) as server:
         for place in (
             f"/runs?run=news/{path.name}",
             f"/runs?run=news/{path.name}&show=Log",
@@ -156,13 +149,11 @@ def test_foul_text_is_text_wherever_it_comes_from(page: Page, tmp_path: Path) ->
 
 
 def test_nothing_that_is_typed_or_linked_breaks_a_page_or_makes_a_file(
-    page: Page, tmp_path: Path
+    page: Page, runs: RunsFolder, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "runs"
-    folder.mkdir()
-    RunsFolder(folder).add(news_recipe("lora"), 0)
+    runs.add(news_recipe("lora"), 0)
     before = sorted(tmp_path.rglob("*"))
-    with Server(folder) as server:
+    with Server(runs.path) as server:
         page.goto(server.url)
         page.get_by_role("button", name="Save as a new recipe").click()
         name = page.get_by_role("textbox", name="Name")
