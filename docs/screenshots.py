@@ -11,10 +11,11 @@ import socket
 import subprocess
 import tempfile
 import time
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 from workbench.report import write_report
 from workbench.store import list_runs
@@ -22,6 +23,14 @@ from workbench.ui import command
 
 IMAGES = Path(__file__).with_name("images")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+ASKED = (
+    "Shares in the bank fell after the regulator opened an inquiry into its merger with a rival "
+    "lender, and analysts cut their profit forecasts for the year."
+)
+"""A text that nobody was trained on, for the playground."""
+
+
+NAMES = ("recipes", "runs", "compare", "export", "playground", "attention", "report")
 
 
 def main() -> None:
@@ -30,48 +39,73 @@ def main() -> None:
     parser.add_argument("runs", type=Path)
     parser.add_argument("study")
     parser.add_argument("--height", type=int, default=1050)
+    parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, metavar="PICTURE")
     arguments = parser.parse_args()
     port = _free_port()
     argv, environment = command(arguments.runs.resolve(), port)
     server = subprocess.Popen(argv, env=environment, stdout=subprocess.DEVNULL)
     try:
         _wait(port)
-        _photograph(port, arguments.runs, arguments.study, arguments.height)
+        with sync_playwright() as playwright:
+            chromium = shutil.which("chromium")
+            browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+            size = {"width": 1280, "height": arguments.height}
+            page = browser.new_page(viewport=size, device_scale_factor=1.5)
+            _photograph(page, f"http://127.0.0.1:{port}", arguments)
+            browser.close()
     finally:
         server.terminate()
         server.wait(timeout=20)
-    _photograph_report(arguments.runs / arguments.study, arguments.height)
 
 
-def _photograph_report(study: Path, height: int) -> None:
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        path = write_report([study], Path(folder) / "report")
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
-        page = browser.new_page(viewport={"width": 1280, "height": height}, device_scale_factor=1.5)
-        page.goto(path.as_uri())
-        page.screenshot(path=IMAGES / "report.png")
-        browser.close()
-
-
-def _photograph(port: int, runs: Path, study: str, height: int) -> None:
+def _photograph(page: Page, url: str, arguments: argparse.Namespace) -> None:
     IMAGES.mkdir(exist_ok=True)
-    finished = sorted(run.id for run in list_runs(runs / study) if run.state == "finished")
+    study, height = arguments.study, arguments.height
+    finished = sorted(r.id for r in list_runs(arguments.runs / study) if r.state == "finished")
     pages = {
         "recipes": (f"?study={study}&recipe=lora", "Start"),
         "runs": (f"runs?run={finished[0]}", "Training loss"),
         "compare": (f"compare?studies={study}", "trainable"),
-        "playground": ("playground", "Playground"),
         "export": (f"export?run={finished[0]}", "Model card"),
     }
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
-        page = browser.new_page(viewport={"width": 1280, "height": height}, device_scale_factor=1.5)
-        for name, (address, sign) in pages.items():
-            page.goto(f"http://127.0.0.1:{port}/{address}")
+    for name, (address, sign) in pages.items():
+        if name in arguments.only:
+            page.goto(f"{url}/{address}")
             page.get_by_text(sign, exact=False).first.wait_for(timeout=60_000)
             page.wait_for_timeout(4000)  # charts draw after the text
             page.screenshot(path=IMAGES / f"{name}.png")
-        browser.close()
+    asked = [run for run in finished if "/lora-s0" in run or "/prefix-s0" in run]
+    if "playground" in arguments.only:
+        _ask(page, f"{url}/{_playground(asked, 'Words')}", "What speaks for", "playground")
+    if "attention" in arguments.only:
+        _ask(page, f"{url}/{_playground(asked, 'Attention')}", "All layers together", "attention")
+    if "report" in arguments.only:
+        with tempfile.TemporaryDirectory() as folder:
+            report = write_report([arguments.runs / study], Path(folder) / "report")
+            page.set_viewport_size({"width": 1280, "height": height})
+            page.goto(report.as_uri())
+            page.screenshot(path=IMAGES / "report.png")
+
+
+def _playground(adapters: list[str], view: str) -> str:
+    """The address at which some adapters are asked and the last of them is explained."""
+    chosen = [("adapters", adapter) for adapter in adapters]
+    return "playground?" + urllib.parse.urlencode([*chosen, ("why", adapters[-1]), ("look", view)])
+
+
+def _ask(page: Page, address: str, sign: str, name: str) -> None:
+    """Photographs the playground down to its last line, once it has answered and said why."""
+    page.set_viewport_size({"width": 1280, "height": 2400})
+    page.goto(address)
+    page.get_by_role("textbox", name="Text", exact=True).fill(ASKED)
+    page.get_by_role("button", name="Ask", exact=True).click()
+    page.mouse.move(0, 0)
+    page.get_by_text(sign).first.wait_for(timeout=180_000)
+    page.wait_for_timeout(5000)  # charts draw after the text
+    footer = page.get_by_text("Runs folder:").bounding_box()
+    assert footer is not None
+    clip = {"x": 0, "y": 0, "width": 1280, "height": footer["y"] - 24}
+    page.screenshot(path=IMAGES / f"{name}.png", clip=clip)
 
 
 def _free_port() -> int:

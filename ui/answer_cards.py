@@ -170,6 +170,10 @@ def _tags(adapter: Adapter, text: str, result: Result) -> None:
         token_charts.marked_text(tokens, kinds, colors, title="tag", width=MARKED_WIDTH),
         "Tags of words",
     )
+    key = token_charts.marked_text(
+        [{"text": kind} for kind in colors], [*colors], colors, title="tag", width=MARKED_WIDTH
+    )
+    _marked(key, "What the colours stand for")
     rows = [
         {"word": row["word"], "tag": row["tag"], "sure": sure(row["probability"])}
         for row in result["words"]

@@ -16,9 +16,7 @@ from shell import facts, runs_dir, show_error
 from workbench.comparison.units import size
 from workbench.errors import UsageError, WorkbenchError
 from workbench.recipe.schema import Name
-
-MOST_MEGABYTES = 2000
-"""Of an upload, which is held in memory; larger ones come by path."""
+from workbench.ui import LARGEST_UPLOAD_MB
 
 
 def adapters_dir() -> Path:
@@ -34,9 +32,9 @@ def show() -> None:
             "Safetensors only; nothing of it is run. Its header, shapes and head are checked "
             "against a base model that is on this machine already."
         )
-        upload = st.file_uploader("A zip", type=["zip"], max_upload_size=MOST_MEGABYTES)
+        upload = st.file_uploader("A zip", type=["zip"], max_upload_size=LARGEST_UPLOAD_MB)
         path = st.text_input(
-            "or a folder or zip on the machine that serves this page",
+            "or a folder or zip of any size on the machine that serves this page",
             key="from",
             placeholder="downloads/their-adapter",
             disabled=upload is not None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import streamlit as st
@@ -13,12 +12,12 @@ import weight_charts
 from adapters import Adapter
 from answer_cards import sure
 from shell import plain, show_error
+from telling import quoted, sentences, words_of
 from workbench.errors import WorkbenchError
 
 WORDS, ATTENTION = "Words", "Attention"
 TOP = 8
 """Words in the list beside the text."""
-NAMED = 3
 MEAN = "mean"
 
 Result = dict[str, Any]
@@ -72,7 +71,7 @@ def _choice(adapter: Adapter, text: str, answer: Result) -> int | None:
         entities = [i for i, row in enumerate(answer["words"]) if row["tag"] != "O"]
         title, best = "Word", (entities or [0])[0]
     elif kind == "masked":
-        names = [f"blank {n + 1}" for n in range(len(answer["masks"]))]
+        names = [(mask["candidates"] or [{"word": "?"}])[0]["word"] for mask in answer["masks"]]
         title, best = "Blank", 0
     elif kind == "text" and answer["pieces"]:
         names = [token_charts.spoken(row["text"]) for row in answer["pieces"]]
@@ -98,7 +97,8 @@ def _words(adapter: Adapter, request: Result) -> None:
     largest = max(map(abs, [*mine, *theirs]), default=1.0) or 1.0
     with st.container(horizontal=True, gap="large", vertical_alignment="top"):
         with st.container(width=token_charts.WIDTH + 16, gap="small"):
-            _text_line(f"What speaks for “{about}”, with the adapter", tokens, mine, largest)
+            title = f"What speaks for {quoted(about)}, with the adapter"
+            _text_line(title, tokens, mine, largest)
             if base:
                 _text_line("The same for the untouched base", tokens, theirs, largest)
                 change = [a - b for a, b in zip(mine, theirs, strict=True)]
@@ -108,7 +108,7 @@ def _words(adapter: Adapter, request: Result) -> None:
                 "gradients over the word embeddings, from the text with every word covered."
             )
         with st.container(width="stretch", gap="small"):
-            for sentence in _sentences(found):
+            for sentence in sentences(found):
                 st.text(sentence)
             chart = weight_charts.bars(_heaviest(tokens, mine), signed=True, format="+.2f")
             st.altair_chart(chart, width="stretch", alt="The words that weigh most")
@@ -125,61 +125,9 @@ def _text_line(title: str, tokens: list[Result], values: list[float], largest: f
         st.altair_chart(chart, width="content", alt=title)
 
 
-def words_of(tokens: list[Result], values: list[float]) -> list[tuple[str, float]]:
-    """Whole words with the sum of their pieces; special tokens are left out."""
-    words: list[tuple[str, float]] = []
-    for token, value in zip(tokens, values, strict=True):
-        if token["special"]:
-            continue
-        text = str(token["text"])
-        if token["goes_on"] and words:
-            before, so_far = words.pop()
-            words.append((before + text, so_far + value))
-        else:
-            words.append((text.strip(), value))
-    return [(word, value) for word, value in words if any(c.isalnum() for c in word)]
-
-
 def _heaviest(tokens: list[Result], values: list[float]) -> list[Result]:
     found = sorted(words_of(tokens, values), key=lambda pair: -abs(pair[1]))[:TOP]
     return weight_charts.numbered([{"name": word, "value": value} for word, value in found])
-
-
-def _sentences(found: Result) -> list[str]:
-    """The attribution as one would tell it."""
-    numbers, about = found["adapter"], found["about"]
-    ranked = sorted(words_of(found["tokens"], numbers["values"]), key=lambda pair: -pair[1])
-    total = sum(abs(value) for _, value in ranked) or 1.0
-    pro = [word for word, value in ranked if value > 0.05 * total][:NAMED]
-    contra = [word for word, value in reversed(ranked) if value < -0.05 * total][:NAMED]
-    told = []
-    if pro:
-        told.append(f"{_listed(pro)} {_speak(pro)} most for “{about}”.")
-    if contra:
-        told.append(f"{_listed(contra)} {_speak(contra)} against it.")
-    if not pro and not contra:
-        told.append(f"No single word decides; many weigh a little for or against “{about}”.")
-    if found["unit"] == "score":
-        told.append(
-            f"Score: {numbers['value']:.2f}; with every word covered {numbers['empty']:.2f}."
-        )
-    else:
-        now, covered = math.exp(numbers["value"]), math.exp(numbers["empty"])
-        told.append(f"Probability: {sure(now)}; with every word covered {sure(covered)}.")
-    if found["base"]:
-        told.append(f"The untouched base gives it {sure(math.exp(found['base']['value']))}.")
-    gap = abs(numbers["gap"]) / (abs(numbers["value"] - numbers["empty"]) or 1.0)
-    told.append(f"The numbers add up to that change within {max(gap, 0.0001):.2%}.")
-    return told
-
-
-def _listed(words: list[str]) -> str:
-    quoted = [f"“{word}”" for word in words]
-    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"
-
-
-def _speak(words: list[str]) -> str:
-    return "speaks" if len(words) == 1 else "speak"
 
 
 # --- attention ------------------------------------------------------------------------------

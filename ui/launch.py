@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any, Literal
 
 import streamlit as st
@@ -28,6 +29,7 @@ STATE_COLORS: dict[State, Color] = {
 MOST_PROCESSES = 64
 LOOK_SECONDS = 1.0
 """Between two looks whether the plan is there."""
+_ASKER = "planner-asker"
 
 
 def panel(wanted: Wanted) -> None:
@@ -166,14 +168,14 @@ def _enqueue(wanted: Wanted, first: Run) -> None:
 
 def _plan(recipe: Recipe) -> None:
     """The plan of what the form says; it follows the form where it fetches nothing."""
-    planner = plans.planner()
+    planner, asker = plans.planner(), st.session_state.setdefault(_ASKER, uuid.uuid4().hex)
     if planner.answer(recipe) is None and plans.is_at_hand(recipe):
-        planner.ask(recipe)
+        planner.ask(recipe, asker)
     elif planner.answer(recipe) is None:
         st.caption("Counts, memory and time; model or data may have to be fetched for it.")
         if not st.button("Plan this recipe", width="stretch", key="plan"):
             return
-        planner.ask(recipe)
+        planner.ask(recipe, asker)
     waiting = planner.answer(recipe) is None
     st.fragment(run_every=LOOK_SECONDS if waiting else None)(_answer)(recipe, waiting)
 

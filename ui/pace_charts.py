@@ -25,7 +25,9 @@ def learning_rate_curve(events: Sequence[Row]) -> alt.Chart | None:
         for row in _steps(events)
         if finite(row.get("learning_rate"))
     ]
-    return _line(points, "learning rate", SECOND, "~e")
+    # As an expression because the format writes 0 as 0e+0.
+    powers = "datum.value === 0 ? '0' : format(datum.value, '~e')"
+    return _line(points, "learning rate", SECOND, alt.Axis(tickCount=3, labelExpr=powers))
 
 
 def speed_curve(events: Sequence[Row]) -> alt.Chart | None:
@@ -40,7 +42,7 @@ def speed_curve(events: Sequence[Row]) -> alt.Chart | None:
         [(step, mean) for (step, _), mean in zip(points, means, strict=True)],
         "tokens per second",
         MUTED,
-        "~s",
+        alt.Axis(tickCount=3, format="~s"),
     )
 
 
@@ -57,7 +59,7 @@ def _steps(events: Sequence[Row]) -> list[Row]:
     return [row for row in events if row.get("kind") == "step" and finite(row.get("step"))]
 
 
-def _line(points: Sequence[Point], title: str, color: str, format: str) -> alt.Chart | None:
+def _line(points: Sequence[Point], title: str, color: str, axis: alt.Axis) -> alt.Chart | None:
     if not points:
         return None
     frame = pd.DataFrame(thin(points), columns=["step", "value"])
@@ -72,7 +74,7 @@ def _line(points: Sequence[Point], title: str, color: str, format: str) -> alt.C
         y=alt.Y(
             "value:Q",
             title=None,
-            axis=alt.Axis(tickCount=3, format=format),
+            axis=axis,
             scale=alt.Scale(zero=True),
         ),
         tooltip=[

@@ -102,7 +102,7 @@ def _choice(root: Path, files: list[Path], total: int) -> Path:
         key=f"recipe:{root}:{study}:{'|'.join(names)}",
     )
     shown = f"{len(files)} of {total}" if len(files) < total else str(total)
-    about.caption(f"{shown} recipes")
+    about.caption(f"{shown} recipe{'' if total == 1 else 's'}")
     if name and name != asked:
         st.query_params["recipe"] = name
         st.query_params.pop("set", None)

@@ -7,7 +7,9 @@ as long as the server lives, by fingerprint.
 from __future__ import annotations
 
 import tempfile
+import threading
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,26 +26,48 @@ from workbench.recipe.sources import ASSET_PREFIX
 TIMEOUT_SECONDS = 180
 
 
+@dataclass(frozen=True)
+class _Pending:
+    """A plan that is not there yet, and the pages that wait for it."""
+
+    future: Future[None]
+    askers: set[str]
+
+
 class Planner:
     """Plans in the background, one at a time; who changes the form again does not wait."""
 
     def __init__(self) -> None:
         self._answers: dict[str, dict[str, Any] | NotAnswered] = {}
-        self._pending: dict[str, Future[None]] = {}
+        self._pending: dict[str, _Pending] = {}
+        self._lock = threading.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="planner")
 
     def answer(self, recipe: Recipe) -> dict[str, Any] | NotAnswered | None:
         """The plan of a recipe, or why there is none; None while nobody knows."""
         return self._answers.get(recipe.fingerprint)
 
-    def ask(self, recipe: Recipe) -> None:
-        """Begins to plan a recipe, before any that wait; of those none is worth finishing."""
+    def ask(self, recipe: Recipe, asker: str = "") -> None:
+        """Begins to plan a recipe; what the same page asked for before is not worth finishing.
+
+        Args:
+            asker: the page that wants it. What another page waits for is left alone.
+        """
         key = recipe.fingerprint
-        if key in self._answers or key in self._pending:
-            return
-        for other in [k for k, future in self._pending.items() if future.cancel()]:
-            del self._pending[other]
-        self._pending[key] = self._thread.submit(self._work, key, dump_recipe(recipe), recipe.name)
+        with self._lock:
+            for other, pending in list(self._pending.items()):
+                if other == key:
+                    continue
+                pending.askers.discard(asker)
+                if not pending.askers and pending.future.cancel():
+                    del self._pending[other]
+            if key in self._answers:
+                return
+            if key in self._pending:
+                self._pending[key].askers.add(asker)
+                return
+            future = self._thread.submit(self._work, key, dump_recipe(recipe), recipe.name)
+            self._pending[key] = _Pending(future, {asker})
 
     def forget(self, recipe: Recipe) -> None:
         """Lets a recipe be planned once more."""
@@ -55,7 +79,8 @@ class Planner:
         except NotAnswered as error:
             self._answers[key] = error
         finally:
-            self._pending.pop(key, None)
+            with self._lock:
+                self._pending.pop(key, None)
 
 
 @st.cache_resource(show_spinner=False)

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from comparing.drawing import draw
 from records import decimal, finite, items, number, part, scored
 from shell import facts, plain
 from workbench.comparison.units import ABSENT, count, duration, share, size
@@ -55,7 +56,7 @@ def outcome(result: Event) -> None:
         }
         chart = charts.memory_bars([part(memory, "breakdown") | peak])
         if chart is not None:
-            st.altair_chart(chart, width="stretch", key="memory")
+            draw(chart, "memory", "Peak memory by component")
         st.caption(plain(memory.get("how") or ""))
         _forecast(result)
     with right:
@@ -88,6 +89,7 @@ def _facts(result: Event) -> list[tuple[str, Any]]:
     sizes, features = (_per_split(data, key) for key in ("sizes", "features"))
     computed = [policy.get("device_name") or policy.get("device"), policy.get("precision")]
     attention = policy.get("attention")
+    told = items(result, "warnings")  # which stand on top of the page
     return [
         ("task", result.get("task")),
         ("model", result.get("model")),
@@ -101,7 +103,7 @@ def _facts(result: Event) -> list[tuple[str, Any]]:
         ("device", ", ".join(str(word) for word in computed if word)),
         ("attention", attention),
         ("why so", policy.get("why")),
-        ("notes", "\n".join(items(data, "notes"))),
+        ("notes", "\n".join(note for note in items(data, "notes") if note not in told)),
     ]
 
 

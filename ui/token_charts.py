@@ -23,6 +23,8 @@ WIDTH = 620
 CHARACTER, LINE = 7.9, 27
 """Pixels of a character and of a line."""
 LONGEST_TOKEN = 40
+NONE = {"left": 0, "right": 0, "top": 0, "bottom": 0}
+"""No padding. Streamlit takes 20 pixels for the bottom where that is not said by its name."""
 DARKEST, MARKED = 0.72, 0.4
 """Opacity behind text that can still be read, in light and dark."""
 
@@ -168,7 +170,10 @@ def _text_chart(
         )
     )
     chart: Chart = alt.layer(boxes, words).properties(
-        width=width, height=lines * LINE, padding=0, view=alt.ViewBackground(strokeWidth=0)
+        width=width,
+        height=lines * LINE,
+        padding=NONE,
+        view=alt.ViewBackground(strokeWidth=0),
     )
     return chart
 

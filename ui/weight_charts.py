@@ -9,7 +9,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from token_charts import AGAINST, FOR, dark, spoken, text_color
+from token_charts import AGAINST, FOR, NONE, dark, spoken, text_color
 from workbench.report.charts import Chart
 
 
@@ -119,7 +119,7 @@ def bars(rows: Sequence[Mapping[str, Any]], *, signed: bool = False, format: str
         align="right", dx=-4, fontSize=11, color=text_color()
     )
     numbers = [side.encode(x=x, text="written:N") for side in (after, before)]
-    return alt.layer(drawn, *numbers).properties(height=22 * len(frame) + 8)
+    return alt.layer(drawn, *numbers).properties(height=20 * len(frame) + 4, padding=NONE)
 
 
 def numbered(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

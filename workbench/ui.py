@@ -17,6 +17,8 @@ LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 8501
 RUNS_VARIABLE = "WORKBENCH_RUNS"
 """Environment variable that tells the app which runs folder it shows."""
+LARGEST_UPLOAD_MB = 200
+"""An upload is held in memory; what is larger comes by its path on the machine that serves."""
 
 
 def app_path() -> Path:
@@ -70,6 +72,7 @@ def command(
         "server.headless": "true",
         "server.enableCORS": "true",
         "server.enableXsrfProtection": "true",
+        "server.maxUploadSize": str(LARGEST_UPLOAD_MB),
         "server.fileWatcherType": "none",
         "runner.magicEnabled": "false",
         "client.toolbarMode": "viewer",

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
+from pathlib import Path
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -14,6 +18,21 @@ QUIET = (
     "--disable-component-update",
     "--disable-sync",
 )
+
+
+PICTURES = os.environ.get("WORKBENCH_SCREENSHOTS")
+"""Folder that the pictures of all pages are kept in; nowhere when it is not set."""
+SERIOUS = ("serious", "critical")
+
+
+def assert_accessible(page: Page) -> None:
+    """Nothing on the page that axe calls serious."""
+    serious = [
+        f"{each['id']}: {each['help']}: {[node['html'][:200] for node in each['nodes'][:3]]}"
+        for each in Axe().run(page).response["violations"]
+        if each["impact"] in SERIOUS
+    ]
+    assert not serious, "\n".join(serious)
 
 
 def assert_fits(page: Page) -> None:
@@ -30,3 +49,24 @@ def settled(page: Page) -> None:
         "document.querySelector('[data-testid=stApp]').dataset.testScriptState !== 'running'"
     )
     page.wait_for_timeout(1500)  # charts draw after the text
+
+
+def choose_adapters(page: Page, *names: str) -> None:
+    """Puts adapters into the Playground's box, by words of their run's folder."""
+    box = page.get_by_role("combobox", name="Adapters")
+    for name in names:
+        box.fill(name)
+        page.get_by_role("option", name=re.compile(re.escape(name))).first.click()
+    page.keyboard.press("Escape")
+
+
+def keep_picture(page: Page, name: str) -> None:
+    """A picture of the whole page, where pictures are kept."""
+    if not PICTURES or page.viewport_size is None:
+        return
+    Path(PICTURES).mkdir(parents=True, exist_ok=True)
+    width = page.viewport_size["width"]
+    tall = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
+    page.set_viewport_size({"width": width, "height": min(max(900, tall), 3000)})
+    page.wait_for_timeout(900)
+    page.screenshot(path=Path(PICTURES) / f"{name}.png")

@@ -14,6 +14,7 @@ from made_runs import RunsFolder
 from workbench.ui import RUNS_VARIABLE, app_path
 
 if TYPE_CHECKING:
+    from playground_stand_in import StandIn
     from playwright.sync_api import Browser, Page
 
 APP = app_path()
@@ -28,6 +29,24 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunsFolder:
     folder.mkdir()
     monkeypatch.setenv(RUNS_VARIABLE, str(folder))
     return RunsFolder(folder)
+
+
+@pytest.fixture
+def folder(runs: RunsFolder) -> Path:
+    """The same, for tests that write into it themselves."""
+    return runs.path
+
+
+@pytest.fixture
+def worker(monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    """Answers the playground's questions instead of its process."""
+    from playground_stand_in import StandIn
+
+    import questions
+
+    stand_in = StandIn()
+    monkeypatch.setattr(questions, "playground", lambda: stand_in)
+    return stand_in
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-from workbench.ui import command
+from workbench.ui import app_path, command
 
 
 def free_port() -> int:
@@ -30,14 +30,22 @@ def wait_until_served(port: int, process: subprocess.Popen[bytes], seconds: floa
 
 
 class Server:
-    """A server process; leaving the block ends it and nothing that it started."""
+    """A server process; leaving the block ends it and nothing that it started.
 
-    def __init__(self, runs: Path) -> None:
+    Args:
+        runs: the runs folder that it shows.
+        port: where it listens; a free port by default.
+        app: another script than the app's own.
+    """
+
+    def __init__(self, runs: Path, *, port: int = 0, app: Path | None = None) -> None:
         self.runs = runs
-        self.port = free_port()
+        self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = runs.parent / f"server-{self.port}.log"
         argv, environment = command(runs, self.port)
+        if app is not None:
+            argv[argv.index(str(app_path()))] = str(app)
         with open(self._log, "wb") as log:
             self._process = subprocess.Popen(
                 argv, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log

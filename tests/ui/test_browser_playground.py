@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from browsing import assert_accessible, assert_fits, choose_adapters, keep_picture, settled
+from playwright.sync_api import Browser, Page, expect
 from serving import Server
 
 from tests.conftest import make_tiny
@@ -20,32 +18,7 @@ from workbench.runner import run_recipe
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 HOSTILE = "goal <script>window.hacked=1</script> <img src=x onerror=window.hacked=1> ![x](http://x)"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        message = "no chromium here: install your distribution's package `chromium`"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    page = context.new_page()
-    page.set_default_timeout(60_000)
-    expect.set_options(timeout=60_000)
-    yield page
-    context.close()
 
 
 def workers_of(server: Server) -> list[psutil.Process]:
@@ -53,28 +26,59 @@ def workers_of(server: Server) -> list[psutil.Process]:
     return [child for child in children if "workbench.playground" in child.cmdline()]
 
 
-def test_two_adapters_answer_one_text(page: Page, tmp_path: Path, vanilla: Any) -> None:
-    model = make_tiny("bert", tmp_path / "model", spread=0.3)
-    runs = tmp_path / "runs"
+@pytest.fixture(scope="module")
+def runs_of_two(tmp_path_factory: pytest.TempPathFactory, vanilla: Any) -> Path:
+    """A runs folder with two adapters of one tiny base."""
+    folder = tmp_path_factory.mktemp("playground")
+    model = make_tiny("bert", folder / "model", spread=0.3)
     for method in ("lora", "prefix"):
-        recipe = small_recipe("text-classification", method, model, tmp_path)
-        assert run_recipe(recipe, 0, runs, loader=vanilla).state == "finished"
-    with Server(runs) as server:
+        recipe = small_recipe("text-classification", method, model, folder)
+        assert run_recipe(recipe, 0, folder / "runs", loader=vanilla).state == "finished"
+    return folder / "runs"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_answers_and_explanations_can_be_used_by_everybody(
+    scheme: str, browser: Browser, runs_of_two: Path
+) -> None:
+    context = browser.new_context(
+        viewport={"width": 1280, "height": 900},
+        color_scheme="dark" if scheme == "dark" else "light",
+    )
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    with Server(runs_of_two) as server:
+        page.goto(f"{server.url}/playground")
+        choose_adapters(page, "prefix", "lora")
+        page.get_by_role("textbox", name="Text", exact=True).fill("the team won the goal")
+        page.get_by_role("button", name="Ask").click()
+        for view, sign in (("Words", "What speaks for"), ("Attention", "All layers together")):
+            page.get_by_role("radio", name=view).click()
+            page.get_by_text(sign).first.wait_for()
+            settled(page)
+            expect(page.get_by_test_id("stException")).to_have_count(0)
+            assert_accessible(page)
+            for width in (1280, 768):
+                page.set_viewport_size({"width": width, "height": 900})
+                page.wait_for_timeout(400)
+                assert_fits(page)
+                keep_picture(page, f"playground-{view.lower()}-{scheme}-{width}")
+    context.close()
+
+
+def test_two_adapters_answer_one_text(page: Page, runs_of_two: Path) -> None:
+    with Server(runs_of_two) as server:
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
         page.goto(f"{server.url}/playground")
-        box = page.get_by_role("combobox", name="Adapters")
-        for method in ("lora", "prefix"):
-            box.fill(method)
-            page.get_by_role("option", name=re.compile(method)).click()
-        page.keyboard.press("Escape")
+        choose_adapters(page, "lora", "prefix")
         expect(page.get_by_text("loaded with the first question")).to_be_visible()
         assert not workers_of(server)
 
         text = page.get_by_role("textbox", name="Text", exact=True)
         text.fill(HOSTILE)
         page.get_by_role("button", name="Ask").click()
-        expect(page.get_by_text(re.compile(r"\d% sure"))).to_have_count(2)
+        expect(page.get_by_text(re.compile(r"\d% sure"))).to_have_count(2, timeout=60_000)
         for method in ("lora", "prefix"):
             expect(page.get_by_role("heading", name=f"{method}, seed 0")).to_be_visible()
         expect(page.get_by_text("2 adapters and what they stand on")).to_be_visible()

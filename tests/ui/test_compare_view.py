@@ -14,18 +14,8 @@ from reported_runs import METHODS, add_run, add_study, recipe_of
 from streamlit.testing.v1 import AppTest
 
 from workbench.store import read_json, write_json
-from workbench.ui import RUNS_VARIABLE
 
 HOSTILE = "<img src=x onerror=alert(1)> **bold** [a](javascript:b)"
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty runs folder that the app shows."""
-    path = tmp_path / "runs"
-    path.mkdir()
-    monkeypatch.setenv(RUNS_VARIABLE, str(path))
-    return path
 
 
 def compare(view: str, **query: str) -> AppTest:

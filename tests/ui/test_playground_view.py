@@ -1,129 +1,17 @@
-"""The playground: what it shows of each kind of answer, and that text stays text."""
+"""The playground: choosing adapters, and what it shows of each kind of answer."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from typing import Any
 
-import pyarrow as pa
 import pytest
 from made_runs import RunsFolder, news_recipe
 from opening import open_view, texts
+from playground_stand_in import LABELS, StandIn, add_adapter, ask, charts_of, open_playground
 from streamlit.testing.v1 import AppTest
 
-import answer_cards
-import explain_panel
-import questions
-import token_charts
-import weight_charts
 from workbench.playground import PlaygroundError
 from workbench.store import write_json
-
-TEXT = "the team won the cup"
-HOSTILE = "<script>alert(1)</script> ![x](http://x.example) **bold** :red[x] $a$"
-TIMES = {"seconds": 0.02, "loading_seconds": 0.0, "tokens": 7, "cut": False}
-LABELS = {
-    "kind": "labels",
-    "prediction": "sport",
-    "score": 0.9,
-    "several": False,
-    "labels": [{"label": "tech", "probability": 0.1}, {"label": "sport", "probability": 0.9}],
-}
-TOKENS = [
-    {"text": text, "special": text.startswith("["), "goes_on": text == "s"}
-    for text in ("[CLS]", "team", "s", "won", "[SEP]")
-]
-ABOUT = {"about": "sport", "choice": 1, "choices": ["tech", "sport"], "position": 0,
-         "tokens": TOKENS, "cut": False, "windows": 1, "unit": "log-probability"}  # fmt: skip
-
-
-class StandIn:
-    """Answers as the worker would, from what a test has put into ``says``."""
-
-    def __init__(self) -> None:
-        self.pid: int | None = None
-        self.waiting = 0
-        self.memory: dict[str, Any] = {}
-        self.asked: list[dict[str, Any]] = []
-        self.says: dict[str, Any] = {"answer": LABELS}
-        self.unloaded = False
-
-    def stream(self, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        self.asked.append(request)
-        self.pid = 1
-        answer = self.says[request["do"]]
-        if callable(answer):
-            answer = answer(request)
-        for piece in answer.get("told", ()):
-            yield {"piece": piece, "probability": 0.5}
-        self.memory = {"adapters": 2, "weights_bytes": 91_600_000, "process_bytes": 700_000_000}
-        yield {"result": {**TIMES, **answer} if request["do"] == "answer" else answer}
-
-    def unload(self) -> None:
-        self.pid, self.memory, self.unloaded = None, {}, True
-
-
-def attribution(**more: Any) -> dict[str, Any]:
-    numbers = {"values": [0.0, 1.0, 0.5, -0.4, 0.0], "value": -0.1, "empty": -1.2, "gap": 0.001}
-    return {**ABOUT, "adapter": numbers, "base": None, "why_no_base": "no base: at random", **more}
-
-
-def attention(request: dict[str, Any]) -> dict[str, Any]:
-    row = [0.3, 0.2, 0.1, 0.1, 0.1, 0.1, 0.1]
-    base = {"attention": [0.2] * 5, "rollout": [0.2] * 5}
-    layer = request["layer"] % 3
-    return {
-        **ABOUT,
-        "layers": 3, "heads": 2, "layer": layer, "head": request["head"],
-        "virtual_rows": 0, "virtual_columns": 2, "first": 0, "map": [row] * 5,
-        "share": [[0.5, 0.4]] * 3,
-        "rows": {"adapter": {"attention": row, "rollout": row}, "base": base},
-    }  # fmt: skip
-
-
-@pytest.fixture
-def worker(monkeypatch: pytest.MonkeyPatch) -> StandIn:
-    stand_in = StandIn()
-    stand_in.says |= {"attribution": lambda _: attribution(), "attention": attention}
-    monkeypatch.setattr(questions, "playground", lambda: stand_in)
-    return stand_in
-
-
-def add_adapter(runs: RunsFolder, method: str = "lora", task: str = "text-classification") -> str:
-    path = runs.add(news_recipe(method), 0)
-    about = {"task": {"name": task}, "labels": ["tech", "sport"], "base": "tiny/base"}
-    write_json(path / "adapter" / "workbench.json", about)
-    return f"news/{path.name}"
-
-
-def open_playground(*adapters: str, **query: str) -> AppTest:
-    app = AppTest.from_file(str(token_charts.__file__).replace("token_charts", "app"))
-    app.default_timeout = 30
-    app.run()
-    app.switch_page("views/playground.py")
-    app.query_params["adapters"] = list(adapters)
-    for key, value in query.items():
-        app.query_params[key] = value
-    app.run()
-    assert not app.exception
-    return app
-
-
-def ask(*adapters: str, text: str = TEXT, **query: str) -> AppTest:
-    app = open_playground(*adapters, **query)
-    app.text_area(key="playground-text").set_value(text).run()
-    assert not app.exception
-    return app
-
-
-def charts_of(app: AppTest) -> list[list[dict[str, Any]]]:
-    """The rows that each chart draws, in the page's order."""
-    return [
-        pa.ipc.open_stream(chart.proto.datasets[0].data.data).read_all().to_pylist()
-        for chart in app.get("vega_lite_chart")
-    ]
-
 
 # --- nothing to show ------------------------------------------------------------------------
 
@@ -200,6 +88,7 @@ def test_entities_are_marked(runs: RunsFolder, worker: StandIn) -> None:
     app = ask(add_adapter(runs, task="token-classification"))
     marked = {row["token"]: row["mark"] for row in charts_of(app)[0]}
     assert marked == {"the": "", "team": "club", "won": "club"}
+    assert [(row["token"], row["mark"]) for row in charts_of(app)[1]] == [("club", "club")]
     assert list(app.dataframe[0].value["word"]) == ["team", "won"]
 
 
@@ -284,94 +173,3 @@ def test_a_long_file_is_cut_and_that_is_said(runs: RunsFolder, worker: StandIn) 
     app = give(add_adapter(runs), content=b"text\n" * 130)
     assert "first 100 of 130 texts" in texts(app).lower()
     assert len(app.dataframe[0].value) == 100
-
-
-# --- why ------------------------------------------------------------------------------------
-
-
-def test_the_words_that_speak_for_an_answer_are_named(runs: RunsFolder, worker: StandIn) -> None:
-    said = texts(ask(add_adapter(runs))).replace("\\", "")
-    assert "“teams” speaks most for “sport”." in said
-    assert "“won” speaks against it." in said
-    assert "Probability: 90%; with every word covered 30%." in said
-    assert "no base: at random" in said
-
-
-def test_the_base_stands_beside_where_it_has_an_answer(runs: RunsFolder, worker: StandIn) -> None:
-    numbers = {"values": [0.0, 0.2, 0.1, 0.4, 0.0], "value": -0.7, "empty": -1.4, "gap": 0.0}
-    worker.says["attribution"] = lambda _: attribution(base=numbers, why_no_base="")
-    app = ask(add_adapter(runs))
-    assert "What the fine-tuning changed" in texts(app).replace("\\", "")
-    assert "The untouched base gives it 50%" in texts(app)
-    changed = {r["number"]: r["value"] for r in charts_of(app)[3]}
-    assert changed[1] == pytest.approx(0.8) and changed[3] == pytest.approx(-0.8)
-
-
-def test_attention_is_addressed_by_layer_and_head(runs: RunsFolder, worker: StandIn) -> None:
-    app = ask(add_adapter(runs, "prefix"), look="Attention", layer="2", head="1")
-    asked = [(r["layer"], r["head"]) for r in worker.asked if r["do"] == "attention"]
-    assert asked == [(-1, None), (1, 0)]
-    said = texts(app).replace("\\", "")
-    assert "Layer 2, head 1: what “[CLS]” looks at" in said
-    assert "50% of its attention on the 2 virtual tokens" in said
-    shown = charts_of(app)[1]
-    assert [row["token"] for row in shown][:3] == ["v1", "v2", "[CLS]"]
-    assert [row["kind"] for row in shown][:3] == ["virtual", "virtual", "text"]
-
-
-def test_a_strange_layer_in_the_address_is_no_harm(runs: RunsFolder, worker: StandIn) -> None:
-    app = ask(add_adapter(runs), look="Attention", layer="99", head="x")
-    assert app.selectbox(key="layer").value == "3" and app.selectbox(key="head").value == "mean"
-
-
-# --- text is text ---------------------------------------------------------------------------
-
-
-def test_hostile_text_is_never_markup(runs: RunsFolder, worker: StandIn) -> None:
-    tokens = [{"text": part, "special": False, "goes_on": False} for part in HOSTILE.split()]
-    values = {"values": [1.0] * len(tokens), "value": -0.1, "empty": -1.0, "gap": 0.0}
-    worker.says["answer"] = {
-        **LABELS,
-        "prediction": HOSTILE,
-        "labels": [{"label": HOSTILE, "probability": 0.9}, {"label": "b", "probability": 0.1}],
-    }
-    worker.says["attribution"] = lambda _: attribution(
-        about=HOSTILE, tokens=tokens, adapter=values, why_no_base=HOSTILE
-    )
-    app = ask(add_adapter(runs), text=HOSTILE)
-    for kind in (app.markdown, app.caption, app.warning, app.error, app.header, app.subheader):
-        for element in kind:
-            assert not re.search(r"(?<!\\)[<:$\[](script|red|a\$|x\])", element.value)
-            assert not re.search(r"(?<!\\)\*\*bold", element.value)
-            assert not getattr(element.proto, "allow_html", False)
-    assert any(HOSTILE in element.value for element in app.text)
-
-
-# --- the pictures ---------------------------------------------------------------------------
-
-
-def test_tokens_are_laid_out_in_lines() -> None:
-    tokens = [{"text": "play"}, {"text": "ers", "goes_on": True}, *[{"text": "goal"}] * 40]
-    frame = token_charts.laid_out(tokens)
-    assert frame["end"][0] == frame["start"][1] == 4
-    assert frame["start"][2] == frame["end"][1] + 1
-    assert frame["end"].max() <= token_charts.WIDTH / token_charts.CHARACTER
-    assert list(frame["line"]) == sorted(frame["line"]) and frame["line"].max() > 1
-    assert frame[frame["line"] == 1]["start"].iloc[0] == 0
-    assert token_charts.spoken("\n") == "⏎" and token_charts.spoken(" ") == "␣"
-
-
-def test_pieces_are_put_together_to_words() -> None:
-    words = explain_panel.words_of(TOKENS, [9.0, 1.0, 0.5, -0.4, 9.0])
-    assert words == [("teams", 1.5), ("won", -0.4)]
-
-
-def test_names_in_a_chart_are_told_apart() -> None:
-    rows = weight_charts.numbered([{"name": "goal", "value": 1}, {"name": "goal", "value": 2}])
-    assert [row["name"] for row in rows] == ["goal", "goal (2)"]
-
-
-def test_how_sure_is_never_more_than_it_is() -> None:
-    assert [answer_cards.sure(p) for p in (0.9999, 0.5, 0.001, None)] == [
-        "over 99%", "50%", "under 1%", "–"
-    ]  # fmt: skip

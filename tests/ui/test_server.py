@@ -81,6 +81,7 @@ def test_the_command_says_where_the_runs_are_and_sends_nothing_home(tmp_path: Pa
     assert {"--server.port=9000", "--server.address=127.0.0.1"} <= set(argv)
     assert "--browser.gatherUsageStats=false" in argv
     assert "--server.enableXsrfProtection=true" in argv
+    assert f"--server.maxUploadSize={ui.LARGEST_UPLOAD_MB}" in argv
     assert {a for a in argv if "allowedHosts" in a} == {
         "--server.allowedHosts=127.0.0.1", "--server.allowedHosts=localhost"
     }  # fmt: skip

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from made_runs import RunsFolder, news_recipe
+from made_searches import add_searches
 from opening import open_view, texts
 from streamlit.testing.v1 import AppTest
 
@@ -258,10 +259,12 @@ def test_no_source_file_renders_html() -> None:
 
 def test_the_server_process_never_loads_torch(runs: RunsFolder) -> None:
     runs.add_study()
+    add_searches(runs)
     views = "".join(
         f"app.switch_page('views/{name}.py').run()\nassert not app.exception\n"
-        for name in ("runs", "compare", "export")
+        for name in ("runs", "compare", "playground", "export", "runs")
     )
+    views += "app.query_params['what'] = 'Searches'\napp.run()\nassert not app.exception\n"
     source = (
         f"import sys\nsys.path.insert(0, {str(app_path().parent)!r})\n"
         "from streamlit.testing.v1 import AppTest\n"

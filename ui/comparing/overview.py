@@ -71,7 +71,10 @@ def _table(selection: Selection, group: Group) -> None:
         | {name: text(name, alignment="right") for name in numbers}
         | {"Pareto": text("Pareto", help=pareto_help)},
     )
-    notes = ["± is half of the 95% interval of the mean over seeds."]
+    notes = [
+        "± is half of a 95% interval: of the mean over seeds, and under “vs baseline” of the "
+        "difference, by the test that is named below."
+    ]
     if not higher:
         held = any(row["baseline"] for row in group.rows)
         sign = ", so a difference below 0 is an improvement" if held else ""
@@ -125,8 +128,9 @@ def _verdicts(selection: Selection, group: Group) -> None:
         if verdict["group"] == group.number
         and {verdict["label"], verdict["against"]} <= set(group.labels)
     ]
-    if not found and not selection.comparison.verdict_notes:
-        return
+    tested = bool(selection.comparison.verdicts)
+    if not found and (tested or not selection.comparison.verdict_notes):
+        return  # the notes are about the groups that were tested, or say why none was
     st.subheader("What may be concluded", anchor=False)
     with st.container(gap="xsmall"):
         for verdict in found:

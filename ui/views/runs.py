@@ -13,6 +13,7 @@ import streamlit as st
 import hardware
 import queue_panel
 import run_page
+import searches
 from records import ago, number, progress_of, score_of, share_done, state_of, time_of
 from shell import empty, error_box, heading, runs_dir
 from workbench import jobs
@@ -34,15 +35,21 @@ STATES = {
 
 
 def page() -> None:
-    """The view: the table of all runs, then the chosen one."""
+    """The view: the table of all runs and the chosen one, or the searches."""
     heading(
         "Runs",
         "Each run is a process of its own and writes to its own folder. "
         "Close this page, reload it, stop the server: the runs go on.",
     )
     _machine()
-    _table()
-    _chosen()
+    runs, tried = st.tabs(["Runs", "Searches"], key="what", bind="query-params")
+    if tried.open:
+        with tried:
+            searches.show()
+        return  # what is closed is not read
+    with runs:
+        _table()
+        _chosen()
 
 
 @st.fragment(run_every=REFRESH_SECONDS)

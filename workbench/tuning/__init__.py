@@ -4,6 +4,7 @@
                               searching  trials in turn: runs that neither test nor export
                               journal    optuna's, durable: a killed search goes on
                               trials     scores, failures, costs, the best
+                              reading    searches as they stand on the disk, for who only looks
                               writing    recipes with the best values and what they cost
 
 Only ``searching`` and ``journal`` load torch and optuna; the others parse, read and write.

@@ -2,7 +2,8 @@
 
     runs/<study>/tuning/<recipe>-<key8>/
         optuna.jsonl    every trial: what it tries, what came of it
-        tuning.json     the same for people and programs, with the best and what it all cost
+        tuning.json     the same for people and programs, with the best, what it all cost and how
+                        many trials are wanted
         trial-000/      the run folder of a trial: its log, its validation scores
 
 The key is a hash of all that decides what a trial gives: the recipe, what is searched, the seed.

@@ -88,6 +88,7 @@ def tune(
             stack.enter_context(owned(search.folder))
         for search in found:
             search.open(force)
+            search.put_down(trials)
         complete = _take_turns(found, trials)
         return Outcome([each.tuning(trials) for each in found], request.signal_number, complete)
 
@@ -107,7 +108,7 @@ def _take_turns(searches: Sequence[_Search], trials: int) -> bool:
             "run", id=f"{search.name} trial {number + 1}/{trials}", index=index, of=len(left)
         )
         started = time.monotonic()
-        if not search.run(number):
+        if not search.run(number, trials):
             return False
         took.setdefault(search.name, []).append(time.monotonic() - started)
         remaining = _eta([each.name for _, each in left[index + 1 :]], took)
@@ -172,7 +173,12 @@ class _Search:
         """True for a trial that need not be run."""
         return number < len(self.journal) and self.journal.outcome(number) is not None
 
-    def run(self, number: int) -> bool:
+    def put_down(self, wanted: int) -> None:
+        """Writes what is known so far, for whoever watches."""
+        document = self.tuning().document() | {"wanted": wanted}
+        write_json(self.folder / "tuning.json", document)
+
+    def run(self, number: int, wanted: int) -> bool:
         """Runs a trial, or goes on with it, and puts down what came of it; False when stopped."""
         begun = number < len(self.journal)
         own = own_values(self.recipe, self.space)
@@ -182,7 +188,7 @@ class _Search:
         if trial is None:
             return False
         self.journal.end(number, trial.score, trial.outcome())
-        write_json(self.folder / "tuning.json", self.tuning().document())
+        self.put_down(wanted)
         shutil.rmtree(trial_folder(self.folder, number) / "checkpoints", ignore_errors=True)
         return True
 

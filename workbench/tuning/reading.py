@@ -1,0 +1,99 @@
+"""Searches as they stand on the disk, for whoever only looks; no torch, no optuna."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from workbench.store import ACTIVE, Run, read_json, read_run
+from workbench.tuning.folder import TUNING, trial_folder
+from workbench.tuning.space import AROUND, LEARNING_RATE
+
+RECORD = "tuning.json"
+"""What a search says of itself; see `workbench.tuning.trials.Tuning.document`."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """The search of one recipe, whether it goes on or not."""
+
+    folder: Path
+    document: dict[str, Any]
+    """The content of ``tuning.json``; empty where it cannot be read."""
+    current: Run | None
+    """The trial that was begun and has no outcome yet."""
+
+    @property
+    def study(self) -> str:
+        """The study that the recipe belongs to."""
+        return str(self.document.get("study") or self.folder.parent.parent.name)
+
+    @property
+    def recipe(self) -> str:
+        """The recipe whose values are searched."""
+        return str(self.document.get("recipe") or self.folder.name.rpartition("-")[0])
+
+    @property
+    def trials(self) -> list[dict[str, Any]]:
+        """The trials that have ended."""
+        found = self.document.get("trials")
+        return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+
+    @property
+    def wanted(self) -> int:
+        """Trials that were asked for, as far as it is known."""
+        asked = self.document.get("wanted")
+        return max(len(self.trials), asked if isinstance(asked, int) else 0)
+
+    @property
+    def is_active(self) -> bool:
+        """True while one of its trials is running."""
+        return self.current is not None and self.current.state in ACTIVE
+
+
+def list_searches(runs_dir: Path) -> list[Search]:
+    """All searches below a runs folder, by study and recipe; those set aside are not among them."""
+    return [_read(folder) for folder in sorted(_folders(runs_dir))]
+
+
+def options_of(searches: list[Search]) -> list[str]:
+    """What a command has to say, besides recipes and trials, to go on with searches of a study."""
+    options = []
+    keys = dict.fromkeys(key for each in searches for key in _space(each))
+    for key in keys:
+        said = {_space(each)[key] for each in searches if key in _space(each)}
+        usual = key == LEARNING_RATE and all(map(_is_usual, searches))
+        if len(said) == 1 and not usual:
+            options += ["--search", f"{key}={said.pop()}"]
+    seeds = {each.document["seed"] for each in searches if "seed" in each.document}
+    return [*options, "--seed", str(seeds.pop())] if len(seeds) == 1 else options
+
+
+def _folders(runs_dir: Path) -> Iterator[Path]:
+    for path in runs_dir.glob(f"*/{TUNING}/*"):
+        if path.is_dir() and not path.name.startswith("."):
+            yield path
+
+
+def _read(folder: Path) -> Search:
+    document = read_json(folder / RECORD) or {}
+    ended = document.get("trials")
+    begun = trial_folder(folder, len(ended) if isinstance(ended, list) else 0)
+    return Search(folder, document, read_run(begun) if begun.is_dir() else None)
+
+
+def _space(search: Search) -> dict[str, str]:
+    found = search.document.get("search")
+    return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else {}
+
+
+def _is_usual(search: Search) -> bool:
+    """True where the learning rate's range is the one that a search has unasked."""
+    try:
+        low, high = map(float, _space(search)[LEARNING_RATE].split(".."))
+        own = float(search.trials[0]["values"][LEARNING_RATE])
+    except (KeyError, IndexError, TypeError, ValueError):
+        return LEARNING_RATE not in _space(search)
+    return abs(own / low / AROUND - 1) < 0.01 and abs(high / own / AROUND - 1) < 0.01
