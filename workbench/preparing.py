@@ -10,6 +10,7 @@ from typing import Any
 
 from accelerate import Accelerator
 from accelerate.utils import set_seed
+from transformers import PreTrainedTokenizerBase
 
 from workbench.data import load_data
 from workbench.data.encode import Encoded, encode
@@ -88,32 +89,18 @@ def prepare(
     if trial:
         data = data.without_test()
     task = make_task(recipe.task, data.label_names)
-    if process.is_main_process:
-        size = _check_room(recipe, task, checkpoints)
+    expected = _check_room(recipe, task, checkpoints) if process.is_main_process else {}
     policy = choose_policy(recipe.training, process.device, process.num_processes)
-    if policy.sharded:
-        sharding.check(adapt_empty(recipe, task)[0], recipe.method)
-    if policy.zero:
-        zero.check(adapt_empty(recipe, task)[0], recipe.method)
+    _check_sharing(recipe, task, policy)
     phase("load")
     tokenizer = load_tokenizer(recipe.model)
-    encoder = task.encoder(tokenizer, recipe.model.max_length)
-    splits: dict[str, Encoded] = {
-        name: _first(partial(encode, getattr(data, name), encoder, tokenizer)) for name in ROLES
-    }
-    _refuse_empty(splits["train"])
-    try_metrics(task, data.train.labels)
-    references: References = {}
-    if not trial:
-        together = make_accelerator(policy, recipe.training) if policy.sharded else None
-        test, device = splits["test"], process.device
-        look_up = partial(references_of, recipe, task, data, test, tokenizer, device, together)
-        references = look_up() if together else _first(look_up)
-    expected: dict[str, Any] = {}
+    splits = _encode(data, task, tokenizer, recipe.model.max_length)
+    test = splits["test"]
+    references = {} if trial else _references(recipe, task, policy, data, test, tokenizer)
     if process.is_main_process:  # before the meter starts, and before the run's own accelerator
         outline = Outline(recipe, task, policy, tokenizer, splits["train"])
         known = Calibration.of(policy, process.device)
-        expected = size | forecast(outline, process.device, seed, known)
+        expected |= forecast(outline, process.device, seed, known)
     accelerator = make_accelerator(policy, recipe.training)
     meter = MemoryMeter(accelerator.device)
     meter.start()
@@ -151,6 +138,43 @@ def prepare(
         start,
         expected,
     )
+
+
+def _check_sharing(recipe: Recipe, task: AnyTask, policy: Policy) -> None:
+    """Refuses, from shapes alone, a method that cannot be shared the way the processes share."""
+    if policy.sharded:
+        sharding.check(adapt_empty(recipe, task)[0], recipe.method)
+    if policy.zero:
+        zero.check(adapt_empty(recipe, task)[0], recipe.method)
+
+
+def _encode(
+    data: Data, task: AnyTask, tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> dict[str, Encoded]:
+    """Features of each split, from the cache where they were made before."""
+    encoder = task.encoder(tokenizer, max_length)
+    splits: dict[str, Encoded] = {
+        name: _first(partial(encode, getattr(data, name), encoder, tokenizer)) for name in ROLES
+    }
+    _refuse_empty(splits["train"])
+    try_metrics(task, data.train.labels)
+    return splits
+
+
+def _references(
+    recipe: Recipe,
+    task: AnyTask,
+    policy: Policy,
+    data: Data,
+    test: Encoded,
+    tokenizer: PreTrainedTokenizerBase,
+) -> References:
+    """Scores to judge the test scores by; a base too large for one process is shared by all."""
+    together = make_accelerator(policy, recipe.training) if policy.sharded else None
+    device = this_process().device
+    look_up = partial(references_of, recipe, task, data, test, tokenizer, device, together)
+    references: References = look_up() if together else _first(look_up)
+    return references
 
 
 def _adapt(

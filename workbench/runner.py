@@ -150,35 +150,43 @@ def run_recipe(
         line = Line(
             recipe, seed, writer, observer or _ignore, own_loader, asked, resume, force, trial
         )
-        state: State = "interrupted"
-        try:
-            writer.finish(line.run())
-            line.forget_progress()
-            state = "finished"
-        except Stopped:
-            state = "stopped"
-            writer.update(signal=asked.signal_number)
-            writer.close("stopped", "stopped on request; `workbench resume` goes on from here")
-        except RunRefused as error:  # data or base are not what they were
-            state = "interrupted"
-            writer.close(state, str(error))
-            raise
-        except Exception as error:
-            state = "failed"
-            writer.update(exit_code=getattr(error, "exit_code", 1), failure=_kind(error))
-            writer.close("failed", without_secrets(_reason(error)))
-            _log(path, error)
-            if process.num_processes > 1:
-                # The other processes would wait for this one; the launcher has to end them all.
-                raise
-        except BaseException:  # a second Ctrl-C, or the interpreter is ending
-            writer.update(signal=asked.signal_number)
-            writer.close("interrupted", "ended at once; it goes on from its last checkpoint")
-            raise
-        finally:
-            line.release()
+        state = _see_through(line, asked)
     # The other processes must not judge by files that the first one may still be writing.
     return read_run(path) if process.is_main_process else Run(path, state, "")
+
+
+def _see_through(line: Line, asked: StopRequest) -> State:
+    """Runs a line to whatever end it comes to, and writes down which.
+
+    Raises:
+        RunRefused: data or base are not what they were when the run was saved.
+    """
+    writer = line.writer
+    try:
+        writer.finish(line.run())
+        line.forget_progress()
+        return "finished"
+    except Stopped:
+        writer.update(signal=asked.signal_number)
+        writer.close("stopped", "stopped on request; `workbench resume` goes on from here")
+        return "stopped"
+    except RunRefused as error:
+        writer.close("interrupted", str(error))
+        raise
+    except Exception as error:
+        writer.update(exit_code=getattr(error, "exit_code", 1), failure=_kind(error))
+        writer.close("failed", without_secrets(_reason(error)))
+        _log(writer.path, error)
+        if this_process().num_processes > 1:
+            # The other processes would wait for this one; the launcher has to end them all.
+            raise
+        return "failed"
+    except BaseException:  # a second Ctrl-C, or the interpreter is ending
+        writer.update(signal=asked.signal_number)
+        writer.close("interrupted", "ended at once; it goes on from its last checkpoint")
+        raise
+    finally:
+        line.release()
 
 
 def _headline(run: Run) -> dict[str, Any]:

@@ -91,13 +91,10 @@ def run(
         _start(loaded, runs, chosen, force, processes, shard, zero, as_json)
         return
     if processes > 1:
-        options = [o for value in overrides or () for o in ("--set", value)]
-        options += ["--runs", str(runs), *(["--seeds", seeds] if seeds else [])]
-        options += [*(["--force"] if force else []), *(["--json"] if as_json else [])]
         from workbench.store import run_path
 
         paths = [run_path(runs, each, seed) for each in loaded for seed in chosen or each.seeds]
-        command = ["run", *options, "--", *recipe]
+        command = _same_again(recipe, seeds, overrides, runs, force, as_json)
         raise typer.Exit(distributed.launch(command, processes, paths, shard=shard, zero=zero))
     quieten_libraries()
     from workbench.jobs import end_with_launcher
@@ -108,6 +105,21 @@ def run(
     with _watched() as observer:
         finished = run_all(loaded, seeds=chosen, runs_dir=runs, force=force, observer=observer)
     _report(finished, as_json)
+
+
+def _same_again(
+    recipe: list[str],
+    seeds: str | None,
+    overrides: list[str] | None,
+    runs: Path,
+    force: bool,
+    as_json: bool,
+) -> list[str]:
+    """The arguments by which each of several processes does the same."""
+    options = [o for value in overrides or () for o in ("--set", value)]
+    options += ["--runs", str(runs), *(["--seeds", seeds] if seeds else [])]
+    options += [*(["--force"] if force else []), *(["--json"] if as_json else [])]
+    return ["run", *options, "--", *recipe]
 
 
 def resume(
