@@ -30,11 +30,10 @@ def show(adapters: list[Adapter], text: str, pairs: dict[str, str | None], answe
     left, middle, right = st.columns([2, 1.2, 2], vertical_alignment="bottom")
     key = left.selectbox("Adapter", list(by_key), key="why", bind="query-params")
     adapter = by_key[key if key in by_key else next(iter(by_key))]
-    view = middle.segmented_control(
+    view = middle.radio(
         "Look at",
         [WORDS, ATTENTION],
-        default=WORDS,
-        required=True,
+        horizontal=True,
         key="look",
         bind="query-params",
     )

@@ -53,7 +53,7 @@ def test_answers_and_explanations_can_be_used_by_everybody(
         page.get_by_role("textbox", name="Text", exact=True).fill("the team won the goal")
         page.get_by_role("button", name="Ask").click()
         for view, sign in (("Words", "What speaks for"), ("Attention", "All layers together")):
-            page.get_by_role("radio", name=view).click()
+            page.get_by_role("radiogroup", name="Look at").get_by_text(view).click()
             page.get_by_text(sign).first.wait_for()
             settled(page)
             expect(page.get_by_test_id("stException")).to_have_count(0)
@@ -87,7 +87,7 @@ def test_two_adapters_answer_one_text(page: Page, runs_of_two: Path) -> None:
         assert page.evaluate("window.hacked === undefined")
         assert "script" not in page.url and "adapters=" in page.url
 
-        page.get_by_role("radio", name="Attention").click()
+        page.get_by_role("radiogroup", name="Look at").get_by_text("Attention").click()
         expect(page.get_by_text(re.compile("The answer is read from"))).to_be_visible()
         page.wait_for_url("**look=Attention**")
 

@@ -21,8 +21,8 @@ def show(selection: Selection, group: Group) -> None:
     metrics = validation_metrics(group.samples)
     number = group.number
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        across: Across = st.segmented_control(
-            "Over", list(get_args(Across)), default="step", required=True, key=f"over-{number}",
+        across: Across = st.radio(
+            "Over", list(get_args(Across)), horizontal=True, key=f"over-{number}",
             bind="query-params",
         )  # fmt: skip
         smoothing = st.select_slider(

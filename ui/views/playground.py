@@ -104,11 +104,11 @@ def _status(place: DeltaGenerator) -> None:
 
 def _given(chosen: list[Adapter]) -> Given | None:
     """What is to be asked: the text in the box, or the lines of a file."""
-    place = st.segmented_control(
+    # Not a segmented control: its chosen text is too faint on its tint in the dark theme.
+    place = st.radio(
         "Ask about",
         [ONE, FILE],
-        default=ONE,
-        required=True,
+        horizontal=True,
         key="from",
         bind="query-params",
         label_visibility="collapsed",
