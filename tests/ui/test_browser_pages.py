@@ -58,6 +58,12 @@ def address(page: str, runs: Path) -> str:
         "corrupt": "/runs?run=news/broken-s0-00000000",
         "searches": "/runs?what=Searches",
         "compare": "/compare",
+        "compare-costs": "/compare?view=Costs",
+        "compare-curves": "/compare?view=Curves",
+        "compare-classes": "/compare?view=Classes",
+        "compare-disagreements": "/compare?view=Disagreements",
+        "compare-recipes": "/compare?view=Recipes",
+        "compare-download": "/compare?view=Download",
         "playground": f"/playground?adapters=news/{lora}&adapters=news/{full}",
         "playground-file": f"/playground?adapters=news/{lora}&from=A%20file%20of%20texts",
         "export": f"/export?run=news/{lora}",
@@ -68,7 +74,9 @@ def address(page: str, runs: Path) -> str:
 
 PAGES = (
     "recipes", "runs", "searches", "running", "finished", "failed", "corrupt", "compare",
-    "playground", "playground-file", "export", "export-edit", "import",
+    "compare-costs", "compare-curves", "compare-classes", "compare-disagreements",
+    "compare-recipes", "compare-download", "playground", "playground-file", "export",
+    "export-edit", "import",
 )  # fmt: skip
 
 

@@ -61,10 +61,9 @@ def _matrices(group: Group, classes: dict[str, Classes]) -> None:
     if not possible:
         return
     st.subheader("Confusion", anchor=False)
-    chosen = st.pills(
+    chosen = st.multiselect(
         "Recipes",
         possible,
-        selection_mode="multi",
         default=possible[:MATRICES],
         key=f"confusion-{group.number}",
         bind="query-params",

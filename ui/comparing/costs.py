@@ -32,10 +32,9 @@ def show(selection: Selection, group: Group) -> None:
         _table(foretold)
     metrics = list(dict.fromkeys(name for row in group.rows for name in row["metrics"]))
     st.subheader("All scores and costs", anchor=False)
-    shown = st.pills(
+    shown = st.multiselect(
         "Scores",
         metrics,
-        selection_mode="multi",
         default=[group.metric] if group.metric in metrics else metrics[:1],
         key=f"axes-{group.number}",
         bind="query-params",

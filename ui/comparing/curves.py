@@ -29,9 +29,10 @@ def show(selection: Selection, group: Group) -> None:
             "Smoothing of the loss", SMOOTHING, value=0.8, key=f"smooth-{number}",
             bind="query-params", width=220,
         )  # fmt: skip
-        logarithmic = st.pills(
-            "Logarithmic", AXES, selection_mode="multi", key=f"log-{number}", bind="query-params"
-        )
+        logarithmic = st.multiselect(
+            "Logarithmic", AXES, key=f"log-{number}", bind="query-params", width=160,
+            placeholder="no axis",
+        )  # fmt: skip
         metric = None
         if metrics:
             metric = st.selectbox(

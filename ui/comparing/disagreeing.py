@@ -28,8 +28,8 @@ def show(selection: Selection, group: Group) -> None:
         st.caption("It takes two recipes whose runs kept their answers.")
         return
     number = group.number
-    chosen = st.pills(
-        "Between", list(answers), selection_mode="multi", default=list(answers),
+    chosen = st.multiselect(
+        "Between", list(answers), default=list(answers),
         key=f"between-{number}", bind="query-params", format_func=plain,
     )  # fmt: skip
     if len(chosen) < 2:
