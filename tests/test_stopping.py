@@ -28,10 +28,13 @@ def test_the_first_signal_asks_and_handlers_come_back(number: signal.Signals) ->
 
 def test_the_second_signal_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stopping, "ECHO_SECONDS", 0.01)
+    # Tests that a script starts with & inherit a Ctrl-C that is ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with pytest.raises(KeyboardInterrupt), catching_signals() as request:
         signal.raise_signal(signal.SIGTERM)
         time.sleep(0.02)
         signal.raise_signal(signal.SIGINT)
+    signal.signal(signal.SIGINT, before)
     assert request.exit_code == 143
 
 
