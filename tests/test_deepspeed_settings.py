@@ -11,13 +11,11 @@ import pytest
 
 from tests.methods.test_contract import CASES
 from workbench import deepspeed_settings
-from workbench.cli import main
 from workbench.deepspeed_settings import BUCKET, settings, zero_stage
 from workbench.devices import choose_policy, this_process
 from workbench.errors import MethodError, UsageError
 from workbench.launched import check_launch
 from workbench.preparing import adapt_empty
-from workbench.recipe import dump_recipe
 from workbench.recipe.schema import Recipe, TrainingSpec
 from workbench.store import Run
 from workbench.tasks import make_task
@@ -182,25 +180,3 @@ def test_methods_are_refused_before_weights_are_read_or_not_at_all(
         return
     with pytest.raises(MethodError, match="ADALORA cannot be trained with DeepSpeed"):
         zero.check(adapted, recipe.method)
-
-
-@pytest.mark.parametrize(
-    "options, words",
-    [
-        (["--zero", "2"], "--zero 2 with one process"),
-        (["--zero", "1", "--processes", "2", "--queue"], "--zero 1 with --queue"),
-        (["--zero", "1", "--shard", "--processes", "2"], "--shard with --zero"),
-        (["--zero", "3", "--processes", "2"], "less than or equal to 2"),
-    ],
-)
-def test_the_command_refuses_what_it_cannot_share(
-    options: list[str],
-    words: str,
-    make_recipe: Make,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    file = tmp_path / "recipe.yaml"
-    file.write_text(dump_recipe(make_recipe("lora")))
-    assert main(["run", str(file), "--runs", str(tmp_path / "runs"), *options]) == 2
-    assert words in capsys.readouterr().err

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,28 +13,32 @@ import pytest
 import transformers
 from safetensors.torch import load_file
 
-from tests.killed_runs import difference, exported_difference
+from tests.killed_runs import exported_difference
 from tests.methods.test_contract import CASES
-from tests.small_recipes import small_recipe
-from workbench.cli import main
+from tests.shared_runs import (
+    ASKED,
+    MORE,
+    Case,
+    Make,
+    assert_guarded,
+    killed_and_resumed,
+    launch,
+    resume,
+    rows_of,
+    run_quietly,
+)
 from workbench.cli.distributed import configs_dir
 from workbench.devices import choose_policy, this_process
 from workbench.errors import MethodError, UsageError
 from workbench.launched import check_launch
 from workbench.preparing import adapt_empty
 from workbench.recipe import dump_recipe
-from workbench.recipe.schema import Recipe, TrainingSpec
+from workbench.recipe.schema import TrainingSpec
 from workbench.store import Run, list_runs, read_run, run_path
 from workbench.tasks import make_task
 from workbench.training import sharding
 
-Make = Callable[..., Recipe]
-ROOT = Path(__file__).parents[1]
 CONFIG = configs_dir() / "accelerate" / "fsdp2.yaml"
-
-
-def environment() -> dict[str, str]:
-    return {**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
 
 
 # --- what cannot be sharded ---------------------------------------------------------------------
@@ -114,26 +115,6 @@ def test_methods_are_refused_before_weights_are_read_or_not_at_all(
     assert "lora with its default start" in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "options, words",
-    [
-        (["--shard"], "--shard with one process"),
-        (["--shard", "--processes", "2", "--queue"], "--shard with --queue"),
-    ],
-)
-def test_the_command_refuses_what_it_cannot_share(
-    options: list[str],
-    words: str,
-    make_recipe: Make,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    file = tmp_path / "recipe.yaml"
-    file.write_text(dump_recipe(make_recipe("lora")))
-    assert main(["run", str(file), "--runs", str(tmp_path / "runs"), *options]) == 2
-    assert words in capsys.readouterr().err
-
-
 @pytest.mark.parametrize("family", ["bert", "gpt2", "llama", "distilbert"])
 def test_layers_are_found(family: str, request: pytest.FixtureRequest) -> None:
     folder = request.getfixturevalue(f"tiny_{family}")
@@ -149,56 +130,6 @@ def test_a_layer_that_is_used_again_and_again_is_none() -> None:
 
 
 # --- two processes ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Case:
-    """A recipe that is run by one process, by two, and by two that share the weights."""
-
-    task: str
-    method: str
-    name: str
-    training: dict[str, Any]
-    decoding: dict[str, Any]
-
-    def recipe(self, models: dict[str, Path], folder: Path) -> Recipe:
-        """A validation of 7 and a test of 9 examples leave one process without any at the end,
-        and the gradients are long enough to be clipped."""
-        training = {"max_grad_norm": 0.05, "keep": "best", "validate_every": 2, **self.training}
-        sections: dict[str, Any] = {
-            "name": self.name,
-            "training": training,
-            "data": {"validation_size": 7, "test_size": 9},
-        }
-        if self.decoding:
-            sections["task"] = {"decoding": self.decoding}
-        return small_recipe(self.task, self.method, models[self.task], folder, **sections)
-
-
-def _case(task: str, method: str, mark: str = "", /, **training: Any) -> Case:
-    decoding = training.pop("decoding", {})
-    return Case(task, method, "-".join(filter(None, [task, method, mark])), training, decoding)
-
-
-ASKED = [
-    _case(task, method)
-    for task in ("text-classification", "instruction")
-    for method in ("full", "lora", "prefix", "prompt")
-]
-MORE = [
-    _case("text-classification", "bitfit"),
-    _case("text-classification", "lora", "bf16", precision="bf16"),
-    _case("instruction", "full", "bf16", precision="bf16"),
-    _case("instruction", "prompt", "bf16", precision="bf16"),
-    _case(
-        "instruction",
-        "lora",
-        "beams",
-        micro_batch_size=3,
-        gradient_checkpointing=True,
-        decoding={"max_new_tokens": 4, "beams": 2},
-    ),
-]
 
 
 @dataclass(frozen=True)
@@ -230,24 +161,13 @@ def ways(
     }
     for way, more in options.items():
         command = [sys.executable, "-m", "workbench", "run", *map(str, files), *more]
-        done = subprocess.run(
-            [*command, "--runs", str(folder / way)],
-            capture_output=True,
-            text=True,
-            cwd=ROOT,
-            timeout=600,
-            check=False,
-            env=environment() | {"WORKBENCH_CACHE": str(folder / f"cache-{way}")},
-        )
+        cache = str(folder / f"cache-{way}")
+        done = run_quietly([*command, "--runs", str(folder / way)], 600, WORKBENCH_CACHE=cache)
         assert done.returncode == 0, done.stderr[-3000:]
     return {
         name: Ways(**{way: read_run(run_path(folder / way, recipe, 0)) for way in options})
         for name, recipe in recipes.items()
     }
-
-
-def rows_of(run: Run, kind: str, field: str) -> list[Any]:
-    return [row[field] for row in run.events()[0] if row["kind"] == kind]
 
 
 @pytest.mark.slow
@@ -304,73 +224,29 @@ def test_each_process_holds_half(case: Case, ways: dict[str, Ways]) -> None:
 # --- going on -----------------------------------------------------------------------------------
 
 
-def launch(recipe: Recipe, folder: Path, what: str) -> tuple[int, str]:
-    """Two processes that share the weights, by the shipped configuration."""
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "recipe.yaml"
-    file.write_text(dump_recipe(recipe))
-    accelerate = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(CONFIG)]
-    script = str(Path(__file__).with_name("sharded_worker.py"))
-    done = subprocess.run(
-        [*accelerate, script, str(file), str(folder / "runs"), what],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        timeout=300,
-        check=False,
-        env=environment(),
-    )
-    return done.returncode, done.stderr[-3000:]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("case", [ASKED[0], ASKED[1], ASKED[5], ASKED[7]], ids=lambda c: c.name)
 def test_a_killed_run_goes_on_to_the_same_bit(
     case: Case, tiny_bert: Path, tiny_llama: Path, tmp_path: Path
 ) -> None:
     models = {"text-classification": tiny_bert, "instruction": tiny_llama}
-    training = {**case.training, "dropout": 0.1, "max_steps": 7, "micro_batch_size": 2}
-    recipe = replace(case, training=training).recipe(models, tmp_path)
-    code, said = launch(recipe, tmp_path / "undisturbed", "whole")
-    assert code == 0, said
-    code, _ = launch(recipe, tmp_path / "killed", "5")
-    assert code != 0
-    (killed,) = list_runs(tmp_path / "killed" / "runs")
-    assert killed.state in ("interrupted", "failed") and killed.status["sharded"]
-    code, said = launch(recipe, tmp_path / "killed", "resume")
-    assert code == 0, said
-    (undisturbed,) = list_runs(tmp_path / "undisturbed" / "runs")
-    (resumed,) = list_runs(tmp_path / "killed" / "runs")
-    assert [r["step"] for r in resumed.events()[0] if r["kind"] == "resumed"] == [4]
-    assert not difference(undisturbed, resumed)
+    killed = killed_and_resumed(case, models, CONFIG, tmp_path)
+    assert killed.status["sharded"]
 
 
 @pytest.mark.slow
 def test_resume_shares_as_before_and_refuses_otherwise(make_recipe: Make, tmp_path: Path) -> None:
     training = {"max_steps": 7, "validate_every": 2, "dropout": 0.1}
     recipe = make_recipe("lora", training=training)
-    assert launch(recipe, tmp_path / "undisturbed", "whole")[0] == 0
-    assert launch(recipe, tmp_path / "killed", "5")[0] != 0
+    assert launch(CONFIG, recipe, tmp_path / "undisturbed", "whole")[0] == 0
+    assert launch(CONFIG, recipe, tmp_path / "killed", "5")[0] != 0
     (killed,) = list_runs(tmp_path / "killed" / "runs")
     state = json.loads((killed.path / "checkpoints" / "step-000004" / "state.json").read_text())
     assert state["conditions"]["processes"] == "2, sharded"
 
-    def resume(*more: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "workbench", "resume", str(killed.path), *more]
-        runs = ["--runs", str(tmp_path / "killed" / "runs")]
-        return subprocess.run(
-            [*command, *runs],
-            capture_output=True,
-            text=True,
-            cwd=ROOT,
-            timeout=300,
-            check=False,
-            env=environment() | variables,
-        )
-
-    alone = resume("--processes", "1")
+    alone = resume(killed, "--processes", "1")
     assert alone.returncode != 0 and "processes was 2, sharded, is 1" in alone.stderr
-    together = resume()
+    together = resume(killed)
     assert together.returncode == 0, together.stderr[-3000:]
     (undisturbed,) = list_runs(tmp_path / "undisturbed" / "runs")
     resumed = read_run(killed.path)
@@ -381,20 +257,6 @@ def test_resume_shares_as_before_and_refuses_otherwise(make_recipe: Make, tmp_pa
 # --- guards -------------------------------------------------------------------------------------
 
 
-BLOWN_UP = {"learning_rate": 100.0, "max_grad_norm": None, "epochs": 40, "warmup_fraction": 0.0,
-            "schedule": "constant", "weight_decay": 10.0}  # fmt: skip
-
-
 @pytest.mark.slow
 def test_guards_see_what_is_cut(make_recipe: Make, tmp_path: Path) -> None:
-    """A tiny rate moves nothing; a huge one makes the loss non-finite."""
-    still = make_recipe("prefix", training={"learning_rate": 1e-30})
-    assert launch(still, tmp_path / "still", "whole")[0] != 0
-    (run,) = list_runs(tmp_path / "still" / "runs")
-    assert run.state == "failed" and "did not move in the first step" in run.reason
-    blown_up = make_recipe("full", training=BLOWN_UP)
-    assert launch(blown_up, tmp_path / "blown-up", "whole")[0] != 0
-    (run,) = list_runs(tmp_path / "blown-up" / "runs")
-    assert run.state == "failed" and "the gradient norm" in run.reason
-    steps = [row["loss"] for row in run.events()[0] if row["kind"] == "step"]
-    assert steps and all(loss == loss for loss in steps)
+    assert_guarded(CONFIG, make_recipe, tmp_path)

@@ -8,8 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -18,16 +16,25 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.torch import load_file
 
-from tests.killed_runs import difference
-from tests.test_sharding import ASKED, BLOWN_UP, MORE, Case, environment, rows_of
+from tests.shared_runs import (
+    ASKED,
+    MORE,
+    ROOT,
+    Case,
+    Make,
+    assert_guarded,
+    environment,
+    killed_and_resumed,
+    launch,
+    resume,
+    rows_of,
+    run_quietly,
+)
 from workbench import jobs
 from workbench.cli.distributed import configs_dir
 from workbench.recipe import dump_recipe
-from workbench.recipe.schema import Recipe
 from workbench.store import Run, list_runs, read_run, run_path
 
-Make = Callable[..., Recipe]
-ROOT = Path(__file__).parents[1]
 CONFIG = configs_dir() / "accelerate" / "deepspeed-zero2.yaml"
 ACCELERATE = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(CONFIG)]
 installed = pytest.mark.skipif(
@@ -56,15 +63,8 @@ def ways(
             command = [sys.executable, "-m", "workbench", "run", *files, "--processes", "2"]
         # The launcher itself imports DeepSpeed, which says on stdout that it sees no GPU.
         quiet = {"DS_ACCELERATOR": "cpu"} if stage else {}
-        done = subprocess.run(
-            [*command, "--runs", str(folder / way), "--json"],
-            capture_output=True,
-            text=True,
-            cwd=ROOT,
-            timeout=600,
-            check=False,
-            env=environment() | quiet | {"WORKBENCH_CACHE": str(folder / f"cache-{way}")},
-        )
+        quiet["WORKBENCH_CACHE"] = str(folder / f"cache-{way}")
+        done = run_quietly([*command, "--runs", str(folder / way), "--json"], 600, **quiet)
         assert done.returncode == 0, done.stderr[-3000:]
         assert len(json.loads(done.stdout)["runs"]) == len(files)
     return {
@@ -127,24 +127,6 @@ def test_each_process_holds_half_of_what_is_shared(
 # --- going on -----------------------------------------------------------------------------------
 
 
-def launch(recipe: Recipe, folder: Path, what: str, stage: int = 2) -> tuple[int, str]:
-    """Two processes by the shipped configuration: to the end, killed after a step, or going on."""
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "recipe.yaml"
-    file.write_text(dump_recipe(recipe))
-    script = str(Path(__file__).with_name("sharded_worker.py"))
-    done = subprocess.run(
-        [*ACCELERATE, "--zero_stage", str(stage), script, str(file), str(folder / "runs"), what],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        timeout=300,
-        check=False,
-        env=environment(),
-    )
-    return done.returncode, done.stderr[-3000:]
-
-
 @installed
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", [1, 2])
@@ -153,44 +135,20 @@ def test_a_killed_run_goes_on_to_the_same_bit(
     case: Case, stage: int, tiny_bert: Path, tiny_llama: Path, tmp_path: Path
 ) -> None:
     models = {"text-classification": tiny_bert, "instruction": tiny_llama}
-    training = {**case.training, "dropout": 0.1, "max_steps": 7, "micro_batch_size": 2}
-    recipe = replace(case, training=training).recipe(models, tmp_path)
-    code, said = launch(recipe, tmp_path / "undisturbed", "whole", stage)
-    assert code == 0, said
-    code, _ = launch(recipe, tmp_path / "killed", "5", stage)
-    assert code != 0
-    (killed,) = list_runs(tmp_path / "killed" / "runs")
-    assert killed.state in ("interrupted", "failed") and killed.status["zero"] == stage
-    code, said = launch(recipe, tmp_path / "killed", "resume", stage)
-    assert code == 0, said
-    (undisturbed,) = list_runs(tmp_path / "undisturbed" / "runs")
-    (resumed,) = list_runs(tmp_path / "killed" / "runs")
-    assert [r["step"] for r in resumed.events()[0] if r["kind"] == "resumed"] == [4]
-    assert not difference(undisturbed, resumed)
+    killed = killed_and_resumed(case, models, CONFIG, tmp_path, "--zero_stage", str(stage))
+    assert killed.status["zero"] == stage
 
 
 @installed
 @pytest.mark.slow
 def test_resume_shares_as_before_and_refuses_otherwise(make_recipe: Make, tmp_path: Path) -> None:
     recipe = make_recipe("lora", training={"max_steps": 7, "validate_every": 2, "dropout": 0.1})
-    assert launch(recipe, tmp_path, "5", 1)[0] != 0
+    assert launch(CONFIG, recipe, tmp_path, "5", "--zero_stage", "1")[0] != 0
     (killed,) = list_runs(tmp_path / "runs")
 
-    def resume(*more: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "workbench", "resume", str(killed.path), *more]
-        return subprocess.run(
-            [*command, "--runs", str(tmp_path / "runs")],
-            capture_output=True,
-            text=True,
-            cwd=ROOT,
-            timeout=300,
-            check=False,
-            env=environment(),
-        )
-
-    alone = resume("--processes", "1")
+    alone = resume(killed, "--processes", "1")
     assert alone.returncode != 0 and "processes was 2, ZeRO 1 of DeepSpeed" in alone.stderr
-    together = resume()
+    together = resume(killed)
     assert together.returncode == 0, together.stderr[-3000:]
     resumed = read_run(killed.path)
     assert resumed.state == "finished" and resumed.result["policy"]["zero"] == 1
@@ -233,14 +191,4 @@ def test_a_run_is_stopped_and_saved(make_recipe: Make, tmp_path: Path) -> None:
 @installed
 @pytest.mark.slow
 def test_guards_see_what_is_shared(make_recipe: Make, tmp_path: Path) -> None:
-    """A tiny rate moves nothing; a huge one makes the loss non-finite."""
-    still = make_recipe("prefix", training={"learning_rate": 1e-30})
-    assert launch(still, tmp_path / "still", "whole")[0] != 0
-    (run,) = list_runs(tmp_path / "still" / "runs")
-    assert run.state == "failed" and "did not move in the first step" in run.reason
-    blown_up = make_recipe("full", training=BLOWN_UP)
-    assert launch(blown_up, tmp_path / "blown-up", "whole")[0] != 0
-    (run,) = list_runs(tmp_path / "blown-up" / "runs")
-    assert run.state == "failed" and "the gradient norm" in run.reason
-    losses = rows_of(run, "step", "loss")
-    assert losses and all(loss == loss for loss in losses)
+    assert_guarded(CONFIG, make_recipe, tmp_path)
