@@ -26,6 +26,9 @@ MOST_EXAMPLES = 4096
 """Where the search for a batch ends; a rehearsal makes rows for each of its examples. A plan says
 of a batch found there that it is the least that fits (`largest_batch_is_lower_bound`)."""
 
+MOST_PASSES = 3
+"""Passes after which the search for a batch is content with what it has; two are usual."""
+
 
 def runtime_bytes(rehearsal: Rehearsal, device: torch.device) -> int:
     """Memory that a training takes beyond its tensors, on devices where that was measured."""
@@ -71,27 +74,30 @@ def largest_batch(rehearsal: Rehearsal, free: int) -> int | None:
     """Most examples per forward pass that fit, by the longest texts; None when not one does.
 
     Memory grows with the batch in a straight line once there is more of it than an optimizer
-    step takes, so the line through two passes leads close and a third pass corrects it.
+    step takes. What the rehearsal held per example leads near; from there on each pass is put
+    where the line through the last two meets what is free, until it stays there.
     """
-    low = rehearsal.outline.at_once
-    small, large = rehearsal.peak_with(low), rehearsal.peak_with(2 * low)
-    found = _on_line(low, small, 2 * low, large, free)
-    if found is not None and found not in (low, 2 * low):
-        checked = rehearsal.peak_with(found)
-        found = _on_line(low, small, found, checked, free)
-    if found is not None and found > 1 and rehearsal.peak_with(found) > free:
-        found -= 1  # with other texts in it the batch may be padded, and then has a mask
-    if found is None or found < 1 or _whole_step(rehearsal) > free:
+    held = _whole_step(rehearsal)
+    if held > free:
         return None
-    return found
+    few, small = rehearsal.outline.at_once, rehearsal.peak
+    many = _on_line(0, held, few, small, free)
+    many = 2 * few if many == few else max(1, many)
+    large = rehearsal.peak_with(many)
+    for _ in range(MOST_PASSES):
+        found = _on_line(few, small, many, large, free)
+        if found in (0, many):
+            return found or None
+        few, small, many, large = many, large, found, rehearsal.peak_with(found)
+    # With other texts in it a batch may be padded, and then has a mask: the line has a step.
+    return many if large <= free else max(1, many - 1)
 
 
-def _on_line(few: int, small: int, many: int, large: int, free: int) -> int | None:
+def _on_line(few: int, small: int, many: int, large: int, free: int) -> int:
     per_example = (large - small) / (many - few)
     if per_example <= 0:
         return MOST_EXAMPLES
-    fitting = int(few + (free - small) // per_example)
-    return min(fitting, MOST_EXAMPLES) if fitting >= 1 else None
+    return min(max(0, int(few + (free - small) // per_example)), MOST_EXAMPLES)
 
 
 def _whole_step(rehearsal: Rehearsal) -> int:
