@@ -14,7 +14,7 @@ from workbench import plan
 from workbench.devices import choose_policy
 from workbench.planning import Calibration
 from workbench.planning.calibration import OVERHEAD
-from workbench.planning.operations import Kind, Operations
+from workbench.planning.operations import Blank, Kind, Operations, _in_part
 from workbench.planning.pretending import pretending
 from workbench.planning.rehearsal import rehearse
 from workbench.recipe.schema import Recipe, TrainingSpec
@@ -61,6 +61,26 @@ def test_each_kind_of_a_real_step_can_be_called(make_recipe: Callable[..., Recip
     assert len(heard.kinds) > 40
     for kind in heard.kinds.values():
         assert 0 < kind.seconds(CPU) < 1
+
+
+def test_long_lists_are_timed_in_part_and_their_largest_tensor_first_to_go() -> None:
+    small, large = Blank(torch.float32, (2**20,), (1,)), Blank(torch.float32, (2**26,), (1,))
+    tensors = [large, *([small] * 40)]
+    (args, kwargs), share = _in_part(((tensors, tensors, []), {"lr": 0.1}))
+    assert args == ([small] * 8, [small] * 8, []), "8 rows of 8 MiB fill 64 MiB"
+    assert kwargs == {"lr": 0.1} and share == pytest.approx(64 / (2 * (256 + 160)))
+    short = (([small], [small], []), {})
+    assert _in_part(short) == (short, 1.0)
+
+
+def test_arguments_take_turns_so_that_no_cache_holds_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: set[int] = set()
+    monkeypatch.setattr(Kind, "_median", lambda _kind, made, _device: seen.add(len(made)) or 1.0)
+    for elements in (2**10, 2**22, 2**25):
+        Kind(torch.ops.aten.relu.default, (Blank(torch.float32, (elements,), (1,)),), {}).seconds(
+            CPU
+        )
+    assert seen == {1, 4}, "the smallest is soon in a cache, the largest never"
 
 
 def test_time_is_measured_once_and_again_when_asked(

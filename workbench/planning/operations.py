@@ -6,11 +6,14 @@ makes some 3,000 calls of some 150 kinds, because its layers are alike.
 
 from __future__ import annotations
 
+import bisect
 import hashlib
+import itertools
 import math
 import statistics
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,9 +21,13 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 
-_LARGE_BYTES = 256 * 2**20
-"""Lists of tensors (an optimizer step over all parameters) beyond this are timed in part."""
-_SECONDS, _ROUNDS = 0.02, 3
+_LARGE_BYTES = 64 * 2**20
+"""More than a processor's caches hold. Lists of tensors (an optimizer step over all parameters)
+beyond this are timed in part."""
+_SMALL_BYTES = 2**20
+"""From here on arguments are made several times, as many as fill the above, and take turns: a
+training does not find its weights in a cache either. What is smaller is soon there."""
+_SECONDS, _ROUNDS = 0.005, 3
 """A kind is called until both are reached, after one call to warm up; the median counts."""
 
 
@@ -66,28 +73,35 @@ class Kind:
 
     def seconds(self, device: torch.device) -> float:
         """What a call takes; the median of some."""
-        (args, kwargs), part = _in_part((self.args, self.kwargs))
+        blank, part = _in_part((self.args, self.kwargs))
         # Whole numbers are rows of a table or labels; few enough of them are always valid.
-        below = args[0].shape[0] if "embedding" in str(self.operator) else 1
-        args, kwargs = tree_map(
-            lambda leaf: leaf.filled(device, below) if isinstance(leaf, Blank) else leaf,
-            (args, kwargs),
-        )
+        below = self.args[0].shape[0] if "embedding" in str(self.operator) else 1
+        size = _bytes(blank)
+        copies = max(1, _LARGE_BYTES // size) if size >= _SMALL_BYTES else 1
+        made = [
+            tree_map(
+                lambda leaf: leaf.filled(device, below) if isinstance(leaf, Blank) else leaf, blank
+            )
+            for _ in range(copies)
+        ]
         try:
-            return self._median(args, kwargs, device) / part
+            return self._median(made, device) / part
         # Some operators only take what others have prepared. They move their arguments about.
         except (RuntimeError, IndexError, NotImplementedError):
-            moved = torch.empty(_bytes((self.args, self.kwargs)), dtype=torch.uint8, device=device)
-            return Kind(torch.ops.aten.clone.default, (), {})._median((moved.zero_(),), {}, device)
+            moved = torch.zeros(_bytes((self.args, self.kwargs)), dtype=torch.uint8, device=device)
+            clone = Kind(torch.ops.aten.clone.default, (), {})
+            return clone._median([((moved,), {})], device)
 
-    def _median(self, args: Any, kwargs: Any, device: torch.device) -> float:
+    def _median(self, made: Sequence[tuple[Any, Any]], device: torch.device) -> float:
         taken: list[float] = []
         begin = time.perf_counter()
-        while len(taken) <= _ROUNDS or time.perf_counter() - begin < _SECONDS:
+        for args, kwargs in itertools.cycle(made):
             started = time.perf_counter()
             self.operator(*args, **kwargs)
             _wait(device)
             taken.append(time.perf_counter() - started)
+            if len(taken) > _ROUNDS and time.perf_counter() - begin > _SECONDS:
+                break
         return statistics.median(taken[1:])
 
 
@@ -129,16 +143,19 @@ def _blank(leaf: Any) -> Any:
 
 def _in_part(arguments: Any) -> tuple[Any, float]:
     """Arguments whose lists are cut short where they are large, and the share that is left."""
-    whole = _bytes(arguments)
-    if whole <= _LARGE_BYTES:
-        return arguments, 1.0
     args, kwargs = arguments
-    lists = [each for each in args if isinstance(each, list | tuple)]
-    shortest = max(1, min(map(len, lists), default=1))
-    kept = max(1, int(shortest * _LARGE_BYTES / whole))
+    lists = [each for each in args if isinstance(each, list | tuple) and each]
+    shortest = min(map(len, lists), default=0)
+    whole = _bytes(arguments)
+    if whole <= _LARGE_BYTES or shortest < 2:
+        return arguments, 1.0
+    rows = zip(*(each for each in lists if len(each) == shortest), strict=True)
+    # From the end, because models begin with their one largest tensor.
+    totals = list(itertools.accumulate(_bytes(row) for row in reversed(list(rows))))
+    kept = min(1 + bisect.bisect_left(totals, _LARGE_BYTES), shortest)
 
     def cut(each: Any) -> Any:
-        return each[:kept] if isinstance(each, list | tuple) and len(each) == shortest else each
+        return each[-kept:] if isinstance(each, list | tuple) and len(each) == shortest else each
 
     cut_args = tuple(cut(each) for each in args)
     return (cut_args, kwargs), _bytes((cut_args, kwargs)) / whole
