@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -18,6 +17,7 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
+from tests.shared_runs import environment, run_quietly
 from workbench.cli.distributed import configs_dir
 from workbench.data.batches import epoch_order, own_share
 from workbench.errors import UsageError
@@ -88,10 +88,6 @@ def test_the_command_names_the_shipped_configurations(capsys: pytest.CaptureFixt
 # --- two processes ------------------------------------------------------------------------------
 
 
-def environment() -> dict[str, str]:
-    return {**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
-
-
 def watch_two(recipe: Recipe, folder: Path, *fits: str) -> tuple[Run, list[dict[str, Any]]]:
     """A run of two watched processes by the shipped configuration, and what each saw."""
     (folder / "reports").mkdir(parents=True)
@@ -99,15 +95,7 @@ def watch_two(recipe: Recipe, folder: Path, *fits: str) -> tuple[Run, list[dict[
     file.write_text(dump_recipe(recipe))
     script = str(Path(__file__).with_name("distributed_worker.py"))
     places = [str(file), str(folder / "runs"), str(folder / "reports")]
-    done = subprocess.run(
-        [*ACCELERATE, str(DDP), script, *places, *fits],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        timeout=300,
-        check=False,
-        env=environment(),
-    )
+    done = run_quietly([*ACCELERATE, str(DDP), script, *places, *fits])
     assert done.returncode == 0, done.stderr[-3000:]
     reports = [json.loads((folder / "reports" / f"{n}.json").read_text()) for n in range(2)]
     (run,) = list_runs(folder / "runs")

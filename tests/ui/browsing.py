@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page, expect
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 QUIET = (
@@ -57,6 +59,35 @@ def choose_adapters(page: Page, *names: str) -> None:
         box.fill(name)
         page.get_by_role("option", name=name).first.click()
     page.keyboard.press("Escape")
+
+
+@contextmanager
+def coloured(browser: Browser, scheme: str) -> Iterator[Page]:
+    """A page of a reader who has set the system to ``light`` or ``dark``."""
+    context = browser.new_context(
+        viewport={"width": 1280, "height": 900},
+        color_scheme="dark" if scheme == "dark" else "light",
+    )
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    yield page
+    context.close()
+
+
+def assert_good(page: Page, name: str) -> None:
+    """No exception, nothing serious for axe, and it fits a wide and a narrow window.
+
+    Args:
+        name: of its pictures, which the width is added to.
+    """
+    settled(page)
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+    assert_accessible(page)
+    for width in (1280, 768):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(400)
+        assert_fits(page)
+        keep_picture(page, f"{name}-{width}")
 
 
 def keep_picture(page: Page, name: str) -> None:

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browsing import assert_accessible, assert_fits, choose_adapters, keep_picture, settled
+from browsing import assert_good, choose_adapters, coloured, settled
 from made_runs import METHODS, RunsFolder, news_recipe
 from made_searches import add_searches
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page
 from serving import Server
 
 from workbench import jobs
@@ -85,22 +85,9 @@ PAGES = (
 def test_a_page_fits_and_can_be_used_by_everybody(
     name: str, scheme: str, server: Server, browser: Browser
 ) -> None:
-    context = browser.new_context(
-        viewport={"width": 1280, "height": 900},
-        color_scheme="dark" if scheme == "dark" else "light",
-    )
-    page = context.new_page()
-    page.set_default_timeout(60_000)
-    page.goto(server.url + address(name, server.runs))
-    settled(page)
-    expect(page.get_by_test_id("stException")).to_have_count(0)
-    assert_accessible(page)
-    for width in (1280, 768):
-        page.set_viewport_size({"width": width, "height": 900})
-        page.wait_for_timeout(400)
-        assert_fits(page)
-        keep_picture(page, f"{name}-{scheme}-{width}")
-    context.close()
+    with coloured(browser, scheme) as page:
+        page.goto(server.url + address(name, server.runs))
+        assert_good(page, f"{name}-{scheme}")
 
 
 def test_pages_are_quick_with_500_runs(runs: RunsFolder, page: Page) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import psutil
 import pytest
-from browsing import assert_accessible, assert_fits, choose_adapters, keep_picture, settled
+from browsing import assert_good, choose_adapters, coloured
 from playwright.sync_api import Browser, Page, expect
 from serving import Server
 
@@ -41,13 +41,7 @@ def runs_of_two(tmp_path_factory: pytest.TempPathFactory, vanilla: Any) -> Path:
 def test_answers_and_explanations_can_be_used_by_everybody(
     scheme: str, browser: Browser, runs_of_two: Path
 ) -> None:
-    context = browser.new_context(
-        viewport={"width": 1280, "height": 900},
-        color_scheme="dark" if scheme == "dark" else "light",
-    )
-    page = context.new_page()
-    page.set_default_timeout(60_000)
-    with Server(runs_of_two) as server:
+    with Server(runs_of_two) as server, coloured(browser, scheme) as page:
         page.goto(f"{server.url}/playground")
         choose_adapters(page, "prefix", "lora")
         page.get_by_role("textbox", name="Text", exact=True).fill("the team won the goal")
@@ -55,15 +49,7 @@ def test_answers_and_explanations_can_be_used_by_everybody(
         for view, sign in (("Words", "What speaks for"), ("Attention", "All layers together")):
             page.get_by_role("radiogroup", name="Look at").get_by_text(view).click()
             page.get_by_text(sign).first.wait_for()
-            settled(page)
-            expect(page.get_by_test_id("stException")).to_have_count(0)
-            assert_accessible(page)
-            for width in (1280, 768):
-                page.set_viewport_size({"width": width, "height": 900})
-                page.wait_for_timeout(400)
-                assert_fits(page)
-                keep_picture(page, f"playground-{view.lower()}-{scheme}-{width}")
-    context.close()
+            assert_good(page, f"playground-{view.lower()}-{scheme}")
 
 
 def test_two_adapters_answer_one_text(page: Page, runs_of_two: Path) -> None:
