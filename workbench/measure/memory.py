@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -37,6 +37,8 @@ class MemoryMeter:
     baseline: int = 0
     phases: dict[str, int] = field(default_factory=dict)
     reserved: dict[str, int] = field(default_factory=dict)
+    trainings: ClassVar[int] = 0
+    """Trainings that this process has measured. The first pays for code and kernels that stay."""
 
     def start(self) -> None:
         """Takes what is in use now as the zero of all later figures."""
@@ -66,6 +68,7 @@ class MemoryMeter:
     def note(self, name: str) -> None:
         """Takes the peak since the last reset into a phase, in bytes above the baseline."""
         peak = self._peak() - self.baseline
+        MemoryMeter.trainings += name == "train"
         self.phases[name] = max(self.phases.get(name, 0), peak)
         if self.device.type == "cuda":
             reserved = torch.cuda.max_memory_reserved(self.device)

@@ -48,6 +48,7 @@ def forecast(
     *,
     measuring: bool = False,
     what_if: bool = False,
+    again: bool = False,
 ) -> dict[str, Any]:
     """Steps, tokens, memory (bytes) and time (seconds) of a training, from shapes alone.
 
@@ -57,6 +58,7 @@ def forecast(
     Args:
         calibration: what operators take here; None for no forecast of time.
         measuring: whether operators that are not in the calibration are measured.
+        again: whether it will be a process that has trained before.
         what_if: whether to look for the largest batch that fits, which takes three more steps.
     """
     found: dict[str, Any] = {**_length(outline, seed), **dict.fromkeys(NEEDS_REHEARSAL)}
@@ -66,7 +68,8 @@ def forecast(
         return {**found, "notes": ["not foretold: what each process holds of a shared training"]}
     try:
         with rehearse(outline, seed) as rehearsal:
-            found |= _memory(rehearsal, device, what_if=what_if)
+            runtime = runtime_bytes(rehearsal, device, again=again)
+            found |= _memory(rehearsal, device, runtime, what_if=what_if)
             if calibration and (measuring or calibration.seconds):
                 timed = _operations(rehearsal, found["steps"], seed)
         if calibration:
@@ -99,13 +102,15 @@ def _length(outline: Outline, seed: int) -> dict[str, Any]:
     return {"steps": steps, "tokens": tokens, "tokens_are_upper_bound": bound}
 
 
-def _memory(rehearsal: Rehearsal, device: torch.device, *, what_if: bool) -> dict[str, Any]:
-    found = memory_of(rehearsal, device)
+def _memory(
+    rehearsal: Rehearsal, device: torch.device, runtime: int, *, what_if: bool
+) -> dict[str, Any]:
+    found = memory_of(rehearsal, runtime)
     free = free_memory(device)
     found |= {"free_memory_bytes": free, "fits": found["peak_memory_bytes"] <= free}
     if what_if:
         share = free // rehearsal.outline.policy.processes if device.type == "cpu" else free
-        largest = largest_batch(rehearsal, share - runtime_bytes(rehearsal, device))
+        largest = largest_batch(rehearsal, share - runtime)
         found["largest_batch_size"] = largest
         found["largest_batch_is_lower_bound"] = largest == MOST_EXAMPLES
     return found
