@@ -100,7 +100,7 @@ def prepare(
     if process.is_main_process:  # before the meter starts, and before the run's own accelerator
         outline = Outline(recipe, task, policy, tokenizer, splits["train"])
         known = Calibration.of(policy, process.device)
-        again = MemoryMeter.trainings > 0
+        again = MemoryMeter.has_trained
         expected |= forecast(outline, process.device, seed, known, again=again)
     accelerator = make_accelerator(policy, recipe.training)
     meter = MemoryMeter(accelerator.device)

@@ -70,8 +70,10 @@ def coloured(browser: Browser, scheme: str) -> Iterator[Page]:
     )
     page = context.new_page()
     page.set_default_timeout(60_000)
-    yield page
-    context.close()
+    try:
+        yield page
+    finally:
+        context.close()
 
 
 def assert_good(page: Page, name: str) -> None:

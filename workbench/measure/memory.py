@@ -37,8 +37,8 @@ class MemoryMeter:
     baseline: int = 0
     phases: dict[str, int] = field(default_factory=dict)
     reserved: dict[str, int] = field(default_factory=dict)
-    trainings: ClassVar[int] = 0
-    """Trainings that this process has measured. The first pays for code and kernels that stay."""
+    has_trained: ClassVar[bool] = False
+    """Whether this process has measured a training, which pays for code and kernels that stay."""
 
     def start(self) -> None:
         """Takes what is in use now as the zero of all later figures."""
@@ -68,7 +68,7 @@ class MemoryMeter:
     def note(self, name: str) -> None:
         """Takes the peak since the last reset into a phase, in bytes above the baseline."""
         peak = self._peak() - self.baseline
-        MemoryMeter.trainings += name == "train"
+        MemoryMeter.has_trained |= name == "train"
         self.phases[name] = max(self.phases.get(name, 0), peak)
         if self.device.type == "cuda":
             reserved = torch.cuda.max_memory_reserved(self.device)

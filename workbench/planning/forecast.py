@@ -59,7 +59,7 @@ def forecast(
         calibration: what operators take here; None for no forecast of time.
         measuring: whether operators that are not in the calibration are measured.
         again: whether it will be a process that has trained before.
-        what_if: whether to look for the largest batch that fits, which takes three more steps.
+        what_if: whether to look for the largest batch that fits, one to four more steps.
     """
     found: dict[str, Any] = {**_length(outline, seed), **dict.fromkeys(NEEDS_REHEARSAL)}
     notes: list[str] = []

@@ -31,7 +31,7 @@ MOST_EXAMPLES = 4096
 of a batch found there that it is the least that fits (`largest_batch_is_lower_bound`)."""
 
 MOST_PASSES = 3
-"""Passes after which the search for a batch is content with what it has; two are usual."""
+"""Corrections after the first pass of the search for a batch; one is usual."""
 
 
 def runtime_bytes(rehearsal: Rehearsal, device: torch.device, *, again: bool) -> int:
