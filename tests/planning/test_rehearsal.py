@@ -137,10 +137,10 @@ def test_the_largest_batch_fits_and_a_larger_one_does_not(
     make_recipe: Callable[..., Recipe],
 ) -> None:
     with rehearse(outline_of(make_recipe("lora")), 0) as done:
-        for free in (done.peak_with(77), 2_000_000, 700_001):
+        for free in (done.with_examples(77).peak, 2_000_000, 700_001):
             found = largest_batch(done, free)
             assert found is not None
-            assert done.peak_with(found) <= free < done.peak_with(found + 2)
+            assert done.with_examples(found).peak <= free < done.with_examples(found + 1).peak
         assert largest_batch(done, sum(done.pieces.values()) // 2) is None
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from workbench.cli.output import JSON_OPTION, note, print_json, quieten_libraries
+from workbench.cli.output import JSON_OPTION, loading_libraries, note, print_json
 from workbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ def import_(
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Check a PEFT adapter that somebody else made, and take it in for predict and init_from."""
-    from workbench.importing import import_adapter
+    with loading_libraries():
+        from workbench.importing import import_adapter
 
     shown: list[Proposal] = []
 
@@ -44,7 +45,6 @@ def import_(
         note(_words(proposal))
         return yes or base is not None or _asked()
 
-    quieten_libraries()
     target = to or Path("adapters") / source.resolve().stem
     folder = import_adapter(source, target, confirm=confirm, base=base, labels=label or ())
     if as_json:

@@ -10,12 +10,12 @@ import typer
 from workbench.cli.output import (
     JSON_OPTION,
     SET_OPTION,
+    loading_libraries,
     note,
     plural,
     print_json,
     print_pairs,
     print_table,
-    quieten_libraries,
 )
 from workbench.cli.plans import print_plans
 from workbench.errors import RecipeError, UsageError
@@ -108,8 +108,8 @@ def data(
         raise UsageError(
             f"{plural(len(loaded), 'recipe')}, and one is needed", where=recipe, fix=fix
         )
-    quieten_libraries()
-    from workbench.inspecting import inspect_data
+    with loading_libraries():
+        from workbench.inspecting import inspect_data
 
     found = inspect_data(loaded[0])
     if as_json:
@@ -144,8 +144,8 @@ def plan(
     from workbench.recipe import load_recipes
 
     loaded = load_recipes(recipe, overrides or ())
-    quieten_libraries()
-    from workbench.planning import plan as plan_recipe
+    with loading_libraries():
+        from workbench.planning import plan as plan_recipe
 
     plans = [
         # What the first of them has measured serves the others.

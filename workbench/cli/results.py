@@ -11,10 +11,10 @@ import typer
 from workbench.cli.output import (
     JSON_OPTION,
     RUNS_OPTION,
+    loading_libraries,
     note,
     print_json,
     print_table,
-    quieten_libraries,
 )
 from workbench.errors import UsageError
 
@@ -160,9 +160,9 @@ def export(
     from workbench.store import find_run
 
     run, text = find_run(name, runs), _read(card) if card else None
-    quieten_libraries()
-    from workbench.export import export_run
-    from workbench.export import push as push_folder
+    with loading_libraries():
+        from workbench.export import export_run
+        from workbench.export import push as push_folder
 
     folder = export_run(run, to, merge=merge, card=text)
     address = push_folder(folder, push) if push else None
@@ -193,10 +193,9 @@ def predict(
     """Answer texts with one or several adapters, tasks and methods mixed; a base is loaded once."""
     texts, pairs = _texts(text or [], pair or [], file)
     folders = [_adapter_folder(each, runs) for each in adapters]
-    quieten_libraries()
-    from workbench import load_adapters
-    from workbench.comparison.units import size
-    from workbench.inference import resident_bytes
+    with loading_libraries():
+        from workbench.comparison.units import size
+        from workbench.inference import load_adapters, resident_bytes
 
     rows: list[dict[str, Any]] = []
     loaded = load_adapters(folders)

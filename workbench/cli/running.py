@@ -15,11 +15,11 @@ from workbench.cli.output import (
     JSON_OPTION,
     RUNS_OPTION,
     SET_OPTION,
+    loading_libraries,
     note,
     plural,
     print_json,
     print_table,
-    quieten_libraries,
     scores,
 )
 from workbench.cli.recipes import RECIPES
@@ -96,11 +96,11 @@ def run(
         paths = [run_path(runs, each, seed) for each in loaded for seed in chosen or each.seeds]
         command = _same_again(recipe, seeds, overrides, runs, force, as_json)
         raise typer.Exit(distributed.launch(command, processes, paths, shard=shard, zero=zero))
-    quieten_libraries()
     from workbench.jobs import end_with_launcher
 
     end_with_launcher()
-    from workbench.runner import run_all
+    with loading_libraries():
+        from workbench.runner import run_all
 
     with _watched() as observer:
         finished = run_all(loaded, seeds=chosen, runs_dir=runs, force=force, observer=observer)
@@ -156,11 +156,11 @@ def resume(
         started = distributed.launch(command, together, [found.path], shard=shard, zero=zero)
         raise typer.Exit(started)
     recipe = load_recipe(found.path / "recipe.yaml")
-    quieten_libraries()
     from workbench.jobs import end_with_launcher
 
     end_with_launcher()
-    from workbench.runner import run_recipe
+    with loading_libraries():
+        from workbench.runner import run_recipe
 
     folder, seed = found.path.absolute(), int(found.status.get("seed", 0))
     root = folder.parent.parent

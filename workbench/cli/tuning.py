@@ -14,10 +14,10 @@ from workbench.cli.output import (
     JSON_OPTION,
     RUNS_OPTION,
     SET_OPTION,
+    loading_libraries,
     note,
     print_json,
     print_table,
-    quieten_libraries,
     scores,
 )
 from workbench.cli.progress import Progress
@@ -64,8 +64,8 @@ def tune(
     spaces_of(loaded, parse_searches(searches))  # what is wrong is said before torch is loaded
     if write is not None:
         check_target(write, loaded)
-    quieten_libraries()
-    from workbench.tuning.searching import tune as tune_recipes
+    with loading_libraries():
+        from workbench.tuning.searching import tune as tune_recipes
 
     progress = _Progress()
     try:

@@ -20,7 +20,7 @@ from torch import nn
 
 from workbench.assets import cache_dir
 from workbench.devices import Policy
-from workbench.planning.operations import Operations
+from workbench.planning.operations import Kind, Operations
 from workbench.store import read_json, write_json
 
 OVERHEAD = "overhead"
@@ -52,16 +52,16 @@ class Calibration:
         usable = {k: float(v) for k, v in known.items() if isinstance(v, int | float) and v >= 0}
         return cls(device, path, about, usable)
 
-    def lacks(self, operations: Operations) -> list[str]:
-        """Keys of kinds that have not been measured here."""
-        return [key for key in operations.kinds if key not in self.seconds]
+    def lacks(self, operations: Operations) -> list[Kind]:
+        """Kinds that have not been measured here."""
+        return [kind for kind in operations.counts if kind.key not in self.seconds]
 
     def measure(self, operations: Operations) -> None:
         """Measures what is lacking and keeps it."""
         if OVERHEAD not in self.seconds:
             self.seconds[OVERHEAD] = _overhead(self.device)
-        for key in self.lacks(operations):
-            self.seconds[key] = operations.kinds[key].seconds(self.device)
+        for kind in self.lacks(operations):
+            self.seconds[kind.key] = kind.seconds(self.device)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_json(self.path, {**self.about, "seconds": self.seconds})
 
@@ -69,7 +69,7 @@ class Calibration:
         """Seconds of a step made of these operators; None while some are not measured."""
         if OVERHEAD not in self.seconds or self.lacks(operations):
             return None
-        computing = sum(n * self.seconds[key] for key, n in operations.counts.items())
+        computing = sum(n * self.seconds[kind.key] for kind, n in operations.counts.items())
         waiting = operations.calls * self.seconds[OVERHEAD]
         # A GPU computes while the CPU goes ahead; on a CPU both are the same thread.
         return max(computing, waiting) if self.device.type == "cuda" else computing + waiting

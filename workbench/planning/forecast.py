@@ -121,9 +121,9 @@ def _memory(
 
 def _operations(rehearsal: Rehearsal, steps: int | None, seed: int) -> dict[int, Operations]:
     """Operators of a step with the widest and with the mean padding, by tokens per row."""
-    found = _widths(rehearsal.outline, steps, seed)
-    wanted = {int(found.max()), int(round(found.mean() / 8) * 8) or 1}
-    return {width: rehearsal.operations(width) for width in sorted(wanted)}
+    mean = _widths(rehearsal.outline, steps, seed).mean()
+    taken = (rehearsal.taken[-1], rehearsal.with_width(int(round(mean / 8) * 8) or 1))
+    return {step.width: step.operations for step in taken}
 
 
 def _widths(outline: Outline, steps: int | None, seed: int) -> np.ndarray:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import torch
+from numpy.typing import ArrayLike
 
-from workbench.planning.rehearsal import Rehearsal
+from workbench.planning.rehearsal import Rehearsal, Taken
 
 CPU_FORWARD_BYTES, CPU_BACKWARD_BYTES = 22_000_000, 10_000_000
 """What a CPU process takes for its first steps beyond its tensors: pages of torch's and oneDNN's
@@ -86,31 +88,48 @@ def free_memory(device: torch.device) -> int:
 def largest_batch(rehearsal: Rehearsal, free: int) -> int | None:
     """Most examples per forward pass that fit, by the longest texts; None when not one does.
 
-    Memory grows with the batch in a straight line once there is more of it than an optimizer
-    step takes. What the rehearsal held per example leads near; from there on each pass is put
-    where the line through the last two meets what is free, until it stays there.
+    Two steps of different batches make and drop the same tensors in the same order, and so say what
+    is held at each moment with any other batch: each is a straight line. Where only one of them
+    has a mask for padding, the peaks lead to the next batch to rehearse.
     """
     held = _whole_step(rehearsal)
     if held > free:
         return None
-    few, small = rehearsal.outline.at_once, rehearsal.peak
-    many = _on_line(0, held, few, small, free)
-    many = 2 * few if many == few else max(1, many)
-    large = rehearsal.peak_with(many)
+    few = rehearsal.with_examples(rehearsal.outline.at_once)
+    near = max(1, _most(0, [held], few.examples, [few.peak], free))
+    many = rehearsal.with_examples(2 * near if near == few.examples else near)
     for _ in range(MOST_PASSES):
-        found = _on_line(few, small, many, large, free)
-        if found in (0, many):
+        alike = _alike(few, many)
+        less, more = (few.course, many.course) if alike else ([few.peak], [many.peak])
+        found = _most(few.examples, less, many.examples, more, free)
+        certain = alike and rehearsal.unpadded(found) == rehearsal.unpadded(many.examples)
+        if certain or found in (0, many.examples):
             return found or None
-        few, small, many, large = many, large, found, rehearsal.peak_with(found)
-    # With other texts in it a batch may be padded, and then has a mask: the line has a step.
-    return many if large <= free else max(1, many - 1)
+        few, many = many, rehearsal.with_examples(found)
+    return max((step.examples for step in (few, many) if step.peak <= free), default=None)
 
 
-def _on_line(few: int, small: int, many: int, large: int, free: int) -> int:
-    per_example = (large - small) / (many - few)
-    if per_example <= 0:
-        return MOST_EXAMPLES
-    return min(max(0, int(few + (free - small) // per_example)), MOST_EXAMPLES)
+def _alike(few: Taken, many: Taken) -> bool:
+    """Whether two steps have made and dropped the same tensors, whatever their sizes."""
+    one, other = (np.sign(np.diff(step.course)) for step in (few, many))
+    return np.array_equal(one, other)
+
+
+def _most(few: int, less: ArrayLike, many: int, more: ArrayLike, free: int) -> int:
+    """Examples with which nothing that is held takes more than what is free.
+
+    Args:
+        few: a number of examples.
+        less: bytes held with it at each moment.
+        many: another number.
+        more: the bytes with that one.
+    """
+    less, growth = np.asarray(less), (np.asarray(more) - np.asarray(less)) * np.sign(many - few)
+    if (less[growth <= 0] > free).any():
+        return 0
+    grows = growth > 0
+    room = (free - less[grows]) * abs(many - few) // growth[grows]
+    return int(np.clip(few + room.min(initial=MOST_EXAMPLES), 0, MOST_EXAMPLES))
 
 
 def _whole_step(rehearsal: Rehearsal) -> int:

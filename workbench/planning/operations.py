@@ -7,6 +7,7 @@ makes some 3,000 calls of some 150 kinds, because its layers are alike.
 from __future__ import annotations
 
 import bisect
+import functools
 import hashlib
 import itertools
 import math
@@ -63,17 +64,18 @@ class Kind:
 
     operator: Any
     args: tuple[Any, ...]
-    kwargs: dict[str, Any]
+    kwargs: tuple[tuple[str, Any], ...] = ()
 
-    @property
+    @functools.cached_property
     def key(self) -> str:
-        """Names the kind in a file."""
-        text = f"{self.operator} {self.args} {self.kwargs}"
+        """Names the kind in a file, whatever the learning rate and the like."""
+        kwargs = [(name, "" if isinstance(value, float) else value) for name, value in self.kwargs]
+        text = f"{self.operator} {self.args} {kwargs}"
         return f"{self.operator} {hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
     def seconds(self, device: torch.device) -> float:
         """What a call takes; the median of some."""
-        blank, part = _in_part((self.args, self.kwargs))
+        blank, part = _in_part((self.args, dict(self.kwargs)))
         # Whole numbers are rows of a table or labels; few enough of them are always valid.
         below = self.args[0].shape[0] if "embedding" in str(self.operator) else 1
         size = _bytes(blank)
@@ -88,8 +90,8 @@ class Kind:
             return self._median(made, device) / part
         # Some operators only take what others have prepared. They move their arguments about.
         except (RuntimeError, IndexError, NotImplementedError):
-            moved = torch.zeros(_bytes((self.args, self.kwargs)), dtype=torch.uint8, device=device)
-            clone = Kind(torch.ops.aten.clone.default, (), {})
+            moved = torch.zeros(_bytes(blank), dtype=torch.uint8, device=device)
+            clone = Kind(torch.ops.aten.clone.default, ())
             return clone._median([((moved,), {})], device)
 
     def _median(self, made: Sequence[tuple[Any, Any]], device: torch.device) -> float:
@@ -109,8 +111,8 @@ class Kind:
 class Operations:
     """The operators of a step."""
 
-    kinds: dict[str, Kind] = field(default_factory=dict)
-    counts: Counter[str] = field(default_factory=Counter)
+    counts: Counter[Kind] = field(default_factory=Counter)
+    """Calls of each kind."""
     calls: int = 0
     """All calls, those that only look at a tensor in another way included."""
 
@@ -122,12 +124,11 @@ class Operations:
         if operator is torch.ops.aten.native_layer_norm_backward.default:
             # Mean and deviation are fp32 where the weight is; fake tensors (torch 2.13) say bf16.
             args = (*args[:3], args[3].float(), args[4].float(), *args[5:])
-        blank_args, blank_kwargs = tree_map(_blank, (args, kwargs))
-        kind = Kind(operator, blank_args, blank_kwargs)
-        self.kinds.setdefault(kind.key, kind)
-        self.counts[kind.key] += 1
+        named = tuple((name, _blank(value)) for name, value in kwargs.items())
+        self.counts[Kind(operator, _blank(args), named)] += 1
 
 
+@functools.cache
 def _computes_nothing(operator: Any) -> bool:
     """True for views, and for what is no operator on tensors."""
     returns = operator._schema.returns
@@ -135,10 +136,12 @@ def _computes_nothing(operator: Any) -> bool:
     return views or not operator.namespace.startswith("aten")
 
 
-def _blank(leaf: Any) -> Any:
-    if isinstance(leaf, Tensor):
-        return Blank(leaf.dtype, tuple(leaf.shape), leaf.stride())
-    return leaf
+def _blank(argument: Any) -> Any:
+    if isinstance(argument, Tensor):
+        return Blank(argument.dtype, tuple(argument.shape), argument.stride())
+    if isinstance(argument, list | tuple):
+        return tuple(map(_blank, argument))
+    return argument
 
 
 def _in_part(arguments: Any) -> tuple[Any, float]:

@@ -32,7 +32,8 @@ class World(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.live = 0
-        self.peak = 0
+        self.course: list[int] = [0]
+        """What was live at the last reset, and after each storage that came or went since."""
         self.full = True
         """Whether no text of the present batch is padded, so that no mask is made for it."""
         self.heard: Listener | None = None
@@ -56,9 +57,14 @@ class World(TorchDispatchMode):
             self.heard(func, args, kwargs)
         return result
 
+    @property
+    def peak(self) -> int:
+        """Most bytes that were live at once since the last reset."""
+        return max(self.course)
+
     def reset(self) -> None:
-        """Forgets the peak so far."""
-        self.peak = self.live
+        """Begins a new course."""
+        self.course = [self.live]
 
     def _answer(self, asked: Tensor) -> bool | int | float:
         """A number for code that looks into a tensor: finite, and never the same one twice.
@@ -81,10 +87,11 @@ class World(TorchDispatchMode):
         def let_go(_storage: object) -> None:
             del self._held[key]
             self.live -= size
+            self.course.append(self.live)
 
         self._held[key] = weakref.ref(storage, let_go)
         self.live += size
-        self.peak = max(self.peak, self.live)
+        self.course.append(self.live)
 
 
 class _Fake(FakeTensorMode):

@@ -8,8 +8,9 @@ nothing in it is a formula of ours, so a new method or task is forecast without 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +64,24 @@ class Outline:
         return min(self.recipe.training.micro_batch_size or self.share, self.share)
 
 
+@dataclass(frozen=True)
+class Taken:
+    """A step that was rehearsed."""
+
+    examples: int
+    """Of its forward passes."""
+    width: int
+    """Tokens per row of the widest of them, padding included."""
+    course: np.ndarray
+    """Bytes of all tensors, after each that came or went."""
+    operations: Operations
+
+    @property
+    def peak(self) -> int:
+        """Most bytes at once."""
+        return int(self.course.max())
+
+
 @dataclass
 class Rehearsal:
     """A training without numbers that has taken its first steps and can be asked what-if."""
@@ -70,33 +89,75 @@ class Rehearsal:
     outline: Outline
     world: World
     session: Session
-    peak: int = 0
-    """Most bytes that its tensors held at once."""
+    taken: list[Taken] = dataclasses.field(default_factory=list)
+    """The first steps."""
     pieces: dict[str, int] = dataclasses.field(default_factory=dict)
     """Bytes of weights, gradients and optimizer state, as ``measure.memory.breakdown``."""
 
-    def peak_with(self, examples: int) -> int:
-        """Most bytes at once in a further step of so many of the longest examples."""
-        self._step(np.argsort(-self.outline.train.lengths, kind="stable"), examples)
-        return self.world.peak
+    @property
+    def peak(self) -> int:
+        """Most bytes that the tensors held at once in the first steps."""
+        return max(step.peak for step in self.taken)
 
-    def operations(self, width: int) -> Operations:
-        """The operators of a further step whose longest example has about so many tokens."""
-        lengths = self.outline.train.lengths
-        heard = Operations()
-        self.world.heard = heard.add
+    def with_width(self, width: int) -> Taken:
+        """A step whose longest example has about so many tokens, with its operators."""
+        if self.taken[-1].width == width:
+            return self.taken[-1]
+        lengths, outline = self.outline.train.lengths, self.outline
+        order = np.argsort(np.abs(lengths - width), kind="stable")
+        return self._further(order[: outline.share], outline.at_once, listening=True)
+
+    def with_examples(self, examples: int) -> Taken:
+        """A step with so many of the longest examples in a forward pass; as many passes as the
+        recipe makes, but for those that only repeat the second."""
+        outline = self.outline
+        passes = 2 if outline.at_once < outline.share else 1
+        last = self.taken[-1]
+        if (examples, self.widest, 1) == (last.examples, last.width, passes):
+            return last
+        return self._further(np.resize(self._longest(examples), passes * examples), examples)
+
+    def unpadded(self, examples: int) -> bool:
+        """Whether so many of the longest examples make a forward pass without padding."""
+        return _unpadded(self.outline.train.lengths[self._longest(examples)], self)
+
+    @property
+    def widest(self) -> int:
+        """Tokens per row of a batch with the longest example."""
+        return _width(self.outline.train.lengths, self)
+
+    def _longest(self, examples: int) -> np.ndarray:
+        order = np.argsort(-self.outline.train.lengths, kind="stable")
+        return np.resize(order[:examples], examples)
+
+    def _further(self, batch: np.ndarray, at_once: int, *, listening: bool = False) -> Taken:
+        accumulation, indices = self.session.accumulation, batch.tolist()
+        kept, accumulation.size = accumulation.size, at_once
         try:
-            self._step(np.argsort(np.abs(lengths - width), kind="stable"), self.outline.share)
+            take = functools.partial(self.session.take_step, indices, None)
+            return self.take(indices, take, listening=listening)
+        finally:
+            accumulation.size = kept
+
+    def take(self, batch: list[int], step: Callable[[], object], *, listening: bool) -> Taken:
+        """Has a step taken and keeps what it did; of its operators only if ``listening``.
+
+        Raises:
+            RuntimeError: when it was none.
+        """
+        lengths = self.outline.train.lengths[batch]
+        heard = Operations()
+        self.world.full = _unpadded(lengths, self)
+        self.world.heard = heard.add if listening else None
+        self.world.reset()
+        try:
+            done = step()
         finally:
             self.world.heard = None
-        return heard
-
-    def _step(self, order: np.ndarray, examples: int) -> None:
-        batch = np.resize(order[:examples], examples)
-        self.world.full = _unpadded(self.outline.train.lengths[batch], self)
-        self.world.reset()
-        done = self.session.take_step(batch.tolist(), None)
-        assert isinstance(done, Step)
+        if not isinstance(done, Step):
+            raise RuntimeError(f"a step was rehearsed and ended with {done}")
+        at_once = min(self.session.accumulation.size or len(lengths), len(lengths))
+        return Taken(at_once, _width(lengths, self), np.array(self.world.course), heard)
 
 
 @contextmanager
@@ -110,7 +171,6 @@ def rehearse(outline: Outline, seed: int) -> Iterator[Rehearsal]:
             rehearsal = Rehearsal(outline, world, session)
             _take_steps(rehearsal, spec, seed)
             yield rehearsal
-    accelerator.free_memory()
 
 
 def _as_one_process(outline: Outline) -> TrainingSpec:
@@ -145,25 +205,28 @@ def _session(outline: Outline, spec: TrainingSpec, accelerator: Accelerator, see
 
 
 def _take_steps(rehearsal: Rehearsal, spec: TrainingSpec, seed: int) -> None:
-    world, session, train = rehearsal.world, rehearsal.session, rehearsal.outline.train
+    session, train = rehearsal.session, rehearsal.outline.train
     order = epoch_order(train.lengths, spec.batch_size, seed=seed, epoch=0)
-    batches = [order[i % len(order)] for i in range(STEPS)]
-    world.reset()
     events = session.events()
-    for batch in batches:
-        world.full = _unpadded(train.lengths[batch], rehearsal)
-        event = next(events, None)
-        if not isinstance(event, Step):
-            break
-    rehearsal.peak = world.peak
+    steps = min(STEPS, session.steps)
+    for number in range(steps):
+        # The guard watches the first step and has seen all it wants; in the last one there is
+        # nothing but training.
+        batch, last = order[number % len(order)], number == steps - 1
+        rehearsal.taken.append(rehearsal.take(batch, lambda: next(events), listening=last))
     rehearsal.pieces = breakdown(session.model, session.optimizer, session.weights.kept_bytes)
 
 
 def _unpadded(lengths: np.ndarray, rehearsal: Rehearsal) -> bool:
     """Whether texts of these lengths make a batch without padding."""
-    widest = int(rehearsal.outline.train.lengths.max())
-    width = min(-(-int(lengths.max()) // PAD_TO_MULTIPLE) * PAD_TO_MULTIPLE, widest)
-    return bool((lengths == width).all())
+    return bool((lengths == _width(lengths, rehearsal)).all())
+
+
+def _width(lengths: np.ndarray, rehearsal: Rehearsal) -> int:
+    """Tokens per row of a batch of texts of these lengths."""
+    longest = int(lengths.max())
+    padded = -(-longest // PAD_TO_MULTIPLE) * PAD_TO_MULTIPLE
+    return max(longest, min(padded, int(rehearsal.outline.train.lengths.max())))
 
 
 def widths(train: Encoded, spec: TrainingSpec, seed: int, steps: int) -> Sequence[int]:
