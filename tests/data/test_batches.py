@@ -95,3 +95,19 @@ def test_tokens_are_cached_and_the_key_is_the_content(
             with pytest.raises(AssertionError, match="tokenised again"):
                 encode(examples, encoder, tokenizer)
     assert tokenisation_fingerprint(tokenizer, 12) != tokenisation_fingerprint(tokenizer, 11)
+
+
+def test_kept_tokens_that_are_damaged_are_made_again(
+    tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path))
+    tokenizer = AutoTokenizer.from_pretrained(tiny_bert)
+    examples = Examples(("a", "b"), ("goal goal team", "bank"), None, (0, 1))
+    first = encoded_by(tokenizer, examples, 12).rows([1, 0])
+    (kept,) = (tmp_path / "tokens").iterdir()
+    whole = kept.read_bytes()
+    for damaged in (whole[: len(whole) // 2], b"", b"no arrow"):
+        kept.unlink()  # the old one is still mapped
+        kept.write_bytes(damaged)
+        assert encoded_by(tokenizer, examples, 12).rows([1, 0]) == first
+        assert list((tmp_path / "tokens").iterdir()) == [kept]

@@ -133,15 +133,28 @@ def test_micro_batches_and_checkpointing_take_less(
     assert activations(gradient_checkpointing=True) < 0.9 * whole
 
 
-def test_the_largest_batch_fits_and_a_larger_one_does_not(
-    make_recipe: Callable[..., Recipe],
+@pytest.mark.parametrize("method", ["full", "lora", "prefix", "p-tuning"])
+def test_the_largest_batch_fits_and_one_more_does_not(
+    method: str, make_recipe: Callable[..., Recipe]
 ) -> None:
-    with rehearse(outline_of(make_recipe("lora")), 0) as done:
+    with rehearse(outline_of(make_recipe(method)), 0) as done:
         for free in (done.with_examples(77).peak, 2_000_000, 700_001):
             found = largest_batch(done, free)
             assert found is not None
             assert done.with_examples(found).peak <= free < done.with_examples(found + 1).peak
         assert largest_batch(done, sum(done.pieces.values()) // 2) is None
+
+
+def test_the_largest_batch_is_one_of_a_forward_pass(make_recipe: Callable[..., Recipe]) -> None:
+    """Micro-batches cut a step, not what is asked: how many would fit at once."""
+
+    def largest(**training: int) -> int | None:
+        recipe = make_recipe("lora", training={"batch_size": 8, **training})
+        with rehearse(outline_of(recipe), 0) as done:
+            return largest_batch(done, 2_000_000)
+
+    whole, cut = largest(), largest(micro_batch_size=2)
+    assert whole and cut and cut <= whole < 1.1 * cut, "the gradients of the first pass are kept"
 
 
 def test_what_cannot_be_rehearsed_is_said_and_not_raised(

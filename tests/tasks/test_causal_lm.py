@@ -190,9 +190,9 @@ def test_words_and_bytes_are_those_of_the_predicted_text(begins: bool, packed: b
     size = sum(len(text.encode()) for text in TEXTS)
     # Without a token in front the first letter of a text, or of the window, is not predicted.
     unscored = 0 if begins else len(encoded)
-    assert sum(encoded.columns["words"]) == words - unscored
-    assert sum(encoded.columns["bytes"]) == size - unscored
-    tokens = sum(sum(label != IGNORED for label in row) for row in encoded.columns["labels"])
+    assert sum(encoded.column("words")) == words - unscored
+    assert sum(encoded.column("bytes")) == size - unscored
+    tokens = sum(sum(label != IGNORED for label in row) for row in encoded.column("labels"))
     assert tokens == size + len(TEXTS) - unscored  # a token per byte, an end per text
 
 

@@ -62,7 +62,7 @@ def make(**spec: Any) -> MaskedLMTask:
 def test_whole_words_are_hidden_and_never_a_special_token() -> None:
     task, tokenizer = make(mask_fraction=0.3), word_piece_tokenizer()
     encoded = encoded_by(task, tokenizer, texts_only("the goals of zzz players. un"), 32)
-    tokens = tokenizer.convert_ids_to_tokens(encoded.columns[0]["input_ids"])
+    tokens = tokenizer.convert_ids_to_tokens(encoded.rows([0])[0]["input_ids"])
     assert tokens[2:6] == ["goal", "##s", "of", "[UNK]"]
     seen = set()
     for epoch in range(60):
@@ -219,7 +219,7 @@ def test_a_text_from_outside_is_asked_about_its_own_masks() -> None:
     task, tokenizer = make(), word_piece_tokenizer()
     encoded = encoded_by(task, tokenizer, task.question("the [MASK] of the [MASK]", None), 32)
     (row,) = task.rows(encoded, [0], (3,))
-    assert row["input_ids"] == encoded.columns[0]["input_ids"]
+    assert row["input_ids"] == encoded.rows([0])[0]["input_ids"]
     model = language_model("bert", len(tokenizer)).eval()
     predicted = predicted_by(task, model, tokenizer, encoded)
     ((first, second),) = task.answers(encoded, predicted)

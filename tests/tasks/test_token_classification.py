@@ -61,7 +61,7 @@ def saying(encoded: Encoded, tags: dict[int, int], count: int = len(TAGS)) -> Pr
     """Logits that give each token a tag by its id, and O to all others."""
     values = [
         np.eye(count, dtype=np.float32)[[tags.get(i, 0) for i in ids]] * 9
-        for ids in encoded.columns["input_ids"]
+        for ids in encoded.column("input_ids")
     ]
     zeros = np.zeros(len(values))
     return Predicted(zeros, zeros, values)
@@ -100,7 +100,7 @@ def test_byte_level_tokens_are_those_of_add_prefix_space() -> None:
 
     spaced = byte_level(*known, add_prefix_space=True)
     theirs = spaced(words, is_split_into_words=True)
-    assert list(encoded.columns["input_ids"]) == theirs["input_ids"]
+    assert encoded.column("input_ids") == theirs["input_ids"]
     glued = tokenizer(words, is_split_into_words=True)
     assert theirs["input_ids"] != glued["input_ids"]  # the silent mistake
     for index, row in enumerate(encoded.rows([0, 1])):
@@ -112,9 +112,9 @@ def test_byte_level_tokens_are_those_of_add_prefix_space() -> None:
 def test_other_tags_are_not_taken_from_the_cache(tiny_bert: Path) -> None:
     first = encoded_for(tiny_bert, sentences=(("bank vote", (1, 0)),))
     second = encoded_for(tiny_bert, sentences=(("bank vote", (2, 3)),))
-    assert first.columns[0]["input_ids"] == second.columns[0]["input_ids"]
-    assert first.columns[0]["labels"] == [IGNORED, 1, 0, IGNORED]
-    assert second.columns[0]["labels"] == [IGNORED, 2, 3, IGNORED]
+    assert first.rows([0])[0]["input_ids"] == second.rows([0])[0]["input_ids"]
+    assert first.rows([0])[0]["labels"] == [IGNORED, 1, 0, IGNORED]
+    assert second.rows([0])[0]["labels"] == [IGNORED, 2, 3, IGNORED]
 
 
 # --- losses and values ----------------------------------------------------------------------
@@ -222,7 +222,7 @@ def test_a_text_from_outside_needs_no_tags(tiny_bert: Path) -> None:
     assert asked.parts == (("the", "star", "vote"),)
     tokenizer = AutoTokenizer.from_pretrained(tiny_bert)
     encoded = encode(asked, this.encoder(tokenizer, 32), tokenizer, cached=False)
-    assert set(encoded.columns[0]["labels"]) == {IGNORED}
+    assert set(encoded.rows([0])[0]["labels"]) == {IGNORED}
     vocabulary = tokenizer.get_vocab()
     predicted = saying(encoded, {vocabulary["star"]: 3})
     answers = this.answers(encoded, predicted)

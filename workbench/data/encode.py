@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from datasets import Dataset, disable_progress_bars, enable_progress_bars, is_progress_bar_enabled
+import pyarrow as pa
+import pyarrow.compute as pc
 from transformers import PreTrainedTokenizerBase
 
 from workbench.assets import cache_dir
 from workbench.data.examples import Examples
+from workbench.errors import DataError
+from workbench.store import whole
 
 Columns = dict[str, list[Any]]
 Row = dict[str, Any]
@@ -39,7 +43,7 @@ class Encoded:
     """One split as token ids: the same for every method and seed of a study."""
 
     examples: Examples
-    columns: Dataset
+    table: pa.Table
     """``input_ids`` and what else the task needs: unpadded lists, one row per feature."""
     lengths: np.ndarray
     """Tokens of each feature, (features,)."""
@@ -57,12 +61,15 @@ class Encoded:
     def __len__(self) -> int:
         return len(self.lengths)
 
+    def column(self, name: str) -> list[Any]:
+        """One value of each feature."""
+        values: list[Any] = self.table[name].to_pylist()
+        return values
+
     def rows(self, indices: list[int]) -> list[Row]:
         """The features at some positions."""
-        taken = self.columns[indices]
-        return [
-            dict(zip(taken, values, strict=True)) for values in zip(*taken.values(), strict=True)
-        ]
+        rows: list[Row] = self.table.take(indices).to_pylist()
+        return rows
 
 
 def encode(
@@ -74,25 +81,27 @@ def encode(
 ) -> Encoded:
     """Turns a split into features once and keeps the outcome under the cache folder."""
     if not len(examples):
-        return _encoded(examples, Dataset.from_dict({"input_ids": [], "example": []}), set())
+        return _encoded(examples, _table({"input_ids": [], "example": [], "truncated": []}))
     columns = encoder.columns(examples)
     columns["example"] = list(range(len(examples)))
     if not cached:
-        table = Dataset.from_dict(encoder.features(columns))
-    else:
-        key = _cache_key(columns, encoder, tokenizer)
-        folder = cache_dir() / "tokens"
-        folder.mkdir(parents=True, exist_ok=True)
-        rows = Dataset.from_dict(columns)
-        table = _map_quietly(rows, encoder.features, folder / f"{key}.arrow", key)
-    cut = {e for e, c in zip(table["example"], table["truncated"], strict=True) if c}
-    return _encoded(examples, table.remove_columns("truncated"), cut)
+        return _encoded(examples, _table(encoder.features(columns)))
+    path = cache_dir() / "tokens" / f"{_cache_key(columns, encoder, tokenizer)}.arrow"
+    if (kept := _read(path)) is None:
+        _write(_table(encoder.features(columns)), path)
+        kept = _read(path)
+    if kept is None:
+        raise DataError("the tokens that were just written cannot be read", where=str(path))
+    return _encoded(examples, kept)
 
 
-def _encoded(examples: Examples, table: Dataset, cut: set[int]) -> Encoded:
-    lengths = np.array([len(ids) for ids in table["input_ids"]], dtype=np.int64)
-    owners = np.array(table["example"], dtype=np.int64)
-    return Encoded(examples, table.remove_columns("example"), lengths, owners, len(cut))
+def _encoded(examples: Examples, table: pa.Table) -> Encoded:
+    # Not to_numpy: it imports pandas, which takes longer than a list of a million numbers.
+    lengths = np.array(pc.list_value_length(table["input_ids"]).to_pylist(), dtype=np.int64)
+    owners, short = table["example"].to_pylist(), table["truncated"].to_pylist()
+    cut = set(itertools.compress(owners, short))
+    kept = table.drop_columns(["example", "truncated"])
+    return Encoded(examples, kept, lengths, np.array(owners, dtype=np.int64), len(cut))
 
 
 def tokenisation_fingerprint(
@@ -119,20 +128,24 @@ def _cache_key(
     return digest.hexdigest()[:32]
 
 
-def _map_quietly(
-    dataset: Dataset, function: Callable[[Columns], Columns], cache_file: Path, fingerprint: str
-) -> Dataset:
-    shown = is_progress_bar_enabled()
-    disable_progress_bars()
+# --- tokens on disk ---------------------------------------------------------------------------
+
+
+def _table(features: Columns) -> pa.Table:
+    table = pa.table(features)
+    at = table.schema.get_field_index("input_ids")
+    return table.set_column(at, "input_ids", table["input_ids"].cast(pa.list_(pa.int32())))
+
+
+def _read(path: Path) -> pa.Table | None:
+    """A kept table, mapped from its file; None where there is none or not a whole one."""
     try:
-        return dataset.map(
-            function,
-            batched=True,
-            batch_size=None,
-            remove_columns=dataset.column_names,
-            cache_file_name=str(cache_file),
-            new_fingerprint=fingerprint,
-        )
-    finally:
-        if shown:
-            enable_progress_bars()
+        return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+    except (OSError, pa.ArrowInvalid):
+        return None
+
+
+def _write(table: pa.Table, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole(path) as temporary, pa.ipc.new_file(str(temporary), table.schema) as writer:
+        writer.write_table(table)

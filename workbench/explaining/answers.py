@@ -100,7 +100,7 @@ def _tags(task: TokenClassificationTask, encoded: Encoded, predicted: Predicted)
     (tags,) = task.answers(encoded, predicted)
     words = text_words(encoded)
     probabilities: list[float | None] = [None] * len(words)
-    for at, word in enumerate(encoded.columns["words"][0]):
+    for at, word in enumerate(encoded.column("words")[0]):
         if word != IGNORED:
             logits = torch.from_numpy(predicted.values[0][at]).double()
             probabilities[word] = float(logits.softmax(dim=0).max())

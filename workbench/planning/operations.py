@@ -28,6 +28,8 @@ beyond this are timed in part."""
 _SMALL_BYTES = 2**20
 """From here on arguments are made several times, as many as fill the above, and take turns: a
 training does not find its weights in a cache either. What is smaller is soon there."""
+_MOST_TENSORS = 2000
+"""Of all copies: long lists of small tensors take longer to make than to time."""
 _SECONDS, _ROUNDS = 0.005, 3
 """A kind is called until both are reached, after one call to warm up; the median counts."""
 
@@ -79,7 +81,8 @@ class Kind:
         # Whole numbers are rows of a table or labels; few enough of them are always valid.
         below = self.args[0].shape[0] if "embedding" in str(self.operator) else 1
         size = _bytes(blank)
-        copies = max(1, _LARGE_BYTES // size) if size >= _SMALL_BYTES else 1
+        most = min(_LARGE_BYTES // max(size, 1), _MOST_TENSORS // len(tree_leaves(blank)))
+        copies = max(1, most) if size >= _SMALL_BYTES else 1
         made = [
             tree_map(
                 lambda leaf: leaf.filled(device, below) if isinstance(leaf, Blank) else leaf, blank

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from datasets import config as datasets_config
 from transformers import PreTrainedTokenizerBase
 
 from workbench.data import load_data
@@ -70,8 +69,11 @@ def _is_regression(recipe: Recipe) -> bool:
 def _is_here(source: str) -> bool:
     if source.startswith(ASSET_PREFIX) or Path(source).suffix.lower() in TABLE_SUFFIXES:
         return True
-    cache = Path(datasets_config.HF_DATASETS_CACHE)
-    return Path(source).expanduser().exists() or (cache / source.replace("/", "___")).exists()
+    if Path(source).expanduser().exists():
+        return True
+    from datasets import config  # not needed for data that lies here, and slow to import
+
+    return (Path(config.HF_DATASETS_CACHE) / source.replace("/", "___")).exists()
 
 
 def _longest(recipe: Recipe, labels: tuple[str, ...]) -> Examples:

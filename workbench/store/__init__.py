@@ -18,7 +18,7 @@ No torch here: listing 500 runs has to take a fraction of a second.
 
 from workbench.store.deleting import delete_run
 from workbench.store.endings import count_oom_kills, memory_now, why_killed
-from workbench.store.files import read_json, sync, write_json, write_text
+from workbench.store.files import read_json, sync, whole, write_json, write_text
 from workbench.store.opening import (
     describe_run,
     open_run,
@@ -82,6 +82,7 @@ __all__ = [
     "run_name",
     "run_path",
     "sync",
+    "whole",
     "why_killed",
     "write_json",
     "write_text",

@@ -89,7 +89,7 @@ class CausalLMTask(TokenLikelihoodTask[CausalLM]):
         examples = encoded.examples
         if self.spec.packed:
             ids = [examples.ids[owner] for owner in encoded.owners]
-            texts = list(encoded.columns["text"])
+            texts = encoded.column("text")
             scores: list[float | None] = [float(np.mean(row)) for row in predicted.values]
         else:
             ids, texts = list(examples.ids), list(examples.texts)

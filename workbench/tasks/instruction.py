@@ -64,7 +64,7 @@ class InstructionTask(TokenLikelihoodTask[Instruction], WritingTask[Instruction]
 
     def prompts(self, encoded: Encoded) -> list[list[int]]:
         """Token ids to generate the answer to each example from."""
-        return [list(ids) for ids in encoded.columns["prompt"]] if len(encoded) else []
+        return encoded.column("prompt") if len(encoded) else []
 
     def stop_ids(self, tokenizer: PreTrainedTokenizerBase) -> list[int]:
         """Tokens that end an answer: the end token and, in a chat, what ends a turn."""

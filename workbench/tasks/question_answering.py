@@ -140,8 +140,8 @@ class QuestionAnsweringTask(Task[QuestionAnswering]):
         windows = zip(
             encoded.owners.tolist(),
             predicted.values,
-            encoded.columns["char_starts"],
-            encoded.columns["char_ends"],
+            encoded.column("char_starts"),
+            encoded.column("char_ends"),
             strict=True,
         )
         for window, (owner, logits, char_starts, char_ends) in enumerate(windows):

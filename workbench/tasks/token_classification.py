@@ -174,7 +174,7 @@ class _Seen:
 
 
 def _seen(encoded: Encoded, predicted: Predicted) -> Iterator[_Seen]:
-    for first, logits in zip(encoded.columns["words"], predicted.values, strict=True):
+    for first, logits in zip(encoded.column("words"), predicted.values, strict=True):
         at = [position for position, word in enumerate(first) if word != IGNORED]
         yield _Seen([first[position] for position in at], logits[at])
 

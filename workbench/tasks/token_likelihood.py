@@ -57,14 +57,14 @@ class TokenLikelihoodTask(Task[Spec]):
         return Likelihood(
             nll=float(predicted.losses.sum()),
             tokens=int(predicted.weights.sum()),
-            words=sum(encoded.columns["words"]),
-            bytes=sum(encoded.columns["bytes"]),
+            words=sum(encoded.column("words")),
+            bytes=sum(encoded.column("bytes")),
         )
 
     def likelihoods(self, encoded: Encoded, predicted: Predicted) -> list[Likelihood]:
         if not len(encoded):
             return []
-        columns = (encoded.columns["words"], encoded.columns["bytes"])
+        columns = (encoded.column("words"), encoded.column("bytes"))
         return [
             Likelihood(float(nll), int(tokens), words, size)
             for nll, tokens, words, size in zip(
