@@ -1,7 +1,8 @@
 """Step time of one LoRA recipe under each choice of precision, attention and dropout.
 
 ``python -m benchmarks.policy`` repeats, on the device at hand, the measurement behind
-``workbench.devices``. The settings take turns, and each is compared with its neighbour in time.
+``workbench.devices``. The settings take turns, and each is compared with its neighbour in time. On
+a CPU it also compares the two libraries that can multiply fp32 matrices.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -16,7 +18,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from workbench.assets import fetch
 from workbench.data import load_data
-from workbench.devices import this_process
+from workbench.devices import onednn_is_quicker, this_process
+from workbench.models import products_by_onednn
 from workbench.recipe import load_recipe, recipes_dir
 
 SETTINGS = {
@@ -67,6 +70,24 @@ def main() -> None:
     print(f"{device}, batch {tuple(batch['input_ids'].shape)}, median of {3 * rounds} steps")
     for name, values in seconds.items():
         print(f"{statistics.median(values) / first:5.2f}  {name}")
+    if device.type == "cpu":
+        _compare_products(models["fp32, sdpa, no dropout"].eval(), batch, rounds)
+
+
+def _compare_products(model: Any, batch: Any, rounds: int) -> None:
+    """Prints the time of a forward pass in fp32 by oneDNN relative to torch's own choice."""
+    seconds: dict[bool, list[float]] = {False: [], True: []}
+    with torch.inference_mode():
+        for turn in range(8 * rounds):
+            by_onednn = turn % 2 == 1
+            with products_by_onednn(model) if by_onednn else nullcontext():
+                started = time.perf_counter()
+                model(**batch)
+                seconds[by_onednn].append(time.perf_counter() - started)
+    plain, onednn = (statistics.median(seconds[each]) for each in (False, True))
+    print(f"{onednn / plain:5.2f}  fp32 forward pass by oneDNN; 1 is torch's choice")
+    taken = "oneDNN" if onednn_is_quicker() else "torch's choice"
+    print(f"       the workbench takes {taken} here")
 
 
 def _step(model: Any, batch: Any, labels: Any, precision: str, device: torch.device) -> float:

@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -184,6 +185,17 @@ def _defaults(device: torch.device) -> tuple[Precision, str, float | None, str]:
             return "bf16", "eager", 0.0, why
         return "fp32", "eager", 0.0, "CPU without bf16 instructions: fp32, no dropout"
     return "fp32", "sdpa", None, f"{device.type}: not measured, so transformers' defaults"
+
+
+@cache
+def onednn_is_quicker() -> bool:
+    """Whether torch's way of multiplying fp32 matrices (MKL) leaves half of this processor idle.
+
+    Measured on AMD's with AVX-512 alone, see `workbench.models.products`; on Intel's MKL uses all.
+    """
+    has_both = torch.backends.mkl.is_available() and torch.backends.mkldnn.is_available()
+    wide = torch.backends.cpu.get_cpu_capability() == "AVX512"
+    return has_both and wide and _cpu_name().startswith("AMD")
 
 
 def _cpu_has_bf16() -> bool:

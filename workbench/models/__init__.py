@@ -11,6 +11,7 @@ from workbench.models.loading import (
     load_tokenizer,
     weights_fingerprint,
 )
+from workbench.models.products import products_by_onednn
 from workbench.models.prompt_text import prompt_token_ids
 from workbench.models.refusals import check_positions
 
@@ -24,6 +25,7 @@ __all__ = [
     "load_config",
     "load_tokenizer",
     "only_first_token",
+    "products_by_onednn",
     "prompt_token_ids",
     "set_attention",
     "weights_fingerprint",

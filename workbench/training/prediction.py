@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from transformers import PreTrainedTokenizerBase
 
 from workbench.data.batches import Batch, evaluation_order, own_share, pad
 from workbench.data.encode import Encoded
+from workbench.devices import onednn_is_quicker
+from workbench.models import products_by_onednn
 from workbench.tasks import AnyTask, Predicted
 from workbench.tasks.base import EVALUATION_SEED
 from workbench.training.sharding import is_sharded, without_gradients
@@ -42,7 +45,7 @@ def predict(
     )
     device = next(model.parameters()).device
     found: list[tuple[int, float, float, Any]] = []
-    with without_gradients(model):
+    with without_gradients(model), _quick_products(model):
         for indices in evaluation_order(encoded.lengths, batch_size):
             mine = own_share(indices, process, processes)
             if not mine and not is_sharded(model):
@@ -65,6 +68,11 @@ def predict(
         weights=np.array([entry[2] for entry in found]),
         values=[entry[3] for entry in found],
     )
+
+
+def _quick_products(model: nn.Module) -> AbstractContextManager[None]:
+    quick = onednn_is_quicker() and not is_sharded(model)
+    return products_by_onednn(model) if quick else nullcontext()
 
 
 def on_device(batch: Batch, device: torch.device) -> Batch:
