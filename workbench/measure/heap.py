@@ -5,6 +5,12 @@ itself and gives it back at once, but only where the heap has no hole for it: a 
 stays resident when it is freed. A process that has trained before is full of holes. LoRA on
 SmolLM2-135M measured 1,392 MiB as the first run of a process and 1,634 to 1,672 MiB as a later
 one, of the same tensors. So the holes are taken, untouched, for as long as the heap is exact.
+
+Afterwards it keeps all it has. Gradients and activations come and go with every step, and a page
+that was given back is zeroed by the kernel before it is used again: 150,000 of them in each step of
+a BERT-base, with the C library's own limits. On two cores of an AMD EPYC, keeping them takes full
+fine-tuning (4 x 128 tokens) to 0.70 of the time, LoRA to 0.88 (16 x 128) and 0.69 (64 x 128), with
+the same peak of resident memory; MiniLM and SmolLM2 gain nothing or a few percent.
 """
 
 from __future__ import annotations
@@ -15,9 +21,11 @@ import sys
 from functools import cache
 from typing import Any
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -3, -4, -8
 _EXACT_BYTES = 64 * 1024
-_RELAXED_MMAP_BYTES, _RELAXED_TRIM_BYTES = 32 * 1024**2, 512 * 1024**2
+_MOST_MAPS = 65536
+"""The C library's own limit of blocks that are mapped by themselves."""
+_NEVER = -1
 _INFO = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
 
 _taken: list[int] = []
@@ -31,24 +39,29 @@ def be_exact() -> None:
     if libc is None:
         return
     libc.mallopt(_M_ARENA_MAX, 1)
-    _set_thresholds(libc, _EXACT_BYTES, _EXACT_BYTES)
+    libc.mallopt(_M_MMAP_MAX, _MOST_MAPS)
+    libc.mallopt(_M_MMAP_THRESHOLD, _EXACT_BYTES)
+    libc.mallopt(_M_TRIM_THRESHOLD, _EXACT_BYTES)
     _let_go(libc)
     libc.malloc_trim(0)
     _take_holes(libc)
 
 
 def stop_being_exact() -> None:
-    """Lets the C library keep freed blocks again, which saves page faults."""
+    """Lets the C library keep all blocks that are freed, which saves page faults."""
     libc = _glibc()
     if libc is None:
         return
-    _set_thresholds(libc, _RELAXED_MMAP_BYTES, _RELAXED_TRIM_BYTES)
+    libc.mallopt(_M_MMAP_MAX, 0)
+    libc.mallopt(_M_TRIM_THRESHOLD, _NEVER)
     _let_go(libc)
 
 
-def _set_thresholds(libc: Any, map_from: int, trim_from: int) -> None:
-    libc.mallopt(_M_MMAP_THRESHOLD, map_from)
-    libc.mallopt(_M_TRIM_THRESHOLD, trim_from)
+def give_back() -> None:
+    """Returns what is free now to the kernel."""
+    libc = _glibc()
+    if libc is not None:
+        libc.malloc_trim(0)
 
 
 def _take_holes(libc: Any) -> None:

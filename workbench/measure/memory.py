@@ -51,12 +51,18 @@ class MemoryMeter:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Records the peak while the block runs; a phase entered again keeps its maximum."""
+        """Records the peak while the block runs; a phase entered again keeps its maximum.
+
+        What the C library has kept of the phase before it is given back first, and what it keeps
+        of this one afterwards.
+        """
+        heap.give_back()
         self.reset()
         try:
             yield
         finally:
             self.note(name)
+            heap.give_back()
 
     def reset(self) -> None:
         """Forgets the peak so far."""
