@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 MEGABYTE = 1024**2
 SCRIPT = """
-import json, torch
+import json, resource, torch
 from pathlib import Path
 from workbench.measure.memory import MemoryMeter
 
@@ -42,6 +42,15 @@ meter.stop_being_exact()
 again = blocks(100)
 del again
 found["relaxed"] = resident() - start
+faults = []
+for _ in range(8):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    large = torch.ones(64 * 1024**2 // 4)
+    del large
+    faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+found["faults"] = sum(faults[2:])  # once it has found its place
+with meter.phase("evaluate"):
+    found["between phases"] = resident() - start
 print(json.dumps(found))
 """
 
@@ -55,3 +64,5 @@ def test_what_is_freed_into_holes_goes_back_too() -> None:
     assert found["after"] < 5 * MEGABYTE, "nothing of what was freed stays resident"
     assert found["peak"] == pytest.approx(100 * MEGABYTE, rel=0.05)
     assert found["relaxed"] > 80 * MEGABYTE, "afterwards the holes are in use, and kept"
+    assert found["faults"] < 500, "large blocks too; each would be 16,384 pages again"
+    assert found["between phases"] < 5 * MEGABYTE
