@@ -77,7 +77,8 @@ class Kind:
 
     def seconds(self, device: torch.device) -> float:
         """What a call takes; the median of some."""
-        blank, part = _in_part((self.args, dict(self.kwargs)))
+        arguments = (self.args, dict(self.kwargs))
+        blank, part = _in_part(arguments)
         # Whole numbers are rows of a table or labels; few enough of them are always valid.
         below = self.args[0].shape[0] if "embedding" in str(self.operator) else 1
         size = _bytes(blank)
@@ -93,7 +94,7 @@ class Kind:
             return self._median(made, device) / part
         # Some operators only take what others have prepared. They move their arguments about.
         except (RuntimeError, IndexError, NotImplementedError):
-            moved = torch.zeros(_bytes(blank), dtype=torch.uint8, device=device)
+            moved = torch.zeros(_bytes(arguments), dtype=torch.uint8, device=device)
             clone = Kind(torch.ops.aten.clone.default, ())
             return clone._median([((moved,), {})], device)
 
