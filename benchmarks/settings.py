@@ -102,6 +102,6 @@ def _tokens(recipe: Recipe, data: Data) -> Rows:
     splits = {role: encode(getattr(data, role), encoder, tokenizer) for role in ROLES}
     references_of(recipe, task, data, splits["test"], tokenizer, this_process().device)
     return {
-        role: split.columns.select_columns(["input_ids", "labels"]).to_list()
+        role: split.table.select(["input_ids", "labels"]).to_pylist()
         for role, split in splits.items()
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import stat
@@ -57,8 +58,9 @@ def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Script]:
     yield write
     monkeypatch.setattr(launching.sys, "executable", INTERPRETER)
     for process in psutil.Process().children():
-        if process.pid not in before and str(script) in process.cmdline():
-            process.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):  # it may have just ended by itself
+            if process.pid not in before and str(script) in process.cmdline():
+                process.kill()
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 10.0) -> None:
