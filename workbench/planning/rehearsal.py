@@ -124,7 +124,7 @@ class Rehearsal:
     @property
     def widest(self) -> int:
         """Tokens per row of a batch with the longest example."""
-        return _width(self.outline.train.lengths, self)
+        return _width(self.outline.train.lengths, self.outline.train)
 
     def _longest(self, examples: int) -> np.ndarray:
         order = np.argsort(-self.outline.train.lengths, kind="stable")
@@ -157,7 +157,8 @@ class Rehearsal:
         if not isinstance(done, Step):
             raise RuntimeError(f"a step was rehearsed and ended with {done}")
         at_once = min(self.session.accumulation.size or len(lengths), len(lengths))
-        return Taken(at_once, _width(lengths, self), np.array(self.world.course), heard)
+        width = _width(lengths, self.outline.train)
+        return Taken(at_once, width, np.array(self.world.course), heard)
 
 
 @contextmanager
@@ -219,25 +220,21 @@ def _take_steps(rehearsal: Rehearsal, spec: TrainingSpec, seed: int) -> None:
 
 def _unpadded(lengths: np.ndarray, rehearsal: Rehearsal) -> bool:
     """Whether texts of these lengths make a batch without padding."""
-    return bool((lengths == _width(lengths, rehearsal)).all())
+    return bool((lengths == _width(lengths, rehearsal.outline.train)).all())
 
 
-def _width(lengths: np.ndarray, rehearsal: Rehearsal) -> int:
-    """Tokens per row of a batch of texts of these lengths."""
-    longest = int(lengths.max())
-    padded = -(-longest // PAD_TO_MULTIPLE) * PAD_TO_MULTIPLE
-    return max(longest, min(padded, int(rehearsal.outline.train.lengths.max())))
+def _width(lengths: np.ndarray, train: Encoded) -> int:
+    """Tokens per row of a batch of texts of these lengths, padding included."""
+    padded = -(-int(lengths.max()) // PAD_TO_MULTIPLE) * PAD_TO_MULTIPLE
+    return min(padded, int(train.lengths.max()))
 
 
 def widths(train: Encoded, spec: TrainingSpec, seed: int, steps: int) -> Sequence[int]:
     """Tokens per row, padding included, of each of the first steps."""
     found: list[int] = []
-    widest = int(train.lengths.max())
     epoch = 0
     while len(found) < steps:
-        for batch in epoch_order(train.lengths, spec.batch_size, seed=seed, epoch=epoch):
-            longest = int(train.lengths[batch].max())
-            width = -(-longest // PAD_TO_MULTIPLE) * PAD_TO_MULTIPLE
-            found.append(max(longest, min(width, widest)))
+        order = epoch_order(train.lengths, spec.batch_size, seed=seed, epoch=epoch)
+        found += [_width(train.lengths[batch], train) for batch in order]
         epoch += 1
     return found[:steps]
