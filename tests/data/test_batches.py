@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +96,28 @@ def test_tokens_are_cached_and_the_key_is_the_content(
         else:
             with pytest.raises(AssertionError, match="tokenised again"):
                 encode(examples, encoder, tokenizer)
+    tokenizer.add_tokens(["team"])
+    encoder = dataclasses.replace(TASK.encoder(tokenizer, 12), features=must_not_run)
+    with pytest.raises(AssertionError, match="tokenised again"):
+        encode(examples, encoder, tokenizer)
     assert tokenisation_fingerprint(tokenizer, 12) != tokenisation_fingerprint(tokenizer, 11)
+
+
+def test_looking_at_features_does_without_pandas(
+    tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes as long to import as steps to rehearse; pyarrow asks for it where it sees lists."""
+    monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path))
+    tokenizer = AutoTokenizer.from_pretrained(tiny_bert)
+    encoded_by(tokenizer, Examples(("a", "b"), ("goal goal team", "bank"), None, (0, 1)), 12)
+    (kept,) = (tmp_path / "tokens").iterdir()
+    script = (
+        "import sys; from pathlib import Path; from workbench.data import encode;"
+        f"found = encode._encoded(None, encode._read(Path({str(kept)!r})));"
+        "assert len(found.rows([1, 0])) == 2 and len(found.column('input_ids')) == 2;"
+        "assert 'pandas' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 def test_kept_tokens_that_are_damaged_are_made_again(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,9 +15,10 @@ from workbench import plan
 from workbench.devices import choose_policy
 from workbench.planning import Calibration
 from workbench.planning.calibration import OVERHEAD
-from workbench.planning.operations import Blank, Kind, Operations, _in_part
+from workbench.planning.operations import Blank, Kind, Operations
 from workbench.planning.pretending import pretending
 from workbench.planning.rehearsal import rehearse
+from workbench.planning.timing import Stopwatch, _in_part
 from workbench.recipe.schema import Recipe, TrainingSpec
 
 CPU = torch.device("cpu")
@@ -27,16 +29,20 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / "cache"))
 
 
+def relu(elements: int) -> Kind:
+    return Kind(torch.ops.aten.relu.default, (Blank(torch.float32, (elements,), (1,)),))
+
+
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Keys of the kinds that are measured, each of which takes a millisecond."""
     keys: list[str] = []
 
-    def seconds(kind: Kind, _device: torch.device) -> float:
+    def seconds(_stopwatch: Stopwatch, kind: Kind) -> float:
         keys.append(kind.key)
         return 0.001
 
-    monkeypatch.setattr(Kind, "seconds", seconds)
+    monkeypatch.setattr(Stopwatch, "seconds", seconds)
     return keys
 
 
@@ -59,8 +65,9 @@ def test_each_kind_of_a_real_step_can_be_called(make_recipe: Callable[..., Recip
     with rehearse(outline_of(make_recipe("lora", training={"precision": "bf16"})), 0) as done:
         heard = done.with_width(16).operations
     assert len(heard.counts) > 40
+    stopwatch = Stopwatch(CPU)
     for kind in heard.counts:
-        assert 0 < kind.seconds(CPU) < 1
+        assert 0 < stopwatch.seconds(kind) < 1
 
 
 def test_long_lists_are_timed_in_part_and_their_largest_tensor_first_to_go() -> None:
@@ -75,10 +82,43 @@ def test_long_lists_are_timed_in_part_and_their_largest_tensor_first_to_go() -> 
 
 def test_arguments_take_turns_so_that_no_cache_holds_them(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: set[int] = set()
-    monkeypatch.setattr(Kind, "_median", lambda _kind, made, _device: seen.add(len(made)) or 1.0)
+
+    def median(_stopwatch: Stopwatch, _operator: object, made: list[tuple[Any, Any]]) -> float:
+        seen.add(len({args[0].data_ptr() for args, _ in made}))
+        return 1.0
+
+    monkeypatch.setattr(Stopwatch, "_median", median)
     for elements in (2**10, 2**22, 2**25):
-        Kind(torch.ops.aten.relu.default, (Blank(torch.float32, (elements,), (1,)),)).seconds(CPU)
+        Stopwatch(CPU).seconds(relu(elements))
     assert seen == {1, 4}, "the smallest is soon in a cache, the largest never"
+
+
+def test_an_operator_finds_numbers_that_none_has_written_over() -> None:
+    stopwatch = Stopwatch(CPU)
+    blank = Blank(torch.float32, (2**20, 4), (4, 1))
+    for _ in range(2):
+        stopwatch.seconds(Kind(torch.ops.aten.mul_.Scalar, (blank, 0.0)))
+    found = stopwatch._cut(blank, blank.shape)
+    assert torch.equal(found, torch.full((2**20, 4), 0.5))
+
+
+def test_arguments_have_the_strides_of_their_blanks_and_no_memory_in_common() -> None:
+    stopwatch = Stopwatch(CPU)
+    turned = stopwatch._filled(Blank(torch.bfloat16, (3, 5), (1, 3)), 1)
+    repeated = stopwatch._filled(Blank(torch.bfloat16, (4, 6), (0, 1)), 1)
+    empty = stopwatch._filled(Blank(torch.bfloat16, (0, 7), (7, 1)), 1)
+    rows = stopwatch._filled(Blank(torch.int64, (100,), (1,)), 7)
+    large = stopwatch._filled(Blank(torch.bfloat16, (2**26,), (1,)), 1)
+    for made, shape, stride in (
+        (turned, (3, 5), (1, 3)),
+        (repeated, (4, 6), (0, 1)),
+        (empty, (0, 7), (7, 1)),
+    ):
+        assert (tuple(made.shape), made.stride()) == (shape, stride)
+        assert (made == 0.5).all()
+    assert len({each.data_ptr() for each in (turned, repeated, large)}) == 3
+    assert (large == 0.5).all(), "more than there was"
+    assert 0 <= rows.min() and rows.max() < 7
 
 
 def test_time_is_measured_once_and_again_when_asked(

@@ -118,8 +118,12 @@ def _differs(path: Path, record: FileRecord, verify: bool) -> bool:
 
 def files_below(folder: Path) -> list[str]:
     """Relative posix paths of all files, sorted; dot files (a file manager's) are not ours."""
-    found = (Path(root, name) for root, _, names in os.walk(folder) for name in names)
-    return sorted(p.relative_to(folder).as_posix() for p in found if not p.name.startswith("."))
+    found: list[str] = []
+    for root, _, names in os.walk(folder):
+        below = Path(root).relative_to(folder)
+        prefix = "" if below == Path() else f"{below.as_posix()}/"
+        found += (prefix + name for name in names if not name.startswith("."))
+    return sorted(found)
 
 
 def file_hash(path: Path) -> str:

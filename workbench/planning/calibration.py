@@ -21,6 +21,7 @@ from torch import nn
 from workbench.assets import cache_dir
 from workbench.devices import Policy
 from workbench.planning.operations import Kind, Operations
+from workbench.planning.timing import Stopwatch
 from workbench.store import read_json, write_json
 
 OVERHEAD = "overhead"
@@ -56,12 +57,14 @@ class Calibration:
         """Kinds that have not been measured here."""
         return [kind for kind in operations.counts if kind.key not in self.seconds]
 
-    def measure(self, operations: Operations) -> None:
-        """Measures what is lacking and keeps it."""
+    def measure(self, *steps: Operations) -> None:
+        """Measures what is lacking for some steps and keeps it."""
         if OVERHEAD not in self.seconds:
             self.seconds[OVERHEAD] = _overhead(self.device)
-        for kind in self.lacks(operations):
-            self.seconds[kind.key] = kind.seconds(self.device)
+        stopwatch = Stopwatch(self.device)
+        for operations in steps:
+            for kind in self.lacks(operations):
+                self.seconds[kind.key] = stopwatch.seconds(kind)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_json(self.path, {**self.about, "seconds": self.seconds})
 

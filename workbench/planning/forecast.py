@@ -73,8 +73,8 @@ def forecast(
             if calibration and (measuring or calibration.seconds):
                 timed = _operations(rehearsal, found["steps"], seed)
         if calibration:
-            for operations in timed.values() if measuring else ():
-                calibration.measure(operations)
+            if measuring and timed:
+                calibration.measure(*timed.values())
             found |= _time(outline, calibration, timed, found["steps"], seed)
             if found["seconds_per_step"] is None:
                 notes.append("time is not known: `workbench plan` measures this device for it")

@@ -22,6 +22,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from transformers import masking_utils
 
+from workbench.planning.fake_results import FakeResults
+
 Listener = Callable[[Any, tuple[Any, ...], dict[str, Any]], None]
 """Told each operator that was called, with its arguments."""
 
@@ -29,8 +31,9 @@ Listener = Callable[[Any, tuple[Any, ...], dict[str, Any]], None]
 class World(TorchDispatchMode):
     """Counts the bytes of live storages; tells who asks which operators were called."""
 
-    def __init__(self) -> None:
+    def __init__(self, results: FakeResults | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self._results = results
         self.live = 0
         self.course: list[int] = [0]
         """What was live at the last reset, and after each storage that came or went since."""
@@ -40,6 +43,11 @@ class World(TorchDispatchMode):
         self._held: dict[int, weakref.ref[Any]] = {}
         self._answers = 0
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Nothing here is compiled; torch's guard against that costs more than a short answer."""
+        return False
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
@@ -47,7 +55,7 @@ class World(TorchDispatchMode):
             return args[0].fake_device
         kwargs = kwargs or {}
         try:
-            result = func(*args, **kwargs)
+            result = self._results(func, args, kwargs) if self._results else func(*args, **kwargs)
         except DataDependentOutputException:
             return self._answer(args[0])
         for leaf in tree_leaves(result):
@@ -109,7 +117,9 @@ def pretending() -> Iterator[World]:
     ``Module.to`` wants to swap parameters, which fails while storages are watched, and
     transformers (5.23) makes attention masks that it leaves out for real batches without padding.
     """
-    world = World()
+    fake = _Fake()
+    fake.cache_enabled = False  # `FakeResults` is one
+    world = World(FakeResults(fake))
     apply, is_tracing = nn.Module._apply, masking_utils.is_tracing
 
     def tells_nothing(tensor: Any = None) -> bool:
@@ -121,7 +131,7 @@ def pretending() -> Iterator[World]:
         nn.Module._apply = _set_data  # type: ignore[method-assign]
         masking_utils.is_tracing = tells_nothing
         try:
-            with _Fake(), world:
+            with fake, world:
                 yield world
         finally:
             nn.Module._apply = apply  # type: ignore[method-assign]
