@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from workbench.cli.output import JSON_OPTION, loading_libraries, note, print_json
+from workbench.cli.loading import loading_libraries
+from workbench.cli.output import JSON_OPTION, note, print_json
 from workbench.errors import UsageError
 
 if TYPE_CHECKING:

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import json
-import logging
-import os
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,27 +26,6 @@ def print_json(document: Any) -> None:
 def note(text: str) -> None:
     """Prints a line for a person on stderr, where it is in nobody's way."""
     typer.echo(text, err=True)
-
-
-@contextmanager
-def loading_libraries() -> Iterator[None]:
-    """Around the imports of torch, transformers and peft: without their remarks, and quicker.
-
-    Loading reports and deprecation notes are addressed to whoever calls those libraries, not to
-    whoever types a command; what the environment says already stays. And a million objects that
-    live as long as the process are not searched for garbage, neither here nor at any time later.
-    """
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    warnings.filterwarnings("ignore", category=FutureWarning)
-    # accelerate imports DeepSpeed wherever it is installed, and that writes remarks to stdout.
-    logging.getLogger("DeepSpeed").addFilter(lambda record: record.levelno >= logging.ERROR)
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[object]], right: str = "") -> None:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from workbench.cli.loading import loading_libraries
 from workbench.cli.output import (
     JSON_OPTION,
     SET_OPTION,
-    loading_libraries,
     note,
     plural,
     print_json,

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from workbench.cli.loading import loading_libraries
 from workbench.cli.output import (
     JSON_OPTION,
     RUNS_OPTION,
-    loading_libraries,
     note,
     print_json,
     print_table,

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from workbench.cli import distributed
+from workbench.cli.loading import loading_libraries
 from workbench.cli.output import (
     JSON_OPTION,
     RUNS_OPTION,
     SET_OPTION,
-    loading_libraries,
     note,
     print_json,
     print_table,
