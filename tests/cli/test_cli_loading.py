@@ -6,9 +6,12 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
+
+from workbench.cli.loading import _exports
 
 SCRIPT = """
 import contextlib, json, sys
@@ -56,12 +59,34 @@ def test_the_quick_way_leads_to_the_same_libraries(imported: Any, tmp_path: Path
     second = imported("quick")
     assert not second.pop("scipy") and second == plain
     assert kept.stat().st_mtime_ns == when, "read, not made again"
-    kept.write_bytes(kept.read_bytes()[:-9])
-    damaged = imported("quick")
-    assert not damaged.pop("scipy") and damaged == plain
-    assert kept.stat().st_mtime_ns != when
 
 
-def test_a_cache_that_cannot_be_written_costs_time_only(imported: Any, tmp_path: Path) -> None:
-    (tmp_path / "imports").write_text("in the way")
-    assert imported("quick")["model"] == "BertModel"
+def test_exports_are_looked_up_again_where_they_cannot_be_read_or_the_models_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setitem(sys.modules, "transformers", ModuleType("transformers"))
+    models = tmp_path / "models"
+    models.mkdir()
+    (models / "__init__.py").touch()
+    found = {"bert": {frozenset({"torch"}): {"modeling_bert": {"BertModel"}}}}
+    looked: list[Path] = []
+
+    def look(path: Path) -> Any:
+        looked.append(path)
+        return found
+
+    for path in (models, models / "__init__.py", str(models)):
+        assert _exports(look, path) == found
+    assert looked == [models], "the other two were kept"
+    (kept,) = (tmp_path / "cache" / "imports").iterdir()
+    for damaged in (b"", kept.read_bytes()[:-1], b"x" * 99):
+        kept.write_bytes(damaged)
+        assert _exports(look, models) == _exports(look, models) == found
+    assert len(looked) == 4
+    (models / "modernbert").mkdir()
+    assert _exports(look, models) == found and len(looked) == 5
+    assert _exports(look, models / "modernbert") == found, "smaller packages are not kept"
+    assert len(looked) == 6
+    monkeypatch.setenv("WORKBENCH_CACHE", str(models / "__init__.py"))
+    assert _exports(look, models) == found and len(looked) == 7, "a cache that cannot be written"

@@ -25,6 +25,8 @@ _MOST_TENSORS = 2000
 """Of all copies: long lists of small tensors take longer to make than to time."""
 _SECONDS, _CALLS = 0.002, 2
 """An operator is called until both are reached, after one call to warm up; the median counts."""
+_NUMBER = 0.5
+"""What all arguments hold."""
 _ALIGNMENT = 64
 """Bytes; where the C library's and torch's own blocks begin."""
 
@@ -109,9 +111,6 @@ class Stopwatch:
     def _refill(self) -> None:
         for dtype, end in self._used.items():
             self._memory[dtype][:end].fill_(_NUMBER)
-
-
-_NUMBER = 0.5
 
 
 def _in_part(arguments: Any) -> tuple[Any, float]:
