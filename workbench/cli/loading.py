@@ -12,7 +12,6 @@ import functools
 import gc
 import hashlib
 import logging
-import marshal
 import os
 import sys
 import warnings
@@ -25,7 +24,7 @@ from types import ModuleType
 from typing import Any
 
 from workbench.assets import cache_dir
-from workbench.store import whole
+from workbench.store import read_json, write_json
 
 Execute = Callable[[ModuleType], None]
 """Runs a module's code, as a loader's ``exec_module``."""
@@ -104,16 +103,25 @@ def _exports(look: Callable[[Any], Any], module_path: str | Path) -> Any:
     if folder.name != "models":
         return look(module_path)
     version = getattr(sys.modules["transformers"], "__version__", "")
-    about = f"{version} {sys.version} {folder} {folder.stat().st_mtime_ns}"
-    path = cache_dir() / "imports" / f"{hashlib.sha256(about.encode()).hexdigest()[:16]}.bin"
-    with contextlib.suppress(OSError):
-        digest, content = (kept := path.read_bytes())[:32], kept[32:]
-        if hashlib.sha256(content).digest() == digest:
-            return marshal.loads(content)
+    about = f"{version} {folder} {folder.stat().st_mtime_ns}"
+    path = cache_dir() / "imports" / f"{hashlib.sha256(about.encode()).hexdigest()[:16]}.json"
+    with contextlib.suppress(KeyError, TypeError, ValueError):
+        return _tree((read_json(path) or {})["exports"])
     found = look(module_path)
-    with contextlib.suppress(OSError, ValueError):  # cannot be kept, and need not be
-        content = marshal.dumps(found)
+    with contextlib.suppress(OSError, TypeError):  # cannot be kept, and need not be
         path.parent.mkdir(parents=True, exist_ok=True)
-        with whole(path) as temporary:
-            temporary.write_bytes(hashlib.sha256(content).digest() + content)
+        write_json(path, {"exports": _plain(found)})
     return found
+
+
+def _plain(tree: Any) -> Any:
+    """Nested tables of sets, whose keys are names or sets of names, as JSON has it."""
+    if isinstance(tree, dict):
+        return [[k if isinstance(k, str) else sorted(k), _plain(v)] for k, v in tree.items()]
+    return {"names": sorted(tree)}
+
+
+def _tree(plain: Any) -> Any:
+    if isinstance(plain, list):
+        return {k if isinstance(k, str) else frozenset(k): _tree(v) for k, v in plain}
+    return set(plain["names"])
