@@ -20,6 +20,20 @@ Make = Callable[..., Recipe]
 Train = Callable[..., Run]
 
 
+def succeed(command: list[str]) -> None:
+    """Runs a command on the CPU from the top folder, and says what it said if it fails."""
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[1],
+        timeout=300,
+        check=False,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
 @pytest.mark.slow
 def test_two_processes_give_what_one_gives(make_recipe: Make, train: Train, tmp_path: Path) -> None:
     """Every example once, the same losses, one record; by `--processes` and by accelerate."""
@@ -38,16 +52,7 @@ def test_two_processes_give_what_one_gives(make_recipe: Make, train: Train, tmp_
         ],
     }
     for name, command in commands.items():
-        done = subprocess.run(
-            [*command, "--runs", str(tmp_path / name)],
-            capture_output=True,
-            text=True,
-            cwd=Path(__file__).parents[1],
-            timeout=300,
-            check=False,
-            env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
+        succeed([*command, "--runs", str(tmp_path / name)])
         (both,) = list_runs(tmp_path / name)
         assert both.state == "finished", both.reason
         assert both.result["policy"]["processes"] == 2
@@ -73,19 +78,12 @@ def test_two_processes_tag_and_write_what_one_does(
         (files / f"{task}.yaml").write_text(dump_recipe(recipe))
         alone[task] = train(recipe, 0, tmp_path / "one")
         assert alone[task].state == "finished", alone[task].reason
-    done = subprocess.run(
+    succeed(
         [
             *(sys.executable, "-m", "workbench", "run", str(files)),
             *("--processes", "2", "--runs", str(tmp_path / "two")),
-        ],
-        capture_output=True,
-        text=True,
-        cwd=Path(__file__).parents[1],
-        timeout=300,
-        check=False,
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+        ]
     )
-    assert done.returncode == 0, done.stderr[-2000:]
     both = {run.result["task"]: run for run in list_runs(tmp_path / "two")}
     assert both.keys() == alone.keys()
     for task, run in both.items():

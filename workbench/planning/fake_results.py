@@ -82,7 +82,7 @@ class FakeResults:
             if _form(args) == key[1]:  # not where an argument has another form now
                 self._known[key] = _parts(result, args)
         except _Unknown:
-            pass
+            pass  # the result is right; the next such call is torch's again
         return result
 
     def _again(self, part: _Part, args: Sequence[Any]) -> Any:
