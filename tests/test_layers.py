@@ -48,8 +48,9 @@ LINE = [
 
 ASIDE = {
     "jobs": {"errors", "recipe", "store"},
-    "comparison": {"errors", "recipe", "store"},
-    "report": {"errors", "recipe", "store", "comparison", "__init__"},
+    "units": set(),
+    "comparison": {"errors", "recipe", "store", "units"},
+    "report": {"errors", "recipe", "store", "units", "comparison", "__init__"},
     "published": {"errors", "recipe", "comparison"},
 }
 """Beside the line: they work on recipes and run folders alone."""
@@ -63,6 +64,7 @@ TORCH_FREE = [
     "recipe",
     "store",
     "jobs",
+    "units",
     "comparison",
     "report",
     "published",

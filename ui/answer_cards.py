@@ -12,9 +12,9 @@ import token_charts
 import weight_charts
 from adapters import OWN_OUTPUT, WRITING, Adapter
 from shell import plain, show_error
-from workbench.comparison.units import ABSENT
 from workbench.errors import WorkbenchError
 from workbench.report.charts import Chart
+from workbench.units import ABSENT
 
 PER_ROW, WIDE_PER_ROW = 3, 2
 WIDE = ("token-classification", "question-answering")

@@ -13,10 +13,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from asking import ask
 from shell import facts, runs_dir, show_error
-from workbench.comparison.units import size
 from workbench.errors import UsageError, WorkbenchError
 from workbench.recipe.schema import Name
 from workbench.ui import LARGEST_UPLOAD_MB
+from workbench.units import size
 
 
 def adapters_dir() -> Path:

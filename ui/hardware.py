@@ -10,8 +10,8 @@ import psutil
 import streamlit as st
 
 from shell import runs_dir
-from workbench.comparison.units import size
 from workbench.store import memory_now
+from workbench.units import size
 
 GPU_SECONDS = 4
 """How long an answer of nvidia-smi is good for; asking takes a tenth of a second."""

@@ -18,10 +18,10 @@ import streamlit as st
 from asking import NotAnswered, ask
 from shell import plain
 from workbench.assets.cache import state
-from workbench.comparison.units import count as short
-from workbench.comparison.units import duration, share, size
 from workbench.recipe import Recipe, dump_recipe
 from workbench.recipe.sources import ASSET_PREFIX
+from workbench.units import count as short
+from workbench.units import duration, share, size
 
 TIMEOUT_SECONDS = 180
 

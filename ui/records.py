@@ -6,9 +6,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from workbench.comparison.units import ABSENT, duration, score
 from workbench.report.reading import finite, items, number, part
 from workbench.store import ACTIVE, Run
+from workbench.units import ABSENT, duration, score
 
 __all__ = [
     "ago",

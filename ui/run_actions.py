@@ -8,9 +8,9 @@ import streamlit as st
 
 from shell import plain, show_error
 from workbench import jobs
-from workbench.comparison.units import size
 from workbench.errors import WorkbenchError
 from workbench.store import ACTIVE, Run, delete_run, read_run
+from workbench.units import size
 
 RESUMABLE = ("stopped", "failed", "interrupted")
 

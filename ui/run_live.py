@@ -11,9 +11,9 @@ from loss_parts import with_parts
 from pace_charts import learning_rate_curve, speed_curve, speed_now
 from records import number, part, progress_of, share_done, state_of, time_of
 from shell import plain
-from workbench.comparison.units import ABSENT, duration, size
 from workbench.report import charts
 from workbench.store import Run
+from workbench.units import ABSENT, duration, size
 
 Event = dict[str, Any]
 

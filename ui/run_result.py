@@ -10,8 +10,8 @@ import streamlit as st
 from comparing.drawing import draw
 from records import decimal, finite, items, number, part, scored
 from shell import facts, plain
-from workbench.comparison.units import ABSENT, count, duration, share, size
 from workbench.report import charts
+from workbench.units import ABSENT, count, duration, share, size
 
 Event = dict[str, Any]
 

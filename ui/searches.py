@@ -12,11 +12,11 @@ import streamlit as st
 from comparing.drawing import draw
 from records import decimal, finite, number, part, share_done
 from shell import empty, plain, runs_dir
-from workbench.comparison.units import ABSENT, count, duration
 from workbench.recipe import recipes_dir
 from workbench.report.charts import HEIGHT, PALETTE
 from workbench.tuning.reading import Search, list_searches, options_of
 from workbench.tuning.space import LEARNING_RATE
+from workbench.units import ABSENT, count, duration
 
 REFRESH_SECONDS = 2
 USUAL_TRIALS = 8

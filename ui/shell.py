@@ -13,10 +13,10 @@ from typing import Any
 
 import streamlit as st
 
-from workbench.comparison.units import ABSENT
 from workbench.errors import WorkbenchError
 from workbench.store import DEFAULT_RUNS_DIR
 from workbench.ui import RUNS_VARIABLE
+from workbench.units import ABSENT
 
 FOLD_ABOVE = 3
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&^=])")

@@ -11,8 +11,8 @@ import leaving
 from archives import CARD, adapter_files, adapter_zip
 from records import finite, part
 from shell import empty, facts, plain, runs_dir
-from workbench.comparison.units import size
 from workbench.store import Run, list_runs
+from workbench.units import size
 
 CARD_BYTES = 200_000
 

@@ -8,8 +8,8 @@ import streamlit as st
 from comparing.selection import Group, Selection
 from shell import plain
 from workbench.comparison.configuration import differing
-from workbench.comparison.units import ABSENT
 from workbench.report.tables import said
+from workbench.units import ABSENT
 
 
 def show(selection: Selection, group: Group) -> None:

@@ -9,10 +9,10 @@ import streamlit as st
 
 from comparing.selection import Group, Selection
 from shell import plain
-from workbench.comparison.units import ABSENT, score
 from workbench.report.answers import aligned_answers, kind_of, score_word
 from workbench.report.disagreements import Answer, Example, disagreements, examples_of, pairs_of
 from workbench.report.tables import pair_table
+from workbench.units import ABSENT, score
 
 ON_A_PAGE = 10
 LONGEST_TEXT = 420

@@ -13,11 +13,11 @@ from comparing.selection import Group, Row, Selection
 from records import finite
 from shell import plain
 from workbench.comparison import Verdict
-from workbench.comparison.units import ABSENT, count, difference, duration, score, share, size
 from workbench.recipe.catalogue import higher_is_better
 from workbench.report import charts
 from workbench.report.findings import pareto_front
 from workbench.report.words import cost_in_words
+from workbench.units import ABSENT, count, difference, duration, score, share, size
 
 Color = Literal["green", "red", "gray", "orange", "blue"]
 CONCLUSIONS: dict[str, tuple[str, Color]] = {

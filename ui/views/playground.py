@@ -15,7 +15,7 @@ import questions
 import text_table
 from adapters import Adapter, examples_of, find_adapters, imported_dir, takes_a_second_text
 from shell import empty, heading, plain
-from workbench.comparison.units import size
+from workbench.units import size
 
 MOST = 6  # adapters asked at once: more do not fit on a screen side by side
 LONGEST = 20_000

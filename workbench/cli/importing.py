@@ -55,7 +55,7 @@ def import_(
 
 
 def _words(proposal: Proposal) -> str:
-    from workbench.comparison.units import size
+    from workbench.units import size
 
     at = f" at {proposal.revision}" if proposal.revision else ""
     lines = [

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from workbench.cli.output import note, plural, print_pairs, print_table
-from workbench.comparison.units import count, duration, share, size
+from workbench.units import count, duration, share, size
 
 Planned = tuple[str, str, int, Mapping[str, Any]]
 """Recipe, method, seeds, and what ``workbench.planning.plan`` says."""

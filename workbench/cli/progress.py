@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, TextIO
 
 from workbench.cli.output import scores
-from workbench.comparison.units import duration
+from workbench.units import duration
 
 Observer = Callable[[str, dict[str, Any]], None]
 SECONDS_BETWEEN_LINES = 5.0

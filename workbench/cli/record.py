@@ -8,8 +8,8 @@ from typing import Any
 import typer
 
 from workbench.cli.output import ABSENT, plural, print_pairs, scores
-from workbench.comparison.units import count, duration, share, size
 from workbench.store import Run
+from workbench.units import count, duration, share, size
 
 
 def print_record(run: Run) -> None:

@@ -194,8 +194,8 @@ def predict(
     texts, pairs = _texts(text or [], pair or [], file)
     folders = [_adapter_folder(each, runs) for each in adapters]
     with loading_libraries():
-        from workbench.comparison.units import size
         from workbench.inference import load_adapters, resident_bytes
+        from workbench.units import size
 
     rows: list[dict[str, Any]] = []
     loaded = load_adapters(folders)

@@ -21,7 +21,7 @@ def assets(context: typer.Context, as_json: bool = JSON_OPTION) -> None:
     if context.invoked_subcommand is not None:
         return
     from workbench.assets import listing
-    from workbench.comparison.units import size
+    from workbench.units import size
 
     rows = listing()
     if as_json:

@@ -22,8 +22,8 @@ from workbench.cli.output import (
 )
 from workbench.cli.progress import Progress
 from workbench.cli.recipes import RECIPES
-from workbench.comparison.units import count, duration
 from workbench.errors import UsageError
+from workbench.units import count, duration
 
 if TYPE_CHECKING:
     from workbench.tuning.searching import Outcome

@@ -81,7 +81,7 @@ def _clock_time(seconds: float) -> str | None:
 
 def progress_text(status: dict[str, Any]) -> str:
     """How far a run is: ``train 10/100, 31.0 s left``."""
-    from workbench.comparison.units import duration
+    from workbench.units import duration
 
     progress = status.get("progress")
     if not isinstance(progress, dict) or status.get("ended_at"):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from workbench.comparison import units
+from workbench import units
 from workbench.comparison.configuration import MOST_READ
 from workbench.comparison.findings import finding_of, standing_of
 from workbench.comparison.rows import Reference, Row, Summary

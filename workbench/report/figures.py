@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from workbench.comparison.rows import Sample
-from workbench.comparison.units import score
 from workbench.report import charts
 from workbench.report.bands import LOSS, seed_bands, validation_metrics
 from workbench.report.classes import Classes, most_common
@@ -16,6 +15,7 @@ from workbench.report.memory import memory_rows
 from workbench.report.pictures import WIDTH
 from workbench.report.tables import Table
 from workbench.report.words import class_rows, confusion_in_words, cost_in_words, memory_in_words
+from workbench.units import score
 
 MOST_MATRICES = 6
 """Confusion matrices on a page, those of the best recipes; the tables have all."""

@@ -9,11 +9,11 @@ from markupsafe import Markup
 
 from workbench import __version__
 from workbench.comparison.grid import plain
-from workbench.comparison.units import count, score
 from workbench.report.content import Content
 from workbench.report.pictures import svg_for_page
 from workbench.report.reproducing import environments, local_sources
 from workbench.report.tables import run_table
+from workbench.units import count, score
 
 LONGEST_TEXT = 700
 """Characters of a test text that the page shows at once."""

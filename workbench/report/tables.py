@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from workbench.comparison import Comparison, Row
 from workbench.comparison.grid import LOWER, Grid
-from workbench.comparison.units import ABSENT, duration, score, size
 from workbench.report.classes import Classes
 from workbench.report.disagreements import Pair
+from workbench.units import ABSENT, duration, score, size
 
 Align = Literal["left", "right"]
 

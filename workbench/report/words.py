@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from workbench.comparison.units import count, score, size
 from workbench.recipe.catalogue import higher_is_better
 from workbench.report.charts import far_references
 from workbench.report.classes import Classes
+from workbench.units import count, score, size
 
 
 class Words(NamedTuple):

@@ -9,10 +9,10 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from workbench.comparison.units import count, duration, score, size
 from workbench.recipe.catalogue import higher_is_better
 from workbench.report.charts.style import HEIGHT, MUTED, Chart, Row, row_colors, row_legend
 from workbench.report.reading import finite, part
+from workbench.units import count, duration, score, size
 
 _Axis = tuple[str, list[Any], Callable[[float], str]]
 """What an axis is called, the value of each row, and how one is written."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from workbench.comparison import units
+from workbench import units
 
 
 @pytest.mark.parametrize(
