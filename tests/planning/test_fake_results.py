@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch.utils._mode_utils import no_dispatch
+from torch.utils._pytree import tree_leaves
 
 from tests.planning.test_rehearsal import outline_of
 from workbench.planning import pretending
@@ -63,32 +65,57 @@ CASES: dict[str, tuple[Any, Callable[[], tuple[Any, ...]]]] = {
     "several views": (aten.split.Tensor, lambda: (matrix(4, 3), 2)),
     "no copy, no alias in the schema": (aten._unsafe_view.default, lambda: (matrix(4, 3), [12])),
     "another precision": (aten.sum.dim_IntList, lambda: (matrix(4, 3, dtype=torch.bfloat16), [1])),
+    "with a bias": (aten.addmm.default, lambda: (matrix(5), matrix(4, 3), matrix(3, 5))),
+    "a loss, two results": (
+        aten.nll_loss_forward.default,
+        lambda: (matrix(4, 3), matrix(4, dtype=torch.int64), None, 1, -100),
+    ),
+    "backward, with a mask of results": (
+        aten.native_layer_norm_backward.default,
+        lambda: (
+            *(matrix(4, 3), matrix(4, 3), [3], matrix(4, 1), matrix(4, 1)),
+            *(matrix(3), matrix(3), [True, False, True]),
+        ),
+    ),
+    "not contiguous": (aten.gelu_backward.default, lambda: (matrix(3, 4).t(), matrix(3, 4).t())),
+    "halves and wholes": (
+        aten.native_layer_norm.default,
+        lambda: (matrix(4, 3, dtype=torch.bfloat16), [3], matrix(3), matrix(3), 1e-5),
+    ),
+    "a table of rows": (
+        aten.embedding.default,
+        lambda: (matrix(9, 3), matrix(2, 4, dtype=torch.int64)),
+    ),
+    "a list": (aten.stack.default, lambda: ([matrix(4, 3), matrix(4, 3)], 1)),
 }
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_repeated_call_gives_what_torch_gives(
+def test_a_first_and_a_repeated_call_give_what_torch_gives(
     case: str, mode: FakeTensorMode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     operator, arguments = CASES[case]
     results, counted = FakeResults(mode), Counted(operator, monkeypatch)
-    results(operator, arguments(), {})
-    args, calls = arguments(), counted.calls
+    args = arguments()
+    first = results(operator, args, {})
+    calls = counted.calls
     again = results(operator, args, {})
     assert counted.calls == calls > 0, "the second was remembered"
     torchs = operator(*args)
-    assert type(again) is type(torchs)
-    ours, theirs = ([x] if isinstance(x, Tensor) else list(x) for x in (again, torchs))
-    for our, their in zip(ours, theirs, strict=True):
-        if their is None:
-            assert our is None
-        else:
-            assert looks(our) == looks(their)
-            assert _same(our, args[0]) == _same(their, args[0])
+    for made in (first, again):
+        assert type(made) is type(torchs)
+        ours, theirs = ([x] if isinstance(x, Tensor) else list(x) for x in (made, torchs))
+        for our, their in zip(ours, theirs, strict=True):
+            if their is None:
+                assert our is None
+            else:
+                assert looks(our) == looks(their)
+                assert _same(our, args[0]) == _same(their, args[0])
 
 
 def _same(one: Tensor, other: Any) -> bool:
-    return bool(one.untyped_storage()._cdata == other.untyped_storage()._cdata)
+    storages = {each.untyped_storage()._cdata for each in tree_leaves(other)}
+    return one.untyped_storage()._cdata in storages
 
 
 def test_what_works_in_place_gives_its_argument_back(
@@ -135,6 +162,27 @@ def test_constants_and_errors_are_left_to_torch(mode: FakeTensorMode) -> None:
     for _ in range(2):
         with pytest.raises(RuntimeError):
             results(aten.mm.default, (matrix(4, 3), matrix(4, 3)), {})
+
+
+def test_where_a_tensor_shall_be_is_left_to_torch(mode: FakeTensorMode) -> None:
+    results = FakeResults(mode)
+    for _ in range(2):
+        made = results(aten.empty_like.default, (matrix(4),), {"device": torch.device("cuda")})
+        assert made.device.type == "cuda"
+        one = results(aten.mul.Tensor, (made, torch.empty((), device="cpu")), {})
+        assert one.device.type == "cuda"
+
+
+def test_an_axis_of_one_element_has_the_strides_of_the_real_operator(mode: FakeTensorMode) -> None:
+    def heads(made: Tensor) -> Any:
+        return made.view(4, 1, 3, 2).transpose(1, 2), [12, 1, 2]
+
+    turned, sizes = heads(matrix(4, 1, 6))
+    made = FakeResults(mode)(aten.view.default, (turned, sizes), {})
+    with no_dispatch():
+        turned, sizes = heads(torch.empty(4, 1, 6))
+        real = aten.view.default(turned, sizes)
+    assert made.stride() == real.stride()
 
 
 def test_gradients_flow_through_what_is_remembered() -> None:

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from transformers import PreTrainedTokenizerBase
 
 from workbench.assets import cache_dir
@@ -101,8 +100,10 @@ def encode(
 
 
 def _encoded(examples: Examples, table: pa.Table) -> Encoded:
+    tokens = table["input_ids"].chunks
     # Not to_numpy: it imports pandas, which takes longer than a list of a million numbers.
-    lengths = np.array(pc.list_value_length(table["input_ids"]).to_pylist(), dtype=np.int64)
+    ends = [np.array(chunk.offsets.to_pylist(), dtype=np.int64) for chunk in tokens]
+    lengths = np.concatenate([np.diff(chunk) for chunk in ends]) if ends else np.zeros(0, np.int64)
     owners, short = table["example"].to_pylist(), table["truncated"].to_pylist()
     cut = set(itertools.compress(owners, short))
     kept = table.drop_columns(["example", "truncated"])

@@ -3,6 +3,10 @@
 Layers are alike, so nine of ten calls of a step repeat an earlier one. torch remembers the results
 of fake tensors too, but describes the arguments of each call so thoroughly that a step takes twice
 as long as here.
+
+What is new is asked of the operator's kernel for shapes (``Meta``), which for most is a part of the
+one that computes. torch would rather have the operator fall apart into simpler ones, five times as
+slow, to be able to say the same of sizes that are not known yet.
 """
 
 from __future__ import annotations
@@ -14,13 +18,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_impls import has_meta, op_implementations_checks
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
     FakeTensor,
     FakeTensorMode,
     in_kernel_invocation_manager,
 )
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 Form = tuple[Any, ...]
 """All of an argument that decides a result: not its numbers, and not whose storage it has."""
@@ -61,6 +66,7 @@ class FakeResults:
     def __init__(self, mode: FakeTensorMode) -> None:
         self._mode = mode
         self._known: dict[Form, _Parts] = {}
+        self._attributes: dict[torch.device, dict[str, Any]] = {}
 
     def __call__(self, operator: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """What the operator returns; raises what it raises."""
@@ -77,13 +83,29 @@ class FakeResults:
             if isinstance(known, list | tuple):
                 return type(known)(self._again(part, args) for part in known)
             return self._again(known, args)
-        result = operator(*args, **kwargs)
+        result = self._first(operator, args, kwargs)
         try:
             if _form(args) == key[1]:  # not where an argument has another form now
                 self._known[key] = _parts(result, args)
         except _Unknown:
             pass  # the result is right; the next such call is torch's again
         return result
+
+    def _first(self, operator: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        devices = {leaf.device for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}
+        if len(devices) != 1 or "device" in kwargs or not _by_kernel(operator):
+            return operator(*args, **kwargs)
+        (device,) = devices
+        try:
+            with in_kernel_invocation_manager(self._mode):
+                made = operator(*args, **kwargs)
+        except NotImplementedError:  # it has one for other arguments
+            return operator(*args, **kwargs)
+        return tree_map_only(
+            Tensor,
+            lambda t: t if isinstance(t, FakeTensor) else self._fake(t, device),
+            made,
+        )
 
     def _again(self, part: _Part, args: Sequence[Any]) -> Any:
         if part is None:
@@ -95,7 +117,24 @@ class FakeResults:
             if part.shared_with is not None:
                 storage = args[part.shared_with].untyped_storage()
                 made.set_(storage, part.offset, part.shape, part.stride)
-        return FakeTensor(self._mode, made, part.device)
+        return self._fake(made, part.device)
+
+    def _fake(self, made: Tensor, device: torch.device) -> FakeTensor:
+        """``FakeTensor(mode, made, device)``, which takes most of its time for its attributes:
+        all of a device begin with the same."""
+        if device not in self._attributes:
+            first = FakeTensor(self._mode, made, device)
+            self._attributes[device] = dict(vars(first))
+            return first
+        fake = Tensor._make_subclass(
+            FakeTensor,
+            made,
+            made.requires_grad,
+            dispatch_device=True,
+            device_for_backend_keys=device,
+        )
+        vars(fake).update(self._attributes[device])
+        return fake
 
 
 @functools.cache
@@ -116,6 +155,20 @@ def _repeatable(operator: Any) -> bool:
     schema = operator._schema
     written = [a.name for a in schema.arguments if a.alias_info and a.alias_info.is_write]
     return not written or (written == [schema.arguments[0].name] and len(schema.returns) == 1)
+
+
+@functools.cache
+def _by_kernel(operator: Any) -> bool:
+    """Whether an operator's kernel for shapes says all; not where torch has a rule of its own.
+
+    For views that rule is about sizes that are not known yet.
+    """
+    view = operator is torch.ops.aten._unsafe_view.default or any(
+        returned.alias_info and not returned.alias_info.is_write
+        for returned in operator._schema.returns
+    )
+    special = any(applies(operator) for applies, _ in op_implementations_checks)
+    return has_meta(operator) and (view or not special)
 
 
 def _form(value: Any) -> Any:

@@ -78,7 +78,17 @@ def _computes_nothing(operator: Any) -> bool:
 
 def _blank(argument: Any) -> Any:
     if isinstance(argument, Tensor):
-        return Blank(argument.dtype, tuple(argument.shape), argument.stride())
+        return Blank(argument.dtype, tuple(argument.shape), _steps(argument))
     if isinstance(argument, list | tuple):
         return tuple(map(_blank, argument))
     return argument
+
+
+def _steps(tensor: Tensor) -> tuple[int, ...]:
+    """Strides; along an axis of one element, where any would do, that of adjacent elements."""
+    steps: list[int] = []
+    adjacent = 1
+    for size, step in zip(reversed(tensor.shape), reversed(tensor.stride()), strict=True):
+        steps.append(adjacent if size == 1 else step)
+        adjacent = size * steps[-1]
+    return tuple(reversed(steps))
