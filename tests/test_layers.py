@@ -17,6 +17,7 @@ LINE = [
     "assets",
     "recipe",
     "store",
+    "loading",
     "data",
     "tasks",
     "deepspeed_settings",
@@ -55,7 +56,7 @@ ASIDE = {
 }
 """Beside the line: they work on recipes and run folders alone."""
 
-ON_TOP = ["playground", "ui", "cli", "__main__", "__init__"]
+ON_TOP = ["standby", "playground", "planner", "ui", "cli", "__main__", "__init__"]
 """See everything, and those before them."""
 
 TORCH_FREE = [
@@ -63,13 +64,16 @@ TORCH_FREE = [
     "assets",
     "recipe",
     "store",
+    "loading",
     "jobs",
     "units",
     "comparison",
     "report",
     "published",
     "executors",
+    "standby",
     "playground",
+    "planner",
     "ui",
     "cli",
     "__init__",

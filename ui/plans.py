@@ -1,4 +1,4 @@
-"""What a recipe trains and takes, from ``workbench plan`` in a process of its own.
+"""What a recipe trains and takes, from a process that stays loaded while somebody plans.
 
 Counting needs the model's shape and so torch, which this server never loads. Plans are kept for
 as long as the server lives, by fingerprint.
@@ -6,6 +6,7 @@ as long as the server lives, by fingerprint.
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,15 +16,15 @@ from typing import Any
 
 import streamlit as st
 
-from asking import NotAnswered, ask
 from shell import plain
 from workbench.assets.cache import state
+from workbench.errors import WorkbenchError
+from workbench.planner import Planner as PlanningProcess
+from workbench.planner import PlannerError
 from workbench.recipe import Recipe, dump_recipe
 from workbench.recipe.sources import ASSET_PREFIX
 from workbench.units import count as short
 from workbench.units import duration, share, size
-
-TIMEOUT_SECONDS = 180
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,13 @@ class Planner:
     """Plans in the background, one at a time; who changes the form again does not wait."""
 
     def __init__(self) -> None:
-        self._answers: dict[str, dict[str, Any] | NotAnswered] = {}
+        self._answers: dict[str, dict[str, Any] | WorkbenchError] = {}
         self._pending: dict[str, _Pending] = {}
         self._lock = threading.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="planner")
+        self._process = PlanningProcess()
 
-    def answer(self, recipe: Recipe) -> dict[str, Any] | NotAnswered | None:
+    def answer(self, recipe: Recipe) -> dict[str, Any] | WorkbenchError | None:
         """The plan of a recipe, or why there is none; None while nobody knows."""
         return self._answers.get(recipe.fingerprint)
 
@@ -73,14 +75,30 @@ class Planner:
         """Lets a recipe be planned once more."""
         self._answers.pop(recipe.fingerprint, None)
 
+    def unload(self) -> None:
+        """Ends the process that plans; the next plan starts another."""
+        self._process.unload()
+
     def _work(self, key: str, recipe: str, name: str) -> None:
         try:
-            self._answers[key] = count(recipe, name)
-        except NotAnswered as error:
+            self._answers[key] = self._plan(recipe, name)
+        except PlannerError as error:
             self._answers[key] = error
         finally:
             with self._lock:
                 self._pending.pop(key, None)
+        self._thread.submit(self._warm_up)
+
+    def _plan(self, recipe: str, name: str) -> dict[str, Any]:
+        with tempfile.TemporaryDirectory(prefix="workbench-plan-") as folder:
+            file = Path(folder) / f"{name}.yaml"
+            file.write_text(recipe, encoding="utf-8")
+            return self._process.plan(file)
+
+    def _warm_up(self) -> None:
+        """Where a GPU was looked at the process has ended, and the next plan would wait for one."""
+        with contextlib.suppress(PlannerError):  # the next plan says it
+            self._process.warm_up()
 
 
 @st.cache_resource(show_spinner=False)
@@ -98,19 +116,6 @@ def is_at_hand(recipe: Recipe) -> bool:
         else Path(source).expanduser().exists()
         for source in sources
     )
-
-
-def count(recipe: str, name: str) -> dict[str, Any]:
-    """What ``workbench plan`` says of a recipe, given as YAML; takes some seconds.
-
-    Raises:
-        NotAnswered: when the command fails, says nothing usable or takes too long.
-    """
-    with tempfile.TemporaryDirectory(prefix="workbench-plan-") as folder:
-        file = Path(folder) / f"{name}.yaml"
-        file.write_text(recipe, encoding="utf-8")
-        (found,) = ask(["plan", file], timeout=TIMEOUT_SECONDS)["plans"]
-    return dict(found)
 
 
 def show(found: dict[str, Any]) -> None:

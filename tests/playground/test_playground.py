@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import subprocess
@@ -18,7 +17,6 @@ import pytest
 from workbench.inference import load_adapter
 from workbench.jobs import child_environment
 from workbench.playground import Playground, PlaygroundError
-from workbench.playground.protocol import ProtocolError, read_message, write_message
 
 TEXT = "goal match the team"
 HOSTILE = "<script>alert(1)</script> \udcff \x00 ![x](http://x) 🙂"
@@ -199,30 +197,3 @@ def test_the_servers_half_loads_no_torch() -> None:
         [sys.executable, "-c", source], capture_output=True, text=True, env=child_environment()
     )
     assert done.stdout.strip() == "set()", done.stderr
-
-
-# --- the channel ----------------------------------------------------------------------------
-
-
-def test_messages_come_out_as_they_went_in() -> None:
-    sent = {"text": HOSTILE.encode("utf-8", "replace").decode(), "numbers": [1, 2.5, None]}
-    stream = io.BytesIO()
-    write_message(stream, sent)
-    write_message(stream, {"second": True})
-    stream.seek(0)
-    assert read_message(stream) == sent
-    assert read_message(stream) == {"second": True}
-    assert read_message(stream) is None
-
-
-@pytest.mark.parametrize("cut", [2, 6])
-def test_half_a_message_is_the_end(cut: int) -> None:
-    stream = io.BytesIO()
-    write_message(stream, {"text": "whole"})
-    assert read_message(io.BytesIO(stream.getvalue()[:cut])) is None
-
-
-@pytest.mark.parametrize("raw", [b"\xff\xff\xff\xff", b"\0\0\0\2{]", b"\0\0\0\2[]"])
-def test_what_is_no_message_is_refused(raw: bytes) -> None:
-    with pytest.raises(ProtocolError):
-        read_message(io.BytesIO(raw))

@@ -1,4 +1,4 @@
-"""The plan beside the form and the look at the data: what a process of its own says."""
+"""The plan beside the form and the look at the data: what processes of their own say."""
 
 from __future__ import annotations
 
@@ -17,10 +17,34 @@ import data_preview
 import plans
 from workbench.recipe import load_recipe
 
+PLANNER = """
+import sys
+import time
+
+import yaml
+from workbench.standby.protocol import read_message, write_message
+
+while (asked := read_message(sys.stdin.buffer)) is not None:
+    if asked["do"] == "cancel":
+        continue
+
+    def say(**said):
+        write_message(sys.stdout.buffer, {"id": asked["id"], **said})
+
+    say(began=True)
+    if asked["do"] == "plan":
+        with open(asked["recipe"]) as file:
+            recipe = yaml.safe_load(file)
+        say(**answer(recipe))
+    else:
+        say(result={})
+"""
+"""A process that plans, but for ``answer``."""
+
 
 @pytest.fixture
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Replaces the command that plans by some Python."""
+    """Replaces Python, and so the commands that are asked, by some Python."""
 
     def write(source: str) -> None:
         script = tmp_path / "command"
@@ -29,6 +53,17 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
         monkeypatch.setattr(sys, "executable", str(script))
 
     interpreter = sys.executable
+    return write
+
+
+@pytest.fixture
+def answer(command: Callable[[str], None]) -> Callable[..., None]:
+    """Replaces the process that plans by one that answers a recipe by some Python."""
+
+    def write(value: str, *, after: float = 0.0) -> None:
+        lines = (f"    time.sleep({after})", f"    return {value}")
+        command("\n".join(("def answer(recipe):", *lines, PLANNER)))
+
     plans.planner.clear()
     return write
 
@@ -42,29 +77,26 @@ def planned(app: AppTest, recipe: str = "bbc-news/lora", *overrides: str) -> App
     return app.run()
 
 
-def test_a_plan_is_made_once(runs: RunsFolder, command: Callable[[str], None]) -> None:
-    command(
-        "import json; print(json.dumps({'plans': [{'trainable_parameters': 75653, "
-        "'head_parameters': 1925, 'adapter_parameters': 73728, 'total_parameters': 22715141}]}))"
-    )
+def test_a_plan_is_made_once(runs: RunsFolder, answer: Callable[..., None]) -> None:
+    found = {"trainable_parameters": 75653, "head_parameters": 1925,
+             "adapter_parameters": 73728, "total_parameters": 22715141}  # fmt: skip
+    answer(str({"result": found}))
     app = open_view("recipes", study="bbc-news", recipe="lora")
     app = planned(app.button(key="plan").click().run())
     shown = {metric.label: metric.value for metric in app.metric}
     assert shown == {"trainable": "75.7k", "of the model": "0.33%", "method": "73.7k",
                      "task head": "1.93k"}  # fmt: skip
-    command("raise SystemExit(1)")
+    plans.planner().unload()
+    answer(str({"error": {"what": "it was asked again"}}))
     assert "plan" not in {button.key for button in app.run().button}
     assert {metric.label for metric in app.metric} == set(shown)
 
 
 def test_a_plan_follows_the_form_where_nothing_has_to_be_fetched(
-    runs: RunsFolder, command: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+    runs: RunsFolder, answer: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(plans, "is_at_hand", lambda recipe: True)
-    command(
-        "import json, sys, yaml; r = yaml.safe_load(open(sys.argv[4]))['method']['r']; "
-        "print(json.dumps({'plans': [{'trainable_parameters': r * 9216}]}))"
-    )
+    answer("{'result': {'trainable_parameters': recipe['method']['r'] * 9216}}")
     app = planned(open_view("recipes", study="bbc-news", recipe="lora"))
     assert {m.label: m.value for m in app.metric}["trainable"] == "73.7k"
     rank = next(widget for widget in app.number_input if widget.label == "r")
@@ -72,8 +104,8 @@ def test_a_plan_follows_the_form_where_nothing_has_to_be_fetched(
     assert {m.label: m.value for m in app.metric}["trainable"] == "147k"
 
 
-def test_of_plans_that_wait_only_the_newest_is_made(command: Callable[[str], None]) -> None:
-    command('import time; time.sleep(0.5); print(\'{"plans": [{"trainable_parameters": 1}]}\')')
+def test_of_plans_that_wait_only_the_newest_is_made(answer: Callable[..., None]) -> None:
+    answer("{'result': {'trainable_parameters': 1}}", after=0.5)
     planner = plans.planner()
     recipes = [load_recipe("bbc-news/lora", [f"method.r={r}"]) for r in (1, 2, 3)]
     for recipe in recipes:
@@ -84,8 +116,8 @@ def test_of_plans_that_wait_only_the_newest_is_made(command: Callable[[str], Non
     assert [planner.answer(recipe) is None for recipe in recipes] == [False, True, False]
 
 
-def test_what_another_page_waits_for_is_planned_too(command: Callable[[str], None]) -> None:
-    command('import time; time.sleep(0.5); print(\'{"plans": [{"trainable_parameters": 1}]}\')')
+def test_what_another_page_waits_for_is_planned_too(answer: Callable[..., None]) -> None:
+    answer("{'result': {'trainable_parameters': 1}}", after=0.5)
     planner = plans.planner()
     recipes = [load_recipe("bbc-news/lora", [f"method.r={r}"]) for r in (1, 2, 3, 4)]
     for recipe, asker in zip(recipes, ("mine", "mine", "theirs", "mine"), strict=True):
@@ -98,16 +130,14 @@ def test_what_another_page_waits_for_is_planned_too(command: Callable[[str], Non
     assert [planner.answer(recipe) is None for recipe in recipes] == [False, True, False, False]
 
 
-def test_a_plan_shows_what_a_training_takes(
-    runs: RunsFolder, command: Callable[[str], None]
-) -> None:
+def test_a_plan_shows_what_a_training_takes(runs: RunsFolder, answer: Callable[..., None]) -> None:
     found = {
         "trainable_parameters": 75653, "total_parameters": 22715141, "adapter_bytes": 306140,
         "steps": 100, "train_seconds": 16.2, "peak_memory_bytes": 313_000_000, "fits": False,
         "free_memory_bytes": 200_000_000, "largest_batch_size": 9, "notes": ["a *note*"],
         "memory": {"weights_bytes": 136_000_000, "runtime_bytes": 32_000_000},
     }  # fmt: skip
-    command(f"import json; print(json.dumps({{'plans': [{found!r}]}}))")
+    answer(str({"result": found}))
     app = open_view("recipes", study="bbc-news", recipe="lora")
     app = planned(app.button(key="plan").click().run())
     shown = {metric.label: metric.value for metric in app.metric}
@@ -118,17 +148,34 @@ def test_a_plan_shows_what_a_training_takes(
     assert not app.exception
 
 
-@pytest.mark.parametrize(
-    "source", ["import sys; sys.exit('no such model')", "print('no such model')"]
-)
-def test_a_plan_that_fails_says_why(
-    runs: RunsFolder, command: Callable[[str], None], source: str
+def test_a_plan_that_fails_says_why_and_can_be_tried_again(
+    runs: RunsFolder, answer: Callable[..., None]
 ) -> None:
-    command(source)
+    answer(str({"error": {"what": "no such model", "fix": "check the name"}}))
     app = open_view("recipes", study="bbc-news", recipe="lora")
     app = planned(app.button(key="plan").click().run())
-    assert "workbench plan` failed" in texts(app)
-    assert "no such model" in texts(app)
+    assert "no such model\n  fix: check the name" in texts(app)
+    assert not app.exception
+    plans.planner().unload()
+    answer(str({"result": {"trainable_parameters": 1}}))
+    app = app.button(key="plan-again").click().run()
+    app = planned(app.button(key="plan").click().run())
+    assert {metric.label for metric in app.metric} >= {"trainable"}
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [("raise SystemExit(1)", "exit code 1"), ("print('A remark of a library', flush=True)", "")],
+)
+def test_a_process_that_does_not_answer_is_said_to(
+    runs: RunsFolder, command: Callable[[str], None], source: str, why: str
+) -> None:
+    plans.planner.clear()
+    command(f"{source}\nimport time; time.sleep(1)")
+    app = open_view("recipes", study="bbc-news", recipe="lora")
+    app = planned(app.button(key="plan").click().run())
+    assert "the planner's process ended in the middle of an answer" in texts(app)
+    assert why in texts(app)
     assert not app.exception
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from workbench.cli.loading import loading_libraries
 from workbench.cli.output import JSON_OPTION, note, print_json
 from workbench.errors import UsageError
+from workbench.loading import loading_libraries
 
 if TYPE_CHECKING:
     from workbench.importing import Proposal

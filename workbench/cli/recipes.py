@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from workbench.cli.loading import loading_libraries
 from workbench.cli.output import (
     JSON_OPTION,
     SET_OPTION,
@@ -19,6 +18,7 @@ from workbench.cli.output import (
 )
 from workbench.cli.plans import print_plans
 from workbench.errors import RecipeError, UsageError
+from workbench.loading import loading_libraries
 
 if TYPE_CHECKING:
     from workbench.recipe import Recipe

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from workbench.cli.loading import loading_libraries
 from workbench.cli.output import (
     JSON_OPTION,
     RUNS_OPTION,
@@ -17,6 +16,7 @@ from workbench.cli.output import (
     print_table,
 )
 from workbench.errors import UsageError
+from workbench.loading import loading_libraries
 
 if TYPE_CHECKING:
     from workbench.comparison import Comparison

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from workbench.cli import distributed, executing
-from workbench.cli.loading import loading_libraries
 from workbench.cli.output import (
     JSON_OPTION,
     RUNS_OPTION,
@@ -24,6 +23,7 @@ from workbench.cli.output import (
 )
 from workbench.cli.recipes import RECIPES
 from workbench.errors import RunRefused, UsageError
+from workbench.loading import loading_libraries
 
 if TYPE_CHECKING:
     from workbench.cli.progress import Progress

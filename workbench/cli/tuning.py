@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from workbench.cli import distributed
-from workbench.cli.loading import loading_libraries
 from workbench.cli.output import (
     JSON_OPTION,
     RUNS_OPTION,
@@ -23,6 +22,7 @@ from workbench.cli.output import (
 from workbench.cli.progress import Progress
 from workbench.cli.recipes import RECIPES
 from workbench.errors import UsageError
+from workbench.loading import loading_libraries
 from workbench.units import count, duration
 
 if TYPE_CHECKING:

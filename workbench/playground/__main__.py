@@ -2,7 +2,8 @@
 
 import sys
 
-from workbench.playground.worker import main
+from workbench.playground.worker import Adapters
+from workbench.standby.serving import main
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]))
+    main(Adapters(), float(sys.argv[1]))

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from workbench.cli.loading import _exports
+from workbench.loading import _exports
 
 SCRIPT = """
 import contextlib, json, sys
-from workbench.cli.loading import loading_libraries
+from workbench.loading import loading_libraries
 with loading_libraries() if sys.argv[1] == "quick" else contextlib.nullcontext():
     import transformers
     import transformers.models
