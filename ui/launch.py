@@ -27,7 +27,7 @@ STATE_COLORS: dict[State, Color] = {
     "unreadable": "red",
 }
 MOST_PROCESSES = 64
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 0.5
 """Between two looks whether the plan is there."""
 _ASKER = "planner-asker"
 

@@ -3,7 +3,8 @@
     <cache>/calibration/<device, threads, precision and torch as a hash>.json
 
 A forecast of time needs every kind of operator of a training step; those that are not in the file
-are measured, which takes about as long as the step itself, and added to it.
+are measured, which takes about as long as the step itself, and added to it. What was measured while
+other programs kept the processors busy serves until it can be measured again.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,11 +23,14 @@ from torch import nn
 from workbench.assets import cache_dir
 from workbench.devices import Policy
 from workbench.planning.operations import Kind, Operations
+from workbench.planning.others import OtherPrograms
 from workbench.planning.timing import Stopwatch
 from workbench.store import read_json, write_json
 
 OVERHEAD = "overhead"
 """Key of the seconds that a call takes beside its arithmetic: Python, autograd, dispatch."""
+BUSY = 0.2
+"""Share of the processors from which on other programs are in the way of measuring one."""
 
 
 @dataclass
@@ -36,6 +41,9 @@ class Calibration:
     path: Path
     about: dict[str, Any]
     seconds: dict[str, float] = field(default_factory=dict)
+    while_busy: dict[str, float] = field(default_factory=dict)
+    """The shortest that was seen of what could only be measured beside other programs."""
+    others: OtherPrograms = field(default_factory=OtherPrograms)
 
     @classmethod
     def of(cls, policy: Policy, device: torch.device, *, anew: bool = False) -> Calibration:
@@ -48,34 +56,52 @@ class Calibration:
         }
         name = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
         path = cache_dir() / "calibration" / f"{name}.json"
-        kept = {} if anew else (read_json(path) or {}).get("seconds")
-        known = kept if isinstance(kept, dict) else {}
-        usable = {k: float(v) for k, v in known.items() if isinstance(v, int | float) and v >= 0}
-        return cls(device, path, about, usable)
+        kept = {} if anew else read_json(path) or {}
+        return cls(device, path, about, _usable(kept, "seconds"), _usable(kept, "while_busy"))
 
     def lacks(self, operations: Operations) -> list[Kind]:
-        """Kinds that have not been measured here."""
+        """Kinds that have not been measured here, or only beside other programs."""
         return [kind for kind in operations.counts if kind.key not in self.seconds]
 
     def measure(self, *steps: Operations) -> None:
         """Measures what is lacking for some steps and keeps it."""
+        measured: dict[str, float] = {}
         if OVERHEAD not in self.seconds:
-            self.seconds[OVERHEAD] = _overhead(self.device)
+            measured[OVERHEAD] = _overhead(self.device)
         stopwatch = Stopwatch(self.device)
         for operations in steps:
             for kind in self.lacks(operations):
-                self.seconds[kind.key] = stopwatch.seconds(kind)
+                if kind.key not in measured:
+                    measured[kind.key] = stopwatch.seconds(kind)
+        if self.device.type == "cpu" and self.others.share() > BUSY:
+            shortest = {key: min(s, self.while_busy.get(key, s)) for key, s in measured.items()}
+            self.while_busy |= shortest
+        else:
+            self.seconds |= measured
+            self.while_busy = {k: s for k, s in self.while_busy.items() if k not in measured}
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(self.path, {**self.about, "seconds": self.seconds})
+        kept = {"seconds": self.seconds, "while_busy": self.while_busy}
+        write_json(self.path, {**self.about, **kept})
+
+    def measured_while_busy(self, operations: Operations) -> bool:
+        """Whether some of these operators could only be measured beside other programs."""
+        return any(kind.key in self.while_busy for kind in self.lacks(operations))
 
     def step_seconds(self, operations: Operations) -> float | None:
         """Seconds of a step made of these operators; None while some are not measured."""
-        if OVERHEAD not in self.seconds or self.lacks(operations):
+        known = {**self.while_busy, **self.seconds}
+        if OVERHEAD not in known or any(kind.key not in known for kind in operations.counts):
             return None
-        computing = sum(n * self.seconds[kind.key] for kind, n in operations.counts.items())
-        waiting = operations.calls * self.seconds[OVERHEAD]
+        computing = sum(n * known[kind.key] for kind, n in operations.counts.items())
+        waiting = operations.calls * known[OVERHEAD]
         # A GPU computes while the CPU goes ahead; on a CPU both are the same thread.
         return max(computing, waiting) if self.device.type == "cuda" else computing + waiting
+
+
+def _usable(kept: Mapping[str, Any], name: str) -> dict[str, float]:
+    found = kept.get(name)
+    pairs = found.items() if isinstance(found, dict) else ()
+    return {key: float(s) for key, s in pairs if isinstance(s, int | float) and s >= 0}
 
 
 def _overhead(device: torch.device) -> float:

@@ -70,7 +70,7 @@ def forecast(
         with rehearse(outline, seed) as rehearsal:
             runtime = runtime_bytes(rehearsal, device, again=again)
             found |= _memory(rehearsal, device, runtime, what_if=what_if)
-            if calibration and (measuring or calibration.seconds):
+            if calibration and (measuring or calibration.seconds or calibration.while_busy):
                 timed = _operations(rehearsal, found["steps"], seed)
         if calibration:
             if measuring and timed:
@@ -78,6 +78,11 @@ def forecast(
             found |= _time(outline, calibration, timed, found["steps"], seed)
             if found["seconds_per_step"] is None:
                 notes.append("time is not known: `workbench plan` measures this device for it")
+            elif any(map(calibration.measured_while_busy, timed.values())):
+                notes.append(
+                    "time is probably too long: other programs kept this device busy while it was "
+                    "measured; the next plan measures again"
+                )
     # Models are other people's code: what one of them does not do with fake tensors must not
     # keep a recipe from being counted or run.
     except Exception as error:

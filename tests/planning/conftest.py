@@ -1,0 +1,12 @@
+"""What is timed in these tests counts as timed alone, whatever else the machine does."""
+
+from __future__ import annotations
+
+import pytest
+
+from workbench.planning.others import OtherPrograms
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OtherPrograms, "share", lambda _self: 0.0)
