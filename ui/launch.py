@@ -141,6 +141,7 @@ def _start(wanted: Wanted, first: Run) -> None:
         # Loaded once more because this also finds out whether local models and data are there.
         recipes = load_recipes(wanted.path, wanted.overrides)
         more: dict[str, Any] = {"processes": wanted.processes} if wanted.processes > 1 else {}
+        plans.planner().unload()
         jobs.start(recipes, runs_dir(), seeds=wanted.seeds, force=wanted.force, **more)
     except WorkbenchError as error:
         show_error(error)
@@ -151,6 +152,7 @@ def _start(wanted: Wanted, first: Run) -> None:
 def _enqueue(wanted: Wanted, first: Run) -> None:
     try:
         recipes = load_recipes(wanted.path, wanted.overrides)
+        plans.planner().unload()
         jobs.enqueue(
             recipes,
             runs_dir(),

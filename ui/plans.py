@@ -76,8 +76,9 @@ class Planner:
         self._answers.pop(recipe.fingerprint, None)
 
     def unload(self) -> None:
-        """Ends the process that plans; the next plan starts another."""
-        self._process.unload()
+        """Ends the process that plans, and frees its memory, unless somebody waits for it."""
+        if not self._process.waiting:
+            self._process.unload()
 
     def _work(self, key: str, recipe: str, name: str) -> None:
         try:

@@ -20,6 +20,7 @@ from workbench.standby.protocol import Message
 from workbench.standby.serving import Send, main
 
 IDLE_SECONDS = 5 * 60.0
+"""The process holds half a gigabyte."""
 
 
 class PlannerError(StandByError):
@@ -35,7 +36,7 @@ class Planner(StandBy):
     name = "the planner's process"
     error = PlannerError
     slow = "a model may still be downloading"
-    smaller = "of a smaller model or batch"
+    smaller = "with a smaller model or batch"
 
     def __init__(
         self, idle_seconds: float = IDLE_SECONDS, patience_seconds: float = PATIENCE_SECONDS

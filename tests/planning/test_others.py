@@ -74,7 +74,7 @@ def test_a_busy_device_is_told_and_measured_again_when_it_is_not(
     assert "other programs" in note and "measures again" in note
     assert busy["train_seconds"] > 0
     taken[1] = 0.007
-    assert plan(recipe)["seconds_per_step"] == pytest.approx(busy["seconds_per_step"], rel=0.05)
+    assert plan(recipe)["seconds_per_step"] == busy["seconds_per_step"], "not measured again yet"
     taken[:] = [0.1, 0.001]
     quiet = plan(recipe)
     assert quiet["notes"] == [] and quiet["seconds_per_step"] < busy["seconds_per_step"] / 2

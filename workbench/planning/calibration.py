@@ -42,7 +42,7 @@ class Calibration:
     about: dict[str, Any]
     seconds: dict[str, float] = field(default_factory=dict)
     while_busy: dict[str, float] = field(default_factory=dict)
-    """The shortest that was seen of what could only be measured beside other programs."""
+    """What could only be measured beside other programs, until it is measured without them."""
     others: OtherPrograms = field(default_factory=OtherPrograms)
 
     @classmethod
@@ -65,23 +65,25 @@ class Calibration:
 
     def measure(self, *steps: Operations) -> None:
         """Measures what is lacking for some steps and keeps it."""
+        known = {**self.seconds, **(self.while_busy if self._busy() else {})}
         measured: dict[str, float] = {}
-        if OVERHEAD not in self.seconds:
+        if OVERHEAD not in known:
             measured[OVERHEAD] = _overhead(self.device)
         stopwatch = Stopwatch(self.device)
-        for operations in steps:
-            for kind in self.lacks(operations):
-                if kind.key not in measured:
-                    measured[kind.key] = stopwatch.seconds(kind)
-        if self.device.type == "cpu" and self.others.share() > BUSY:
-            shortest = {key: min(s, self.while_busy.get(key, s)) for key, s in measured.items()}
-            self.while_busy |= shortest
+        for kind in {kind.key: kind for step in steps for kind in step.counts}.values():
+            if kind.key not in known:
+                measured[kind.key] = stopwatch.seconds(kind)
+        if self._busy():
+            self.while_busy |= measured
         else:
             self.seconds |= measured
             self.while_busy = {k: s for k, s in self.while_busy.items() if k not in measured}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         kept = {"seconds": self.seconds, "while_busy": self.while_busy}
         write_json(self.path, {**self.about, **kept})
+
+    def _busy(self) -> bool:
+        return self.device.type == "cpu" and self.others.share() > BUSY
 
     def measured_while_busy(self, operations: Operations) -> bool:
         """Whether some of these operators could only be measured beside other programs."""

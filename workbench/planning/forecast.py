@@ -81,7 +81,7 @@ def forecast(
             elif any(map(calibration.measured_while_busy, timed.values())):
                 notes.append(
                     "time is probably too long: other programs kept this device busy while it was "
-                    "measured; the next plan measures again"
+                    "measured; a plan measures again when they do not"
                 )
     # Models are other people's code: what one of them does not do with fake tensors must not
     # keep a recipe from being counted or run.

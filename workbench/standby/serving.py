@@ -113,11 +113,7 @@ def _words(error: WorkbenchError) -> dict[str, str]:
 
 def main(desk: Desk, idle_seconds: float) -> None:
     """Serves the process that started this one, over its standard input and output."""
-    os.environ |= {
-        "TRANSFORMERS_VERBOSITY": "error",
-        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-        "TOKENIZERS_PARALLELISM": "false",
-    }
+    os.environ |= {"TRANSFORMERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
     warnings.filterwarnings("ignore")  # of libraries to programmers; here people read along
     target = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints goes to stderr, not between the messages
