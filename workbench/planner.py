@@ -15,12 +15,8 @@ import psutil
 from workbench.loading import loading_libraries
 from workbench.recipe import Recipe, load_recipe
 from workbench.standby import StandBy, StandByError
-from workbench.standby.client import PATIENCE_SECONDS
 from workbench.standby.protocol import Message
 from workbench.standby.serving import Send, main
-
-IDLE_SECONDS = 5 * 60.0
-"""The process holds half a gigabyte."""
 
 
 class PlannerError(StandByError):
@@ -37,11 +33,7 @@ class Planner(StandBy):
     error = PlannerError
     slow = "a model may still be downloading"
     smaller = "with a smaller model or batch"
-
-    def __init__(
-        self, idle_seconds: float = IDLE_SECONDS, patience_seconds: float = PATIENCE_SECONDS
-    ) -> None:
-        super().__init__(idle_seconds, patience_seconds)
+    idle_seconds = 5 * 60.0  # it holds half a gigabyte
 
     def plan(self, recipe: Path) -> dict[str, Any]:
         """What `workbench.plan` says of the recipe in a file.

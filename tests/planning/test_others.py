@@ -65,6 +65,14 @@ def test_what_this_process_does_is_not_that_of_others(monkeypatch: pytest.Monkey
     assert share(OtherPrograms()) == pytest.approx((3.0 - 1.0) / (2 * 2.0))
 
 
+def test_hidden_counters_are_nobodys(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hidden(percpu: bool) -> None:
+        raise PermissionError("/proc/stat")
+
+    monkeypatch.setattr(psutil, "cpu_times", hidden)
+    assert share(OtherPrograms()) == 0.0
+
+
 def test_a_busy_device_is_told_and_measured_again_when_it_is_not(
     make_recipe: Callable[..., Recipe], taken: list[float]
 ) -> None:

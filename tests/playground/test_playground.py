@@ -197,3 +197,14 @@ def test_the_servers_half_loads_no_torch() -> None:
         [sys.executable, "-c", source], capture_output=True, text=True, env=child_environment()
     )
     assert done.stdout.strip() == "set()", done.stderr
+
+
+def test_a_process_that_ends_at_once_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "python"
+    script.write_text("#!/bin/sh\nexit 0\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(script))
+    with pytest.raises(PlaygroundError, match="ended 10 times"):
+        Playground().ask({"do": "memory"})

@@ -73,6 +73,8 @@ class Calibration:
         for kind in {kind.key: kind for step in steps for kind in step.counts}.values():
             if kind.key not in known:
                 measured[kind.key] = stopwatch.seconds(kind)
+        if not measured:
+            return
         if self._busy():
             self.while_busy |= measured
         else:

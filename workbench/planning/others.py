@@ -26,14 +26,18 @@ class OtherPrograms:
 
 
 def _worked() -> tuple[float, float]:
-    """Seconds that the processors have worked, and those for this process."""
-    ours, times = _processors(), psutil.cpu_times(percpu=True)
+    """Seconds that the processors have worked, and those for this process; 0 where the system does
+    not say."""
+    try:
+        ours, times = _processors(), psutil.cpu_times(percpu=True)
+        mine = psutil.Process().cpu_times()
+    except (OSError, psutil.Error):  # a container may hide its counters
+        return 0.0, 0.0
     everything = sum(
         sum(value for name, value in each._asdict().items() if name not in _IDLE)
         for number, each in enumerate(times)
         if number in ours
     )
-    mine = psutil.Process().cpu_times()
     return everything, mine.user + mine.system
 
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from workbench.standby import StandBy, StandByError
-from workbench.standby.client import PATIENCE_SECONDS
-
-IDLE_SECONDS = 15 * 60.0
 
 
 class PlaygroundError(StandByError):
@@ -22,8 +19,4 @@ class Playground(StandBy):
     error = PlaygroundError
     slow = "the model is too slow here, or its base is still being loaded from a slow disk"
     smaller = "with a shorter text or fewer adapters"
-
-    def __init__(
-        self, idle_seconds: float = IDLE_SECONDS, patience_seconds: float = PATIENCE_SECONDS
-    ) -> None:
-        super().__init__(idle_seconds, patience_seconds)
+    idle_seconds = 15 * 60.0

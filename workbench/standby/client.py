@@ -20,6 +20,8 @@ PATIENCE_SECONDS = 180.0
 """Without a sign of life for this long a request is given up: loading a large base from a slow
 disk takes a minute."""
 _ENDING_SECONDS = 5.0
+_MOST_STARTS = 10
+"""Of processes for one request: each may end after the request of somebody else in line."""
 
 
 class StandByError(WorkbenchError):
@@ -47,9 +49,13 @@ class StandBy:
     """Why an answer may take too long."""
     smaller: str
     """How to ask for less."""
+    idle_seconds: float
+    """What it is when nobody says."""
 
-    def __init__(self, idle_seconds: float, patience_seconds: float = PATIENCE_SECONDS) -> None:
-        self._idle_seconds = idle_seconds
+    def __init__(
+        self, idle_seconds: float | None = None, patience_seconds: float = PATIENCE_SECONDS
+    ) -> None:
+        self._idle_seconds = self.idle_seconds if idle_seconds is None else idle_seconds
         self._patience_seconds = patience_seconds
         self._lock = threading.Lock()
         self._worker: _Worker | None = None
@@ -90,12 +96,13 @@ class StandBy:
             StandByError: its own kind, when the worker refuses the request, ends, or takes too
                 long.
         """
-        worker = self._alive()
-        try:
-            yield from self._listen(worker, request)
-        except _IdleEnd:
-            # It ended for want of questions just when this one came.
-            yield from self._listen(self._alive(), request)
+        for _ in range(_MOST_STARTS):
+            try:
+                yield from self._listen(self._alive(), request)
+                return
+            except _EndedBefore:
+                pass  # for want of questions just when this one came, or after that of another
+        raise self.error(f"{self.name} ended {_MOST_STARTS} times before this", fix="ask again")
 
     def unload(self) -> None:
         """Ends the worker and frees its memory; the next question starts another."""
@@ -150,7 +157,7 @@ class StandBy:
         )
 
 
-class _IdleEnd(Exception):
+class _EndedBefore(Exception):
     """The worker had ended before it saw the request."""
 
 
@@ -203,7 +210,7 @@ class _Worker:
                 f"{self._owner.name} was ended while this was being answered", fix="ask again"
             )
         if code == 0 and not began:
-            return _IdleEnd()
+            return _EndedBefore()
         how = f"exit code {code}"
         if code < 0:
             how = f"signal {-code}, {signal.Signals(-code).name}"
