@@ -85,6 +85,8 @@ class Planner:
             self._answers[key] = self._plan(recipe, name)
         except PlannerError as error:
             self._answers[key] = error
+        except OSError as error:  # a full disk, say
+            self._answers[key] = PlannerError(f"cannot be handed over: {error}", fix="try again")
         finally:
             with self._lock:
                 self._pending.pop(key, None)

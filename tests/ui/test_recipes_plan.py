@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import stat
 import sys
 import time
@@ -176,6 +177,20 @@ def test_a_process_that_does_not_answer_is_said_to(
     app = planned(app.button(key="plan").click().run())
     assert "the planner's process ended in the middle of an answer" in texts(app)
     assert why in texts(app)
+    assert not app.exception
+
+
+def test_a_full_disk_is_said(
+    runs: RunsFolder, answer: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(**_kwargs: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    answer(str({"result": {}}))
+    monkeypatch.setattr(plans.tempfile, "TemporaryDirectory", full)
+    app = open_view("recipes", study="bbc-news", recipe="lora")
+    app = planned(app.button(key="plan").click().run())
+    assert "No space left on device" in texts(app)
     assert not app.exception
 
 
