@@ -2,9 +2,10 @@
 
 ``python -m benchmarks.forecast`` trains every method on a 22M-parameter BERT, and on models of the
 sizes of BERT-base and GPT-2 with random weights, with batches of several sizes, each in a process
-of its own and measured as a run measures. Time is only looked at with ``--steps`` beyond the two
-that memory is measured on, and only means something on a machine that does nothing else; ``--time``
-is a choice of cells for it.
+of its own and measured as a run measures. Time is only looked at with ``--rounds``, and only means
+something where nothing else runs; ``--time`` is a choice of cells for it. Plans and training steps
+take turns, because processors that are shared change their pace: the last plan, which has what all
+of them measured, is set against the mean of all steps, and the first plan against the same.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -36,8 +38,9 @@ TIMED = (
 )
 """Cells of ``--time``: every model, methods that train much and little, small and middling batches;
 few enough for a machine to be kept quiet as long."""
-TIMED_STEPS = 8
-BARS = {"memory": 0.05, "time": 0.25}
+ROUNDS = 5
+"""Of ``--time``."""
+BARS = {"memory": 0.05, "time": 0.25, "time, first plans": 0.25}
 
 
 def main() -> None:
@@ -46,12 +49,12 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
     parser.add_argument("--batches", nargs="+", type=int, default=BATCHES)
-    parser.add_argument("--steps", type=int, default=2, help="beyond 2: forecast the time as well")
+    parser.add_argument("--rounds", type=int, default=0, help="of plans and steps, for the time")
     parser.add_argument("--time", action="store_true", help="five cells, with their time")
     parser.add_argument("--models-in", type=Path, help="keep the random models in this folder")
     parser.add_argument("--out", type=Path, help="JSON file for the single measurements")
     arguments = parser.parse_args()
-    steps = max(arguments.steps, TIMED_STEPS if arguments.time else 0)
+    rounds = arguments.rounds or (ROUNDS if arguments.time else 0)
     chosen = [
         (model, batch, method)
         for model in arguments.models
@@ -59,13 +62,13 @@ def main() -> None:
         for method in arguments.methods
     ]
     cells: list[dict[str, Any]] = []
-    print("| model | method | batch | exact | memory | of | error | s/step | of | error |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    columns = "model method batch exact memory of error s/step of error first".split()
+    print(f"| {' | '.join(columns)} |\n|{' --- |' * len(columns)}")
     with tempfile.TemporaryDirectory() as temporary:
         parent = arguments.models_in or Path(temporary)
         for model, batch, method in TIMED if arguments.time else chosen:
             folder = model_folder(model, parent)
-            measured = measure(recipe_of(folder, method, batch), steps)
+            measured = measure(recipe_of(folder, method, batch), rounds)
             cells.append({"model": model, "method": method, "batch": batch, **measured})
             print(row(cells[-1]), flush=True)
             if arguments.out:
@@ -111,10 +114,10 @@ def recipe_of(model: Path, method: str, batch: int) -> dict[str, Any]:
     }
 
 
-def measure(recipe: dict[str, Any], steps: int) -> dict[str, Any]:
+def measure(recipe: dict[str, Any], rounds: int) -> dict[str, Any]:
     """Forecast and measurement of a training, in a process of its own."""
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
-    command = ["benchmarks.forecast_run", json.dumps(recipe), "--steps", str(steps)]
+    command = ["benchmarks.forecast_run", json.dumps(recipe), "--rounds", str(rounds)]
     done = subprocess.run(
         [sys.executable, "-m", *command],
         capture_output=True, text=True, env=environment, check=False,
@@ -128,40 +131,37 @@ def measure(recipe: dict[str, Any], steps: int) -> dict[str, Any]:
 def errors(cell: dict[str, Any]) -> dict[str, float | None]:
     """Errors of a cell relative to what was measured; ``exact`` counts wrong numbers."""
     plan, measured = cell["forecast"], cell["measured"]
-    wrong = sum(plan[key] != measured[key] for key in measured if key in cell["exact"])
-
-    def relative(key: str) -> float | None:
-        known = plan.get(key) is not None and measured.get(key)
-        return plan[key] / measured[key] - 1 if known else None
-
+    key = "peak_memory_bytes"
+    foretold, taken = cell["foretold"], cell["taken"]
     return {
-        "exact": float(wrong),
-        "memory": relative("peak_memory_bytes"),
-        "time": relative("seconds_per_step"),
+        "exact": float(sum(plan[each] != measured[each] for each in cell["exact"])),
+        "memory": plan[key] / measured[key] - 1 if plan[key] else None,
+        "time": foretold[-1] / fmean(taken) - 1 if taken else None,
+        "time, first plans": foretold[0] / fmean(taken) - 1 if taken else None,
     }
 
 
 def row(cell: dict[str, Any]) -> str:
     """A row of the table."""
-    plan, measured, found = cell["forecast"], cell["measured"], errors(cell)
+    found = errors(cell)
+    memory, of = (cell[each]["peak_memory_bytes"] for each in ("forecast", "measured"))
+    foretold, taken = cell["foretold"], cell["taken"]
 
-    def number(value: float | None, scale: float, digits: int) -> str:
-        return "–" if value is None else f"{value / scale:.{digits}f}"
-
-    def percent(value: float | None) -> str:
-        return "–" if value is None else f"{100 * value:+.1f}%"
+    def percent(name: str) -> str:
+        return "–" if (error := found[name]) is None else f"{100 * error:+.1f}%"
 
     cells = [
         cell["model"],
         cell["method"],
         str(cell["batch"]),
         "no" if found["exact"] else "yes",
-        number(plan["peak_memory_bytes"], 1e6, 0),
-        number(measured["peak_memory_bytes"], 1e6, 0) + " MB",
-        percent(found["memory"]),
-        number(plan["seconds_per_step"], 1, 3),
-        number(measured["seconds_per_step"], 1, 3),
-        percent(found["time"]),
+        "–" if memory is None else f"{memory / 1e6:.0f}",
+        f"{of / 1e6:.0f} MB",
+        percent("memory"),
+        f"{foretold[-1]:.3f}" if foretold else "–",
+        f"{fmean(taken):.3f}" if taken else "–",
+        percent("time"),
+        percent("time, first plans"),
     ]
     return f"| {' | '.join(cells)} |"
 
@@ -171,17 +171,16 @@ def print_summary(cells: list[dict[str, Any]]) -> None:
     found = [errors(cell) for cell in cells]
     wrong = sum(bool(each["exact"]) for each in found)
     print(f"\nparameters and bytes: exact in {len(found) - wrong} of {len(found)} cells")
-    taken = [cell["plan_seconds"] for cell in cells]
-    print(f"plan: {min(taken):.1f} to {max(taken):.1f} s, what it measured of the device included")
     for name, bar in BARS.items():
-        known = [each[name] for each in found if each[name] is not None]
+        known = [abs(value) for each in found if (value := each[name]) is not None]
         if known:
-            largest = max(abs(each) for each in known)  # type: ignore[arg-type]
-            within = sum(abs(each) <= bar for each in known)  # type: ignore[arg-type]
+            within = sum(value <= bar for value in known)
             print(
                 f"{name}: within {bar:.0%} in {within} of {len(found)} cells, "
-                f"at most {largest:.1%} off"
+                f"at most {max(known):.1%} off"
             )
+    if plans := [seconds for cell in cells for seconds in cell["plan_seconds"]]:
+        print(f"plans: {min(plans):.1f} to {max(plans):.1f} s in a process that is loaded")
 
 
 if __name__ == "__main__":

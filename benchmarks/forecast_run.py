@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import transformers
@@ -14,13 +17,15 @@ import transformers
 from workbench.export.adapter import write_weights
 from workbench.measure.memory import breakdown
 from workbench.measure.parameters import stored
-from workbench.measure.record import WARMUP_STEPS, Clock
+from workbench.measure.record import WARMUP_STEPS
 from workbench.planning import plan
 from workbench.preparing import Prepared, prepare
 from workbench.recipe import Recipe
 from workbench.training.events import Step
 
 COUNTED = ("trainable", "head", "adapter", "total")
+ROUND_STEPS, ROUND_SECONDS = 6, 2.0
+"""A round goes on until both are reached."""
 EXACT = [*(f"{name}_parameters" for name in (*COUNTED, "stored")), "adapter_bytes"]
 
 
@@ -28,59 +33,67 @@ def main() -> None:
     """Takes some steps of a recipe; prints forecast and measurement as one JSON line."""
     parser = argparse.ArgumentParser()
     parser.add_argument("recipe", type=json.loads)
-    parser.add_argument("--steps", type=int, default=WARMUP_STEPS)
+    parser.add_argument("--rounds", type=int, default=0)
     arguments = parser.parse_args()
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     recipe = Recipe.model_validate(arguments.recipe)
     with tempfile.TemporaryDirectory() as folder:
-        print(json.dumps(measure(recipe, arguments.steps, Path(folder))))
+        print(json.dumps(measure(recipe, arguments.rounds, Path(folder))))
 
 
-def measure(recipe: Recipe, steps: int, folder: Path) -> dict[str, Any]:
-    """The forecast that a run makes, and what ``workbench.line`` measures of its first steps."""
+def measure(recipe: Recipe, rounds: int, folder: Path) -> dict[str, Any]:
+    """The forecast that a run makes, and what ``workbench.line`` measures of its first steps.
+
+    With ``rounds``, plans that begin a new calibration and training steps take turns after that.
+    """
     ready = prepare(recipe, 0, folder / "checkpoints", lambda _phase: None)
-    measured = _train(ready, steps)
     session = ready.session
+    training = session.events()
+    measured = _first_steps(ready, training)
+    # Only now: what a plan measures of the device would be in the process's memory.
+    timed = _in_turn(recipe, training, rounds)
     model = session.finish()
     assert model is not None
     write_weights(ready.adapted, recipe.method.name, folder / "adapter")
     size = stored(folder / "adapter")
     measured |= {f"{name}_parameters": ready.parameters[name] for name in COUNTED}
     measured |= {"stored_parameters": size["stored"], "adapter_bytes": size["bytes"]}
-    # Afterwards: what it measures of the device would be in the process's memory.
-    started = time.perf_counter()
-    counted = plan(recipe, time=steps > WARMUP_STEPS)
-    taken = time.perf_counter() - started
-    timed = {"seconds_per_step": counted["seconds_per_step"]}
+    counted = plan(recipe, time=False)
     exact = {key: counted[key] for key in EXACT}
-    return {
-        "forecast": {**ready.forecast, **exact, **timed},
-        "measured": measured,
-        "exact": EXACT,
-        "plan_seconds": taken,
-    }
+    return {"forecast": {**ready.forecast, **exact}, "measured": measured, "exact": EXACT, **timed}
 
 
-def _train(ready: Prepared, steps: int) -> dict[str, Any]:
-    session, meter, clock = ready.session, ready.meter, Clock()
-    pieces: dict[str, int] = {}
+def _first_steps(ready: Prepared, training: Iterator[object]) -> dict[str, Any]:
+    session, meter = ready.session, ready.meter
     meter.reset()
-    for event in session.events():
-        if not isinstance(event, Step):
-            continue
-        clock.add(event)
-        if not pieces:
-            meter.note("train")
-        if clock.steps == WARMUP_STEPS:
-            pieces = breakdown(session.model, session.optimizer, session.weights.kept_bytes)
-            meter.stop_being_exact()
-        if clock.steps >= steps:
-            break
-    return {
-        **meter.record(pieces),
-        "seconds_per_step": clock.train / clock.timed_steps if clock.timed_steps else None,
-    }
+    for _step in itertools.islice(_steps(training), WARMUP_STEPS):
+        meter.note("train")
+    pieces = breakdown(session.model, session.optimizer, session.weights.kept_bytes)
+    meter.stop_being_exact()
+    return meter.record(pieces)
+
+
+def _in_turn(recipe: Recipe, training: Iterator[object], rounds: int) -> dict[str, Any]:
+    """Of each round the seconds per step that its plan foretold and that its steps then took."""
+    foretold: list[float] = []
+    taken: list[float] = []
+    plans: list[float] = []
+    for done in range(rounds):
+        started = time.perf_counter()
+        foretold.append(plan(recipe, recalibrate=done == 0)["seconds_per_step"])
+        plans.append(time.perf_counter() - started)
+        steps: list[float] = []
+        for step in _steps(training):
+            steps.append(step.seconds)
+            if len(steps) >= ROUND_STEPS and sum(steps) >= ROUND_SECONDS:
+                break
+        taken.append(fmean(steps))
+    return {"foretold": foretold, "taken": taken, "plan_seconds": plans}
+
+
+def _steps(training: Iterator[object]) -> Iterator[Step]:
+    return (each for each in training if isinstance(each, Step))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
-"""What operators take: measured once, kept, and added up."""
+"""What operators take: measured, kept, measured again now and then, and added up."""
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,10 @@ from tests.planning.test_rehearsal import outline_of
 from workbench import plan
 from workbench.devices import choose_policy
 from workbench.planning import Calibration
+from workbench.planning import calibration as module
 from workbench.planning.calibration import OVERHEAD
 from workbench.planning.operations import Blank, Kind, Operations
+from workbench.planning.others import OtherPrograms
 from workbench.planning.pretending import pretending
 from workbench.planning.rehearsal import rehearse
 from workbench.planning.timing import Stopwatch, _in_part
@@ -35,7 +39,7 @@ def relu(elements: int) -> Kind:
 
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Keys of the kinds that are measured, each of which takes a millisecond."""
+    """Keys of the kinds that are measured, each of which takes a millisecond; none twice."""
     keys: list[str] = []
 
     def seconds(_stopwatch: Stopwatch, kind: Kind) -> float:
@@ -43,7 +47,18 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return 0.001
 
     monkeypatch.setattr(Stopwatch, "seconds", seconds)
+    monkeypatch.setattr(module, "_AGAIN_SECONDS", -1.0)
+    monkeypatch.setattr(module, "_overhead", lambda _device: 0.0001)
     return keys
+
+
+@pytest.fixture
+def paces(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that an operator takes from now on, which can be changed."""
+    seconds = [0.001]
+    monkeypatch.setattr(Stopwatch, "seconds", lambda _self, _kind: seconds[0])
+    monkeypatch.setattr(module, "_overhead", lambda _device: 0.0)
+    return seconds
 
 
 def test_like_calls_are_one_kind() -> None:
@@ -121,7 +136,7 @@ def test_arguments_have_the_strides_of_their_blanks_and_no_memory_in_common() ->
     assert 0 <= rows.min() and rows.max() < 7
 
 
-def test_time_is_measured_once_and_again_when_asked(
+def test_what_is_new_is_measured_and_all_again_when_asked(
     make_recipe: Callable[..., Recipe], measured: list[str]
 ) -> None:
     recipe = make_recipe("lora")
@@ -140,6 +155,10 @@ def test_time_is_measured_once_and_again_when_asked(
     assert plan(recipe, time=False)["train_seconds"] is None and len(measured) == before
 
 
+def _calibration() -> Calibration:
+    return Calibration.of(choose_policy(TrainingSpec(), CPU), CPU)
+
+
 def test_a_step_is_the_sum_of_its_calls(measured: list[str]) -> None:
     heard = Operations()
     with pretending() as world:
@@ -147,11 +166,54 @@ def test_a_step_is_the_sum_of_its_calls(measured: list[str]) -> None:
         a = torch.ones(4, 4)
         for _ in range(5):
             a = torch.mm(a, a)
-    calibration = Calibration.of(choose_policy(TrainingSpec(), CPU), CPU)
+    calibration = _calibration()
     assert calibration.step_seconds(heard) is None
     calibration.measure(heard)
-    calibration.seconds[OVERHEAD] = 0.0001
     assert calibration.step_seconds(heard) == pytest.approx(6 * 0.001 + 6 * 0.0001)
+
+
+def test_a_forecast_is_the_mean_of_the_paces_that_were_met(paces: list[float]) -> None:
+    step = Operations(Counter({relu(8): 3}), calls=3)
+    for pace, mean in ((0.001, 0.001), (0.003, 0.002), (0.005, 0.003)):
+        paces[:] = [pace]
+        calibration = _calibration()
+        calibration.measure(step)
+        assert calibration.step_seconds(step) == pytest.approx(3 * mean)
+    for _ in range(module._TIMES):
+        calibration.measure(step)
+    assert len(calibration.seconds[relu(8).key]) == module._TIMES, "and that is enough"
+    assert calibration.step_seconds(step) == pytest.approx(3 * (0.001 + 0.003 + 3 * 0.005) / 5)
+    assert _calibration().seconds == calibration.seconds
+
+
+def test_what_weighs_most_and_was_measured_least_comes_first(
+    paces: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    often, seldom, new = relu(8), relu(16), relu(24)
+    step = Operations(Counter({often: 3, seldom: 2}), calls=5)
+    calibration = _calibration()
+    calibration.measure(step)
+    step.counts[new] = 9
+    # Three looks at the clock: one at the beginning, and one before each kind.
+    times = itertools.cycle((0.0, 0.0, module._AGAIN_SECONDS + 1))
+    monkeypatch.setattr(module.time, "perf_counter", lambda: next(times))
+    for expected in (often, seldom, often):
+        again = calibration._once_more([step], Stopwatch(CPU))
+        assert list(again) == [expected.key], "and what is new is not there to be measured again"
+        calibration.seconds[expected.key] += again.values()
+
+
+def test_nothing_is_measured_again_beside_other_programs(
+    paces: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = Operations(Counter({relu(8): 3}), calls=3)
+    calibration = _calibration()
+    calibration.measure(step)
+    quiet = dict(calibration.seconds)
+    monkeypatch.setattr(OtherPrograms, "share", lambda _self: 0.9)
+    paces[:] = [0.009]
+    calibration.measure(step)
+    assert calibration.seconds == quiet and calibration.while_busy == {}
 
 
 def test_devices_have_files_of_their_own_and_a_damaged_one_is_measured_again(
@@ -164,8 +226,10 @@ def test_devices_have_files_of_their_own_and_a_damaged_one_is_measured_again(
     assert calibrations[0].path != calibrations[1].path
     calibrations[0].measure(Operations())
     kept = json.loads(calibrations[0].path.read_text())
-    assert kept["torch"] == torch.__version__ and kept["seconds"][OVERHEAD] > 0
+    assert kept["torch"] == torch.__version__ and kept["seconds"][OVERHEAD] == [0.0001]
     again = Calibration.of(choose_policy(TrainingSpec(precision="fp32"), CPU), CPU)
     assert again.seconds == calibrations[0].seconds
-    calibrations[0].path.write_text('{"seconds": {"overhead": "soon", "x": 1')
-    assert Calibration.of(choose_policy(TrainingSpec(precision="fp32"), CPU), CPU).seconds == {}
+    for damaged in ('{"seconds": {"overhead": "soon", "x": 1', '{"seconds": {"x": [1, "soon"]}}'):
+        calibrations[0].path.write_text(damaged)
+        again = Calibration.of(choose_policy(TrainingSpec(precision="fp32"), CPU), CPU)
+        assert again.seconds == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from pathlib import Path
 
 from workbench.data.rows import Columns, Rows
@@ -130,7 +131,8 @@ def _read_classes(
 def _entries(folder: Path) -> list[Path]:
     """Visible entries by name, so that ids do not depend on the file system's order."""
     try:
-        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+        seen = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
+        return sorted(seen, key=attrgetter("name"))
     except OSError as error:
         raise DataError(
             f"cannot be listed: {error.strerror or error}",

@@ -1,10 +1,15 @@
-"""What operators take on this device, measured once and kept in the user's cache folder.
+"""What operators take on this device, measured and kept in the user's cache folder.
 
     <cache>/calibration/<device, threads, precision and torch as a hash>.json
 
 A forecast of time needs every kind of operator of a training step; those that are not in the file
-are measured, which takes about as long as the step itself, and added to it. What was measured while
-other programs kept the processors busy serves until it can be measured again.
+are measured, which takes about as long as the step itself, and added to it.
+
+A training of minutes sees the mean pace of its processors, and on a machine that is shared one
+moment says little of it: what a core does takes twice as long while somebody works on the other
+half of it. So plans measure a little of what is known already once more, until each kind was
+measured five times, and the mean counts. What was measured while other programs of this machine
+kept it busy serves until it can be measured again.
 """
 
 from __future__ import annotations
@@ -12,9 +17,10 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -31,6 +37,13 @@ OVERHEAD = "overhead"
 """Key of the seconds that a call takes beside its arithmetic: Python, autograd, dispatch."""
 BUSY = 0.2
 """Share of the processors from which on other programs are in the way of measuring one."""
+_AGAIN_SECONDS = 0.2
+"""That a plan takes to measure once more what is known already."""
+_TIMES = 5
+"""That a kind of operator is measured, each by another plan."""
+
+Measured = dict[str, list[float]]
+"""Seconds per call of each kind of operator, measured at several times."""
 
 
 @dataclass
@@ -40,8 +53,8 @@ class Calibration:
     device: torch.device
     path: Path
     about: dict[str, Any]
-    seconds: dict[str, float] = field(default_factory=dict)
-    while_busy: dict[str, float] = field(default_factory=dict)
+    seconds: Measured = field(default_factory=dict)
+    while_busy: Measured = field(default_factory=dict)
     """What could only be measured beside other programs, until it is measured without them."""
     others: OtherPrograms = field(default_factory=OtherPrograms)
 
@@ -64,25 +77,46 @@ class Calibration:
         return [kind for kind in operations.counts if kind.key not in self.seconds]
 
     def measure(self, *steps: Operations) -> None:
-        """Measures what is lacking for some steps and keeps it."""
-        known = {**self.seconds, **(self.while_busy if self._busy() else {})}
-        measured: dict[str, float] = {}
-        if OVERHEAD not in known:
-            measured[OVERHEAD] = _overhead(self.device)
+        """Measures what is lacking for some steps, and a little of the rest again; keeps it."""
+        busy = self._busy()
+        known = self.seconds.keys() | (self.while_busy.keys() if busy else set())
         stopwatch = Stopwatch(self.device)
-        for kind in {kind.key: kind for step in steps for kind in step.counts}.values():
-            if kind.key not in known:
-                measured[kind.key] = stopwatch.seconds(kind)
+        measured = {
+            kind.key: stopwatch.seconds(kind)
+            for kind in {kind.key: kind for step in steps for kind in step.counts}.values()
+            if kind.key not in known
+        }
+        if not busy:
+            measured |= self._once_more(steps, stopwatch)
+        if OVERHEAD not in known or not (busy or self._settled(OVERHEAD)):
+            measured[OVERHEAD] = _overhead(self.device)
         if not measured:
             return
-        if self._busy():
-            self.while_busy |= measured
-        else:
-            self.seconds |= measured
-            self.while_busy = {k: s for k, s in self.while_busy.items() if k not in measured}
+        kept = self.while_busy if self._busy() else self.seconds
+        for key, seconds in measured.items():
+            kept.setdefault(key, []).append(seconds)
+        self.while_busy = {k: s for k, s in self.while_busy.items() if k not in self.seconds}
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        kept = {"seconds": self.seconds, "while_busy": self.while_busy}
-        write_json(self.path, {**self.about, **kept})
+        values = {"seconds": self.seconds, "while_busy": self.while_busy}
+        write_json(self.path, {**self.about, **values})
+
+    def _once_more(self, steps: Sequence[Operations], stopwatch: Stopwatch) -> dict[str, float]:
+        """Seconds of kinds that were known; what weighs most and was measured least comes first."""
+        weights: dict[Kind, float] = {}
+        for step in steps:
+            for kind, calls in step.counts.items():
+                if (past := self.seconds.get(kind.key)) and not self._settled(kind.key):
+                    weights[kind] = calls * fmean(past) / len(past)
+        measured: dict[str, float] = {}
+        end = time.perf_counter() + _AGAIN_SECONDS
+        for kind in sorted(weights, key=weights.__getitem__, reverse=True):
+            if time.perf_counter() > end:
+                break
+            measured[kind.key] = stopwatch.seconds(kind)
+        return measured
+
+    def _settled(self, key: str) -> bool:
+        return len(self.seconds.get(key, [])) >= _TIMES
 
     def _busy(self) -> bool:
         return self.device.type == "cpu" and self.others.share() > BUSY
@@ -93,7 +127,8 @@ class Calibration:
 
     def step_seconds(self, operations: Operations) -> float | None:
         """Seconds of a step made of these operators; None while some are not measured."""
-        known = {**self.while_busy, **self.seconds}
+        measured = self.while_busy | self.seconds
+        known = {key: fmean(seconds) for key, seconds in measured.items()}
         if OVERHEAD not in known or any(kind.key not in known for kind in operations.counts):
             return None
         computing = sum(n * known[kind.key] for kind, n in operations.counts.items())
@@ -102,10 +137,15 @@ class Calibration:
         return max(computing, waiting) if self.device.type == "cuda" else computing + waiting
 
 
-def _usable(kept: Mapping[str, Any], name: str) -> dict[str, float]:
+def _usable(kept: Mapping[str, Any], name: str) -> Measured:
     found = kept.get(name)
     pairs = found.items() if isinstance(found, dict) else ()
-    return {key: float(s) for key, s in pairs if isinstance(s, int | float) and s >= 0}
+    return {
+        key: [float(s) for s in times]
+        for key, times in pairs
+        if isinstance(times, list) and times
+        if all(isinstance(s, int | float) and s >= 0 for s in times)
+    }
 
 
 def _overhead(device: torch.device) -> float:
