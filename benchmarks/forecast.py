@@ -5,7 +5,8 @@ sizes of BERT-base and GPT-2 with random weights, with batches of several sizes,
 of its own and measured as a run measures. Time is only looked at with ``--rounds``, and only means
 something where nothing else runs; ``--time`` is a choice of cells for it. Plans and training steps
 take turns, because processors that are shared change their pace: the last plan, which has what all
-of them measured, is set against the mean of all steps, and the first plan against the same.
+of them measured, is set against the mean of all steps, and the first plan against the same. Each
+cell begins a new calibration of this device and leaves it in the cache folder.
 """
 
 from __future__ import annotations

@@ -81,13 +81,18 @@ def _in_turn(recipe: Recipe, training: Iterator[object], rounds: int) -> dict[st
     plans: list[float] = []
     for done in range(rounds):
         started = time.perf_counter()
-        foretold.append(plan(recipe, recalibrate=done == 0)["seconds_per_step"])
+        planned = plan(recipe, recalibrate=done == 0)
         plans.append(time.perf_counter() - started)
+        if planned["seconds_per_step"] is None:
+            raise SystemExit(f"no time was foretold: {'; '.join(planned['notes'])}")
+        foretold.append(planned["seconds_per_step"])
         steps: list[float] = []
         for step in _steps(training):
             steps.append(step.seconds)
             if len(steps) >= ROUND_STEPS and sum(steps) >= ROUND_SECONDS:
                 break
+        if not steps:
+            raise SystemExit(f"the training ended after {done} rounds; take fewer --rounds")
         taken.append(fmean(steps))
     return {"foretold": foretold, "taken": taken, "plan_seconds": plans}
 

@@ -23,6 +23,19 @@ def test_plans_and_steps_take_turns(
     assert forecast.errors(cell)["exact"] == 0, "a plan's counts are the run's"
 
 
+def test_a_cell_that_cannot_be_timed_says_why(
+    make_recipe: Callable[..., Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / "cache"))
+    short = make_recipe("lora", training={"max_steps": 2})
+    with pytest.raises(SystemExit, match="ended after 0 rounds; take fewer --rounds"):
+        forecast_run.measure(short, 1, tmp_path / "short")
+    unknown = {"seconds_per_step": None, "notes": ["not foretold: this model"]}
+    monkeypatch.setattr(forecast_run, "plan", lambda *_args, **_kwargs: unknown)
+    with pytest.raises(SystemExit, match="no time was foretold: not foretold: this model"):
+        forecast_run.measure(short, 1, tmp_path / "unknown")
+
+
 def test_the_last_plan_and_the_first_are_set_against_the_mean_step() -> None:
     cell = {
         "forecast": {"peak_memory_bytes": 105, "adapter_bytes": 7},

@@ -5,11 +5,11 @@
 A forecast of time needs every kind of operator of a training step; those that are not in the file
 are measured, which takes about as long as the step itself, and added to it.
 
-A training of minutes sees the mean pace of its processors, and on a machine that is shared one
-moment says little of it: what a core does takes twice as long while somebody works on the other
-half of it. So plans measure a little of what is known already once more, until each kind was
-measured five times, and the mean counts. What was measured while other programs of this machine
-kept it busy serves until it can be measured again.
+A training of minutes sees the mean pace of its processors, and on a machine that is shared with
+others, where that pace halves and doubles within a second, one moment says little of it. So plans
+measure a little of what is known already once more, until each kind was measured five times, and
+the mean counts. What was measured while other programs of this machine kept it busy serves until it
+can be measured again.
 """
 
 from __future__ import annotations
