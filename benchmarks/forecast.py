@@ -63,7 +63,7 @@ def main() -> None:
         for method in arguments.methods
     ]
     cells: list[dict[str, Any]] = []
-    columns = "model method batch exact memory of error s/step of error first".split()
+    columns = "model method batch exact memory of error s/step range of error first".split()
     print(f"| {' | '.join(columns)} |\n|{' --- |' * len(columns)}")
     with tempfile.TemporaryDirectory() as temporary:
         parent = arguments.models_in or Path(temporary)
@@ -160,6 +160,7 @@ def row(cell: dict[str, Any]) -> str:
         f"{of / 1e6:.0f} MB",
         percent("memory"),
         f"{foretold[-1]:.3f}" if foretold else "–",
+        "–" if (between := cell["range"]) is None else f"{between[0]:.3f}-{between[1]:.3f}",
         f"{fmean(taken):.3f}" if taken else "–",
         percent("time"),
         percent("time, first plans"),
@@ -180,6 +181,9 @@ def print_summary(cells: list[dict[str, Any]]) -> None:
                 f"{name}: within {bar:.0%} in {within} of {len(found)} cells, "
                 f"at most {max(known):.1%} off"
             )
+    if ranged := [cell for cell in cells if cell["range"]]:
+        held = sum(cell["range"][0] <= fmean(cell["taken"]) <= cell["range"][1] for cell in ranged)
+        print(f"time: within the range that the last plan gave in {held} of {len(ranged)} cells")
     if plans := [seconds for cell in cells for seconds in cell["plan_seconds"]]:
         print(f"plans: {min(plans):.1f} to {max(plans):.1f} s in a process that is loaded")
 

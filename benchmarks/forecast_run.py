@@ -75,10 +75,12 @@ def _first_steps(ready: Prepared, training: Iterator[object]) -> dict[str, Any]:
 
 
 def _in_turn(recipe: Recipe, training: Iterator[object], rounds: int) -> dict[str, Any]:
-    """Of each round the seconds per step that its plan foretold and that its steps then took."""
+    """Of each round the seconds per step that its plan foretold and that its steps then took, and
+    the range that the last plan gave."""
     foretold: list[float] = []
     taken: list[float] = []
     plans: list[float] = []
+    between: list[float] | None = None
     for done in range(rounds):
         started = time.perf_counter()
         planned = plan(recipe, recalibrate=done == 0)
@@ -86,6 +88,7 @@ def _in_turn(recipe: Recipe, training: Iterator[object], rounds: int) -> dict[st
         if planned["seconds_per_step"] is None:
             raise SystemExit(f"no time was foretold: {'; '.join(planned['notes'])}")
         foretold.append(planned["seconds_per_step"])
+        between = planned["seconds_per_step_range"]
         steps: list[float] = []
         for step in _steps(training):
             steps.append(step.seconds)
@@ -94,7 +97,7 @@ def _in_turn(recipe: Recipe, training: Iterator[object], rounds: int) -> dict[st
         if not steps:
             raise SystemExit(f"the training ended after {done} rounds; take fewer --rounds")
         taken.append(fmean(steps))
-    return {"foretold": foretold, "taken": taken, "plan_seconds": plans}
+    return {"foretold": foretold, "range": between, "taken": taken, "plan_seconds": plans}
 
 
 def _steps(training: Iterator[object]) -> Iterator[Step]:

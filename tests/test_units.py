@@ -30,6 +30,11 @@ def test_duration(seconds: float | None, text: str) -> None:
     assert units.duration(seconds) == text
 
 
+def test_on_what_a_time_rests() -> None:
+    assert units.timed(1, None) == "by 1 timing of the device"
+    assert units.timed(5, [1.98, 125.0]) == "2.0 s to 2 min 05 s by 5 timings of the device"
+
+
 @pytest.mark.parametrize(
     ("part", "whole", "text"),
     [(75_653, 22_788_869, "0.33%"), (1, 1, "100%"), (997, 1000, "99.7%"), (0, 10, "0%")]

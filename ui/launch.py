@@ -14,6 +14,7 @@ from workbench import jobs
 from workbench.errors import WorkbenchError
 from workbench.recipe import Recipe, load_recipes
 from workbench.store import ACTIVE, Run, State, read_run, run_path
+from workbench.units import plural
 
 Color = Literal["green", "blue", "orange", "gray", "red"]
 STATE_COLORS: dict[State, Color] = {
@@ -112,10 +113,9 @@ def _show_states(runs: list[Run]) -> None:
 
 
 def _buttons(wanted: Wanted, todo: list[Run], active: bool) -> None:
-    plural = "" if len(todo) == 1 else "s"
     impossible = not todo or active
     if st.button(
-        f"Start {len(todo)} run{plural}",
+        f"Start {plural(len(todo), 'run')}",
         type="primary",
         width="stretch",
         icon=":material/play_arrow:",
@@ -124,7 +124,7 @@ def _buttons(wanted: Wanted, todo: list[Run], active: bool) -> None:
     ):
         _start(wanted, todo[0])
     if st.button(
-        f"Queue {len(todo)} run{plural}",
+        f"Queue {plural(len(todo), 'run')}",
         width="stretch",
         icon=":material/playlist_add:",
         disabled=impossible,

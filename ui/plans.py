@@ -24,7 +24,7 @@ from workbench.planner import PlannerError
 from workbench.recipe import Recipe, dump_recipe
 from workbench.recipe.sources import ASSET_PREFIX
 from workbench.units import count as short
-from workbench.units import duration, share, size
+from workbench.units import duration, share, size, timed
 
 
 @dataclass(frozen=True)
@@ -138,6 +138,7 @@ def show(found: dict[str, Any]) -> None:
             duration(found["train_seconds"]),
             help=f"{steps:,} steps on this device, without validation and test" if steps else None,
         )
+        right.caption(timed(found["timings"], found["train_seconds_range"]))
     if found.get("peak_memory_bytes") is not None:
         _show_memory(found, left, right)
     for note in found.get("notes") or ():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 ABSENT = "–"
 
 
@@ -26,6 +28,22 @@ def duration(seconds: float | None) -> str:
         return f"{whole // 60} min {whole % 60:02d} s"
     minutes = round(seconds / 60)
     return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def plural(number: int, noun: str) -> str:
+    """``1 run``, ``2 runs``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def timed(timings: int, between: Sequence[float] | None) -> str:
+    """On what a forecast of time rests, ``2.0 s to 2.9 s by 5 timings of the device``.
+
+    Args:
+        timings: how often the device was timed.
+        between: seconds as fast and as slow as it was then; None where that says too little.
+    """
+    words = f"by {plural(timings, 'timing')} of the device"
+    return f"{' to '.join(map(duration, between))} {words}" if between else words
 
 
 def share(part: float | None, whole: float | None) -> str:

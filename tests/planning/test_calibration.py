@@ -167,9 +167,11 @@ def test_a_step_is_the_sum_of_its_calls(measured: list[str]) -> None:
         for _ in range(5):
             a = torch.mm(a, a)
     calibration = _calibration()
-    assert calibration.step_seconds(heard) is None
+    assert calibration.step_time(heard) is None
     calibration.measure(heard)
-    assert calibration.step_seconds(heard) == pytest.approx(6 * 0.001 + 6 * 0.0001)
+    found = calibration.step_time(heard)
+    assert found and found.mean == pytest.approx(6 * 0.001 + 6 * 0.0001)
+    assert found.mean == found.fastest == found.slowest and found.timings == 1
 
 
 def test_a_forecast_is_the_mean_of_the_paces_that_were_met(paces: list[float]) -> None:
@@ -178,12 +180,42 @@ def test_a_forecast_is_the_mean_of_the_paces_that_were_met(paces: list[float]) -
         paces[:] = [pace]
         calibration = _calibration()
         calibration.measure(step)
-        assert calibration.step_seconds(step) == pytest.approx(3 * mean)
+        found = calibration.step_time(step)
+        assert found and found.mean == pytest.approx(3 * mean)
+        assert (found.fastest, found.slowest) == pytest.approx((3 * 0.001, 3 * pace))
     for _ in range(module._TIMES):
         calibration.measure(step)
     assert len(calibration.seconds[relu(8).key]) == module._TIMES, "and that is enough"
-    assert calibration.step_seconds(step) == pytest.approx(3 * (0.001 + 0.003 + 3 * 0.005) / 5)
+    found = calibration.step_time(step)
+    assert found and found.mean == pytest.approx(3 * (0.001 + 0.003 + 3 * 0.005) / 5)
+    assert found.timings == module._TIMES
     assert _calibration().seconds == calibration.seconds
+
+
+def test_a_time_is_as_well_known_as_nine_tenths_of_it(measured: list[str]) -> None:
+    step = Operations(Counter({relu(8): 95, relu(16): 5}), calls=100)
+    calibration = _calibration()
+    calibration.measure(step)
+    for often, timings in ((3, 3), (4, 4)):
+        calibration.seconds[relu(8).key] = [0.001] * often
+        found = calibration.step_time(step)
+        assert found and found.timings == timings
+    calibration.seconds[relu(16).key] = [0.01]
+    found = calibration.step_time(step)
+    assert found and found.timings == 1, "a third of the time was measured once"
+
+
+def test_a_range_is_told_from_three_timings_on(
+    make_recipe: Callable[..., Recipe], measured: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_AGAIN_SECONDS", 60.0)
+    found = [plan(make_recipe("lora")) for _ in range(4)]
+    assert [each["timings"] for each in found] == [1, 2, 3, 4]
+    for each in found[:2]:
+        assert each["seconds_per_step_range"] is each["train_seconds_range"] is None
+    seconds, steps = found[3]["seconds_per_step"], found[3]["steps"]
+    assert found[3]["seconds_per_step_range"] == pytest.approx([seconds, seconds]), "a steady clock"
+    assert found[3]["train_seconds_range"] == pytest.approx([steps * seconds] * 2)
 
 
 def test_what_weighs_most_and_was_measured_least_comes_first(

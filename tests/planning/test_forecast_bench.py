@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import forecast, forecast_run
+from workbench.planning import calibration
 from workbench.recipe.schema import Recipe
 
 
@@ -16,10 +17,13 @@ def test_plans_and_steps_take_turns(
 ) -> None:
     monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(forecast_run, "ROUND_SECONDS", 0.0)
+    monkeypatch.setattr(calibration, "_AGAIN_SECONDS", 60.0)
     recipe = make_recipe("lora", training={"max_steps": 2 + 3 * forecast_run.ROUND_STEPS})
     cell = forecast_run.measure(recipe, 3, tmp_path / "run")
     assert len(cell["foretold"]) == len(cell["taken"]) == len(cell["plan_seconds"]) == 3
     assert all(seconds > 0 for seconds in (*cell["foretold"], *cell["taken"]))
+    low, high = cell["range"]
+    assert low <= cell["foretold"][-1] <= high
     assert forecast.errors(cell)["exact"] == 0, "a plan's counts are the run's"
 
 

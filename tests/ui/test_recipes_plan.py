@@ -134,7 +134,8 @@ def test_what_another_page_waits_for_is_planned_too(answer: Callable[..., None])
 def test_a_plan_shows_what_a_training_takes(runs: RunsFolder, answer: Callable[..., None]) -> None:
     found = {
         "trainable_parameters": 75653, "total_parameters": 22715141, "adapter_bytes": 306140,
-        "steps": 100, "train_seconds": 16.2, "peak_memory_bytes": 313_000_000, "fits": False,
+        "steps": 100, "train_seconds": 16.2, "train_seconds_range": [14.0, 18.1], "timings": 4,
+        "peak_memory_bytes": 313_000_000, "fits": False,
         "free_memory_bytes": 200_000_000, "largest_batch_size": 9, "notes": ["a *note*"],
         "memory": {"weights_bytes": 136_000_000, "runtime_bytes": 32_000_000},
     }  # fmt: skip
@@ -145,6 +146,7 @@ def test_a_plan_shows_what_a_training_takes(runs: RunsFolder, answer: Callable[.
     assert shown["adapter file"] == "306 kB" and shown["training steps take"] == "16.2 s"
     assert shown["peak memory"] == "313 MB" and shown["largest batch"] == "9"
     assert "weights 136 MB, runtime 32 MB" in texts(app)
+    assert "14.0 s to 18.1 s by 4 timings of the device" in texts(app)
     assert "200 MB are free" in texts(app)
     assert not app.exception
 

@@ -74,8 +74,3 @@ def _four_digits(value: object) -> str:
     if not isinstance(value, int | float):
         return ABSENT
     return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"
-
-
-def plural(number: int, noun: str) -> str:
-    """``1 run``, ``2 runs``."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"

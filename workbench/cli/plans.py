@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from workbench.cli.output import note, plural, print_pairs, print_table
-from workbench.units import count, duration, share, size
+from workbench.cli.output import note, print_pairs, print_table
+from workbench.units import count, duration, plural, share, size, timed
 
 Planned = tuple[str, str, int, Mapping[str, Any]]
 """Recipe, method, seeds, and what ``workbench.planning.plan`` says."""
@@ -28,11 +28,22 @@ def print_plans(plans: Sequence[Planned]) -> None:
     runs = sum(seeds for _, _, seeds, _ in plans)
     trained = count(sum(plan["trainable_parameters"] * seeds for _, _, seeds, plan in plans))
     sums = [plural(len(plans), "recipe"), plural(runs, "run"), f"{trained} parameters trained"]
-    seconds = [plan.get("train_seconds") for *_, plan in plans]
-    if all(isinstance(each, int | float) for each in seconds):
-        total = sum(plan["train_seconds"] * seeds for _, _, seeds, plan in plans)
-        sums.append(f"{duration(total)} of training steps")
+    if all(isinstance(plan.get("train_seconds"), int | float) for *_, plan in plans):
+        sums += _time(plans)
     note(", ".join(sums))
+
+
+def _time(plans: Sequence[Planned]) -> list[str]:
+    """How long all runs train, and how far that is to be trusted."""
+    total = sum(plan["train_seconds"] * seeds for _, _, seeds, plan in plans)
+    between = None
+    if all(plan["train_seconds_range"] for *_, plan in plans):
+        between = [
+            sum(plan["train_seconds_range"][end] * seeds for _, _, seeds, plan in plans)
+            for end in (0, 1)
+        ]
+    timings = min(plan["timings"] for *_, plan in plans)
+    return [f"{duration(total)} of training steps", timed(timings, between)]
 
 
 def _row(recipe: str, method: str, plan: Mapping[str, Any]) -> list[object]:

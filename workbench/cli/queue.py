@@ -12,12 +12,12 @@ from workbench.cli.output import (
     RUNS_OPTION,
     SET_OPTION,
     note,
-    plural,
     print_json,
     print_table,
 )
 from workbench.cli.recipes import RECIPES
 from workbench.errors import UsageError
+from workbench.units import plural
 
 if TYPE_CHECKING:
     from workbench.jobs import WorkerRecord

@@ -11,7 +11,6 @@ from workbench.cli.output import (
     JSON_OPTION,
     SET_OPTION,
     note,
-    plural,
     print_json,
     print_pairs,
     print_table,
@@ -19,6 +18,7 @@ from workbench.cli.output import (
 from workbench.cli.plans import print_plans
 from workbench.errors import RecipeError, UsageError
 from workbench.loading import loading_libraries
+from workbench.units import plural
 
 if TYPE_CHECKING:
     from workbench.recipe import Recipe

@@ -7,9 +7,9 @@ from typing import Any
 
 import typer
 
-from workbench.cli.output import ABSENT, plural, print_pairs, scores
+from workbench.cli.output import ABSENT, print_pairs, scores
 from workbench.store import Run
-from workbench.units import count, duration, share, size
+from workbench.units import count, duration, plural, share, size, timed
 
 
 def print_record(run: Run) -> None:
@@ -123,6 +123,8 @@ def _forecast(result: dict[str, Any]) -> None:
         ("adapter file", _beside(forecast.get("adapter_bytes"), result.get("adapter_bytes"), size)),
         ("a step", _beside(forecast.get("seconds_per_step"), step, duration)),
     ]
+    if isinstance(between := forecast.get("seconds_per_step_range"), list):
+        pairs.append(("its range", timed(forecast["timings"], between)))
     notes = forecast.get("notes")
     print_pairs(
         "forecast, measured, error",

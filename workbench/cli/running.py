@@ -16,7 +16,6 @@ from workbench.cli.output import (
     RUNS_OPTION,
     SET_OPTION,
     note,
-    plural,
     print_json,
     print_table,
     scores,
@@ -24,6 +23,7 @@ from workbench.cli.output import (
 from workbench.cli.recipes import RECIPES
 from workbench.errors import RunRefused, UsageError
 from workbench.loading import loading_libraries
+from workbench.units import plural
 
 if TYPE_CHECKING:
     from workbench.cli.progress import Progress

@@ -13,11 +13,11 @@ import typer
 from workbench.cli.output import (
     JSON_OPTION,
     RUNS_OPTION,
-    plural,
     print_json,
     print_table,
     scores,
 )
+from workbench.units import duration, plural
 
 if TYPE_CHECKING:
     from workbench.store import Run
@@ -81,8 +81,6 @@ def _clock_time(seconds: float) -> str | None:
 
 def progress_text(status: dict[str, Any]) -> str:
     """How far a run is: ``train 10/100, 31.0 s left``."""
-    from workbench.units import duration
-
     progress = status.get("progress")
     if not isinstance(progress, dict) or status.get("ended_at"):
         return ""

@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -41,9 +41,23 @@ _AGAIN_SECONDS = 0.2
 """That a plan takes to measure once more what is known already."""
 _TIMES = 5
 """That a kind of operator is measured, each by another plan."""
+_MOST = 0.9
+"""Share of a step's time that speaks for all of it."""
 
 Measured = dict[str, list[float]]
 """Seconds per call of each kind of operator, measured at several times."""
+
+
+@dataclass(frozen=True)
+class StepTime:
+    """Seconds of a training step."""
+
+    mean: float
+    fastest: float
+    """With every operator as fast as it was measured."""
+    slowest: float
+    timings: int
+    """How often at least the operators were measured that take nine tenths of it."""
 
 
 @dataclass
@@ -125,16 +139,36 @@ class Calibration:
         """Whether some of these operators could only be measured beside other programs."""
         return any(kind.key in self.while_busy for kind in self.lacks(operations))
 
-    def step_seconds(self, operations: Operations) -> float | None:
-        """Seconds of a step made of these operators; None while some are not measured."""
+    def step_time(self, operations: Operations) -> StepTime | None:
+        """The time of a step made of these operators; None while some are not measured."""
         measured = self.while_busy | self.seconds
-        known = {key: fmean(seconds) for key, seconds in measured.items()}
-        if OVERHEAD not in known or any(kind.key not in known for kind in operations.counts):
+        calls = {kind.key: number for kind, number in operations.counts.items()}
+        if not measured.keys() >= {OVERHEAD, *calls}:
             return None
-        computing = sum(n * known[kind.key] for kind, n in operations.counts.items())
-        waiting = operations.calls * known[OVERHEAD]
-        # A GPU computes while the CPU goes ahead; on a CPU both are the same thread.
-        return max(computing, waiting) if self.device.type == "cuda" else computing + waiting
+
+        def by(choice: Callable[[list[float]], float]) -> float:
+            computing = sum(number * choice(measured[key]) for key, number in calls.items())
+            waiting = operations.calls * choice(measured[OVERHEAD])
+            # A GPU computes while the CPU goes ahead; on a CPU both are the same thread.
+            cuda = self.device.type == "cuda"
+            return max(computing, waiting) if cuda else computing + waiting
+
+        weights = [(len(measured[key]), n * fmean(measured[key])) for key, n in calls.items()]
+        return StepTime(by(fmean), by(min), by(max), _timings(weights))
+
+
+def _timings(weights: Sequence[tuple[int, float]]) -> int:
+    """How often at least that was measured which makes up nine tenths of some seconds.
+
+    Args:
+        weights: times that something was measured, and its seconds.
+    """
+    rest = _MOST * sum(seconds for _, seconds in weights)
+    for timings, seconds in sorted(weights, reverse=True):
+        rest -= seconds
+        if rest <= 0:
+            return timings
+    return 0
 
 
 def _usable(kept: Mapping[str, Any], name: str) -> Measured:

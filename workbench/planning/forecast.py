@@ -29,10 +29,15 @@ NEEDS_REHEARSAL = (
     "largest_batch_size",
     "largest_batch_is_lower_bound",
     "seconds_per_step",
+    "seconds_per_step_range",
     "train_seconds",
+    "train_seconds_range",
+    "timings",
 )
 _MANY_STEPS = 2000
 """Steps whose padding is looked at for the time of all of them."""
+_TIMINGS = 3
+"""From how many on the fastest and the slowest say how far a time is to be trusted."""
 
 
 def unknown(why: str) -> dict[str, Any]:
@@ -144,15 +149,27 @@ def _time(
     seed: int,
 ) -> dict[str, Any]:
     """Steps differ by their padding; between two that were looked at time grows in a line."""
-    known: dict[int, float] = {}
-    for width, operations in timed.items():
-        seconds = calibration.step_seconds(operations)
-        if seconds is not None:
-            known[width] = seconds
+    known = {w: t for w, each in timed.items() if (t := calibration.step_time(each)) is not None}
     if not known or len(known) < len(timed):
         return {}
-    low, high = min(known), max(known)
     found = _widths(outline, steps, seed)
+    mean, fastest, slowest = (
+        _mean({width: getattr(time, name) for width, time in known.items()}, found)
+        for name in ("mean", "fastest", "slowest")
+    )
+    timings = min(time.timings for time in known.values())
+    between = [fastest, slowest] if timings >= _TIMINGS else None
+    return {
+        "seconds_per_step": mean,
+        "seconds_per_step_range": between,
+        "train_seconds": steps * mean if steps else None,
+        "train_seconds_range": [steps * each for each in between] if steps and between else None,
+        "timings": timings,
+    }
+
+
+def _mean(known: dict[int, float], found: np.ndarray) -> float:
+    """Mean seconds of steps of some widths, of which one or two are known."""
+    low, high = min(known), max(known)
     slope = (known[high] - known[low]) / (high - low) if high > low else 0.0
-    mean = float(np.mean(np.maximum(known[high] + slope * (found - high), 0.0)))
-    return {"seconds_per_step": mean, "train_seconds": steps * mean if steps else None}
+    return float(np.mean(np.maximum(known[high] + slope * (found - high), 0.0)))

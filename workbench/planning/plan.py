@@ -26,8 +26,9 @@ def plan(recipe: Recipe, *, time: bool = True, recalibrate: bool = False) -> dic
     and ``tokens`` (an upper bound where ``tokens_are_upper_bound``), ``peak_memory_bytes`` with its
     parts in ``memory``, whether it ``fits`` into ``free_memory_bytes``, ``largest_batch_size`` (per
     forward pass; at least that where ``largest_batch_is_lower_bound``, as the search ends there),
-    ``seconds_per_step`` and ``train_seconds``. What is not known is None, and
-    ``notes`` say why.
+    ``seconds_per_step`` and ``train_seconds``, by at least so many ``timings`` of this device; from
+    three on their ``_range`` is from all operators at their fastest to all at their slowest. What
+    is not known is None, and ``notes`` say why.
 
     Args:
         time: also say how long it takes, which measures operators that are new to this device.
