@@ -138,9 +138,11 @@ def show(found: dict[str, Any]) -> None:
             duration(found["train_seconds"]),
             help=f"{steps:,} steps on this device, without validation and test" if steps else None,
         )
-        right.caption(timed(found["timings"], found["train_seconds_range"]))
     if found.get("peak_memory_bytes") is not None:
         _show_memory(found, left, right)
+    if found.get("train_seconds") is not None:
+        rests_on = timed(found["timings"], found["train_seconds_range"])
+        st.caption(plain(f"training time {rests_on}"))
     for note in found.get("notes") or ():
         st.caption(plain(note))
 
