@@ -19,6 +19,8 @@ from benchmarks.coverage import (
     over_seeds,
 )
 from workbench.comparison.power import needed
+from workbench.comparison.statistics import holm
+from workbench.comparison.testing import seeds_only
 
 STUDIES = 300
 DOUBT = 3 * (0.05 * 0.95 / STUDIES) ** 0.5
@@ -60,6 +62,42 @@ def test_the_seeds_asked_for_show_the_difference_in_four_of_five_studies() -> No
         for _ in range(200)
     )
     assert 0.7 <= seen / 200 <= 0.93
+
+
+@pytest.mark.parametrize("seeds", [2, 3])
+@pytest.mark.parametrize("items", [100, 1000])
+def test_scores_of_seeds_that_tie_are_seldom_called_different(seeds: int, items: int) -> None:
+    """A score of 100 items has few values, so two seeds often differ by exactly the same."""
+    rng = np.random.default_rng(items + seeds)
+    called = 0
+    for _ in range(2000):
+        one, other = (
+            {i: round(0.9 * items + rng.normal(0, 0.008 * items)) / items for i in range(seeds)}
+            for _ in range(2)
+        )
+        p = seeds_only(one, other).p_value
+        called += p is not None and p <= 0.05
+    assert called / 2000 <= 0.05
+
+
+@pytest.mark.parametrize("comparisons", [1, 9])
+def test_the_seeds_asked_for_show_it_whatever_the_number_of_comparisons(comparisons: int) -> None:
+    """Nine recipes against a baseline, one of them better: p has to survive Holm's correction."""
+    real = Scenario("five points", (0.85, 0.8), (0.3, 0.3))
+    null = Scenario("none", (0.8, 0.8), (0.3, 0.3))
+    rng = np.random.default_rng(1)
+    asked = needed(compared(*real.draw((30, 30), 1000, rng)), 0.05, comparisons)
+    assert asked.seeds is not None and 3 <= asked.seeds <= 30
+    seen = 0
+    for _ in range(150):
+        p_values = [compared(*real.draw((asked.seeds,) * 2, 1000, rng)).p_value]
+        p_values += [
+            compared(*null.draw((asked.seeds,) * 2, 1000, rng)).p_value
+            for _ in range(comparisons - 1)
+        ]
+        assert None not in p_values
+        seen += holm([p for p in p_values if p is not None])[0] <= 0.05
+    assert 0.7 <= seen / 150
 
 
 def test_the_command_prints_its_table(capsys: pytest.CaptureFixture[str]) -> None:

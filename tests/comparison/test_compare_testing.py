@@ -122,6 +122,43 @@ def test_one_seed_gives_a_difference_and_no_interval() -> None:
     assert needed(found, 0.01).limit is None and detectable(found) is None
 
 
+@pytest.mark.parametrize("lower", [0.70, 0.71])
+def test_seeds_that_differ_by_the_same_are_not_tested(lower: float) -> None:
+    for other in ({0: lower, 1: lower}, {5: lower, 6: lower, 7: lower}):
+        found = seeds_only({0: 0.71, 1: 0.71 + 1e-16}, other)
+        assert found.estimate == pytest.approx(0.71 - lower)
+        assert found.low is found.high is found.p_value is None and found.covers == ()
+        assert detectable(found) is None
+
+
+def test_items_that_differ_by_the_same_are_not_tested() -> None:
+    """Numbers, as a squared error is; of right and wrong two more items leave some doubt."""
+    values = np.random.default_rng(0).random((1, 40))
+    for runs in (1, 2):
+        one, other = scores(np.repeat(values, runs, 0)), scores(np.repeat(values - 0.3, runs, 0))
+        for shifted, estimate in ((other, 0.3), (one, 0.0)):
+            found = (single_runs if runs == 1 else several_runs)(one, shifted)
+            assert found.estimate == pytest.approx(estimate)
+            assert found.low is found.p_value is None and found.covers == ()
+
+
+@pytest.mark.parametrize("rate", [0.9, 0.99, 1.0])
+@pytest.mark.parametrize("items", [1, 20, 50, 400])
+@pytest.mark.parametrize("runs", [(2, 2), (3, 3), (2, 10)])
+@pytest.mark.parametrize("comparisons", [1, 5])
+def test_enough_is_what_would_show(
+    rate: float, items: int, runs: tuple[int, int], comparisons: int
+) -> None:
+    for seed in range(0, 20, 2):
+        sides = [drawn(seed + i, runs[i], items, rate) for i in (0, 1)]
+        found = several_runs(*sides)
+        plan, least = needed(found, 0.05, comparisons), detectable(found, comparisons)
+        if least is not None:
+            assert (plan.limit is None) == (least <= 0.05)
+        if plan.limit == "seeds" and plan.seeds:
+            assert plan.seeds > min(runs)
+
+
 def test_seeds_and_items_are_both_in_the_interval() -> None:
     one, other = drawn(2, 3, 150, 0.85), drawn(3, 3, 150, 0.8)
     found = several_runs(one, other)

@@ -4,30 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from fabricated_runs import WriteRun
+from fabricated_runs import WriteRun, keep
 
 from workbench.comparison import Comparison, Verdict, compare
 from workbench.errors import UsageError
 from workbench.recipe.catalogue import METRICS, SHARES
-
-
-def keep(run: Path, right: Sequence[bool], **more: Sequence[float]) -> None:
-    """Writes the predictions of a fabricated run: which test items it gets right."""
-    columns: dict[str, list[object]] = {
-        "id": [str(i) for i in range(len(right))],
-        "text": ["text"] * len(right),
-        "label": ["a"] * len(right),
-        "prediction": ["a" if hit else "b" for hit in right],
-    }
-    columns |= {name: list(values) for name, values in more.items()}
-    pq.write_table(pa.table(columns), run / "predictions.parquet")
 
 
 def method(

@@ -188,10 +188,10 @@ def _over_runs(
     one: Row, other: Row, cost: str, left: float, right: float
 ) -> tuple[float, float] | None:
     """The interval of a difference in cost; of single runs, 10% either way."""
-    interval = _over_seeds(
-        _by_seed(one, one["per_seed"][cost]), _by_seed(other, other["per_seed"][cost])
-    )
+    sides = [_by_seed(row, row["per_seed"][cost]) for row in (one, other)]
+    interval = _over_seeds(*sides)
     if interval is not None or max(left, right) <= 0:
         return interval
-    doubt = SINGLE_RUN_DOUBT * max(left, right)
+    # Memory that is the same in each of several runs was counted and not measured.
+    doubt = SINGLE_RUN_DOUBT * max(left, right) if min(map(len, sides)) < 2 else 0.0
     return left - right - doubt, left - right + doubt

@@ -8,7 +8,7 @@ from statistics import NormalDist
 from typing import Literal
 
 from workbench.comparison.statistics import t_quantile
-from workbench.comparison.testing import Difference, Z, half_width, whole_welch
+from workbench.comparison.testing import Difference, half_width, whole_welch, z_quantile
 
 POWER = 0.8
 """Chance of seeing the difference where there is one; Cohen (1988) made 80% the custom."""
@@ -29,63 +29,74 @@ class Needed:
     """Test items; None where there are enough."""
 
 
-def needed(found: Difference, size: float) -> Needed:
+def needed(found: Difference, size: float, comparisons: int = 1) -> Needed:
     """What a difference of ``size`` asks for, by how much the scores at hand vary.
 
     It is a forecast from a variance that few seeds know badly: an order of magnitude, no promise.
     Where the test items alone leave more doubt than ``size``, no number of seeds helps: then as
     many items are asked for as make their share of the variance half of what may be.
+
+    Args:
+        comparisons: for how many p-values are corrected; the difference is to be seen whatever
+            the others show.
     """
     if "seeds" not in found.covers:
-        return _items_of_single_runs(found, size)
+        return _items_of_single_runs(found, size, comparisons)
+    z = z_quantile(comparisons) + _Z_POWER
     if (
         "items" in found.covers
         and found.items
-        and (Z + _Z_POWER) ** 2 * (found.spread.items / found.items) >= size**2
+        and z**2 * (found.spread.items / found.items) >= size**2
     ):
-        items = math.ceil(2 * (Z + _Z_POWER) ** 2 * found.spread.items / size**2)
-        return Needed("items", _seeds(found, size, items), items)
-    seeds = _seeds(found, size, found.items)
-    enough = seeds is not None and seeds <= min(found.runs)
-    return Needed(None if enough else "seeds", seeds, None)
+        items = math.ceil(2 * z**2 * found.spread.items / size**2)
+        return Needed("items", _seeds(found, size, items, comparisons), items)
+    seeds = _seeds(found, size, found.items, comparisons)
+    shown = detectable(found, comparisons)
+    if shown is not None and shown <= size:
+        return Needed(None, seeds, None)
+    # Of unequal sides the larger one does not count here, so the smaller one may seem enough.
+    return Needed("seeds", seeds and max(seeds, min(found.runs) + 1), None)
 
 
-def detectable(found: Difference) -> float | None:
+def detectable(found: Difference, comparisons: int = 1) -> float | None:
     """The difference that the runs and items at hand would show in 4 of 5 such comparisons."""
     spread = found.spread
     if found.p_value is None:
         return None
     if spread.df is None:
-        return (Z + _Z_POWER) * math.sqrt(spread.over_items)
-    return half_width(spread.over_seeds, spread.over_items, spread.df) + _missed(
-        spread.over_seeds, spread.over_items, spread.df
-    )
+        return (z_quantile(comparisons) + _Z_POWER) * math.sqrt(spread.over_items)
+    return _shown(spread.over_seeds, spread.over_items, spread.df, comparisons)
 
 
-def _missed(over_seeds: float, over_items: float, df: int) -> float:
-    """How far above the half-width a difference has to be for it to be seen that often."""
-    return math.sqrt(t_quantile(POWER, df) ** 2 * over_seeds + _Z_POWER**2 * over_items)
+def _shown(over_seeds: float, over_items: float, df: int, comparisons: int) -> float:
+    """The difference that is seen that often: the half-width, and how far above it it has to be."""
+    missed = math.sqrt(t_quantile(POWER, df) ** 2 * over_seeds + _Z_POWER**2 * over_items)
+    return half_width(over_seeds, over_items, df, comparisons) + missed
 
 
-def _items_of_single_runs(found: Difference, size: float) -> Needed:
+def _items_of_single_runs(found: Difference, size: float, comparisons: int) -> Needed:
     if found.items is None or not found.spread.items > 0:
         return Needed(None, None, None)
-    items = math.ceil((Z + _Z_POWER) ** 2 * found.spread.items / size**2)
+    z = z_quantile(comparisons) + _Z_POWER
+    items = math.ceil(z**2 * found.spread.items / size**2)
     return Needed("items", None, items) if items > found.items else Needed(None, None, None)
 
 
-def _seeds(found: Difference, size: float, items: int | None) -> int | None:
+def _seeds(found: Difference, size: float, items: int | None, comparisons: int) -> int | None:
     """The fewest runs on each side, 2 at least, that show the difference."""
-    if not sees(found, size, MOST_SEEDS, items):
+    if not sees(found, size, MOST_SEEDS, items, comparisons):
         return None
     low, high = 1, MOST_SEEDS  # `low` does not show it, `high` does
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if sees(found, size, middle, items) else (middle, high)
+        shows = sees(found, size, middle, items, comparisons)
+        low, high = (low, middle) if shows else (middle, high)
     return high
 
 
-def sees(found: Difference, size: float, runs: int, items: int | None) -> bool:
+def sees(
+    found: Difference, size: float, runs: int, items: int | None, comparisons: int = 1
+) -> bool:
     """True when that many runs on each side show the difference in 80% of all cases."""
     spread = found.spread
     over_seeds, over_items = sum(spread.seeds), 0.0
@@ -94,7 +105,5 @@ def sees(found: Difference, size: float, runs: int, items: int | None) -> bool:
         alone = max(over_seeds - spread.both / found.items, 0.0)
         over_seeds = alone + spread.both / items
         over_items = (spread.items + spread.both / runs) / items
-    over_seeds /= runs
     df = whole_welch(spread.seeds, (runs, runs))
-    wanted = half_width(over_seeds, over_items, df) + _missed(over_seeds, over_items, df)
-    return wanted <= size
+    return _shown(over_seeds / runs, over_items, df, comparisons) <= size

@@ -33,7 +33,12 @@ def _conclusion(verdict: Verdict) -> str:
             for label, runs in ((one, verdict["runs"]), (other, verdict["runs_against"]))
             if runs < 2
         ]
-        why = f": what a seed changes is not known of {' and '.join(alone)}" if alone else ""
+        if verdict["items"]:
+            why = ": what is between them is the same on every test item"
+        elif alone:
+            why = f": what a seed changes is not known of {' and '.join(alone)}"
+        else:
+            why = ": what is between them is the same with every seed, which may well be chance"
         return f"{one} and {other} are not tested{why}: {_difference(verdict)}"
     worth = amount(verdict["metric"], verdict["margin"])
     said = {

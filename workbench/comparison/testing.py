@@ -8,7 +8,7 @@ assumes stands in docs/comparing.md, what it holds in simulation in ``benchmarks
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Literal
@@ -44,6 +44,8 @@ FEW_DISCORDANT = 25
 
 Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 _TINY = 1e-300
+_ROUNDING = 1e-9
+"""Part of a score below which differences are rounding."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,12 @@ class Spread:
 
 @dataclass(frozen=True)
 class Difference:
-    """The first side minus the second, in the units of the metric."""
+    """The first side minus the second, in the units of the metric.
+
+    Interval and p-value are None where chance cannot be told from what there is: with one run on a
+    side, or where nothing varies. Two seeds that differ by the same, which scores of a few hundred
+    test items often do, are no proof of a difference.
+    """
 
     estimate: float
     low: float | None
@@ -94,21 +101,27 @@ def single_runs(one: ItemScores, other: ItemScores) -> Difference:
     count = len(by_item)
     estimate, deviation = float(by_item.mean()), _deviation(by_item)
     error = deviation / math.sqrt(count)
-    half = t_quantile((1 + CONFIDENCE) / 2, count - 1) * error if count > 1 else None
-    p = t_two_sided(estimate / error, count - 1) if error > 0 else float(estimate == 0)
+    varies = _varies(deviation, one.values.flat, other.values.flat)
+    half = t_quantile((1 + CONFIDENCE) / 2, count - 1) * error if varies else None
     return Difference(
         estimate=estimate,
         low=None if half is None else estimate - half,
         high=None if half is None else estimate + half,
-        p_value=None if half is None else p,
+        p_value=t_two_sided(estimate / error, count - 1) if varies else None,
         test="items-t",
-        covers=("items",),
+        covers=("items",) if varies else (),
         runs=(1, 1),
         items=count,
         effect="Cohen's dz over items",
-        effect_size=estimate / deviation if deviation > 0 else None,
+        effect_size=estimate / deviation if varies else None,
         spread=Spread((math.nan, math.nan), deviation**2, 0.0, 0.0, error**2, None),
     )
+
+
+def _varies(deviation: float, *scores: Iterable[float]) -> bool:
+    """Whether a standard deviation is more than rounding of the scores that it is of."""
+    largest = max((abs(score) for side in scores for score in side), default=0.0)
+    return deviation > _ROUNDING * largest
 
 
 def _right_or_wrong(by_item: np.ndarray) -> Difference:
@@ -170,8 +183,7 @@ def several_runs(one: ItemScores, other: ItemScores) -> Difference:
     """
     estimate, count = one.mean - other.mean, one.values.shape[1]
     by_item = one.by_item - other.by_item
-    variance = _deviation(by_item) ** 2
-    over_items = variance / count
+    over_items = _deviation(by_item) ** 2 / count
     if one.right_or_wrong and other.right_or_wrong:
         centre = float(by_item.sum()) / (count + 2)
         over_items = _shrunk_variance(float((by_item**2).sum()), centre, count)
@@ -179,17 +191,18 @@ def several_runs(one: ItemScores, other: ItemScores) -> Difference:
     seeds = (one.seed_variance, other.seed_variance)
     over_seeds = seeds[0] / runs[0] + seeds[1] / runs[1]
     residual = (one.residual_variance, other.residual_variance)
-    alone = max(variance - residual[0] / runs[0] - residual[1] / runs[1], 0.0)
+    alone = max(count * over_items - residual[0] / runs[0] - residual[1] / runs[1], 0.0)
     df = whole_welch(seeds, runs)
-    half = half_width(over_seeds, over_items, df)
+    varies = _varies(math.sqrt(over_seeds + over_items), one.values.flat, other.values.flat)
+    half = half_width(over_seeds, over_items, df) if varies else None
     effect, size = _effect(one, other)
     return Difference(
         estimate=estimate,
-        low=estimate - half,
-        high=estimate + half,
-        p_value=p_value(estimate, over_seeds, over_items, df),
+        low=None if half is None else estimate - half,
+        high=None if half is None else estimate + half,
+        p_value=p_value(estimate, over_seeds, over_items, df) if varies else None,
         test="seeds-and-items",
-        covers=("seeds", "items"),
+        covers=("seeds", "items") if varies else (),
         runs=runs,
         items=count,
         effect=effect,
@@ -202,8 +215,8 @@ def seeds_only(one: Mapping[int, float], other: Mapping[int, float]) -> Differen
     """Recipes of which only the scores of whole runs are known, by seed.
 
     A paired t test where both have the same seeds, else Welch's with its degrees of freedom
-    rounded down. The test items are taken as they are. With one run on a side there is a
-    difference and no interval.
+    rounded down. The test items are taken as they are. With one run on a side, or where no seed
+    changes anything, there is a difference and no interval.
     """
     runs = (len(one), len(other))
     estimate = _mean(list(one.values())) - _mean(list(other.values()))
@@ -212,7 +225,8 @@ def seeds_only(one: Mapping[int, float], other: Mapping[int, float]) -> Differen
     # The variance of paired differences is all of one side's, with n - 1 degrees of freedom.
     seeds = (_variance([one[s] - other[s] for s in one]), 0.0) if paired else both
     over_seeds = seeds[0] / runs[0] + seeds[1] / runs[1]
-    df = whole_welch(seeds, runs) if enough else None
+    varies = enough and _varies(math.sqrt(over_seeds), one.values(), other.values())
+    df = whole_welch(seeds, runs) if varies else None
     half = half_width(over_seeds, 0.0, df) if df else None
     deviation = math.sqrt(sum(both) / 2)
     return Difference(
@@ -221,7 +235,7 @@ def seeds_only(one: Mapping[int, float], other: Mapping[int, float]) -> Differen
         high=None if half is None else estimate + half,
         p_value=p_value(estimate, over_seeds, 0.0, df) if df else None,
         test="seeds-paired-t" if paired else "seeds-welch",
-        covers=("seeds",) if enough else (),
+        covers=("seeds",) if varies else (),
         runs=runs,
         items=None,
         effect="Cohen's d over seeds" if enough else None,
@@ -251,10 +265,20 @@ def whole_welch(variances: tuple[float, float], runs: tuple[int, int]) -> int:
     return max(1, math.floor(sum(parts) ** 2 / below + 1e-9))
 
 
-def half_width(over_seeds: float, over_items: float, df: int) -> float:
-    """Half of the 95% interval of a difference."""
-    t = t_quantile((1 + CONFIDENCE) / 2, df)
-    return math.sqrt(t**2 * over_seeds + Z**2 * over_items)
+def half_width(over_seeds: float, over_items: float, df: int, comparisons: int = 1) -> float:
+    """Half of the 95% interval of a difference; of one of several, of that which all of them hold
+    together by Bonferroni, the strictest step of Holm's correction."""
+    t, z = t_quantile(_one_sided(comparisons), df), z_quantile(comparisons)
+    return math.sqrt(t**2 * over_seeds + z**2 * over_items)
+
+
+def z_quantile(comparisons: int) -> float:
+    """What t becomes with very many runs."""
+    return NormalDist().inv_cdf(_one_sided(comparisons))
+
+
+def _one_sided(comparisons: int) -> float:
+    return 1 - (1 - CONFIDENCE) / (2 * comparisons)
 
 
 def p_value(estimate: float, over_seeds: float, over_items: float, df: int) -> float:

@@ -73,7 +73,8 @@ class Held:
     verdicts: list[Verdict] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     intervals: dict[tuple[str, str, str], tuple[float, float]] = field(default_factory=dict)
-    """By metric and the labels of two rows: the 95% interval of the first minus the second."""
+    """By metric and the labels of two rows: the 95% interval of the first minus the second; of two
+    recipes, so not where it is one of two adapters only."""
 
 
 def metric_of(rows: Sequence[Row], name: str | None) -> str | None:
@@ -182,7 +183,9 @@ class _Scores:
         found = {}
         for one, other in itertools.combinations([row["label"] for row in members], 2):
             difference, _ = self.difference(one, other)
-            if difference and difference.low is not None and difference.high is not None:
+            if difference is None or "seeds" not in difference.covers:
+                continue
+            if difference.low is not None and difference.high is not None:
                 found[self.metric, one, other] = (difference.low, difference.high)
                 found[self.metric, other, one] = (-difference.high, -difference.low)
         return found
@@ -214,7 +217,8 @@ def _verdict(
 ) -> Verdict:
     margin = asked.margin or _margin(metric, other)
     ask = found is not None and found.p_value is not None
-    more = needed(found, margin) if ask and found else Needed(None, None, None)
+    more = needed(found, margin, comparisons) if ask and found else Needed(None, None, None)
+    runs = found.runs if found else (len(one["runs"]), len(other["runs"]))
     verdict: Verdict = {
         "group": one["group"],
         "metric": metric,
@@ -228,14 +232,14 @@ def _verdict(
         "comparisons": comparisons,
         "test": found.test if found and ask else None,
         "covers": list(found.covers) if found else [],
-        "runs": len(one["runs"]),
-        "runs_against": len(other["runs"]),
+        "runs": runs[0],
+        "runs_against": runs[1],
         "items": found.items if found else None,
         "effect": found.effect if found else None,
         "effect_size": found.effect_size if found else None,
         "conclusion": _conclusion(metric, found, adjusted, margin),
         "margin": margin,
-        "detectable": detectable(found) if found else None,
+        "detectable": detectable(found, comparisons) if found else None,
         "limit": more.limit,
         "seeds_needed": more.seeds,
         "items_needed": more.items,
