@@ -17,9 +17,9 @@ def test_rows_under_other_conditions_stand_apart(
     run: WriteRun, runs: Path, key: str, words: str
 ) -> None:
     for seed in (0, 1):
-        run("full", seed, 0.96)
-        run("lora", seed, 0.95)
-        run("prefix", seed, 0.99, comparability={key: "another"})
+        run("full", seed, 0.96 + seed / 1000)
+        run("lora", seed, 0.95 + seed / 500)
+        run("prefix", seed, 0.99 - seed / 900, comparability={key: "another"})
     comparison = compare([runs])
     assert {row["label"]: row["group"] for row in comparison.rows} == {
         "full": 1,
@@ -67,8 +67,8 @@ def test_a_named_baseline_that_a_group_lacks_is_said(run: WriteRun, runs: Path) 
 
 def test_changed_recipes_have_their_own_rows(run: WriteRun, runs: Path) -> None:
     for seed in (0, 1):
-        run("lora", seed, 0.95)
-        run("lora", seed, 0.96, fingerprint="ab" * 32, settings={"method": {"r": 32}})
+        run("lora", seed, 0.95 + seed / 500)
+        run("lora", seed, 0.96 + seed / 1000, fingerprint="ab" * 32, settings={"method": {"r": 32}})
     comparison = compare([runs])
     assert [row["label"] for row in comparison.rows] == ["lora [r=32]", "lora [r=8]"]
     assert len(comparison.warnings) == 1
@@ -153,6 +153,42 @@ def test_equal_or_unknown_budgets_need_no_word(run: WriteRun, runs: Path) -> Non
         run("lora", seed, time={"steps": 100, "examples_seen": 1600})
         run("prompt", seed)
     assert compare([runs]).warnings == []
+
+
+def test_an_unknown_budget_hides_no_difference(run: WriteRun, runs: Path) -> None:
+    for seed in (0, 1):
+        run("full", seed, time={"steps": 100, "examples_seen": 1600})
+        run("lora", seed, time={"steps": 1000, "examples_seen": 16000})
+        run("prompt", seed)
+    (warning,) = compare([runs]).warnings
+    assert "full with 1,600 examples in 100 steps" in warning
+    assert "prompt with what is not known" in warning
+
+
+@pytest.mark.parametrize(
+    ("search", "steps", "words"),
+    [
+        (
+            {"training.learning_rate": "0.001..0.1", "method.r": "4,8"},
+            80,
+            "full with 8 trials of training.learning_rate; lora with 8 trials of method.r and "
+            "training.learning_rate",
+        ),
+        ({"training.learning_rate": "0.001..0.1"}, 9999, "full with 80 steps; lora with 9,999 st"),
+        ({"training.learning_rate": "0.001..0.1"}, 76, ""),  # one of its trials diverged
+    ],
+)
+def test_searches_of_as_many_trials_can_be_unequal(
+    run: WriteRun, runs: Path, search: dict[str, str], steps: int, words: str
+) -> None:
+    tuned = {"trials": 8, "search": {"training.learning_rate": "0.001..0.1"}, "steps": 80}
+    for seed in (0, 1):
+        run("full", seed, tuning=tuned)
+        run("lora", seed, tuning={"trials": 8, "search": search, "steps": steps})
+    warnings = compare([runs]).warnings
+    assert len(warnings) == bool(words)
+    if words:
+        assert words in warnings[0] and warnings[0].startswith("DIFFERENT TUNING")
 
 
 def test_unequal_tuning_is_said(run: WriteRun, runs: Path) -> None:

@@ -89,6 +89,17 @@ def test_all_pairs_are_corrected_together(run: WriteRun, runs: Path) -> None:
     assert {v["comparisons"] for v in found} == {3}
 
 
+def test_of_all_pairs_the_table_keeps_the_intervals_against_the_baseline(
+    run: WriteRun, runs: Path
+) -> None:
+    for name, rate in (("full", 0.9), ("lora", 0.8), ("prompt", 0.95)):
+        method(run, name, rate, 3)
+    tables = [
+        compare([runs], all_pairs=every).to("markdown").split("\n\n")[1] for every in (False, True)
+    ]
+    assert tables[0].count("±") >= 5 and tables[0] == tables[1]
+
+
 def test_without_predictions_the_seeds_alone_are_tested_and_it_is_said(
     study: None, runs: Path
 ) -> None:
@@ -113,6 +124,68 @@ def test_predictions_that_are_not_the_scores_are_not_used(run: WriteRun, runs: P
     for path in runs.glob("*/*/predictions.parquet"):
         path.write_bytes(b"PAR1 no parquet")
     assert "cannot be read" in (compare([runs]).verdicts[0]["note"] or "")
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"id": ["0", "1"]},
+        {"id": ["0", "1"], "example_accuracy": ["x", "y"]},
+        {"label": ["a", "b"], "prediction": ["a", "b"]},
+    ],
+)
+def test_one_odd_file_of_predictions_costs_its_row_the_items_only(
+    run: WriteRun, runs: Path, columns: dict[str, list[str]]
+) -> None:
+    for name in ("full", "lora", "prompt"):
+        for seed, right in enumerate((8, 7)):
+            keep(run(name, seed, right / 10), [True] * right + [False] * (10 - right))
+    odd = next(runs.glob("*/prompt-s1-*")) / "predictions.parquet"
+    pq.write_table(pa.table(columns), odd)
+    comparison = compare([runs])
+    assert verdict(comparison, "lora")["note"] is None
+    assert "cannot be read" in (verdict(comparison, "prompt")["note"] or "")
+
+
+def test_numbers_too_large_for_a_perplexity_are_no_items(run: WriteRun, runs: Path) -> None:
+    for name in ("full", "lora"):
+        for seed in (0, 1):
+            metrics = {"test": {"perplexity": 3.0 + seed}, "validation": {}}
+            path = run(name, seed, replace={"metrics": metrics, "selected": None})
+            parts = {"example_perplexity": [1e6] * 3, "example_perplexity_weight": [1.0] * 3}
+            keep(path, [True] * 3, **parts)
+    assert "cannot be read" in (compare([runs]).verdicts[0]["note"] or "")
+
+
+def test_a_verdict_counts_the_runs_that_have_the_score(run: WriteRun, runs: Path) -> None:
+    for seed, (full, lora) in enumerate(((9, 8), (10, None), (8, 9))):
+        keep(run("full", seed, full / 10), [True] * full + [False] * (10 - full))
+        hits = lora or 0
+        keep(run("lora", seed, lora and hits / 10), [True] * hits + [False] * (10 - hits))
+        run("prompt", seed, None)
+    comparison = compare([runs], metric="accuracy")
+    lora, prompt = verdict(comparison, "lora"), verdict(comparison, "prompt")
+    assert (lora["runs"], lora["runs_against"], lora["test"]) == (2, 3, "seeds-welch")
+    assert "2 and 3 seeds" in lora["sentence"]
+    assert "not counted in: accuracy is absent in lora seed 1" in lora["sentence"]
+    assert "accuracy is absent in prompt" in prompt["sentence"]
+
+
+def test_what_is_the_same_with_every_seed_is_not_tested(run: WriteRun, runs: Path) -> None:
+    for seed in (0, 1):
+        run("full", seed, 0.9)
+        run("lora", seed, 0.91)
+    comparison = compare([runs])
+    (found,) = comparison.verdicts
+    assert found["conclusion"] == "untested" and found["p_value"] is found["ci_low"] is None
+    assert "the same with every seed, which may well be chance" in found["sentence"]
+    assert "the same score with every seed, so no interval: full and lora" in comparison.warnings
+
+
+@pytest.mark.parametrize("margin", [0.0, -0.01, float("inf"), float("nan")])
+def test_a_margin_is_a_number_above_0(run: WriteRun, runs: Path, margin: float) -> None:
+    with pytest.raises(UsageError, match="a margin of"):
+        compare([runs], margin=margin)
 
 
 def test_a_perplexity_is_tested_on_its_items(run: WriteRun, runs: Path) -> None:

@@ -102,7 +102,7 @@ def test_each_study_is_held_against_its_own_baseline(run: WriteRun, runs: Path) 
 
 
 def test_one_seed_has_no_interval(run: WriteRun, runs: Path) -> None:
-    run("lora", 3)
+    run("lora", 3, 0.95)
     comparison = compare([runs])
     accuracy = comparison.rows[0]["metrics"]["accuracy"]
     assert accuracy == {"mean": 0.95, "ci_low": None, "ci_high": None, "n": 1, "values": [0.95]}

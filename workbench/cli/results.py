@@ -43,7 +43,7 @@ def compare(
         None, help="The metric that is tested; the one that selected the adapters if left out."
     ),
     margin: float | None = typer.Option(
-        None, min=0.0, help="The difference worth seeing, e.g. 0.005 of an accuracy."
+        None, help="The difference worth seeing, e.g. 0.005 of an accuracy."
     ),
     pareto: str | None = typer.Option(
         None,
@@ -70,7 +70,7 @@ def compare(
         tests=False if diff or paper else tests,
         metric=metric,
         all_pairs=all_pairs,
-        margin=margin or None,
+        margin=margin,
         objectives=pareto.replace(" ", "").split(",") if pareto is not None else None,
     )
     format = "json" if as_json else format

@@ -102,9 +102,15 @@ def compare(
             are at most `MOST_TESTED` rows.
 
     Raises:
-        UsageError: when a path is not a folder, no finished run is of the baseline's recipe, or
-            no run has the metric or an objective.
+        UsageError: when a path is not a folder, no finished run is of the baseline's recipe, no
+            run has the metric or an objective, or the margin is not above 0.
     """
+    if margin is not None and not 0 < margin < math.inf:
+        raise UsageError(
+            f"a margin of {margin:g}",
+            why="it is the difference worth seeing, in units of the metric",
+            fix="a number above 0, e.g. 0.005 of an accuracy",
+        )
     warnings: list[str] = []
     runs = _runs(paths)
     samples = _samples(_finished(runs, warnings), warnings)

@@ -9,7 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from workbench.comparison.configuration import MOST_READ, differing
+from workbench.comparison.records import Record
 from workbench.comparison.rows import Sample
+from workbench.comparison.statistics import interval
+
+STEPS_APART = 1.25
+"""Ratio of the steps of two searches up to which they count as equally long."""
 
 WORDS = {
     "data": "data",
@@ -62,6 +67,9 @@ def few_seeds(samples: Sequence[Sample]) -> list[str]:
     single = [s.label for s in samples if len(s.seeds) == 1]
     if single:
         warnings.append(f"one seed only, so no interval: {listing(single)}")
+    same = [s.label for s in samples if len(s.seeds) > 1 and _scores_tie(s)]
+    if same:
+        warnings.append(f"the same score with every seed, so no interval: {listing(same)}")
     for group, members in _by_group(samples).items():
         sets: dict[tuple[int, ...], list[str]] = {}
         for sample in members:
@@ -74,6 +82,14 @@ def few_seeds(samples: Sequence[Sample]) -> list[str]:
             place = f" in group {group}" if len({s.group for s in samples}) > 1 else ""
             warnings.append(f"different seeds{place}: {'; '.join(parts)}")
     return warnings
+
+
+def _scores_tie(sample: Sample) -> bool:
+    """By the metric that selected the adapters."""
+    metric = sample.first.primary_metric or ""
+    scores = [record.metrics.test.get(metric) for record in sample.records]
+    found = interval([score for score in scores if score is not None])
+    return found.n > 1 and found.low is None
 
 
 def different_hardware(samples: Sequence[Sample]) -> list[str]:
@@ -121,12 +137,14 @@ def different_budgets(samples: Sequence[Sample]) -> list[str]:
     warnings = []
     for members in _by_group(samples).values():
         trained = _shared(members, _training)
-        if len(trained) > 1:
+        if len({text for s in members if (text := _training(s))}) > 1:
             warnings.append(
                 f"DIFFERENT TRAINING BUDGETS: {'; '.join(trained)}. A difference between them may "
                 "be the budget's and not the method's"
             )
         tuned = _shared(members, _tuning)
+        if len(tuned) == 1 and _far_apart(steps := [_tuning_steps(s) for s in members]):
+            tuned = [f"{s.label} with {n:,} steps" for s, n in zip(members, steps, strict=True)]
         if len(tuned) > 1:
             warnings.append(
                 f"DIFFERENT TUNING: {'; '.join(tuned)}. What was searched longer looks better"
@@ -135,13 +153,10 @@ def different_budgets(samples: Sequence[Sample]) -> list[str]:
 
 
 def _shared(members: Sequence[Sample], describe: Callable[[Sample], str | None]) -> list[str]:
-    """Which rows share each description, most first; none where it is not known of all."""
+    """Which rows share each description, most first."""
     found: dict[str, list[str]] = {}
     for sample in members:
-        text = describe(sample)
-        if text is None:
-            return []
-        found.setdefault(text, []).append(sample.label)
+        found.setdefault(describe(sample) or "what is not known", []).append(sample.label)
     ordered = sorted(found.items(), key=lambda item: -len(item[1]))
     return [f"{listing(labels)} with {text}" for text, labels in ordered]
 
@@ -157,8 +172,23 @@ def _training(sample: Sample) -> str | None:
 
 
 def _tuning(sample: Sample) -> str:
-    trials = {r.tuning.trials if r.tuning else 0 for r in sample.records}
-    return " or ".join(f"{n} trials" if n else "none recorded" for n in sorted(trials))
+    return " or ".join(sorted({_searched(record) for record in sample.records}))
+
+
+def _searched(record: Record) -> str:
+    if not record.tuning or not record.tuning.trials:
+        return "none recorded"
+    keys = listing(sorted(record.tuning.search))
+    return f"{record.tuning.trials} trials{f' of {keys}' if keys else ''}"
+
+
+def _tuning_steps(sample: Sample) -> int:
+    return max((r.tuning.steps or 0 for r in sample.records if r.tuning), default=0)
+
+
+def _far_apart(steps: Sequence[int]) -> bool:
+    """Whether searches of as many trials were of unequal length; one that diverges stops early."""
+    return 0 < STEPS_APART * min(steps) < max(steps)
 
 
 def forced_runs(samples: Sequence[Sample]) -> list[str]:

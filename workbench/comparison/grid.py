@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Literal
 
 from workbench import units
 from workbench.comparison.configuration import MOST_READ
-from workbench.comparison.findings import finding_of, standing_of
+from workbench.comparison.findings import Finding, finding_of, standing_of
 from workbench.comparison.rows import Reference, Row, Summary
 from workbench.recipe.catalogue import higher_is_better
 
 if TYPE_CHECKING:
     from workbench.comparison.comparison import Comparison
-    from workbench.comparison.verdicts import Verdict
 
 SCORE_NOTE = "score ± half of the 95% interval of its mean over seeds (number of seeds)"
 LOWER = "↓"
@@ -128,17 +127,13 @@ def _difference_column(
     comparison: Comparison, rows: Sequence[Row], references: Sequence[Reference], metric: str
 ) -> Column:
     """The ± is the verdict's where there is one, else that of the differences by seed."""
-    tested = {
-        (verdict["label"], verdict["against"]): _verdict_half(verdict)
-        for verdict in comparison.verdicts
-        if verdict["metric"] == metric
-    }
     cells = []
     for row in rows:
         if row["baseline"] == row["label"]:
             cells.append("baseline")
             continue
-        half = tested.get((row["label"], row["baseline"] or ""))
+        found = finding_of(comparison.verdicts, row) if row["baseline"] else None
+        half = _half_of(found) if found and found["metric"] == metric else None
         paired = _half(row["baseline_paired"].get(metric))
         delta = row["baseline_delta"].get(metric)
         cells.append(units.difference(delta, half if half is not None else paired))
@@ -182,8 +177,8 @@ def _pareto_note(comparison: Comparison, *, asked: bool) -> list[str]:
     ]
 
 
-def _verdict_half(verdict: Verdict) -> float | None:
-    low, high = verdict["ci_low"], verdict["ci_high"]
+def _half_of(found: Finding) -> float | None:
+    low, high = found["ci_low"], found["ci_high"]
     return None if low is None or high is None else (high - low) / 2
 
 

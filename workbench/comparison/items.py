@@ -28,6 +28,7 @@ EXPONENTIALS = frozenset({"perplexity", "word_perplexity", "pseudo_perplexity"})
 FROM_LABELS = frozenset({"accuracy", "f1_macro"})
 """Metrics that label and prediction give where the columns above are not there."""
 
+UNREADABLE = "its predictions are not there or cannot be read"
 TOLERANCE = 1e-6
 """Relative difference between the mean of the items and the recorded score."""
 
@@ -83,13 +84,15 @@ def item_scores(sample: Sample, metric: str) -> ItemScores:
 
     rows, ids = [], None
     for run, record in zip(sample.runs, sample.records, strict=True):
+        recorded = record.metrics.test.get(metric)
+        if recorded is None:
+            raise NoItems(f"{metric} is absent in {sample.label} seed {record.seed}")
         found, values = _of_run(run.path, metric)
         if ids is not None and ids != found:
             raise NoItems("its runs were tested on different items")
         ids = found
-        recorded = record.metrics.test.get(metric)
         mean = float(values.mean()) if len(values) else math.nan
-        if recorded is None or not math.isclose(mean, recorded, rel_tol=TOLERANCE, abs_tol=1e-9):
+        if not math.isclose(mean, recorded, rel_tol=TOLERANCE, abs_tol=1e-9):
             raise NoItems("what is kept of its items does not add up to its score")
         rows.append(values)
     values = np.stack(rows)
@@ -99,13 +102,18 @@ def item_scores(sample: Sample, metric: str) -> ItemScores:
 def _of_run(folder: Path, metric: str) -> tuple[tuple[str, ...], np.ndarray]:
     """Ids and contributions of the items of one run."""
     columns = _read(folder / "predictions.parquet", metric)
-    ids = tuple(str(each) for each in columns.pop("id"))
-    if EACH.format(metric) in columns:
-        values = _contributions(metric, columns)
-    elif metric == "accuracy":
-        values = _agreement(columns["label"], columns["prediction"])
-    else:
-        values = _macro_f1(columns["label"], columns["prediction"])
+    try:
+        ids = tuple(str(each) for each in columns["id"])
+        if EACH.format(metric) in columns:
+            values = _contributions(metric, columns)
+        elif metric == "accuracy":
+            values = _agreement(columns["label"], columns["prediction"])
+        else:
+            values = _macro_f1(columns["label"], columns["prediction"])
+    except NoItems:
+        raise
+    except (KeyError, TypeError, ValueError, OverflowError):  # somebody else's file
+        raise NoItems(UNREADABLE) from None
     return ids, values
 
 
@@ -124,7 +132,7 @@ def _read(path: Path, metric: str) -> dict[str, list[Any]]:
                 raise NoItems(f"{metric} has no scores of single items")
             return file.read(columns=wanted).to_pydict()  # type: ignore[no-any-return]
     except (OSError, pa.ArrowException, KeyError):
-        raise NoItems("its predictions are not there or cannot be read") from None
+        raise NoItems(UNREADABLE) from None
 
 
 def _contributions(metric: str, columns: Mapping[str, Sequence[float]]) -> np.ndarray:

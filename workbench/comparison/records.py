@@ -62,6 +62,9 @@ class Tuning(_Part):
     """The search that found the values of the recipe."""
 
     trials: Count
+    search: dict[str, str] = {}
+    """What was tried, by key of the recipe."""
+    steps: Count | None = None
 
 
 class Policy(_Part):

@@ -7,12 +7,15 @@ what the whole command may take; a test holds it against ``scipy.stats.t``.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
 
 CONFIDENCE = 0.95
+
+ROUNDING = 1e-9
+"""Part of a score below which differences are rounding."""
 
 MANY = 200
 """Degrees of freedom from which on an expansion gives the quantile, to 9 digits."""
@@ -20,7 +23,7 @@ MANY = 200
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean with its confidence interval; ``low`` and ``high`` are None below two values."""
+    """A mean with its confidence interval; ``low`` and ``high`` are None where there is none."""
 
     mean: float | None
     low: float | None
@@ -37,7 +40,8 @@ def interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interva
     """The mean of some runs and the t interval around it.
 
     The interval is where the mean over infinitely many seeds is expected: ``mean ± t * s / √n``
-    with n - 1 degrees of freedom. It is not cut at 0 or 1. One value gives no interval.
+    with n - 1 degrees of freedom. It is not cut at 0 or 1. One value gives no interval, and nor do
+    values that are all the same: they say nothing of how far the next one may be.
     """
     n = len(values)
     if n == 0:
@@ -46,8 +50,16 @@ def interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interva
     if n == 1:
         return Interval(mean, None, None, 1)
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
+    if not varies(deviation, values):
+        return Interval(mean, None, None, n)
     half = t_quantile((1 + confidence) / 2, n - 1) * deviation / math.sqrt(n)
     return Interval(mean, mean - half, mean + half, n)
+
+
+def varies(deviation: float, *values: Iterable[float]) -> bool:
+    """Whether a standard deviation is more than rounding of the values that it is of."""
+    largest = max((abs(value) for side in values for value in side), default=0.0)
+    return deviation > ROUNDING * largest
 
 
 @lru_cache(maxsize=256)

@@ -8,12 +8,12 @@ assumes stands in docs/comparing.md, what it holds in simulation in ``benchmarks
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Literal
 
-from workbench.comparison.statistics import CONFIDENCE, t_quantile, t_two_sided
+from workbench.comparison.statistics import CONFIDENCE, t_quantile, t_two_sided, varies
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,8 +44,6 @@ FEW_DISCORDANT = 25
 
 Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 _TINY = 1e-300
-_ROUNDING = 1e-9
-"""Part of a score below which differences are rounding."""
 
 
 @dataclass(frozen=True)
@@ -101,27 +99,21 @@ def single_runs(one: ItemScores, other: ItemScores) -> Difference:
     count = len(by_item)
     estimate, deviation = float(by_item.mean()), _deviation(by_item)
     error = deviation / math.sqrt(count)
-    varies = _varies(deviation, one.values.flat, other.values.flat)
-    half = t_quantile((1 + CONFIDENCE) / 2, count - 1) * error if varies else None
+    known = varies(deviation, one.values.flat, other.values.flat)
+    half = t_quantile((1 + CONFIDENCE) / 2, count - 1) * error if known else None
     return Difference(
         estimate=estimate,
         low=None if half is None else estimate - half,
         high=None if half is None else estimate + half,
-        p_value=t_two_sided(estimate / error, count - 1) if varies else None,
+        p_value=t_two_sided(estimate / error, count - 1) if known else None,
         test="items-t",
-        covers=("items",) if varies else (),
+        covers=("items",) if known else (),
         runs=(1, 1),
         items=count,
         effect="Cohen's dz over items",
-        effect_size=estimate / deviation if varies else None,
+        effect_size=estimate / deviation if known else None,
         spread=Spread((math.nan, math.nan), deviation**2, 0.0, 0.0, error**2, None),
     )
-
-
-def _varies(deviation: float, *scores: Iterable[float]) -> bool:
-    """Whether a standard deviation is more than rounding of the scores that it is of."""
-    largest = max((abs(score) for side in scores for score in side), default=0.0)
-    return deviation > _ROUNDING * largest
 
 
 def _right_or_wrong(by_item: np.ndarray) -> Difference:
@@ -193,16 +185,16 @@ def several_runs(one: ItemScores, other: ItemScores) -> Difference:
     residual = (one.residual_variance, other.residual_variance)
     alone = max(count * over_items - residual[0] / runs[0] - residual[1] / runs[1], 0.0)
     df = whole_welch(seeds, runs)
-    varies = _varies(math.sqrt(over_seeds + over_items), one.values.flat, other.values.flat)
-    half = half_width(over_seeds, over_items, df) if varies else None
+    known = varies(math.sqrt(over_seeds + over_items), one.values.flat, other.values.flat)
+    half = half_width(over_seeds, over_items, df) if known else None
     effect, size = _effect(one, other)
     return Difference(
         estimate=estimate,
         low=None if half is None else estimate - half,
         high=None if half is None else estimate + half,
-        p_value=p_value(estimate, over_seeds, over_items, df) if varies else None,
+        p_value=p_value(estimate, over_seeds, over_items, df) if known else None,
         test="seeds-and-items",
-        covers=("seeds", "items") if varies else (),
+        covers=("seeds", "items") if known else (),
         runs=runs,
         items=count,
         effect=effect,
@@ -225,8 +217,8 @@ def seeds_only(one: Mapping[int, float], other: Mapping[int, float]) -> Differen
     # The variance of paired differences is all of one side's, with n - 1 degrees of freedom.
     seeds = (_variance([one[s] - other[s] for s in one]), 0.0) if paired else both
     over_seeds = seeds[0] / runs[0] + seeds[1] / runs[1]
-    varies = enough and _varies(math.sqrt(over_seeds), one.values(), other.values())
-    df = whole_welch(seeds, runs) if varies else None
+    known = enough and varies(math.sqrt(over_seeds), one.values(), other.values())
+    df = whole_welch(seeds, runs) if known else None
     half = half_width(over_seeds, 0.0, df) if df else None
     deviation = math.sqrt(sum(both) / 2)
     return Difference(
@@ -235,7 +227,7 @@ def seeds_only(one: Mapping[int, float], other: Mapping[int, float]) -> Differen
         high=None if half is None else estimate + half,
         p_value=p_value(estimate, over_seeds, 0.0, df) if df else None,
         test="seeds-paired-t" if paired else "seeds-welch",
-        covers=("seeds",) if varies else (),
+        covers=("seeds",) if known else (),
         runs=runs,
         items=None,
         effect="Cohen's d over seeds" if enough else None,

@@ -160,8 +160,9 @@ class _Scores:
     def difference(self, one: str, other: str) -> tuple[Difference | None, str | None]:
         """The test that fits the two, and a note where it is not the one over items."""
         values = [self._of_runs(label) for label in (one, other)]
-        if not all(values):
-            return None, f"{self.metric} is absent"
+        lacking = [label for label, known in zip((one, other), values, strict=True) if not known]
+        if lacking:
+            return None, f"{self.metric} is absent in {' and '.join(lacking)}"
         left, right = self.items(one), self.items(other)
         if isinstance(left, str) or isinstance(right, str):
             why = left if isinstance(left, str) else str(right)
@@ -215,7 +216,7 @@ def _verdict(
     comparisons: int,
     asked: Asked,
 ) -> Verdict:
-    margin = asked.margin or _margin(metric, other)
+    margin = _margin(metric, other) if asked.margin is None else asked.margin
     ask = found is not None and found.p_value is not None
     more = needed(found, margin, comparisons) if ask and found else Needed(None, None, None)
     runs = found.runs if found else (len(one["runs"]), len(other["runs"]))
