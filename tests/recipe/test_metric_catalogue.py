@@ -13,7 +13,9 @@ from workbench.recipe.catalogue import (
     TEXT,
     AnswerKind,
     ProblemType,
+    deciding_score,
     higher_is_better,
+    hub_id,
 )
 from workbench.recipe.tasks import TASK_SPECS
 
@@ -38,7 +40,17 @@ def test_every_task_has_a_kind_of_answer() -> None:
 
 def test_errors_and_perplexities_are_better_low() -> None:
     assert {name for name in METRICS if not higher_is_better(name)} == LOWER
-    assert higher_is_better("hub:anything")
+    assert higher_is_better("hub:anything") and higher_is_better("hub:someone/mse")
+    for name in ("hub:mse", "hub:wer/score", "hub:anything:lower", "hub:anything:lower/total"):
+        assert not higher_is_better(name)
+    assert hub_id("hub:someone/error:lower") == "someone/error"
+
+
+def test_the_first_of_several_numbers_decides() -> None:
+    assert deciding_score({"accuracy": 0.5, "f1": 0.4}, "f1") == 0.4
+    assert deciding_score({"hub:x/precision": None, "hub:x/recall": 0.4}, "hub:x") is None
+    assert deciding_score({"hub:x/recall": 0.4, "accuracy": 0.9}, "hub:x") == 0.4
+    assert deciding_score({}, "hub:x") is None
 
 
 def test_what_needs_generated_text_is_all_of_text_but_its_likelihood() -> None:

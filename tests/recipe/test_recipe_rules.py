@@ -222,7 +222,7 @@ def test_what_a_task_can_do(sections: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "sections",
     [
-        {"task": {"metrics": ["hub:accuracy", "hub:lvwerra/test"]}},
+        {"task": {"metrics": ["hub:accuracy", "hub:lvwerra/test", "hub:someone/error:lower"]}},
         {"task": {**MULTI, "metrics": ["f1_micro"]}, "data": {"label": ["a", "b"]}},
         {"data": {"validation_size": None}, "training": {"keep": "last"}},
         {"data": {"splits": {"test": "validation"}, "test_size": None}},

@@ -9,10 +9,24 @@ from typing import Any
 import pytest
 
 from workbench.recipe.schema import Recipe
+from workbench.store import Run
 from workbench.tuning.reading import list_searches, options_of
 from workbench.tuning.searching import tune
+from workbench.tuning.trials import trial_of
 
 Make = Callable[..., Recipe]
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [({"hub:x/recall": 0.4, "accuracy": 0.9}, 0.4), ({"hub:x": None}, None), ({}, None)],
+)
+def test_a_hub_metric_of_several_numbers_scores_a_trial(
+    tmp_path: Path, scores: dict[str, float | None], expected: float | None
+) -> None:
+    run = Run(tmp_path, "finished", "", result={"metrics": {"validation": scores}})
+    trial = trial_of(run, 0, {}, "hub:x")
+    assert trial.score == expected and bool(trial.reason) == (expected is None)
 
 
 @pytest.fixture

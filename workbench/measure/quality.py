@@ -33,6 +33,7 @@ from workbench.recipe.catalogue import (
     TAGS,
     TEXT,
     AnswerKind,
+    hub_id,
 )
 
 Score = Callable[[Any, Any], float]
@@ -191,7 +192,7 @@ def _hub_scores(
 
 def _from_hub(name: str) -> Any:
     try:
-        return evaluate.load(name.removeprefix(HUB_METRIC_PREFIX))
+        return evaluate.load(hub_id(name))
     except (OSError, ValueError, ConnectionError) as error:
         raise UsageError(
             f"cannot load the metric {name!r} from the Hub",

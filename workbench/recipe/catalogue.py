@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -143,8 +144,34 @@ DEFAULT_METRICS: dict[AnswerKind, tuple[str, ...]] = {
 }
 
 HUB_METRIC_PREFIX = "hub:"
+LOWER = ":lower"
+"""Ends the name of a ``hub:`` metric of which less is better."""
+HUB_ERRORS: frozenset[str] = frozenset(
+    {"brier_score", "cer", "mae", "mape", "mase", "mse", "perplexity", "smape", "ter", "wer"}
+)
+"""Metrics of ``evaluate`` of which less is better, whether their name says it or not."""
+
+
+def hub_id(metric: str) -> str:
+    """What ``evaluate.load`` knows a ``hub:`` metric by."""
+    return metric.removeprefix(HUB_METRIC_PREFIX).removesuffix(LOWER)
 
 
 def higher_is_better(metric: str) -> bool:
-    """True unless the metric is an error or loss; a ``hub:`` metric is taken as a score."""
-    return METRICS[metric].higher_is_better if metric in METRICS else True
+    """True unless the metric is an error or loss. A ``hub:`` metric is one where its name ends in
+    `LOWER` or is among `HUB_ERRORS`; one of its several numbers is named ``hub:NAME/NUMBER``."""
+    if metric in METRICS:
+        return METRICS[metric].higher_is_better
+    name = metric.removeprefix(HUB_METRIC_PREFIX).partition("/")[0]
+    return LOWER not in metric and name not in HUB_ERRORS
+
+
+def deciding_score(scores: Mapping[str, float | None], metric: str) -> float | None:
+    """The score of the metric that states and trials are selected by.
+
+    Args:
+        scores: of one split, in the order of the recipe's metrics.
+        metric: the first of these; a ``hub:`` metric may stand for several numbers, of which the
+            first decides.
+    """
+    return scores[metric] if metric in scores else next(iter(scores.values()), None)

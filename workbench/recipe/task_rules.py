@@ -14,6 +14,7 @@ from workbench.recipe.catalogue import (
     REGRESSION,
     TEXT,
     TOKENS,
+    hub_id,
 )
 from workbench.recipe.explain import Finding
 from workbench.recipe.methods import BitFit, Head
@@ -56,8 +57,9 @@ def _metrics(recipe: Recipe) -> Iterator[Finding]:
     for index, name in enumerate(task.metrics):
         path = ("task", "metrics", index)
         if name.startswith(HUB_METRIC_PREFIX):
-            if not HUB_ID.fullmatch(name.removeprefix(HUB_METRIC_PREFIX)):
-                yield Finding(path, f"found {shown(name)}", "write hub:NAME, e.g. hub:accuracy")
+            if not HUB_ID.fullmatch(hub_id(name)):
+                fix = "write hub:NAME, e.g. hub:accuracy, or hub:NAME:lower for an error"
+                yield Finding(path, f"found {shown(name)}", fix)
             elif kind in (TOKENS, MASKED_TOKENS):
                 what = f"{task.name} gives no answers that a Hub metric could compare"
                 yield Finding(path, what, f"one of: {', '.join(fitting)}", others)

@@ -29,7 +29,7 @@ class TaskSpec(Closed):
     metrics: list[str] = Field(
         default_factory=list,
         description="Scores to report; the first one selects the best adapter. Empty for the "
-        "usual ones of the task.",
+        "usual ones of the task. hub:NAME is one of the Hub's, hub:NAME:lower an error.",
     )
 
     @property

@@ -22,7 +22,7 @@ from workbench.data.batches import epoch_order
 from workbench.data.encode import Encoded
 from workbench.methods import Adapted
 from workbench.models import only_first_token
-from workbench.recipe.catalogue import higher_is_better
+from workbench.recipe.catalogue import deciding_score, higher_is_better
 from workbench.recipe.schema import TrainingSpec
 from workbench.tasks import AnyTask, Predicted
 from workbench.training import checkpoints, snapshots
@@ -189,7 +189,7 @@ class Session:
         predicted = self.predict(self.validation)
         loss, metrics = predicted.loss, self.score(self.validation, predicted)
         name = self.task.spec.score_names[0]
-        value = next(iter(metrics.values())) if name not in metrics else metrics[name]
+        value = deciding_score(metrics, name)
         better = self.best.beaten_by(value, loss, higher=higher_is_better(name))
         seconds = time.perf_counter() - started
         if better:

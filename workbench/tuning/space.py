@@ -49,7 +49,7 @@ class Range:
         return (self.low, self.high)
 
     def __str__(self) -> str:
-        return f"{self.low:g}..{self.high:g}"
+        return f"{self.low}..{self.high}"
 
 
 @dataclass(frozen=True)
@@ -107,11 +107,14 @@ def _range(key: str, text: str) -> Range:
         )
     assert isinstance(low, int | float) and isinstance(high, int | float)
     if not 0 < low < high < math.inf:
+        turned = 0 < high < low < math.inf
         raise UsageError(
             f"{key}: {text} is no range",
             where=OPTION,
             why="a range is drawn on a logarithmic scale: 0 < lowest < highest",
-            fix=f"list the values instead, e.g. {key}=0,0.1,0.2",
+            fix=f"did you mean {key}={high}..{low}?"
+            if turned
+            else f"list the values instead, e.g. {key}=0,0.1,0.2",
         )
     return Range(low, high)
 

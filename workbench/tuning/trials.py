@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from workbench.recipe import Recipe
+from workbench.recipe.catalogue import deciding_score
 from workbench.recipe.schema import TuningSpec
 from workbench.store import Run
 from workbench.tuning.space import Space, Values
@@ -128,7 +129,7 @@ def trial_of(run: Run, number: int, values: Values, metric: str) -> Trial:
     validations = [row for row in rows if row.get("kind") == "validation"]
     score, loss, reason = None, None, run.reason.partition("\n")[0]
     if run.state == "finished":
-        score = run.result["metrics"]["validation"].get(metric)
+        score = deciding_score(run.result["metrics"]["validation"], metric)
         reason = "" if score is not None else f"{metric} is not defined on this validation split"
         keeps_best = (run.result.get("selected") or {}).get("metric") is not None
         kept = [row for row in validations if row["best"]] if keeps_best else validations
