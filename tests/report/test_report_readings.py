@@ -108,6 +108,32 @@ def test_disagreements_come_furthest_apart_first() -> None:
     assert (last["one"].right, last["one"].agreeing, last["two"].right) == (1, 1, 0)
 
 
+def test_two_seeds_that_differ_decide_nothing_whichever_comes_first() -> None:
+    seeds = [answers(["a"], ["a"], [0.9]), answers(["a"], ["b"], [0.6])]
+    for order in (seeds, seeds[::-1]):
+        said = {"one": order, "two": [answers(["a"], ["b"], [0.5]), answers(["a"], ["b"], [0.7])]}
+        (example,) = examples = examples_of(SINGLE, said)
+        one, two = example.answers["one"], example.answers["two"]
+        assert set(one.text.split(" / ")) == {"a", "b"} and not one.decided and one.score is None
+        assert two.text == "b" and two.decided and two.score == pytest.approx(0.6)
+        assert disagreements(SINGLE, examples) == []
+        (pair,) = pairs_of(SINGLE, examples)
+        assert (pair.both, pair.only_first, pair.only_second, pair.neither) == (0, 0, 0, 1)
+
+
+def test_the_score_of_an_answer_is_that_of_the_seeds_that_give_it() -> None:
+    seeds = [
+        answers(["a"], [said], [score]) for said, score in (("b", 0.9), ("a", 0.6), ("a", 0.8))
+    ]
+    (example,) = examples_of(SINGLE, {"one": seeds})
+    found = example.answers["one"]
+    assert (found.text, found.agreeing, found.right) == ("a", 2, 2) and found.mostly_right
+    assert found.score == pytest.approx(0.7)
+    numbers = [answers(["1"], [said]) for said in ("1.5", "2.5")]
+    (example,) = examples_of(REGRESSION, {"one": numbers})
+    assert example.answers["one"].text == "2"
+
+
 def test_pairs_add_up_to_the_test_split() -> None:
     labels = ["a", "a", "b", "b", "b"]
     said = {

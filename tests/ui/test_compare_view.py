@@ -55,7 +55,7 @@ def test_the_baseline_and_the_metric_come_from_the_address(folder: Path) -> None
 @pytest.mark.parametrize(
     ("view", "charts", "words"),
     [
-        ("Costs", 2, "red tick is the measured peak"),
+        ("Costs", 2, "the red tick is the peak"),
         ("Curves", 2, "lowest to the highest seed"),
         ("Classes", 3, "prediction by column"),
         ("Recipes", 0, "keys differ"),

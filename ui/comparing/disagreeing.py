@@ -42,7 +42,7 @@ def show(selection: Selection, group: Group) -> None:
         names = [name for name, _ in table.headers]
         lines = [[line[0].text, *(cell.value for cell in line[1:])] for line in table.lines]
         st.dataframe(pd.DataFrame(lines, columns=names), hide_index=True, height="content")
-        st.caption("Test examples by who is right, as most seeds of a recipe say.")
+        st.caption("Test examples by who is right, with more than half of the seeds of a recipe.")
     labels = sorted({example.label for example in apart})
     with st.container(horizontal=True, vertical_alignment="bottom"):
         words = st.text_input("Text contains", key=f"find-{number}", bind="query-params", width=260)
@@ -56,7 +56,7 @@ def show(selection: Selection, group: Group) -> None:
     st.caption(
         f"They say different things to {len(apart)} of {len(examples)} test examples"
         + (f"; {len(found)} match." if len(found) < len(apart) else ".")
-        + f" Numbers beside a recipe: {score_word(kind)}, mean over its seeds."
+        + f" Numbers beside a recipe: {score_word(kind)}, mean over the seeds that say so."
     )
     pages = max(1, -(-len(found) // ON_A_PAGE))
     page = 1
@@ -105,7 +105,7 @@ def _text(text: str) -> None:
 
 def _votes(answer: Answer) -> str:
     """How far the seeds of a recipe agree, and its mean score."""
-    words = []
+    words = [] if answer.decided else ["undecided"]
     if answer.right is not None and 0 < answer.right < answer.seeds:
         words.append(f"{answer.right} of {answer.seeds} seeds right")
     elif answer.agreeing < answer.seeds:

@@ -158,7 +158,7 @@ def group_content(comparison: Comparison, number: int, grid: Grid) -> Group:
         for label, seeds in answers.items()
         if (found := classes_of(kind, seeds, known)) is not None
     }
-    examples = examples_of(kind, answers)
+    examples = examples_of(kind, answers) if len(answers) > 1 else []
     pairs = pairs_of(kind, examples)
     bars = memory_rows(rows, samples)
     memory = memory_table(bars)

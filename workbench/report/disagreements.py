@@ -11,6 +11,7 @@ from itertools import combinations
 
 from workbench.recipe.catalogue import MULTI, REGRESSION, SINGLE, SPANS, TAGS, TOKENS, AnswerKind
 from workbench.report.answers import Answers
+from workbench.units import ABSENT
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -18,17 +19,26 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 @dataclass(frozen=True)
 class Answer:
-    """What the seeds of one recipe say to one example.
-
-    ``text`` is what most of them say, and ``agreeing`` how many do. ``right`` is how many are
-    right; None where an answer is not right or wrong. ``score`` is their mean score.
-    """
+    """What the seeds of one recipe say to one example."""
 
     text: str
+    """What more than half of them say; where nothing is, all that they say. Of numbers the mean,
+    of generated texts the first of those that most say."""
+    decided: bool
+    """Whether more than half of them say so, where answers are right or wrong."""
     agreeing: int
+    """Seeds that say the text, or the first part of one that is not decided."""
     seeds: int
     right: int | None
+    """Seeds that are right; None where an answer is not right or wrong."""
     score: float | None
+    """Mean score: of the answer over the seeds that give it; where it is of the right text, over
+    all."""
+
+    @property
+    def mostly_right(self) -> bool:
+        """Whether more than half of the seeds are right."""
+        return self.right is not None and 2 * self.right > self.seeds
 
 
 @dataclass(frozen=True)
@@ -46,7 +56,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two recipes on the same test examples: on how many each is right, by what most seeds say."""
+    """Two recipes on the same test examples: on how many of them each is mostly right."""
 
     first: str
     second: str
@@ -90,10 +100,9 @@ def examples_of(kind: AnswerKind | None, answers: Mapping[str, Sequence[Answers]
     if not answers:
         return []
     first = next(iter(answers.values()))[0]
-    judge = _JUDGES.get(kind) if kind else None
     found = []
     for i, label in enumerate(first.labels):
-        said = {name: _answer(i, label, seeds, judge) for name, seeds in answers.items()}
+        said = {name: _answer(kind, i, label, seeds) for name, seeds in answers.items()}
         found.append(
             Example(
                 id=first.ids[i],
@@ -107,13 +116,29 @@ def examples_of(kind: AnswerKind | None, answers: Mapping[str, Sequence[Answers]
     return found
 
 
-def _answer(i: int, label: str, seeds: Sequence[Answers], judge: Right | None) -> Answer:
+def _answer(kind: AnswerKind | None, i: int, label: str, seeds: Sequence[Answers]) -> Answer:
     texts = [seed.predictions[i] for seed in seeds]
-    text, agreeing = Counter(texts).most_common(1)[0]
-    scores = [value for seed in seeds if (value := seed.scores[i]) is not None]
-    right = None if judge is None else sum(judge(label, each) for each in texts)
-    mean = sum(scores) / len(scores) if scores else None
-    return Answer(text, agreeing, len(texts), right, mean)
+    scores = [seed.scores[i] for seed in seeds]
+    counted = Counter(texts).most_common()
+    text, agreeing = counted[0]
+    judge = _JUDGES.get(kind) if kind else None
+    if judge is None:
+        numbers = [_float(each) for each in texts] if kind == REGRESSION else []
+        known = [number for number in numbers if number is not None]
+        text = f"{sum(known) / len(known):.4g}" if known else text
+        return Answer(text, True, agreeing, len(texts), None, _mean(scores))
+    decided = 2 * agreeing > len(texts)
+    if decided:
+        scores = [score for said, score in zip(texts, scores, strict=True) if said == text]
+    else:
+        text = " / ".join(said or ABSENT for said, _ in counted)
+    right = sum(judge(label, each) for each in texts)
+    return Answer(text, decided, agreeing, len(texts), right, _mean(scores) if decided else None)
+
+
+def _mean(scores: Sequence[float | None]) -> float | None:
+    known = [score for score in scores if score is not None]
+    return sum(known) / len(known) if known else None
 
 
 def _spread(kind: AnswerKind | None, said: Mapping[str, Answer]) -> float:
@@ -136,11 +161,12 @@ def _float(text: str) -> float | None:
 def disagreements(kind: AnswerKind | None, examples: Sequence[Example]) -> list[Example]:
     """The examples to which the recipes say different things, furthest apart first.
 
-    Two recipes say different things when most of their seeds do. Numbers, and texts of which only
-    the likelihood is measured, are further apart the more these are.
+    Two recipes say different things when more than half of the seeds of each do. Numbers, and texts
+    of which only the likelihood is measured, are further apart the more these are.
     """
     if kind not in (REGRESSION, TOKENS):
-        examples = [e for e in examples if len({a.text for a in e.answers.values()}) > 1]
+        said = [{a.text for a in e.answers.values() if a.decided} for e in examples]
+        examples = [e for e, texts in zip(examples, said, strict=True) if len(texts) > 1]
     else:
         examples = [e for e in examples if e.spread > 0]
     return sorted(examples, key=lambda example: -example.spread)
@@ -150,9 +176,8 @@ def pairs_of(kind: AnswerKind | None, examples: Sequence[Example]) -> list[Pair]
     """Every two recipes: on how many examples both, one or neither is right; empty if unjudged."""
     if kind not in _JUDGES or not examples:
         return []
-    judge = _JUDGES[kind]
     right = {
-        name: [judge(example.label, example.answers[name].text) for example in examples]
+        name: [example.answers[name].mostly_right for example in examples]
         for name in examples[0].answers
     }
     pairs = []

@@ -91,13 +91,16 @@ def curve_figures(samples: Sequence[Sample], metric: str) -> list[Figure]:
             continue
         last = {point["label"]: point for point in bands}
         ends = [f"{name} {score(p['mean'])} at step {p['x']:.0f}" for name, p in last.items()]
-        smooth = ", as running mean" if smoothing else ""
+        several = any(point["seeds"] > 1 for point in bands)
+        caption = "Mean over seeds" if several else "One seed each"
+        caption += ", as running mean" if smoothing else ""
+        caption += "; the band reaches from the lowest to the highest seed." if several else "."
         figures.append(
             Figure(
                 f"curve-{'loss' if quantity == LOSS else 'validation'}",
                 title[0].upper() + title[1:],
                 f"{title} of each recipe over the steps; at the end: {'; '.join(ends)}.",
-                f"Mean over seeds{smooth}; the band reaches from the lowest to the highest seed.",
+                caption,
                 chart,
                 width=HALF_WIDTH,
                 lines=[{"curve": title, **point} for point in bands],

@@ -10,7 +10,7 @@ from workbench.report.disagreements import Answer, Example
 from workbench.report.figures import Figure
 from workbench.report.reproducing import environments, local_sources
 from workbench.report.tables import Table, run_table
-from workbench.units import ABSENT
+from workbench.units import ABSENT, plural
 
 LONGEST_TEXT = 400
 """Characters of a test text on the page."""
@@ -35,13 +35,18 @@ def markdown_page(
     """
     runs = run_table(content.comparison, _metrics(content))
     parts = [f"# {_line(content.title)}"]
-    counted = f"{len(content.comparison.rows)} recipes, {len(runs.lines)} finished runs."
-    parts.append(f"{counted} Written {written}; every number is read from the runs' records.")
+    counted = plural(len(content.comparison.rows), "recipe")
+    counted += f", {plural(len(runs.lines), 'finished run')}"
+    if len(content.groups) > 1:
+        counted += f", in {len(content.groups)} groups that must not be compared with each other"
+    parts.append(f"{counted}. Written {written}; every number is read from the runs' records.")
     if content.comparison.warnings:
         listed = [f"- {_line(text)}" for text in content.comparison.warnings]
         parts += ["## Before you believe it", "\n".join(listed)]
     for group in content.groups:
-        parts += _group(group, pictures, content.texts, several=len(content.groups) > 1)
+        several = len(content.groups) > 1
+        notes = content.comparison.verdict_notes
+        parts += _group(group, pictures, content.texts, notes, several=several)
     parts += _recipes(content, recipes)
     parts += ["## Runs", _table(runs), *_left_out(content)]
     facts = [f"- {_line(name)}: {_line(value)}" for name, value in environments(content.comparison)]
@@ -55,7 +60,12 @@ def _metrics(content: Content) -> list[str]:
 
 
 def _group(
-    group: Group, pictures: Mapping[tuple[int, str], str], texts: int, *, several: bool
+    group: Group,
+    pictures: Mapping[tuple[int, str], str],
+    texts: int,
+    notes: Sequence[str],
+    *,
+    several: bool,
 ) -> Iterator[str]:
     def picture(figure: Figure) -> str:
         return f"![{_line(figure.alt)}]({pictures[group.number, figure.name]})"
@@ -66,6 +76,7 @@ def _group(
     if group.findings:
         yield "### What may be concluded"
         yield "\n".join(f"- {_line(text)}" for text in group.findings)
+        yield from map(_line, notes)
     if group.score is not None:
         yield f"### Score and cost: {_line(group.score.title)}"
         yield f"{picture(group.score)}\n\n{_line(group.score.caption)}"
@@ -106,6 +117,8 @@ def _example(example: Example) -> str:
 
 def _said(answer: Answer) -> str:
     words = [_line(answer.text or ABSENT)]
+    if not answer.decided:
+        words.append("undecided")
     if answer.right is not None:
         words.append(f"{answer.right} of {answer.seeds} seeds right")
     return ", ".join(words)

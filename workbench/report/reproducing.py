@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,8 @@ from workbench.report.reading import part
 from workbench.store import read_json
 
 _OWN = "peft-workbench"
+_NAME = re.compile(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?", re.ASCII)
+_VERSION = re.compile(r"[\w.!]+(?:\+[\w.]+)?", re.ASCII)
 
 
 def environments(comparison: Comparison) -> list[tuple[str, str]]:
@@ -47,12 +50,14 @@ def requirements(comparison: Comparison) -> str:
     """Versions of the packages as pip reads them, from the newest run that says."""
     for sample in reversed(comparison.samples):
         environment = read_json(sample.runs[-1].path / "environment.json") or {}
-        packages = {k: v for k, v in part(environment, "packages").items() if isinstance(v, str)}
+        named = part(environment, "packages").items()
+        # pip obeys what it reads, and anybody may have written a run's record.
+        packages = {k: v for k, v in named if _NAME.fullmatch(k) and _VERSION.fullmatch(str(v))}
         if packages:
             own = packages.pop(_OWN, None)
             # The local part of a version (+cpu) is not on the package index.
             lines = [f"{name}=={v.partition('+')[0]}" for name, v in packages.items()]
-            return "\n".join([f"# {_OWN} {own}", *lines]) + "\n"
+            return "\n".join([f"# {_OWN} {own or 'of an unknown version'}", *lines]) + "\n"
     return "# the runs do not say what they ran on\n"
 
 

@@ -124,7 +124,9 @@ def pair_table(pairs: Sequence[Pair]) -> Table:
     ]
     headers = ["recipes", "both right", "only the first", "only the second", "neither"]
     return Table(
-        "Test examples by who is right, as most seeds of a recipe say", _headers(headers), lines
+        "Test examples by who is right, with more than half of the seeds of a recipe",
+        _headers(headers),
+        lines,
     )
 
 

@@ -26,7 +26,10 @@ def cost_in_words(
 ) -> Words:
     """Of a metric against a cost."""
     far = far_references(rows, metric, references)
-    caption = "Bars are the 95% intervals of the mean over seeds; the axis is logarithmic."
+    found = [row["metrics"].get(metric) or {} for row in rows]
+    bars = any(each.get("ci_low") is not None for each in found)
+    caption = "Bars are the 95% intervals of the mean over seeds. " if bars else ""
+    caption += "The axis of parameters is logarithmic."
     if len(front) > 1:
         caption += " The line joins the recipes that no other beats in both, by their means."
     if far:
@@ -51,9 +54,10 @@ def _listed(rows: Sequence[Mapping[str, Any]], metric: str) -> str:
 def memory_in_words(bars: Sequence[Mapping[str, Any]]) -> Words:
     """Of memory by component; ``bars`` as ``memory_rows`` gives them."""
     peaks = "; ".join(f"{bar['label']} {size(bar['peak_memory_bytes'])}" for bar in bars)
-    caption = "Mean over seeds; the red tick is the measured peak."
+    caption = "Mean over seeds; the red tick is the peak."
     if any(bar["forecast"]["peak_memory_bytes"] is not None for bar in bars):
-        caption += " The fainter bar is what was forecast before the run."
+        caption = "Mean over seeds. The full bar and its red tick, the peak, were measured; the "
+        caption += "fainter bar and its tick were forecast before the run."
     return Words(f"Peak memory of training by component; measured peaks: {peaks}.", caption)
 
 

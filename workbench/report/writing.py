@@ -151,7 +151,7 @@ def _example(example: Example) -> dict[str, Any]:
     """Texts on one line, as a spreadsheet wants them."""
     line: dict[str, Any] = {"id": example.id, "label": _one(example.label)}
     for name, answer in example.answers.items():
-        line |= {name: _one(answer.text), f"{name} seeds right": answer.right}
+        line |= {f"{name} says": _one(answer.text), f"{name} seeds right": answer.right}
     pair = {} if example.pair is None else {"text_pair": _one(example.pair)}
     return line | {"text": _one(example.text)} | pair
 

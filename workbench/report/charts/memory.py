@@ -72,7 +72,7 @@ def _bars(frame: pd.DataFrame, labels: list[str], forecast: bool) -> alt.Chart:
     faint = alt.Opacity(
         "which:N",
         scale=alt.Scale(domain=[MEASURED, FORECAST], range=[1, 0.5]),
-        legend=alt.Legend(title=None, orient="top", symbolType="square"),
+        legend=None,  # its symbols would have none of the colours
     )
     paired: alt.Chart = drawn.encode(yOffset=_beside(), opacity=faint)
     return paired

@@ -46,8 +46,9 @@ def axis_title(metric: str) -> str:
 
 
 def few_ticks() -> alt.Axis:
-    """The axis of a count such as the step."""
-    return alt.Axis(tickCount=6, tickMinStep=1, grid=False, format="d")
+    """The axis of a count such as the step; Vega sets ticks at halves where there are few."""
+    whole = "datum.value == floor(datum.value) ? format(datum.value, ',d') : ''"
+    return alt.Axis(tickCount=6, grid=False, labelExpr=whole)
 
 
 def log_domain(values: Sequence[float]) -> tuple[float, float]:
