@@ -17,7 +17,11 @@ from workbench.published import Match, beside_papers
 PARAMETERS = {"trainable": 887_042, "head": 592_130, "adapter": 294_912, "total": 125_532_674}
 SETTINGS: dict[str, Any] = {
     "model": {"source": "FacebookAI/roberta-base", "max_length": 512},
-    "data": {"source": "nyu-mll/glue", "config": "rte"},
+    "data": {
+        "source": "nyu-mll/glue",
+        "config": "rte",
+        "splits": {"train": "train", "test": "validation"},
+    },
     "method": {"alpha": 8.0},
     "training": {
         "epochs": 10.0,
@@ -74,8 +78,9 @@ def test_a_matching_run_stands_beside_its_number(runs: Path) -> None:
     assert any("best epoch" in note for note in match.notes)
 
     text = beside_papers(compare([runs])).text()
-    for part in ("86.6 ± 0.7, 0.3M trained", "80 ± 5", "294,912 trained", "difference -6.60",
-                 "outside our 95% interval", "training.epochs 80, ours 10.0",
+    for part in ("86.6 ± 0.7, 0.3M trained", "80 ± 5 (95% interval, 3 seeds)",
+                 "294,912 trained", "difference -6.60", "outside our 95% interval",
+                 "training.epochs 80, ours 10.0",
                  "arXiv:2106.09685, table 2"):  # fmt: skip
         assert part in " ".join(text.split()), part
 
@@ -85,6 +90,24 @@ def test_a_reproduction_that_holds_says_so(runs: Path) -> None:
         glue(runs, seed, value)
     assert only(runs).holds is True
     assert "lies in our 95% interval" in beside_papers(compare([runs])).text()
+
+
+def test_a_run_on_a_sliver_of_the_data_says_so(runs: Path) -> None:
+    data = {"train_size": 96, "test_size": 160, "splits": None}
+    for seed, value in enumerate([0.85, 0.87, 0.88]):
+        settings = {"data": SETTINGS["data"] | data}
+        settings["training"] = SETTINGS["training"] | {"max_steps": 8}
+        glue(runs, seed, value, settings=settings)
+    match = only(runs)
+    assert match.notes[:3] == [
+        "tested on texts cut from another split, not on the published validation",
+        "trained on a part of the texts only (data.train_size: 96)",
+        "trained for 8 steps, however many epochs that is",
+    ]
+    assert match.setup_differs == {}
+    text = " ".join(beside_papers(compare([runs])).text().split())
+    assert "mind tested on texts cut from another split" in text
+    assert "the published ± is the paper's own, no 95% interval" in text
 
 
 def test_one_seed_decides_nothing(runs: Path) -> None:

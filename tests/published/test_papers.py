@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from workbench.comparison.configuration import read_settings
 from workbench.planning import plan
 from workbench.published import published
-from workbench.published.beside import agrees, figures
+from workbench.published.beside import _cut, agrees, figures
 from workbench.published.tables import Published, printed_count
 from workbench.recipe import dump_recipe, load_recipe, load_recipes, recipes_dir
 from workbench.recipe.catalogue import METRICS
@@ -38,6 +38,7 @@ def test_the_tables_are_whole_and_use_words_of_the_workbench() -> None:
     for table in numbers.tables:
         assert table.read_at.startswith("github.com/")
         for column in table.columns:
+            assert column.split or not column.data or table.what == "as the README says"
             assert column.metric in METRICS or column.metric in UNOFFERED
         for row in table.rows:
             assert row.method is None or row.method in METHOD_SPECS
@@ -84,7 +85,9 @@ def _settings(recipe: Recipe, folder: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("name", CLAIMING)
 def test_a_recipe_that_claims_a_paper_finds_its_row(name: str, tmp_path: Path) -> None:
     recipe = load_recipe(name)
-    found = list(figures(_settings(recipe, tmp_path), recipe.method.name, published()))
+    settings = _settings(recipe, tmp_path)
+    found = list(figures(settings, recipe.method.name, published()))
+    assert not any(_cut(settings, table.columns[index]) for table, _, index in found)
     metrics = {table.columns[index].metric for table, _, index in found}
     assert metrics & set(recipe.task.score_names)
 

@@ -225,7 +225,11 @@ def test_packages_that_are_none_are_not_written_for_pip(runs: Path) -> None:
     write_json(path / "environment.json", {"packages": packages})
     _, folder = report(runs)
     lines = (folder / "requirements.txt").read_text().splitlines()
-    assert lines == ["# peft-workbench of an unknown version", "ruamel.yaml==0.18.6", "numpy==2.1.0rc1"]
+    assert lines == [
+        "# peft-workbench of an unknown version",
+        "ruamel.yaml==0.18.6",
+        "numpy==2.1.0rc1",
+    ]
 
 
 def test_recipes_called_as_columns_keep_their_answers(runs: Path) -> None:

@@ -96,7 +96,7 @@ def _forecast(verdict: Verdict) -> str:
     worth = amount(metric, verdict["margin"])
     shown = amount(metric, float(f"{verdict['detectable']:.2g}"))
     seeds, items = verdict["seeds_needed"], _about(verdict["items_needed"] or 0)
-    runs = f"about {seeds} seeds" if seeds else "more than a thousand seeds"
+    runs = f"about {_about(seeds)} seeds" if seeds else "more than a thousand seeds"
     if verdict["limit"] is None:
         return f"{worth} would have shown in 4 of 5 such comparisons"
     if verdict["limit"] == "seeds":

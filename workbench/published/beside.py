@@ -11,6 +11,7 @@ from workbench.comparison import Comparison, Row, Summary
 from workbench.comparison.grid import plain
 from workbench.published.tables import Column, Paper, Published, Table, printed_count, published
 from workbench.published.tables import Row as Line
+from workbench.units import plural
 
 WIDTH = 100
 
@@ -166,7 +167,7 @@ def _match(
         trainable_with_head=row["trainable_parameters"],
         trainable_agrees=agrees(line.trainable, trained),
         setup_differs=_different(line, index, settings),
-        notes=[*_column_note(line, column), *line.notes, *table.notes],
+        notes=[*_cut(settings, column), *_column_note(line, column), *line.notes, *table.notes],
     )
 
 
@@ -186,11 +187,27 @@ def _without_head(row: Row) -> int:
 def _different(line: Line, index: int, settings: Mapping[str, Any]) -> dict[str, list[Any]]:
     by_column = {key: values[index] for key, values in line.setup_by_column.items()}
     wanted = {**line.setup, **{k: v for k, v in by_column.items() if v is not None}}
+    if settings.get("training.max_steps") is not None:
+        wanted.pop("training.epochs", None)  # without effect; `_cut` says what was done
     return {
         key: [value, settings.get(key)]
         for key, value in wanted.items()
         if settings.get(key) != value
     }
+
+
+def _cut(settings: Mapping[str, Any], column: Column) -> list[str]:
+    """Where a run saw less of the data than the recipe of a paper, or was tested on other texts."""
+    notes = []
+    tested = settings.get("data.splits.test")
+    if column.split and tested != column.split:
+        ours = f"the split {tested}" if tested else "texts cut from another split"
+        notes.append(f"tested on {ours}, not on the published {column.split}")
+    if (size := settings.get("data.train_size")) is not None:
+        notes.append(f"trained on a part of the texts only (data.train_size: {size})")
+    if (steps := settings.get("training.max_steps")) is not None:
+        notes.append(f"trained for {steps} steps, however many epochs that is")
+    return notes
 
 
 def _column_note(line: Line, column: Column) -> list[str]:
@@ -219,14 +236,20 @@ def _block(match: Match) -> str:
         plain(f"{match.label} · {match.column}, {match.metric}"),
         f"  published  {_spread(match.published, match.published_spread)}{printed}: "
         f"{match.line}; {match.paper}, {match.table}{quoted}",
-        f"  ours       {_spread(match.ours, half)} ({match.seeds}), {trained}",
+        f"  ours       {_spread(match.ours, half)} ({_over(match.seeds, half)}), {trained}",
         f"  difference {match.difference:+.2f}: {verdict}",
     ]
     if match.setup_differs:
         pairs = "; ".join(f"{k} {a}, ours {b}" for k, (a, b) in match.setup_differs.items())
         lines.append(plain(f"  set-up     {pairs}"))
     lines += [f"  mind       {note}" for note in match.notes]
+    if match.published_spread is not None:
+        lines.append("  mind       the published ± is the paper's own, no 95% interval")
     return "\n".join(_wrapped(line) for line in lines)
+
+
+def _over(seeds: int, half: float | None) -> str:
+    return plural(seeds, "seed") if half is None else f"95% interval, {plural(seeds, 'seed')}"
 
 
 def _spread(value: float, half: float | None) -> str:

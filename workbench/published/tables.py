@@ -34,6 +34,7 @@ class Column(Closed):
     name: Text
     data: list[Text] = Field([], description="Hub ids of the data; empty where none is known.")
     config: str | None = None
+    split: str | None = Field(None, description="Split of the Hub's data; null where unknown.")
     metric: Text
     scale: Literal[1, 100] = Field(description="100 where the table is in percent of ours.")
 
