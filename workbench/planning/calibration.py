@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -41,8 +41,9 @@ _AGAIN_SECONDS = 0.2
 """That a plan takes to measure once more what is known already."""
 _TIMES = 5
 """That a kind of operator is measured, each by another plan."""
-_MOST = 0.9
-"""Share of a step's time that speaks for all of it."""
+_MOST, _OFTEN = 0.5, 3
+"""Part of a step's time whose kinds speak for all of it, and the measurements from which on they
+say how far apart these can be."""
 
 Measured = dict[str, list[float]]
 """Seconds per call of each kind of operator, measured at several times."""
@@ -53,11 +54,11 @@ class StepTime:
     """Seconds of a training step."""
 
     mean: float
-    fastest: float
-    """With every operator as fast as it was measured."""
-    slowest: float
     timings: int
-    """How often at least the operators were measured that take nine tenths of it."""
+    """How often at least the operators were measured that take half of it."""
+    spread: tuple[float, float] | None
+    """How much less and more it may be, as parts of the mean: with every operator as fast, and as
+    slow, as it was measured. None below three timings."""
 
 
 @dataclass
@@ -143,32 +144,42 @@ class Calibration:
         """The time of a step made of these operators; None while some are not measured."""
         measured = self.while_busy | self.seconds
         calls = {kind.key: number for kind, number in operations.counts.items()}
-        if not measured.keys() >= {OVERHEAD, *calls}:
+        calls[OVERHEAD] = operations.calls
+        if not measured.keys() >= calls.keys():
             return None
-
-        def by(choice: Callable[[list[float]], float]) -> float:
-            computing = sum(number * choice(measured[key]) for key, number in calls.items())
-            waiting = operations.calls * choice(measured[OVERHEAD])
-            # A GPU computes while the CPU goes ahead; on a CPU both are the same thread.
-            cuda = self.device.type == "cuda"
-            return max(computing, waiting) if cuda else computing + waiting
-
-        weights = [(len(measured[key]), n * fmean(measured[key])) for key, n in calls.items()]
-        return StepTime(by(fmean), by(min), by(max), _timings(weights))
+        seconds = {key: number * fmean(measured[key]) for key, number in calls.items()}
+        waiting = seconds[OVERHEAD]
+        computing = sum(seconds.values()) - waiting
+        # A GPU computes while the CPU goes ahead; on a CPU both are the same thread.
+        mean = max(computing, waiting) if self.device.type == "cuda" else computing + waiting
+        weights = [(measured[key], share) for key, share in seconds.items()]
+        return StepTime(mean, _timings(weights), _spread(weights))
 
 
-def _timings(weights: Sequence[tuple[int, float]]) -> int:
-    """How often at least that was measured which makes up nine tenths of some seconds.
+def _timings(weights: Sequence[tuple[list[float], float]]) -> int:
+    """How often at least that was measured which makes up most of a step.
 
     Args:
-        weights: times that something was measured, and its seconds.
+        weights: what was measured of each kind of operator, and its part of the step in seconds.
     """
     rest = _MOST * sum(seconds for _, seconds in weights)
-    for timings, seconds in sorted(weights, reverse=True):
+    for times, seconds in sorted(weights, key=lambda weight: -len(weight[0])):
         rest -= seconds
         if rest <= 0:
-            return timings
+            return len(times)
     return 0
+
+
+def _spread(weights: Sequence[tuple[list[float], float]]) -> tuple[float, float] | None:
+    """The fastest and the slowest as part of the mean, by the kinds that were measured often."""
+    often = [(times, seconds) for times, seconds in weights if len(times) >= _OFTEN]
+    if _timings(weights) < _OFTEN:
+        return None
+    mean, low, high = (
+        sum(seconds * choice(times) / fmean(times) for times, seconds in often if fmean(times) > 0)
+        for choice in (fmean, min, max)
+    )
+    return low / mean, high / mean
 
 
 def _usable(kept: Mapping[str, Any], name: str) -> Measured:

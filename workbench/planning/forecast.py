@@ -36,8 +36,6 @@ NEEDS_REHEARSAL = (
 )
 _MANY_STEPS = 2000
 """Steps whose padding is looked at for the time of all of them."""
-_TIMINGS = 3
-"""From how many on the fastest and the slowest say how far a time is to be trusted."""
 
 
 def unknown(why: str) -> dict[str, Any]:
@@ -153,18 +151,15 @@ def _time(
     if not known or len(known) < len(timed):
         return {}
     found = _widths(outline, steps, seed)
-    mean, fastest, slowest = (
-        _mean({width: getattr(time, name) for width, time in known.items()}, found)
-        for name in ("mean", "fastest", "slowest")
-    )
-    timings = min(time.timings for time in known.values())
-    between = [fastest, slowest] if timings >= _TIMINGS else None
+    mean = _mean({width: time.mean for width, time in known.items()}, found)
+    widest = known[max(known)]
+    between = [part * mean for part in widest.spread] if widest.spread else None
     return {
         "seconds_per_step": mean,
         "seconds_per_step_range": between,
         "train_seconds": steps * mean if steps else None,
         "train_seconds_range": [steps * each for each in between] if steps and between else None,
-        "timings": timings,
+        "timings": widest.timings,
     }
 
 
