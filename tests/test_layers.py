@@ -52,7 +52,7 @@ ASIDE = {
     "units": set(),
     "comparison": {"errors", "recipe", "store", "units"},
     "report": {"errors", "recipe", "store", "units", "comparison", "__init__"},
-    "published": {"errors", "recipe", "comparison"},
+    "published": {"errors", "recipe", "units", "comparison"},
 }
 """Beside the line: they work on recipes and run folders alone."""
 
