@@ -3,8 +3,8 @@
 Two settings come before any import, for the commands that answer at once: the garbage collector
 runs less often while modules load, and pydantic does not search every
 installed package for plugins. ``workbench recipes`` takes a quarter less time for it. And a command
-that has ended ends its process at once, where Python would first take a million objects of torch
-and transformers apart, one by one, and look through them for garbage: more than a second.
+that has ended ends its process at once, where Python would first look through a million objects of
+torch and transformers for garbage and take them apart one by one: more than a second.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ _ended: list[int] = []
 
 @atexit.register
 def _end_process() -> None:
-    """Comes last: exit handlers are called newest first, and only when all threads have ended."""
+    """Comes after all exit handlers but those of what started before this module: they are called
+    newest first, when all threads have ended."""
     gc.freeze()
     if not _ended:
         return

@@ -208,6 +208,21 @@ def test_a_time_is_as_well_known_as_half_of_it(measured: list[str]) -> None:
     assert found and found.timings == 1 and found.spread is None, "most was measured once"
 
 
+def test_on_a_gpu_the_longer_of_computing_and_waiting_counts_at_each_pace() -> None:
+    """It computes while the CPU goes ahead; nothing here needs one."""
+    step = Operations(Counter({relu(8): 1}), calls=1)
+    calibration = _calibration()
+    calibration.seconds = {relu(8).key: [0.010] * 3, OVERHEAD: [0.0045, 0.009, 0.0135]}
+    for device, mean, spread in (
+        ("cpu", 0.019, (0.0145 / 0.019, 0.0235 / 0.019)),
+        ("cuda", 0.010, (1.0, 1.35)),
+    ):
+        calibration.device = torch.device(device)
+        found = calibration.step_time(step)
+        assert found and found.mean == pytest.approx(mean)
+        assert found.spread == pytest.approx(spread)
+
+
 def test_a_range_is_told_from_three_timings_on(
     make_recipe: Callable[..., Recipe], measured: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

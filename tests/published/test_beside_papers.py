@@ -107,7 +107,15 @@ def test_a_run_on_a_sliver_of_the_data_says_so(runs: Path) -> None:
     assert match.setup_differs == {}
     text = " ".join(beside_papers(compare([runs])).text().split())
     assert "mind tested on texts cut from another split" in text
-    assert "the published ± is the paper's own, no 95% interval" in text
+    assert "the published ± is as printed; ours is half of a 95% interval" in text
+
+
+def test_seeds_that_tie_decide_nothing(runs: Path) -> None:
+    for seed in range(3):
+        glue(runs, seed, 0.87)
+    assert only(runs).holds is None
+    text = " ".join(beside_papers(compare([runs])).text().split())
+    assert "the same score with every seed, so no interval" in text and "one seed" not in text
 
 
 def test_one_seed_decides_nothing(runs: Path) -> None:

@@ -41,7 +41,13 @@ def test_every_task_has_a_kind_of_answer() -> None:
 def test_errors_and_perplexities_are_better_low() -> None:
     assert {name for name in METRICS if not higher_is_better(name)} == LOWER
     assert higher_is_better("hub:anything") and higher_is_better("hub:someone/mse")
-    for name in ("hub:mse", "hub:wer/score", "hub:anything:lower", "hub:anything:lower/total"):
+    for name in (
+        "hub:mse",
+        "hub:evaluate-metric/mse",
+        "hub:wer/score",
+        "hub:anything:lower",
+        "hub:anything:lower/total",
+    ):
         assert not higher_is_better(name)
     assert hub_id("hub:someone/error:lower") == "someone/error"
 

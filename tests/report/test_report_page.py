@@ -221,6 +221,8 @@ def test_packages_that_are_none_are_not_written_for_pip(runs: Path) -> None:
         "peft-workbench": "0\n--no-index",
         "ruamel.yaml": "0.18.6",
         "numpy": "2.1.0rc1",
+        "deepspeed": None,
+        "evaluate": 3,
     }
     write_json(path / "environment.json", {"packages": packages})
     _, folder = report(runs)

@@ -131,7 +131,19 @@ def test_the_score_of_an_answer_is_that_of_the_seeds_that_give_it() -> None:
     assert found.score == pytest.approx(0.7)
     numbers = [answers(["1"], [said]) for said in ("1.5", "2.5")]
     (example,) = examples_of(REGRESSION, {"one": numbers})
-    assert example.answers["one"].text == "2"
+    found = example.answers["one"]
+    assert (found.text, found.agreeing, found.seeds) == ("2", 2, 2)
+
+
+def test_spans_that_squad_takes_for_the_same_agree() -> None:
+    said = {
+        "one": [answers(["Paris"], [each]) for each in ("the Paris", "Paris", "Rome")],
+        "two": [answers(["Paris"], [each]) for each in ("Rome", "rome.", "The Rome")],
+    }
+    (example,) = disagreements(SPANS, examples_of(SPANS, said))
+    one, two = example.answers["one"], example.answers["two"]
+    assert (one.text, one.decided, one.agreeing, one.right) == ("the Paris", True, 2, 2)
+    assert (two.text, two.decided, two.agreeing, two.right) == ("Rome", True, 3, 0)
 
 
 def test_pairs_add_up_to_the_test_split() -> None:

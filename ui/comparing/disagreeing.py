@@ -56,7 +56,7 @@ def show(selection: Selection, group: Group) -> None:
     st.caption(
         f"They say different things to {len(apart)} of {len(examples)} test examples"
         + (f"; {len(found)} match." if len(found) < len(apart) else ".")
-        + f" Numbers beside a recipe: {score_word(kind)}, mean over the seeds that say so."
+        + f" Numbers beside a recipe: {score_word(kind)}, mean over seeds."
     )
     pages = max(1, -(-len(found) // ON_A_PAGE))
     page = 1
@@ -108,8 +108,8 @@ def _votes(answer: Answer) -> str:
     words = [] if answer.decided else ["undecided"]
     if answer.right is not None and 0 < answer.right < answer.seeds:
         words.append(f"{answer.right} of {answer.seeds} seeds right")
-    elif answer.agreeing < answer.seeds:
-        words.append(f"{answer.agreeing} of {answer.seeds} seeds")
+    elif answer.decided and answer.agreeing < answer.seeds:
+        words.append(f"{answer.agreeing} of {answer.seeds} seeds say so")
     if answer.score is not None:
         words.append(score(answer.score))
     return f" · {', '.join(words)}" if words else ""

@@ -124,7 +124,7 @@ def _forecast(result: dict[str, Any]) -> None:
         ("a step", _beside(forecast.get("seconds_per_step"), step, duration)),
     ]
     if isinstance(between := forecast.get("seconds_per_step_range"), list):
-        pairs.append(("its range", timed(forecast["timings"], between)))
+        pairs.append(("its range", timed(forecast.get("timings") or 0, between)))
     notes = forecast.get("notes")
     print_pairs(
         "forecast, measured, error",

@@ -143,8 +143,8 @@ def different_budgets(samples: Sequence[Sample]) -> list[str]:
                 "be the budget's and not the method's"
             )
         tuned = _shared(members, _tuning)
-        if len(tuned) == 1 and _far_apart(steps := [_tuning_steps(s) for s in members]):
-            tuned = [f"{s.label} with {n:,} steps" for s, n in zip(members, steps, strict=True)]
+        if len(tuned) == 1 and _far_apart([_tuning_steps(s) for s in members]):
+            tuned = _shared(members, lambda s: f"{_tuning_steps(s):,} steps")
         if len(tuned) > 1:
             warnings.append(
                 f"DIFFERENT TUNING: {'; '.join(tuned)}. What was searched longer looks better"

@@ -52,6 +52,11 @@ class ItemScores:
         return float(self.values.mean())
 
     @cached_property
+    def largest(self) -> float:
+        """The largest value, whatever its sign."""
+        return float(abs(self.values).max())
+
+    @cached_property
     def by_item(self) -> np.ndarray:
         """Mean over runs, (items,)."""
         means: np.ndarray = self.values.mean(axis=0)

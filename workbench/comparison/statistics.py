@@ -7,7 +7,7 @@ what the whole command may take; a test holds it against ``scipy.stats.t``.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
@@ -50,15 +50,14 @@ def interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interva
     if n == 1:
         return Interval(mean, None, None, 1)
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
-    if not varies(deviation, values):
+    if not varies(deviation, max(map(abs, values))):
         return Interval(mean, None, None, n)
     half = t_quantile((1 + confidence) / 2, n - 1) * deviation / math.sqrt(n)
     return Interval(mean, mean - half, mean + half, n)
 
 
-def varies(deviation: float, *values: Iterable[float]) -> bool:
-    """Whether a standard deviation is more than rounding of the values that it is of."""
-    largest = max((abs(value) for side in values for value in side), default=0.0)
+def varies(deviation: float, largest: float) -> bool:
+    """Whether a standard deviation is more than rounding of values as large as this."""
     return deviation > ROUNDING * largest
 
 

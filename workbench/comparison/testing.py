@@ -99,7 +99,7 @@ def single_runs(one: ItemScores, other: ItemScores) -> Difference:
     count = len(by_item)
     estimate, deviation = float(by_item.mean()), _deviation(by_item)
     error = deviation / math.sqrt(count)
-    known = varies(deviation, one.values.flat, other.values.flat)
+    known = varies(deviation, max(one.largest, other.largest))
     half = t_quantile((1 + CONFIDENCE) / 2, count - 1) * error if known else None
     return Difference(
         estimate=estimate,
@@ -185,7 +185,7 @@ def several_runs(one: ItemScores, other: ItemScores) -> Difference:
     residual = (one.residual_variance, other.residual_variance)
     alone = max(count * over_items - residual[0] / runs[0] - residual[1] / runs[1], 0.0)
     df = whole_welch(seeds, runs)
-    known = varies(math.sqrt(over_seeds + over_items), one.values.flat, other.values.flat)
+    known = varies(math.sqrt(over_seeds + over_items), max(one.largest, other.largest))
     half = half_width(over_seeds, over_items, df) if known else None
     effect, size = _effect(one, other)
     return Difference(
@@ -217,7 +217,8 @@ def seeds_only(one: Mapping[int, float], other: Mapping[int, float]) -> Differen
     # The variance of paired differences is all of one side's, with n - 1 degrees of freedom.
     seeds = (_variance([one[s] - other[s] for s in one]), 0.0) if paired else both
     over_seeds = seeds[0] / runs[0] + seeds[1] / runs[1]
-    known = enough and varies(math.sqrt(over_seeds), one.values(), other.values())
+    largest = max(map(abs, [*one.values(), *other.values()]))
+    known = enough and varies(math.sqrt(over_seeds), largest)
     df = whole_welch(seeds, runs) if known else None
     half = half_width(over_seeds, 0.0, df) if df else None
     deviation = math.sqrt(sum(both) / 2)

@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -47,6 +47,8 @@ say how far apart these can be."""
 
 Measured = dict[str, list[float]]
 """Seconds per call of each kind of operator, measured at several times."""
+Choice = Callable[[list[float]], float]
+"""One of several times, or their mean."""
 
 
 @dataclass(frozen=True)
@@ -144,42 +146,52 @@ class Calibration:
         """The time of a step made of these operators; None while some are not measured."""
         measured = self.while_busy | self.seconds
         calls = {kind.key: number for kind, number in operations.counts.items()}
-        calls[OVERHEAD] = operations.calls
-        if not measured.keys() >= calls.keys():
+        if not measured.keys() >= {OVERHEAD, *calls}:
             return None
-        seconds = {key: number * fmean(measured[key]) for key, number in calls.items()}
-        waiting = seconds[OVERHEAD]
-        computing = sum(seconds.values()) - waiting
-        # A GPU computes while the CPU goes ahead; on a CPU both are the same thread.
-        mean = max(computing, waiting) if self.device.type == "cuda" else computing + waiting
-        weights = [(measured[key], share) for key, share in seconds.items()]
-        return StepTime(mean, _timings(weights), _spread(weights))
+        computing = [_Part(measured[key], number) for key, number in calls.items()]
+        waiting = [_Part(measured[OVERHEAD], operations.calls)]
+
+        def together(choice: Choice) -> float:
+            parts = [_seconds(part, choice) for part in (computing, waiting)]
+            # A GPU computes while the CPU goes ahead; on a CPU both are the same thread.
+            return max(parts) if self.device.type == "cuda" else sum(parts)
+
+        mean, timings = together(fmean), _timings([*computing, *waiting])
+        known = timings >= _OFTEN and mean > 0
+        spread = (together(min) / mean, together(max) / mean) if known else None
+        return StepTime(mean, timings, spread)
 
 
-def _timings(weights: Sequence[tuple[list[float], float]]) -> int:
-    """How often at least that was measured which makes up most of a step.
+@dataclass(frozen=True)
+class _Part:
+    """The calls of a step that are of one kind."""
 
-    Args:
-        weights: what was measured of each kind of operator, and its part of the step in seconds.
-    """
-    rest = _MOST * sum(seconds for _, seconds in weights)
-    for times, seconds in sorted(weights, key=lambda weight: -len(weight[0])):
-        rest -= seconds
+    times: list[float]
+    """Seconds of one, as it was measured."""
+    calls: int
+
+    @property
+    def seconds(self) -> float:
+        return self.calls * fmean(self.times)
+
+
+def _seconds(parts: Sequence[_Part], choice: Choice) -> float:
+    """Seconds of some calls by one of the times that each was measured; what was measured seldom
+    is as much faster or slower than its mean as the rest."""
+    often = [part for part in parts if len(part.times) >= _OFTEN] or parts
+    mean = sum(part.seconds for part in often)
+    chosen = sum(part.calls * choice(part.times) for part in often)
+    return sum(part.seconds for part in parts) * (chosen / mean if mean > 0 else 1.0)
+
+
+def _timings(parts: Sequence[_Part]) -> int:
+    """How often at least that was measured which makes up most of a step."""
+    rest = _MOST * sum(part.seconds for part in parts)
+    for part in sorted(parts, key=lambda part: -len(part.times)):
+        rest -= part.seconds
         if rest <= 0:
-            return len(times)
+            return len(part.times)
     return 0
-
-
-def _spread(weights: Sequence[tuple[list[float], float]]) -> tuple[float, float] | None:
-    """The fastest and the slowest as part of the mean, by the kinds that were measured often."""
-    often = [(times, seconds) for times, seconds in weights if len(times) >= _OFTEN]
-    if _timings(weights) < _OFTEN:
-        return None
-    mean, low, high = (
-        sum(seconds * choice(times) / fmean(times) for times, seconds in often if fmean(times) > 0)
-        for choice in (fmean, min, max)
-    )
-    return low / mean, high / mean
 
 
 def _usable(kept: Mapping[str, Any], name: str) -> Measured:

@@ -14,6 +14,7 @@ from workbench.published.tables import Row as Line
 from workbench.units import plural
 
 WIDTH = 100
+SPREAD = "the published ± is as printed; ours is half of a 95% interval"
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Match:
     published_spread: float | None
     ours: float
     ours_low: float | None
-    """The 95% interval of our mean over seeds; None for one seed."""
+    """The 95% interval of our mean over seeds; None where there is none."""
     ours_high: float | None
     difference: float
     holds: bool | None
@@ -167,7 +168,13 @@ def _match(
         trainable_with_head=row["trainable_parameters"],
         trainable_agrees=agrees(line.trainable, trained),
         setup_differs=_different(line, index, settings),
-        notes=[*_cut(settings, column), *_column_note(line, column), *line.notes, *table.notes],
+        notes=[
+            *_cut(settings, column),
+            *_column_note(line, column),
+            *line.notes,
+            *table.notes,
+            *([SPREAD] if line.spreads and line.spreads[index] is not None else []),
+        ],
     )
 
 
@@ -223,10 +230,11 @@ def _block(match: Match) -> str:
     if match.ours_low is not None and match.ours_high is not None:
         half = (match.ours_high - match.ours_low) / 2
     verdict = {
-        None: "one seed, so no interval",
+        None: "one seed" if match.seeds == 1 else "the same score with every seed",
         True: "the published value lies in our 95% interval",
         False: "the published value lies outside our 95% interval",
     }[match.holds]
+    verdict += ", so no interval" if match.holds is None else ""
     trained = f"{match.trainable_parameters:,} trained without the task head"
     if match.trainable_agrees is not None:
         trained += ", as printed" if match.trainable_agrees else ", not the printed number"
@@ -243,8 +251,6 @@ def _block(match: Match) -> str:
         pairs = "; ".join(f"{k} {a}, ours {b}" for k, (a, b) in match.setup_differs.items())
         lines.append(plain(f"  set-up     {pairs}"))
     lines += [f"  mind       {note}" for note in match.notes]
-    if match.published_spread is not None:
-        lines.append("  mind       the published ± is the paper's own, no 95% interval")
     return "\n".join(_wrapped(line) for line in lines)
 
 

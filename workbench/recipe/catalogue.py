@@ -147,9 +147,12 @@ HUB_METRIC_PREFIX = "hub:"
 LOWER = ":lower"
 """Ends the name of a ``hub:`` metric of which less is better."""
 HUB_ERRORS: frozenset[str] = frozenset(
-    {"brier_score", "cer", "mae", "mape", "mase", "mse", "perplexity", "smape", "ter", "wer"}
+    {"brier_score", "cer", "character", "charcut_mt", "mae", "mape", "mase", "mse", "perplexity"}
+    | {"smape", "ter", "wer"}
 )
 """Metrics of ``evaluate`` of which less is better, whether their name says it or not."""
+HUB_OWNER = "evaluate-metric/"
+"""Before the names of these on the Hub."""
 
 
 def hub_id(metric: str) -> str:
@@ -162,8 +165,8 @@ def higher_is_better(metric: str) -> bool:
     `LOWER` or is among `HUB_ERRORS`; one of its several numbers is named ``hub:NAME/NUMBER``."""
     if metric in METRICS:
         return METRICS[metric].higher_is_better
-    name = metric.removeprefix(HUB_METRIC_PREFIX).partition("/")[0]
-    return LOWER not in metric and name not in HUB_ERRORS
+    name = metric.removeprefix(HUB_METRIC_PREFIX).removeprefix(HUB_OWNER)
+    return LOWER not in metric and name.partition("/")[0] not in HUB_ERRORS
 
 
 def deciding_score(scores: Mapping[str, float | None], metric: str) -> float | None:

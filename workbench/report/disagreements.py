@@ -27,7 +27,8 @@ class Answer:
     decided: bool
     """Whether more than half of them say so, where answers are right or wrong."""
     agreeing: int
-    """Seeds that say the text, or the first part of one that is not decided."""
+    """Seeds that say the text, or the part of one that is not decided that most say; of numbers
+    all."""
     seeds: int
     right: int | None
     """Seeds that are right; None where an answer is not right or wrong."""
@@ -119,21 +120,26 @@ def examples_of(kind: AnswerKind | None, answers: Mapping[str, Sequence[Answers]
 def _answer(kind: AnswerKind | None, i: int, label: str, seeds: Sequence[Answers]) -> Answer:
     texts = [seed.predictions[i] for seed in seeds]
     scores = [seed.scores[i] for seed in seeds]
-    counted = Counter(texts).most_common()
-    text, agreeing = counted[0]
+    if kind == REGRESSION and (mean := _mean([_float(each) for each in texts])) is not None:
+        return Answer(f"{mean:.4g}", True, len(texts), len(texts), None, _mean(scores))
+    votes = Counter(_vote(kind, each) for each in texts)
+    vote, agreeing = votes.most_common(1)[0]
+    said = [_vote(kind, each) == vote for each in texts]
+    text = texts[said.index(True)]
     judge = _JUDGES.get(kind) if kind else None
     if judge is None:
-        numbers = [_float(each) for each in texts] if kind == REGRESSION else []
-        known = [number for number in numbers if number is not None]
-        text = f"{sum(known) / len(known):.4g}" if known else text
         return Answer(text, True, agreeing, len(texts), None, _mean(scores))
-    decided = 2 * agreeing > len(texts)
-    if decided:
-        scores = [score for said, score in zip(texts, scores, strict=True) if said == text]
-    else:
-        text = " / ".join(said or ABSENT for said, _ in counted)
     right = sum(judge(label, each) for each in texts)
-    return Answer(text, decided, agreeing, len(texts), right, _mean(scores) if decided else None)
+    if 2 * agreeing > len(texts):
+        own = [score for score, so in zip(scores, said, strict=True) if so]
+        return Answer(text, True, agreeing, len(texts), right, _mean(own))
+    text = " / ".join(each or ABSENT for each in dict.fromkeys(texts))
+    return Answer(text, False, agreeing, len(texts), right, None)
+
+
+def _vote(kind: AnswerKind | None, text: str) -> str:
+    """What two answers that are the same have in common."""
+    return _bare(text) if kind == SPANS else text.strip()
 
 
 def _mean(scores: Sequence[float | None]) -> float | None:
@@ -165,7 +171,7 @@ def disagreements(kind: AnswerKind | None, examples: Sequence[Example]) -> list[
     of which only the likelihood is measured, are further apart the more these are.
     """
     if kind not in (REGRESSION, TOKENS):
-        said = [{a.text for a in e.answers.values() if a.decided} for e in examples]
+        said = [{_vote(kind, a.text) for a in e.answers.values() if a.decided} for e in examples]
         examples = [e for e, texts in zip(examples, said, strict=True) if len(texts) > 1]
     else:
         examples = [e for e in examples if e.spread > 0]

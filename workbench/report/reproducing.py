@@ -52,7 +52,11 @@ def requirements(comparison: Comparison) -> str:
         environment = read_json(sample.runs[-1].path / "environment.json") or {}
         named = part(environment, "packages").items()
         # pip obeys what it reads, and anybody may have written a run's record.
-        packages = {k: v for k, v in named if _NAME.fullmatch(k) and _VERSION.fullmatch(str(v))}
+        packages = {
+            name: version
+            for name, version in named
+            if isinstance(version, str) and _NAME.fullmatch(name) and _VERSION.fullmatch(version)
+        }
         if packages:
             own = packages.pop(_OWN, None)
             # The local part of a version (+cpu) is not on the package index.
