@@ -142,7 +142,7 @@ def show(found: dict[str, Any]) -> None:
         _show_memory(found, left, right)
     if found.get("train_seconds") is not None:
         rests_on = timed(found["timings"], found["train_seconds_range"])
-        st.caption(plain(f"training time {rests_on}"))
+        st.caption(f"training time {rests_on}")
     for note in found.get("notes") or ():
         st.caption(plain(note))
 
