@@ -1,9 +1,14 @@
-"""What stands in an HTML page, read as a browser would."""
+"""What a report holds: its HTML page read as a browser would, and the tables beside it."""
 
 from __future__ import annotations
 
+import csv
+import io
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
+
+from workbench.report import write_report
 
 
 class Page(HTMLParser):
@@ -77,3 +82,15 @@ def outside_addresses(page: Page) -> list[Any]:
         for name, value in attributes.items()
         if name in names and value and (":" in value or value.startswith("//"))
     ]
+
+
+def report(runs: Path, **options: Any) -> tuple[Page, Path]:
+    """Writes the report of some runs; its page, and the folder."""
+    folder = runs.parent / "report"
+    path = write_report([runs], folder, **options)
+    return Page(path.read_text(encoding="utf-8")), folder
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    """The lines of a csv table by their headers."""
+    return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))

