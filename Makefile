@@ -12,12 +12,14 @@ PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 REPORT := exports/quickstart-report
 ASSETS := minilm-l6 bbc-news smollm2-135m bbc-headlines
 
-.PHONY: help venv assets demo test test-fast test-slow check schema ui bench torture build clean
+.PHONY: help venv assets demo test test-all test-rest nightly check schema ui bench torture build clean
 
 help:
 	@echo "make demo       fine-tune a real BERT and a small GPT four ways each and compare"
 	@echo "make ui         open the UI"
-	@echo "make test       every test: the fast tier, then the slow one on the real model"
+	@echo "make test       unit tests, tiny trainings, one path on the real model and one in a browser"
+	@echo "make test-all   and all on the real models, in the browser and on several processes"
+	@echo "make nightly    the long sweeps, and what asserts a time"
 	@echo "make check      lint, formatting and types"
 	@echo "make schema     write recipes/schema.json, which editors complete recipes from"
 	@echo "make bench      side by side with HF Trainer + PEFT; forecasts against measurements"
@@ -50,13 +52,22 @@ demo: assets
 	@echo "adapter:      $(CURDIR)/$(ADAPTER)"
 	@echo "open the UI:  $(BIN)/workbench ui"
 
-test: test-fast test-slow
+# The tiers; README says what each protects.
+REST := assets or browser or slow
+LONG := nightly or perf
 
-test-fast: venv
-	$(PYTEST) -m "not slow and not browser"
+test: venv
+	$(BIN)/workbench assets pull minilm-l6 bbc-news
+	$(PYTEST) -m "smoke or not ($(REST) or $(LONG))"
 
-test-slow: assets
-	$(PYTEST) -m "slow or browser"
+test-all: test test-rest
+
+test-rest: assets
+	$(PYTEST) --timeout 600 -m "($(REST)) and not (smoke or $(LONG))"
+
+nightly: assets
+	$(PYTEST) --timeout 3600 -m "nightly and not perf"
+	$(BIN)/python -m pytest --timeout 3600 -m perf
 
 check: venv
 	$(BIN)/ruff check .

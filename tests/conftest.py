@@ -25,6 +25,17 @@ WORDS = (
 TOPICS = {"business": range(14, 19), "sport": range(9, 14), "tech": range(29, 34)}
 
 
+# What a test asks for says whether it trains.
+TRAINING = {"train", "vanilla"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test that trains is an integration test."""
+    for item in items:
+        if TRAINING.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("integration")
+
+
 @pytest.fixture(autouse=True)
 def _private_cache(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests write into a cache of their own and reach no Hub; slow ones use the real assets."""
