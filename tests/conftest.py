@@ -1,32 +1,27 @@
-"""Tiny models, a tiny tokenizer and a tiny data set, made in memory; nothing is fetched."""
+"""What tests share: tiny models and data, runs trained on them, and one checking process."""
 
 from __future__ import annotations
 
-import json
+import gc
 import os
-import random
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.trained_runs import SharedFolder, TrainedRuns, folder_of_all_workers
 from workbench.recipe.schema import Recipe
 from workbench.store import Run
 
 # The models here are too small to share out; threads that wait for each other only cost time.
 os.environ["OMP_NUM_THREADS"] = "1"
 
-WORDS = (
-    "the a of in on and to was is goal match team player league bank profit shares market firm "
-    "film music star award song minister vote party law election phone software net game chip"
-).split()
-TOPICS = {"business": range(14, 19), "sport": range(9, 14), "tech": range(29, 34)}
-
-
 # What a test asks for says whether it trains.
-TRAINING = {"train", "vanilla"}
+TRAINING = {"train", "vanilla", "trained_runs"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -34,6 +29,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if TRAINING.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("integration")
+
+
+_imported = [0]
+
+
+def pytest_runtest_teardown() -> None:
+    """What was imported stays: a full collection, of which a run asks three, need not look at it.
+
+    With a million objects of torch and transformers each takes 0.25 s, half of a tiny run.
+    """
+    if len(sys.modules) > _imported[0]:
+        _imported[0] = len(sys.modules)
+        gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -45,117 +53,67 @@ def _private_cache(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
 
-def _save_tokenizer(folder: Path, *, pairs_are_marked: bool, decoder: bool = False) -> None:
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import PreTrainedTokenizerFast
-
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
-    vocabulary = {word: i for i, word in enumerate([*special, *WORDS, "[MASK]"])}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
-    )
-    names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
-    names |= {"eos_token": "[SEP]"} if decoder else {"mask_token": "[MASK]"}
-    inputs = ["input_ids", "token_type_ids", "attention_mask"] if pairs_are_marked else None
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, **names, **({"model_input_names": inputs} if inputs else {})
-    ).save_pretrained(folder)
+@pytest.fixture(autouse=True)
+def _one_checking_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs of this process are checked by one process: the imports of one take 4 s."""
+    runner, own = sys.modules.get("workbench.runner"), os.getpid()
+    if runner is not None:
+        vanilla = request.getfixturevalue("vanilla")
+        # A child that a test kills would leave half of an answer in the pipe.
+        loader = lambda: nullcontext(vanilla) if os.getpid() == own else type(vanilla)()  # noqa: E731
+        monkeypatch.setattr(runner, "VanillaLoader", loader, raising=False)
 
 
-def make_tiny(family: str, folder: Path, *, spread: float = 0.02) -> Path:
-    """Writes a tiny model with random weights of standard deviation ``spread``."""
-    import torch
-    import transformers
+@pytest.fixture(autouse=True)
+def no_forecast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs forecast nothing, which costs a tiny run as much as its training.
 
-    size: dict[str, Any] = {"vocab_size": len(WORDS) + 5, "max_position_embeddings": 64}
-    shape: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
-    shape["initializer_range"] = spread
-    torch.manual_seed(0)
-    if family == "bert":
-        config = transformers.BertConfig(**size, **shape, intermediate_size=64)
-        model = transformers.BertForPreTraining(config)
-    elif family == "gpt2":
-        config = transformers.GPT2Config(
-            vocab_size=size["vocab_size"],
-            n_positions=64,
-            n_embd=32,
-            n_layer=2,
-            n_head=2,
-            initializer_range=spread,
-        )
-        model = transformers.GPT2LMHeadModel(config)
-    elif family == "llama":
-        config = transformers.LlamaConfig(
-            **size, **shape, intermediate_size=64, num_key_value_heads=1
-        )
-        model = transformers.LlamaForCausalLM(config)
-    else:
-        config = transformers.DistilBertConfig(
-            vocab_size=size["vocab_size"],
-            max_position_embeddings=64,
-            dim=32,
-            n_layers=2,
-            n_heads=2,
-            hidden_dim=64,
-        )
-        model = transformers.DistilBertModel(config)
-    model.save_pretrained(folder)
-    decoder = family in ("gpt2", "llama")
-    _save_tokenizer(folder, pairs_are_marked=family == "bert", decoder=decoder)
-    return folder
+    A folder or a file of tests that need forecasts has a fixture of this name that does nothing.
+    """
+    if preparing := sys.modules.get("workbench.preparing"):
+        monkeypatch.setattr(preparing, "forecast", lambda *_, **__: {})
 
 
 @pytest.fixture(scope="session")
-def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> SharedFolder:
+    """What the workers share; nothing in it may be changed."""
+    return SharedFolder(folder_of_all_workers(tmp_path_factory.getbasetemp()))
+
+
+@pytest.fixture(scope="session")
+def trained_runs(shared: SharedFolder, vanilla: Any) -> TrainedRuns:
+    """Finished tiny runs: to read, or as copies to change."""
+    return TrainedRuns(shared, vanilla)
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(shared: SharedFolder) -> Path:
     """Folder of a 2-layer BERT with random weights and a 36-word vocabulary."""
-    return make_tiny("bert", tmp_path_factory.mktemp("tiny-bert"))
+    return shared.model("bert")
 
 
 @pytest.fixture(scope="session")
-def tiny_gpt2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_gpt2(shared: SharedFolder) -> Path:
     """Folder of a 2-layer GPT-2 (learned positions, tied head) with random weights."""
-    return make_tiny("gpt2", tmp_path_factory.mktemp("tiny-gpt2"))
+    return shared.model("gpt2")
 
 
 @pytest.fixture(scope="session")
-def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_llama(shared: SharedFolder) -> Path:
     """Folder of a 2-layer Llama (rotary positions, shared key heads) with random weights."""
-    return make_tiny("llama", tmp_path_factory.mktemp("tiny-llama"))
+    return shared.model("llama")
 
 
 @pytest.fixture(scope="session")
-def tiny_distilbert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_distilbert(shared: SharedFolder) -> Path:
     """Folder of a 2-layer DistilBERT, whose head has a part that PEFT does not know."""
-    return make_tiny("distilbert", tmp_path_factory.mktemp("tiny-distilbert"))
-
-
-def topic_rows(count: int, seed: int = 0) -> list[dict[str, str]]:
-    """Distinct texts whose words give their topic away."""
-    rng = random.Random(seed)
-    rows, seen = [], set()
-    while len(rows) < count:
-        label = rng.choice(list(TOPICS))
-        own = [WORDS[i] for i in TOPICS[label]]
-        words = [
-            rng.choice(own if rng.random() < 0.6 else WORDS[:9]) for _ in range(rng.randint(4, 14))
-        ]
-        text = " ".join(words)
-        if text not in seen:
-            seen.add(text)
-            rows.append({"text": text, "label": label})
-    return rows
+    return shared.model("distilbert")
 
 
 @pytest.fixture(scope="session")
-def topics_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def topics_file(shared: SharedFolder) -> Path:
     """A jsonl file of 96 short texts with one of three topics each."""
-    path = tmp_path_factory.mktemp("topics") / "topics.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in topic_rows(96)))
-    return path
+    return shared.topics()
 
 
 @pytest.fixture

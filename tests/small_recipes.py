@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import TOPICS, WORDS, topic_rows
+from tests.tiny_models import TOPICS, WORDS, topic_rows
 from workbench.recipe.schema import Recipe
 
 METHODS: dict[str, dict[str, Any]] = {
@@ -26,7 +27,10 @@ def small_recipe(
 ) -> Recipe:
     """A recipe whose data is written into a folder; sections are merged into the defaults."""
     data = folder / f"{task}.jsonl"
-    data.write_text("".join(json.dumps(row) + "\n" for row in _rows(task)))
+    if not data.exists():
+        whole = folder / f".{task}-{os.getpid()}"
+        whole.write_text("".join(json.dumps(row) + "\n" for row in _rows(task)))
+        whole.rename(data)  # whole also for another worker
     method = METHODS[method] if isinstance(method, str) else method
     values: dict[str, Any] = {
         "study": task,

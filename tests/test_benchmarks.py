@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks import trainer_run, workbench_run
 from benchmarks.settings import settings_of
-from tests.conftest import make_tiny, topic_rows
+from tests.tiny_models import make_tiny, topic_rows
 from workbench.errors import UsageError
 
 INSTRUCTION = {"name": "instruction", "metrics": ["perplexity"], "decoding": {"max_new_tokens": 2}}

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import TOPICS, WORDS, make_tiny
+from tests.tiny_models import TOPICS, WORDS, make_tiny
 from workbench.comparison.items import item_scores
 from workbench.comparison.records import read_record
 from workbench.comparison.rows import Sample

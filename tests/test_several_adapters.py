@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from torch import Tensor, nn
 
-from tests.conftest import make_tiny
-from tests.small_recipes import QUESTION, small_recipe
+from tests.small_recipes import QUESTION
+from tests.trained_runs import TrainedRuns
 from workbench.export import export_run
 from workbench.inference import LoadedAdapter, load_adapter, load_adapters, resident_bytes
 from workbench.store import Run
 from workbench.tasks.base import pretrained
-
-Train = Callable[..., Run]
 
 TEXTS = ["goal match the team", "[MASK] profit of shares market firm"]
 ON_BERT = [
@@ -28,11 +25,8 @@ ON_BERT = [
 ON_LLAMA = [("instruction", "lora"), ("instruction", "prompt"), ("causal-lm", "lora")]
 
 
-def _trained(cells: list[tuple[str, str]], model: Path, train: Train, folder: Path) -> list[Run]:
-    runs = [train(small_recipe(*cell, model, folder), 0, folder / "runs") for cell in cells]
-    for run in runs:
-        assert run.state == "finished", run.reason
-    return runs
+def _trained(cells: list[tuple[str, str]], family: str, trained: TrainedRuns) -> list[Run]:
+    return [trained.read(trained.recipe(*cell, family)) for cell in cells]
 
 
 def _base_tensors(adapter: LoadedAdapter) -> dict[str, Tensor]:
@@ -75,26 +69,24 @@ def _hold_together(runs: list[Run], own_weights: int) -> list[LoadedAdapter]:
     return together
 
 
-def test_six_adapters_of_five_tasks_share_one_bert(train: Train, tmp_path: Path) -> None:
+def test_six_adapters_of_five_tasks_share_one_bert(trained_runs: TrainedRuns) -> None:
     """The fully fine-tuned one comes first, and does not keep the others from sharing."""
-    model = make_tiny("bert", tmp_path / "model", spread=0.3)
-    full, lora, *_ = _hold_together(_trained(ON_BERT, model, train, tmp_path), own_weights=1)
+    full, lora, *_ = _hold_together(_trained(ON_BERT, "bert", trained_runs), own_weights=1)
     alike = _shared(full, lora)
     assert "encoder.layer.0.attention.self.query.weight" not in alike
     assert len(alike) < len(_base_tensors(full)) / 2
 
 
-def test_adapters_that_write_share_one_llama(train: Train, tmp_path: Path) -> None:
-    model = make_tiny("llama", tmp_path / "model", spread=0.3)
-    adapters = _hold_together(_trained(ON_LLAMA, model, train, tmp_path), own_weights=0)
+def test_adapters_that_write_share_one_llama(trained_runs: TrainedRuns) -> None:
+    adapters = _hold_together(_trained(ON_LLAMA, "llama", trained_runs), own_weights=0)
     heads = [pretrained(adapter.model).get_output_embeddings().weight for adapter in adapters]
     assert len({head.data_ptr() for head in heads}) == 1
 
 
 def test_a_merged_model_keeps_the_weights_that_were_merged(
-    tiny_bert: Path, train: Train, tmp_path: Path
+    trained_runs: TrainedRuns, tmp_path: Path
 ) -> None:
-    (run,) = _trained([("text-classification", "lora")], tiny_bert, train, tmp_path)
+    (run,) = _trained([("text-classification", "lora")], "bert", trained_runs)
     merged = export_run(run, tmp_path / "merged", merge=True)
     adapter, whole = load_adapters([run.path, merged])
     differing = _base_tensors(whole).keys() - _shared(adapter, whole)

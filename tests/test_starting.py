@@ -13,8 +13,8 @@ import pytest
 from safetensors.torch import load_file, save_file
 from torch import Tensor, equal
 
-from tests.conftest import make_tiny
 from tests.small_recipes import METHODS, small_recipe
+from tests.tiny_models import make_tiny
 from workbench import starting
 from workbench.methods import Adapted
 from workbench.recipe import dump_recipe, load_recipe

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import torch
 
-from tests.conftest import make_tiny
 from tests.small_recipes import QUESTION, small_recipe
 from tests.tasks.tiny_language_models import CHATML, byte_tokenizer, language_model
+from tests.trained_runs import SharedFolder, TrainedRuns
 from workbench.export import export_run
 from workbench.inference import load_adapter
 from workbench.store import Run
@@ -42,14 +42,7 @@ CELLS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Weights large enough that two answers are never nearly the same, by accident apart."""
-    names = ("bert", "llama")
-    return {n: make_tiny(n, tmp_path_factory.mktemp(n), spread=0.3) for n in names}
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def stranger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Path], str]]:
     """Runs a script far away from the workbench; returns what it prints."""
     program = Path(__file__).with_name("card_runner.py")
@@ -125,23 +118,29 @@ def _own_answer(folder: Path, task: str) -> str:
 def test_a_card_answers_as_the_workbench_does(
     task: str,
     method: str,
-    models: dict[str, Path],
-    train: Train,
+    trained_runs: TrainedRuns,
     card: Card,
-    tmp_path: Path,
 ) -> None:
-    recipe = small_recipe(task, method, models[ON.get(task, "bert")], tmp_path)
-    run = train(recipe, 0, tmp_path / "runs")
-    assert run.state == "finished", run.reason
+    run = trained_runs.read(trained_runs.recipe(task, method, ON.get(task, "bert")))
     assert card(run.adapter, *_asked(task)) == _own_answer(run.adapter, task)
 
 
+def test_the_card_of_a_copy_loads_it_and_says_what_was_measured(
+    trained_runs: TrainedRuns, card: Card, tmp_path: Path
+) -> None:
+    task = "text-classification"
+    run = trained_runs.read(trained_runs.recipe(task, "head"))
+    folder = export_run(run, tmp_path / "out")
+    assert card(folder, *_asked(task)) == _own_answer(run.adapter, task)
+    text = (folder / "README.md").read_text()
+    assert f"{run.result['metrics']['test']['accuracy']:.4f}" in text
+
+
 def test_the_card_of_a_merged_model_loads_it_alone(
-    models: dict[str, Path], train: Train, card: Card, tmp_path: Path
+    trained_runs: TrainedRuns, card: Card, tmp_path: Path
 ) -> None:
     task = "token-classification"
-    recipe = small_recipe(task, "lora", models["bert"], tmp_path)
-    run = train(recipe, 0, tmp_path / "runs")
+    run = trained_runs.read(trained_runs.recipe(task, "lora"))
     merged = export_run(run, tmp_path / "merged", merge=True)
     text = (merged / "README.md").read_text()
     assert "peft import" not in text and "library_name: transformers" in text
@@ -151,7 +150,7 @@ def test_the_card_of_a_merged_model_loads_it_alone(
 
 @pytest.mark.parametrize("kind", ["regression", "multi_label_classification"])
 def test_the_card_of_another_kind_of_labels(
-    kind: str, models: dict[str, Path], train: Train, card: Card, tmp_path: Path
+    kind: str, shared: SharedFolder, train: Train, card: Card, tmp_path: Path
 ) -> None:
     rows = [
         {
@@ -166,7 +165,7 @@ def test_the_card_of_another_kind_of_labels(
         rows = [{**row, "label": int(i % 6 > 2)} for i, row in enumerate(rows)]
         data["label"] = ["label", "other"]
     recipe = small_recipe(
-        *("text-classification", "lora", models["bert"], tmp_path),
+        *("text-classification", "lora", shared.model("bert", 0.3), tmp_path),
         task={"problem_type": kind},
         data=data,
     )
@@ -183,12 +182,12 @@ def test_the_card_of_another_kind_of_labels(
 
 
 def test_the_card_of_pairs_asks_about_two_texts(
-    models: dict[str, Path], train: Train, card: Card, tmp_path: Path
+    shared: SharedFolder, train: Train, card: Card, tmp_path: Path
 ) -> None:
     words = ("goal", "bank", "film", "team", "vote")
     rows = [{"text": f"{a} {b}", "pair": a, "label": a < b} for a in words for b in words]
     recipe = small_recipe(
-        *("text-classification", "lora", models["bert"], tmp_path),
+        *("text-classification", "lora", shared.model("bert", 0.3), tmp_path),
         data={"source": str(tmp_path / "pairs.jsonl"), "text_pair": "pair", "duplicates": "keep"},
     )
     lines = "".join(json.dumps({**row, "label": str(row["label"])}) + "\n" for row in rows)

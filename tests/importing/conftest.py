@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import make_tiny
+from tests.tiny_models import make_tiny
 
 MakeAdapter = Callable[..., Path]
 

@@ -13,8 +13,8 @@ import pytest
 import torch
 import transformers
 from accelerate import Accelerator
-from safetensors.torch import load_file
 
+from workbench import line
 from workbench.data import load_data
 from workbench.data.encode import encode
 from workbench.devices import choose_policy
@@ -26,7 +26,7 @@ from workbench.methods import METHODS, Adapted, Setting
 from workbench.models import load_base
 from workbench.recipe.methods import METHOD_SPECS
 from workbench.recipe.schema import Recipe
-from workbench.runner import run_recipe
+from workbench.store import Run
 from workbench.tasks import make_task
 from workbench.training.prediction import predict
 
@@ -78,23 +78,52 @@ def test_the_tables_name_the_same_methods() -> None:
     assert all(len(method.paper) > 10 for method in METHODS.values())
 
 
+@pytest.fixture
+def last(monkeypatch: pytest.MonkeyPatch) -> dict[str, torch.Tensor]:
+    """Filled with all parameters of the next run, as they are when it writes its adapter."""
+    seen: dict[str, torch.Tensor] = {}
+    original = line.write_weights
+
+    def look_and_write(adapted: Adapted, method: str, folder: Path) -> Any:
+        seen.update({n: p.detach().clone() for n, p in adapted.model.named_parameters()})
+        return original(adapted, method, folder)
+
+    monkeypatch.setattr(line, "write_weights", look_and_write)
+    return seen
+
+
+@pytest.mark.parametrize("case", ["full", "lora", "prefix"])
+def test_a_training_is_repeated_to_the_bit(
+    case: str, make_recipe: Make, train: Callable[..., Run], tmp_path: Path
+) -> None:
+    recipe = make_recipe(CASES[case], training={"keep": "last", "precision": "bf16"})
+    one, again = (train(recipe, 0, tmp_path / place).adapter for place in ("one", "again"))
+    files = sorted(file.name for file in one.glob("*.safetensors"))
+    assert files and all((one / n).read_bytes() == (again / n).read_bytes() for n in files)
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_train_export_and_reload(
-    case: str, make_recipe: Make, tmp_path: Path, vanilla: Any
+    case: str,
+    make_recipe: Make,
+    last: dict[str, torch.Tensor],
+    train: Callable[..., Run],
+    tmp_path: Path,
 ) -> None:
     """Trains, and checks what moved, what did not, what was written and what it answers."""
     training = {"learning_rate": RATES.get(case, 2e-2), "keep": "last", "epochs": 3}
     training["precision"] = "bf16"  # in which frozen weights are swapped for the training
     recipe = make_recipe(CASES[case], training=training)
-    start = {n: p.detach().clone() for n, p in adapt(recipe).model.named_parameters()}
-    names = set(adapt(recipe).trainable())
+    untrained = adapt(recipe)
+    start = {n: p.detach().clone() for n, p in untrained.model.named_parameters()}
+    names = set(untrained.trainable())
 
-    run = run_recipe(recipe, 0, tmp_path, loader=vanilla)
+    run = train(recipe, 0, tmp_path)
     assert run.state == "finished", run.reason
     assert run.result["export"]["checked"] is True
     assert run.result["export"]["max_logit_difference"] < 1e-4
 
-    last = _state_of(recipe, run.path, vanilla)
+    assert last, "nothing was written"
     frozen = [n for n in start if n not in names and n in last]
     assert all(torch.equal(start[n], last[n]) for n in frozen)
     assert all(not torch.equal(start[n], last[n]) for n in names), [
@@ -116,27 +145,6 @@ def test_train_export_and_reload(
         with pytest.raises(ExportError, match=REFUSALS.get(case, "nothing to add them to")):
             export_run(run, tmp_path / "merged", merge=True)
         assert not (tmp_path / "merged").exists()
-
-
-def _state_of(recipe: Recipe, path: Path, vanilla: Any) -> dict[str, torch.Tensor]:
-    """All parameters of the same run after training, taken from a second, identical training."""
-    from workbench import line
-
-    seen: dict[str, torch.Tensor] = {}
-    original = line.write_weights
-
-    def spy(adapted: Adapted, method: str, folder: Path) -> Any:
-        seen.update({n: p.detach().clone() for n, p in adapted.model.named_parameters()})
-        return original(adapted, method, folder)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(line, "write_weights", spy)
-        again = run_recipe(recipe, 0, path.parent.parent / "again", loader=vanilla)
-    assert again.state == "finished"
-    for file in sorted(path.joinpath("adapter").glob("*.safetensors")):
-        twin = load_file(again.adapter / file.name)
-        assert all(torch.equal(twin[k], v) for k, v in load_file(file).items()), "not bit-identical"
-    return seen
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -192,9 +200,9 @@ def test_padding_changes_nothing(
 
 
 def test_exports_name_no_path_of_this_machine(
-    make_recipe: Make, tmp_path: Path, vanilla: Any
+    make_recipe: Make, tmp_path: Path, train: Callable[..., Run]
 ) -> None:
-    run = run_recipe(make_recipe("lora"), 0, tmp_path, loader=vanilla)
+    run = train(make_recipe("lora"), 0, tmp_path)
     config = json.loads((run.adapter / "adapter_config.json").read_text())
     # The tiny model has no public name, so its folder is all there is to say; nothing else may.
     assert config["base_model_name_or_path"] == make_recipe("lora").model.source

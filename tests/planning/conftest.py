@@ -10,3 +10,8 @@ from workbench.planning.others import OtherPrograms
 @pytest.fixture(autouse=True)
 def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(OtherPrograms, "share", lambda _self: 0.0)
+
+
+@pytest.fixture
+def no_forecast() -> None:
+    """Forecasts are what these tests are about."""

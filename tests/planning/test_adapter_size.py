@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from tests.conftest import make_tiny
+from tests.tiny_models import make_tiny
 from workbench.devices import choose_policy
 from workbench.export.adapter import write_weights
 from workbench.measure.parameters import stored

@@ -14,7 +14,7 @@ import pytest
 import torch
 from transformers import AutoModel
 
-from tests.conftest import make_tiny
+from tests.tiny_models import make_tiny
 from workbench import plan, preparing
 from workbench.cli.plans import _row
 from workbench.cli.record import print_record

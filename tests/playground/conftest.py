@@ -4,27 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.conftest import make_tiny
-from tests.small_recipes import small_recipe
+from tests.trained_runs import TrainedRuns
 from workbench.playground import Playground
-from workbench.runner import run_recipe
 
 
 @pytest.fixture(scope="session")
-def runs_of(tmp_path_factory: pytest.TempPathFactory, vanilla: Any) -> dict[str, Path]:
+def runs_of(trained_runs: TrainedRuns) -> dict[str, Path]:
     """A classifier on BERT and a writer on Llama, by task."""
-    home = tmp_path_factory.mktemp("asked")
-    made = {}
-    for task, family in (("text-classification", "bert"), ("instruction", "llama")):
-        folder = home / task
-        folder.mkdir()
-        recipe = small_recipe(task, "lora", make_tiny(family, home / family, spread=0.3), folder)
-        made[task] = run_recipe(recipe, 0, folder / "runs", loader=vanilla).path
-    return made
+    cells = (("text-classification", "lora", "bert"), ("instruction", "lora", "llama"))
+    return {cell[0]: trained_runs.read(trained_runs.recipe(*cell)).path for cell in cells}
 
 
 @pytest.fixture(scope="module")

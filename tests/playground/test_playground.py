@@ -119,19 +119,7 @@ def test_who_goes_away_is_not_answered(playground: Playground, runs_of: Any) -> 
 # --- its end --------------------------------------------------------------------------------
 
 
-def test_unloading_ends_it_and_a_question_starts_another(runs_of: Any) -> None:
-    playground = Playground()
-    playground.ask({"do": "memory"})
-    pid = playground.pid
-    assert pid is not None
-    playground.unload()
-    assert playground.pid is None and playground.memory == {} and not psutil.pid_exists(pid)
-    playground.ask({"do": "memory"})
-    assert playground.pid not in (None, pid)
-    playground.unload()
-
-
-def test_a_crash_is_told_and_the_next_question_is_answered(runs_of: Any) -> None:
+def test_a_crash_is_told_and_the_next_question_starts_another_until_it_is_unloaded() -> None:
     playground = Playground()
     playground.ask({"do": "memory"})
     pid = playground.pid
@@ -154,8 +142,10 @@ def test_a_crash_is_told_and_the_next_question_is_answered(runs_of: Any) -> None
         "SIGKILL" in str(failed[0]) and "memory" in failed[0].why and "ask again" in str(failed[0])
     )
     playground.ask({"do": "memory"})
-    assert playground.pid != pid
+    another = playground.pid
+    assert another not in (None, pid)
     playground.unload()
+    assert playground.pid is None and playground.memory == {} and not psutil.pid_exists(another)
 
 
 def test_too_long_is_said_and_ends_it() -> None:
@@ -173,30 +163,25 @@ def test_it_ends_by_itself_when_nobody_asks() -> None:
     playground.unload()
 
 
-def test_it_dies_with_its_server() -> None:
+def test_it_dies_with_its_server_which_loads_no_torch() -> None:
     source = (
         "from workbench.playground import Playground\n"
-        "p = Playground()\np.ask({'do': 'memory'})\nprint(p.pid, flush=True)\n"
-        "import time; time.sleep(60)\n"
+        "p = Playground()\np.ask({'do': 'memory'})\n"
+        "import sys, time; heavy = {'torch', 'transformers'} & {*sys.modules}\n"
+        "print(p.pid, *heavy, flush=True)\ntime.sleep(60)\n"
     )
     server = subprocess.Popen(
         [sys.executable, "-c", source], stdout=subprocess.PIPE, env=child_environment()
     )
     assert server.stdout is not None
-    worker = int(server.stdout.readline())
+    pid, *heavy = server.stdout.readline().split()
+    assert not heavy
+    worker = int(pid)
     assert psutil.pid_exists(worker)
     server.kill()
     server.wait()
     server.stdout.close()
     wait_for(lambda: not psutil.pid_exists(worker) or psutil.Process(worker).status() == "zombie")
-
-
-def test_the_servers_half_loads_no_torch() -> None:
-    source = "import sys, workbench.playground; print({'torch', 'transformers'} & {*sys.modules})"
-    done = subprocess.run(
-        [sys.executable, "-c", source], capture_output=True, text=True, env=child_environment()
-    )
-    assert done.stdout.strip() == "set()", done.stderr
 
 
 def test_a_process_that_ends_at_once_is_given_up(

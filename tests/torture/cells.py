@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.conftest import make_tiny, topic_rows
 from tests.small_recipes import METHODS
+from tests.tiny_models import make_tiny, topic_rows
 from tests.training.killing import in_child, wrap
 from workbench.planning import adapt_empty
 from workbench.recipe import dump_recipe

@@ -20,7 +20,7 @@ from safetensors import safe_open
 from serving import Server
 from tiny_study import write_study
 
-from tests.conftest import make_tiny
+from tests.tiny_models import make_tiny
 from workbench.recipe import load_recipe
 from workbench.runner import run_recipe
 from workbench.store import ACTIVE, Run, list_runs

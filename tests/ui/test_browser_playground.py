@@ -12,8 +12,8 @@ from browsing import assert_good, choose_adapters, coloured
 from playwright.sync_api import Browser, Page, expect
 from serving import Server
 
-from tests.conftest import make_tiny
 from tests.small_recipes import small_recipe
+from tests.tiny_models import make_tiny
 from workbench.runner import run_recipe
 
 pytestmark = pytest.mark.browser
