@@ -56,12 +56,16 @@ def _private_cache(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
 @pytest.fixture(autouse=True)
 def _one_checking_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs of this process are checked by one process: the imports of one take 4 s."""
-    runner, own = sys.modules.get("workbench.runner"), os.getpid()
-    if runner is not None:
-        vanilla = request.getfixturevalue("vanilla")
-        # A child that a test kills would leave half of an answer in the pipe.
-        loader = lambda: nullcontext(vanilla) if os.getpid() == own else type(vanilla)()  # noqa: E731
-        monkeypatch.setattr(runner, "VanillaLoader", loader, raising=False)
+    users = [sys.modules.get(name) for name in ("workbench.export", "workbench.runner")]
+    if any(users):
+        vanilla, own = request.getfixturevalue("vanilla"), os.getpid()
+
+        def loader() -> Any:
+            # A child that a test kills would leave half of an answer in the pipe.
+            return nullcontext(vanilla) if os.getpid() == own else type(vanilla)()
+
+        for module in filter(None, users):
+            monkeypatch.setattr(module, "VanillaLoader", loader, raising=False)
 
 
 @pytest.fixture(autouse=True)

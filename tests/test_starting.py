@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch import Tensor, equal
 
 from tests.small_recipes import METHODS, small_recipe
 from tests.tiny_models import make_tiny
+from tests.trained_runs import SharedFolder, TrainedRuns
 from workbench import starting
 from workbench.methods import Adapted
 from workbench.recipe import dump_recipe, load_recipe
@@ -38,28 +38,18 @@ def started(monkeypatch: pytest.MonkeyPatch) -> dict[str, Tensor]:
     return seen
 
 
-@pytest.fixture(scope="module")
-def _shared() -> dict[str, Run]:
-    return {}
+@pytest.fixture
+def tiny_bert(shared: SharedFolder) -> Path:
+    """The base of the runs that others go on from."""
+    return shared.model("bert", 0.3)
 
 
 @pytest.fixture
-def trained(
-    _shared: dict[str, Run],
-    tiny_bert: Path,
-    train: Train,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Callable[..., Run]:
-    """A finished run of a task and a method on the tiny BERT, made once."""
+def trained(trained_runs: TrainedRuns) -> Callable[..., Run]:
+    """A finished run of a task and a method."""
 
     def get(task: str, method: str, **fields: Any) -> Run:
-        key = json.dumps([task, method, fields])
-        if key not in _shared:
-            folder = tmp_path_factory.mktemp("before")
-            recipe = small_recipe(task, {**METHODS[method], **fields}, tiny_bert, folder)
-            _shared[key] = train(recipe, 0, folder / "runs")
-        assert _shared[key].state == "finished", _shared[key].reason
-        return _shared[key]
+        return trained_runs.read(trained_runs.recipe(task, {**METHODS[method], **fields}))
 
     return get
 

@@ -13,6 +13,7 @@ from jinja2.exceptions import SecurityError, UndefinedError
 from transformers import AutoTokenizer
 
 from tests.small_recipes import small_recipe
+from tests.trained_runs import TrainedRuns
 from workbench.cli import main
 from workbench.errors import DataError, ExportError
 from workbench.inference import load_adapter
@@ -70,9 +71,9 @@ def test_a_kernel_of_the_hub_named_in_a_config_is_not_loaded(
 
 @pytest.mark.parametrize("method", ["lora", "head", "full"])
 def test_a_kernel_named_in_an_export_is_not_loaded(
-    method: str, make_recipe: Make, train: Train, tmp_path: Path
+    method: str, make_recipe: Make, trained_runs: TrainedRuns, tmp_path: Path
 ) -> None:
-    run = train(make_recipe(method, training={"max_steps": 1}), seed=0, runs_dir=tmp_path / "runs")
+    run = trained_runs.copy(make_recipe(method, training={"max_steps": 1}), tmp_path)
     path = run.adapter / "config.json"
     values = {**json.loads(path.read_text()), "attn_implementation": "somebody/evil-kernel"}
     path.write_text(json.dumps(values))
@@ -82,9 +83,14 @@ def test_a_kernel_named_in_an_export_is_not_loaded(
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])
 def test_code_beside_an_adapter_is_not_run(
-    name: str, evil_code: str, canary: Path, make_recipe: Make, train: Train, tmp_path: Path
+    name: str,
+    evil_code: str,
+    canary: Path,
+    make_recipe: Make,
+    trained_runs: TrainedRuns,
+    tmp_path: Path,
 ) -> None:
-    run = train(make_recipe(training={"max_steps": 1}), seed=0, runs_dir=tmp_path / "runs")
+    run = trained_runs.copy(make_recipe(training={"max_steps": 1}), tmp_path)
     (run.adapter / "modeling_evil.py").write_text(evil_code)
     path = run.adapter / name
     auto_map = {**AUTO_MAP, "AutoTokenizer": ["modeling_evil.EvilModel", None]}
@@ -107,9 +113,14 @@ def test_code_beside_an_adapter_is_not_run(
     ],
 )
 def test_names_in_an_export_are_only_those_of_an_export(
-    file: str, values: dict[str, Any], canary: Path, make_recipe: Make, train: Train, tmp_path: Path
+    file: str,
+    values: dict[str, Any],
+    canary: Path,
+    make_recipe: Make,
+    trained_runs: TrainedRuns,
+    tmp_path: Path,
 ) -> None:
-    run = train(make_recipe(training={"max_steps": 1}), seed=0, runs_dir=tmp_path / "runs")
+    run = trained_runs.copy(make_recipe(training={"max_steps": 1}), tmp_path)
     path = run.adapter / file
     path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
     with pytest.raises(ExportError) as caught:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from transformers import BertForPreTraining
 
+from tests.trained_runs import TrainedRuns
 from workbench.errors import ExportError, UsageError
 from workbench.importing import import_adapter
 from workbench.inference import load_adapter
@@ -52,10 +53,14 @@ def test_an_adapter_with_a_pickle_is_not_imported(
 
 
 def test_an_adapter_folder_is_asked_for_safetensors_alone(
-    make_recipe: Make, train: Train, torch_payload: bytes, canary: Path, tmp_path: Path
+    make_recipe: Make,
+    trained_runs: TrainedRuns,
+    torch_payload: bytes,
+    canary: Path,
+    tmp_path: Path,
 ) -> None:
     """PEFT takes adapter_model.bin where there is no adapter_model.safetensors."""
-    run = train(make_recipe(training={"max_steps": 1}), seed=0, runs_dir=tmp_path / "runs")
+    run = trained_runs.copy(make_recipe(training={"max_steps": 1}), tmp_path)
     for name in NAMES:
         (run.adapter / name).write_bytes(torch_payload)
     load_adapter(run.path).predict(["the team"])

@@ -40,22 +40,28 @@ def files_with_secrets(folder: Path) -> list[str]:
 
 
 @pytest.mark.usefixtures("secrets")
-def test_a_run_writes_none_of_them(make_recipe: Callable[..., Recipe], tmp_path: Path) -> None:
-    """In a process of its own, as a user's is; a finished run and a failed one."""
+def test_a_run_writes_none_of_them(
+    make_recipe: Callable[..., Recipe],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """A finished run and a failed one."""
+    monkeypatch.chdir(tmp_path)
     good = make_recipe(training={"max_steps": 2})
     bad = make_recipe(model={"max_length": 65}, name="bad")
     for recipe in (good, bad):
         (tmp_path / f"{recipe.name}.yaml").write_text(dump_recipe(recipe))
-    command = [sys.executable, "-m", "workbench", "run", "--runs", str(tmp_path / "runs")]
     files = [str(tmp_path / "lora.yaml"), str(tmp_path / "bad.yaml")]
-    done = subprocess.run([*command, *files], capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 2, done.stderr
+    code = main(["run", "--runs", str(tmp_path / "runs"), *files])
+    out, err = capfd.readouterr()
+    assert code == 2, err
     states = [json.loads(p.read_text())["state"] for p in tmp_path.rglob("status.json")]
     assert sorted(states) == ["failed", "finished"]
     names = {path.name for path in tmp_path.rglob("*")}
     assert {"environment.json", "log.txt", "events.jsonl", "README.md", "result.json"} <= names
     assert not files_with_secrets(tmp_path)
-    assert not any(value in done.stdout + done.stderr for value in SECRETS.values())
+    assert not any(value in out + err for value in SECRETS.values())
 
 
 @pytest.mark.usefixtures("secrets")
