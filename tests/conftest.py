@@ -154,5 +154,12 @@ def vanilla() -> Iterator[Any]:
     """One process for the whole session that loads exports with plain transformers + PEFT."""
     from workbench.export import VanillaLoader
 
-    with VanillaLoader() as loader:
+    class FromAnywhere(VanillaLoader):
+        """Is asked from other folders than the one that it was started in."""
+
+        def outputs(self, request: dict[str, Any]) -> list[list[float]]:
+            paths = {n: request[n] for n in ("folder", "base") if os.path.exists(request[n])}
+            return super().outputs(request | {n: os.path.abspath(p) for n, p in paths.items()})
+
+    with FromAnywhere() as loader:
         yield loader

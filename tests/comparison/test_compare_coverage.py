@@ -28,7 +28,9 @@ DOUBT = 3 * (0.05 * 0.95 / STUDIES) ** 0.5
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-@pytest.mark.parametrize("runs", [(2, 2), (3, 3), (3, 5)])
+@pytest.mark.parametrize(
+    "runs", [(3, 3), *(pytest.param(runs, marks=pytest.mark.nightly) for runs in ((2, 2), (3, 5)))]
+)
 def test_the_interval_holds_the_true_difference(scenario: Scenario, runs: tuple[int, int]) -> None:
     share, _ = coverage(scenario, runs, 200, STUDIES)
     assert share >= 0.95 - DOUBT
@@ -65,7 +67,7 @@ def test_the_seeds_asked_for_show_the_difference_in_four_of_five_studies() -> No
 
 
 @pytest.mark.parametrize("seeds", [2, 3])
-@pytest.mark.parametrize("items", [100, 1000])
+@pytest.mark.parametrize("items", [100, pytest.param(1000, marks=pytest.mark.nightly)])
 def test_scores_of_seeds_that_tie_are_seldom_called_different(seeds: int, items: int) -> None:
     """A score of 100 items has few values, so two seeds often differ by exactly the same."""
     rng = np.random.default_rng(items + seeds)
@@ -80,7 +82,7 @@ def test_scores_of_seeds_that_tie_are_seldom_called_different(seeds: int, items:
     assert called / 2000 <= 0.05
 
 
-@pytest.mark.parametrize("comparisons", [1, 9])
+@pytest.mark.parametrize("comparisons", [1, pytest.param(9, marks=pytest.mark.nightly)])
 def test_the_seeds_asked_for_show_it_whatever_the_number_of_comparisons(comparisons: int) -> None:
     """Nine recipes against a baseline, one of them better: p has to survive Holm's correction."""
     real = Scenario("five points", (0.85, 0.8), (0.3, 0.3))

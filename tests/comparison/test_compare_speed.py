@@ -31,6 +31,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return runs
 
 
+@pytest.mark.perf
 @pytest.mark.parametrize("format", ["table", "json"])
 def test_500_runs_take_less_than_a_second(many: Path, format: str) -> None:
     assert sum(1 for _ in many.glob("*/*/result.json")) == 500

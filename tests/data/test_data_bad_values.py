@@ -30,7 +30,9 @@ def labelled(values, task="text-classification"):
     return [{"text": f"text {i}", "label": values(i)} for i in range(20)]
 
 
-@pytest.mark.parametrize("suffix", ["csv", "jsonl", "json", "tsv"])
+@pytest.mark.parametrize(
+    "suffix", ["csv", "jsonl", *(pytest.param(s, marks=pytest.mark.slow) for s in ("json", "tsv"))]
+)
 def test_a_cell_of_100_mb_takes_less_than_2_gb_and_a_minute(suffix, tmp_path):
     path, huge = tmp_path / f"x.{suffix}", "x" * 100_000_000
     with open(path, "w") as file:

@@ -55,6 +55,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc of Linux")
 def test_what_is_freed_into_holes_goes_back_too() -> None:
     done = subprocess.run(

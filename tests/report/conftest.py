@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from reading_pages import Page, report
+from reported_runs import add_study
 
 
 @pytest.fixture
@@ -13,3 +15,14 @@ def runs(tmp_path: Path) -> Path:
     folder = tmp_path / "runs"
     folder.mkdir()
     return folder
+
+
+Written = tuple[Path, Page, Path]
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
+    """The runs of a study, the page of their report and its folder, for tests that only read."""
+    runs = tmp_path_factory.mktemp("study") / "runs"
+    add_study(runs)
+    return runs, *report(runs)

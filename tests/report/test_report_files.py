@@ -14,6 +14,13 @@ from workbench.report.files import foreign_files, write_folder
 from workbench.report.names import file_names
 
 
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where files go does not depend on what is drawn in them, which takes a second a report."""
+    monkeypatch.setattr("workbench.report.pictures._svg", lambda *_: "<svg ></svg>")
+    monkeypatch.setattr("workbench.report.writing.png_file", lambda *_, **__: b"")
+
+
 def test_a_report_is_replaced_and_its_old_files_go(tmp_path: Path) -> None:
     write_folder(tmp_path / "r", {"old.txt": "1", "tables/a.csv": "1"})
     write_folder(tmp_path / "r", {"new.txt": b"2"})
@@ -21,6 +28,7 @@ def test_a_report_is_replaced_and_its_old_files_go(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["r"]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_folder_of_something_else_is_refused_and_untouched(runs: Path, tmp_path: Path) -> None:
     add_study(runs, seeds=1)
     (tmp_path / "mine").mkdir()
@@ -38,6 +46,7 @@ def test_a_folder_of_something_else_is_refused_and_untouched(runs: Path, tmp_pat
         write_report([runs], runs)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_an_empty_folder_and_a_missing_one_are_fine_a_file_is_not(
     runs: Path, tmp_path: Path
 ) -> None:

@@ -9,11 +9,13 @@ from statistics import mean
 from typing import Any
 
 import pytest
-from reading_pages import outside_addresses, report, rows_of
+from reading_pages import Page, outside_addresses, report, rows_of
 from reported_runs import METHODS, add_run, add_study, recipe_of
 
 from workbench.recipe import load_recipe
 from workbench.store import read_json, write_json
+
+Written = tuple[Path, Page, Path]
 
 
 def results(runs: Path) -> dict[str, dict[str, Any]]:
@@ -24,9 +26,8 @@ def results(runs: Path) -> dict[str, dict[str, Any]]:
 # --- the numbers ---------------------------------------------------------------------------
 
 
-def test_every_number_of_the_runs_is_the_record_s(runs: Path) -> None:
-    add_study(runs)
-    page, _ = report(runs)
+def test_every_number_of_the_runs_is_the_record_s(written: Written) -> None:
+    runs, page, _ = written
     records = results(runs)
     lines = {line["run"].text: line for line in page.records("Every run behind this page")}
     assert lines.keys() == records.keys() and len(lines) == 9
@@ -39,9 +40,8 @@ def test_every_number_of_the_runs_is_the_record_s(runs: Path) -> None:
         assert line["seed"].value == record["seed"]
 
 
-def test_the_table_has_the_mean_over_seeds(runs: Path) -> None:
-    add_study(runs)
-    page, _ = report(runs)
+def test_the_table_has_the_mean_over_seeds(written: Written) -> None:
+    runs, page, _ = written
     rows = {line["recipe"].text: line for line in page.records("Recipes side by side")}
     for method in METHODS:
         records = [r for r in results(runs).values() if r["method"] == method]
@@ -58,10 +58,11 @@ def test_the_table_has_the_mean_over_seeds(runs: Path) -> None:
 MEMORY = "Memory of training, mean over seeds"
 
 
-def test_the_forecast_stands_beside_the_measurement_where_there_is_one(runs: Path) -> None:
+def test_the_forecast_stands_beside_the_measurement_where_there_is_one(
+    runs: Path, written: Written
+) -> None:
+    assert FORECAST not in written[1].tables
     add_study(runs)
-    page, _ = report(runs)
-    assert FORECAST not in page.tables
     for path in runs.rglob("result.json"):
         record = json.loads(path.read_text())
         pieces = record["memory"]["breakdown"] | {"activations_bytes": 60, "runtime_bytes": 40}
@@ -84,9 +85,8 @@ def test_the_forecast_stands_beside_the_measurement_where_there_is_one(runs: Pat
 FORECAST = "Forecast before the runs beside what was measured"
 
 
-def test_the_tables_beside_the_page_have_the_exact_numbers(runs: Path) -> None:
-    add_study(runs)
-    _, folder = report(runs)
+def test_the_tables_beside_the_page_have_the_exact_numbers(written: Written) -> None:
+    runs, _, folder = written
     lines = rows_of(folder / "tables" / "runs.csv")
     for line in lines:
         record = results(runs)[line["run"]]
@@ -100,9 +100,8 @@ def test_the_tables_beside_the_page_have_the_exact_numbers(runs: Path) -> None:
 # --- it stands alone -----------------------------------------------------------------------
 
 
-def test_the_page_needs_no_connection_and_no_script(runs: Path) -> None:
-    add_study(runs)
-    page, folder = report(runs)
+def test_the_page_needs_no_connection_and_no_script(written: Written) -> None:
+    _, page, folder = written
     assert outside_addresses(page) == []
     kinds = {tag for tag, _ in page.tags}
     assert not kinds & {"script", "link", "iframe", "object", "embed", "img"}
@@ -112,9 +111,8 @@ def test_the_page_needs_no_connection_and_no_script(runs: Path) -> None:
     assert policy and policy.startswith("default-src 'none'")
 
 
-def test_every_picture_says_in_words_what_it_shows(runs: Path) -> None:
-    add_study(runs)
-    page, folder = report(runs)
+def test_every_picture_says_in_words_what_it_shows(written: Written) -> None:
+    _, page, folder = written
     named = [a["aria-label"] or "" for _, a in page.tags if a.get("role") == "img"]
     assert len(named) == 8 == sum(tag == "svg" for tag, _ in page.tags)
     assert all(len(words) > 40 for words in named)
@@ -130,9 +128,8 @@ def test_every_picture_says_in_words_what_it_shows(runs: Path) -> None:
     assert all((folder / t).is_file() for t in targets if not t.startswith("#"))
 
 
-def test_the_markdown_page_shows_the_pictures_beside_it(runs: Path) -> None:
-    add_study(runs)
-    _, folder = report(runs)
+def test_the_markdown_page_shows_the_pictures_beside_it(written: Written) -> None:
+    _, _, folder = written
     text = (folder / "report.md").read_text(encoding="utf-8")
     pictures = re.findall(r"^!\[[^\n]+\]\((pictures/[\w.-]+)\)$", text, re.MULTILINE)
     assert len(pictures) == 8
@@ -142,9 +139,8 @@ def test_the_markdown_page_shows_the_pictures_beside_it(runs: Path) -> None:
         assert (folder / name).with_suffix(".png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_recipes_beside_the_page_are_the_ones_that_ran(runs: Path) -> None:
-    add_study(runs)
-    page, folder = report(runs)
+def test_the_recipes_beside_the_page_are_the_ones_that_ran(written: Written) -> None:
+    _, page, folder = written
     for method in METHODS:
         copied = load_recipe(folder / "recipes" / f"{method}.yaml")
         assert copied.fingerprint == recipe_of(method).fingerprint

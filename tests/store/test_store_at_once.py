@@ -40,6 +40,7 @@ def test_a_hundred_starts_of_one_run_have_one_winner(tmp_path: Path) -> None:
     assert len(list_runs(tmp_path)) == 1
 
 
+@pytest.mark.slow
 def test_a_hundred_starts_of_a_hundred_runs_make_a_hundred_folders(tmp_path: Path) -> None:
     body = OPEN.replace("SEED", "number").replace("HELD", "0.1")
     assert {code for code, _ in at_once(body, tmp_path, 100)} == {0}
