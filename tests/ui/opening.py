@@ -10,7 +10,6 @@ from workbench.ui import app_path
 def open_view(name: str, **query: str) -> AppTest:
     app = AppTest.from_file(str(app_path()), default_timeout=20)
     if name != "recipes":
-        app.run()
         app.switch_page(f"views/{name}.py")
     for key, value in query.items():
         app.query_params[key] = value

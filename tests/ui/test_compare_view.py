@@ -154,6 +154,7 @@ def test_the_downloads_are_made_when_they_are_asked_for(folder: Path) -> None:
         assert "secret" in archive.read("report/report.html").decode()
 
 
+@pytest.mark.perf
 def test_five_hundred_runs_are_there_in_two_seconds(folder: Path) -> None:
     for study in range(28):
         for method in METHODS:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,7 +11,7 @@ from made_runs import RunsFolder
 from opening import open_view, texts
 from tiny_study import write_study
 
-from workbench.jobs import child_environment
+from workbench.cli import main
 from workbench.store import ACTIVE, Run, list_runs
 
 SECONDS = 240
@@ -44,7 +42,7 @@ def weights(run: Run) -> str:
 
 
 def test_a_saved_recipe_run_by_the_command_line_is_the_run_that_the_page_started(
-    runs: RunsFolder, study: Path, tmp_path: Path
+    runs: RunsFolder, study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     app = open_view("recipes", path=str(study))
     next(w for w in app.number_input if w.label == "r").set_value(2).run()
@@ -58,14 +56,8 @@ def test_a_saved_recipe_run_by_the_command_line_is_the_run_that_the_page_started
     assert not app.exception
     by_page = ended(runs.path)
 
-    command = [sys.executable, "-m", "workbench", "run", str(saved), "--seeds", "1"]
-    done = subprocess.run(
-        [*command, "--runs", str(tmp_path / "headless")],
-        env=child_environment(),
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    code = main(["run", str(saved), "--seeds", "1", "--runs", str(tmp_path / "headless")])
+    assert code == 0, capsys.readouterr().err
     by_command = ended(tmp_path / "headless")
     assert by_command.status["recipe"] == "mine" and by_page.status["recipe"] == "lora"
     for key in ("fingerprint", "seed"):
