@@ -14,6 +14,8 @@ from benchmarks.settings import settings_of
 from tests.tiny_models import make_tiny, topic_rows
 from workbench.errors import UsageError
 
+pytestmark = pytest.mark.slow
+
 INSTRUCTION = {"name": "instruction", "metrics": ["perplexity"], "decoding": {"max_new_tokens": 2}}
 SettingsFor = Callable[..., dict[str, Any]]
 

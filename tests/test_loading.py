@@ -48,6 +48,7 @@ def imported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     return call
 
 
+@pytest.mark.slow
 def test_the_quick_way_leads_to_the_same_libraries(imported: Any, tmp_path: Path) -> None:
     plain = imported("plain")
     assert plain.pop("scipy") and len(plain["names"]) > 1000

@@ -12,7 +12,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from workbench import preparing
 from workbench.errors import RunRefused
+from workbench.planning import forecast
 from workbench.recipe import load_recipe
 from workbench.recipe.schema import Recipe
 from workbench.runner import run_all
@@ -59,6 +61,17 @@ def test_a_finished_run_holds_everything(make_recipe: Make, train: Train, tmp_pa
     assert not list(run.path.rglob("*.bin")) and not list(run.path.rglob("*.pt"))
 
 
+def test_a_run_records_what_was_forecast_of_it(
+    make_recipe: Make, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preparing, "forecast", forecast)
+    result = train(make_recipe("lora"), 0, tmp_path).result
+    expected = result["forecast"]
+    assert expected["steps"] == result["time"]["steps"] == 14
+    assert expected["peak_memory_bytes"] > 0 and expected["notes"] is not None
+    assert expected["adapter_bytes"] == result["adapter_bytes"]
+
+
 def test_a_failed_run_says_why_and_the_next_one_goes_on(
     make_recipe: Make, tmp_path: Path, topics_file: Path
 ) -> None:
@@ -101,7 +114,7 @@ def test_running_twice_is_refused_and_force_keeps_the_old_folder(
 @pytest.mark.parametrize("kind", ["regression", "multi-label", "pairs"])
 def test_other_kinds_of_labels(kind: str, make_recipe: Make, train: Train, tmp_path: Path) -> None:
     rows: list[dict[str, Any]] = []
-    for number in range(240):
+    for number in range(120):
         words = "goal match" if number % 2 else "bank profit"
         text = f"{words} {'team ' * (number % 5)}{'market ' * (number % 7)}{'game ' * (number % 3)}"
         text += " film" if number % 3 == 0 else ""

@@ -41,6 +41,7 @@ def weights(run: Run) -> str:
     return hashlib.sha256((run.adapter / "adapter_model.safetensors").read_bytes()).hexdigest()
 
 
+@pytest.mark.slow
 def test_a_saved_recipe_run_by_the_command_line_is_the_run_that_the_page_started(
     runs: RunsFolder, study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
