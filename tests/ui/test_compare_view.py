@@ -163,6 +163,6 @@ def test_five_hundred_runs_are_there_in_two_seconds(folder: Path) -> None:
     open_view("compare")  # imports and the first reading are the server's, not the page's
     started = time.process_time()
     app = open_view("compare")
-    # Two page loads, the app and then the view, in time of the processor: others use it too.
-    assert time.process_time() - started < 2 * 2.0
+    # In time of the processor: others use it too.
+    assert time.process_time() - started < 2.0
     assert len(app.dataframe[0].value) == 4
