@@ -39,12 +39,12 @@ def test_semicolons_and_repeated_columns_are_explained(refusal, write):
 
 def test_a_million_columns_are_refused_quickly(refusal, write):
     header = ",".join(f"c{i}" for i in range(1_000_000))
-    start = time.perf_counter()
+    start = time.process_time()
     message = refusal(write("x.csv", header + "\n"))
     assert "1,000,000 columns" in message and "more than 10,000 columns" in message
     message = refusal(write("x.jsonl", [{f"c{i}": 0 for i in range(100_000)}]))
     assert "100,000 columns" in message
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
 
 
 @pytest.mark.parametrize("name", ["x.csv", "x.jsonl", "t/a/1.txt"])

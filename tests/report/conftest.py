@@ -26,3 +26,10 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
     runs = tmp_path_factory.mktemp("study") / "runs"
     add_study(runs)
     return runs, *report(runs)
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of words, numbers and files: drawing the pictures takes a second a report."""
+    monkeypatch.setattr("workbench.report.pictures._svg", lambda *_: "<svg ></svg>")
+    monkeypatch.setattr("workbench.report.writing.png_file", lambda *_, **__: b"")

@@ -15,6 +15,7 @@ from reported_runs import add_study
 from workbench.cli import main
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_command_says_where_the_page_is(
     runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,13 +14,6 @@ from workbench.report.files import foreign_files, write_folder
 from workbench.report.names import file_names
 
 
-@pytest.fixture
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where files go does not depend on what is drawn in them, which takes a second a report."""
-    monkeypatch.setattr("workbench.report.pictures._svg", lambda *_: "<svg ></svg>")
-    monkeypatch.setattr("workbench.report.writing.png_file", lambda *_, **__: b"")
-
-
 def test_a_report_is_replaced_and_its_old_files_go(tmp_path: Path) -> None:
     write_folder(tmp_path / "r", {"old.txt": "1", "tables/a.csv": "1"})
     write_folder(tmp_path / "r", {"new.txt": b"2"})

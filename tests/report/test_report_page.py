@@ -58,6 +58,7 @@ def test_the_table_has_the_mean_over_seeds(written: Written) -> None:
 MEMORY = "Memory of training, mean over seeds"
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_forecast_stands_beside_the_measurement_where_there_is_one(
     runs: Path, written: Written
 ) -> None:
@@ -155,6 +156,7 @@ def test_the_recipes_beside_the_page_are_the_ones_that_ran(written: Written) -> 
 # --- runs in every state, and every task ---------------------------------------------------
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_one_run_alone_claims_no_more_than_it_shows(runs: Path) -> None:
     add_run(runs, recipe_of("lora"), 0)
     page, folder = report(runs)
@@ -166,6 +168,7 @@ def test_one_run_alone_claims_no_more_than_it_shows(runs: Path) -> None:
         assert "One seed each" in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_runs_that_are_not_finished_or_damaged_are_named(runs: Path) -> None:
     paths = add_study(runs)
     add_run(runs, recipe_of("lora", name="slow"), 0, state="failed")
@@ -180,6 +183,7 @@ def test_runs_that_are_not_finished_or_damaged_are_named(runs: Path) -> None:
     assert len(page.records("Every run behind this page")) == 8
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_runs_that_must_not_be_compared_are_sections_of_their_own(runs: Path) -> None:
     add_study(runs)
     for path in (runs / "news").glob("prompt-*"):

@@ -7,6 +7,7 @@ import io
 import re
 from pathlib import Path
 
+import pytest
 from reading_pages import outside_addresses, report, rows_of
 from reported_runs import METHODS, add_run, add_study, recipe_of
 
@@ -53,6 +54,7 @@ def test_what_strangers_wrote_stays_text(runs: Path) -> None:
                 assert number or not cell.startswith(("=", "+", "-", "@")), (table, cell)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_packages_that_are_none_are_not_written_for_pip(runs: Path) -> None:
     path = add_run(runs, recipe_of("lora"), 0)
     packages = {
@@ -75,6 +77,7 @@ def test_packages_that_are_none_are_not_written_for_pip(runs: Path) -> None:
     ]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_recipes_called_as_columns_keep_their_answers(runs: Path) -> None:
     labels = ["a", "b", "a"]
     for name, said in (("label", ["b", "b", "b"]), ("text", ["a", "b", "b"])):
@@ -86,6 +89,7 @@ def test_recipes_called_as_columns_keep_their_answers(runs: Path) -> None:
     assert (line["label says"], line["text says"], line["text seeds right"]) == ("b", "a", "1")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_name_that_climbs_out_of_the_folder_does_not(runs: Path) -> None:
     path = add_run(runs, recipe_of("lora"), 0)
     record = read_json(path / "result.json") or {}

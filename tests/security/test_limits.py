@@ -81,14 +81,14 @@ PROGRAM = """
 import re, sys, time
 from workbench.importing import import_adapter
 from workbench.errors import WorkbenchError
-start = time.perf_counter()
+start = time.process_time()
 try:
     import_adapter(sys.argv[1], sys.argv[2], base=sys.argv[3], confirm=lambda _: True)
 except WorkbenchError as error:
     print(error.what)
 # Not ru_maxrss: a child starts with that of the process that forked it.
 peak = int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) * 1024
-print(time.perf_counter() - start, peak, "torch" in sys.modules)
+print(time.process_time() - start, peak, "torch" in sys.modules)
 """
 
 

@@ -124,6 +124,7 @@ def test_a_lock_left_with_a_reused_pid_is_taken_over(tmp_path: Path) -> None:
         stranger.communicate(b"\n")
 
 
+@pytest.mark.perf
 @pytest.mark.parametrize("queued", [0, 20])
 def test_five_hundred_runs_are_listed_in_half_a_second(tmp_path: Path, queued: int) -> None:
     from workbench.store import Entry, Queue
@@ -141,4 +142,4 @@ def test_five_hundred_runs_are_listed_in_half_a_second(tmp_path: Path, queued: i
         started = time.perf_counter()
         assert len(list_runs(tmp_path)) == 500 + queued
         seconds.append(time.perf_counter() - started)
-    assert min(seconds) < 1.5, "0.5 s, and three times that on a busy machine"
+    assert min(seconds) < 1.0, "0.5 s, and twice that on a slow processor"
