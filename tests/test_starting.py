@@ -21,6 +21,7 @@ from workbench.recipe import dump_recipe, load_recipe
 from workbench.store import Run
 
 Train = Callable[..., Run]
+GoOn = Callable[[str, str | dict[str, Any], Path], Run]
 ADAPTER = "adapter_model.safetensors"
 
 
@@ -54,6 +55,17 @@ def trained(trained_runs: TrainedRuns) -> Callable[..., Run]:
     return get
 
 
+@pytest.fixture
+def go_on(tiny_bert: Path, train: Train, tmp_path: Path) -> GoOn:
+    """Trains a task by a method from where a run or an export ended."""
+
+    def run(task: str, method: str | dict[str, Any], source: Path) -> Run:
+        recipe = small_recipe(task, method, tiny_bert, tmp_path, init_from=str(source))
+        return train(recipe, 0, tmp_path / "runs")
+
+    return run
+
+
 def _weights(run: Run) -> dict[str, Tensor]:
     (file,) = run.adapter.glob("*.safetensors")
     return load_file(file)
@@ -61,20 +73,12 @@ def _weights(run: Run) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("targets", [None, "all-linear"])
 def test_a_masked_lm_adapter_goes_on_to_classify(
-    targets: str | None,
-    trained: Callable[..., Run],
-    started: dict[str, Tensor],
-    tiny_bert: Path,
-    train: Train,
-    tmp_path: Path,
+    targets: str | None, trained: Callable[..., Run], started: dict[str, Tensor], go_on: GoOn
 ) -> None:
     """With all-linear also BERT's pooler is adapted, which a masked language model has not."""
     before = trained("masked-lm", "lora", targets=targets)
     method = {**METHODS["lora"], "targets": targets}
-    recipe = small_recipe(
-        "text-classification", method, tiny_bert, tmp_path, init_from=str(before.path)
-    )
-    run = train(recipe, 0, tmp_path / "runs")
+    run = go_on("text-classification", method, before.path)
     assert run.state == "finished", run.reason
 
     found = _weights(before)
@@ -107,18 +111,10 @@ def test_the_record_tells_the_start(
 
 @pytest.mark.parametrize("method", ["full", "lora", "prompt", "prefix", "bitfit"])
 def test_on_the_same_task_the_head_comes_along(
-    method: str,
-    trained: Callable[..., Run],
-    started: dict[str, Tensor],
-    tiny_bert: Path,
-    train: Train,
-    tmp_path: Path,
+    method: str, trained: Callable[..., Run], started: dict[str, Tensor], go_on: GoOn
 ) -> None:
     before = trained("text-classification", method)
-    recipe = small_recipe(
-        "text-classification", method, tiny_bert, tmp_path, init_from=str(before.adapter)
-    )
-    run = train(recipe, 0, tmp_path / "runs")
+    run = go_on("text-classification", method, before.adapter)
     assert run.state == "finished", run.reason
     assert run.result["warnings"] == before.result["warnings"]
     found = _weights(before)
@@ -129,18 +125,10 @@ def test_on_the_same_task_the_head_comes_along(
 
 @pytest.mark.parametrize("method", ["full", "bitfit", "prompt"])
 def test_another_task_gets_a_head_of_its_own(
-    method: str,
-    trained: Callable[..., Run],
-    started: dict[str, Tensor],
-    tiny_bert: Path,
-    train: Train,
-    tmp_path: Path,
+    method: str, trained: Callable[..., Run], started: dict[str, Tensor], go_on: GoOn
 ) -> None:
     before = trained("text-classification", method)
-    recipe = small_recipe(
-        "token-classification", method, tiny_bert, tmp_path, init_from=str(before.path)
-    )
-    run = train(recipe, 0, tmp_path / "runs")
+    run = go_on("token-classification", method, before.path)
     assert run.state == "finished", run.reason
     assert run.result["warnings"] == []
     found = _weights(before)
@@ -151,19 +139,12 @@ def test_another_task_gets_a_head_of_its_own(
 
 
 def test_a_pooler_that_the_source_does_not_have_starts_as_the_base_has_it(
-    trained: Callable[..., Run],
-    started: dict[str, Tensor],
-    tiny_bert: Path,
-    train: Train,
-    tmp_path: Path,
+    trained: Callable[..., Run], started: dict[str, Tensor], tiny_bert: Path, go_on: GoOn
 ) -> None:
     from safetensors.torch import load_file
 
     before = trained("masked-lm", "full")
-    recipe = small_recipe(
-        "text-classification", "full", tiny_bert, tmp_path, init_from=str(before.path)
-    )
-    run = train(recipe, 0, tmp_path / "runs")
+    run = go_on("text-classification", "full", before.path)
     assert run.state == "finished", run.reason
     (note,) = run.result["warnings"]
     assert note.startswith("2 trained tensors are of layers") and "bert.pooler" in note
@@ -190,14 +171,11 @@ REFUSED: dict[str, tuple[str, str, dict[str, Any], dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_other_values_are_refused(
-    case: str, trained: Callable[..., Run], tiny_bert: Path, train: Train, tmp_path: Path
-) -> None:
+def test_other_values_are_refused(case: str, trained: Callable[..., Run], go_on: GoOn) -> None:
     task, method, first, second, told = REFUSED[case]
     before = trained(task, method, **first)
     changed = {**METHODS[method], **second}
-    recipe = small_recipe(task, changed, tiny_bert, tmp_path, init_from=str(before.path))
-    run = train(recipe, 0, tmp_path / "runs")
+    run = go_on(task, changed, before.path)
     assert run.state == "failed"
     assert told in run.reason and "\n  why: " in run.reason and "\n  fix: " in run.reason
 
@@ -214,35 +192,19 @@ def test_other_values_are_refused(
     ],
 )
 def test_another_method_is_refused(
-    source: str,
-    method: str,
-    told: str,
-    trained: Callable[..., Run],
-    tiny_bert: Path,
-    train: Train,
-    tmp_path: Path,
+    source: str, method: str, told: str, trained: Callable[..., Run], go_on: GoOn
 ) -> None:
     before = trained("text-classification", source)
-    recipe = small_recipe(
-        "text-classification", method, tiny_bert, tmp_path, init_from=str(before.path)
-    )
-    run = train(recipe, 0, tmp_path / "runs")
+    run = go_on("text-classification", method, before.path)
     assert run.state == "failed" and told in run.reason
     assert not any(event["kind"] == "step" for event in run.events()[0])
 
 
 def test_what_p_tuning_has_learned_goes_on_as_a_prompt(
-    trained: Callable[..., Run],
-    started: dict[str, Tensor],
-    tiny_bert: Path,
-    train: Train,
-    tmp_path: Path,
+    trained: Callable[..., Run], started: dict[str, Tensor], go_on: GoOn
 ) -> None:
     before = trained("text-classification", "p-tuning")
-    recipe = small_recipe(
-        "text-classification", "prompt", tiny_bert, tmp_path, init_from=str(before.path)
-    )
-    run = train(recipe, 0, tmp_path / "runs")
+    run = go_on("text-classification", "prompt", before.path)
     assert run.state == "finished", run.reason
     assert equal(started["prompt_embeddings"], _weights(before)["prompt_embeddings"])
 
@@ -258,7 +220,7 @@ def test_another_base_is_refused(trained: Callable[..., Run], train: Train, tmp_
 
 
 def test_what_is_no_export_is_refused(
-    trained: Callable[..., Run], tiny_bert: Path, train: Train, tmp_path: Path
+    trained: Callable[..., Run], tiny_bert: Path, tmp_path: Path, go_on: GoOn
 ) -> None:
     damaged = tmp_path / "damaged"
     shutil.copytree(trained("text-classification", "lora").adapter, damaged)
@@ -269,10 +231,7 @@ def test_what_is_no_export_is_refused(
         damaged: "the file is damaged",
     }
     for source, told in expected.items():
-        recipe = small_recipe(
-            "text-classification", "lora", tiny_bert, tmp_path, init_from=str(source)
-        )
-        run = train(recipe, 0, tmp_path / "runs")
+        run = go_on("text-classification", "lora", source)
         assert run.state == "failed" and told in run.reason and "Traceback" not in run.reason
 
 
