@@ -1,24 +1,32 @@
-"""Recipes for runs whose processes share weights or optimizer state, and how they are launched."""
+"""Recipes for runs whose processes share weights or optimizer state, and these runs."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tests.killed_runs import difference
+import pytest
+from filelock import FileLock
+
+from tests.killed_runs import Unchecked, after_step, difference
 from tests.small_recipes import small_recipe
+from tests.trained_runs import SharedFolder
+from tests.two_processes import SHARDED, together, zero
+from workbench import line
 from workbench.recipe import dump_recipe
 from workbench.recipe.schema import Recipe
-from workbench.store import Run, list_runs
+from workbench.runner import run_recipe
+from workbench.store import Run, list_runs, read_run, run_path
+from workbench.training.rotation import CheckpointFolder
 
 Make = Callable[..., Recipe]
 ROOT = Path(__file__).parents[1]
-SCRIPT = str(Path(__file__).with_name("sharded_worker.py"))
+FAMILIES = {"text-classification": "bert", "instruction": "llama"}
 
 
 @dataclass(frozen=True)
@@ -31,7 +39,7 @@ class Case:
     training: dict[str, Any]
     decoding: dict[str, Any]
 
-    def recipe(self, models: dict[str, Path], folder: Path) -> Recipe:
+    def recipe(self, shared: SharedFolder) -> Recipe:
         """A validation of 7 and a test of 9 examples leave one process without any at the end,
         and the gradients are long enough to be clipped."""
         training = {"max_grad_norm": 0.05, "keep": "best", "validate_every": 2, **self.training}
@@ -42,7 +50,10 @@ class Case:
         }
         if self.decoding:
             sections["task"] = {"decoding": self.decoding}
-        return small_recipe(self.task, self.method, models[self.task], folder, **sections)
+        data = shared.path / "data"
+        data.mkdir(exist_ok=True)
+        model = shared.model(FAMILIES[self.task])
+        return small_recipe(self.task, self.method, model, data, **sections)
 
 
 def _case(task: str, method: str, mark: str = "", /, **training: Any) -> Case:
@@ -69,6 +80,15 @@ MORE = [
         decoding={"max_new_tokens": 4, "beams": 2},
     ),
 ]
+BRIEF = ("text-classification-lora", "instruction-full", "instruction-lora-beams")
+"""Cases of `make test-all`: an encoder, a decoder, and one with micro-batches; the others belong
+to `make nightly`."""
+EVERY = [
+    pytest.param(
+        case, id=case.name, marks=pytest.mark.slow if case.name in BRIEF else pytest.mark.nightly
+    )
+    for case in [*ASKED, *MORE]
+]
 
 
 BLOWN_UP = {"learning_rate": 100.0, "max_grad_norm": None, "epochs": 40, "warmup_fraction": 0.0,
@@ -85,19 +105,20 @@ def rows_of(run: Run, kind: str, field: str) -> list[Any]:
     return [row[field] for row in run.events()[0] if row["kind"] == kind]
 
 
-def launch(config: Path, recipe: Recipe, folder: Path, what: str, *options: str) -> tuple[int, str]:
-    """Two processes by a shipped configuration: to the end, killed after a step, or going on.
+def launch(config: Path, recipe: Recipe, runs: Path, *options: str) -> Run:
+    """The run of two processes that accelerate's launcher starts by a shipped configuration.
 
     Args:
-        what: ``whole``, the step to be killed after, or ``resume``.
-        options: more for accelerate's launcher.
+        options: more for the launcher.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "recipe.yaml"
+    file = runs.with_name(f"{runs.name}.yaml")
     file.write_text(dump_recipe(recipe))
-    accelerate = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(config)]
-    done = run_quietly([*accelerate, *options, SCRIPT, str(file), str(folder / "runs"), what])
-    return done.returncode, done.stderr[-3000:]
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(config)]
+    command += [*options, "-m", "workbench", "run", str(file), "--runs", str(runs)]
+    done = run_quietly(command)
+    assert done.returncode == 0, done.stderr[-3000:]
+    (run,) = list_runs(runs)
+    return run
 
 
 def resume(run: Run, *more: str) -> subprocess.CompletedProcess[str]:
@@ -121,8 +142,81 @@ def run_quietly(
     )
 
 
+# --- forked -------------------------------------------------------------------------------------
+
+
+def forked(
+    recipe: Recipe,
+    runs: Path,
+    sharing: Mapping[str, str],
+    *,
+    loader: Any = None,
+    killed_after: int | None = None,
+    resume: bool = False,
+    fails: bool = False,
+) -> Run:
+    """A run of two forked processes, which keeps its last checkpoint.
+
+    Args:
+        loader: checks the export; without one nothing is checked.
+        killed_after: the step after which both are killed.
+        fails: that it does is expected.
+    """
+    checked = loader is not None
+    if checked:
+        loader.start()
+
+    def work() -> None:
+        CheckpointFolder.finish = CheckpointFolder.tidy  # type: ignore[method-assign]
+        if killed_after is not None:
+            after_step(killed_after)()
+        if checked:
+            loader.start = lambda: None  # the parent's process, which is waiting for this one
+        else:
+            line.check_folder = lambda *_: 0.0
+        run = run_recipe(recipe, 0, runs, resume=resume, loader=loader or Unchecked())
+        assert run.state == "finished", run.reason
+
+    runs.mkdir(parents=True, exist_ok=True)
+    said = runs / "said.txt"
+    codes = together(work, said, sharing)
+    ended_well = codes == [0, 0]
+    assert ended_well == (killed_after is None and not fails), said.read_text()[-3000:]
+    return read_run(run_path(runs, recipe, 0))
+
+
+WAYS: dict[str, Mapping[str, str] | None] = {
+    "alone": None,
+    "whole": {},
+    "shared": SHARDED,
+    "zero1": zero(1),
+    "zero2": zero(2),
+}
+"""Ways of running: by one process, by two that share nothing, and by two that share."""
+
+
+class Ways:
+    """The run of each case in each way, made by the worker that first asks for it."""
+
+    def __init__(self, shared: SharedFolder, loader: Any) -> None:
+        self._shared, self._loader = shared, loader
+
+    def run(self, case: Case, way: str) -> Run:
+        """A finished run, to be read only."""
+        recipe, runs, sharing = case.recipe(self._shared), self._shared.path / way, WAYS[way]
+        with FileLock(self._shared.path / f"{way}-{case.name}.lock"):
+            run = read_run(run_path(runs, recipe, 0))
+            if run.state == "finished":
+                return run
+            if sharing is None:
+                run = run_recipe(recipe, 0, runs, loader=self._loader)
+                assert run.state == "finished", run.reason
+                return run
+            return forked(recipe, runs, sharing, loader=self._loader)
+
+
 def killed_and_resumed(
-    case: Case, models: dict[str, Path], config: Path, folder: Path, *options: str
+    case: Case, shared: SharedFolder, sharing: Mapping[str, str], folder: Path
 ) -> Run:
     """A run that was killed after step 5, now resumed, and the undisturbed run's to the bit.
 
@@ -130,31 +224,23 @@ def killed_and_resumed(
         the run as the kill left it.
     """
     training = {**case.training, "dropout": 0.1, "max_steps": 7, "micro_batch_size": 2}
-    recipe = replace(case, training=training).recipe(models, folder)
-    code, said = launch(config, recipe, folder / "undisturbed", "whole", *options)
-    assert code == 0, said
-    code, _ = launch(config, recipe, folder / "killed", "5", *options)
-    assert code != 0
-    (killed,) = list_runs(folder / "killed" / "runs")
+    recipe = replace(case, training=training).recipe(shared)
+    undisturbed = forked(recipe, folder / "undisturbed", sharing)
+    killed = forked(recipe, folder / "killed", sharing, killed_after=5)
     assert killed.state in ("interrupted", "failed")
-    code, said = launch(config, recipe, folder / "killed", "resume", *options)
-    assert code == 0, said
-    (undisturbed,) = list_runs(folder / "undisturbed" / "runs")
-    (resumed,) = list_runs(folder / "killed" / "runs")
+    resumed = forked(recipe, folder / "killed", sharing, resume=True)
     assert rows_of(resumed, "resumed", "step") == [4]
     assert not difference(undisturbed, resumed)
     return killed
 
 
-def assert_guarded(config: Path, make_recipe: Make, folder: Path) -> None:
+def assert_guarded(sharing: Mapping[str, str], make_recipe: Make, folder: Path) -> None:
     """A tiny rate moves nothing; a huge one makes the loss non-finite: both fail, and say so."""
     still = make_recipe("prefix", training={"learning_rate": 1e-30})
-    assert launch(config, still, folder / "still", "whole")[0] != 0
-    (run,) = list_runs(folder / "still" / "runs")
+    run = forked(still, folder / "still", sharing, fails=True)
     assert run.state == "failed" and "did not move in the first step" in run.reason
     blown_up = make_recipe("full", training=BLOWN_UP)
-    assert launch(config, blown_up, folder / "blown-up", "whole")[0] != 0
-    (run,) = list_runs(folder / "blown-up" / "runs")
+    run = forked(blown_up, folder / "blown-up", sharing, fails=True)
     assert run.state == "failed" and "the gradient norm" in run.reason
     losses = rows_of(run, "step", "loss")
     assert losses and all(loss == loss for loss in losses)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +15,27 @@ from tests.killed_runs import exported_difference
 from tests.methods.test_contract import CASES
 from tests.shared_runs import (
     ASKED,
-    MORE,
+    EVERY,
     Case,
     Make,
+    Ways,
     assert_guarded,
+    forked,
     killed_and_resumed,
     launch,
     resume,
     rows_of,
-    run_quietly,
 )
+from tests.trained_runs import SharedFolder
+from tests.two_processes import SHARDED
 from workbench.cli.distributed import configs_dir
 from workbench.devices import choose_policy, this_process
-from workbench.errors import MethodError, UsageError
+from workbench.errors import MethodError, RunRefused, UsageError
 from workbench.launched import check_launch
 from workbench.preparing import adapt_empty
-from workbench.recipe import dump_recipe
 from workbench.recipe.schema import TrainingSpec
-from workbench.store import Run, list_runs, read_run, run_path
+from workbench.runner import run_recipe
+from workbench.store import read_run
 from workbench.tasks import make_task
 from workbench.training import sharding
 
@@ -132,51 +133,16 @@ def test_a_layer_that_is_used_again_and_again_is_none() -> None:
 # --- two processes ------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Ways:
-    """The runs of a recipe."""
-
-    alone: Run
-    whole: Run
-    """By two processes, each with the whole model."""
-    shared: Run
+@pytest.fixture
+def ways(shared: SharedFolder, vanilla: Any) -> Ways:
+    return Ways(shared, vanilla)
 
 
-@pytest.fixture(scope="module")
-def ways(
-    tmp_path_factory: pytest.TempPathFactory, tiny_bert: Path, tiny_llama: Path
-) -> dict[str, Ways]:
-    """Every case in each of three ways, by the command that a person types."""
-    folder = tmp_path_factory.mktemp("ways")
-    models = {"text-classification": tiny_bert, "instruction": tiny_llama}
-    recipes = {case.name: case.recipe(models, folder) for case in [*ASKED, *MORE]}
-    files = []
-    for name, recipe in recipes.items():
-        files.append(folder / f"{name}.yaml")
-        files[-1].write_text(dump_recipe(recipe))
-    options = {
-        "alone": [],
-        "whole": ["--processes", "2"],
-        "shared": ["--processes", "2", "--shard"],
-    }
-    for way, more in options.items():
-        command = [sys.executable, "-m", "workbench", "run", *map(str, files), *more]
-        cache = str(folder / f"cache-{way}")
-        done = run_quietly([*command, "--runs", str(folder / way)], 600, WORKBENCH_CACHE=cache)
-        assert done.returncode == 0, done.stderr[-3000:]
-    return {
-        name: Ways(**{way: read_run(run_path(folder / way, recipe, 0)) for way in options})
-        for name, recipe in recipes.items()
-    }
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("case", [*ASKED, *MORE], ids=lambda case: case.name)
-def test_sharing_the_weights_changes_rounding_only(case: Case, ways: dict[str, Ways]) -> None:
-    each = ways[case.name]
-    alone, shared = each.alone, each.shared
-    assert shared.result["policy"]["sharded"] and not each.whole.result["policy"]["sharded"]
-    for other in (each.alone, each.whole):
+@pytest.mark.parametrize("case", EVERY)
+def test_sharing_the_weights_changes_rounding_only(case: Case, ways: Ways) -> None:
+    alone, whole, shared = (ways.run(case, way) for way in ("alone", "whole", "shared"))
+    assert shared.result["policy"]["sharded"] and not whole.result["policy"]["sharded"]
+    for other in (alone, whole):
         # In bf16 two halves of a batch are no whole one; with and without sharing they are halves.
         rough = case.name.endswith("bf16") and other is alone
         for kind, field in (("step", "loss"), ("step", "grad_norm"), ("validation", "loss")):
@@ -206,11 +172,10 @@ def test_sharing_the_weights_changes_rounding_only(case: Case, ways: dict[str, W
         assert tables[0]["prediction"] == tables[1]["prediction"]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("case", [*ASKED, *MORE], ids=lambda case: case.name)
-def test_each_process_holds_half(case: Case, ways: dict[str, Ways]) -> None:
-    each = ways[case.name]
-    alone, whole, shared = (run.result["memory"] for run in (each.alone, each.whole, each.shared))
+@pytest.mark.parametrize("case", EVERY)
+def test_each_process_holds_half(case: Case, ways: Ways) -> None:
+    runs = [ways.run(case, way) for way in ("alone", "whole", "shared")]
+    alone, whole, shared = (run.result["memory"] for run in runs)
     (everything,) = alone["pieces_per_process"]
     assert whole["pieces_per_process"] == [everything, everything]
     assert len(shared["pieces_per_process"]) == 2
@@ -224,33 +189,36 @@ def test_each_process_holds_half(case: Case, ways: dict[str, Ways]) -> None:
 # --- going on -----------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("case", [ASKED[0], ASKED[1], ASKED[5], ASKED[7]], ids=lambda c: c.name)
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(ASKED[1], marks=pytest.mark.slow),
+        *(pytest.param(case, marks=pytest.mark.nightly) for case in (ASKED[0], ASKED[5], ASKED[7])),
+    ],
+    ids=lambda case: case.name,
+)
 def test_a_killed_run_goes_on_to_the_same_bit(
-    case: Case, tiny_bert: Path, tiny_llama: Path, tmp_path: Path
+    case: Case, shared: SharedFolder, tmp_path: Path
 ) -> None:
-    models = {"text-classification": tiny_bert, "instruction": tiny_llama}
-    killed = killed_and_resumed(case, models, CONFIG, tmp_path)
+    killed = killed_and_resumed(case, shared, SHARDED, tmp_path)
     assert killed.status["sharded"]
 
 
 @pytest.mark.slow
 def test_resume_shares_as_before_and_refuses_otherwise(make_recipe: Make, tmp_path: Path) -> None:
+    """The undisturbed run is started by the shipped configuration, the resumed by `resume`."""
     training = {"max_steps": 7, "validate_every": 2, "dropout": 0.1}
     recipe = make_recipe("lora", training=training)
-    assert launch(CONFIG, recipe, tmp_path / "undisturbed", "whole")[0] == 0
-    assert launch(CONFIG, recipe, tmp_path / "killed", "5")[0] != 0
-    (killed,) = list_runs(tmp_path / "killed" / "runs")
+    undisturbed = launch(CONFIG, recipe, tmp_path / "undisturbed")
+    killed = forked(recipe, tmp_path / "killed", SHARDED, killed_after=5)
     state = json.loads((killed.path / "checkpoints" / "step-000004" / "state.json").read_text())
     assert state["conditions"]["processes"] == "2, sharded"
-
-    alone = resume(killed, "--processes", "1")
-    assert alone.returncode != 0 and "processes was 2, sharded, is 1" in alone.stderr
+    with pytest.raises(RunRefused, match="processes was 2, sharded, is 1"):
+        run_recipe(recipe, 0, tmp_path / "killed", resume=True)
     together = resume(killed)
     assert together.returncode == 0, together.stderr[-3000:]
-    (undisturbed,) = list_runs(tmp_path / "undisturbed" / "runs")
     resumed = read_run(killed.path)
-    assert resumed.result["policy"]["sharded"]
+    assert resumed.result["policy"]["sharded"] and undisturbed.result["policy"]["sharded"]
     assert not exported_difference(undisturbed, resumed)
 
 
@@ -259,4 +227,4 @@ def test_resume_shares_as_before_and_refuses_otherwise(make_recipe: Make, tmp_pa
 
 @pytest.mark.slow
 def test_guards_see_what_is_cut(make_recipe: Make, tmp_path: Path) -> None:
-    assert_guarded(CONFIG, make_recipe, tmp_path)
+    assert_guarded(SHARDED, make_recipe, tmp_path)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.killed_runs import Unchecked
 from tests.torture import invariants
 from tests.torture.cells import Cell
 from tests.training.killing import without_forecast, wrap
@@ -28,20 +29,6 @@ CLONE_NEWNS = 0x20000
 GO_ON = ("stopped", "failed", "interrupted")
 
 Prepare = Callable[[], object]
-
-
-class Unchecked:
-    """In the place of the process that loads exports: the reference's export was checked, and
-    equal bytes load equally."""
-
-    def start(self) -> None:
-        """Nothing has to be imported."""
-
-    def __enter__(self) -> Unchecked:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """There is nothing to end."""
 
 
 def nothing() -> None:
