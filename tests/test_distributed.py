@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import socket
 import subprocess
@@ -11,13 +10,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from tests.shared_runs import environment, run_quietly
+from tests.shared_runs import environment
+from tests.watched_runs import watch_two
 from workbench.cli.distributed import configs_dir
 from workbench.data.batches import epoch_order, own_share
 from workbench.errors import UsageError
@@ -30,7 +29,7 @@ Make = Callable[..., Recipe]
 Train = Callable[..., Run]
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(configs_dir().glob("accelerate/*.yaml"))
-DDP, TWO_MACHINES = (configs_dir() / "accelerate" / f"{n}.yaml" for n in ("ddp", "two-machines"))
+TWO_MACHINES = configs_dir() / "accelerate" / "two-machines.yaml"
 ACCELERATE = [sys.executable, "-m", "accelerate.commands.launch", "--config_file"]
 
 
@@ -88,21 +87,6 @@ def test_the_command_names_the_shipped_configurations(capsys: pytest.CaptureFixt
 # --- two processes ------------------------------------------------------------------------------
 
 
-def watch_two(recipe: Recipe, folder: Path, *fits: str) -> tuple[Run, list[dict[str, Any]]]:
-    """A run of two watched processes by the shipped configuration, and what each saw."""
-    (folder / "reports").mkdir(parents=True)
-    file = folder / "recipe.yaml"
-    file.write_text(dump_recipe(recipe))
-    script = str(Path(__file__).with_name("distributed_worker.py"))
-    places = [str(file), str(folder / "runs"), str(folder / "reports")]
-    done = run_quietly([*ACCELERATE, str(DDP), script, *places, *fits])
-    assert done.returncode == 0, done.stderr[-3000:]
-    reports = [json.loads((folder / "reports" / f"{n}.json").read_text()) for n in range(2)]
-    (run,) = list_runs(folder / "runs")
-    assert run.state == "finished", run.reason
-    return run, reports
-
-
 def losses_of(run: Run) -> list[float]:
     return [row["loss"] for row in run.events()[0] if row["kind"] == "step"]
 
@@ -153,7 +137,7 @@ def test_one_process_out_of_memory_makes_all_of_them_smaller(
     make_recipe: Make, train: Train, tmp_path: Path
 ) -> None:
     training = {"max_steps": 5, "learning_rate": 1e-2, "auto_micro_batch": True}
-    both, reports = watch_two(make_recipe("lora", training=training), tmp_path / "two", "2")
+    both, reports = watch_two(make_recipe("lora", training=training), tmp_path / "two", fits=2)
     assert [each["tried"][:3] for each in reports] == [[4, 2, 2], [4, 2, 2]]
     (row,) = [row for row in both.events()[0] if row["kind"] == "micro_batch"]
     assert (row["step"], row["tried"], row["size"]) == (1, 4, 2)
@@ -233,8 +217,9 @@ def test_two_machines_give_what_one_gives(
     assert both.result["metrics"]["test"] == pytest.approx(alone.result["metrics"]["test"])
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("killed", [0, 1])
+@pytest.mark.parametrize(
+    "killed", [pytest.param(0, marks=pytest.mark.slow), pytest.param(1, marks=pytest.mark.nightly)]
+)
 def test_a_killed_machine_ends_the_other(
     killed: int,
     make_recipe: Make,

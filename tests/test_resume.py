@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
-from tests.killed_runs import after_step, difference, in_backward, killed, shown, the_recipe
+from tests.killed_runs import (
+    after_step,
+    difference,
+    exported_difference,
+    in_backward,
+    killed,
+    the_recipe,
+)
 from tests.methods.test_contract import CASES
+from tests.shared_runs import forked, resume
 from tests.training.killing import die, dying_at
 from workbench import line
-from workbench.recipe import dump_recipe
 from workbench.recipe.schema import Recipe
-from workbench.store import Run, read_run, run_path
+from workbench.store import Run, read_run
 from workbench.training import rotation, session, snapshots
 from workbench.training.rotation import CheckpointFolder
 
@@ -186,68 +188,24 @@ def test_a_damaged_newest_is_reported_and_the_one_before_used(
 
 @pytest.mark.slow
 def test_two_processes_go_on_exactly(make_recipe: Make, tmp_path: Path) -> None:
-    """All processes are killed at once; `resume` starts as many as before."""
-    training = {"epochs": 10, "dropout": 0.1, "validate_every": 5, "checkpoint_minutes": 1e-6}
+    """Both processes are killed; `resume` starts as many as before."""
+    training = {"epochs": 4, "dropout": 0.1, "validate_every": 5, "checkpoint_minutes": 1e-6}
     recipe = make_recipe("lora", training=training)
-    file = tmp_path / "lora.yaml"
-    file.write_text(dump_recipe(recipe))
-    command = [sys.executable, "-m", "workbench"]
-    surroundings: dict[str, Any] = {
-        "cwd": Path(__file__).parents[1],
-        "env": {**os.environ, "CUDA_VISIBLE_DEVICES": ""},
-    }
-    parts = [*command, "run", str(file), "--processes", "2", "--runs"]
-    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-
-    whole_process = subprocess.Popen([*parts, str(tmp_path / "whole")], **surroundings, **quiet)
-    assert whole_process.wait(timeout=300) == 0
-    process = subprocess.Popen(
-        [*parts, str(tmp_path / "parts")], **surroundings, **quiet, start_new_session=True
-    )
-    folder = run_path(tmp_path / "parts", recipe, 0)
-    _wait_for(lambda: (folder / "checkpoints" / "step-000012").exists())
-    for each in [*psutil.Process(process.pid).children(recursive=True), process]:
-        each.kill()
-    process.wait(timeout=60)
-    found, _ = CheckpointFolder(folder / "checkpoints").newest_whole(with_best=True)
+    whole = forked(recipe, tmp_path / "whole", {})
+    run = forked(recipe, tmp_path / "parts", {}, prepare=after_step(13), fails=True)
+    found, _ = CheckpointFolder(run.path / "checkpoints").newest_whole(with_best=True)
     assert found is not None and found.state["processes"] == 2
     random = [snapshots.of_process(found.tensors["random"], i)["torch"] for i in range(2)]
     assert random[0].shape == random[1].shape
 
-    refused = subprocess.run(
-        [*command, "resume", str(folder), "--processes", "1"],
-        **surroundings,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    refused = resume(run, "--processes", "1")
     assert refused.returncode == 3 and "processes was 2, is 1" in refused.stderr
-    done = subprocess.run(
-        [*command, "resume", str(folder)],
-        **surroundings,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    done = resume(run)
     assert done.returncode == 0, done.stderr[-2000:]
-    whole, resumed = read_run(run_path(tmp_path / "whole", recipe, 0)), read_run(folder)
-    for weights in whole.adapter.glob("*.safetensors"):
-        assert weights.read_bytes() == (resumed.adapter / weights.name).read_bytes()
-    rows = [shown(run.events()[0], "step", "validation") for run in (whole, resumed)]
-    assert rows[0] == rows[1]
-    assert [r["step"] for r in rows[1] if r["kind"] == "step"] == list(range(1, 71))
-    assert [r["step"] for r in resumed.events()[0] if r["kind"] == "resumed"] == [
-        found.state["step"]
-    ]
-
-
-def _wait_for(there: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 120
-    while not there():
-        assert time.monotonic() < deadline, "it took more than two minutes"
-        time.sleep(0.01)
+    resumed = read_run(run.path)
+    assert not exported_difference(whole, resumed)
+    rows = [row["step"] for row in resumed.events()[0] if row["kind"] == "resumed"]
+    assert rows == [found.state["step"]]
 
 
 def test_a_large_checkpoint_is_not_written_for_a_moment_of_training(

@@ -11,7 +11,7 @@ import pytest
 import transformers
 from safetensors.torch import load_file
 
-from tests.killed_runs import exported_difference
+from tests.killed_runs import after_step, exported_difference
 from tests.methods.test_contract import CASES
 from tests.shared_runs import (
     ASKED,
@@ -189,14 +189,8 @@ def test_each_process_holds_half(case: Case, ways: Ways) -> None:
 # --- going on -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "case",
-    [
-        pytest.param(ASKED[1], marks=pytest.mark.slow),
-        *(pytest.param(case, marks=pytest.mark.nightly) for case in (ASKED[0], ASKED[5], ASKED[7])),
-    ],
-    ids=lambda case: case.name,
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("case", [ASKED[0], ASKED[1], ASKED[5], ASKED[7]], ids=lambda c: c.name)
 def test_a_killed_run_goes_on_to_the_same_bit(
     case: Case, shared: SharedFolder, tmp_path: Path
 ) -> None:
@@ -210,7 +204,7 @@ def test_resume_shares_as_before_and_refuses_otherwise(make_recipe: Make, tmp_pa
     training = {"max_steps": 7, "validate_every": 2, "dropout": 0.1}
     recipe = make_recipe("lora", training=training)
     undisturbed = launch(CONFIG, recipe, tmp_path / "undisturbed")
-    killed = forked(recipe, tmp_path / "killed", SHARDED, killed_after=5)
+    killed = forked(recipe, tmp_path / "killed", SHARDED, prepare=after_step(5), fails=True)
     state = json.loads((killed.path / "checkpoints" / "step-000004" / "state.json").read_text())
     assert state["conditions"]["processes"] == "2, sharded"
     with pytest.raises(RunRefused, match="processes was 2, sharded, is 1"):

@@ -2,38 +2,45 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import warnings
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pyarrow.parquet as pq
 import pytest
 from safetensors.torch import load_file
 
+from tests.killed_runs import after_step
 from tests.shared_runs import (
     ASKED,
-    MORE,
+    EVERY,
     ROOT,
     Case,
     Make,
+    Ways,
     assert_guarded,
     environment,
+    forked,
     killed_and_resumed,
-    launch,
     resume,
     rows_of,
-    run_quietly,
 )
+from tests.trained_runs import SharedFolder
+from tests.two_processes import zero
 from workbench import jobs
 from workbench.cli.distributed import configs_dir
+from workbench.errors import RunRefused
 from workbench.recipe import dump_recipe
-from workbench.store import Run, list_runs, read_run, run_path
+from workbench.runner import run_recipe
+from workbench.store import list_runs, read_run
 
 CONFIG = configs_dir() / "accelerate" / "deepspeed-zero2.yaml"
 ACCELERATE = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(CONFIG)]
@@ -41,47 +48,28 @@ installed = pytest.mark.skipif(
     find_spec("deepspeed") is None,
     reason="DeepSpeed is not installed: pip install 'peft-workbench[deepspeed]'",
 )
-WAYS = {"whole": 0, "zero1": 1, "zero2": 2}
-"""Ways of running, each with the stage that it says."""
+STAGES = {"zero1": 1, "zero2": 2}
 
 
-@pytest.fixture(scope="module")
-def ways(
-    tmp_path_factory: pytest.TempPathFactory, tiny_bert: Path, tiny_llama: Path
-) -> dict[str, dict[str, Run]]:
-    """Every case by two processes that share nothing, and by each stage of ZeRO."""
-    folder = tmp_path_factory.mktemp("ways")
-    models = {"text-classification": tiny_bert, "instruction": tiny_llama}
-    recipes = {case.name: case.recipe(models, folder) for case in [*ASKED, *MORE]}
-    files = []
-    for name, recipe in recipes.items():
-        files.append(str(folder / f"{name}.yaml"))
-        Path(files[-1]).write_text(dump_recipe(recipe))
-    for way, stage in WAYS.items():
-        command = [*ACCELERATE, "--zero_stage", str(stage), "-m", "workbench", "run", *files]
-        if not stage:
-            command = [sys.executable, "-m", "workbench", "run", *files, "--processes", "2"]
-        # The launcher itself imports DeepSpeed, which says on stdout that it sees no GPU.
-        quiet = {"DS_ACCELERATOR": "cpu"} if stage else {}
-        quiet["WORKBENCH_CACHE"] = str(folder / f"cache-{way}")
-        done = run_quietly([*command, "--runs", str(folder / way), "--json"], 600, **quiet)
-        assert done.returncode == 0, done.stderr[-3000:]
-        assert len(json.loads(done.stdout)["runs"]) == len(files)
-    return {
-        name: {way: read_run(run_path(folder / way, recipe, 0)) for way in WAYS}
-        for name, recipe in recipes.items()
-    }
+@pytest.fixture(scope="module", autouse=True)
+def _imported() -> None:
+    """DeepSpeed's optimizers bring in torch's compiler: once here instead of in each process."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import_module("torch._inductor.compile_fx")
+
+
+@pytest.fixture
+def ways(shared: SharedFolder, vanilla: Any) -> Ways:
+    return Ways(shared, vanilla)
 
 
 @installed
-@pytest.mark.slow
-@pytest.mark.parametrize("way", ["zero1", "zero2"])
-@pytest.mark.parametrize("case", [*ASKED, *MORE], ids=lambda case: case.name)
-def test_sharing_the_optimizer_changes_rounding_only(
-    case: Case, way: str, ways: dict[str, dict[str, Run]]
-) -> None:
-    whole, shared = ways[case.name]["whole"], ways[case.name][way]
-    assert shared.result["policy"]["zero"] == WAYS[way] and not whole.result["policy"]["zero"]
+@pytest.mark.parametrize("way", STAGES)
+@pytest.mark.parametrize("case", EVERY)
+def test_sharing_the_optimizer_changes_rounding_only(case: Case, way: str, ways: Ways) -> None:
+    whole, shared = ways.run(case, "whole"), ways.run(case, way)
+    assert shared.result["policy"]["zero"] == STAGES[way] and not whole.result["policy"]["zero"]
     for kind, field in (("step", "loss"), ("step", "grad_norm"), ("validation", "loss")):
         theirs = pytest.approx(rows_of(whole, kind, field), rel=1e-4)
         assert rows_of(shared, kind, field) == theirs, (kind, field)
@@ -104,13 +92,10 @@ def test_sharing_the_optimizer_changes_rounding_only(
 
 
 @installed
-@pytest.mark.slow
-@pytest.mark.parametrize("case", [*ASKED, *MORE], ids=lambda case: case.name)
-def test_each_process_holds_half_of_what_is_shared(
-    case: Case, ways: dict[str, dict[str, Run]]
-) -> None:
-    each = ways[case.name]
-    whole, one, two = (each[way].result["memory"]["breakdown"] for way in WAYS)
+@pytest.mark.parametrize("case", EVERY)
+def test_each_process_holds_half_of_what_is_shared(case: Case, ways: Ways) -> None:
+    memories = [ways.run(case, way).result["memory"] for way in ("whole", *STAGES)]
+    whole, one, two = (memory["breakdown"] for memory in memories)
     trained = whole["gradients_bytes"] // 2  # of each of two processes
     assert one["gradients_bytes"] == 2 * trained
     # Pieces are padded to a multiple of four numbers, one piece for each group of parameters.
@@ -119,9 +104,8 @@ def test_each_process_holds_half_of_what_is_shared(
         assert shared["weights_bytes"] == whole["weights_bytes"]
         # Two moments and the fp32 copy, of all processes together.
         assert 3 * trained <= shared["optimizer_bytes"] <= 3 * (trained + 2 * 2 * 16) + 64
-    for way in WAYS:
-        peaks = each[way].result["memory"]["per_process"]
-        assert len(peaks) == 2 and min(peaks) > 0
+    for memory in memories:
+        assert len(memory["per_process"]) == 2 and min(memory["per_process"]) > 0
 
 
 # --- going on -----------------------------------------------------------------------------------
@@ -132,10 +116,9 @@ def test_each_process_holds_half_of_what_is_shared(
 @pytest.mark.parametrize("stage", [1, 2])
 @pytest.mark.parametrize("case", [ASKED[0], ASKED[5]], ids=lambda case: case.name)
 def test_a_killed_run_goes_on_to_the_same_bit(
-    case: Case, stage: int, tiny_bert: Path, tiny_llama: Path, tmp_path: Path
+    case: Case, stage: int, shared: SharedFolder, tmp_path: Path
 ) -> None:
-    models = {"text-classification": tiny_bert, "instruction": tiny_llama}
-    killed = killed_and_resumed(case, models, CONFIG, tmp_path, "--zero_stage", str(stage))
+    killed = killed_and_resumed(case, shared, zero(stage), tmp_path)
     assert killed.status["zero"] == stage
 
 
@@ -143,11 +126,9 @@ def test_a_killed_run_goes_on_to_the_same_bit(
 @pytest.mark.slow
 def test_resume_shares_as_before_and_refuses_otherwise(make_recipe: Make, tmp_path: Path) -> None:
     recipe = make_recipe("lora", training={"max_steps": 7, "validate_every": 2, "dropout": 0.1})
-    assert launch(CONFIG, recipe, tmp_path, "5", "--zero_stage", "1")[0] != 0
-    (killed,) = list_runs(tmp_path / "runs")
-
-    alone = resume(killed, "--processes", "1")
-    assert alone.returncode != 0 and "processes was 2, ZeRO 1 of DeepSpeed" in alone.stderr
+    killed = forked(recipe, tmp_path, zero(1), prepare=after_step(5), fails=True)
+    with pytest.raises(RunRefused, match="processes was 2, ZeRO 1 of DeepSpeed"):
+        run_recipe(recipe, 0, tmp_path, resume=True)
     together = resume(killed)
     assert together.returncode == 0, together.stderr[-3000:]
     resumed = read_run(killed.path)
@@ -157,6 +138,7 @@ def test_resume_shares_as_before_and_refuses_otherwise(make_recipe: Make, tmp_pa
 @installed
 @pytest.mark.slow
 def test_a_run_is_stopped_and_saved(make_recipe: Make, tmp_path: Path) -> None:
+    """Started by accelerate's launcher and the shipped configuration."""
     file = tmp_path / "recipe.yaml"
     file.write_text(dump_recipe(make_recipe("lora", training={"epochs": 5000, "keep": "last"})))
     command = [*ACCELERATE, "-m", "workbench", "run", str(file), "--runs", str(tmp_path / "runs")]
@@ -191,4 +173,4 @@ def test_a_run_is_stopped_and_saved(make_recipe: Make, tmp_path: Path) -> None:
 @installed
 @pytest.mark.slow
 def test_guards_see_what_is_shared(make_recipe: Make, tmp_path: Path) -> None:
-    assert_guarded(CONFIG, make_recipe, tmp_path)
+    assert_guarded(zero(2), make_recipe, tmp_path)

@@ -121,17 +121,3 @@ def test_processes_pass_their_exit_code_on() -> None:
     )  # fmt: skip
     assert done.returncode == 2 and "no shipped recipe of that name" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-@pytest.mark.slow
-def test_two_processes_give_one_run_and_one_document(study: Path, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "workbench", "run", str(study), "--processes", "2", "--json"]
-        + ["--runs", str(tmp_path / "runs")],
-        capture_output=True, text=True, timeout=300, cwd=recipes_dir().parent,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    (row,) = json.loads(done.stdout)["runs"]
-    assert row["state"] == "finished"
-    record = json.loads((Path(row["path"]) / "result.json").read_text())
-    assert record["policy"]["processes"] == 2

@@ -1,14 +1,8 @@
-"""One of several processes of a run that is watched: which examples it saw, what it exchanged.
-
-Usage, by accelerate launch: distributed_worker.py RECIPE RUNS REPORTS [FITS]. With FITS, a forward
-pass of more examples than that runs out of memory on the second process. Each process writes what
-it saw to REPORTS/rank.json.
-"""
+"""Runs of two processes that are watched: which examples each saw, what they exchanged."""
 
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,36 +10,48 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tests.training.killing import without_forecast
+from tests.shared_runs import forked
 from workbench.data.encode import Row
 from workbench.devices import choose_policy, make_accelerator, this_process, wrap
-from workbench.recipe import load_recipe
-from workbench.recipe.schema import TrainingSpec
-from workbench.runner import run_recipe
+from workbench.recipe.schema import Recipe, TrainingSpec
+from workbench.store import Run
 from workbench.training import accumulation
 
 
 class Watched:
     """Notes the shares that this process trains on, and fails as memory would."""
 
-    def __init__(self, fits: int | None) -> None:
-        self.rank, self.fits = this_process().process_index, fits
-        self.shares: list[list[list[int]]] = []
-        self.tried: list[int] = []
+    def __init__(self, folder: Path, fits: int | None) -> None:
+        self._rank, self._fits = this_process().process_index, fits
+        self._file = folder / f"{self._rank}.json"
+        self._seen: dict[str, Any] = {"shares": [], "tried": [], "traffic": {}}
         self._share, self._losses = accumulation.own_share, accumulation.Accumulation._losses
+
+    def begin(self) -> None:
+        """Puts itself into the product's place."""
+        if self._fits is None:
+            self._seen["traffic"] = exchanged()
+        accumulation.own_share = self.own_share  # type: ignore[assignment]
+        accumulation.Accumulation._losses = (  # type: ignore[method-assign]
+            lambda one, rows: self.losses(one, rows)
+        )
 
     def own_share(self, rows: Sequence[Row], process: int, processes: int) -> list[Row]:
         """``own_share`` itself, with a note of what came out."""
         share = self._share(rows, process, processes)
-        self.shares.append([list(row["input_ids"]) for row in share])
+        self._note("shares", [list(row["input_ids"]) for row in share])
         return share
 
     def losses(self, one: accumulation.Accumulation, rows: Sequence[Row]) -> Any:
         """``Accumulation._losses`` itself, where the rows fit."""
-        self.tried.append(len(rows))
-        if self.fits is not None and self.rank == 1 and len(rows) > self.fits:
+        self._note("tried", len(rows))
+        if self._fits is not None and self._rank == 1 and len(rows) > self._fits:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
         return self._losses(one, rows)
+
+    def _note(self, what: str, seen: Any) -> None:
+        self._seen[what].append(seen)
+        self._file.write_text(json.dumps(self._seen))
 
 
 class Partly(nn.Module):
@@ -97,19 +103,14 @@ def exchanged() -> dict[str, Any]:
     }
 
 
-def main(recipe: str, runs: str, reports: str, fits: int | None = None) -> None:
-    """Trains under observation and writes the report of this process."""
-    watched = Watched(fits)
-    without_forecast()
-    accumulation.own_share = watched.own_share  # type: ignore[assignment]
-    accumulation.Accumulation._losses = (  # type: ignore[method-assign]
-        lambda one, rows: watched.losses(one, rows)
-    )
-    traffic = exchanged() if fits is None else {}
-    run_recipe(load_recipe(Path(recipe)), 0, Path(runs))
-    report = {"shares": watched.shares, "tried": watched.tried, "traffic": traffic}
-    (Path(reports) / f"{watched.rank}.json").write_text(json.dumps(report))
+def watch_two(
+    recipe: Recipe, folder: Path, fits: int | None = None
+) -> tuple[Run, list[dict[str, Any]]]:
+    """A run of two watched processes, and what each saw.
 
+    Args:
+        fits: a forward pass of more examples runs out of memory on the second process.
+    """
 
-if __name__ == "__main__":
-    main(*sys.argv[1:4], *(int(each) for each in sys.argv[4:]))
+    run = forked(recipe, folder, {}, prepare=lambda: Watched(folder, fits).begin())
+    return run, [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
