@@ -19,7 +19,7 @@ import tempfile  # noqa: E402
 import time  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-from tests.torture.cells import make_cells  # noqa: E402
+from tests.torture.cells import CELLS, make_cells  # noqa: E402
 from tests.torture.rows import ROWS  # noqa: E402
 from tests.torture.running import Outcome, run_trials  # noqa: E402
 from tests.torture.table import as_json, print_table  # noqa: E402
@@ -31,6 +31,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__)
     parser.add_argument("--times", type=int, default=50, help="trials of a row (default 50)")
     parser.add_argument("--rows", default=",".join(names), help="e.g. K1,K2 (default: all)")
+    parser.add_argument("--cells", default=",".join(CELLS), help="e.g. bert-lora (default: all)")
     parser.add_argument("--seed", type=int, default=0, help="of every random choice")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="trials at once")
     parser.add_argument("--out", type=Path, help="JSON file for every single trial")
@@ -39,6 +40,9 @@ def main() -> int:
     chosen = arguments.rows.split(",")
     if unknown := set(chosen) - set(names):
         parser.error(f"no rows {', '.join(sorted(unknown))}; there are {', '.join(names)}")
+    cells_chosen = arguments.cells.split(",")
+    if unknown := set(cells_chosen) - set(CELLS):
+        parser.error(f"no cells {', '.join(sorted(unknown))}; there are {', '.join(CELLS)}")
     rows = [row for row in ROWS if row.name in chosen]
     evidence = arguments.keep or Path(tempfile.mkdtemp(prefix="torture-failed-"))
     started = time.monotonic()
@@ -46,7 +50,7 @@ def main() -> int:
         os.environ["WORKBENCH_CACHE"] = str(Path(folder) / "cache")
         print("training what the rest is compared with", file=sys.stderr)
         Path(folder).chmod(0o755)
-        cells = make_cells(Path(folder))
+        cells = make_cells(Path(folder), cells_chosen)
         gc.collect()
         gc.freeze()  # what is imported is copied into no child by its garbage collector
         prepared = time.monotonic() - started

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,11 @@ from workbench.store import Run, read_run, run_path
 from workbench.tasks import make_task
 from workbench.training.rotation import CheckpointFolder
 
-FAMILIES, NAMES = ("bert", "gpt2"), ("full", "lora", "prefix", "prompt")
+CELLS = tuple(
+    f"{family}-{method}"
+    for family in ("bert", "gpt2")
+    for method in ("full", "lora", "prefix", "prompt")
+)
 STEPS, STEPS_PER_EPOCH, PARTS = 8, 4, 3
 """Optimizer steps of a run, of an epoch, and micro-batches of a step."""
 
@@ -49,22 +54,22 @@ class Cell:
         return float(times[0] - whole.status["started_at"])
 
 
-def make_cells(folder: Path) -> list[Cell]:
+def make_cells(folder: Path, names: Sequence[str] = CELLS) -> list[Cell]:
     """Writes models, data and recipes, and lets each recipe run to its end.
 
     All torch work is done in a child: a process that has used torch's threads cannot be forked.
     """
-    bases = {family: folder / family for family in FAMILIES}
+    bases = {name.partition("-")[0]: folder / name.partition("-")[0] for name in names}
     in_child(lambda: [make_tiny(family, path) for family, path in bases.items()])
     data = folder / "topics.jsonl"
     data.write_text("".join(json.dumps(row) + "\n" for row in topic_rows(48)))
     cells = []
-    for family, base in bases.items():
-        for method in NAMES:
-            recipe = _recipe(f"{family}-{method}", method, base, data)
-            file = folder / f"{recipe.name}.yaml"
-            file.write_text(dump_recipe(recipe))
-            cells.append(Cell(recipe, file, base, run_path(folder / "whole", recipe, 0)))
+    for name in names:
+        family, _, method = name.partition("-")
+        recipe = _recipe(name, method, bases[family], data)
+        file = folder / f"{name}.yaml"
+        file.write_text(dump_recipe(recipe))
+        cells.append(Cell(recipe, file, bases[family], run_path(folder / "whole", recipe, 0)))
     in_child(lambda: _run_whole(cells))
     for cell in cells:
         # What every run does first, done once before the forks.
