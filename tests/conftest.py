@@ -46,8 +46,8 @@ def pytest_runtest_teardown() -> None:
 
 @pytest.fixture(autouse=True)
 def _private_cache(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests write into a cache of their own and reach no Hub; slow ones use the real assets."""
-    if request.node.get_closest_marker("slow") is None:
+    """Tests write into a cache of their own and reach no Hub; the real assets are in the user's."""
+    if request.node.get_closest_marker("assets") is None:
         folder = request.getfixturevalue("tmp_path_factory").getbasetemp() / "cache"
         monkeypatch.setenv("WORKBENCH_CACHE", str(folder))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")

@@ -121,7 +121,8 @@ def installed(wheel, tmp_path_factory) -> Path:
     python = Path(paths["scripts"]) / "python"
     pip = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check"]
     run([*pip, "install", "--quiet", "--no-deps", "--no-index", wheel], home)
-    (Path(paths["purelib"]) / "dependencies.pth").write_text(sysconfig.get_paths()["purelib"])
+    folders = [each for each in sys.path if each.endswith("site-packages")]
+    (Path(paths["purelib"]) / "dependencies.pth").write_text("\n".join(folders))
     return Path(paths["scripts"])
 
 
@@ -163,6 +164,7 @@ def test_the_installed_command_lists_the_recipes_of_the_wheel(installed, tmp_pat
 
 
 @pytest.mark.slow
+@pytest.mark.assets
 def test_the_installed_command_trains(installed, tmp_path):
     run(
         [

@@ -8,42 +8,46 @@ from pathlib import Path
 import pytest
 
 from workbench import compare, load_adapter
+from workbench.export import export_run
 from workbench.planning import plan
 from workbench.recipe import load_recipe, recipes_dir
 from workbench.store import Run
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.assets
 
 # What PEFT counts, without the task head of 5 x 384 + 5.
 TRAINED = {"lora": 73_728, "prefix": 92_160, "prompt": 7_680, "head": 0}
+FEW = ["data.validation_size=40", "data.test_size=80"]
 
 
 @pytest.mark.parametrize("method", TRAINED)
 def test_counts(method: str) -> None:
-    counts = plan(load_recipe(recipes_dir() / f"bbc-news/{method}.yaml"))
+    counts = plan(load_recipe(recipes_dir() / f"bbc-news/{method}.yaml"), time=False)
     assert counts["adapter_parameters"] == TRAINED[method]
     assert counts["head_parameters"] == 1_925
 
 
-@pytest.mark.parametrize("method", ["lora", "prompt"])
+@pytest.mark.parametrize("method", [pytest.param("lora", marks=pytest.mark.smoke), "prompt"])
 def test_a_small_run_learns_the_topics(
     method: str, train: Callable[..., Run], tmp_path: Path
 ) -> None:
-    """Far above chance (0.2) after 40 steps; a prompt that starts as noise is not there yet."""
-    run = train(load_recipe(recipes_dir() / f"quickstart/{method}.yaml"), 0, tmp_path)
+    """Far above chance (0.2) after 32 steps; a prompt that starts as noise is not there yet."""
+    recipe = load_recipe(recipes_dir() / f"quickstart/{method}.yaml", FEW)
+    run = train(recipe, 0, tmp_path / "runs")
     assert run.state == "finished", run.reason
-    assert run.result["metrics"]["test"]["accuracy"] > 0.85
+    assert run.result["metrics"]["test"]["accuracy"] > 0.8
     assert run.result["data"]["duplicates_removed"] >= 98
     assert run.result["export"]["max_logit_difference"] < 1e-4
-    (row,) = compare([tmp_path]).rows
+    (row,) = compare([tmp_path / "runs"]).rows
     assert row["adapter_parameters"] == TRAINED[method]
-    text = "The striker scored twice as United won the cup final."
-    assert load_adapter(run.path).predict([text])[0]["prediction"] == "sports"
+    exported = export_run(run, tmp_path / "exported")
+    (answer,) = load_adapter(exported).predict(["The striker scored as United won the cup final."])
+    assert answer["prediction"] == "sports"
 
 
 def test_a_small_gpt_learns_to_write_headlines(train: Callable[..., Run], tmp_path: Path) -> None:
-    """Six steps: more probable headlines than the untouched base finds them."""
-    overrides = ["data.train_size=48", "data.test_size=8", "task.decoding.max_new_tokens=8"]
+    """Four steps: more probable headlines than the untouched base finds them."""
+    overrides = ["data.train_size=32", "data.test_size=4", "task.decoding.max_new_tokens=4"]
     recipe = load_recipe(recipes_dir() / "quickstart-gpt/lora.yaml", overrides)
     run = train(recipe, 0, tmp_path)
     assert run.state == "finished", run.reason

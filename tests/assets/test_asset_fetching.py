@@ -296,7 +296,7 @@ def test_two_processes_at_once_fetch_once(asset, wheels, monkeypatch):
     assert sorted(said for _, said in results) == [0, 2]
 
 
-@pytest.mark.slow
+@pytest.mark.assets
 def test_the_real_assets_are_what_the_table_says():
     for name, asset in ASSETS.items():
         folder = fetch(name, verify=True)

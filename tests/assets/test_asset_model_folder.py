@@ -166,7 +166,7 @@ def smollm2(tmp_path_factory):
         yield fetch(source.name), fetch("smollm2-135m")
 
 
-@pytest.mark.slow
+@pytest.mark.assets
 def test_smollm2_is_its_gguf_file_in_bfloat16(smollm2):
     source, folder = smollm2
     assert sum(path.stat().st_size for path in folder.iterdir()) == pytest.approx(
@@ -176,7 +176,7 @@ def test_smollm2_is_its_gguf_file_in_bfloat16(smollm2):
     compare_with_gguf(folder, source, "SmolLM2-135M-Instruct.Q4_1.gguf", text)
 
 
-@pytest.mark.slow
+@pytest.mark.assets
 def test_smollm2_reads_and_speaks_as_its_file_says(smollm2):
     from gguf import GGUFReader
     from transformers import AutoModelForCausalLM, AutoTokenizer

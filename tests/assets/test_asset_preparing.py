@@ -180,7 +180,7 @@ def test_a_missing_library_is_named_before_anything_is_downloaded(tmp_path, monk
     assert nothing_is_left(ASSETS["smollm2-135m"])
 
 
-@pytest.mark.slow
+@pytest.mark.assets
 def test_bbc_headlines_are_the_same_rows_everywhere():
     asset = ASSETS["bbc-headlines"]
     fetch(asset.name, verify=True)

@@ -22,7 +22,7 @@ def test_assets_bring_their_own_encoding(load, tmp_path, monkeypatch):
     assert "tech/003.txt (byte 0, line 1: 0xa3)" in data.notes[0]
 
 
-@pytest.mark.slow
+@pytest.mark.assets
 def test_the_real_articles(load):
     data = load("asset:bbc-news", **SIZES)
     assert (len(data.train), len(data.validation), len(data.test)) == (800, 200, 500)
@@ -45,13 +45,13 @@ def test_the_real_articles(load):
     assert [counts[i] for i in range(5)] == [510, 386, 417, 511, 401]
 
 
-@pytest.mark.slow
+@pytest.mark.assets
 def test_the_articles_are_refused_when_copies_are(refusal):
     message = refusal("asset:bbc-news", duplicates="refuse")
     assert "101 of 2,225 rows repeat another: business/" in message
 
 
-@pytest.mark.slow
+@pytest.mark.assets
 def test_the_real_articles_with_their_headlines(load):
     data = load("asset:bbc-headlines", "instruction", text="article", label="headline")
     assert (len(data.train), len(data.validation), len(data.test)) == (1463, 208, 417)

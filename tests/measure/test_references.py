@@ -109,7 +109,7 @@ def test_they_are_computed_once_for_a_split():
     assert cached(split_condition(other, spec), dict) == {}
 
 
-@pytest.mark.slow
+@pytest.mark.assets
 def test_bbc_news_is_fast_and_repeatable():
     spec = DataSpec(source="asset:bbc-news", test_size=500, validation_size=200, train_size=800)
     loaded = load_data(spec, task())
