@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 QUIET = (
@@ -24,6 +23,9 @@ QUIET = (
 PICTURES = os.environ.get("WORKBENCH_SCREENSHOTS")
 """Folder that the pictures of all pages are kept in; nowhere when it is not set."""
 SERIOUS = ("serious", "critical")
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+SHOWN_IN = """scheme =>
+    getComputedStyle(document.querySelector('[data-testid=stApp]')).colorScheme === scheme"""
 
 
 def assert_accessible(page: Page) -> None:
@@ -61,35 +63,26 @@ def choose_adapters(page: Page, *names: str) -> None:
     page.keyboard.press("Escape")
 
 
-@contextmanager
-def coloured(browser: Browser, scheme: str) -> Iterator[Page]:
-    """A page of a reader who has set the system to ``light`` or ``dark``."""
-    context = browser.new_context(
-        viewport={"width": 1280, "height": 900},
-        color_scheme="dark" if scheme == "dark" else "light",
-    )
-    page = context.new_page()
-    page.set_default_timeout(60_000)
-    try:
-        yield page
-    finally:
-        context.close()
-
-
 def assert_good(page: Page, name: str) -> None:
     """No exception, nothing serious for axe, and it fits a wide and a narrow window.
 
+    For a reader who has set the system to light, and for one who has set it to dark.
+
     Args:
-        name: of its pictures, which the width is added to.
+        name: of its pictures, which the scheme and the width are added to.
     """
     settled(page)
     expect(page.get_by_test_id("stException")).to_have_count(0)
-    assert_accessible(page)
-    for width in (1280, 768):
-        page.set_viewport_size({"width": width, "height": 900})
-        page.wait_for_timeout(400)
-        assert_fits(page)
-        keep_picture(page, f"{name}-{width}")
+    for scheme in SCHEMES:
+        page.emulate_media(color_scheme=scheme)
+        page.wait_for_function(SHOWN_IN, arg=scheme)
+        page.wait_for_timeout(500)  # charts are drawn anew
+        assert_accessible(page)
+        for width in (768, 1280):
+            page.set_viewport_size({"width": width, "height": 900})
+            page.wait_for_timeout(400)
+            assert_fits(page)
+            keep_picture(page, f"{name}-{scheme}-{width}")
 
 
 def keep_picture(page: Page, name: str) -> None:

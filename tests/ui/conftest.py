@@ -49,7 +49,7 @@ def worker(monkeypatch: pytest.MonkeyPatch) -> StandIn:
     return stand_in
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Chromium; where there is none, CI fails and others skip."""
     from browsing import CHROMIUM, QUIET

@@ -78,6 +78,26 @@ def test_from_a_recipe_to_a_zip(page: Page, study: Path, tmp_path: Path, vanilla
     assert all(url.startswith(("http://127.0.0.1:", "data:", "blob:")) for url in asked)
 
 
+@pytest.mark.smoke
+def test_a_run_is_started_and_its_result_shown(
+    page: Page, tiny_bert: Path, topics_file: Path, tmp_path: Path
+) -> None:
+    runs = tmp_path / "runs"
+    study = tmp_path / "tiny-topics"
+    write_study(study, tiny_bert, topics_file, {"head": {"name": "head"}}, seeds=[0], epochs=2)
+    with Server(runs) as server:
+        page.goto(f"{server.url}/?path={study}")
+        page.get_by_role("button", name="Start 1 run").click()
+        page.wait_for_url("**/runs?run=*")
+        shown = page.get_by_test_id("stMetric").filter(has_text="test accuracy")
+        value = shown.get_by_test_id("stMetricValue")
+        expect(value).to_be_visible(timeout=RUN_MS)
+        (run,) = list_runs(runs)
+        assert run.state == "finished"
+        expect(value).to_have_text(f"{run.result['metrics']['test']['accuracy']:.3f}")
+        assert_fits(page)
+
+
 # --- the stations -------------------------------------------------------------------------------
 
 

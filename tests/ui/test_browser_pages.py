@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browsing import assert_good, choose_adapters, coloured, settled
+from browsing import assert_good, choose_adapters, settled
 from made_runs import METHODS, RunsFolder, news_recipe
 from made_searches import add_searches
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 from serving import Server
 
 from workbench import jobs
@@ -27,7 +27,7 @@ SLACK = 2.0 if os.environ.get("CI") else 1.0
 """Machines of a CI are shared, so a time is held to twice its limit there."""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("pages") / "runs"
     folder.mkdir()
@@ -80,16 +80,13 @@ PAGES = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_fits_and_can_be_used_by_everybody(
-    name: str, scheme: str, server: Server, browser: Browser
-) -> None:
-    with coloured(browser, scheme) as page:
-        page.goto(server.url + address(name, server.runs))
-        assert_good(page, f"{name}-{scheme}")
+def test_a_page_fits_and_can_be_used_by_everybody(name: str, server: Server, page: Page) -> None:
+    page.goto(server.url + address(name, server.runs))
+    assert_good(page, name)
 
 
+@pytest.mark.perf
 def test_pages_are_quick_with_500_runs(runs: RunsFolder, page: Page) -> None:
     per_study = len(METHODS) * 5
     for study in range(REGISTERED // per_study):

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
-from browsing import assert_good, choose_adapters, coloured
-from playwright.sync_api import Browser, Page, expect
+from browsing import assert_good, choose_adapters
+from playwright.sync_api import Page, expect
 from serving import Server
 
-from tests.small_recipes import small_recipe
-from tests.tiny_models import make_tiny
-from workbench.runner import run_recipe
+from tests.trained_runs import TrainedRuns
 
 pytestmark = pytest.mark.browser
 
@@ -26,22 +23,16 @@ def workers_of(server: Server) -> list[psutil.Process]:
     return [child for child in children if "workbench.playground" in child.cmdline()]
 
 
-@pytest.fixture(scope="module")
-def runs_of_two(tmp_path_factory: pytest.TempPathFactory, vanilla: Any) -> Path:
+@pytest.fixture
+def runs_of_two(trained_runs: TrainedRuns, tmp_path: Path) -> Path:
     """A runs folder with two adapters of one tiny base."""
-    folder = tmp_path_factory.mktemp("playground")
-    model = make_tiny("bert", folder / "model", spread=0.3)
     for method in ("lora", "prefix"):
-        recipe = small_recipe("text-classification", method, model, folder)
-        assert run_recipe(recipe, 0, folder / "runs", loader=vanilla).state == "finished"
-    return folder / "runs"
+        trained_runs.copy(trained_runs.recipe("text-classification", method), tmp_path / "runs")
+    return tmp_path / "runs"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_answers_and_explanations_can_be_used_by_everybody(
-    scheme: str, browser: Browser, runs_of_two: Path
-) -> None:
-    with Server(runs_of_two) as server, coloured(browser, scheme) as page:
+def test_answers_and_explanations_can_be_used_by_everybody(page: Page, runs_of_two: Path) -> None:
+    with Server(runs_of_two) as server:
         page.goto(f"{server.url}/playground")
         choose_adapters(page, "prefix", "lora")
         page.get_by_role("textbox", name="Text", exact=True).fill("the team won the goal")
@@ -49,7 +40,7 @@ def test_answers_and_explanations_can_be_used_by_everybody(
         for view, sign in (("Words", "What speaks for"), ("Attention", "All layers together")):
             page.get_by_role("radiogroup", name="Look at").get_by_text(view).click()
             page.get_by_text(sign).first.wait_for()
-            assert_good(page, f"playground-{view.lower()}-{scheme}")
+            assert_good(page, f"playground-{view.lower()}")
 
 
 def test_two_adapters_answer_one_text(page: Page, runs_of_two: Path) -> None:

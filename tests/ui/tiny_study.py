@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,12 @@ import yaml
 
 
 def write_study(
-    folder: Path, model: Path, data: Path, methods: dict[str, dict[str, Any]], **training: Any
+    folder: Path,
+    model: Path,
+    data: Path,
+    methods: dict[str, dict[str, Any]],
+    seeds: Sequence[int] = (0, 1),
+    **training: Any,
 ) -> Path:
     """Writes one recipe for each method, all of the same data, and returns the folder."""
     folder.mkdir()
@@ -20,7 +26,7 @@ def write_study(
             "data": {"source": str(data), "validation_size": 16, "test_size": 24},
             "method": method,
             "training": {"batch_size": 8, "precision": "fp32", **training},
-            "seeds": [0, 1],
+            "seeds": [*seeds],
         }
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
     return folder
