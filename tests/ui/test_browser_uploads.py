@@ -74,9 +74,9 @@ def test_a_zip_bomb_is_refused_unopened(page: Page, runs: RunsFolder, tmp_path: 
     with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("adapter_config.json", "{}")
         with archive.open("adapter_model.safetensors", "w", force_zip64=True) as member:
-            for _ in range(2000):
+            for _ in range(500):
                 member.write(bytes(MB))
-    assert bomb.stat().st_size < 3 * MB  # of 2 GB
+    assert bomb.stat().st_size < MB  # of 500
     with Server(runs.path) as server:
         page.goto(server.url + BRING_IN)
         settled(page)
