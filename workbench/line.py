@@ -6,7 +6,7 @@ import gc
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import transformers
@@ -29,6 +29,7 @@ from workbench.methods import METHODS
 from workbench.models import PLAIN_ATTENTION, only_first_token, set_attention
 from workbench.preparing import Prepared, prepare
 from workbench.recipe import Recipe, dump_recipe
+from workbench.recipe_setup import StudyCache
 from workbench.resuming import Course
 from workbench.stopping import StopRequest
 from workbench.store import RunWriter, SilentWriter, read_run
@@ -69,6 +70,8 @@ class Line:
     """Go on although something is not what it was when the run was saved."""
     trial: bool = False
     """Train and validate only: the test split is not read and nothing is exported."""
+    cache: StudyCache = field(default_factory=StudyCache)
+    """What the runs of one command share."""
 
     def run(self) -> dict[str, Any]:
         """Does the work; returns the content of result.json, empty on all processes but one.
@@ -86,7 +89,9 @@ class Line:
         surroundings = environment.describe()
         self.writer.write("environment.json", surroundings)
         checkpoints = self.writer.path / "checkpoints"
-        ready = prepare(self.recipe, self.seed, checkpoints, self._phase, trial=self.trial)
+        ready = prepare(
+            self.recipe, self.seed, checkpoints, self._phase, trial=self.trial, cache=self.cache
+        )
         self.accelerator = ready.accelerator
         course = self._course(ready, surroundings["packages"])
         self._train(ready, course)
@@ -98,9 +103,9 @@ class Line:
             return {}
         result = self._result(ready, course, memory, tested)
         if tested is not None:
-            test = ready.splits["test"]
+            test = ready.setup.splits["test"]
             record.write_predictions(
-                self.writer.path, ready.task, test, tested.predicted, tested.generated
+                self.writer.path, ready.setup.task, test, tested.predicted, tested.generated
             )
             self._export(ready, result, tested.predicted)
         result["time"] = course.clock.record(time.monotonic() - started)
@@ -108,11 +113,11 @@ class Line:
 
     def _course(self, ready: Prepared, packages: dict[str, Any]) -> Course:
         """A training that has not begun, or that goes on from where it was saved."""
-        policy = ready.policy
+        policy = ready.setup.policy
         conditions = {
             **conditions_known(self.recipe, self.seed, policy, packages),
             **conditions_loaded(
-                self.recipe, ready.data, ready.adapted.base, policy.record(), ready.start
+                self.recipe, ready.setup.data, ready.adapted.base, policy.record(), ready.start
             ),
         }
         minutes = self.recipe.training.checkpoint_minutes
@@ -183,13 +188,13 @@ class Line:
         model = ready.session.finish()
         self._phase("test")
         set_attention(model, PLAIN_ATTENTION)
-        test, tokenizer = ready.splits["test"], ready.adapted.base.tokenizer
+        test, tokenizer = ready.setup.splits["test"], ready.adapted.base.tokenizer
         size = self.recipe.training.evaluation_batch_size
         started = time.perf_counter()
         with ready.meter.phase("evaluate"), only_first_token(model):
             predicted = predict(
                 model,
-                ready.task,
+                ready.setup.task,
                 test,
                 tokenizer,
                 self.accelerator,
@@ -197,23 +202,25 @@ class Line:
                 virtual_tokens=ready.adapted.virtual_tokens,
             )
             generated = write_texts(
-                model, ready.task, test, tokenizer, self.accelerator, batch_size=size
+                model, ready.setup.task, test, tokenizer, self.accelerator, batch_size=size
             )
         clock.test = time.perf_counter() - started
         if self.accelerator.is_main_process:
             self.loader.start()  # imports while this process scores; sooner would slow the test
-        return Tested(predicted, generated, score_split(ready.task, test, predicted, generated))
+        return Tested(
+            predicted, generated, score_split(ready.setup.task, test, predicted, generated)
+        )
 
     def _result(
         self, ready: Prepared, course: Course, memory: dict[str, Any], tested: Tested | None
     ) -> dict[str, Any]:
         """What is known before the export: scores, costs, conditions."""
-        recipe, data = self.recipe, ready.data
+        recipe, data = self.recipe, ready.setup.data
         validation, selected = record.validation_record(ready.session, course.clock)
         scores = {"validation": validation}
         if tested is not None:
             scores = {"test": tested.metrics, **scores}
-        policy = ready.policy.record()
+        policy = ready.setup.policy.record()
         return {
             "study": recipe.study,
             "recipe": recipe.name,
@@ -229,11 +236,11 @@ class Line:
             "parameters": ready.parameters,
             "memory": {**memory, "micro_batch_size": ready.session.accumulation.largest},
             "policy": policy,
-            "data": record.data_record(data, ready.splits),
+            "data": record.data_record(data, ready.setup.splits),
             "comparability": record.comparability(
                 recipe, data, ready.adapted.base, policy, ready.start
             ),
-            "references": ready.references,
+            "references": ready.setup.references,
             "forecast": ready.forecast,
             "warnings": [
                 *ready.adapted.base.notes,
@@ -251,10 +258,10 @@ class Line:
         recipe, run = self.recipe, read_run(self.writer.path)
         for left in (run.adapter, *run.path.glob(f".{run.adapter.name}.*")):
             shutil.rmtree(left, ignore_errors=True)  # of an attempt that ended right here
-        expected = write_expected(run.path, ready.task, ready.splits["test"], predicted)
+        expected = write_expected(run.path, ready.setup.task, ready.setup.splits["test"], predicted)
         with building(run.adapter) as folder:
             kind = write_weights(ready.adapted, recipe.method.name, folder)
-            about = describe(folder, ready.adapted, ready.task, kind, recipe.model.max_length)
+            about = describe(folder, ready.adapted, ready.setup.task, kind, recipe.model.max_length)
             difference = check_folder(self.loader, folder, about, expected)
             weights = stored(folder)
             result["parameters"]["stored"] = weights["stored"]

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from workbench import environment
-from workbench.data import load_data
 from workbench.devices import choose_policy, is_out_of_memory, this_process
 from workbench.environment import without_secrets
 from workbench.errors import RunRefused, WorkbenchError
@@ -19,6 +18,7 @@ from workbench.line import Line, Observer, Stopped
 from workbench.logs import keeping_log
 from workbench.measure.conditions import check_unchanged, conditions_known
 from workbench.recipe import Recipe
+from workbench.recipe_setup import StudyCache
 from workbench.starting import start_digest
 from workbench.stopping import StopRequest, catching_signals
 from workbench.store import (
@@ -51,11 +51,12 @@ def run_all(
     plan = [(recipe, seed) for recipe in recipes for seed in (seeds or recipe.seeds)]
     notify = observer or _ignore
     runs: list[Run] = []
+    cache = StudyCache()
     with VanillaLoader() as loader, catching_signals() as request:
         for index, (recipe, seed) in enumerate(plan):
             before = read_run(run_path(runs_dir, recipe, seed))
             finished = before.state == "finished"
-            stale = what_changed(recipe, before) if finished else None
+            stale = what_changed(recipe, before, cache) if finished else None
             if finished and not (force or stale):
                 notify("skipped", {"id": before.id})
                 runs.append(before)
@@ -72,6 +73,7 @@ def run_all(
                 observer=observer,
                 loader=loader,
                 request=request,
+                cache=cache,
             )
             notify(run.state, {"id": run.id, "reason": run.reason, **_headline(run)})
             runs.append(run)
@@ -80,7 +82,7 @@ def run_all(
     return runs
 
 
-def what_changed(recipe: Recipe, finished: Run) -> str | None:
+def what_changed(recipe: Recipe, finished: Run, cache: StudyCache | None = None) -> str | None:
     """What a finished run was made from and is no longer the same, in words.
 
     What is not there any more has not changed: the run could not be repeated.
@@ -89,7 +91,7 @@ def what_changed(recipe: Recipe, finished: Run) -> str | None:
         return "what finished here had been forced to go on with an edited recipe"
     if Path(recipe.data.source).expanduser().exists():
         recorded = (finished.result.get("data") or {}).get("content_hash")
-        if recorded != load_data(recipe.data, recipe.task).content_hash:
+        if recorded != (cache or StudyCache()).data(recipe).content_hash:
             return "the data has changed since this run finished"
     if recipe.init_from and (start := start_digest(recipe.init_from)):
         conditions = finished.result.get("comparability") or {}
@@ -111,6 +113,7 @@ def run_recipe(
     loader: VanillaLoader | None = None,
     request: StopRequest | None = None,
     trial: bool = False,
+    cache: StudyCache | None = None,
 ) -> Run:
     """Runs one recipe with one seed and returns its run, finished, stopped or failed.
 
@@ -122,6 +125,7 @@ def run_recipe(
         resume: go on from the newest checkpoint that is whole.
         folder: the run's own, when its recipe may have been edited since it was named.
         trial: train and validate only; the test split is not read and nothing is exported.
+        cache: what the runs of one command share; a run by itself makes all of it anew.
 
     Raises:
         RunRefused: when the run is active elsewhere, finished and not forced, or is to go on under
@@ -148,7 +152,16 @@ def run_recipe(
         asked = request or stack.enter_context(catching_signals())
         own_loader = loader or stack.enter_context(VanillaLoader())
         line = Line(
-            recipe, seed, writer, observer or _ignore, own_loader, asked, resume, force, trial
+            recipe,
+            seed,
+            writer,
+            observer or _ignore,
+            own_loader,
+            asked,
+            resume,
+            force,
+            trial,
+            cache or StudyCache(),
         )
         state = _see_through(line, asked)
     # The other processes must not judge by files that the first one may still be writing.

@@ -19,7 +19,6 @@ from workbench import plan, preparing
 from workbench.cli.plans import _row
 from workbench.cli.record import print_record
 from workbench.errors import DataError, UsageError
-from workbench.measure.memory import MemoryMeter
 from workbench.planning.forecast import unknown
 from workbench.recipe.schema import Recipe
 from workbench.store import Run, list_runs
@@ -50,24 +49,6 @@ def test_a_run_records_its_forecast_beside_what_it_measures(
     print_record(run)
     shown = capsys.readouterr().out
     assert "forecast, measured, error" in shown and "9.88 kB, 9.88 kB, exact" in shown
-
-
-def test_only_the_first_training_of_a_process_pays_for_kernels(
-    make_recipe: Callable[..., Recipe],
-    train: Callable[..., Run],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(MemoryMeter, "has_trained", False)
-    first, second = (
-        train(make_recipe("lora"), seed, tmp_path).result["forecast"] for seed in (0, 1)
-    )
-    runtime = [each["memory"]["runtime_bytes"] for each in (first, second)]
-    assert runtime == [32_000_000, 6_000_000] and MemoryMeter.has_trained
-    assert first["peak_memory_bytes"] - second["peak_memory_bytes"] == 26_000_000
-    assert plan(make_recipe("lora"), time=False)["memory"]["runtime_bytes"] == 32_000_000, (
-        "a plan is for a process that begins with it"
-    )
 
 
 @pytest.mark.parametrize("method", ["full", "lora", "prefix"])

@@ -28,8 +28,14 @@ _MOST_MAPS = 65536
 _NEVER = -1
 _INFO = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
 
+_PYTHON_BYTES = 12 * 2**20
+"""Small Python objects that a training's first steps may make before they count: they make 1 to 4
+MB, for which a first run had to ask the kernel and a later one had room left by the runs before."""
+
 _taken: list[int] = []
 """Addresses of the holes that are held."""
+_scattered: list[bytes] = []
+"""Objects that keep Python from giving free room back to the kernel: a few in each of its arenas."""
 
 
 def be_exact() -> None:
@@ -43,6 +49,7 @@ def be_exact() -> None:
     libc.mallopt(_M_MMAP_THRESHOLD, _EXACT_BYTES)
     libc.mallopt(_M_TRIM_THRESHOLD, _EXACT_BYTES)
     _let_go(libc)
+    _keep_room_for_objects()
     libc.malloc_trim(0)
     _take_holes(libc)
 
@@ -62,6 +69,13 @@ def give_back() -> None:
     libc = _glibc()
     if libc is not None:
         libc.malloc_trim(0)
+
+
+def _keep_room_for_objects() -> None:
+    """Makes as many small objects as a training may need, and lets all but a few of them go."""
+    size = 512
+    objects = [bytes(size - sys.getsizeof(b"")) for _ in range(_PYTHON_BYTES // size)]
+    _scattered[:] = objects[:: 2**20 // size // 4]
 
 
 def _take_holes(libc: Any) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import nn
@@ -37,8 +37,6 @@ class MemoryMeter:
     baseline: int = 0
     phases: dict[str, int] = field(default_factory=dict)
     reserved: dict[str, int] = field(default_factory=dict)
-    has_trained: ClassVar[bool] = False
-    """Whether this process has measured a training, which pays for code and kernels that stay."""
 
     def start(self) -> None:
         """Takes what is in use now as the zero of all later figures."""
@@ -74,7 +72,6 @@ class MemoryMeter:
     def note(self, name: str) -> None:
         """Takes the peak since the last reset into a phase, in bytes above the baseline."""
         peak = self._peak() - self.baseline
-        MemoryMeter.has_trained |= name == "train"
         self.phases[name] = max(self.phases.get(name, 0), peak)
         if self.device.type == "cuda":
             reserved = torch.cuda.max_memory_reserved(self.device)

@@ -126,19 +126,32 @@ def load_tokenizer(spec: ModelSpec) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def load_base(spec: ModelSpec, task: AnyTask, policy: Policy) -> Base:
+def load_base(
+    spec: ModelSpec,
+    task: AnyTask,
+    policy: Policy,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    *,
+    layers: int | None = None,
+) -> Base:
     """Loads a fresh fp32 base for one run, with dropout and attention as the policy says.
 
     Weights are kept in fp32 and computed in the policy's precision by autocast: a half-precision
     head cannot be trained with PEFT (it upcasts adapters, not heads), and the exported numbers
     have to be those of a plain load.
 
+    Args:
+        tokenizer: the model's own, where it has been loaded before.
+        layers: how many of the first layers are loaded; all by default.
+
     Raises:
         UsageError: when there is no such model here or on the Hub.
     """
     place = locate(spec)
     config = load_config(spec, task)
-    tokenizer = load_tokenizer(spec)
+    if layers is not None:
+        config.num_hidden_layers = min(layers, config.num_hidden_layers)
+    tokenizer = tokenizer or load_tokenizer(spec)
     notes = _note_padding(tokenizer, config)
     if notes and task.spec.new_head and not task.per_position:
         refuse_padded_ends(tokenizer, spec)

@@ -6,6 +6,7 @@ from workbench.planning.forecast import forecast
 from workbench.planning.plan import plan
 from workbench.planning.rehearsal import Outline
 from workbench.planning.shapes import adapt_empty, setting_for
+from workbench.planning.warming import warm_up
 
 __all__ = [
     "Calibration",
@@ -15,4 +16,5 @@ __all__ = [
     "forecast",
     "plan",
     "setting_for",
+    "warm_up",
 ]

@@ -51,7 +51,6 @@ def forecast(
     *,
     measuring: bool = False,
     what_if: bool = False,
-    again: bool = False,
 ) -> dict[str, Any]:
     """Steps, tokens, memory (bytes) and time (seconds) of a training, from shapes alone.
 
@@ -61,7 +60,6 @@ def forecast(
     Args:
         calibration: what operators take here; None for no forecast of time.
         measuring: whether operators that are not in the calibration are measured.
-        again: whether it will be a process that has trained before.
         what_if: whether to look for the largest batch that fits, one to four more steps.
     """
     found: dict[str, Any] = {**_length(outline, seed), **dict.fromkeys(NEEDS_REHEARSAL)}
@@ -71,7 +69,7 @@ def forecast(
         return {**found, "notes": ["not foretold: what each process holds of a shared training"]}
     try:
         with rehearse(outline, seed) as rehearsal:
-            runtime = runtime_bytes(rehearsal, device, again=again)
+            runtime = runtime_bytes(device)
             found |= _memory(rehearsal, device, runtime, what_if=what_if)
             if calibration and (measuring or calibration.seconds or calibration.while_busy):
                 timed = _operations(rehearsal, found["steps"], seed)

@@ -12,18 +12,9 @@ from numpy.typing import ArrayLike
 
 from workbench.planning.rehearsal import Rehearsal, Taken
 
-CPU_FORWARD_BYTES, CPU_BACKWARD_BYTES = 22_000_000, 10_000_000
-"""What a CPU process takes for its first steps beyond its tensors: pages of torch's and oneDNN's
-code that are touched for the first time, compiled kernels, stacks of threads, Python objects. On
-two x86 cores (torch 2.13) 20 to 25 MB where BERTs of 22M to 109M parameters train a head only, so
-that no layer is passed backward, and 26 to 37 MB else; 32 to 49 MB for GPT-2."""
-CPU_AMX_BYTES = 6_000_000
-"""More of it where oneDNN multiplies bf16 on AMX tiles: 3 to 14 MB, 5 to 9 MB as a rule, with eight
-methods on a 22M-parameter BERT and two cores of a Xeon."""
-CPU_AGAIN_BYTES = 6_000_000
-"""The same for a process that has trained before: oneDNN keeps what it has compiled, about half a
-megabyte for each shape of a matrix product. 3 to 9 MB in 22 of 23 such runs of `bbc-news`, whatever
-the method, and 21 MB where p-tuning brought shapes of its own."""
+CPU_RUNTIME_BYTES = 2_000_000
+"""What a CPU process takes for its first steps beyond its tensors, once it is warm
+(`warm_up`): 1 to 4 MB for four methods on MiniLM."""
 
 _CGROUPS = (
     ("memory.max", "memory.current"),
@@ -39,20 +30,9 @@ MOST_PASSES = 3
 """Corrections after the first pass of the search for a batch; one is usual."""
 
 
-def runtime_bytes(rehearsal: Rehearsal, device: torch.device, *, again: bool) -> int:
-    """Memory that a training takes beyond its tensors, on devices where that was measured.
-
-    Args:
-        again: whether the process has trained before.
-    """
-    if device.type != "cpu":
-        return 0
-    if again:
-        return CPU_AGAIN_BYTES
-    adapted = rehearsal.session.adapted
-    deep = any(not adapted.is_head(name) for name in adapted.trainable())
-    tiles = torch.cpu._is_amx_tile_supported() and rehearsal.outline.policy.precision == "bf16"
-    return CPU_FORWARD_BYTES + (CPU_BACKWARD_BYTES if deep else 0) + (CPU_AMX_BYTES if tiles else 0)
+def runtime_bytes(device: torch.device) -> int:
+    """Memory that a training takes beyond its tensors, on devices where that was measured."""
+    return CPU_RUNTIME_BYTES if device.type == "cpu" else 0
 
 
 def memory_of(rehearsal: Rehearsal, runtime: int) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from workbench.data.encode import Encoded
 from workbench.devices import Policy, as_if_alone, make_accelerator
 from workbench.measure.memory import breakdown
 from workbench.methods import METHODS
-from workbench.models import build_fake
+from workbench.models import Base, build_fake
 from workbench.planning.operations import Operations
 from workbench.planning.pretending import World, pretending
 from workbench.planning.shapes import setting_for
@@ -164,26 +164,29 @@ class Rehearsal:
 @contextmanager
 def rehearse(outline: Outline, seed: int) -> Iterator[Rehearsal]:
     """Takes a training's first steps without numbers; what comes out is valid inside the block."""
-    spec = _as_one_process(outline)
+    spec = as_one_process(outline)
     with as_if_alone():
         accelerator = make_accelerator(dataclasses.replace(outline.policy, processes=1), spec)
         with pretending() as world:
-            session = _session(outline, spec, accelerator, seed)
+            base = build_fake(outline.recipe.model, outline.task, outline.policy, outline.tokenizer)
+            session = session_on(base, outline, spec, accelerator, seed)
             rehearsal = Rehearsal(outline, world, session)
             _take_steps(rehearsal, spec, seed)
             yield rehearsal
 
 
-def _as_one_process(outline: Outline) -> TrainingSpec:
+def as_one_process(outline: Outline) -> TrainingSpec:
     """The training of one process: its share of each batch, nothing caught and nothing saved."""
     return outline.recipe.training.model_copy(
         update={"batch_size": outline.share, "auto_micro_batch": False}
     )
 
 
-def _session(outline: Outline, spec: TrainingSpec, accelerator: Accelerator, seed: int) -> Session:
+def session_on(
+    base: Base, outline: Outline, spec: TrainingSpec, accelerator: Accelerator, seed: int
+) -> Session:
+    """The session that a run trains with, without validation."""
     recipe, task, train = outline.recipe, outline.task, outline.train
-    base = build_fake(recipe.model, task, outline.policy, outline.tokenizer)
     if spec.gradient_checkpointing:
         base.model.activation_checkpointing_enable({"use_reentrant": False})
         base.model.enable_input_require_grads()
