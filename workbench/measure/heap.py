@@ -35,7 +35,7 @@ MB, for which a first run had to ask the kernel and a later one had room left by
 _taken: list[int] = []
 """Addresses of the holes that are held."""
 _scattered: list[bytes] = []
-"""Objects that keep Python from giving free room back to the kernel: a few in each of its arenas."""
+"""Objects that keep Python from giving free room back: a few in each of its arenas."""
 
 
 def be_exact() -> None:
