@@ -70,12 +70,13 @@ def _one_checking_process(request: pytest.FixtureRequest, monkeypatch: pytest.Mo
 
 @pytest.fixture(autouse=True)
 def no_forecast(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs forecast nothing, which costs a tiny run as much as its training.
+    """Runs forecast nothing and take no steps to warm up, which costs as much as a tiny training.
 
     A folder or a file of tests that need forecasts has a fixture of this name that does nothing.
     """
-    if preparing := sys.modules.get("workbench.preparing"):
-        monkeypatch.setattr(preparing, "forecast", lambda *_, **__: {})
+    if setup := sys.modules.get("workbench.recipe_setup"):
+        monkeypatch.setattr(setup, "forecast", lambda *_, **__: {})
+        monkeypatch.setattr(setup, "warm_up", lambda *_, **__: False)
 
 
 @pytest.fixture(scope="session")

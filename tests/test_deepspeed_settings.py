@@ -15,7 +15,7 @@ from workbench.deepspeed_settings import BUCKET, settings, zero_stage
 from workbench.devices import choose_policy, this_process
 from workbench.errors import MethodError, UsageError
 from workbench.launched import check_launch
-from workbench.preparing import adapt_empty
+from workbench.planning import adapt_empty
 from workbench.recipe.schema import Recipe, TrainingSpec
 from workbench.store import Run
 from workbench.tasks import make_task

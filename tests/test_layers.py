@@ -32,6 +32,7 @@ LINE = [
     "explaining",
     "starting",
     "planning",
+    "recipe_setup",
     "preparing",
     "export",
     "importing",

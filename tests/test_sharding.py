@@ -32,7 +32,7 @@ from workbench.cli.distributed import configs_dir
 from workbench.devices import choose_policy, this_process
 from workbench.errors import MethodError, RunRefused, UsageError
 from workbench.launched import check_launch
-from workbench.preparing import adapt_empty
+from workbench.planning import adapt_empty
 from workbench.recipe.schema import TrainingSpec
 from workbench.runner import run_recipe
 from workbench.store import read_run

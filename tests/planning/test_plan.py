@@ -15,7 +15,7 @@ import torch
 from transformers import AutoModel
 
 from tests.tiny_models import make_tiny
-from workbench import plan, preparing
+from workbench import plan, recipe_setup
 from workbench.cli.plans import _row
 from workbench.cli.record import print_record
 from workbench.errors import DataError, UsageError
@@ -68,7 +68,7 @@ def test_a_run_is_the_same_to_the_bit_without_its_forecast(
         return unknown("switched off")
 
     with_it = train(recipe, 0, tmp_path / "with")
-    monkeypatch.setattr(preparing, "forecast", nothing)
+    monkeypatch.setattr(recipe_setup, "forecast", nothing)
     without = train(recipe, 0, tmp_path / "without")
     assert len(asked) == 1 and without.result["forecast"]["peak_memory_bytes"] is None
     assert with_it.result["forecast"]["peak_memory_bytes"] > 0

@@ -19,9 +19,10 @@ def die() -> None:
 
 def without_forecast() -> None:
     """Leaves the rehearsal out of this process: it would use up the calls that are counted."""
-    from workbench import preparing
+    from workbench import recipe_setup
 
-    preparing.forecast = lambda *_arguments, **_options: {}
+    recipe_setup.forecast = lambda *_arguments, **_options: {}
+    recipe_setup.warm_up = lambda *_arguments, **_options: False
 
 
 def nth(

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from workbench import preparing
+from workbench import recipe_setup
 from workbench.data.encode import Row
 from workbench.devices import is_out_of_memory
 from workbench.measure.memory import MemoryMeter, over_processes
@@ -44,7 +44,7 @@ def only(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[int]]:
 
         monkeypatch.setattr(Accumulation, "_losses", losses)
         # A forecast rehearses the first steps, and its passes would be counted too.
-        monkeypatch.setattr(preparing, "forecast", lambda *_, **__: {})
+        monkeypatch.setattr(recipe_setup, "forecast", lambda *_, **__: {})
         return tried
 
     return limit

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.training.killing import in_child
-from workbench import preparing, training
+from workbench import recipe_setup, training
 from workbench.data import load_data
 from workbench.errors import RunRefused, UsageError
 from workbench.recipe.schema import Recipe
@@ -93,7 +93,7 @@ def test_a_trial_never_sees_the_test_split(
     recipes: list[Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: set[str] = set()
-    encode, predict = preparing.encode, training.session.predict
+    encode, predict = recipe_setup.encode, training.session.predict
 
     def noting_encode(examples: Any, *args: Any, **kwargs: Any) -> Any:
         seen.update(examples.ids)
@@ -103,16 +103,16 @@ def test_a_trial_never_sees_the_test_split(
         seen.update(encoded.examples.ids)
         return predict(model, task, encoded, *args, **kwargs)
 
-    monkeypatch.setattr(preparing, "encode", noting_encode)
+    monkeypatch.setattr(recipe_setup, "encode", noting_encode)
     monkeypatch.setattr(session, "predict", noting_predict)
     referenced: list[str] = []
-    references_of = preparing.references_of
+    references_of = recipe_setup.references_of
 
     def noting_references(*args: Any) -> Any:
         referenced.append(args[0].name)
         return references_of(*args)
 
-    monkeypatch.setattr(preparing, "references_of", noting_references)
+    monkeypatch.setattr(recipe_setup, "references_of", noting_references)
 
     data = load_data(recipes[0].data, recipes[0].task)
     test = set(data.test.ids)
