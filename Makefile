@@ -4,7 +4,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-INSTALLED := $(VENV)/.installed
+DEMO_INSTALLED := $(VENV)/.installed-demo
+TEST_INSTALLED := $(VENV)/.installed-test
+# Modules are compiled when they are first imported: of 20,000 only a part ever is.
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt
 STUDIES := quickstart quickstart-gpt
 ADAPTER := exports/quickstart-lora
 # One worker per core; a test that waits for a machine does not keep the others waiting.
@@ -12,6 +15,8 @@ PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 REPORT := exports/quickstart-report
 ASSETS := minilm-l6 bbc-news smollm2-135m bbc-headlines
 
+# Two of the sets cannot be installed at the same time.
+.NOTPARALLEL:
 .PHONY: help venv assets demo test test-fast test-slow check schema ui bench torture build clean
 
 help:
@@ -25,16 +30,24 @@ help:
 	@echo "make build      wheel and sdist in dist/"
 	@echo "make clean      remove the virtual environment and what was built; runs are kept"
 
-venv: $(INSTALLED)
+# What is installed already stays: each set adds what it lacks.
+venv: $(TEST_INSTALLED)
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(VENV)/.created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "$(PYTHON) is older than Python 3.11; name another: make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,ui,ray,report,tune,explain,deepspeed]'
 	@touch $@
 
-assets: venv
+$(DEMO_INSTALLED): $(VENV)/.created pyproject.toml constraints.txt
+	$(PIP_INSTALL) --editable '.[demo]'
+	@touch $@
+
+$(TEST_INSTALLED): $(VENV)/.created pyproject.toml constraints.txt
+	$(PIP_INSTALL) --editable '.[test]'
+	@touch $(DEMO_INSTALLED) $@
+
+assets: $(DEMO_INSTALLED)
 	$(BIN)/workbench assets pull $(ASSETS)
 
 demo: assets
@@ -55,7 +68,7 @@ test: test-fast test-slow
 test-fast: venv
 	$(PYTEST) -m "not slow and not browser"
 
-test-slow: assets
+test-slow: venv assets
 	$(PYTEST) -m "slow or browser"
 
 check: venv
@@ -69,10 +82,10 @@ schema: venv
 		print(json.dumps(json_schema(), indent=2, ensure_ascii=False))' > recipes/schema.json.new
 	mv recipes/schema.json.new recipes/schema.json
 
-ui: venv
+ui: $(DEMO_INSTALLED)
 	$(BIN)/workbench ui
 
-bench: assets
+bench: venv assets
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.forecast
 
