@@ -84,7 +84,8 @@ def test_of_several_runs_it_says_how_long_all_take_and_each_leaves_a_row() -> No
     assert shown == (
         "run 1 of 4, about 6 min left | q/full-s0-aaaaaaaa: step 1/10  1 min 30 s left"
     )  # 90 + 3 x 100
-    at(98, "validation", step=10, metrics={"accuracy": 0.9}, best=True)
+    at(94, "validation", step=10, metrics={"accuracy": 0.9}, best=True)
+    assert at(99, "phase", phase="test").startswith("run 1 of 4, about 5 min left | ")  # 3 x 99
     row = at(100, "finished", metrics={"accuracy": 0.9})
     assert row == "q/full-s0-aaaaaaaa  accuracy 0.9  (1 min 40 s)"
     # The second takes what the first took, before it counts its steps itself.

@@ -70,8 +70,8 @@ class Progress:
             self._line(self._name)
 
     def _on_phase(self, fields: dict[str, Any]) -> None:
-        if fields.get("phase") != "train":
-            self._left = None
+        if self._left is not None:
+            self._left = 0.0  # its training is over
         self._passing(f"{fields.get('phase')} ...", always=self._whole is None)
 
     def _on_progress(self, fields: dict[str, Any]) -> None:
