@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO_INSTALLED := $(VENV)/.installed-demo
 TEST_INSTALLED := $(VENV)/.installed-test
-# Modules are compiled when they are first imported: 15,461 files in the demo.s set, of which a part ever is.
+# Modules are compiled when they are first imported: 15,461 files in the demo's set, most never are.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt
 STUDIES := quickstart quickstart-gpt
 ADAPTER := exports/quickstart-lora

@@ -25,14 +25,17 @@ def test_counts(method: str) -> None:
     assert counts["head_parameters"] == 1_925
 
 
-@pytest.mark.parametrize("method", ["lora", "prompt"])
+@pytest.mark.parametrize(("method", "accuracy"), [("lora", 0.85), ("prompt", 0.75)])
 def test_a_small_run_learns_the_topics(
-    method: str, train: Callable[..., Run], tmp_path: Path
+    method: str, accuracy: float, train: Callable[..., Run], tmp_path: Path
 ) -> None:
-    """Far above chance (0.2) after 40 steps; a prompt that starts as noise is not there yet."""
+    """Far above chance (0.2) after 25 steps; a prompt that starts as noise is not there yet.
+
+    Measured: 0.88 and 0.80.
+    """
     run = train(load_recipe(recipes_dir() / f"quickstart/{method}.yaml"), 0, tmp_path)
     assert run.state == "finished", run.reason
-    assert run.result["metrics"]["test"]["accuracy"] > 0.85
+    assert run.result["metrics"]["test"]["accuracy"] > accuracy
     assert run.result["data"]["duplicates_removed"] >= 98
     assert run.result["export"]["max_logit_difference"] < 1e-4
     (row,) = compare([tmp_path]).rows
@@ -43,7 +46,7 @@ def test_a_small_run_learns_the_topics(
 
 def test_a_small_gpt_learns_to_write_headlines(train: Callable[..., Run], tmp_path: Path) -> None:
     """Six steps: more probable headlines than the untouched base finds them."""
-    overrides = ["data.train_size=48", "data.test_size=8", "task.decoding.max_new_tokens=8"]
+    overrides = ["data.test_size=8", "task.decoding.max_new_tokens=8"]
     recipe = load_recipe(recipes_dir() / "quickstart-gpt/lora.yaml", overrides)
     run = train(recipe, 0, tmp_path)
     assert run.state == "finished", run.reason

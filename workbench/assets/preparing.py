@@ -118,12 +118,12 @@ def dequantise(asset: Asset, taken: Path, target: Path) -> str:
 
     Weights are multiplied out in fp32 and rounded to bfloat16, which the model was published in.
     """
-    with _parsed_once():
+    with parsed_once():
         return _dequantise(taken, target)
 
 
 @contextlib.contextmanager
-def _parsed_once() -> Iterator[None]:
+def parsed_once() -> Iterator[None]:
     """Where transformers would parse the file anew for config, weights and tokenizer.
 
     transformers (5.23) also builds the table of tensor names once for each of the 397 modules of
