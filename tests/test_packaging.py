@@ -46,9 +46,10 @@ def test_every_dependency_is_pinned_and_torch_comes_from_any_index():
     from packaging.requirements import Requirement
 
     extras = PROJECT["optional-dependencies"]
-    requirements = [
+    every = [
         Requirement(line) for group in (PROJECT["dependencies"], *extras.values()) for line in group
     ]
+    requirements = [each for each in every if each.name != PROJECT["name"]]
     assert len(requirements) > 20
     pins = pinned()
     for requirement in requirements:
@@ -56,6 +57,19 @@ def test_every_dependency_is_pinned_and_torch_comes_from_any_index():
         assert requirement.specifier.contains(version), f"{requirement} but {version} is pinned"
     assert pins["torch"] == "2.13.0"
     assert not [name for name in pins if name.startswith("nvidia")]
+
+
+def test_the_sets_of_the_demo_and_the_tests_name_extras_that_exist():
+    from packaging.requirements import Requirement
+
+    extras = PROJECT["optional-dependencies"]
+    demo, test = (
+        [Requirement(line) for line in extras[name] if line.startswith(PROJECT["name"])]
+        for name in ("demo", "test")
+    )
+    assert [each.extras for each in demo] == [{"ui", "report"}]
+    (whole,) = test
+    assert {*whole.extras, "ui", "report", "test"} == set(extras), "the tests need every extra"
 
 
 def test_the_build_backend_is_pinned_once():

@@ -30,6 +30,14 @@ def duration(seconds: float | None) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def about(seconds: float) -> str:
+    """An estimate, no finer than it is known, 47 -> ``about 50 s``, 125 -> ``about 2 min``."""
+    if seconds < 55:
+        return f"about {max(10, round(seconds, -1)):.0f} s"
+    minutes = max(1, round(seconds / 60))
+    return f"about {minutes} min" if minutes < 90 else f"about {seconds / 3600:.1f} h"
+
+
 def plural(number: int, noun: str) -> str:
     """``1 run``, ``2 runs``."""
     return f"{number} {noun}{'' if number == 1 else 's'}"

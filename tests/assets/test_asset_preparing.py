@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.util
 import json
+import logging
 import multiprocessing
 import os
 import sys
@@ -192,3 +193,50 @@ def test_bbc_headlines_are_the_same_rows_everywhere():
     assert sum("\ufffd" in row["article"] for row in rows) == 0
     digest = file_hash(path_of(asset) / asset.file)
     assert digest == "88f82bd860d62d8be9da174e91aaf2abf8809cb7e13fa3da8c57025bd4c3c778"
+
+
+def test_a_gguf_file_is_parsed_once_and_reads_the_same(tmp_path: Path) -> None:
+    import gguf
+    import numpy as np
+
+    path = tmp_path / "tiny.gguf"
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_array("tokenizer.ggml.tokens", ["one", "two"])
+    writer.add_tensor("weight", np.arange(6, dtype=np.float32).reshape(2, 3))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    plain, make_names = gguf.GGUFReader, gguf.get_tensor_name_map
+    with preparing.parsed_once():
+        once = gguf.GGUFReader(path)
+        assert gguf.GGUFReader(path) is once
+        names = [gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, 2) for _ in range(2)]
+        assert names[0] is names[1]
+    assert (gguf.GGUFReader, gguf.get_tensor_name_map) == (plain, make_names)
+    other = plain(path)
+    assert list(once.fields) == list(other.fields)
+    assert once.fields["tokenizer.ggml.tokens"].contents() == ["one", "two"]
+    assert np.array_equal(once.tensors[0].data, other.tensors[0].data)
+
+
+def test_pulling_imports_libraries_without_their_remarks(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """DeepSpeed, where it is installed, speaks up when transformers is imported."""
+    from workbench import assets
+    from workbench.cli import main
+
+    def fetch(name: str, **_: object) -> Path:
+        logging.getLogger("DeepSpeed").warning("Setting accelerator to CPU")
+        return Path(name)
+
+    logger = logging.getLogger("DeepSpeed")
+    monkeypatch.setattr(logger, "filters", [])
+    seen: list[str] = []
+    handler = logging.Handler()
+    monkeypatch.setattr(handler, "emit", lambda record: seen.append(record.getMessage()))
+    monkeypatch.setattr(logger, "handlers", [handler])
+    monkeypatch.setattr(assets, "fetch", fetch)
+    assert main(["assets", "pull", "bbc-news"]) == 0
+    assert capsys.readouterr().out == "bbc-news\n" and seen == []

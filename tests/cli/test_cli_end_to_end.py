@@ -38,7 +38,8 @@ def test_from_a_recipe_to_a_prediction(workbench: Callable[..., Any], study: Pat
     assert answer.code == 0, answer.err
     first, second = answer.json["runs"]
     assert (first["state"], second["state"]) == ("finished", "finished")
-    assert "validation at step" in answer.err and "finished in" in answer.err
+    rows = [line.split()[:2] for line in answer.err.splitlines() if "  accuracy " in line]
+    assert rows == [[first["id"], "accuracy"], [second["id"], "accuracy"]], answer.err
 
     again = workbench("run", study, "--seeds", "0,1")
     assert again.code == 0 and again.err.count("finished before, skipped") == 2

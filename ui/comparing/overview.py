@@ -12,7 +12,9 @@ from comparing.drawing import draw
 from comparing.selection import Group, Row, Selection
 from records import finite
 from shell import plain
+from workbench.comparison import Row as ComparisonRow
 from workbench.comparison import Verdict
+from workbench.comparison.worth import worth_sentences
 from workbench.recipe.catalogue import higher_is_better
 from workbench.report import charts
 from workbench.report.findings import pareto_front
@@ -128,8 +130,9 @@ def _verdicts(selection: Selection, group: Group) -> None:
         if verdict["group"] == group.number
         and {verdict["label"], verdict["against"]} <= set(group.labels)
     ]
+    worth = worth_sentences(_shown(selection, group), selection.comparison.references, group.metric)
     tested = bool(selection.comparison.verdicts)
-    if not found and (tested or not selection.comparison.verdict_notes):
+    if not (found or worth) and (tested or not selection.comparison.verdict_notes):
         return  # the notes are about the groups that were tested, or say why none was
     st.subheader("What may be concluded", anchor=False)
     with st.container(gap="xsmall"):
@@ -138,8 +141,18 @@ def _verdicts(selection: Selection, group: Group) -> None:
             left, right = st.columns([1, 8.5], gap="small")
             left.badge(word, color=color)
             right.text(verdict["sentence"])
+        for text in worth:
+            st.text(text)
         for note in selection.comparison.verdict_notes:
             st.caption(plain(note))
+
+
+def _shown(selection: Selection, group: Group) -> list[ComparisonRow]:
+    return [
+        row
+        for row in selection.comparison.rows
+        if row["group"] == group.number and row["label"] in group.labels
+    ]
 
 
 # --- score and cost ------------------------------------------------------------------------

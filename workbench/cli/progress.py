@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TextIO
 
 from workbench.cli.output import scores
-from workbench.units import duration
+from workbench.cli.whole import Whole
+from workbench.units import about, duration
 
 Observer = Callable[[str, dict[str, Any]], None]
 SECONDS_BETWEEN_LINES = 5.0
@@ -18,13 +19,20 @@ CLEAR_LINE = "\r\x1b[2K"
 class Progress:
     """Shows the events of runs on stderr. Call it with a kind and the fields of an event.
 
+    Of several runs each leaves one line, so that their scores make a table, and what passes says
+    how long all of them still take.
+
     Args:
+        plan: ``study/recipe`` of each run of the command, in their order, where that is known.
         stream: where to write; live on a terminal, plain lines elsewhere.
         clock: seconds, for the time between lines.
     """
 
     def __init__(
-        self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        plan: Sequence[str] = (),
     ) -> None:
         self._stream = stream or sys.stderr
         self._live = self._stream.isatty()
@@ -32,6 +40,11 @@ class Progress:
         self._name = ""
         self._began = self._last_line = clock()
         self._on_line = False
+        self._whole = Whole(plan) if len(plan) > 1 else None
+        self._counted = self._id = ""
+        self._left: float | None = None
+        # Of the widest run folder: study/recipe-s0-01234567.
+        self._width = max(map(len, plan), default=0) + len("-s0-01234567")
 
     def __call__(self, kind: str, fields: dict[str, Any]) -> None:
         show = getattr(self, f"_on_{kind}", None)
@@ -47,13 +60,19 @@ class Progress:
     def _on_run(self, fields: dict[str, Any]) -> None:
         index, of = fields.get("index"), fields.get("of")
         counted = f"[{index + 1}/{of}] " if isinstance(index, int) and of else ""
-        self._name = f"{counted}{fields.get('id', '')}"
-        self._began = self._clock()
-        if not self._live:
+        self._id = str(fields.get("id", ""))
+        self._name = f"{counted}{self._id}"
+        self._began, self._left = self._clock(), None
+        if self._whole is not None and isinstance(index, int):
+            self._whole.begin(index)
+            self._counted = f"run {index + 1} of {of}"
+        elif not self._live:
             self._line(self._name)
 
     def _on_phase(self, fields: dict[str, Any]) -> None:
-        self._passing(f"{fields.get('phase')} ...", always=True)
+        if self._left is not None:
+            self._left = 0.0  # its training is over
+        self._passing(f"{fields.get('phase')} ...", always=self._whole is None)
 
     def _on_progress(self, fields: dict[str, Any]) -> None:
         parts = [f"step {fields.get('step')}/{fields.get('steps')}"]
@@ -61,13 +80,17 @@ class Progress:
             if isinstance(fields.get(name), int | float):
                 parts.append(f"{name} {fields[name]:.{digits}f}")
         if isinstance(fields.get("eta_seconds"), int | float):
-            parts.append(f"{duration(fields['eta_seconds'])} left")
+            self._left = float(fields["eta_seconds"])
+            parts.append(f"{duration(self._left)} left")
         self._passing("  ".join(parts))
 
     def _on_validation(self, fields: dict[str, Any]) -> None:
         best = "  (best so far)" if fields.get("best") else ""
-        shown = scores(fields.get("metrics"))
-        self._line(f"{self._name}: validation at step {fields.get('step')}: {shown}{best}")
+        shown = f"validation at step {fields.get('step')}: {scores(fields.get('metrics'))}{best}"
+        if self._whole is None:
+            self._line(f"{self._name}: {shown}")
+        else:
+            self._passing(shown)
 
     def _on_warning(self, fields: dict[str, Any]) -> None:
         self._line(f"{self._name}: warning: {fields.get('message')}")
@@ -75,8 +98,12 @@ class Progress:
     def _on_finished(self, fields: dict[str, Any]) -> None:
         metrics = fields.get("metrics")
         tested = metrics.get("test", metrics) if isinstance(metrics, dict) else metrics
-        took = duration(self._clock() - self._began)
-        self._line(f"{self._name}: finished in {took}: {scores(tested)}")
+        took = self._clock() - self._began
+        if self._whole is None:
+            self._line(f"{self._name}: finished in {duration(took)}: {scores(tested)}")
+        else:
+            self._whole.end(took)
+            self._line(f"{self._id:<{self._width}}  {scores(tested)}  ({duration(took)})")
 
     def _on_skipped(self, fields: dict[str, Any]) -> None:
         self._line(f"{fields.get('id') or self._name}: finished before, skipped")
@@ -90,11 +117,19 @@ class Progress:
 
     def _passing(self, text: str, *, always: bool = False) -> None:
         """Text that the next one replaces; where nothing can be replaced, one every few seconds."""
+        text = f"{self._of_all()}{self._name if self._whole is None else self._id}: {text}"
         if self._live:
-            self._write(f"{CLEAR_LINE}{self._name}: {text}")
+            self._write(f"{CLEAR_LINE}{text}")
             self._on_line = True
         elif always or self._clock() - self._last_line >= SECONDS_BETWEEN_LINES:
-            self._line(f"{self._name}: {text}")
+            self._line(text)
+
+    def _of_all(self) -> str:
+        """``run 5 of 16, about 2 min left | ``; empty for a command of one run."""
+        if self._whole is None:
+            return ""
+        left = self._whole.seconds_left(self._clock() - self._began, self._left)
+        return f"{self._counted}{f', {about(left)} left' if left is not None else ''} | "
 
     def _line(self, text: str) -> None:
         """Text that stays."""

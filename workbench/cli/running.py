@@ -102,7 +102,8 @@ def run(
     with loading_libraries():
         from workbench.runner import run_all
 
-    with _watched() as observer:
+    plan = [f"{each.study}/{each.name}" for each in loaded for _ in chosen or each.seeds]
+    with _watched(plan) as observer:
         finished = run_all(loaded, seeds=chosen, runs_dir=runs, force=force, observer=observer)
     _report(finished, as_json)
 
@@ -287,11 +288,11 @@ def _document(run: Run) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _watched() -> Iterator[Progress | None]:
+def _watched(plan: Sequence[str] = ()) -> Iterator[Progress | None]:
     """The observer that shows progress; a second Ctrl-C ends with one line and no traceback."""
     from workbench.cli.progress import Progress
 
-    observer = Progress() if distributed.is_main() else None
+    observer = Progress(plan=plan) if distributed.is_main() else None
     try:
         yield observer
     except KeyboardInterrupt:

@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from workbench.cli.output import JSON_OPTION, RUNS_OPTION, note, print_json, print_table
+from workbench.loading import loading_libraries
 
 assets_app = typer.Typer(
     help="Show and fetch the embedded models and data.",
@@ -57,7 +58,8 @@ def pull(
     names = [each.removeprefix("asset:") for each in name]
     for each in names:
         get(each)  # an unknown name is found before anything is fetched
-    folders = {each: fetch(each, progress=note, verify=verify) for each in names}
+    with loading_libraries():  # which a model that is prepared imports
+        folders = {each: fetch(each, progress=note, verify=verify) for each in names}
     if as_json:
         print_json({"assets": [{"name": n, "path": str(p)} for n, p in folders.items()]})
         return

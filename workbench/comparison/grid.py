@@ -10,6 +10,7 @@ from workbench import units
 from workbench.comparison.configuration import MOST_READ
 from workbench.comparison.findings import Finding, finding_of, standing_of
 from workbench.comparison.rows import Reference, Row, Summary
+from workbench.comparison.worth import worth_sentences
 from workbench.recipe.catalogue import higher_is_better
 
 if TYPE_CHECKING:
@@ -183,8 +184,9 @@ def _half_of(found: Finding) -> float | None:
 
 
 def verdict_sentences(comparison: Comparison) -> list[str]:
-    """What the tests say, one sentence for each pair, then notes on them."""
-    return [verdict["sentence"] for verdict in comparison.verdicts] + comparison.verdict_notes
+    """What the tests say, one sentence for each pair, notes on them, then who beats a reference."""
+    said = [verdict["sentence"] for verdict in comparison.verdicts] + comparison.verdict_notes
+    return said + worth_sentences(comparison.rows, comparison.references)
 
 
 def _column(header: str, cells: list[str], references: Sequence[Reference], drop: int) -> Column:

@@ -7,13 +7,17 @@ from typing import Any, cast
 
 from workbench.comparison import Comparison, Row
 from workbench.comparison.pareto import METRIC, Standing, pareto
+from workbench.comparison.worth import worth_sentences
 from workbench.report.charts import COSTS
 
 
 def findings(comparison: Comparison, group: int) -> list[str]:
-    """What the tests say of each pair of a group, then who is beaten in everything."""
+    """What the tests say of each pair of a group, who beats what is not fine-tuned, and who is
+    beaten in everything."""
     said = [v["sentence"] for v in comparison.verdicts if v["group"] == group]
     standings = [s for s in comparison.pareto if s["group"] == group]
+    rows = [row for row in comparison.rows if row["group"] == group]
+    said += worth_sentences(rows, comparison.references)
     return said + _pareto(standings, comparison.pareto_objectives)
 
 

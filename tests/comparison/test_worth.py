@@ -1,0 +1,54 @@
+"""Who beats what the same split gives without fine-tuning."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fabricated_runs import WriteRun
+
+from workbench.comparison import compare
+from workbench.comparison.worth import worth_sentences
+
+
+def references(score: float, metric: str = "accuracy") -> dict[str, dict[str, float]]:
+    return {"majority class": {metric: 0.2}, "TF-IDF": {metric: score}}
+
+
+def test_a_row_beats_the_best_reference_when_its_interval_does(run: WriteRun, runs: Path) -> None:
+    scores = {"full": (0.95, 0.96, 0.97), "prompt": (0.8, 0.9, 0.97), "bad": (0.70, 0.71, 0.72)}
+    for recipe, values in scores.items():
+        for seed, value in enumerate(values):
+            run(recipe, seed, value, replace={"references": references(0.9)})
+    found = compare([runs])
+    sentence = (
+        "beside TF-IDF, accuracy 0.900: full does better; prompt cannot be told apart from it; "
+        "bad does worse (by intervals over seeds)"
+    )
+    assert worth_sentences(found.rows, found.references) == [sentence]
+    for format in ("table", "markdown", "latex"):
+        words = found.to(format, width=400) if format == "table" else found.to(format)
+        assert "full does better; prompt cannot be told apart" in words, format
+
+
+def test_of_an_error_the_lowest_is_best_and_one_run_stands_for_itself(
+    run: WriteRun, runs: Path
+) -> None:
+    for recipe, value in (("lora", 20.0), ("prefix", 30.0), ("prompt", 200.0)):
+        metrics = {"test": {"perplexity": value}}
+        known = {"untouched base": {"perplexity": 175.2}, "noise": {"perplexity": 900.0}}
+        run(recipe, 0, value, replace={"metrics": metrics, "references": known})
+    found = compare([runs])
+    assert worth_sentences(found.rows, found.references, "perplexity") == [
+        "beside untouched base, perplexity 175.2: lora and prefix do better; prompt does worse "
+        "(by one run each)"
+    ]
+
+
+@pytest.mark.parametrize("known", [{}, {"TF-IDF": {"accuracy": None}}])
+def test_without_a_reference_nothing_is_said(
+    run: WriteRun, runs: Path, known: dict[str, dict[str, float | None]]
+) -> None:
+    run("full", 0, 0.9, replace={"references": known})
+    found = compare([runs])
+    assert worth_sentences(found.rows, found.references) == []

@@ -1,0 +1,52 @@
+"""How long the runs of one command still take, by those of them that are done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean
+
+
+class Whole:
+    """The runs of a command, one after the other, as they begin and end.
+
+    A run that is still to come takes what runs of its recipe took, else those of its study, else
+    any. Where none has finished, the one that goes on says how long it takes itself.
+
+    Args:
+        plan: ``study/recipe`` of each run, in their order.
+    """
+
+    def __init__(self, plan: Sequence[str]) -> None:
+        self._plan = plan
+        self._index = 0
+        self._seconds: dict[str, list[float]] = {}
+
+    def begin(self, index: int) -> None:
+        """The run at this place of the plan begins."""
+        self._index = index
+
+    def end(self, seconds: float) -> None:
+        """The run that began last has finished."""
+        self._seconds.setdefault(self._plan[self._index], []).append(seconds)
+
+    def seconds_left(self, elapsed: float, left: float | None) -> float | None:
+        """Until the last run is done; None as long as nothing tells.
+
+        Args:
+            elapsed: seconds since the present run began.
+            left: seconds that its training goes on, by its own count; None before it counts.
+        """
+        so_far = None if left is None else elapsed + left
+        present = max(self._usual(self._plan[self._index]) or so_far or 0.0, so_far or elapsed)
+        later = [self._usual(name) or so_far for name in self._plan[self._index + 1 :]]
+        if (not self._seconds and so_far is None) or None in later:
+            return None
+        return present - elapsed + sum(each for each in later if each is not None)
+
+    def _usual(self, name: str) -> float | None:
+        study = name.rpartition("/")[0]
+        others = [(other.rpartition("/")[0], taken) for other, taken in self._seconds.items()]
+        of_study = [second for other, taken in others if other == study for second in taken]
+        any_run = [second for _, taken in others for second in taken]
+        known = self._seconds.get(name) or of_study or any_run
+        return fmean(known) if known else None
