@@ -22,6 +22,7 @@ LINE = [
     "tasks",
     "deepspeed_settings",
     "launched",
+    "processor",
     "devices",
     "models",
     "methods",

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from workbench.planning.rehearsal import Rehearsal, Taken
+from workbench.processor import has_tiles
 
 CPU_FORWARD_BYTES, CPU_BACKWARD_BYTES = 22_000_000, 10_000_000
 """What a CPU process takes for its first steps beyond its tensors: pages of torch's and oneDNN's
@@ -51,7 +52,7 @@ def runtime_bytes(rehearsal: Rehearsal, device: torch.device, *, again: bool) ->
         return CPU_AGAIN_BYTES
     adapted = rehearsal.session.adapted
     deep = any(not adapted.is_head(name) for name in adapted.trainable())
-    tiles = torch.cpu._is_amx_tile_supported() and rehearsal.outline.policy.precision == "bf16"
+    tiles = has_tiles() and rehearsal.outline.policy.precision == "bf16"
     return CPU_FORWARD_BYTES + (CPU_BACKWARD_BYTES if deep else 0) + (CPU_AMX_BYTES if tiles else 0)
 
 

@@ -55,8 +55,10 @@ def plan(recipe: Recipe, *, time: bool = True, recalibrate: bool = False) -> dic
     try:
         tokenizer = load_tokenizer(recipe.model)
     except UsageError as error:  # shapes need a config alone; texts are read with a tokenizer
-        return exact | unknown(str(error).splitlines()[0])
+        found = unknown(str(error).splitlines()[0])
+        return exact | found | {"notes": [*policy.notes, *found["notes"]]}
     train = texts.encoded(tokenizer, recipe.model.max_length)
     outline = Outline(recipe, texts.task, policy, tokenizer, train, texts.number, texts.upper_bound)
     device, seed = process.device, recipe.seeds[0]
-    return exact | forecast(outline, device, seed, calibration, measuring=True, what_if=True)
+    found = forecast(outline, device, seed, calibration, measuring=True, what_if=True)
+    return exact | found | {"notes": [*policy.notes, *found["notes"]]}
