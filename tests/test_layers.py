@@ -18,6 +18,7 @@ LINE = [
     "recipe",
     "store",
     "loading",
+    "hub",
     "data",
     "tasks",
     "deepspeed_settings",

@@ -162,15 +162,17 @@ def is_out_of_memory(error: BaseException) -> bool:
 def choose_policy(training: TrainingSpec, device: torch.device, processes: int = 1) -> Policy:
     """The policy for a device; what the recipe asks for wins over the default where it is possible.
 
-    bf16 is not where it would be emulated: that is slower than fp32 (one LoRA step of a 6-layer
-    BERT, batch 16 x 128, took 1.9 times as long on two cores capped at AVX2), and oneDNN has no
-    LSTM for it, so that p-tuning would end with an error in the middle of its first step.
+    bf16 is not where it would be emulated: one LoRA step of a 6-layer BERT (batch 16 x 128) took 14
+    times as long as in fp32 on a core capped at AVX2 (18.6 and 1.3 s), and oneDNN has no LSTM
+    for it, so that p-tuning would end with an error in the middle of its first step.
     """
     precision, attention, dropout, why = _defaults(device)
     notes: tuple[str, ...] = ()
     if training.precision == "bf16" and not computes_bf16(device):
         kind = "processor" if device.type == "cpu" else "GPU"
-        notes = (f"training.precision: bf16 is computed in fp32, as this {kind} only emulates bf16",)
+        notes = (
+            f"training.precision: bf16 is computed in fp32, as this {kind} only emulates bf16",
+        )
         why = f"{why} (bf16 was asked for)"
     elif training.precision != "auto":
         precision = training.precision

@@ -14,6 +14,7 @@ from workbench.errors import ExportError, RunRefused
 from workbench.export.adapter import building
 from workbench.export.card import model_card
 from workbench.export.check import VanillaLoader, compare_outputs
+from workbench.hub import why_unreachable
 from workbench.inference import ABOUT, find_export, load_exported, local_base
 from workbench.store import Run, read_json, write_json
 from workbench.tasks import AnyTask, Predicted
@@ -77,6 +78,12 @@ def push(folder: Path, repository: str) -> str:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 
     api = HfApi()
+    if trouble := why_unreachable():
+        raise ExportError(
+            f"the Hub did not take the upload: {trouble}",
+            where=repository,
+            fix=f"connect and push again; the export is in {folder}",
+        )
     try:
         api.create_repo(repository, private=True, exist_ok=True)
         return str(api.upload_folder(repo_id=repository, folder_path=folder).commit_url)
