@@ -12,7 +12,8 @@ ANSWER_SECONDS = 4
 """From pip's request for a page of the index until that page is here."""
 PATIENCE_VARIABLE = "PIP_DEFAULT_TIMEOUT"
 ASKED, ANSWERED = "Getting page http", ("Fetched page", "Could not fetch", "Collecting")
-"""How lines begin that pip (22.0 to 24.2 read, 23.2 tried) writes with ``-vv`` before and after such a request."""
+"""How lines of ``pip -vv`` begin before and after such a request (tried with 23.2; 22.0 and 24.2
+have the same words)."""
 
 
 def run_pip(arguments: list[str], folder: Path) -> tuple[bool, str, str]:

@@ -199,6 +199,6 @@ def _from_hub(name: str) -> Any:
         raise UsageError(
             f"cannot load the metric {name!r} from the Hub",
             where="task.metrics",
-            why="; ".join(filter(None, (trouble, str(error).splitlines()[0]))),
+            why=(isinstance(error, OSError) and trouble) or str(error).splitlines()[0],
             fix=f"check the name and the connection, or use one of {', '.join(METRICS)}",
         ) from error

@@ -28,7 +28,7 @@ def plan(recipe: Recipe, *, time: bool = True, recalibrate: bool = False) -> dic
     forward pass; at least that where ``largest_batch_is_lower_bound``, as the search ends there),
     ``seconds_per_step`` and ``train_seconds``, by at least so many ``timings`` of this device; from
     three on their ``_range`` is from all operators at their fastest to all at their slowest. What
-    is not known is None, and ``notes`` say why.
+    is not known is None, and ``notes`` say why; they also say what is not done as asked.
 
     Args:
         time: also say how long it takes, which measures operators that are new to this device.
