@@ -17,7 +17,8 @@ from types import ModuleType
 
 ANSWER_SECONDS = 4
 """An answer takes four round trips (name, connection, TLS, request): 3 s over a satellite. A user's
-own HF_HUB_ETAG_TIMEOUT, which is meant for the same, counts instead."""
+own limit for the same counts instead, `PATIENCE_VARIABLE`."""
+PATIENCE_VARIABLE = "HF_HUB_ETAG_TIMEOUT"
 AGAIN_SECONDS = 1
 """Pause before the one other try after a refusal; a name server that stumbles is back by then."""
 REMEMBERED_SECONDS = 60
@@ -72,14 +73,15 @@ def _ask(endpoint: str) -> str | None:
 
     In a thread, because no time limit of an HTTP client covers the search for a name.
     """
-    limit = float(os.environ.get("HF_HUB_ETAG_TIMEOUT") or ANSWER_SECONDS)
+    limit = float(os.environ.get(PATIENCE_VARIABLE) or ANSWER_SECONDS)
     answers: list[str | None] = []
     thread = threading.Thread(
         target=lambda: answers.append(_answer(endpoint, limit)), name="ask-hub", daemon=True
     )
     thread.start()
     thread.join(limit)
-    return answers[0] if answers else f"{endpoint} has not answered within {limit:g} s"
+    silent = f"{endpoint} has not answered within {limit:g} s ({PATIENCE_VARIABLE}=20 waits longer)"
+    return answers[0] if answers else silent
 
 
 def _answer(endpoint: str, limit: float) -> str | None:
