@@ -117,6 +117,20 @@ def test_the_base_of_an_export(
         load_base_of(tiny_bert, about, "somebody/model")
 
 
+def test_an_upload_that_breaks_off_is_told_too(
+    listening: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Errors of the HTTP client are of no kind that Python has."""
+    monkeypatch.setattr(hub, "_ask", lambda _: None)
+    monkeypatch.setattr(huggingface_hub.HfApi, "create_repo", broken)
+    with pytest.raises(ExportError, match="the Hub did not take the upload: broken off"):
+        upload()
+
+
+def broken(*_: Any, **__: Any) -> None:
+    raise RuntimeError("broken off")
+
+
 def test_a_hub_that_answers_is_asked_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 

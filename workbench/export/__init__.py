@@ -75,7 +75,6 @@ def push(folder: Path, repository: str) -> str:
         ExportError: when the Hub cannot be reached or refuses.
     """
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 
     api = HfApi()
     if trouble := why_unreachable():
@@ -87,9 +86,11 @@ def push(folder: Path, repository: str) -> str:
     try:
         api.create_repo(repository, private=True, exist_ok=True)
         return str(api.upload_folder(repo_id=repository, folder_path=folder).commit_url)
-    except (HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, OSError) as error:
+    # The Hub's own errors, those of files, and whatever its HTTP client raises.
+    except Exception as error:
+        said = str(error).strip() or type(error).__name__
         raise ExportError(
-            f"the Hub did not take the upload: {str(error).splitlines()[0]}",
+            f"the Hub did not take the upload: {said.splitlines()[0]}",
             where=repository,
             fix=f"log in with `hf auth login` and check the name; the export is in {folder}",
         ) from error
