@@ -18,8 +18,9 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from workbench.assets import fetch
 from workbench.data import load_data
-from workbench.devices import onednn_is_quicker, this_process
+from workbench.devices import this_process
 from workbench.models import products_by_onednn
+from workbench.processor import onednn_is_quicker
 from workbench.recipe import load_recipe, recipes_dir
 
 SETTINGS = {

@@ -19,6 +19,8 @@ from workbench.store import Run
 
 # The models here are too small to share out; threads that wait for each other only cost time.
 os.environ["OMP_NUM_THREADS"] = "1"
+# The libraries read it when they are imported, which is before any fixture.
+os.environ["HF_HUB_OFFLINE"] = "1"
 
 # What a test asks for says whether it trains.
 TRAINING = {"train", "vanilla", "trained_runs"}

@@ -64,10 +64,10 @@ def other_library(_: Run) -> str:
 
 
 def other_precision(_: Run) -> str:
-    from workbench import devices
+    from workbench import processor
 
-    cpu_has_bf16 = not devices._cpu_has_bf16()
-    devices._cpu_has_bf16 = lambda: cpu_has_bf16
+    other = not processor.computes_bf16()
+    processor.computes_bf16 = lambda: other
     return "precision was "
 
 
@@ -78,9 +78,9 @@ def test_what_has_changed_is_refused_unless_forced(
     train: Train,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from workbench import devices
+    from workbench import processor
 
-    for module, name in ((environment, "describe"), (devices, "_cpu_has_bf16")):
+    for module, name in ((environment, "describe"), (processor, "computes_bf16")):
         monkeypatch.setattr(module, name, getattr(module, name))  # put back at the end
     if change is other_precision:
         stopped = _with_precision_from_device(stopped)

@@ -124,6 +124,7 @@ class Line:
         course = Course(ready.session, self.writer, self._event, conditions, minutes)
         if self.resume:
             course.go_on(ready.meter, force=self.force)
+        course.warn(policy.notes)
         return course
 
     def _train(self, ready: Prepared, course: Course) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -78,6 +78,13 @@ class Course:
         self.clock.add(saved)
         self.event("checkpoint", **asdict(saved))
 
+    def warn(self, messages: Iterable[str]) -> None:
+        """Logs what an earlier attempt has not logged yet, and keeps it for the result."""
+        for message in messages:
+            if message not in self.warnings:
+                self.event("warning", message=message)
+                self.warnings.append(message)
+
     def go_on(self, meter: MemoryMeter, *, force: bool) -> None:
         """Goes back to the newest whole checkpoint, and forgets what was logged after it.
 
@@ -98,11 +105,9 @@ class Course:
         warnings = [f"a damaged checkpoint was set aside: {damage}" for damage in damages]
         if loaded is None:
             warnings.append("no checkpoint to go on from: the run starts from the beginning")
-        for message in warnings:
-            self.event("warning", message=message)
+        self.warn(warnings)
         if changed:
             self.event("forced", changed=changed)
-        self.warnings += warnings
         self.forced += changed
 
     def _replay(self, rows: list[dict[str, Any]], meter: MemoryMeter) -> None:

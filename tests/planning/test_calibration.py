@@ -6,6 +6,7 @@ import itertools
 import json
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -270,7 +271,7 @@ def test_devices_have_files_of_their_own_and_a_damaged_one_is_measured_again(
     measured: list[str],
 ) -> None:
     calibrations = [
-        Calibration.of(choose_policy(TrainingSpec(precision=precision), CPU), CPU)
+        Calibration.of(replace(choose_policy(TrainingSpec(), CPU), precision=precision), CPU)
         for precision in ("fp32", "bf16")
     ]
     assert calibrations[0].path != calibrations[1].path

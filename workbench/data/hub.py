@@ -9,6 +9,7 @@ from typing import Any
 from workbench.data.rows import Columns, Rows, check_columns
 from workbench.data.tables import rows_of
 from workbench.errors import DataError
+from workbench.hub import why_unreachable
 from workbench.recipe.schema import DataSpec
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
@@ -34,15 +35,16 @@ def read_hub(spec: DataSpec, columns: Columns, split: str) -> Rows:
 def _load(spec: DataSpec, split: str, where: str) -> Any:
     from datasets import load_dataset
 
+    trouble = why_unreachable()
     try:
         return load_dataset(spec.source, name=spec.config, revision=spec.revision, split=split)
     # `datasets` lets through whatever its file readers, HTTP client and builders raise; all of
     # it concerns what the user named, none of it is ours to handle.
     except Exception as error:
-        raise _explained(error, spec, where) from error
+        raise _explained(error, spec, where, trouble) from error
 
 
-def _explained(error: Exception, spec: DataSpec, where: str) -> DataError:
+def _explained(error: Exception, spec: DataSpec, where: str, trouble: str | None) -> DataError:
     message = " ".join(str(error).split()) or type(error).__name__
     if "scripts are no longer supported" in message or "trust_remote_code" in message:
         return DataError(
@@ -54,7 +56,7 @@ def _explained(error: Exception, spec: DataSpec, where: str) -> DataError:
         )
     if isinstance(error, ConnectionError) or "offline" in message.lower():
         return DataError(
-            f"the Hugging Face Hub cannot be reached: {message}",
+            f"the Hugging Face Hub cannot be reached: {trouble or message}",
             where=where,
             why=f"{spec.source!r} is neither a file or folder here nor in the cache of datasets",
             fix="connect and unset HF_HUB_OFFLINE, correct the path, or use data that is here, "

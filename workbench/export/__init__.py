@@ -14,6 +14,7 @@ from workbench.errors import ExportError, RunRefused
 from workbench.export.adapter import building
 from workbench.export.card import model_card
 from workbench.export.check import VanillaLoader, compare_outputs
+from workbench.hub import why_unreachable
 from workbench.inference import ABOUT, find_export, load_exported, local_base
 from workbench.store import Run, read_json, write_json
 from workbench.tasks import AnyTask, Predicted
@@ -74,15 +75,22 @@ def push(folder: Path, repository: str) -> str:
         ExportError: when the Hub cannot be reached or refuses.
     """
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 
     api = HfApi()
+    if trouble := why_unreachable():
+        raise ExportError(
+            f"the Hub did not take the upload: {trouble}",
+            where=repository,
+            fix=f"connect and push again; the export is in {folder}",
+        )
     try:
         api.create_repo(repository, private=True, exist_ok=True)
         return str(api.upload_folder(repo_id=repository, folder_path=folder).commit_url)
-    except (HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, OSError) as error:
+    # The Hub's own errors, those of files, and whatever its HTTP client raises.
+    except Exception as error:
+        said = str(error).strip() or type(error).__name__
         raise ExportError(
-            f"the Hub did not take the upload: {str(error).splitlines()[0]}",
+            f"the Hub did not take the upload: {said.splitlines()[0]}",
             where=repository,
             fix=f"log in with `hf auth login` and check the name; the export is in {folder}",
         ) from error

@@ -18,6 +18,7 @@ from transformers import AutoConfig
 
 from workbench.assets import ASSETS, fetch
 from workbench.errors import ExportError
+from workbench.hub import why_unreachable
 from workbench.store import read_json
 from workbench.tasks import TASKS
 
@@ -119,6 +120,7 @@ def load_base_of(
     auto = getattr(transformers, about["auto_class"])
     base, revision = base or local_base(about["base"]), about["revision"] or "main"
     config = read_model_config(folder)
+    trouble = None if Path(base).is_dir() else why_unreachable()
     try:
         model, loading = auto.from_pretrained(
             base, revision=revision, config=config, output_loading_info=True, **_SAFELY
@@ -127,6 +129,7 @@ def load_base_of(
         raise ExportError(
             f"its base model {base!r} cannot be loaded: {str(error).splitlines()[0]}",
             where=str(folder),
+            why=trouble or "",
             fix="connect once so that it is cached, or pass the folder that holds it",
         ) from error
     return model.eval(), tuple(sorted(loading["missing_keys"]))

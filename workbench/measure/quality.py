@@ -20,6 +20,7 @@ from scipy import stats
 from sklearn import metrics as sk
 
 from workbench.errors import UsageError
+from workbench.hub import why_unreachable
 from workbench.measure import text_scores
 from workbench.measure.likelihood import LIKELIHOOD_METRICS, Likelihood, likelihood_score
 from workbench.recipe.catalogue import (
@@ -191,12 +192,13 @@ def _hub_scores(
 
 
 def _from_hub(name: str) -> Any:
+    trouble = why_unreachable()
     try:
         return evaluate.load(hub_id(name))
     except (OSError, ValueError, ConnectionError) as error:
         raise UsageError(
             f"cannot load the metric {name!r} from the Hub",
             where="task.metrics",
-            why=str(error).splitlines()[0],
+            why=(isinstance(error, OSError) and trouble) or str(error).splitlines()[0],
             fix=f"check the name and the connection, or use one of {', '.join(METRICS)}",
         ) from error

@@ -13,6 +13,7 @@ from huggingface_hub.constants import HF_HUB_CACHE
 
 from workbench.assets import ASSETS, fetch
 from workbench.errors import UsageError
+from workbench.hub import why_unreachable
 from workbench.recipe.schema import ModelSpec
 from workbench.recipe.sources import ASSET_PREFIX
 
@@ -40,7 +41,12 @@ def locate(spec: ModelSpec) -> Place:
     path = Path(spec.source).expanduser()
     if path.is_dir():
         return Place(str(path), str(path), None)
+    why_unreachable()  # what is not cached need not be waited for
     return Place(spec.source, spec.source, spec.revision)
+
+
+def _is_on_hub(spec: ModelSpec) -> bool:
+    return not (spec.source.startswith(ASSET_PREFIX) or Path(spec.source).expanduser().is_dir())
 
 
 def fingerprint(place: Place, config: Any) -> str:
@@ -79,6 +85,7 @@ def or_refuse(load: Callable[[], Any], spec: ModelSpec) -> Any:
         raise UsageError(
             f"cannot load the model {spec.source!r}: {_first_line(error)}",
             where="model.source",
+            why=(why_unreachable() or "") if _is_on_hub(spec) else "",
             fix=f"name a Hub id that is reachable or cached (in {HF_HUB_CACHE}), a folder with "
             "config.json and model.safetensors, or an asset of `workbench assets`",
         ) from error

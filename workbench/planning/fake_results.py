@@ -190,12 +190,14 @@ def _form(value: Any) -> Any:
 
 
 def _parts(result: Any, args: Sequence[Any]) -> _Parts:
+    # Once for all parts: a split into thousands is given as many sizes, none of which is a tensor.
+    tensors = [leaf for leaf in tree_leaves(list(args)) if isinstance(leaf, Tensor)]
     if isinstance(result, list | tuple):
-        return type(result)(_part(each, args) for each in result)
-    return _part(result, args)
+        return type(result)(_part(each, args, tensors) for each in result)
+    return _part(result, args, tensors)
 
 
-def _part(result: Any, args: Sequence[Any]) -> _Part:
+def _part(result: Any, args: Sequence[Any], tensors: Sequence[Tensor]) -> _Part:
     if result is None:
         return None
     for position, argument in enumerate(args):
@@ -205,9 +207,9 @@ def _part(result: Any, args: Sequence[Any]) -> _Part:
         raise _Unknown
     dtype, shape, stride, offset, device = _form(result)
     storage = result.untyped_storage()
-    for leaf in tree_leaves(list(args)):
-        if isinstance(leaf, Tensor) and leaf.untyped_storage()._cdata == storage._cdata:
-            positions = [i for i, argument in enumerate(args) if argument is leaf]
+    for tensor in tensors:
+        if tensor.untyped_storage()._cdata == storage._cdata:
+            positions = [i for i, argument in enumerate(args) if argument is tensor]
             if not positions:
                 raise _Unknown
             return _Made(dtype, shape, stride, device, positions[0], offset)

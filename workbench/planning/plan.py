@@ -28,7 +28,7 @@ def plan(recipe: Recipe, *, time: bool = True, recalibrate: bool = False) -> dic
     forward pass; at least that where ``largest_batch_is_lower_bound``, as the search ends there),
     ``seconds_per_step`` and ``train_seconds``, by at least so many ``timings`` of this device; from
     three on their ``_range`` is from all operators at their fastest to all at their slowest. What
-    is not known is None, and ``notes`` say why.
+    is not known is None, and ``notes`` say why; they also say what is not done as asked.
 
     Args:
         time: also say how long it takes, which measures operators that are new to this device.
@@ -55,8 +55,10 @@ def plan(recipe: Recipe, *, time: bool = True, recalibrate: bool = False) -> dic
     try:
         tokenizer = load_tokenizer(recipe.model)
     except UsageError as error:  # shapes need a config alone; texts are read with a tokenizer
-        return exact | unknown(str(error).splitlines()[0])
+        found = unknown(str(error).splitlines()[0])
+        return exact | found | {"notes": [*policy.notes, *found["notes"]]}
     train = texts.encoded(tokenizer, recipe.model.max_length)
     outline = Outline(recipe, texts.task, policy, tokenizer, train, texts.number, texts.upper_bound)
     device, seed = process.device, recipe.seeds[0]
-    return exact | forecast(outline, device, seed, calibration, measuring=True, what_if=True)
+    found = forecast(outline, device, seed, calibration, measuring=True, what_if=True)
+    return exact | found | {"notes": [*policy.notes, *found["notes"]]}

@@ -119,7 +119,9 @@ class TrainingSpec(Closed):
     )
     max_grad_norm: float | None = Field(1.0, gt=0, description="Gradient clipping; null for none.")
     precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="Autocast of the training steps; the test is always scored in fp32."
+        "auto",
+        description="Autocast of the training steps, fp32 where bf16 would be emulated; the test "
+        "is always scored in fp32.",
     )
     attention: Literal["auto", "eager", "sdpa"] = Field(
         "auto", description="Attention implementation of the training steps."

@@ -14,8 +14,8 @@ from transformers import PreTrainedTokenizerBase
 
 from workbench.data.batches import Batch, evaluation_order, own_share, pad
 from workbench.data.encode import Encoded
-from workbench.devices import onednn_is_quicker
 from workbench.models import products_by_onednn
+from workbench.processor import onednn_is_quicker
 from workbench.tasks import AnyTask, Predicted
 from workbench.tasks.base import EVALUATION_SEED
 from workbench.training.sharding import is_sharded, without_gradients
