@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.killed_runs import after_step, difference, in_backward, killed, the_recipe
-from workbench import environment, line, preparing
+from workbench import environment, line, preparing, recipe_setup
 from workbench.errors import RunRefused
 from workbench.recipe import load_recipe
 from workbench.recipe.schema import Recipe
@@ -164,7 +164,7 @@ def test_a_run_that_would_not_fit_is_refused_before_the_base_is_loaded(
         raise AssertionError("the base was loaded")
 
     monkeypatch.setattr(preparing, "load_base", load)
-    monkeypatch.setattr(preparing, "references_of", load)
+    monkeypatch.setattr(recipe_setup, "references_of", load)
     usage = shutil.disk_usage(tmp_path)._replace(free=17_000_000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     run = train(make_recipe("full"), 0, tmp_path)

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from workbench import preparing
+from workbench import recipe_setup
 from workbench.errors import RunRefused
 from workbench.planning import forecast
 from workbench.recipe import load_recipe
@@ -64,7 +64,7 @@ def test_a_finished_run_holds_everything(make_recipe: Make, train: Train, tmp_pa
 def test_a_run_records_what_was_forecast_of_it(
     make_recipe: Make, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(preparing, "forecast", forecast)
+    monkeypatch.setattr(recipe_setup, "forecast", forecast)
     result = train(make_recipe("lora"), 0, tmp_path).result
     expected = result["forecast"]
     assert expected["steps"] == result["time"]["steps"] == 14

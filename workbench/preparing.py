@@ -1,4 +1,4 @@
-"""Everything that stands ready before the first step: data, base, method, features, session."""
+"""Everything that stands ready before the first step: base, method and session of one seed."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import Any
 
 from accelerate import Accelerator
 from accelerate.utils import set_seed
+from transformers import PreTrainedTokenizerBase
 
 from workbench.data.examples import Data
-from workbench.devices import make_accelerator, this_process
+from workbench.devices import Policy, make_accelerator, this_process
 from workbench.errors import MethodError
 from workbench.launched import check_launch
 from workbench.measure.evaluation import score_split
@@ -20,19 +21,14 @@ from workbench.measure.memory import MemoryMeter
 from workbench.measure.parameters import count_parameters
 from workbench.methods import METHODS, Adapted
 from workbench.models import check_positions, load_base
-from workbench.planning import (
-    setting_for,
-)
+from workbench.planning import setting_for
 from workbench.recipe import Recipe
-from workbench.recipe_setup import RecipeSetup, StudyCache, disk_bytes, first, set_up
+from workbench.recipe_setup import RecipeSetup, StudyCache, disk_bytes, main_first, set_up
 from workbench.starting import start_from
 from workbench.store.disk import check_room
-from workbench.tasks import make_task
+from workbench.tasks import AnyTask, make_task
 from workbench.training.optimisation import total_steps
 from workbench.training.session import Session
-
-SMALL_FILES = 16 * 2**20
-"""Bytes set aside for the log, the events and the predictions."""
 
 
 @dataclass(kw_only=True)
@@ -73,7 +69,7 @@ def prepare(
     """
     process, cache = this_process(), cache or StudyCache()
     check_launch(recipe.training, process.num_processes)
-    data: Data = first(lambda: cache.data(recipe))
+    data: Data = main_first(lambda: cache.data(recipe))
     if trial:
         data = data.without_test()
     key = recipe.fingerprint, trial
@@ -89,7 +85,10 @@ def prepare(
     meter = MemoryMeter(accelerator.device)
     meter.start()
     with meter.phase("load"):
-        adapted, base_parameters = _adapt(recipe, seed, setup)
+        tokenizer, features = setup.fresh_tokenizer(), len(setup.splits["train"])
+        adapted, base_parameters = _adapt(
+            recipe, seed, setup.task, setup.policy, features, tokenizer
+        )
         start = start_from(adapted, setup.task, recipe.init_from) if recipe.init_from else None
     session = Session(
         accelerator,
@@ -119,17 +118,23 @@ def prepare(
     )
 
 
-def _adapt(recipe: Recipe, seed: int, setup: RecipeSetup) -> tuple[Adapted, int]:
+def _adapt(
+    recipe: Recipe,
+    seed: int,
+    task: AnyTask,
+    policy: Policy,
+    features: int,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+) -> tuple[Adapted, int]:
     """A fresh base, seeded, with the method on it; and the parameters that it had before."""
     set_seed(seed)
-    base = load_base(recipe.model, setup.task, setup.policy, setup.fresh_tokenizer())
+    base = load_base(recipe.model, task, policy, tokenizer)
     check_positions(base, recipe.model.max_length, recipe.method.prompt_length)
     count = base.parameter_count
     if recipe.training.gradient_checkpointing:
         base.model.activation_checkpointing_enable({"use_reentrant": False})
         base.model.enable_input_require_grads()
-    steps = total_steps(recipe.training, len(setup.splits["train"]))
-    setting = setting_for(setup.task, steps)
+    setting = setting_for(task, total_steps(recipe.training, features))
     method = METHODS[recipe.method.name]
     adapted = method.apply(base, recipe.method, setting)
     if not adapted.trainable():

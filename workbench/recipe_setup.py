@@ -145,7 +145,7 @@ def set_up(recipe: Recipe, seed: int, data: Data, *, trial: bool) -> RecipeSetup
     )
 
 
-def first(work: Callable[[], T]) -> T:
+def main_first(work: Callable[[], T]) -> T:
     """Does something that is kept on disk on the main process before the others do it."""
     with this_process().main_process_first():
         return work()
@@ -157,7 +157,7 @@ def _encode(
     """Features of each split, from the cache where they were made before."""
     encoder = task.encoder(tokenizer, max_length)
     splits: dict[str, Encoded] = {
-        name: first(partial(encode, getattr(data, name), encoder, tokenizer)) for name in ROLES
+        name: main_first(partial(encode, getattr(data, name), encoder, tokenizer)) for name in ROLES
     }
     if not len(splits["train"]):
         raise UsageError(
@@ -181,5 +181,5 @@ def _references(
     together = make_accelerator(policy, recipe.training) if policy.sharded else None
     device = this_process().device
     look_up = partial(references_of, recipe, task, data, test, tokenizer, device, together)
-    references: References = look_up() if together else first(look_up)
+    references: References = look_up() if together else main_first(look_up)
     return references

@@ -153,7 +153,7 @@ def test_planned_counts_beside_the_printed_ones(
 ) -> None:
     # Counts need no rehearsal, which takes 10 s of a GPT-2 medium.
     module = importlib.import_module("workbench.planning.plan")
-    monkeypatch.setattr(module, "forecast", lambda *_, **__: {})
+    monkeypatch.setattr(module, "forecast", lambda *_, **__: {"notes": []})
     recipe = load_recipe(name)
     config.save_pretrained(tmp_path / "model")
     task = {"labels": ["no", "yes"]} if "glue" in name else {}
