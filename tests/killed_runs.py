@@ -27,6 +27,9 @@ class Unchecked:
     def start(self) -> None:
         """Nothing has to be imported."""
 
+    def wait(self) -> None:
+        """It is ready."""
+
     def __enter__(self) -> Unchecked:
         return self
 

@@ -163,7 +163,7 @@ def forked(
     """
     checked = loader is not None
     if checked:
-        loader.start()
+        loader.wait()
 
     def work() -> None:
         CheckpointFolder.finish = CheckpointFolder.tidy  # type: ignore[method-assign]

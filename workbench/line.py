@@ -88,12 +88,17 @@ class Line:
         self.writer.update(state="running", phase="data", processes=together, **shared)
         surroundings = environment.describe()
         self.writer.write("environment.json", surroundings)
+        checks = this_process().is_main_process and not self.trial
+        if checks:
+            self.loader.start()
         checkpoints = self.writer.path / "checkpoints"
         ready = prepare(
             self.recipe, self.seed, checkpoints, self._phase, trial=self.trial, cache=self.cache
         )
         self.accelerator = ready.accelerator
         course = self._course(ready, surroundings["packages"])
+        if checks:
+            self.loader.wait()
         self._train(ready, course)
         tested = None if self.trial else self._test(ready, course.clock)
         memory = over_processes(gather_object([ready.meter.record(course.pieces)]))
@@ -206,8 +211,6 @@ class Line:
                 model, ready.setup.task, test, tokenizer, self.accelerator, batch_size=size
             )
         clock.test = time.perf_counter() - started
-        if self.accelerator.is_main_process:
-            self.loader.start()  # imports while this process scores; sooner would slow the test
         return Tested(
             predicted, generated, score_split(ready.setup.task, test, predicted, generated)
         )

@@ -164,7 +164,7 @@ def test_push_uploads_what_was_checked(finished: Run, monkeypatch: pytest.Monkey
             return type("Commit", (), {"commit_url": f"https://hub/{repo_id}"})
 
     monkeypatch.setattr(huggingface_hub, "HfApi", Hub)
-    monkeypatch.setattr("workbench.export.why_unreachable", lambda: None)
+    monkeypatch.setattr("workbench.hub.why_unreachable", lambda: None)
     assert push(finished.adapter, "me/mine") == "https://hub/me/mine"
     assert calls[0] == ("me/mine", {"private": True, "exist_ok": True})
     assert "README.md" in calls[1][1]

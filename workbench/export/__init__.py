@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,12 @@ from typing import Any
 from torch import nn
 from transformers import AutoTokenizer
 
+from workbench import hub
 from workbench.data.encode import Encoded
 from workbench.errors import ExportError, RunRefused
 from workbench.export.adapter import building
 from workbench.export.card import model_card
 from workbench.export.check import VanillaLoader, compare_outputs
-from workbench.hub import why_unreachable
 from workbench.inference import ABOUT, find_export, load_exported, local_base
 from workbench.store import Run, read_json, write_json
 from workbench.tasks import AnyTask, Predicted
@@ -77,7 +78,7 @@ def push(folder: Path, repository: str) -> str:
     from huggingface_hub import HfApi
 
     api = HfApi()
-    if trouble := why_unreachable():
+    if trouble := hub.why_unreachable():
         raise ExportError(
             f"the Hub did not take the upload: {trouble}",
             where=repository,
@@ -108,6 +109,7 @@ def check_folder(
         "folder": str(folder),
         "base": local_base(about["base"]),
         "revision": about["revision"],
+        "offline": os.environ.get(hub.VARIABLE) == "1",
         "auto_class": about["auto_class"],
         "kind": about["kind"],
         "output": about["output"],

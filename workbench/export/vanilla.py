@@ -3,10 +3,10 @@
 This file imports transformers, peft, safetensors and the standard library, nothing of the
 workbench, and is run as a program of its own: ``python vanilla.py``. It reads one JSON request a
 line, forks a fresh process for each (so that imports are paid once) and prints one JSON answer a
-line. A request: {"folder", "base", "revision", "auto_class", "kind", "output", "skip",
-"max_length", "inputs"}, where an input is {"text", "text_pair"} or {"input_ids",
-"token_type_ids"} and, for log-probabilities, {"positions", "tokens"}; the answer:
-{"outputs": [[...], ...]} or {"error": "..."}.
+line, after a line of its own when it is ready. A request: {"folder", "base", "revision",
+"offline", "auto_class", "kind", "output", "skip", "max_length", "inputs"}, where an input is
+{"text", "text_pair"} or {"input_ids", "token_type_ids"} and, for log-probabilities, {"positions",
+"tokens"}; the answer: {"outputs": [[...], ...]} or {"error": "..."}.
 """
 
 import json
@@ -23,6 +23,8 @@ def load(request: dict[str, Any]) -> tuple[Any, Any]:
     from peft import PeftModel
     from safetensors.torch import load_file
 
+    if request["offline"]:  # found out since this process started
+        sys.modules["huggingface_hub.constants"].HF_HUB_OFFLINE = True  # type: ignore[attr-defined]
     folder, base = request["folder"], request["base"]
     auto = getattr(transformers, request["auto_class"])
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
@@ -87,6 +89,8 @@ def serve() -> None:
     import peft  # noqa: F401  # imported before forking, so that each answer does not pay for it
     import transformers  # noqa: F401
 
+    answers.write("ready\n")
+    answers.flush()
     for line in sys.stdin:
         reading, writing = os.pipe()
         child = os.fork()
