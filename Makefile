@@ -107,6 +107,7 @@ ui: $(DEMO_INSTALLED)
 
 bench: venv assets
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.later_runs
 	$(BIN)/python -m benchmarks.forecast
 
 torture: venv
