@@ -109,7 +109,8 @@ def set_up(recipe: Recipe, seed: int, data: Data, *, trial: bool) -> RecipeSetup
 
     Args:
         seed: of the first run, whose order of batches the forecast is made for.
-        trial: leave the baselines out, which are scores on the test split.
+        trial: leave the baselines out, which are scores on the test split, and the warm-up: nobody
+            compares the memory of trials.
 
     Raises:
         WorkbenchError: when data, model or method do not work out.
@@ -132,7 +133,8 @@ def set_up(recipe: Recipe, seed: int, data: Data, *, trial: bool) -> RecipeSetup
     if process.is_main_process:  # before the meter starts, and before the run's own accelerator
         calibration = Calibration.of(policy, process.device)
         predicted = forecast(outline, process.device, seed, calibration)
-    warm_up(outline, process.device, seed)
+    if not trial:
+        warm_up(outline, process.device, seed)
     return RecipeSetup(
         data=data,
         task=task,

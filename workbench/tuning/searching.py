@@ -15,6 +15,7 @@ from typing import Any
 from workbench.errors import RunRefused, TrainingError, UsageError
 from workbench.recipe import Recipe
 from workbench.recipe.catalogue import higher_is_better
+from workbench.recipe_setup import StudyCache
 from workbench.runner import run_recipe, what_changed
 from workbench.stopping import StopRequest, catching_signals
 from workbench.store import ACTIVE, DEFAULT_RUNS_DIR, Run, read_run, write_json
@@ -79,9 +80,9 @@ def tune(
         _refuse_too_many(recipe, space, trials)
     chosen = _seed(recipes, seed)
     with ExitStack() as stack:
-        request = stack.enter_context(catching_signals())
+        request, cache = stack.enter_context(catching_signals()), StudyCache()
         found = [
-            _Search(recipe, space, chosen, runs_dir, request, observer or _ignore)
+            _Search(recipe, space, chosen, runs_dir, request, observer or _ignore, cache)
             for recipe, space in zip(recipes, spaces, strict=True)
         ]
         for search in found:
@@ -135,6 +136,7 @@ class _Search:
         runs_dir: Path,
         request: StopRequest,
         observer: Observer,
+        cache: StudyCache,
     ) -> None:
         self.recipe, self.space, self.seed, self.request = recipe, space, seed, request
         self.name = f"{recipe.study}/{recipe.name}"
@@ -142,6 +144,7 @@ class _Search:
         self.folder = tuning_folder(runs_dir, recipe, space, seed)
         self.metric = recipe.task.score_names[0]
         self._observer = observer
+        self._cache = cache
 
     def open(self, force: bool) -> None:
         """Reads what earlier calls found; sets it aside where it no longer holds."""
@@ -228,6 +231,7 @@ class _Search:
             observer=self._observer,
             request=self.request,
             trial=True,
+            cache=self._cache,
         )
 
     def _refuse_hopeless(self, run: Run, number: int) -> None:
