@@ -18,6 +18,13 @@ from workbench.errors import MethodError, UsageError
 from workbench.generation import generate
 from workbench.recipe.tasks import Decoding
 
+IN_TURN = [
+    pytest.param(family, method, marks=[] if (i + k) % 2 else pytest.mark.slow)
+    for i, method in enumerate(METHODS)
+    for k, family in enumerate(("gpt2", "llama"))
+]
+"""Every method with one of the two families; with the other in the slow tier."""
+
 
 def some_prompts(count: int = 7) -> list[list[int]]:
     """Prompts of 1 to 13 tokens, in no order of length."""
@@ -164,8 +171,7 @@ def test_repeats_are_barred_as_transformers_bars_them(method: str) -> None:
     assert ask(model, prompts, 4, no_repeat_ngram_size=2, max_new_tokens=20) == expected
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("family", ["gpt2", "llama"])
+@pytest.mark.parametrize(("family", "method"), IN_TURN)
 def test_beams_are_those_of_transformers(family: str, method: str) -> None:
     model, prompts = build(family, method), some_prompts(6)
     ends = [ask(model, prompts, 6)[0][4]]
@@ -202,8 +208,7 @@ def test_beams_ignore_what_the_model_came_with() -> None:
 # --- surroundings ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("family", ["gpt2", "llama"])
+@pytest.mark.parametrize(("family", "method"), IN_TURN)
 def test_under_autocast(family: str, method: str) -> None:
     model, prompts = build(family, method), some_prompts()
     with torch.autocast("cpu", torch.bfloat16):

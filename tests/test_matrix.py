@@ -52,19 +52,26 @@ CELLS = [
 ]
 
 
-def _pairwise(cells: list[tuple[str, str, str]]) -> set[tuple[str, str, str]]:
-    """Cells in which every pair of a task, a method and a model that some cell has, occurs."""
-    pairs = {cell: set(combinations(cell, 2)) for cell in cells}
-    left = set().union(*pairs.values())
+def _covering(cells: list[tuple[str, str, str]], size: int) -> set[tuple[str, str, str]]:
+    """Cells in which every ``size`` of a task, a method and a model that some cell has, occur."""
+    parts = {cell: set(combinations(cell, size)) for cell in cells}
+    left = set().union(*parts.values())
     chosen = set()
     while left:
-        cell = max(cells, key=lambda cell: len(pairs[cell] & left))
+        cell = max(cells, key=lambda cell: len(parts[cell] & left))
         chosen.add(cell)
-        left -= pairs[cell]
+        left -= parts[cell]
     return chosen
 
 
-CHOSEN = _pairwise(CELLS)
+EACH, PAIRS = _covering(CELLS, 1), _covering(CELLS, 2)
+
+
+def _tier(cell: tuple[str, str, str]) -> list[pytest.MarkDecorator]:
+    """A cell takes 0.7 s: each task, method and model every time, their pairs in the slow tier."""
+    if cell in EACH:
+        return []
+    return [pytest.mark.slow if cell in PAIRS else pytest.mark.nightly]
 
 
 def _sentences(count: int) -> list[list[str]]:
@@ -153,10 +160,7 @@ def _recipe(task: str, method: str, model: Path, data: Path, **training: Any) ->
 
 @pytest.mark.parametrize(
     "task, method, model",
-    [
-        pytest.param(*cell, id="-".join(cell), marks=[] if cell in CHOSEN else pytest.mark.nightly)
-        for cell in CELLS
-    ],
+    [pytest.param(*cell, id="-".join(cell), marks=_tier(cell)) for cell in CELLS],
 )
 def test_a_cell(
     task: str,

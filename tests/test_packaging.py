@@ -107,6 +107,7 @@ print(len(names))
 """
 
 
+@pytest.mark.slow
 def test_every_module_imports_without_the_ui_and_dev_extras():
     assert int(run([sys.executable, "-c", IMPORT_ALL], cwd=ROOT, PYTHONPATH=str(ROOT))) > 20
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,17 @@ Make = Callable[..., Recipe]
 Train = Callable[..., Run]
 Undisturbed = Callable[[Recipe], Run]
 
-MOST_UNLIKE = ("full", "lora", "prefix", "peft-adalora")
-"""Methods that keep their state in ways of their own; the others are in the slow tier."""
+ALWAYS = {
+    *("lora", "prefix"),
+    *("before the first checkpoint", "in the row of a step"),
+    *("between the best state and its checkpoint", "while the adapter is exported"),
+    "random numbers",
+}
+"""What differs most; each case takes 1 to 3 s, and the others are in the slow tier."""
+
+
+def tiered(cases: Iterable[str]) -> list[Any]:
+    return [c if c in ALWAYS else pytest.param(c, marks=pytest.mark.slow) for c in cases]
 
 
 @pytest.fixture(autouse=True)
@@ -59,10 +68,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, vanilla: Any) -> Undis
     return make
 
 
-@pytest.mark.parametrize(
-    "case",
-    [c if c in MOST_UNLIKE else pytest.param(c, marks=pytest.mark.slow) for c in CASES],
-)
+@pytest.mark.parametrize("case", tiered(CASES))
 def test_every_method_after_two_kills(
     case: str, make_recipe: Make, train: Train, undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
@@ -107,7 +113,7 @@ POINTS: dict[str, tuple[dict[str, Any], Callable[[], object]]] = {
 }
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", tiered(POINTS))
 @pytest.mark.parametrize("keep", ["best", pytest.param("last", marks=pytest.mark.slow)])
 def test_every_point_of_a_run(
     point: str,
@@ -141,7 +147,7 @@ class FromItsStart(list[Any]):
         return list(self)[: len(self) - key.start] if isinstance(key, slice) else list(self)[key]
 
 
-@pytest.mark.parametrize("control", ["random numbers", "position in the data", "optimizer"])
+@pytest.mark.parametrize("control", tiered(["random numbers", "position in the data", "optimizer"]))
 def test_without_it_the_comparison_fails(
     control: str,
     make_recipe: Make,

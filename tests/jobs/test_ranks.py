@@ -20,7 +20,8 @@ from workbench.store import open_run, read_run, run_path
 LAUNCHER = """
 import os, sys
 from pathlib import Path
-from workbench.jobs import run_together
+from workbench.jobs import ranks, run_together
+ranks.FAILED_SECONDS, ranks.ENDED_SECONDS = 1.5, 0.5  # a deaf rank is waited for that long
 sys.exit(run_together([sys.executable, "-c", sys.argv[1], sys.argv[2]], 2, dict(os.environ),
                       [Path(p) for p in sys.argv[3:]]))
 """
@@ -74,7 +75,9 @@ def ranks_in(folder: Path) -> list[psutil.Process]:
     return [psutil.Process(int((folder / f"pid-{n}").read_text())) for n in (0, 1)]
 
 
-@pytest.mark.parametrize("victim", ["launcher", "rank 0", "rank 1"])
+@pytest.mark.parametrize(
+    "victim", ["launcher", "rank 0", pytest.param("rank 1", marks=pytest.mark.slow)]
+)
 def test_nobody_survives_a_kill(tmp_path: Path, launch: Launch, victim: str) -> None:
     launcher = launch(READY + DEAF)
     ranks = ranks_in(tmp_path)

@@ -127,6 +127,7 @@ def test_a_device_has_one_worker_and_is_free_when_it_is_killed(
         jobs.stop_workers(tmp_path)
 
 
+@pytest.mark.slow  # nine processes
 def test_each_slot_has_a_run_that_sees_its_devices_alone(tmp_path: Path, worker: Begin) -> None:
     enqueue(tmp_path, "long-a", "long-b", "long-c")
     enqueue(tmp_path, "long-d", devices="2, 3")

@@ -48,7 +48,10 @@ def _recipe(make_recipe: Callable[..., Recipe], config: Any, method: Any, folder
     return make_recipe(method, model=model, task=task, data=data)
 
 
-@pytest.mark.parametrize("config, method, expected", FIGURES)
+@pytest.mark.parametrize(
+    "config, method, expected",
+    [pytest.param(*f, marks=[pytest.mark.slow] if f[0] is GPT2 else []) for f in FIGURES],
+)
 def test_trainable_counts(
     config: Any, method: Any, expected: int, make_recipe: Callable[..., Recipe], tmp_path: Path
 ) -> None:

@@ -198,7 +198,9 @@ def test_gradients_flow_through_what_is_remembered() -> None:
         assert world.live > 0
 
 
-@pytest.mark.parametrize("method", ["full", "lora", "prefix"])
+@pytest.mark.parametrize(
+    "method", ["lora", *(pytest.param(m, marks=pytest.mark.slow) for m in ("full", "prefix"))]
+)
 def test_a_rehearsal_is_the_same_without_memory(
     method: str, make_recipe: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch
 ) -> None:

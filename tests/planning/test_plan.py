@@ -117,9 +117,9 @@ def test_tokens_are_those_that_the_steps_see(
         ("bert", {"name": "text-classification", "labels": ["a", "b"]}),
         ("bert", {"name": "token-classification", "labels": ["O", "B-X"]}),
         ("bert", {"name": "question-answering", "stride": 4}),
-        ("bert", {"name": "masked-lm"}),
+        pytest.param("bert", {"name": "masked-lm"}, marks=pytest.mark.slow),  # 2 s, as the next two
         ("gpt2", {"name": "causal-lm"}),
-        ("gpt2", {"name": "instruction"}),
+        pytest.param("gpt2", {"name": "instruction"}, marks=pytest.mark.slow),
     ],
 )
 def test_data_that_is_not_here_is_taken_to_be_as_long_as_it_may_be(

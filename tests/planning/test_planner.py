@@ -77,6 +77,7 @@ def test_it_ends_where_it_has_looked_at_a_gpu(
     assert desk.closed
 
 
+@pytest.mark.slow  # processes that import torch one after another: 15 s
 def test_a_closed_desk_ends_its_process_and_the_next_plan_starts_another(
     make_recipe: Callable[..., Recipe], tmp_path: Path
 ) -> None:

@@ -133,7 +133,10 @@ def test_micro_batches_and_checkpointing_take_less(
     assert activations(gradient_checkpointing=True) < 0.9 * whole
 
 
-@pytest.mark.parametrize("method", ["full", "lora", "prefix", "p-tuning"])
+@pytest.mark.parametrize(
+    "method",
+    ["lora", "prefix", *(pytest.param(m, marks=pytest.mark.slow) for m in ("full", "p-tuning"))],
+)
 def test_the_largest_batch_fits_and_one_more_does_not(
     method: str, make_recipe: Callable[..., Recipe]
 ) -> None:

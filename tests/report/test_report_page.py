@@ -216,6 +216,7 @@ TASKS: list[tuple[dict[str, Any], list[str], list[str], list[str]]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(("task", "labels", "predictions", "known"), TASKS, ids=str)
 def test_every_task_has_a_report(
     runs: Path, task: dict[str, Any], labels: list[str], predictions: list[str], known: list[str]

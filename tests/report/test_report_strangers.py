@@ -98,10 +98,13 @@ def test_a_name_that_climbs_out_of_the_folder_does_not(runs: Path) -> None:
     assert [p.name for p in folder.rglob("*.yaml")] == ["etc-lora.yaml"]
 
 
-def test_without_texts_no_text_of_the_data_is_in_the_report(runs: Path) -> None:
+def test_without_texts_no_text_of_the_data_is_in_the_report(
+    runs: Path, request: pytest.FixtureRequest
+) -> None:
     add_study(runs, texts=[f"secret {i}" for i in range(30)])
     _, folder = report(runs, texts=0)
     for path in folder.rglob("*"):
         assert path.is_dir() or b"secret" not in path.read_bytes(), path
+    request.getfixturevalue("undrawn")
     _, folder = report(runs)
     assert "secret" in (folder / "report.html").read_text()

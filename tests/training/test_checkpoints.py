@@ -168,11 +168,14 @@ def test_all_generators_go_on_where_they_were() -> None:
     assert draw() == first
 
 
-def test_a_kill_at_any_point_of_a_save_leaves_a_whole_checkpoint(tmp_path: Path) -> None:
+@pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_kill_at_any_point_of_a_save_leaves_a_whole_checkpoint(
+    every: int, tmp_path: Path
+) -> None:
     """Of the best state, of the checkpoint, and of the rotation."""
-    point, outcomes = 0, set()
+    point, outcomes = 1 - every, set()
     while True:
-        point += 1
+        point += every
         folder = CheckpointFolder(tmp_path / str(point))
         folder.save_best(1, {"trainable": {"a": torch.ones(3)}, "method": {}}, {})
         for step in range(1, KEPT + 1):

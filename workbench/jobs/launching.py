@@ -161,8 +161,9 @@ def _launch(
         "command": command,
         "runs": [str(path) for path in runs],
     }
+    # A process that has ended already has no start; without one the job would not be found.
+    started = record["process_started_at"] = record["process_started_at"] or time.time()
     write_json(folder / "job.json", record)
-    started = record["process_started_at"] or time.time()
     return Job(folder, process.pid, started, tuple(runs), tuple(command), record)
 
 

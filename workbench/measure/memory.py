@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from workbench.measure import heap
-from workbench.training.sharding import own_bytes
 
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
@@ -139,6 +139,12 @@ def _pieces(breakdown: dict[str, int]) -> int:
 
 def _summed(figures: Sequence[dict[str, int]]) -> dict[str, int]:
     return {name: sum(each[name] for each in figures) for name in figures[0]}
+
+
+def own_bytes(tensor: Tensor) -> int:
+    """Bytes of a tensor in the memory of this process."""
+    own = tensor.to_local() if isinstance(tensor, DTensor) else tensor
+    return own.numel() * own.element_size()
 
 
 def breakdown(model: nn.Module, optimizer: Optimizer, kept_bytes: int = 0) -> dict[str, int]:

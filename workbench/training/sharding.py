@@ -243,12 +243,6 @@ def shapes_only(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def own_bytes(tensor: Tensor) -> int:
-    """Bytes of a tensor in the memory of this process."""
-    own = tensor.to_local() if isinstance(tensor, DTensor) else tensor
-    return own.numel() * own.element_size()
-
-
 def _without_weights(adapted: Adapted) -> tuple[Any, Any]:
     """The modules of an adapted model once more, without values; tied weights stay tied."""
     blank: dict[int, Any] = {

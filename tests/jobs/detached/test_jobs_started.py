@@ -14,7 +14,7 @@ import pytest
 from tests.jobs.detached.conftest import Script, Sleeper, wait_for, write_status
 from workbench import jobs
 from workbench.errors import RunRefused, UsageError
-from workbench.jobs import Job
+from workbench.jobs import Job, launching
 from workbench.recipe import Recipe, load_recipe
 from workbench.store import open_run, run_path
 
@@ -144,3 +144,13 @@ def test_the_child_finds_this_package_from_anywhere(tmp_path: Path) -> None:
         check=True,
     )
     assert Path(shown.stdout.strip()) == Path(jobs.__file__).resolve().parent.parent
+
+
+def test_a_job_that_ended_before_it_was_looked_at_is_found(
+    recipe: Recipe, tmp_path: Path, child: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = {"pid": 2**22 + 1, "process_started_at": None}
+    monkeypatch.setattr(launching, "describe_process", lambda pid: ended)
+    job = jobs.start([recipe], tmp_path, seeds=[0])
+    found = jobs.read_job(job.folder)
+    assert found is not None and found.process_started_at == job.process_started_at
