@@ -44,7 +44,7 @@ def test_once_of_each_cheap_row(tmp_path: Path) -> None:
     assert sum(each["kills"] for each in trials) >= 3 and "| K24 |" in said
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_what_does_not_hold_is_reported_and_kept(tmp_path: Path) -> None:
     """A product that forgets the random numbers must not pass."""
     forgetful = "from workbench.training import snapshots as s; s.restore_random_state = print"

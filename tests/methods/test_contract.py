@@ -199,12 +199,15 @@ def test_padding_changes_nothing(
     assert np.allclose(plain[0], many[0], atol=1e-5)
 
 
-def test_exports_name_no_path_of_this_machine(
+def test_exports_hold_nothing_of_this_machine_and_process(
     make_recipe: Make, tmp_path: Path, train: Callable[..., Run]
 ) -> None:
-    run = train(make_recipe("lora"), 0, tmp_path)
+    """Neither a path nor the order in which this process keeps the names of a set."""
+    targets = ["value", "query", "key", "output.dense", "intermediate.dense", "dense"]
+    run = train(make_recipe({"name": "lora", "targets": targets}), 0, tmp_path)
     config = json.loads((run.adapter / "adapter_config.json").read_text())
     # The tiny model has no public name, so its folder is all there is to say; nothing else may.
     assert config["base_model_name_or_path"] == make_recipe("lora").model.source
+    assert config["target_modules"] == sorted(targets)
     assert str(tmp_path) not in (run.adapter / "adapter_config.json").read_text()
     assert str(tmp_path) not in (run.adapter / "README.md").read_text()

@@ -168,14 +168,9 @@ def test_a_checkpoint_in_half_precision_is_planned_as_it_is_stored(
     assert plan(recipe, time=False)["adapter_bytes"] == run.result["adapter_bytes"]
 
 
+@pytest.mark.nightly
 @pytest.mark.assets
-@pytest.mark.parametrize(
-    "method",
-    [
-        "lora",
-        *(pytest.param(name, marks=pytest.mark.nightly) for name in ("full", "prefix", "prompt")),
-    ],
-)
+@pytest.mark.parametrize("method", ["full", "lora", "prefix", "prompt"])
 def test_memory_of_a_real_model(method: str, tmp_path: Path) -> None:
     """The bar of the benchmark is 5%; another build of torch may leave more behind."""
     command = ["run", f"bbc-news/{method}", "--seeds", "0"]

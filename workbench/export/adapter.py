@@ -93,6 +93,9 @@ def _save_peft(model: nn.Module, folder: Path, start: dict[str, Tensor] | None) 
     path = folder / "adapter_config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
     config["inference_mode"] = True
+    # PEFT writes its sets in the order of their hashes, which each process has another one of.
+    kept = model.active_peft_config.to_dict().items()
+    config |= {name: sorted(value) for name, value in kept if isinstance(value, set)}
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     (folder / "README.md").unlink(missing_ok=True)
 
