@@ -46,6 +46,17 @@ def test_sure_and_unsure_standings(run: WriteRun, runs: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("parameters, standing", [(1000, "dominated"), (10, "front")])
+@pytest.mark.parametrize("better, worse", [("full", "lora"), ("lora", "full")])
+def test_the_interval_of_the_difference_holds_in_both_directions(
+    better: str, worse: str, parameters: int, standing: str, run: WriteRun, runs: Path
+) -> None:
+    row(run, better, (0.96, 0.961, 0.962), 100)
+    row(run, worse, (0.80, 0.802, 0.801), parameters)
+    found = {s["label"]: s for s in compare([runs], objectives=BETWEEN).pareto}
+    assert (found[better]["standing"], found[worse]["standing"]) == ("front", standing)
+
+
 def test_one_seed_never_makes_a_score_sure(run: WriteRun, runs: Path) -> None:
     """Although McNemar's test does tell the two adapters apart."""
     for name, right, parameters in (("full", 60, 1000), ("lora", 95, 100)):

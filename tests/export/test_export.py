@@ -69,6 +69,11 @@ def test_another_number_of_outputs_is_refused_in_words(tmp_path: Path) -> None:
             compare_outputs([[1.0, 2.0]], plain, tmp_path)
 
 
+def test_what_is_recorded_is_the_largest_difference(tmp_path: Path) -> None:
+    plain = [[1.0, 2.0002], [-2.9995]]
+    assert compare_outputs([[1.0, 2.0], [-3.0]], plain, tmp_path) == pytest.approx(5e-4)
+
+
 def test_an_existing_target_is_left_alone(finished: Run, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("mine")

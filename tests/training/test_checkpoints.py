@@ -93,6 +93,22 @@ def test_a_bit_that_flips_is_always_found(folder: CheckpointFolder) -> None:
     assert not checkpoints.find_damage(folder.step(2))
 
 
+def test_a_disk_that_keeps_other_bytes_is_found_as_soon_as_they_are_written(
+    folder: CheckpointFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = checkpoints._write
+
+    def write_and_flip_a_bit(path: Path, content: bytes) -> str:
+        digest = write(path, content)
+        if path.name == "trainable-1.safetensors":
+            path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        return digest
+
+    monkeypatch.setattr(checkpoints, "_write", write_and_flip_a_bit)
+    with pytest.raises(StorageError, match="reads back otherwise: trainable-1.safetensors"):
+        save_step(folder, 1)
+
+
 @pytest.mark.parametrize("file", ["trainable-1.safetensors", "random-1.safetensors", "state.json",
                                   "MANIFEST.json"])  # fmt: skip
 def test_a_damaged_one_is_named_and_the_one_before_is_used(

@@ -97,6 +97,22 @@ def test_start_starts_one_job_and_shows_the_run(
     assert started == [([shipped], [1])]
 
 
+@pytest.mark.parametrize("button", ["start", "queue"])
+def test_what_starts_is_what_the_form_shows(
+    button: str, runs: RunsFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Recipe] = []
+    monkeypatch.setattr(jobs, "start", lambda recipes, *_, **__: given.extend(recipes))
+    monkeypatch.setattr(jobs, "enqueue", lambda recipes, *_, **__: given.extend(recipes))
+    monkeypatch.setattr(jobs, "ensure_worker", lambda _: None)
+    app = open_view("recipes", study="bbc-news", recipe="lora")
+    next(w for w in app.selectbox if w.label == "method").set_value("prefix").run()
+    next(w for w in app.number_input if w.label == "virtual tokens").set_value(7).run()
+    app.button(key=button).click().run()
+    path = recipes_dir() / "bbc-news" / "lora.yaml"
+    assert given == [load_recipe(path, ["method.name=prefix", "method.virtual_tokens=7"])]
+
+
 def test_what_has_finished_is_not_started_unasked(runs: RunsFolder) -> None:
     recipe = load_recipe(recipes_dir() / "bbc-news" / "lora.yaml")
     for seed in recipe.seeds:

@@ -1,0 +1,85 @@
+"""What a training hands over, the best state in fp32, and the steps that lead to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from accelerate import Accelerator
+from safetensors.torch import load_file
+
+from workbench import preparing, processor
+from workbench.recipe.schema import Recipe, TrainingSpec
+from workbench.store import Run
+from workbench.training.exchange import Exchange
+from workbench.training.optimisation import learning_rate
+
+Make = Callable[..., Recipe]
+Train = Callable[..., Run]
+STEPS_PER_EPOCH = 7
+
+
+def tensors_of(run: Run) -> dict[str, torch.Tensor]:
+    assert run.state == "finished", run.reason
+    return load_file(run.adapter / "adapter_model.safetensors")
+
+
+@pytest.mark.parametrize("best", [1, 2])
+def test_what_is_tested_and_exported_is_the_state_of_the_best_validation(
+    best: int,
+    make_recipe: Make,
+    train: Train,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The same weights as those of a training that ends there; the rate does not change."""
+    training: dict[str, Any] = {"learning_rate": 2e-2, "warmup_fraction": 0.0}
+    training["schedule"] = "constant"
+    until = training | {"max_steps": best * STEPS_PER_EPOCH, "keep": "last"}
+    expected = train(make_recipe("lora", training=until), 0, tmp_path / "until")
+
+    scores = iter([0.9 if epoch == best else 0.5 for epoch in (1, 2, 3)])
+    monkeypatch.setattr(preparing, "score_split", lambda *_: {"accuracy": next(scores)})
+    run = train(make_recipe("lora", training=training | {"epochs": 3}), 0, tmp_path / "on")
+
+    ours, theirs = tensors_of(run), tensors_of(expected)
+    assert run.result["time"]["steps"] == 3 * STEPS_PER_EPOCH
+    assert run.result["selected"]["step"] == best * STEPS_PER_EPOCH
+    assert run.result["metrics"]["test"] == expected.result["metrics"]["test"]
+    assert ours.keys() == theirs.keys() and all(torch.equal(ours[n], theirs[n]) for n in ours)
+
+
+def test_a_training_in_bf16_is_tested_and_exported_in_fp32(
+    make_recipe: Make, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the processor only emulates bf16 and the recipe would get fp32."""
+    monkeypatch.setattr(processor, "computes_bf16", lambda: True)
+    run = train(make_recipe("lora", training={"precision": "bf16"}), 0, tmp_path)
+    assert all(tensor.dtype == torch.float32 for tensor in tensors_of(run).values())
+    assert run.result["policy"]["precision"] == "bf16"
+    assert run.result["export"]["max_logit_difference"] < 1e-4
+
+
+@pytest.mark.parametrize("schedule", ["constant", "linear", "cosine"])
+def test_the_warm_up_rises_evenly_from_the_first_step_to_the_peak(schedule: str) -> None:
+    spec = TrainingSpec.model_validate({"warmup_fraction": 0.1, "schedule": schedule})
+    rates = [learning_rate(step, 50, spec, 2.0) for step in range(6)]
+    assert rates == pytest.approx([0.4, 0.8, 1.2, 1.6, 2.0, 2.0])
+
+
+@pytest.mark.parametrize(("limit", "left"), [(1.0, 1.0), (8.0, 5.0), (None, 5.0)])
+def test_gradients_are_clipped_all_together_and_the_norm_is_that_before(
+    limit: float | None, left: float
+) -> None:
+    model = torch.nn.Linear(1, 1)
+    parameters = dict(model.named_parameters())
+    exchange = Exchange(
+        Accelerator(cpu=True), model, torch.optim.SGD(model.parameters(), lr=0.1), parameters
+    )
+    model.weight.grad, model.bias.grad = torch.tensor([[3.0]]), torch.tensor([4.0])
+    assert exchange.clip(limit) == pytest.approx(5.0)
+    grads = [float(p.grad.sum()) for p in parameters.values() if p.grad is not None]
+    assert grads == pytest.approx([left * 0.6, left * 0.8], rel=1e-4)
