@@ -117,8 +117,10 @@ def test_the_changelog_has_this_version() -> None:
     assert f'version = "{workbench.__version__}"' in (ROOT / "pyproject.toml").read_text("utf-8")
 
 
-FEW = '"data.train_size=320", "data.validation_size=20", "data.test_size=40", '
-"""Articles: as many as 20 steps read, and fewer to be tested on."""
+FEW = (
+    '"data.train_size=320", "data.validation_size=20", "data.test_size=40", "model.max_length=48", '
+)
+"""Articles: as many as 20 steps read, only their first lines, and fewer to be tested on."""
 
 
 @pytest.mark.assets

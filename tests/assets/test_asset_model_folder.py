@@ -166,6 +166,7 @@ def smollm2(tmp_path_factory):
         yield fetch(source.name), fetch("smollm2-135m")
 
 
+@pytest.mark.nightly  # the same on a tiny file is part of `make test`
 @pytest.mark.assets
 def test_smollm2_is_its_gguf_file_in_bfloat16(smollm2):
     source, folder = smollm2
