@@ -1,8 +1,8 @@
 """``make bench``: what a later run of a study costs beyond its training, in seconds of one core.
 
-The second and third seed of a recipe are run with 4 and with 8 steps, by one command each and on
-one thread; what is left at no steps is the fixed cost: setting up, a test of 4 texts, the export
-and the plain-load check in its own process, which is counted.
+The second and third seed of a recipe are run by one command on one thread, with 4 steps and 4 texts
+for the test, and again with 8 of each. What is left at no steps and no texts is the fixed cost:
+setting up, measuring memory, the export and the plain-load check in its own process.
 """
 
 from __future__ import annotations
@@ -23,33 +23,40 @@ RECIPES = {"quickstart/lora": 1.5, "quickstart-gpt/lora": 5.0}
 """Recipes, and the most that a later run of each may cost."""
 SEEDS = [0, 1, 2]
 FEW, MORE = 4, 8
-"""Steps of the runs that the fixed cost is worked out from."""
+"""Steps and texts of the runs that the fixed cost is worked out from."""
 
 
 def main() -> None:
     """Measures the recipes and prints a line for each."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.later_runs", description=__doc__)
     parser.add_argument("--recipe", nargs="+", default=list(RECIPES))
-    parser.add_argument("--measure", nargs=2, metavar=("RECIPE", "STEPS"), help=argparse.SUPPRESS)
+    parser.add_argument("--measure", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
-        recipe, steps = arguments.measure
-        print(json.dumps(later_runs(recipe, int(steps))))
+        recipe, steps, texts = arguments.measure
+        print(json.dumps(later_runs(recipe, int(steps), int(texts))))
         return
     print("fixed cost of a later run of one command, CPU seconds on one thread, check included")
     for recipe in arguments.recipe:
-        few, more = (statistics.median(_in_own_process(recipe, steps)) for steps in (FEW, MORE))
-        fixed = few - FEW * (more - few) / (MORE - FEW)
+        few, steps, texts = (
+            statistics.median(_in_own_process(recipe, *sizes))
+            for sizes in ((FEW, FEW), (MORE, FEW), (FEW, MORE))
+        )
+        step, text = ((more - few) / (MORE - FEW) for more in (steps, texts))
         bar = f" (at most {RECIPES[recipe]})" if recipe in RECIPES else ""
-        print(f"{recipe}: {fixed:.2f} s{bar}; with {FEW} steps {few:.2f}, with {MORE} {more:.2f}")
+        print(
+            f"{recipe}: {few - FEW * (step + text):.2f} s{bar}; a step {step:.2f}, a text of the "
+            f"test {text:.2f}, a run of {FEW} each {few:.2f}"
+        )
 
 
-def later_runs(name: str, steps: int) -> list[float]:
+def later_runs(name: str, steps: int, texts: int) -> list[float]:
     """CPU seconds of each run but the first, this process and the checking one together."""
     from workbench.loading import loading_libraries
     from workbench.recipe import load_recipe
 
-    recipe = load_recipe(name, [f"training.max_steps={steps}", "data.test_size=4"])
+    sizes = [f"training.max_steps={steps}", f"data.test_size={texts}"]
+    recipe = load_recipe(name, sizes)
     with loading_libraries():
         from workbench.runner import run_all
 
@@ -69,8 +76,9 @@ def later_runs(name: str, steps: int) -> list[float]:
     return costs[1:]
 
 
-def _in_own_process(recipe: str, steps: int) -> list[float]:
-    command = [sys.executable, "-m", "benchmarks.later_runs", "--measure", recipe, str(steps)]
+def _in_own_process(recipe: str, steps: int, texts: int) -> list[float]:
+    sizes = [str(steps), str(texts)]
+    command = [sys.executable, "-m", "benchmarks.later_runs", "--measure", recipe, *sizes]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment, check=True)
     costs: list[float] = json.loads(done.stdout.strip().splitlines()[-1])
