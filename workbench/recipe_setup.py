@@ -44,8 +44,8 @@ into what is exported."""
 class StudyCache:
     """Keeps the newest of each kind of thing that runs share, so that it does not grow.
 
-    A later seed of a recipe took 0.6 s (MiniLM) and 3.6 s (SmolLM2-135M) of a core to make again
-    what the first seed had made: most of it the forecast.
+    Without it a later seed of a recipe takes 0.2 s (MiniLM) to 1.5 s (SmolLM2-135M) of a core more
+    (``python -m benchmarks.later_runs``, before and after): most of it is the forecast.
     """
 
     def __init__(self) -> None:
