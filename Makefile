@@ -9,7 +9,7 @@ TEST_INSTALLED := $(VENV)/.installed-test
 # Modules are compiled when they are first imported: 15,461 files in the demo's set, most never are.
 # Python has to be allowed to keep what it has compiled: else each process takes 8 s instead of 3.
 unexport PYTHONDONTWRITEBYTECODE
-COMPILE := $(BIN)/python -c 'import workbench.runner, workbench.report' >/dev/null 2>&1 &
+COMPILE := $(BIN)/python -c 'import workbench.pipeline.runner, workbench.report' >/dev/null 2>&1 &
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt
 STUDIES := quickstart quickstart-gpt
 ADAPTER := exports/quickstart-lora
@@ -101,7 +101,6 @@ check: venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	MYPYPATH=.:ui $(BIN)/mypy --explicit-package-bases ui
 
 schema: venv
 	$(BIN)/python -c 'import json; from workbench.recipe import json_schema; \

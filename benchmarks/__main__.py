@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.settings import settings_of
-from workbench.devices import computes_bf16, this_process
+from workbench.distributed.accelerator import this_process
+from workbench.distributed.policy import computes_bf16
 from workbench.errors import WorkbenchError
 
 Measured = dict[str, float]

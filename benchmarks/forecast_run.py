@@ -14,12 +14,12 @@ from typing import Any
 
 import transformers
 
-from workbench.export.adapter import write_weights
-from workbench.measure.memory import breakdown
-from workbench.measure.parameters import stored
-from workbench.measure.record import WARMUP_STEPS
-from workbench.planning import plan
-from workbench.preparing import Prepared, prepare
+from workbench.adapters.save import write_weights
+from workbench.costs.memory_meter import breakdown
+from workbench.costs.parameters import stored
+from workbench.costs.plan import plan
+from workbench.pipeline.record import WARMUP_STEPS
+from workbench.pipeline.setup import Prepared, prepare
 from workbench.recipe import Recipe
 from workbench.training.events import Step
 
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def measure(recipe: Recipe, rounds: int, folder: Path) -> dict[str, Any]:
-    """The forecast that a run makes, and what ``workbench.line`` measures of its first steps.
+    """The forecast that a run makes, and what the run measures of its first steps.
 
     With ``rounds``, plans that begin a new calibration and training steps take turns after that.
     """

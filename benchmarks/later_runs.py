@@ -52,13 +52,13 @@ def main() -> None:
 
 def later_runs(name: str, steps: int, texts: int) -> list[float]:
     """CPU seconds of each run but the first, this process and the checking one together."""
-    from workbench.loading import loading_libraries
+    from workbench.heavy_imports import loading_libraries
     from workbench.recipe import load_recipe
 
     sizes = [f"training.max_steps={steps}", f"data.test_size={texts}"]
     recipe = load_recipe(name, sizes)
     with loading_libraries():
-        from workbench.runner import run_all
+        from workbench.pipeline.runner import run_all
 
     began: list[float] = []
     costs: list[float] = []

@@ -1,8 +1,8 @@
 """Step time of one LoRA recipe under each choice of precision, attention and dropout.
 
 ``python -m benchmarks.policy`` repeats, on the device at hand, the measurement behind
-``workbench.devices``. The settings take turns, and each is compared with its neighbour in time. On
-a CPU it also compares the two libraries that can multiply fp32 matrices.
+``workbench.distributed.policy``. The settings take turns, and each is compared with its neighbour
+in time. On a CPU it also compares the two libraries that can multiply fp32 matrices.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from workbench.assets import fetch
 from workbench.data import load_data
-from workbench.devices import this_process
+from workbench.distributed.accelerator import this_process
+from workbench.distributed.processor import onednn_is_quicker
 from workbench.models import products_by_onednn
-from workbench.processor import onednn_is_quicker
 from workbench.recipe import load_recipe, recipes_dir
 
 SETTINGS = {

@@ -11,9 +11,9 @@ from workbench.assets import fetch
 from workbench.data import load_data
 from workbench.data.encode import encode
 from workbench.data.examples import ROLES, Data, Role
-from workbench.devices import this_process
+from workbench.distributed.accelerator import this_process
 from workbench.errors import UsageError
-from workbench.measure.untouched import references_of
+from workbench.metrics.baselines import references_of
 from workbench.models import load_tokenizer
 from workbench.recipe import Recipe, load_recipe
 from workbench.recipe.methods import LoRA

@@ -14,10 +14,10 @@ from typing import Any
 from unittest import mock
 
 from benchmarks.peak import peak_bytes, reset_peak
-from workbench import line
-from workbench.measure.evaluation import write_texts
+from workbench.metrics.evaluate import write_texts
+from workbench.pipeline import pipeline
+from workbench.pipeline.runner import run_recipe
 from workbench.recipe import load_recipe
-from workbench.runner import run_recipe
 
 
 def main() -> None:
@@ -83,7 +83,7 @@ def _timing_generation() -> Iterator[list[float]]:
         spent.append(time.perf_counter() - started)
         return written
 
-    with mock.patch.object(line, "write_texts", timed):
+    with mock.patch.object(pipeline, "write_texts", timed):
         yield spent
 
 

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
+from workbench.cli.ui_server import command
 from workbench.report import write_report
 from workbench.store import list_runs
-from workbench.ui import command
 
 IMAGES = Path(__file__).with_name("images")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]

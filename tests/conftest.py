@@ -58,7 +58,9 @@ def _private_cache(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
 @pytest.fixture(autouse=True)
 def _one_checking_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs of this process are checked by one process: the imports of one take 4 s."""
-    users = [sys.modules.get(name) for name in ("workbench.export", "workbench.runner")]
+    users = [
+        sys.modules.get(name) for name in ("workbench.adapters.export", "workbench.pipeline.runner")
+    ]
     if any(users):
         vanilla, own = request.getfixturevalue("vanilla"), os.getpid()
 
@@ -76,7 +78,7 @@ def no_forecast(monkeypatch: pytest.MonkeyPatch) -> None:
 
     A folder or a file of tests that need forecasts has a fixture of this name that does nothing.
     """
-    if setup := sys.modules.get("workbench.recipe_setup"):
+    if setup := sys.modules.get("workbench.pipeline.recipe_setup"):
         monkeypatch.setattr(setup, "forecast", lambda *_, **__: {})
         monkeypatch.setattr(setup, "warm_up", lambda *_, **__: False)
 
@@ -147,7 +149,7 @@ def make_recipe(tiny_bert: Path, topics_file: Path) -> Callable[..., Recipe]:
 @pytest.fixture
 def train(vanilla: Any) -> Callable[..., Run]:
     """``run_recipe`` that shares one checking process between the tests."""
-    from workbench.runner import run_recipe
+    from workbench.pipeline.runner import run_recipe
 
     return partial(run_recipe, loader=vanilla)
 
@@ -155,7 +157,7 @@ def train(vanilla: Any) -> Callable[..., Run]:
 @pytest.fixture(scope="session")
 def vanilla() -> Iterator[Any]:
     """One process for the whole session that loads exports with plain transformers + PEFT."""
-    from workbench.export import VanillaLoader
+    from workbench.adapters.export import VanillaLoader
 
     class FromAnywhere(VanillaLoader):
         """Is asked from other folders than the one that it was started in."""

@@ -15,9 +15,9 @@ from tests.methods.test_contract import CASES, RATES
 from tests.training.killing import dying_at, in_child, without_forecast
 from workbench.recipe.schema import Recipe
 from workbench.store import Run, read_run
-from workbench.training import checkpoints, session
+from workbench.training import checkpoint_files, trainer
 from workbench.training.accumulation import Accumulation
-from workbench.training.rotation import CheckpointFolder
+from workbench.training.checkpoint_folder import CheckpointFolder
 
 
 class Unchecked:
@@ -48,7 +48,7 @@ def killed(recipe: Recipe, runs: Path, prepare: Callable[[], object], *, resume:
     """The folder of a run whose process was killed at the point that ``prepare`` sets up."""
 
     def run() -> None:
-        from workbench.runner import run_recipe
+        from workbench.pipeline.runner import run_recipe
 
         without_forecast()
         prepare()
@@ -62,14 +62,15 @@ def killed(recipe: Recipe, runs: Path, prepare: Callable[[], object], *, resume:
 
 def begin(*arguments: str) -> int:
     """The pid of a forked ``workbench`` that checks no export."""
-    from workbench import cli, line, runner
+    from workbench import cli
+    from workbench.pipeline import pipeline, runner
 
     if child := os.fork():
         return child
     code = 1
     try:
         without_forecast()
-        line.check_folder = lambda *_: 0.0
+        pipeline.check_folder = lambda *_: 0.0
         runner.VanillaLoader = Unchecked  # type: ignore[assignment,misc]
         code = cli.main(list(arguments))
     finally:
@@ -84,7 +85,7 @@ def in_backward(step: int, part: int = 2) -> Callable[[], object]:
 
 def after_step(step: int) -> Callable[[], object]:
     """A kill between the optimizer's ``step``-th step in the child and its row in the log."""
-    return lambda: setattr(session, "Step", dying_at(step, session.Step))
+    return lambda: setattr(trainer, "Step", dying_at(step, trainer.Step))
 
 
 def shown(rows: list[dict[str, Any]], *kinds: str) -> list[dict[str, Any]]:
@@ -100,7 +101,7 @@ def difference(whole: Run, resumed: Run) -> str:
     """What two runs of a recipe do not have in common, of all that they leave; empty if nothing."""
     (last, *_) = CheckpointFolder(whole.path / "checkpoints").newest_first()
     saved = [last, resumed.path / "checkpoints" / last.name]
-    tensors, states = zip(*(checkpoints.load(path) for path in saved), strict=True)
+    tensors, states = zip(*(checkpoint_files.load(path) for path in saved), strict=True)
     for stem in tensors[0]:
         bits = [{k: v.numpy().tobytes() for k, v in each[stem].items()} for each in tensors]
         if bits[0] != bits[1]:

@@ -17,12 +17,12 @@ from tests.killed_runs import Unchecked, after_step, difference
 from tests.small_recipes import small_recipe
 from tests.trained_runs import SharedFolder
 from tests.two_processes import SHARDED, together, zero
-from workbench import line
+from workbench.pipeline import pipeline
+from workbench.pipeline.runner import run_recipe
 from workbench.recipe import dump_recipe
 from workbench.recipe.schema import Recipe
-from workbench.runner import run_recipe
 from workbench.store import Run, list_runs, read_run, run_path
-from workbench.training.rotation import CheckpointFolder
+from workbench.training.checkpoint_folder import CheckpointFolder
 
 Make = Callable[..., Recipe]
 ROOT = Path(__file__).parents[1]
@@ -172,7 +172,7 @@ def forked(
         if checked:
             loader.start = lambda: None  # the parent's process, which is waiting for this one
         else:
-            line.check_folder = lambda *_: 0.0
+            pipeline.check_folder = lambda *_: 0.0
         run = run_recipe(recipe, 0, runs, resume=resume, loader=loader or Unchecked())
         assert run.state == "finished", run.reason
 

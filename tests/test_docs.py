@@ -18,14 +18,15 @@ import yaml
 from transformers import AutoConfig, AutoModelForMaskedLM
 
 import workbench
-from tests.test_layers import ASIDE, LINE, ON_TOP
-from workbench import planning, preparing
+from tests.test_layers import ASIDE, LAYERS, ON_TOP
+from workbench import costs
 from workbench.cli import main
 from workbench.data import load_data
-from workbench.devices import choose_policy
+from workbench.distributed.policy import choose_policy
 from workbench.errors import MethodError, UsageError, WorkbenchError
 from workbench.methods import METHODS
 from workbench.models import build_empty, load_base
+from workbench.pipeline import setup
 from workbench.recipe import Recipe, load_recipe
 from workbench.recipe.methods import METHOD_SPECS
 from workbench.recipe.rules import check_rules
@@ -42,7 +43,7 @@ QUICK = {"recipes", "check", "runs", "compare"}
 
 def _blocks(language: str) -> list[str]:
     """The README's code blocks in one language ("" for plain ones)."""
-    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILAYERS)
     return [text for name, text in fenced if name == language]
 
 
@@ -75,13 +76,15 @@ def test_the_quick_commands_of_the_readme_run(
 
 def test_the_readme_lists_every_method_and_existing_targets() -> None:
     table = README[README.index("## Methods") : README.index("## Extend")]
-    assert set(re.findall(r"^\| `([a-z0-9-]+)` \|", table, flags=re.MULTILINE)) == set(METHOD_SPECS)
+    assert set(re.findall(r"^\| `([a-z0-9-]+)` \|", table, flags=re.MULTILAYERS)) == set(
+        METHOD_SPECS
+    )
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"\bmake ([a-z]+)\b", README))
     targets |= set(re.findall(r"`make ([a-z]+)`", ARCHITECTURE))
     assert targets >= {"demo", "test", "check", "ui", "bench", "schema"}
     for target in targets:
-        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), f"no target {target}"
+        assert re.search(rf"^{target}:", makefile, flags=re.MULTILAYERS), f"no target {target}"
 
 
 def test_links_lead_somewhere() -> None:
@@ -99,8 +102,8 @@ def test_the_architecture_page_has_the_rooms_in_their_order() -> None:
     table = ARCHITECTURE.partition("## The rooms")[2].partition("A room imports")[0]
     first = "".join(line.split("|")[1] for line in table.splitlines() if line.startswith("| `"))
     rooms = re.findall(r"`(\w+)(?:\.py|/)`", first)
-    assert rooms[: len(LINE)] == LINE
-    assert {*rooms[len(LINE) :]} == {*ASIDE, *ON_TOP} - {"__init__"}
+    assert rooms[: len(LAYERS)] == LAYERS
+    assert {*rooms[len(LAYERS) :]} == {*ASIDE, *ON_TOP} - {"__init__"}
 
 
 def test_the_architecture_page_names_what_exists() -> None:
@@ -166,12 +169,12 @@ def test_the_tables_of_tasks_name_them_all_as_they_are() -> None:
     for header in ("| task | `text` |", "| task | loss |", "| task | what does not fit |"):
         named = [task for row in _rows(TASKS_PAGE, header) for task in _code(row[0])]
         assert sorted(named) == sorted(TASK_SPECS)
-    (decoding,) = re.findall(r"^```yaml\n(.*?)^```$", TASKS_PAGE, flags=re.DOTALL | re.MULTILINE)
+    (decoding,) = re.findall(r"^```yaml\n(.*?)^```$", TASKS_PAGE, flags=re.DOTALL | re.MULTILAYERS)
     TASK_SPECS["instruction"].model_validate(yaml.safe_load(decoding)["task"])
 
 
 def _task_recipes() -> list[str]:
-    return [text for text in _blocks("yaml") if re.search(r"^task:", text, flags=re.MULTILINE)]
+    return [text for text in _blocks("yaml") if re.search(r"^task:", text, flags=re.MULTILAYERS)]
 
 
 def _task_of(text: str) -> str:
@@ -220,11 +223,11 @@ def _refusal(recipe: Recipe) -> str | None:
     found = next((f for f in check_rules(recipe) if f.path[0] == "method"), None)
     if found:
         return f"{found.what}. Fix: {found.fix}"
-    method, setting = METHODS[recipe.method.name], planning.setting_for(task, 1)
+    method, setting = METHODS[recipe.method.name], costs.setting_for(task, 1)
     try:
         adapted = method.apply(build_empty(recipe.model, task), recipe.method, setting)
         if not adapted.trainable():
-            preparing._adapt(recipe, 0, task, policy, 1)  # says why
+            setup._adapt(recipe, 0, task, policy, 1)  # says why
     except MethodError as error:
         return _sentence(error)
     return None

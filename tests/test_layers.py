@@ -1,4 +1,4 @@
-"""Imports point one way, light rooms stay light, and what must never be written is not there."""
+"""Imports point one way, light packages stay light, and nothing unsafe is written."""
 
 import ast
 import subprocess
@@ -12,84 +12,73 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "workbench"
 CHECKED = [ROOT / name for name in ("workbench", "ui", "benchmarks", "tests")]
 
-LINE = [
+LAYERS = [
     "errors",
+    "redact",
     "assets",
     "recipe",
     "store",
-    "loading",
-    "hub",
+    "heavy_imports",
     "data",
+    "distributed",
     "tasks",
-    "deepspeed_settings",
-    "launched",
-    "processor",
-    "devices",
     "models",
+    "inference",
     "methods",
     "training",
-    "generation",
-    "measure",
-    "inference",
+    "metrics",
+    "adapters",
+    "costs",
+    "pipeline",
     "explaining",
-    "starting",
-    "planning",
-    "recipe_setup",
-    "preparing",
-    "export",
-    "importing",
-    "environment",
-    "logs",
-    "stopping",
-    "resuming",
-    "line",
-    "inspecting",
-    "runner",
     "tuning",
     "executors",
 ]
-"""A room sees those before it."""
+"""A package sees those before it."""
 
 ASIDE = {
     "jobs": {"errors", "recipe", "store"},
-    "units": set(),
-    "comparison": {"errors", "recipe", "store", "units"},
-    "report": {"errors", "recipe", "store", "units", "comparison", "__init__"},
-    "published": {"errors", "recipe", "units", "comparison"},
+    "formatting": set(),
+    "comparison": {"errors", "recipe", "store", "formatting"},
+    "analysis": {"errors", "recipe", "store", "formatting", "comparison"},
+    "charts": {"errors", "recipe", "store", "formatting", "comparison", "analysis"},
+    "report": {
+        *("errors", "recipe", "store", "formatting", "comparison", "analysis", "charts"),
+        "__init__",
+    },
 }
-"""Beside the line: they work on recipes and run folders alone."""
+"""Beside the pipeline: they work on recipes and run folders alone."""
 
-ON_TOP = ["standby", "playground", "planner", "ui", "cli", "__main__", "__init__"]
+ON_TOP = ["services", "cli", "__main__", "__init__"]
 """See everything, and those before them."""
 
 TORCH_FREE = [
     "errors",
+    "redact",
     "assets",
     "recipe",
     "store",
-    "loading",
+    "heavy_imports",
     "jobs",
-    "units",
+    "formatting",
     "comparison",
+    "analysis",
+    "charts",
     "report",
-    "published",
     "executors",
-    "standby",
-    "playground",
-    "planner",
-    "ui",
+    "services",
     "cli",
     "__init__",
 ]
 HEAVY = ["torch", "transformers", "peft", "accelerate", "datasets", "evaluate"]
 
 
-def visible_from(room: str) -> set[str]:
-    if room in ASIDE:
-        return {room} | ASIDE[room]
-    if room in LINE:
-        return set(LINE[: LINE.index(room) + 1])
-    return set(LINE) | set(ASIDE) | set(ON_TOP)
+def visible_from(package: str) -> set[str]:
+    if package in ASIDE:
+        return {package} | ASIDE[package]
+    if package in LAYERS:
+        return set(LAYERS[: LAYERS.index(package) + 1])
+    return set(LAYERS) | set(ASIDE) | set(ON_TOP)
 
 
 def modules() -> list[Path]:
@@ -98,55 +87,55 @@ def modules() -> list[Path]:
     return found
 
 
-def room_of(module: Path) -> str:
+def package_of(module: Path) -> str:
     return module.relative_to(PACKAGE).with_suffix("").parts[0]
 
 
-def rooms_imported(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Line and room of every import from workbench, those inside functions included."""
+def packages_imported(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Line and package of every import from workbench, those inside functions included."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             # A bare `import workbench` asks where the package lies; whoever runs is in it already.
             names = [alias.name for alias in node.names if alias.name != "workbench"]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"line {node.lineno}: a relative import"
-            # `from workbench import x` may name a room or something of the package itself.
+            # `from workbench import x` may name a package or something of the package itself.
             names = [f"{node.module}.{alias.name}" for alias in node.names]
         else:
             continue
         for parts in (name.split(".") for name in names):
             if parts[0] == "workbench":
-                known = len(parts) > 1 and _is_room(parts[1])
+                known = len(parts) > 1 and _is_package(parts[1])
                 yield node.lineno, parts[1] if known else "__init__"
 
 
-def _is_room(name: str) -> bool:
+def _is_package(name: str) -> bool:
     return (PACKAGE / name).is_dir() or (PACKAGE / f"{name}.py").is_file()
 
 
-def test_every_room_has_its_place():
-    rooms = {room_of(module) for module in modules()}
-    assert rooms <= {*LINE, *ASIDE, *ON_TOP}, "name the new room in this file's table"
+def test_every_package_has_its_layer():
+    packages = {package_of(module) for module in modules()}
+    assert packages <= {*LAYERS, *ASIDE, *ON_TOP}, "name the new package in this file's table"
 
 
 def test_imports_point_one_way():
     wrong = []
     for module in modules():
-        room, visible = room_of(module), visible_from(room_of(module))
+        package, visible = package_of(module), visible_from(package_of(module))
         tree = ast.parse(module.read_text(encoding="utf-8"))
-        for line, imported in rooms_imported(tree):
+        for line, imported in packages_imported(tree):
             if imported not in visible:
-                wrong.append(f"{module.relative_to(ROOT)}:{line}: {room} imports {imported}")
+                wrong.append(f"{module.relative_to(ROOT)}:{line}: {package} imports {imported}")
     assert not wrong, "\n".join(wrong)
 
 
-def test_light_rooms_load_no_torch():
+def test_light_packages_load_no_torch():
     """In one process, as each takes 0.3 s: what the first to load it is, is said."""
     names = [
         ".".join(module.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        for room in TORCH_FREE
+        for package in TORCH_FREE
         for module in modules()
-        if room_of(module) == room
+        if package_of(module) == package
     ]
     assert {name.split(".")[1] for name in names if "." in name} >= {*TORCH_FREE} - {"__init__"}
     program = f"""if True:

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from tests.tiny_models import TOPICS, WORDS, make_tiny
+from workbench.adapters.loaded import load_adapter
 from workbench.comparison.items import item_scores
 from workbench.comparison.records import read_record
 from workbench.comparison.rows import Sample
-from workbench.inference import load_adapter
 from workbench.recipe.schema import Recipe
 from workbench.recipe.tasks import TASK_SPECS
 from workbench.store import Run

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from workbench import compare, load_adapter
-from workbench.export import export_run
-from workbench.planning import plan
+from workbench.adapters.export import export_run
+from workbench.costs.plan import plan
 from workbench.recipe import load_recipe, recipes_dir
 from workbench.store import Run
 

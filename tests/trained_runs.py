@@ -63,7 +63,7 @@ class TrainedRuns:
 
     def read(self, recipe: Recipe, seed: int = 0) -> Run:
         """The run of a recipe, for tests that change nothing of it."""
-        from workbench.runner import run_recipe
+        from workbench.pipeline.runner import run_recipe
 
         name = f"{recipe.study}-{recipe.name}-{recipe.fingerprint}"
         runs = self._shared.path / "runs" / name

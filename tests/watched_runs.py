@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from tests.shared_runs import forked
 from workbench.data.encode import Row
-from workbench.devices import choose_policy, make_accelerator, this_process, wrap
+from workbench.distributed.accelerator import make_accelerator, this_process, wrap
+from workbench.distributed.policy import choose_policy
 from workbench.recipe.schema import Recipe, TrainingSpec
 from workbench.store import Run
 from workbench.training import accumulation

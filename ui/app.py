@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from shell import plain, runs_dir
+from layout import plain, runs_dir
 
 LOGO = str(Path(__file__).parent / "logo.svg")
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from workbench.adapters.loaded import LoadedAdapter
     from workbench.comparison import Comparison
-    from workbench.inference import LoadedAdapter
     from workbench.recipe import Recipe
     from workbench.store import Run
 
@@ -51,7 +51,7 @@ def run(
     Raises:
         RunRefused: when another process is at the same run.
     """
-    from workbench.runner import run_all
+    from workbench.pipeline.runner import run_all
 
     several = [recipes] if not isinstance(recipes, Sequence) else recipes
     return run_all(several, seeds, Path(runs_dir), force=force)
@@ -61,7 +61,7 @@ def plan(recipe: Recipe, *, time: bool = True, recalibrate: bool = False) -> dic
     """What a recipe trains, stores and will take on this device, before any weights are read.
 
     Parameters and bytes are exact; steps, tokens, memory and time are forecast. What is not known
-    is None, and ``notes`` say why. ``workbench.planning.plan`` names every key.
+    is None, and ``notes`` say why. ``workbench.costs.plan`` names every key.
 
     Args:
         time: also forecast the time, which measures this device for some seconds when it is new.
@@ -70,7 +70,7 @@ def plan(recipe: Recipe, *, time: bool = True, recalibrate: bool = False) -> dic
     Raises:
         WorkbenchError: when model, method or data do not work out.
     """
-    from workbench.planning import plan as plan_recipe
+    from workbench.costs.plan import plan as plan_recipe
 
     return plan_recipe(recipe, time=time, recalibrate=recalibrate)
 
@@ -92,13 +92,13 @@ def load_adapter(folder: str | Path, *, base: str | None = None) -> LoadedAdapte
     Raises:
         ExportError: when the folder is not an export, or its base model cannot be loaded.
     """
-    from workbench.inference import load_adapter as load
+    from workbench.adapters.loaded import load_adapter as load
 
     return load(folder, base=base)
 
 
 def load_adapters(folders: Iterable[str | Path], *, base: str | None = None) -> list[LoadedAdapter]:
     """Loads several exports (or runs) of one base, whose weights are then in memory once."""
-    from workbench.inference import load_adapters as load
+    from workbench.adapters.loaded import load_adapters as load
 
     return load(folders, base=base)

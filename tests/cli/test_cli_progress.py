@@ -6,7 +6,7 @@ import io
 
 from workbench.cli.output import scores
 from workbench.cli.progress import CLEAR_LINE, Progress
-from workbench.units import about
+from workbench.formatting import about
 
 
 class Terminal(io.StringIO):

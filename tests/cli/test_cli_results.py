@@ -65,7 +65,7 @@ def test_predict_reads_texts_and_pairs(
 
         return SimpleNamespace(predict=predict, model=torch.nn.Linear(2, 2))
 
-    monkeypatch.setattr("workbench.inference.load_adapters", load_adapters)
+    monkeypatch.setattr("workbench.adapters.loaded.load_adapters", load_adapters)
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
     (tmp_path / "texts.txt").write_text("b\n\nc\n")
@@ -98,7 +98,7 @@ def answering(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Answ
     def write(answers: Answers) -> Path:
         adapter = SimpleNamespace(predict=answers, model=torch.nn.Linear(2, 2))
         monkeypatch.setattr(
-            "workbench.inference.load_adapters", lambda folders: [adapter for _ in folders]
+            "workbench.adapters.loaded.load_adapters", lambda folders: [adapter for _ in folders]
         )
         (tmp_path / "one").mkdir(exist_ok=True)
         return tmp_path / "one"

@@ -17,7 +17,7 @@ from workbench.store import read_run
 
 
 class Runner:
-    """Stands for ``workbench.runner`` and ``planning``: notes calls, answers with given runs."""
+    """Stands for the runner and the planner: notes calls, answers with given runs."""
 
     def __init__(self) -> None:
         self.calls: list[dict[str, Any]] = []
@@ -41,7 +41,7 @@ class Runner:
 @pytest.fixture
 def runner(monkeypatch: pytest.MonkeyPatch) -> Runner:
     runner = Runner()
-    for module in ("workbench.runner", "workbench.planning"):
+    for module in ("workbench.pipeline.runner", "workbench.costs"):
         monkeypatch.setitem(sys.modules, module, runner)  # type: ignore[arg-type]
     return runner
 

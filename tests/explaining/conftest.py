@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.trained_runs import TrainedRuns
-from workbench.inference import LoadedAdapter, Untouched, load_adapter, load_untouched
+from workbench.adapters.loaded import LoadedAdapter, Untouched, load_adapter, load_untouched
 
 Trained = Callable[[str, str, str], Path]
 

@@ -11,9 +11,9 @@ import transformers
 
 from tests.explaining.test_attention import TEXT, plain_load
 from tests.small_recipes import QUESTION
+from workbench.adapters.loaded import LoadedAdapter, load_adapter, resident_bytes
 from workbench.errors import UsageError
 from workbench.explaining import Resident, answer_text, decide, encode_text
-from workbench.inference import LoadedAdapter, load_adapter, resident_bytes
 from workbench.store import read_json, write_json
 
 LONG = " ".join(["goal match the team"] * 15)

@@ -13,10 +13,10 @@ from peft import PeftModel
 from transformers import AutoConfig
 
 from tests.small_recipes import QUESTION
+from workbench.adapters.loaded import LoadedAdapter
 from workbench.errors import MethodError
 from workbench.explaining import Attention, Decision, answer_text, attend, decide
 from workbench.explaining.explanations import LARGEST_MAP, explain_attention
-from workbench.inference import LoadedAdapter
 from workbench.store import read_json
 
 TEXT = "goal match the team profit of shares"

@@ -10,10 +10,10 @@ import torch
 from captum.attr import IntegratedGradients
 
 from tests.explaining.test_attention import CELLS, TEXT, decision_of, plain_load
+from workbench.adapters.loaded import LoadedAdapter
 from workbench.explaining import attribute, decide
 from workbench.explaining.attribution import covered_text
 from workbench.explaining.explanations import explain_attribution
-from workbench.inference import LoadedAdapter
 
 
 @pytest.mark.parametrize(("task", "method", "family", "virtual"), CELLS)

@@ -14,21 +14,21 @@ import torch
 import transformers
 from accelerate import Accelerator
 
-from workbench import line
+from workbench.adapters.export import export_run
+from workbench.adapters.loaded import load_adapter
+from workbench.costs.parameters import count_parameters
 from workbench.data import load_data
 from workbench.data.encode import encode
-from workbench.devices import choose_policy
+from workbench.distributed.policy import choose_policy
 from workbench.errors import ExportError
-from workbench.export import export_run
-from workbench.inference import load_adapter
-from workbench.measure.parameters import count_parameters
+from workbench.inference.predict import predict
 from workbench.methods import METHODS, Adapted, Setting
 from workbench.models import load_base
+from workbench.pipeline import pipeline
 from workbench.recipe.methods import METHOD_SPECS
 from workbench.recipe.schema import Recipe
 from workbench.store import Run
 from workbench.tasks import make_task
-from workbench.training.prediction import predict
 
 Make = Callable[..., Recipe]
 
@@ -82,13 +82,13 @@ def test_the_tables_name_the_same_methods() -> None:
 def last(monkeypatch: pytest.MonkeyPatch) -> dict[str, torch.Tensor]:
     """Filled with all parameters of the next run, as they are when it writes its adapter."""
     seen: dict[str, torch.Tensor] = {}
-    original = line.write_weights
+    original = pipeline.write_weights
 
     def look_and_write(adapted: Adapted, method: str, folder: Path) -> Any:
         seen.update({n: p.detach().clone() for n, p in adapted.model.named_parameters()})
         return original(adapted, method, folder)
 
-    monkeypatch.setattr(line, "write_weights", look_and_write)
+    monkeypatch.setattr(pipeline, "write_weights", look_and_write)
     return seen
 
 

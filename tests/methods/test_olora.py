@@ -11,8 +11,8 @@ import torch
 import transformers
 from peft.tuners.lora import LoraLayer
 
-from workbench.devices import choose_policy
-from workbench.inference import load_adapter
+from workbench.adapters.loaded import load_adapter
+from workbench.distributed.policy import choose_policy
 from workbench.methods import METHODS, Setting
 from workbench.methods.lora import _start_olora
 from workbench.models import load_base

@@ -53,7 +53,7 @@ def test_no_other_command_loads_what_draws() -> None:
         "for command in (['--help'], ['report', '--help'], ['recipes']):\n"
         "    assert main(command) == 0\n"
         "heavy = {'altair', 'pandas', 'vl_convert', 'jinja2', 'pyarrow', 'torch', "
-        "'workbench.report.charts'}\n"
+        "'workbench.charts'}\n"
         "print(sorted(heavy & sys.modules.keys()), file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True)

@@ -9,12 +9,12 @@ import pytest
 from reported_runs import CLASSES, add_run, recipe_of
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
+from workbench.analysis.classes import classes_of, most_common, split_labels
+from workbench.analysis.disagreements import disagreements, examples_of, pairs_of
+from workbench.analysis.learning_curves import LOSS, seed_bands, validation_metrics
+from workbench.analysis.predictions import Answers, aligned_answers, read_answers
 from workbench.comparison import compare
 from workbench.recipe.catalogue import MULTI, REGRESSION, SINGLE, SPANS, TAGS, TOKENS
-from workbench.report.answers import Answers, aligned_answers, read_answers
-from workbench.report.bands import LOSS, seed_bands, validation_metrics
-from workbench.report.classes import classes_of, most_common, split_labels
-from workbench.report.disagreements import disagreements, examples_of, pairs_of
 from workbench.store import read_run
 
 

@@ -14,9 +14,9 @@ from transformers import AutoTokenizer
 
 from tests.small_recipes import small_recipe
 from tests.trained_runs import TrainedRuns
+from workbench.adapters.loaded import load_adapter
 from workbench.cli import main
 from workbench.errors import DataError, ExportError
-from workbench.inference import load_adapter
 from workbench.recipe.schema import Recipe
 from workbench.store import Run
 from workbench.tasks import make_task

@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
+from workbench.adapters.foreign.header import read_header, refuse_what_is_no_number
 from workbench.errors import ExportError
-from workbench.importing import tensor_file
-from workbench.importing.tensor_file import read_header
 
 LORA = {"peft_type": "LORA", "task_type": "SEQ_CLS", "r": 4, "target_modules": ["query"]}
 A = "base_model.model.bert.encoder.layer.0.attention.self.query.lora_A.weight"
@@ -74,12 +73,12 @@ def test_a_good_header_is_read(tmp_path: Path) -> None:
     header = {"__metadata__": {"format": "pt"}, "a": tensor([1, 2], 0, 8), "b": tensor([], 8, 12)}
     tensors = read_header(write(tmp_path / "x.safetensors", header, bytes(12)))
     assert {name: t.shape for name, t in tensors.items()} == {"a": (1, 2), "b": ()}
-    tensor_file.refuse_what_is_no_number(tmp_path / "x.safetensors", tensors)
+    refuse_what_is_no_number(tmp_path / "x.safetensors", tensors)
 
 
 PROGRAM = """
 import re, sys, time
-from workbench.importing import import_adapter
+from workbench.adapters.foreign import import_adapter
 from workbench.errors import WorkbenchError
 start = time.process_time()
 try:

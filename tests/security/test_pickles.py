@@ -12,9 +12,9 @@ import pytest
 from transformers import BertForPreTraining
 
 from tests.trained_runs import TrainedRuns
+from workbench.adapters.foreign import import_adapter
+from workbench.adapters.loaded import load_adapter
 from workbench.errors import ExportError, UsageError
-from workbench.importing import import_adapter
-from workbench.inference import load_adapter
 from workbench.recipe.schema import Recipe
 from workbench.store import Run
 

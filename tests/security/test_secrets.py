@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from workbench.cli import main
-from workbench.environment import without_secrets
 from workbench.jobs import start
 from workbench.recipe import dump_recipe
 from workbench.recipe.schema import Recipe
+from workbench.redact import without_secrets
 
 SECRETS = {
     "HF_TOKEN": "hf_canaryCANARYcanary1",

@@ -17,7 +17,7 @@ from torch import Tensor
 from tests.small_recipes import METHODS, small_recipe
 from workbench.data.encode import Encoded, encode
 from workbench.data.examples import Examples
-from workbench.devices import choose_policy
+from workbench.distributed.policy import choose_policy
 from workbench.errors import UsageError
 from workbench.models import load_base, load_config, load_tokenizer
 from workbench.recipe import build

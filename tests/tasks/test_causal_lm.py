@@ -25,7 +25,7 @@ from torch import nn
 
 from workbench.data.batches import IGNORED
 from workbench.errors import UsageError
-from workbench.measure.quality import score
+from workbench.metrics.scores import score
 from workbench.recipe.tasks import CausalLM
 from workbench.tasks.causal_lm import CausalLMTask
 

@@ -23,8 +23,8 @@ from workbench.data.batches import IGNORED
 from workbench.data.encode import Row
 from workbench.data.examples import Examples
 from workbench.errors import DataError, UsageError
-from workbench.generation import generate
-from workbench.measure.quality import score
+from workbench.inference.generate import generate
+from workbench.metrics.scores import score
 from workbench.recipe.tasks import Decoding, Instruction
 from workbench.tasks.instruction import InstructionTask
 

@@ -25,7 +25,7 @@ from transformers import AutoModelForMaskedLM
 
 from workbench.data.batches import IGNORED
 from workbench.errors import UsageError
-from workbench.measure.quality import score
+from workbench.metrics.scores import score
 from workbench.recipe.tasks import MaskedLM
 from workbench.tasks.masked_lm import MaskedLMTask
 

@@ -13,13 +13,13 @@ from transformers import PreTrainedTokenizerFast
 
 from workbench.data.batches import Batch, pad
 from workbench.data.encode import Encoded
-from workbench.devices import choose_policy
+from workbench.distributed.policy import choose_policy
+from workbench.inference.predict import EVALUATION_SEED, predict
 from workbench.methods import METHODS, Adapted, Setting
 from workbench.models import load_base
 from workbench.recipe.methods import METHOD_SPECS
 from workbench.recipe.schema import ModelSpec, TrainingSpec
 from workbench.tasks import AnyTask
-from workbench.training.prediction import EVALUATION_SEED, predict
 
 METHOD_CASES: dict[str, dict[str, Any]] = {
     "full": {"name": "full"},

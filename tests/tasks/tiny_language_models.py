@@ -13,8 +13,8 @@ from torch import nn
 from workbench.data.batches import IGNORED, Batch, pad, padded
 from workbench.data.encode import Encoded, encode
 from workbench.data.examples import Examples
+from workbench.inference.predict import predict
 from workbench.tasks import AnyTask, Predicted
-from workbench.training.prediction import predict
 
 CHATML = (
     "{% if messages[0]['role'] != 'system' %}<|im_start|>system\nBe kind.<|im_end|>\n{% endif %}"

@@ -10,12 +10,12 @@ from pathlib import Path
 from tests.small_recipes import METHODS
 from tests.tiny_models import make_tiny, topic_rows
 from tests.training.killing import in_child, wrap
-from workbench.planning import adapt_empty
+from workbench.costs.shapes import adapt_empty
 from workbench.recipe import dump_recipe
 from workbench.recipe.schema import Recipe
 from workbench.store import Run, read_run, run_path
 from workbench.tasks import make_task
-from workbench.training.rotation import CheckpointFolder
+from workbench.training.checkpoint_folder import CheckpointFolder
 
 CELLS = tuple(
     f"{family}-{method}"
@@ -102,8 +102,8 @@ def _recipe(name: str, method: str, base: Path, data: Path) -> Recipe:
 
 
 def _run_whole(cells: list[Cell]) -> None:
-    from workbench.export import VanillaLoader
-    from workbench.runner import run_recipe
+    from workbench.adapters.export import VanillaLoader
+    from workbench.pipeline.runner import run_recipe
 
     wrap(CheckpointFolder, "finish", lambda _: CheckpointFolder.tidy)
     with VanillaLoader() as loader:

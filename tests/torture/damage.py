@@ -16,11 +16,11 @@ from tests.torture.cells import STEPS, STEPS_PER_EPOCH
 from tests.torture.invariants import with_manifest
 from tests.torture.trials import Prepare, Trial
 from tests.training.killing import wrap
-from workbench import environment, preparing
 from workbench.errors import RunRefused
-from workbench.training import session, snapshots
-from workbench.training.checkpoints import find_damage
-from workbench.training.rotation import CheckpointFolder
+from workbench.pipeline import environment, setup
+from workbench.training import state_dicts, trainer
+from workbench.training.checkpoint_files import find_damage
+from workbench.training.checkpoint_folder import CheckpointFolder
 
 RANDOM = "random-1.safetensors"
 
@@ -110,7 +110,7 @@ def _other_data() -> None:
     def changed(load: Callable[..., Any]) -> Callable[..., Any]:
         return lambda *arguments: replace(load(*arguments), content_hash="0" * 64)
 
-    wrap(preparing, "load_data", changed)
+    wrap(setup, "load_data", changed)
 
 
 class FromItsStart(list[Any]):
@@ -121,13 +121,13 @@ class FromItsStart(list[Any]):
 
 
 def _no_position() -> None:
-    wrap(session, "epoch_order", lambda order: lambda *a, **k: FromItsStart(order(*a, **k)))
+    wrap(trainer, "epoch_order", lambda order: lambda *a, **k: FromItsStart(order(*a, **k)))
 
 
 CONTROLS: tuple[Prepare, ...] = (
-    lambda: wrap(snapshots, "restore_random_state", lambda _: lambda *_: None),
+    lambda: wrap(state_dicts, "restore_random_state", lambda _: lambda *_: None),
     _no_position,
-    lambda: wrap(snapshots, "restore_optimizer", lambda _: lambda *_: None),
+    lambda: wrap(state_dicts, "restore_optimizer", lambda _: lambda *_: None),
 )
 
 

@@ -16,12 +16,13 @@ import torch
 from tests.torture.cells import PARTS, STEPS
 from tests.torture.trials import Trial
 from tests.training.killing import nth, wrap
-from workbench import cli, line
+from workbench import cli
 from workbench.errors import StorageError
+from workbench.pipeline import pipeline
 from workbench.store import RunWriter
-from workbench.training import checkpoints
+from workbench.training import checkpoint_files
 from workbench.training.accumulation import Accumulation
-from workbench.training.rotation import CheckpointFolder
+from workbench.training.checkpoint_folder import CheckpointFolder
 
 DISK = "40m"
 ALLOCATION = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 4000000000 bytes"
@@ -81,7 +82,7 @@ def read_only_folder(trial: Trial) -> None:
         return cli.main(["run", str(trial.cell.file), "--runs", str(locked)])
 
     code = trial.end(
-        trial.fork(start, lambda: wrap(line, "prepare", lambda _: lambda *_: os._exit(99)))
+        trial.fork(start, lambda: wrap(pipeline, "prepare", lambda _: lambda *_: os._exit(99)))
     )
     trial.expect(code == StorageError.exit_code, f"exit code {code}")
     said = (trial.root / "said.txt").read_text()
@@ -153,6 +154,6 @@ def not_finite(trial: Trial) -> None:
     told = trial.run.reason
     trial.expect(f"step {step}" in told and ("nan" in told or "inf" in told), told, "I3")
     for path in CheckpointFolder(trial.path / "checkpoints").newest_first():
-        trained = checkpoints.load(path)[0]["trainable"].values()
+        trained = checkpoint_files.load(path)[0]["trainable"].values()
         trial.expect(all(torch.isfinite(t).all() for t in trained), f"{path.name}: {value}", "I2")
     trial.go_on()

@@ -13,8 +13,8 @@ from filelock import FileLock, Timeout
 
 from tests.killed_runs import difference, exported_difference
 from workbench.store import ACTIVE, Run, read_run
-from workbench.training.checkpoints import MANIFEST, STATE, find_damage
-from workbench.training.rotation import CheckpointFolder
+from workbench.training.checkpoint_files import MANIFEST, STATE, find_damage
+from workbench.training.checkpoint_folder import CheckpointFolder
 
 INVARIANTS = {
     "I1": "what has a final name is whole",

@@ -12,10 +12,10 @@ from tests.killed_runs import in_backward
 from tests.torture.cells import STEPS, STEPS_PER_EPOCH
 from tests.torture.trials import Trial
 from tests.training.killing import die_at_syscall, dying_at, nth, wrap
-from workbench import line
+from workbench.pipeline import pipeline
 from workbench.store import count_oom_kills, record_death, why_killed, writing
-from workbench.training import rotation
-from workbench.training.rotation import CheckpointFolder
+from workbench.training import checkpoint_folder
+from workbench.training.checkpoint_folder import CheckpointFolder
 
 SAVE_POINTS = 60
 """Changes on the disk while a best state and a checkpoint are saved and old ones go, and a few."""
@@ -65,7 +65,7 @@ def twice_in_an_epoch(trial: Trial) -> None:
 def in_the_rotation(trial: Trial) -> None:
     """K4: while an old checkpoint is renamed and deleted, file by file."""
     call, point = trial.one_of(1, 3), 1 + trial.index % DROP_POINTS
-    trial.event(lambda: wrap(rotation, "_drop", then_at_point(call, point)))
+    trial.event(lambda: wrap(checkpoint_folder, "_drop", then_at_point(call, point)))
     trial.go_on()
 
 
@@ -74,9 +74,9 @@ def in_the_export(trial: Trial) -> None:
     call, point = trial.one_of(1, 2), 1 + (trial.index // 4) % EXPORT_POINTS
     ways: list[Callable[[], object]] = [
         lambda: wrap(CheckpointFolder, "save_best", then_at_point(call, point)),
-        lambda: wrap(line, "write_weights", then_at_point(1, point)),
-        lambda: wrap(line, "check_folder", then_at_point(1, point)),
-        lambda: wrap(line, "check_folder", lambda check: dying_at(1, check)),
+        lambda: wrap(pipeline, "write_weights", then_at_point(1, point)),
+        lambda: wrap(pipeline, "check_folder", then_at_point(1, point)),
+        lambda: wrap(pipeline, "check_folder", lambda check: dying_at(1, check)),
     ]
     trial.event(ways[trial.index % len(ways)])
     trial.go_on()

@@ -13,8 +13,8 @@ from tests.torture.trials import Trial
 from tests.training.killing import nth, wrap
 from workbench import jobs
 from workbench.jobs import Job
-from workbench.stopping import ECHO_SECONDS
-from workbench.training import session
+from workbench.pipeline.signals import ECHO_SECONDS
+from workbench.training import trainer
 
 HANGS_SECONDS = 60.0
 STARTS_SECONDS = 90.0
@@ -62,7 +62,7 @@ def _pausing(step: int, reached: Path, seconds: float) -> None:
         time.sleep(seconds)
         return made(*values)
 
-    wrap(session, "Step", nth(step, slowly))
+    wrap(trainer, "Step", nth(step, slowly))
 
 
 def _wait_for(file: Path) -> None:

@@ -19,10 +19,11 @@ from tests.killed_runs import Unchecked
 from tests.torture import invariants
 from tests.torture.cells import Cell
 from tests.training.killing import without_forecast, wrap
-from workbench import cli, line, runner
+from workbench import cli
 from workbench.jobs.supervising import PR_SET_CHILD_SUBREAPER
+from workbench.pipeline import pipeline, runner
 from workbench.store import Run, read_run, run_path
-from workbench.training.rotation import CheckpointFolder
+from workbench.training.checkpoint_folder import CheckpointFolder
 
 LONGEST_SECONDS = 120.0
 CLONE_NEWNS = 0x20000
@@ -115,7 +116,7 @@ class Trial:
             os.dup2(said, 1)
             os.dup2(said, 2)
             wrap(CheckpointFolder, "finish", lambda _: CheckpointFolder.tidy)
-            wrap(line, "check_folder", lambda _: lambda *_: 0.0)
+            wrap(pipeline, "check_folder", lambda _: lambda *_: 0.0)
             wrap(runner, "VanillaLoader", lambda _: Unchecked)
             without_forecast()
             prepare()

@@ -19,7 +19,7 @@ def die() -> None:
 
 def without_forecast() -> None:
     """Leaves the rehearsal out of this process: it would use up the calls that are counted."""
-    from workbench import recipe_setup
+    from workbench.pipeline import recipe_setup
 
     recipe_setup.forecast = lambda *_arguments, **_options: {}
     recipe_setup.warm_up = lambda *_arguments, **_options: False

@@ -17,16 +17,16 @@ import torch
 from tests.training.killing import die_at_syscall, in_child
 from workbench.errors import StorageError, TrainingError
 from workbench.store import disk
-from workbench.training import checkpoints, snapshots
-from workbench.training.checkpoints import Tensors
-from workbench.training.rotation import KEPT, CheckpointFolder
+from workbench.training import checkpoint_files, state_dicts
+from workbench.training.checkpoint_files import Tensors
+from workbench.training.checkpoint_folder import KEPT, CheckpointFolder
 
 
 def tensors_at(step: int) -> Tensors:
     return {
         "trainable": {"a": torch.full((40, 5), float(step)), "b": torch.arange(7)},
         "optimizer": {"a|exp_avg": torch.full((40, 5), step / 7)},
-        "random": snapshots.of_all_processes([snapshots.random_state(torch.device("cpu"))]),
+        "random": state_dicts.of_all_processes([state_dicts.random_state(torch.device("cpu"))]),
         "method": {},
     }
 
@@ -46,18 +46,18 @@ def names(folder: CheckpointFolder) -> list[str]:
 
 
 def test_what_is_saved_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoints, "FILE_BYTES", 64)  # several files of each kind
+    monkeypatch.setattr(checkpoint_files, "FILE_BYTES", 64)  # several files of each kind
     given: Tensors = {
         "trainable": {f"p{i}": torch.randn(4, 3) for i in range(9)}
         | {"half": torch.randn(3).bfloat16(), "nan": torch.tensor(float("nan"))},
         "empty": {},
     }
     state = {"step": 3, "loss": float("inf"), "name": "ä"}
-    written = checkpoints.save(tmp_path / "step-000003", given, state)
+    written = checkpoint_files.save(tmp_path / "step-000003", given, state)
     files = sorted(path.name for path in (tmp_path / "step-000003").iterdir())
     assert "trainable-3.safetensors" in files and len(files) > 6
     assert written == sum(p.stat().st_size for p in (tmp_path / "step-000003").iterdir())
-    tensors, read = checkpoints.load(tmp_path / "step-000003")
+    tensors, read = checkpoint_files.load(tmp_path / "step-000003")
     assert read == state and tensors["empty"] == {}
     assert tensors["trainable"].keys() == given["trainable"].keys()
     for name, value in given["trainable"].items():
@@ -88,15 +88,15 @@ def test_a_bit_that_flips_is_always_found(folder: CheckpointFolder) -> None:
         flipped = bytearray(before)
         flipped[draw.randrange(len(flipped))] ^= 1 << draw.randrange(8)
         file.write_bytes(flipped)
-        assert checkpoints.find_damage(folder.step(2)), file.name
+        assert checkpoint_files.find_damage(folder.step(2)), file.name
         file.write_bytes(before)
-    assert not checkpoints.find_damage(folder.step(2))
+    assert not checkpoint_files.find_damage(folder.step(2))
 
 
 def test_a_disk_that_keeps_other_bytes_is_found_as_soon_as_they_are_written(
     folder: CheckpointFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = checkpoints._write
+    write = checkpoint_files._write
 
     def write_and_flip_a_bit(path: Path, content: bytes) -> str:
         digest = write(path, content)
@@ -104,7 +104,7 @@ def test_a_disk_that_keeps_other_bytes_is_found_as_soon_as_they_are_written(
             path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
         return digest
 
-    monkeypatch.setattr(checkpoints, "_write", write_and_flip_a_bit)
+    monkeypatch.setattr(checkpoint_files, "_write", write_and_flip_a_bit)
     with pytest.raises(StorageError, match="reads back otherwise: trainable-1.safetensors"):
         save_step(folder, 1)
 
@@ -160,15 +160,15 @@ def test_one_without_every_process_or_whose_best_is_damaged_is_not_whole(
 )
 def test_a_random_state_that_is_none_is_an_error(spoil: object) -> None:
     device = torch.device("cpu")
-    saved = snapshots.random_state(device)
-    snapshots.restore_random_state(saved, device)
+    saved = state_dicts.random_state(device)
+    state_dicts.restore_random_state(saved, device)
     spoilt = dict(saved)
     spoil(spoilt)  # type: ignore[operator]
     try:
         with pytest.raises(TrainingError, match="random state"):
-            snapshots.restore_random_state(spoilt, device)
+            state_dicts.restore_random_state(spoilt, device)
     finally:
-        snapshots.restore_random_state(saved, device)
+        state_dicts.restore_random_state(saved, device)
 
 
 def test_all_generators_go_on_where_they_were() -> None:
@@ -178,9 +178,9 @@ def test_all_generators_go_on_where_they_were() -> None:
         return [torch.rand(1).item(), np.random.randn(), random.gauss(0, 1), random.random()]
 
     draw()  # leaves one pending number in numpy's and in Python's generator
-    saved = snapshots.random_state(torch.device("cpu"))
+    saved = state_dicts.random_state(torch.device("cpu"))
     first = draw()
-    snapshots.restore_random_state(saved, torch.device("cpu"))
+    state_dicts.restore_random_state(saved, torch.device("cpu"))
     assert draw() == first
 
 
@@ -204,7 +204,7 @@ def test_a_kill_at_any_point_of_a_save_leaves_a_whole_checkpoint(
 
         ended = in_child(save)
         for path in folder.path.glob("[a-z]*"):
-            assert not checkpoints.find_damage(path), (point, path.name)
+            assert not checkpoint_files.find_damage(path), (point, path.name)
         found, damages = folder.newest_whole(with_best=True)
         assert found is not None and not damages, point
         outcomes.add(found.state["step"])
@@ -235,7 +235,7 @@ def test_a_full_disk_is_explained_and_costs_nothing(
         text = str(caught.value)
         assert str(folder.step(2)) in text
         assert code == errno.EIO or ("1,6" in text or "needed" in text) and "bytes free" in text
-        assert names(folder) == before and not checkpoints.find_damage(folder.step(1))
+        assert names(folder) == before and not checkpoint_files.find_damage(folder.step(1))
     save_step(folder, 2)
 
 

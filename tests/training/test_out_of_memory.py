@@ -10,10 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from workbench import recipe_setup
+from workbench.costs.memory_meter import MemoryMeter, over_processes
 from workbench.data.encode import Row
-from workbench.devices import is_out_of_memory
-from workbench.measure.memory import MemoryMeter, over_processes
+from workbench.distributed.accelerator import is_out_of_memory
+from workbench.pipeline import recipe_setup
 from workbench.recipe.schema import Recipe
 from workbench.store import Run
 from workbench.training.accumulation import Accumulation

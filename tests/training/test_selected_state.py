@@ -11,11 +11,12 @@ import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file
 
-from workbench import preparing, processor
+from workbench.distributed import processor
+from workbench.pipeline import setup
 from workbench.recipe.schema import Recipe, TrainingSpec
 from workbench.store import Run
-from workbench.training.exchange import Exchange
-from workbench.training.optimisation import learning_rate
+from workbench.training.gradients import Exchange
+from workbench.training.optimizer import learning_rate
 
 Make = Callable[..., Recipe]
 Train = Callable[..., Run]
@@ -42,7 +43,7 @@ def test_what_is_tested_and_exported_is_the_state_of_the_best_validation(
     expected = train(make_recipe("lora", training=until), 0, tmp_path / "until")
 
     scores = iter([0.9 if epoch == best else 0.5 for epoch in (1, 2, 3)])
-    monkeypatch.setattr(preparing, "score_split", lambda *_: {"accuracy": next(scores)})
+    monkeypatch.setattr(setup, "score_split", lambda *_: {"accuracy": next(scores)})
     run = train(make_recipe("lora", training=training | {"epochs": 3}), 0, tmp_path / "on")
 
     ours, theirs = tensors_of(run), tensors_of(expected)

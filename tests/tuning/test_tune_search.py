@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 
 from tests.training.killing import in_child
-from workbench import recipe_setup, training
+from workbench import training
 from workbench.data import load_data
 from workbench.errors import RunRefused, UsageError
+from workbench.pipeline import recipe_setup
+from workbench.pipeline.runner import run_recipe
 from workbench.recipe.schema import Recipe
-from workbench.runner import run_recipe
 from workbench.store import list_runs, read_run
-from workbench.training import session
+from workbench.training import trainer
 from workbench.tuning import searching
 from workbench.tuning.folder import owned
 from workbench.tuning.searching import Outcome, tune
@@ -93,7 +94,7 @@ def test_a_trial_never_sees_the_test_split(
     recipes: list[Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: set[str] = set()
-    encode, predict = recipe_setup.encode, training.session.predict
+    encode, predict = recipe_setup.encode, training.trainer.predict
 
     def noting_encode(examples: Any, *args: Any, **kwargs: Any) -> Any:
         seen.update(examples.ids)
@@ -104,7 +105,7 @@ def test_a_trial_never_sees_the_test_split(
         return predict(model, task, encoded, *args, **kwargs)
 
     monkeypatch.setattr(recipe_setup, "encode", noting_encode)
-    monkeypatch.setattr(session, "predict", noting_predict)
+    monkeypatch.setattr(trainer, "predict", noting_predict)
     referenced: list[str] = []
     references_of = recipe_setup.references_of
 
@@ -178,12 +179,12 @@ def test_a_killed_search_goes_on_where_it_was(make_recipe: Make, tmp_path: Path)
 def test_a_trial_that_diverges_counts_and_the_search_goes_on(
     recipes: list[Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    check = session.check_finite
+    check = trainer.check_finite
 
     def diverging(loss: float, norm: float, step: int, rate: float) -> None:
         check(float("nan") if rate > 2e-2 else loss, norm, step, rate)
 
-    monkeypatch.setattr(session, "check_finite", diverging)
+    monkeypatch.setattr(trainer, "check_finite", diverging)
     search = [f"{LEARNING_RATE}=1e-3,3e-2"]
     (tuning,) = tune(recipes[:1], 2, search, runs_dir=tmp_path).tunings
     assert [len(tuning.trials), tuning.failed] == [2, 1]

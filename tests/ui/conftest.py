@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from made_runs import RunsFolder
 
-from workbench.ui import RUNS_VARIABLE, app_path
+from workbench.cli.ui_server import RUNS_VARIABLE, app_path
 
 if TYPE_CHECKING:
     from playground_stand_in import StandIn
@@ -42,10 +42,10 @@ def worker(monkeypatch: pytest.MonkeyPatch) -> StandIn:
     """Answers the playground's questions instead of its process."""
     from playground_stand_in import StandIn
 
-    import questions
+    from playground import playground_client
 
     stand_in = StandIn()
-    monkeypatch.setattr(questions, "playground", lambda: stand_in)
+    monkeypatch.setattr(playground_client, "playground", lambda: stand_in)
     return stand_in
 
 

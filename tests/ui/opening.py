@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from streamlit.testing.v1 import AppTest
 
-from workbench.ui import app_path
+from workbench.cli.ui_server import app_path
 
 
 def open_view(name: str, **query: str) -> AppTest:

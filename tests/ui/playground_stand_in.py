@@ -9,8 +9,8 @@ import pyarrow as pa
 from made_runs import RunsFolder, news_recipe
 from streamlit.testing.v1 import AppTest
 
+from workbench.cli.ui_server import app_path
 from workbench.store import write_json
-from workbench.ui import app_path
 
 TEXT = "the team won the cup"
 TIMES = {"seconds": 0.02, "loading_seconds": 0.0, "tokens": 7, "cut": False}

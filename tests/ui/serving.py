@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-from workbench.ui import app_path, command
+from workbench.cli.ui_server import app_path, command
 
 
 def free_port() -> int:

@@ -21,8 +21,8 @@ from serving import Server
 from tiny_study import write_study
 
 from tests.tiny_models import make_tiny
+from workbench.pipeline.runner import run_recipe
 from workbench.recipe import load_recipe
-from workbench.runner import run_recipe
 from workbench.store import ACTIVE, Run, list_runs
 
 pytestmark = pytest.mark.browser

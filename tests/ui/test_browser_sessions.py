@@ -13,8 +13,8 @@ from playwright.sync_api import Browser, Page, expect
 from serving import Server
 from tiny_study import write_study
 
+from workbench.cli.ui_server import app_path
 from workbench.store import list_runs, write_json
-from workbench.ui import app_path
 
 pytestmark = pytest.mark.browser
 
@@ -114,7 +114,7 @@ def test_a_tab_that_is_older_than_the_app_shows_the_new_one_and_keeps_its_values
 
 def _upgrade(app: Path) -> None:
     """A newer version: the button has another key and label, and there is no Compare."""
-    launch = app / "launch.py"
+    launch = app / "recipes" / "launch_panel.py"
     text = launch.read_text(encoding="utf-8")
     assert 'f"Start {plural(' in text and 'key="start"' in text
     text = text.replace('f"Start {plural(', 'f"Begin {plural(')

@@ -13,8 +13,8 @@ from made_runs import RunsFolder, news_recipe
 from playwright.sync_api import Page, expect
 from serving import Server
 
+from workbench.cli.ui_server import LARGEST_UPLOAD_MB
 from workbench.store import write_json
-from workbench.ui import LARGEST_UPLOAD_MB
 
 pytestmark = pytest.mark.browser
 

@@ -136,8 +136,8 @@ def test_tasks_without_classes_say_so(folder: Path) -> None:
 
 
 def test_the_downloads_are_made_when_they_are_asked_for(folder: Path) -> None:
-    from comparing import downloads
-    from comparing.selection import Selection
+    from compare import downloads
+    from compare.selection import Selection
     from workbench.comparison import compare as compare_runs
 
     add_study(folder, texts=[f"secret {i}" for i in range(30)])

@@ -11,8 +11,8 @@ from made_runs import RunsFolder, news_recipe
 from opening import open_view, texts
 from streamlit.testing.v1 import AppTest
 
-import shell
-from workbench.report import charts
+import layout
+from workbench import charts
 from workbench.store import write_json
 
 PERPLEXITY = {"full": 28.0, "lora": 26.0, "prefix": 30.0, "prompt": 41.5}
@@ -120,7 +120,7 @@ def test_a_run_is_headed_by_the_metrics_that_have_a_value(runs: RunsFolder) -> N
     )
     app = open_view("runs", run=f"news/{path.name}")
     assert app.dataframe[0].value.score.iloc[0] == "0.910 accuracy"
-    assert [m.label for m in app.metric if "test" in m.label] == [shell.plain("test accuracy")]
+    assert [m.label for m in app.metric if "test" in m.label] == [layout.plain("test accuracy")]
     assert "token-classification" in said(app)
     scores = app.dataframe[1].value
     assert list(scores.columns) == ["test", "validation"]
@@ -149,7 +149,7 @@ def test_export_speaks_of_outputs(runs: RunsFolder) -> None:
 @pytest.mark.parametrize("study", STUDIES)
 def test_recipes_of_every_task_start_as_their_files(runs: RunsFolder, study: str) -> None:
     app = open_view("recipes", study=study, recipe="lora")
-    assert app.header[0].value == shell.plain(f"{study} / lora")
+    assert app.header[0].value == layout.plain(f"{study} / lora")
     assert "--set" not in texts(app) and not app.error
 
 
@@ -182,7 +182,7 @@ KINDS = '''
 from typing import Any, Literal
 import streamlit as st
 from pydantic import BaseModel
-import forms
+from recipes import fields
 
 class Inner(BaseModel):
     """Within."""
@@ -203,7 +203,7 @@ class Kinds(BaseModel):
     whole: Inner = Inner()
     anything: Any = None
 
-st.text(repr(forms.fields(Kinds, {}, section="s", key="k")))
+st.text(repr(fields.fields(Kinds, {}, section="s", key="k")))
 '''
 
 

@@ -10,7 +10,7 @@ from opening import open_view, texts
 from playground_stand_in import LABELS, StandIn, add_adapter, ask, charts_of, open_playground
 from streamlit.testing.v1 import AppTest
 
-from workbench.playground import PlaygroundError
+from workbench.services.playground import PlaygroundError
 from workbench.store import write_json
 
 # --- nothing to show ------------------------------------------------------------------------

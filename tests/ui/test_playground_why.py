@@ -9,10 +9,7 @@ from made_runs import RunsFolder
 from opening import texts
 from playground_stand_in import LABELS, TOKENS, StandIn, add_adapter, ask, attribution, charts_of
 
-import answer_cards
-import telling
-import token_charts
-import weight_charts
+from playground import answer_cards, attribution_text, token_charts, weight_charts
 
 HOSTILE = "<script>alert(1)</script> ![x](http://x.example) **bold** :red[x] $a$"
 
@@ -121,7 +118,7 @@ def test_tokens_are_laid_out_in_lines() -> None:
 
 
 def test_pieces_are_put_together_to_words() -> None:
-    words = telling.words_of(TOKENS, [9.0, 1.0, 0.5, -0.4, 9.0])
+    words = attribution_text.words_of(TOKENS, [9.0, 1.0, 0.5, -0.4, 9.0])
     assert words == [("teams", 1.5), ("won", -0.4)]
 
 

@@ -14,8 +14,7 @@ from made_runs import RunsFolder
 from opening import open_view, texts
 from streamlit.testing.v1 import AppTest
 
-import data_preview
-import plans
+from recipes import data_preview, plan_panel
 from workbench.recipe import load_recipe
 
 PLANNER = """
@@ -23,7 +22,7 @@ import sys
 import time
 
 import yaml
-from workbench.standby.protocol import read_message, write_message
+from workbench.services.protocol import read_message, write_message
 
 while (asked := read_message(sys.stdin.buffer)) is not None:
     if asked["do"] == "cancel":
@@ -65,14 +64,14 @@ def answer(command: Callable[[str], None]) -> Callable[..., None]:
         lines = (f"    time.sleep({after})", f"    return {value}")
         command("\n".join(("def answer(recipe):", *lines, PLANNER)))
 
-    plans.planner.clear()
+    plan_panel.planner.clear()
     return write
 
 
 def planned(app: AppTest, recipe: str = "bbc-news/lora", *overrides: str) -> AppTest:
     """The page once its plan is there, which it looks for by itself in a browser."""
     deadline = time.monotonic() + 30
-    while plans.planner().answer(load_recipe(recipe, list(overrides))) is None:
+    while plan_panel.planner().answer(load_recipe(recipe, list(overrides))) is None:
         assert time.monotonic() < deadline, "no plan came"
         time.sleep(0.05)
     return app.run()
@@ -87,7 +86,7 @@ def test_a_plan_is_made_once(runs: RunsFolder, answer: Callable[..., None]) -> N
     shown = {metric.label: metric.value for metric in app.metric}
     assert shown == {"trainable": "75.7k", "of the model": "0.33%", "method": "73.7k",
                      "task head": "1.93k"}  # fmt: skip
-    plans.planner().unload()
+    plan_panel.planner().unload()
     answer(str({"error": {"what": "it was asked again"}}))
     assert "plan" not in {button.key for button in app.run().button}
     assert {metric.label for metric in app.metric} == set(shown)
@@ -96,7 +95,7 @@ def test_a_plan_is_made_once(runs: RunsFolder, answer: Callable[..., None]) -> N
 def test_a_plan_follows_the_form_where_nothing_has_to_be_fetched(
     runs: RunsFolder, answer: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plans, "is_at_hand", lambda recipe: True)
+    monkeypatch.setattr(plan_panel, "is_at_hand", lambda recipe: True)
     answer("{'result': {'trainable_parameters': recipe['method']['r'] * 9216}}")
     app = planned(open_view("recipes", study="bbc-news", recipe="lora"))
     assert {m.label: m.value for m in app.metric}["trainable"] == "73.7k"
@@ -107,7 +106,7 @@ def test_a_plan_follows_the_form_where_nothing_has_to_be_fetched(
 
 def test_of_plans_that_wait_only_the_newest_is_made(answer: Callable[..., None]) -> None:
     answer("{'result': {'trainable_parameters': 1}}", after=0.5)
-    planner = plans.planner()
+    planner = plan_panel.planner()
     recipes = [load_recipe("bbc-news/lora", [f"method.r={r}"]) for r in (1, 2, 3)]
     for recipe in recipes:
         planner.ask(recipe)
@@ -119,7 +118,7 @@ def test_of_plans_that_wait_only_the_newest_is_made(answer: Callable[..., None])
 
 def test_what_another_page_waits_for_is_planned_too(answer: Callable[..., None]) -> None:
     answer("{'result': {'trainable_parameters': 1}}", after=0.5)
-    planner = plans.planner()
+    planner = plan_panel.planner()
     recipes = [load_recipe("bbc-news/lora", [f"method.r={r}"]) for r in (1, 2, 3, 4)]
     for recipe, asker in zip(recipes, ("mine", "mine", "theirs", "mine"), strict=True):
         planner.ask(recipe, asker)
@@ -159,7 +158,7 @@ def test_a_plan_that_fails_says_why_and_can_be_tried_again(
     app = planned(app.button(key="plan").click().run())
     assert "no such model\n  fix: check the name" in texts(app)
     assert not app.exception
-    plans.planner().unload()
+    plan_panel.planner().unload()
     answer(str({"result": {"trainable_parameters": 1}}))
     app = app.button(key="plan-again").click().run()
     app = planned(app.button(key="plan").click().run())
@@ -173,7 +172,7 @@ def test_a_plan_that_fails_says_why_and_can_be_tried_again(
 def test_a_process_that_does_not_answer_is_said_to(
     runs: RunsFolder, command: Callable[[str], None], source: str, why: str
 ) -> None:
-    plans.planner.clear()
+    plan_panel.planner.clear()
     command(f"{source}\nimport time; time.sleep(1)")
     app = open_view("recipes", study="bbc-news", recipe="lora")
     app = planned(app.button(key="plan").click().run())
@@ -189,7 +188,7 @@ def test_a_full_disk_is_said(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     answer(str({"result": {}}))
-    monkeypatch.setattr(plans.tempfile, "TemporaryDirectory", full)
+    monkeypatch.setattr(plan_panel.tempfile, "TemporaryDirectory", full)
     app = open_view("recipes", study="bbc-news", recipe="lora")
     app = planned(app.button(key="plan").click().run())
     assert "No space left on device" in texts(app)

@@ -13,22 +13,21 @@ from made_runs import RunsFolder
 from opening import open_view, texts
 from streamlit.testing.v1 import AppTest
 
-import forms
-import saving
-import shell
-from snippets import Wanted, command_line, python_lines
+import layout
+from recipes import fields, save_recipe
+from recipes.snippets import Wanted, command_line, python_lines
 from workbench import jobs
+from workbench.cli.ui_server import app_path
 from workbench.errors import UsageError
 from workbench.recipe import Recipe, load_recipe, recipes_dir
 from workbench.recipe.methods import METHOD_SPECS
 from workbench.recipe.schema import TrainingSpec
 from workbench.store import Queue, run_path
-from workbench.ui import app_path
 
 
 def test_recipes_shows_a_shipped_recipe_with_the_fields_of_its_method(runs: RunsFolder) -> None:
     app = open_view("recipes", study="bbc-news", recipe="lora")
-    assert app.header[0].value == shell.plain("bbc-news / lora")
+    assert app.header[0].value == layout.plain("bbc-news / lora")
     labels = {
         widget.label
         for kind in (app.number_input, app.text_input, app.selectbox)
@@ -137,10 +136,10 @@ def test_every_shipped_recipe_of_a_method_starts_as_its_file(runs: RunsFolder, m
 def test_a_value_is_written_as_it_would_be_in_a_recipe() -> None:
     written = {None: "null", 3: "3", 0.003: "0.003", True: "true", "linear": "linear",
                "null": '"null"', "1e3": '"1e3"'}  # fmt: skip
-    assert {value: forms.as_yaml(value) for value in written} == written
-    assert forms.as_yaml(["query", "value"]) == '["query", "value"]'
+    assert {value: fields.as_yaml(value) for value in written} == written
+    assert fields.as_yaml(["query", "value"]) == '["query", "value"]'
     properties = TrainingSpec.model_json_schema()["properties"]
-    kinds = {name: forms._kind(schema)[0] for name, schema in properties.items()}
+    kinds = {name: fields._kind(schema)[0] for name, schema in properties.items()}
     assert (kinds["epochs"], kinds["batch_size"]) == ("number", "integer")
     assert (kinds["schedule"], kinds["dropout"]) == ("enum", "text")
     assert kinds["gradient_checkpointing"] == "boolean"
@@ -219,7 +218,7 @@ def test_saving_writes_a_recipe_of_the_same_values_and_never_over_another(
     name = next(w for w in app.text_input if w.label == "Name")
     name.set_value("lora-32")
     app.button(key="save").click().run()
-    file = tmp_path / saving.OWN / "bbc-news" / "lora-32.yaml"
+    file = tmp_path / save_recipe.OWN / "bbc-news" / "lora-32.yaml"
     shipped = load_recipe(recipes_dir() / "bbc-news" / "lora.yaml", ["method.r=32"])
     assert load_recipe(file).fingerprint == shipped.fingerprint
     before = file.read_bytes()
@@ -238,7 +237,7 @@ def test_a_name_never_becomes_another_path(name: str, runs: RunsFolder, tmp_path
     folder = tmp_path / "own"
     for study, own in ((name, "ok"), ("ok", name)):
         with pytest.raises(UsageError):
-            saving.save(recipe, folder, study, own)
+            save_recipe.save(recipe, folder, study, own)
     assert not folder.exists()
 
 
@@ -248,7 +247,7 @@ def test_a_study_that_is_a_link_is_not_followed(runs: RunsFolder, tmp_path: Path
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "own" / "away").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(UsageError, match="leads out"):
-        saving.save(recipe, tmp_path / "own", "away", "lora")
+        save_recipe.save(recipe, tmp_path / "own", "away", "lora")
     assert not list((tmp_path / "elsewhere").iterdir())
 
 

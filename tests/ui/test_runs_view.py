@@ -12,9 +12,9 @@ import pytest
 from made_runs import RunsFolder, news_recipe
 from opening import open_view, texts
 
-import hardware
-import shell
-from history import MOST_STEPS, Histories
+import layout
+from runs import hardware
+from runs.event_log import MOST_STEPS, Histories
 from workbench import jobs
 from workbench.jobs import launching
 from workbench.recipe import dump_recipe
@@ -49,7 +49,7 @@ def test_a_finished_run_shows_its_result_recipe_and_log(runs: RunsFolder) -> Non
     path = runs.add(news_recipe("lora"), 1)
     app = open_view("runs", run=f"news/{path.name}")
     tiles = {metric.label: metric.value for metric in app.metric}
-    assert tiles[shell.plain("test accuracy")] == "0.961"
+    assert tiles[layout.plain("test accuracy")] == "0.961"
     assert tiles["trainable"] == "75.7k"
     assert tiles["peak memory"] == "231 MB"
     assert dump_recipe(news_recipe("lora")).strip() in texts(app)
@@ -200,7 +200,7 @@ def test_a_running_run_shows_what_it_takes_at_the_moment(runs: RunsFolder) -> No
     tiles = {metric.label: metric.value for metric in app.metric}
     assert tiles["tokens per second"] == "9,000"
     assert tiles["memory of its process"] == "812 MB"
-    assert shell.plain("1.00e-03") == tiles["learning rate"]
+    assert layout.plain("1.00e-03") == tiles["learning rate"]
 
 
 def test_the_log_is_searched(runs: RunsFolder) -> None:

@@ -13,7 +13,7 @@ import psutil
 import pytest
 from serving import Server, free_port, wait_until_served
 
-from workbench import ui
+from workbench.cli import ui_server
 from workbench.errors import UsageError
 from workbench.jobs import child_environment
 
@@ -70,18 +70,18 @@ def test_a_name_that_was_rebound_to_loopback_is_refused(server: Server) -> None:
 @pytest.mark.parametrize("address", ["0.0.0.0", "::", "192.168.0.7"])
 def test_another_address_has_to_be_asked_for_twice(address: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="other machines"):
-        ui.command(tmp_path, 8501, address)
-    argv, _ = ui.command(tmp_path, 8501, address, expose=True)
+        ui_server.command(tmp_path, 8501, address)
+    argv, _ = ui_server.command(tmp_path, 8501, address, expose=True)
     assert f"--server.address={address}" in argv
 
 
 def test_the_command_says_where_the_runs_are_and_sends_nothing_home(tmp_path: Path) -> None:
-    argv, environment = ui.command(tmp_path, 9000)
-    assert environment[ui.RUNS_VARIABLE] == str(tmp_path)
+    argv, environment = ui_server.command(tmp_path, 9000)
+    assert environment[ui_server.RUNS_VARIABLE] == str(tmp_path)
     assert {"--server.port=9000", "--server.address=127.0.0.1"} <= set(argv)
     assert "--browser.gatherUsageStats=false" in argv
     assert "--server.enableXsrfProtection=true" in argv
-    assert f"--server.maxUploadSize={ui.LARGEST_UPLOAD_MB}" in argv
+    assert f"--server.maxUploadSize={ui_server.LARGEST_UPLOAD_MB}" in argv
     assert {a for a in argv if "allowedHosts" in a} == {
         "--server.allowedHosts=127.0.0.1", "--server.allowedHosts=localhost"
     }  # fmt: skip
@@ -91,7 +91,7 @@ def test_the_command_says_where_the_runs_are_and_sends_nothing_home(tmp_path: Pa
 
 def test_an_impossible_port_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such port"):
-        ui.command(tmp_path, 70000)
+        ui_server.command(tmp_path, 70000)
 
 
 def test_serve_warns_when_it_is_exposed(
@@ -105,13 +105,16 @@ def test_serve_warns_when_it_is_exposed(
             return 0
 
     monkeypatch.setattr(subprocess, "Popen", Ended)
-    assert ui.serve(tmp_path, 8501, "0.0.0.0", expose=True) == 0
+    assert ui_server.serve(tmp_path, 8501, "0.0.0.0", expose=True) == 0
     assert "no login" in capsys.readouterr().err
 
 
 def test_ending_the_command_ends_the_server(tmp_path: Path) -> None:
     port = free_port()
-    source = f"from workbench.ui import serve; raise SystemExit(serve({str(tmp_path)!r}, {port}))"
+    source = (
+        "from workbench.cli.ui_server import serve\n"
+        f"raise SystemExit(serve({str(tmp_path)!r}, {port}))"
+    )
     command = subprocess.Popen(
         [sys.executable, "-c", source],
         env=child_environment(),

@@ -17,13 +17,13 @@ from made_searches import add_searches
 from opening import open_view, texts
 from streamlit.testing.v1 import AppTest
 
-import asking
-import shell
-from archives import adapter_zip
+import layout
+import run_cli
+from export.archives import adapter_zip
 from workbench import jobs
-from workbench.importing import Proposal
+from workbench.adapters.foreign import Proposal
+from workbench.cli.ui_server import app_path
 from workbench.store import read_run, write_json
-from workbench.ui import app_path
 
 HOSTILE = "<img src=x onerror=alert(1)> **bold** :red[x] $a$ [a](javascript:b)"
 
@@ -114,8 +114,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], dict[str, st
         calls.append(([str(each) for each in arguments], dict(environment or {})))
         return {"pushed": "https://hub.example/me/mine"}
 
-    monkeypatch.setattr("leaving.ask", ask)
-    monkeypatch.setattr("bringing_in.ask", ask)
+    monkeypatch.setattr("export.export_actions.ask", ask)
+    monkeypatch.setattr("export.import_tab.ask", ask)
     return calls
 
 
@@ -169,9 +169,9 @@ def test_what_a_command_says_never_holds_the_token(
     script = tmp_path / "command"
     script.write_text(f"#!{sys.executable}\nimport os, sys\nsys.exit('403: ' + os.environ['T'])\n")
     script.chmod(0o755)
-    monkeypatch.setattr("asking.sys.executable", str(script))
-    with pytest.raises(asking.NotAnswered) as caught:
-        asking.ask(["export"], environment={"T": "hf_canary12345"})
+    monkeypatch.setattr("run_cli.sys.executable", str(script))
+    with pytest.raises(run_cli.NotAnswered) as caught:
+        run_cli.ask(["export"], environment={"T": "hf_canary12345"})
     assert "403: ***" in str(caught.value) and "canary" not in str(caught.value)
 
 
@@ -181,7 +181,7 @@ def test_an_adapter_comes_in_only_with_its_base_confirmed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     proposal = Proposal("LORA", "SEQ_CLS", "some/base", None, Path("/base"), "other/base", 8, 4096)
-    monkeypatch.setattr("workbench.importing.propose", lambda source, base: proposal)
+    monkeypatch.setattr("workbench.adapters.foreign.propose", lambda source, base: proposal)
     app = open_view("export")
     app.text_input(key="from").set_value("/downloads/theirs.zip").run()
     assert "some/base" in texts(app) and "other/base" in texts(app)
@@ -243,10 +243,10 @@ def test_escaped_text_reads_as_it_was() -> None:
         "a -> b -- c <- d",
         "http://x.example, www.x.example, me@x.example",
     ):
-        escaped = shell.plain(text)
+        escaped = layout.plain(text)
         assert re.sub(r"\\(?=[^\w\s])|\u2060", "", escaped) == text
         assert "://" not in escaped and "www." not in escaped and "->" not in escaped
-    assert shell.plain("lora, seed 0") == "lora, seed 0"
+    assert layout.plain("lora, seed 0") == "lora, seed 0"
 
 
 def test_no_source_file_renders_html() -> None:

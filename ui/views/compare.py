@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from comparing import classes, configuration, costs, curves, disagreeing, downloads, overview
-from comparing.selection import Group, Selection, choose
-from shell import empty, heading, plain, remarks
+from compare import classes, configuration, costs, curves, disagreements, downloads, overview
+from compare.selection import Group, Selection, choose
+from layout import empty, heading, plain, remarks
 
 Tab = Callable[[Selection, Group], None]
 TABS: dict[str, Tab] = {
@@ -16,7 +16,7 @@ TABS: dict[str, Tab] = {
     "Costs": costs.show,
     "Curves": curves.show,
     "Classes": classes.show,
-    "Disagreements": disagreeing.show,
+    "Disagreements": disagreements.show,
     "Recipes": configuration.show,
 }
 DOWNLOAD = "Download"

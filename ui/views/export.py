@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-import bringing_in
-import taking_home
-from shell import heading
+from export import export_tab, import_tab
+from layout import heading
 
 
 def page() -> None:
@@ -14,9 +13,9 @@ def page() -> None:
     heading("Export", "Adapters are plain PEFT folders with a model card, yours and others'.")
     out, into = st.tabs(["Take home", "Bring in"], key="way", bind="query-params")
     with out:
-        taking_home.show()
+        export_tab.show()
     with into:
-        bringing_in.show()
+        import_tab.show()
 
 
 page()

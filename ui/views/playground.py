@@ -9,13 +9,16 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-import answer_cards
-import explain_panel
-import questions
-import text_table
-from adapters import Adapter, examples_of, find_adapters, imported_dir, takes_a_second_text
-from shell import empty, heading, plain
-from workbench.units import size
+from layout import empty, heading, plain
+from playground import answer_cards, explain_panel, playground_client, text_table
+from playground.adapters import (
+    Adapter,
+    examples_of,
+    find_adapters,
+    imported_dir,
+    takes_a_second_text,
+)
+from workbench.formatting import size
 
 MOST = 6  # adapters asked at once: more do not fit on a screen side by side
 LONGEST = 20_000
@@ -79,7 +82,7 @@ def _choose(adapters: dict[str, Adapter]) -> list[Adapter]:
 
 def _status(place: DeltaGenerator) -> None:
     """What the models take, and the button that frees it."""
-    playground = questions.playground()
+    playground = playground_client.playground()
     running, memory = playground.pid is not None, playground.memory
     with place.container(border=True, gap="xsmall"):
         st.caption("Models in memory")

@@ -8,14 +8,11 @@ from pathlib import Path
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-import data_preview
-import launch
-import links
-import saving
-from picking import pick
-from recipe_form import form
-from shell import error_box, heading, plain
-from snippets import Wanted
+from layout import error_box, heading, plain
+from recipes import data_preview, launch_panel, links, save_recipe
+from recipes.recipe_form import form
+from recipes.recipe_picker import pick
+from recipes.snippets import Wanted
 from workbench.errors import RecipeError
 from workbench.recipe import Recipe, dump_recipe, load_recipe
 
@@ -63,8 +60,8 @@ def _middle(path: Path, shipped: Recipe, right: DeltaGenerator) -> None:
     with data:
         data_preview.show(recipe)
     with right:
-        launch.panel(Wanted(path, recipe, overrides, recipe.seeds))
-        saving.form(recipe)
+        launch_panel.panel(Wanted(path, recipe, overrides, recipe.seeds))
+        save_recipe.form(recipe)
         if overrides:
             st.button(
                 "Back to the file's values",

@@ -10,12 +10,9 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-import hardware
-import queue_panel
-import run_page
-import searches
-from records import ago, number, progress_of, score_of, share_done, state_of, time_of
-from shell import empty, error_box, heading, runs_dir
+from layout import empty, error_box, heading, runs_dir
+from run_summary import ago, number, progress_of, score_of, share_done, state_of, time_of
+from runs import hardware, queue_panel, run_page, searches
 from workbench import jobs
 from workbench.store import ACTIVE, Run, list_runs, read_run
 

@@ -30,8 +30,8 @@ from workbench.cli import (
     tuning,
     watching,
 )
-from workbench.environment import without_secrets
 from workbench.errors import RecipeError, UsageError, WorkbenchError
+from workbench.redact import without_secrets
 
 app = typer.Typer(
     name="workbench",

@@ -11,10 +11,10 @@ import typer
 
 from workbench.cli.output import JSON_OPTION, note, print_json
 from workbench.errors import UsageError
-from workbench.loading import loading_libraries
+from workbench.heavy_imports import loading_libraries
 
 if TYPE_CHECKING:
-    from workbench.importing import Proposal
+    from workbench.adapters.foreign import Proposal
 
 
 def import_(
@@ -37,7 +37,7 @@ def import_(
 ) -> None:
     """Check a PEFT adapter that somebody else made, and take it in for predict and init_from."""
     with loading_libraries():
-        from workbench.importing import import_adapter
+        from workbench.adapters.foreign import import_adapter
 
     shown: list[Proposal] = []
 
@@ -55,7 +55,7 @@ def import_(
 
 
 def _words(proposal: Proposal) -> str:
-    from workbench.units import size
+    from workbench.formatting import size
 
     at = f" at {proposal.revision}" if proposal.revision else ""
     lines = [

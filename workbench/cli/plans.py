@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from workbench.cli.output import note, print_pairs, print_table
-from workbench.units import count, duration, plural, share, size, timed
+from workbench.formatting import count, duration, plural, share, size, timed
 
 Planned = tuple[str, str, int, Mapping[str, Any]]
-"""Recipe, method, seeds, and what ``workbench.planning.plan`` says."""
+"""Recipe, method, seeds, and what ``workbench.costs.plan`` says."""
 
 HEADERS = (
     "recipe", "method", "trainable", "share", "head", "adapter file", "steps", "tokens",

@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 from workbench.cli.output import scores
 from workbench.cli.whole import Whole
-from workbench.units import about, duration
+from workbench.formatting import about, duration
 
 Observer = Callable[[str, dict[str, Any]], None]
 SECONDS_BETWEEN_LINES = 5.0

@@ -17,7 +17,7 @@ from workbench.cli.output import (
 )
 from workbench.cli.recipes import RECIPES
 from workbench.errors import UsageError
-from workbench.units import plural
+from workbench.formatting import plural
 
 if TYPE_CHECKING:
     from workbench.jobs import WorkerRecord

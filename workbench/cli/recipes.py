@@ -17,8 +17,8 @@ from workbench.cli.output import (
 )
 from workbench.cli.plans import print_plans
 from workbench.errors import RecipeError, UsageError
-from workbench.loading import loading_libraries
-from workbench.units import plural
+from workbench.formatting import plural
+from workbench.heavy_imports import loading_libraries
 
 if TYPE_CHECKING:
     from workbench.recipe import Recipe
@@ -109,7 +109,7 @@ def data(
             f"{plural(len(loaded), 'recipe')}, and one is needed", where=recipe, fix=fix
         )
     with loading_libraries():
-        from workbench.inspecting import inspect_data
+        from workbench.pipeline.inspect_data import inspect_data
 
     found = inspect_data(loaded[0])
     if as_json:
@@ -145,7 +145,7 @@ def plan(
 
     loaded = load_recipes(recipe, overrides or ())
     with loading_libraries():
-        from workbench.planning import plan as plan_recipe
+        from workbench.costs.plan import plan as plan_recipe
 
     plans = [
         # What the first of them has measured serves the others.

@@ -8,8 +8,8 @@ from typing import Any
 import typer
 
 from workbench.cli.output import ABSENT, print_pairs, scores
+from workbench.formatting import count, duration, plural, share, size, timed
 from workbench.store import Run
-from workbench.units import count, duration, plural, share, size, timed
 
 
 def print_record(run: Run) -> None:

@@ -16,7 +16,7 @@ from workbench.cli.output import (
     print_table,
 )
 from workbench.errors import UsageError
-from workbench.loading import loading_libraries
+from workbench.heavy_imports import loading_libraries
 
 if TYPE_CHECKING:
     from workbench.comparison import Comparison
@@ -122,7 +122,7 @@ def report(
 
 
 def _beside_papers(comparison: Comparison, format: str) -> None:
-    from workbench.published import beside_papers
+    from workbench.comparison.published import beside_papers
 
     if format not in ("table", "json"):
         raise UsageError(f"--paper with --format {format}", fix="use table or json")
@@ -161,8 +161,8 @@ def export(
 
     run, text = find_run(name, runs), _read(card) if card else None
     with loading_libraries():
-        from workbench.export import export_run
-        from workbench.export import push as push_folder
+        from workbench.adapters.export import export_run
+        from workbench.adapters.export import push as push_folder
 
     folder = export_run(run, to, merge=merge, card=text)
     address = push_folder(folder, push) if push else None
@@ -194,8 +194,8 @@ def predict(
     texts, pairs = _texts(text or [], pair or [], file)
     folders = [_adapter_folder(each, runs) for each in adapters]
     with loading_libraries():
-        from workbench.inference import load_adapters, resident_bytes
-        from workbench.units import size
+        from workbench.adapters.loaded import load_adapters, resident_bytes
+        from workbench.formatting import size
 
     rows: list[dict[str, Any]] = []
     loaded = load_adapters(folders)

@@ -22,8 +22,8 @@ from workbench.cli.output import (
 )
 from workbench.cli.recipes import RECIPES
 from workbench.errors import RunRefused, UsageError
-from workbench.loading import loading_libraries
-from workbench.units import plural
+from workbench.formatting import plural
+from workbench.heavy_imports import loading_libraries
 
 if TYPE_CHECKING:
     from workbench.cli.progress import Progress
@@ -100,7 +100,7 @@ def run(
 
     end_with_launcher()
     with loading_libraries():
-        from workbench.runner import run_all
+        from workbench.pipeline.runner import run_all
 
     plan = [f"{each.study}/{each.name}" for each in loaded for _ in chosen or each.seeds]
     with _watched(plan) as observer:
@@ -161,7 +161,7 @@ def resume(
 
     end_with_launcher()
     with loading_libraries():
-        from workbench.runner import run_recipe
+        from workbench.pipeline.runner import run_recipe
 
     folder, seed = found.path.absolute(), int(found.status.get("seed", 0))
     root = folder.parent.parent

@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from workbench.cli.output import JSON_OPTION, RUNS_OPTION, note, print_json, print_table
-from workbench.loading import loading_libraries
+from workbench.heavy_imports import loading_libraries
 
 assets_app = typer.Typer(
     help="Show and fetch the embedded models and data.",
@@ -22,7 +22,7 @@ def assets(context: typer.Context, as_json: bool = JSON_OPTION) -> None:
     if context.invoked_subcommand is not None:
         return
     from workbench.assets import listing
-    from workbench.units import size
+    from workbench.formatting import size
 
     rows = listing()
     if as_json:
@@ -76,6 +76,6 @@ def ui(
     ),
 ) -> None:
     """Serve the browser app on this machine."""
-    from workbench.ui import serve
+    from workbench.cli.ui_server import serve
 
     raise typer.Exit(serve(runs, port, address, expose=expose))

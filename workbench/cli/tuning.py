@@ -22,8 +22,8 @@ from workbench.cli.output import (
 from workbench.cli.progress import Progress
 from workbench.cli.recipes import RECIPES
 from workbench.errors import UsageError
-from workbench.loading import loading_libraries
-from workbench.units import count, duration
+from workbench.formatting import count, duration
+from workbench.heavy_imports import loading_libraries
 
 if TYPE_CHECKING:
     from workbench.tuning.searching import Outcome

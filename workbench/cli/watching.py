@@ -17,7 +17,7 @@ from workbench.cli.output import (
     print_table,
     scores,
 )
-from workbench.units import duration, plural
+from workbench.formatting import duration, plural
 
 if TYPE_CHECKING:
     from workbench.store import Run

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from workbench.comparison.grid import plain
-from workbench.units import ABSENT
+from workbench.formatting import ABSENT
 
 if TYPE_CHECKING:
     from workbench.comparison.comparison import Comparison

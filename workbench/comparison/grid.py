@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from workbench import units
+from workbench import formatting
 from workbench.comparison.configuration import MOST_READ
 from workbench.comparison.findings import Finding, finding_of, standing_of
 from workbench.comparison.rows import Reference, Row, Summary
@@ -101,7 +101,7 @@ def _score_columns(
     columns = []
     for position, name in enumerate(names):
         cells = [_score(row["metrics"].get(name)) for row in rows]
-        cells += [units.score(reference["metrics"].get(name)) for reference in references]
+        cells += [formatting.score(reference["metrics"].get(name)) for reference in references]
         columns.append(Column(_metric_header(name), cells, drop=10 + position if position else 0))
         if name == primary and any(row["baseline"] for row in rows):
             columns.append(_difference_column(comparison, rows, references, name))
@@ -137,7 +137,7 @@ def _difference_column(
         half = _half_of(found) if found and found["metric"] == metric else None
         paired = _half(row["baseline_paired"].get(metric))
         delta = row["baseline_delta"].get(metric)
-        cells.append(units.difference(delta, half if half is not None else paired))
+        cells.append(formatting.difference(delta, half if half is not None else paired))
     baselines = list(dict.fromkeys(row["baseline"] for row in rows if row["baseline"]))
     name = plain(baselines[0]) if len(baselines) == 1 else "baseline"
     return _column(f"Δ vs {name}", cells, references, 0)
@@ -160,7 +160,7 @@ def _pareto_column(
     if not _shows_pareto(comparison, asked):
         return []
     standings = [standing_of(comparison.pareto, row) for row in rows]
-    cells = [(each and each["standing"]) or units.ABSENT for each in standings]
+    cells = [(each and each["standing"]) or formatting.ABSENT for each in standings]
     return [_column("Pareto", cells, references, 0)]
 
 
@@ -195,8 +195,8 @@ def _column(header: str, cells: list[str], references: Sequence[Reference], drop
 
 def _score(summary: Summary | None) -> str:
     if summary is None:
-        return units.ABSENT
-    return units.score(summary["mean"], _half(summary), summary["n"])
+        return formatting.ABSENT
+    return formatting.score(summary["mean"], _half(summary), summary["n"])
 
 
 def _half(summary: Summary | None) -> float | None:
@@ -207,16 +207,16 @@ def _half(summary: Summary | None) -> float | None:
 
 def _trainable(row: Row) -> str:
     trained = row["trainable_parameters"]
-    return f"{units.count(trained)} ({units.share(trained, row['total_parameters'])})"
+    return f"{formatting.count(trained)} ({formatting.share(trained, row['total_parameters'])})"
 
 
 # Header, the order in which a narrow terminal loses the column, and the cell.
 _COSTS = (
     ("trainable", 1, _trainable),
-    ("task head", 5, lambda row: units.count(row["head_parameters"])),
-    ("adapter file", 4, lambda row: units.size(row["adapter_bytes"])),
-    ("peak memory", 2, lambda row: units.size(row["peak_memory_bytes"])),
-    ("train time", 3, lambda row: units.duration(row["train_seconds"])),
+    ("task head", 5, lambda row: formatting.count(row["head_parameters"])),
+    ("adapter file", 4, lambda row: formatting.size(row["adapter_bytes"])),
+    ("peak memory", 2, lambda row: formatting.size(row["peak_memory_bytes"])),
+    ("train time", 3, lambda row: formatting.duration(row["train_seconds"])),
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from workbench import units
+from workbench import formatting
 from workbench.comparison.rows import Reference, Row, Summary
 from workbench.recipe.catalogue import higher_is_better
 
@@ -55,7 +55,7 @@ def _sentence(rows: Sequence[Row], metric: str, scores: dict[str, float]) -> str
         if labels
     ]
     by = "by intervals over seeds" if several else "by one run each"
-    return f"beside {best}, {metric} {units.score(scores[best])}: {'; '.join(parts)} ({by})"
+    return f"beside {best}, {metric} {formatting.score(scores[best])}: {'; '.join(parts)} ({by})"
 
 
 def _side(summary: Summary, reference: float, higher: bool) -> Side:

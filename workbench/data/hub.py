@@ -6,10 +6,10 @@ import re
 from dataclasses import replace
 from typing import Any
 
+from workbench.assets.hub import why_unreachable
 from workbench.data.rows import Columns, Rows, check_columns
 from workbench.data.tables import rows_of
 from workbench.errors import DataError
-from workbench.hub import why_unreachable
 from workbench.recipe.schema import DataSpec
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")

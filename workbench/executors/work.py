@@ -49,7 +49,7 @@ def do_run(
 
 
 def _run(recipe: Recipe, seed: int, root: Path, force: bool) -> Run:
-    from workbench.runner import run_all, run_recipe
+    from workbench.pipeline.runner import run_all, run_recipe
 
     before = _settled(run_path(root, recipe, seed))
     if before.state == "interrupted" and not force:

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from workbench.adapters.loaded import LoadedAdapter
 from workbench.data.batches import IGNORED
 from workbench.data.encode import Encoded
 from workbench.explaining.decisions import text_words
-from workbench.explaining.reading import Reading, encode_text, read_text, tokens_of
-from workbench.generation import generate
-from workbench.inference import LoadedAdapter
+from workbench.explaining.encode_text import Reading, encode_text, read_text, tokens_of
+from workbench.inference.generate import generate
+from workbench.inference.predict import predict
 from workbench.recipe.catalogue import MULTI, REGRESSION
 from workbench.recipe.tasks import Decoding
 from workbench.tasks.base import Predicted, WritingTask
@@ -23,7 +24,6 @@ from workbench.tasks.question_answering import QuestionAnsweringTask
 from workbench.tasks.text_classification import TextClassificationTask
 from workbench.tasks.token_classification import TokenClassificationTask
 from workbench.tasks.token_likelihood import labelled, logits_at
-from workbench.training.prediction import predict
 
 CONTINUATION = Decoding(max_new_tokens=40, no_repeat_ngram_size=3)
 """How a text is gone on with: greedily, without the loops that small models fall into."""

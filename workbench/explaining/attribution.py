@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
+from workbench.adapters.loaded import LoadedAdapter
 from workbench.errors import UsageError
 from workbench.explaining.decisions import Decision
-from workbench.explaining.reading import as_tensor, repeated
-from workbench.inference import LoadedAdapter
+from workbench.explaining.encode_text import as_tensor, repeated
 from workbench.tasks.base import pretrained
 
 STEPS = 32

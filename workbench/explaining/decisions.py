@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from workbench.adapters.loaded import LoadedAdapter
 from workbench.data.batches import IGNORED, Batch
 from workbench.data.encode import Encoded
 from workbench.errors import UsageError
-from workbench.explaining.reading import (
+from workbench.explaining.encode_text import (
     Reading,
     encode_text,
     read_text,
@@ -19,14 +20,13 @@ from workbench.explaining.reading import (
     tokens_of,
     window_of,
 )
-from workbench.inference import LoadedAdapter
+from workbench.inference.predict import predict
 from workbench.recipe.catalogue import MULTI, REGRESSION
 from workbench.tasks.masked_lm import MaskedLMTask
 from workbench.tasks.question_answering import QuestionAnsweringTask
 from workbench.tasks.text_classification import TextClassificationTask
 from workbench.tasks.token_classification import OUTSIDE, TokenClassificationTask
 from workbench.tasks.token_likelihood import labelled, logits_at
-from workbench.training.prediction import predict
 
 Measure = Callable[[nn.Module, Batch, int], Tensor]
 """How sure a model (with so many virtual tokens in its outputs) is of the answer, for each row."""

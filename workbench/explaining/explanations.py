@@ -7,12 +7,12 @@ from typing import Any
 
 from torch import Tensor
 
+from workbench.adapters.loaded import LoadedAdapter, Untouched
 from workbench.errors import MethodError
 from workbench.explaining.attention import Attention, attend
 from workbench.explaining.attribution import Attribution, attribute
 from workbench.explaining.decisions import Decision
-from workbench.explaining.reading import Reading
-from workbench.inference import LoadedAdapter, Untouched
+from workbench.explaining.encode_text import Reading
 
 LARGEST_MAP = 96
 """Tokens of the text on a side of an attention map: more cannot be told apart on a screen."""

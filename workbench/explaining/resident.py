@@ -7,11 +7,10 @@ from pathlib import Path
 
 import torch
 
-from workbench.inference import (
-    ABOUT,
+from workbench.adapters.folder import ABOUT, find_export
+from workbench.adapters.loaded import (
     LoadedAdapter,
     Untouched,
-    find_export,
     load_adapter,
     load_untouched,
     resident_bytes,

@@ -2,7 +2,7 @@
 
 from workbench.models.attention import PLAIN_ATTENTION, set_attention
 from workbench.models.base import Base
-from workbench.models.last_layer import only_first_token
+from workbench.models.first_token import only_first_token
 from workbench.models.loading import (
     build_empty,
     build_fake,
@@ -11,7 +11,7 @@ from workbench.models.loading import (
     load_tokenizer,
     weights_fingerprint,
 )
-from workbench.models.products import products_by_onednn
+from workbench.models.onednn import products_by_onednn
 from workbench.models.prompt_text import prompt_token_ids
 from workbench.models.refusals import check_positions
 

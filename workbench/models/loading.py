@@ -9,7 +9,7 @@ import torch
 import transformers
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 
-from workbench.devices import Policy
+from workbench.distributed.policy import Policy
 from workbench.errors import UsageError
 from workbench.models.attention import PLAIN_ATTENTION
 from workbench.models.base import Base

@@ -12,8 +12,8 @@ from typing import Any
 from huggingface_hub.constants import HF_HUB_CACHE
 
 from workbench.assets import ASSETS, fetch
+from workbench.assets.hub import why_unreachable
 from workbench.errors import UsageError
-from workbench.hub import why_unreachable
 from workbench.recipe.schema import ModelSpec
 from workbench.recipe.sources import ASSET_PREFIX
 

@@ -7,25 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from workbench.comparison import Comparison, Row, compare
-from workbench.comparison.grid import Grid, grids
-from workbench.comparison.rows import Sample
-from workbench.recipe.catalogue import AnswerKind
-from workbench.report import DEFAULT_TEXTS, figures
-from workbench.report.answers import aligned_answers, kind_of, score_word
-from workbench.report.classes import Classes, classes_of
-from workbench.report.disagreements import (
-    Example,
-    Pair,
-    disagreements,
-    examples_of,
-    pairs_of,
-)
-from workbench.report.figures import Figure
-from workbench.report.findings import findings
-from workbench.report.memory import forecast_rows, memory_rows
-from workbench.report.reading import finite, items, part
-from workbench.report.tables import (
+from workbench.analysis.classes import Classes, classes_of
+from workbench.analysis.conclusions import findings
+from workbench.analysis.costs import forecast_rows, memory_rows
+from workbench.analysis.disagreements import Example, Pair, disagreements, examples_of, pairs_of
+from workbench.analysis.predictions import aligned_answers, kind_of, score_word
+from workbench.analysis.records import finite, items, part
+from workbench.analysis.tables import (
     Table,
     class_table,
     comparison_table,
@@ -34,6 +22,12 @@ from workbench.report.tables import (
     memory_table,
     pair_table,
 )
+from workbench.comparison import Comparison, Row, compare
+from workbench.comparison.grid import Grid, grids
+from workbench.comparison.rows import Sample
+from workbench.recipe.catalogue import AnswerKind
+from workbench.report import DEFAULT_TEXTS, figures
+from workbench.report.figures import Figure
 from workbench.store import Run, list_runs
 
 

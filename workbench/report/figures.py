@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from workbench import charts
+from workbench.analysis.classes import Classes, most_common
+from workbench.analysis.conclusions import pareto_front
+from workbench.analysis.costs import memory_rows
+from workbench.analysis.learning_curves import LOSS, seed_bands, validation_metrics
+from workbench.analysis.tables import Table
+from workbench.charts.alt_text import class_rows, confusion_in_words, cost_in_words, memory_in_words
 from workbench.comparison.rows import Sample
-from workbench.report import charts
-from workbench.report.bands import LOSS, seed_bands, validation_metrics
-from workbench.report.classes import Classes, most_common
-from workbench.report.findings import pareto_front
-from workbench.report.memory import memory_rows
+from workbench.formatting import score
 from workbench.report.pictures import WIDTH
-from workbench.report.tables import Table
-from workbench.report.words import class_rows, confusion_in_words, cost_in_words, memory_in_words
-from workbench.units import score
 
 MOST_MATRICES = 6
 """Confusion matrices on a page, those of the best recipes; the tables have all."""

@@ -8,12 +8,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from workbench import __version__
+from workbench.analysis.tables import run_table
 from workbench.comparison.grid import plain
+from workbench.formatting import count, score
 from workbench.report.content import Content
 from workbench.report.pictures import svg_for_page
 from workbench.report.reproducing import environments, local_sources
-from workbench.report.tables import run_table
-from workbench.units import count, score
 
 LONGEST_TEXT = 700
 """Characters of a test text that the page shows at once."""

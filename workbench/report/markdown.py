@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from workbench.analysis.disagreements import Answer, Example
+from workbench.analysis.tables import Table, run_table
 from workbench.comparison.formats import markdown_text
+from workbench.formatting import ABSENT, plural
 from workbench.report.content import Content, Group
-from workbench.report.disagreements import Answer, Example
 from workbench.report.figures import Figure
 from workbench.report.reproducing import environments, local_sources
-from workbench.report.tables import Table, run_table
-from workbench.units import ABSENT, plural
 
 LONGEST_TEXT = 400
 """Characters of a test text on the page."""

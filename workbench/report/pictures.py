@@ -12,8 +12,8 @@ from typing import Any
 import altair as alt
 import vl_convert
 
-from workbench.report.charts import Chart
-from workbench.report.charts.style import PALETTE
+from workbench.charts import Chart
+from workbench.charts.style import PALETTE
 
 _VERSION = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
 FONT = "Helvetica, Arial, 'Liberation Sans', sans-serif"

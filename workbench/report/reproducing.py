@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from workbench.analysis.records import part
 from workbench.comparison import Comparison
 from workbench.comparison.rows import Sample
-from workbench.report.reading import part
 from workbench.store import read_json
 
 _OWN = "peft-workbench"

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from workbench.analysis.disagreements import Example
 from workbench.comparison.formats import csv_text
 from workbench.errors import UsageError
 from workbench.report.content import Content, read_content
-from workbench.report.disagreements import Example
 from workbench.report.files import check_target, write_folder
 from workbench.report.html import html_page
 from workbench.report.markdown import markdown_page

@@ -6,7 +6,7 @@
         environment.json    versions, device, git
         events.jsonl        one line per logged step or validation, append only
         log.txt             what the run printed
-        checkpoints/        see workbench.training.checkpoints
+        checkpoints/        see workbench.training.checkpoint_files
         predictions.parquet one row per test example
         result.json         quality and cost; written last, so its presence means finished
         adapter/            the exported weights and model card

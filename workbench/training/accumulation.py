@@ -15,16 +15,16 @@ from accelerate import Accelerator
 
 from workbench.data.batches import own_share, pad
 from workbench.data.encode import Encoded, Row
-from workbench.devices import is_out_of_memory
+from workbench.distributed.accelerator import is_out_of_memory
 from workbench.errors import TrainingError
+from workbench.inference.predict import on_device
 from workbench.methods import Adapted
 from workbench.recipe.schema import TrainingSpec
 from workbench.tasks import AnyTask
 from workbench.tasks.base import Losses
-from workbench.training import snapshots
+from workbench.training import state_dicts
 from workbench.training.events import MicroBatch
-from workbench.training.exchange import Exchange
-from workbench.training.prediction import on_device
+from workbench.training.gradients import Exchange
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Accumulation:
         if not self.spec.auto_micro_batch:
             return self._whole(self._pass(rows, exchanging=True), rows)
         device = self.accelerator.device
-        random = snapshots.random_state(device)
+        random = state_dicts.random_state(device)
         sums: dict[str, float] | None = None
         try:
             sums = self._pass(rows, exchanging=False)
@@ -91,7 +91,7 @@ class Accumulation:
         # middle of its backward pass would leave the others waiting.
         if self.agree(sums is None) or sums is None:
             self._forget()
-            snapshots.restore_random_state(random, device)
+            state_dicts.restore_random_state(random, device)
             return self._halve(len(rows), step)
         self.exchange.add_up()
         return self._whole(sums, rows)

@@ -9,9 +9,9 @@ import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
+from workbench.distributed.tensors import whole
 from workbench.errors import TrainingError
 from workbench.methods import Adapted
-from workbench.training.sharding import whole
 
 Gradient = Callable[[nn.Parameter], Tensor | None]
 """The gradient of a trained parameter, where the processes do not leave it in the parameter."""

@@ -24,12 +24,12 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from workbench.deepspeed_settings import settings
-from workbench.devices import unwrap
+from workbench.distributed.accelerator import unwrap
+from workbench.distributed.deepspeed import settings
 from workbench.errors import MethodError
 from workbench.methods import Adapted
 from workbench.recipe.schema import TrainingSpec
-from workbench.training.exchange import Exchange
+from workbench.training.gradients import Exchange
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 _STEP = "step"

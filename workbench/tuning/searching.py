@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import RunRefused, TrainingError, UsageError
+from workbench.pipeline.recipe_setup import StudyCache
+from workbench.pipeline.runner import run_recipe, what_changed
+from workbench.pipeline.signals import StopRequest, catching_signals
 from workbench.recipe import Recipe
 from workbench.recipe.catalogue import higher_is_better
-from workbench.recipe_setup import StudyCache
-from workbench.runner import run_recipe, what_changed
-from workbench.stopping import StopRequest, catching_signals
 from workbench.store import ACTIVE, DEFAULT_RUNS_DIR, Run, read_run, write_json
 from workbench.tuning.folder import owned, set_aside, trial_folder, tuning_folder
 from workbench.tuning.journal import Journal

@@ -1,0 +1,70 @@
+"""Memory figures against allocations of known size."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from workbench.costs.memory_meter import MemoryMeter, breakdown
+
+MEGABYTE = 1024**2
+ROOT = Path(__file__).parents[2]
+
+
+SCRIPT = """
+import json, torch
+from workbench.costs.memory_meter import MemoryMeter
+block = 1024**2 // 4
+torch.ones(block)
+meter = MemoryMeter(torch.device("cpu"))
+meter.start()
+with meter.phase("big"):
+    kept = [torch.ones(block) for _ in range(100)]
+    del kept
+with meter.phase("small"):
+    other = torch.ones(10 * block)
+print(json.dumps(meter.phases))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc of Linux")
+def test_the_peak_of_a_phase_is_what_was_allocated_in_it() -> None:
+    """In a process of its own: what other tests left in this one would be counted too."""
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    phases = json.loads(done.stdout)
+    assert phases["big"] == pytest.approx(100 * MEGABYTE, rel=0.03)
+    assert phases["small"] == pytest.approx(10 * MEGABYTE, rel=0.1)
+
+
+def test_a_phase_entered_twice_keeps_the_higher_peak() -> None:
+    meter = MemoryMeter(torch.device("cpu"))
+    meter.start()
+    for size in (40, 5):
+        with meter.phase("train"):
+            block = torch.ones(size * MEGABYTE // 4)
+            del block
+    meter.stop_being_exact()
+    assert meter.phases["train"] >= 38 * MEGABYTE
+
+
+def test_the_breakdown_counts_bytes() -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(100, 100), torch.nn.Linear(100, 10))
+    model[0].requires_grad_(False)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trained)
+    model(torch.ones(2, 100)).sum().backward()
+    optimizer.step()
+    parts = breakdown(model, optimizer)
+    assert parts["weights_bytes"] == 4 * (100 * 100 + 100 + 100 * 10 + 10)
+    assert parts["gradients_bytes"] == 4 * (100 * 10 + 10)
+    # Two moments per number, and a step count per tensor.
+    assert parts["optimizer_bytes"] == 2 * 4 * (100 * 10 + 10) + 2 * 4
+    record = MemoryMeter(torch.device("cpu"), phases={"train": 100_000}).record(parts)
+    assert record["breakdown"]["activations_bytes"] == 100_000 - sum(parts.values())

@@ -1,0 +1,96 @@
+"""Looking at data: counts against the file itself, lengths against a plain tokenizer."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from transformers import AutoTokenizer
+
+from workbench.data import load_data
+from workbench.pipeline.inspect_data import inspect_data
+from workbench.recipe import Recipe
+
+
+def test_the_data_is_what_a_run_would_see(
+    make_recipe: Callable[..., Recipe], tiny_bert: Path
+) -> None:
+    recipe = make_recipe("lora", model={"max_length": 8})
+    found = inspect_data(recipe)
+    assert found["splits"] == {"train": 56, "validation": 16, "test": 24}
+    lines = Path(recipe.data.source).read_text(encoding="utf-8").splitlines()
+    in_file = Counter(json.loads(line)["label"] for line in lines)
+    counted = {
+        row["label"]: row["train"] + row["validation"] + row["test"] for row in found["labels"]
+    }
+    assert counted == dict(in_file)
+    train = load_data(recipe.data, recipe.task).train
+    plain = AutoTokenizer.from_pretrained(tiny_bert)
+    lengths = [len(plain(text).input_ids) for text in train.texts]
+    assert found["lengths"]["longest"] == max(lengths)
+    assert found["lengths"]["longer"] == sum(length > 8 for length in lengths) > 0
+    assert sum(bin["texts"] for bin in found["lengths"]["histogram"]) == len(train)
+    assert [row["text"] for row in found["rows"]] == list(train.texts[:20])
+
+
+def test_duplicates_are_counted_and_shown(
+    make_recipe: Callable[..., Recipe], topics_file: Path, tmp_path: Path
+) -> None:
+    lines = topics_file.read_text(encoding="utf-8").splitlines()
+    file = tmp_path / "doubled.jsonl"
+    file.write_text("\n".join([*lines, *lines[:5]]), encoding="utf-8")
+    found = inspect_data(make_recipe("lora", data={"source": str(file)}))
+    assert found["duplicates_removed"] == 5
+    assert any("5 of 101 rows were left out" in sentence for sentence in found["notes"])
+
+
+TASKS = {
+    "regression": (
+        {"name": "text-classification", "problem_type": "regression"},
+        [{"text": f"the team {n}", "label": n / 2} for n in range(40)],
+        None,
+    ),
+    "several labels": (
+        {"name": "text-classification", "problem_type": "multi_label_classification"},
+        [{"text": f"film {n}", "label": [["a"], ["b"], ["a", "b"]][n % 3]} for n in range(40)],
+        {"a", "b"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ["regression", "several labels"])
+def test_every_form_of_label_can_be_read(
+    name: str, make_recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    task, rows, labels = TASKS[name]
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    sizes = {"validation_size": 4, "test_size": 4}
+    found = inspect_data(make_recipe("lora", task=task, data={"source": str(file), **sizes}))
+    assert all(isinstance(row["label"], str) and row["label"] for row in found["rows"])
+    if labels is None:
+        assert found["labels"] is None
+    else:
+        assert {row["label"] for row in found["labels"]} == labels
+        assert sum(row["train"] for row in found["labels"]) > found["splits"]["train"]
+    json.dumps(found, allow_nan=False)
+
+
+def test_tags_are_counted_by_word(make_recipe: Callable[..., Recipe], tmp_path: Path) -> None:
+    file = tmp_path / "tags.jsonl"
+    words = ["goal", "bank", "film", "team", "net"]
+    rows = [
+        {"text": [words[n % 5], words[n // 5 % 5], words[n // 25]], "label": ["B-A", "O", "O"]}
+        for n in range(60)
+    ]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    found = inspect_data(
+        make_recipe("lora", task={"name": "token-classification"}, data={"source": str(file)})
+    )
+    train = found["splits"]["train"]
+    assert {row["label"]: row["train"] for row in found["labels"]} == {"B-A": train, "O": 2 * train}
+    assert found["rows"][0]["label"] == "B-A O O"
+    assert found["lengths"]["longest"] == 5  # three words between [CLS] and [SEP]

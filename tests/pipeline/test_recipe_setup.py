@@ -1,0 +1,38 @@
+"""What the runs of one command share: only what was made for the same recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from workbench.pipeline.recipe_setup import StudyCache
+from workbench.pipeline.runner import run_all
+from workbench.recipe.schema import Recipe
+
+
+def test_only_what_was_made_with_the_same_key_is_given_again() -> None:
+    cache, made = StudyCache(), iter(range(9))
+    keys = ["a", "a", "b", "b", "a"]
+    assert [cache.get("kind", key, lambda: next(made)) for key in keys] == [0, 0, 1, 1, 2]
+    assert cache.get("other", "a", lambda: next(made)) == 3
+    assert cache.get("kind", "a", lambda: next(made)) == 2
+
+
+@pytest.mark.integration
+def test_recipes_of_one_command_are_each_set_up_for_themselves(
+    make_recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    training = {"max_steps": 1}
+    recipes = [
+        make_recipe("head", training=training),
+        make_recipe("lora", training=training, model={"max_length": 4}, data={"test_size": 9}),
+    ]
+    head, lora = run_all(recipes, [0], tmp_path)
+    assert [head.state, lora.state] == ["finished", "finished"], (head.reason, lora.reason)
+    assert [run.result["data"]["sizes"]["test"] for run in (head, lora)] == [24, 9]
+    cut = [run.result["data"]["truncated"]["test"] for run in (head, lora)]
+    assert cut[0] == 0 < cut[1]
+    expected = [run.result["forecast"]["adapter_bytes"] for run in (head, lora)]
+    assert 0 < expected[0] < expected[1]

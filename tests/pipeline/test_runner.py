@@ -1,0 +1,295 @@
+"""The life of a run: its record, its states, and what a failure leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from workbench.costs.forecast import forecast
+from workbench.errors import RunRefused
+from workbench.pipeline import recipe_setup
+from workbench.pipeline.runner import run_all
+from workbench.recipe import load_recipe
+from workbench.recipe.schema import Recipe
+from workbench.store import Run, list_runs, open_run, run_path
+
+Make = Callable[..., Recipe]
+Train = Callable[..., Run]
+
+
+def test_a_finished_run_holds_everything(make_recipe: Make, train: Train, tmp_path: Path) -> None:
+    recipe = make_recipe("lora", training={"learning_rate": 2e-2})
+    run = train(recipe, 3, tmp_path)
+    assert run.state == "finished", run.reason
+    assert run.path == tmp_path / "tiny" / f"lora-s3-{recipe.fingerprint[:8]}"
+    kept = {p.name for p in run.path.iterdir()}
+    assert kept >= {
+        "recipe.yaml",
+        "status.json",
+        "environment.json",
+        "events.jsonl",
+        "log.txt",
+        "predictions.parquet",
+        "result.json",
+        "adapter",
+        "checkpoints",
+    }
+    assert not [name for name in kept if name.endswith(".tmp")]
+    assert load_recipe(run.path / "recipe.yaml").fingerprint == recipe.fingerprint
+
+    result, time = run.result, run.result["time"]
+    rows = pq.read_table(run.path / "predictions.parquet").to_pylist()
+    assert len(rows) == 24 == result["data"]["sizes"]["test"]
+    right = sum(row["label"] == row["prediction"] for row in rows) / len(rows)
+    assert result["metrics"]["test"]["accuracy"] == pytest.approx(right)
+    assert all(0 < row["score"] <= 1 for row in rows)
+    assert time["steps"] == 14 and time["examples_seen"] == 2 * 56
+    assert time["steps_per_second"] == pytest.approx(12 / time["train_seconds"])
+    assert result["parameters"]["stored"] == result["parameters"]["trainable"]
+    weights = list(run.adapter.glob("*.safetensors"))
+    assert result["adapter_bytes"] == sum(p.stat().st_size for p in weights) > 0
+    parts = result["memory"]["breakdown"]
+    assert parts["weights_bytes"] > parts["optimizer_bytes"] > 0
+    assert result["references"]["majority class"]["accuracy"] < 0.6
+    assert not list(run.path.rglob("*.bin")) and not list(run.path.rglob("*.pt"))
+
+
+def test_a_run_records_what_was_forecast_of_it(
+    make_recipe: Make, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recipe_setup, "forecast", forecast)
+    result = train(make_recipe("lora"), 0, tmp_path).result
+    expected = result["forecast"]
+    assert expected["steps"] == result["time"]["steps"] == 14
+    assert expected["peak_memory_bytes"] > 0 and expected["notes"] is not None
+    assert expected["adapter_bytes"] == result["adapter_bytes"]
+
+
+def test_a_failed_run_says_why_and_the_next_one_goes_on(
+    make_recipe: Make, tmp_path: Path, topics_file: Path
+) -> None:
+    broken = make_recipe({"name": "lora", "targets": ["query", "valeu"]}, name="broken")
+    good = make_recipe("head", training={"max_steps": 3})
+    seen: list[str] = []
+    runs = run_all([broken, good], [0], tmp_path, observer=lambda kind, _: seen.append(kind))
+    assert [r.state for r in runs] == ["failed", "finished"]
+    assert "'valeu'; did you mean value?" in runs[0].reason
+    assert "choose from" in runs[0].reason and "Traceback" not in runs[0].reason
+    assert "Traceback" in (runs[0].path / "log.txt").read_text()
+    assert not (runs[0].path / "adapter").exists()
+    assert seen.count("run") == 2 and "failed" in seen and "finished" in seen
+
+    seen.clear()
+    before = runs[1].path.joinpath("result.json").stat().st_mtime_ns
+    again = run_all([good], [0], tmp_path, observer=lambda kind, _: seen.append(kind))
+    assert seen == ["skipped"] and again[0].state == "finished"
+    assert runs[1].path.joinpath("result.json").stat().st_mtime_ns == before
+
+
+def test_running_twice_is_refused_and_force_keeps_the_old_folder(
+    make_recipe: Make, train: Train, tmp_path: Path
+) -> None:
+    recipe = make_recipe("head", training={"max_steps": 2})
+    writer = open_run(tmp_path, recipe, 0)
+    with pytest.raises(RunRefused, match=f"process {os.getpid()} on .* queued since"):
+        train(recipe, 0, tmp_path)
+    writer.close("failed", "given up")
+    assert train(recipe, 0, tmp_path).state == "finished"
+    with pytest.raises(RunRefused, match="finished already"):
+        train(recipe, 0, tmp_path)
+    assert train(recipe, 0, tmp_path, force=True).state == "finished"
+    shelf = tmp_path / "tiny" / ".replaced"
+    states = [json.loads((p / "status.json").read_text())["state"] for p in sorted(shelf.iterdir())]
+    assert states == ["failed", "finished"]
+    assert len(list_runs(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("kind", ["regression", "multi-label", "pairs"])
+def test_other_kinds_of_labels(kind: str, make_recipe: Make, train: Train, tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = []
+    for number in range(120):
+        words = "goal match" if number % 2 else "bank profit"
+        text = f"{words} {'team ' * (number % 5)}{'market ' * (number % 7)}{'game ' * (number % 3)}"
+        text += " film" if number % 3 == 0 else ""
+        row: dict[str, Any] = {"text": text, "label": float(number % 2) * 4 + number % 3}
+        if kind == "multi-label":
+            row |= {"a": number % 2, "b": int(number % 3 == 0)}
+        if kind == "pairs":
+            row |= {"other": "player song" if number % 3 else "film", "label": number % 2}
+        rows.append(row)
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    task: dict[str, Any] = {}
+    data: dict[str, Any] = {"source": str(file), "duplicates": "keep"}
+    if kind == "regression":
+        task = {"problem_type": "regression", "metrics": ["pearson", "mean_squared_error"]}
+    if kind == "multi-label":
+        task = {"problem_type": "multi_label_classification"}
+        data["label"] = ["a", "b"]
+    if kind == "pairs":
+        data["text_pair"] = "other"
+    training = {"learning_rate": 3e-3, "epochs": 12}
+    run = train(make_recipe("full", task=task, data=data, training=training), 0, tmp_path / "runs")
+    assert run.state == "finished", run.reason
+    assert run.result["export"]["checked"]
+    test = run.result["metrics"]["test"]
+    assert test["pearson" if kind == "regression" else "f1_macro"] > 0.8
+
+
+def test_a_head_that_peft_does_not_know_is_trained_and_saved(
+    tiny_distilbert: Path, make_recipe: Make, train: Train, tmp_path: Path
+) -> None:
+    """DistilBERT's pre_classifier starts at random; peft 0.21 alone would freeze and drop it."""
+    method = {"name": "lora", "targets": ["q_lin", "v_lin"]}
+    recipe = make_recipe(method, model={"source": str(tiny_distilbert)})
+    run = train(recipe, 0, tmp_path)
+    assert run.state == "finished", run.reason
+    assert run.result["parameters"]["head"] == (32 * 32 + 32) + (3 * 32 + 3)
+
+
+def test_gpt2_gets_a_pad_token_and_says_so(
+    tiny_gpt2: Path, make_recipe: Make, train: Train, tmp_path: Path
+) -> None:
+    from tokenizers import Tokenizer, processors
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    folder = tmp_path / "no-pad"
+    folder.mkdir()
+    for file in tiny_gpt2.iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    inner: Tokenizer = AutoTokenizer.from_pretrained(tiny_gpt2).backend_tokenizer
+    inner.post_processor = processors.Sequence([])  # GPT-2's own adds nothing to a text either
+    bare = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="[SEP]", unk_token="[UNK]")
+    bare.save_pretrained(folder)
+    recipe = make_recipe({"name": "prompt", "virtual_tokens": 4}, model={"source": str(folder)})
+    run = train(recipe, 0, tmp_path / "runs")
+    assert run.state == "finished", run.reason
+    assert any("no padding token" in warning for warning in run.result["warnings"])
+    assert json.loads((run.adapter / "config.json").read_text())["pad_token_id"] == 3
+
+
+def test_a_request_to_stop_ends_the_whole_series_whenever_it_comes(
+    make_recipe: Make, tmp_path: Path
+) -> None:
+    recipe = make_recipe("head", training={"max_steps": 2})
+
+    def ask_during_the_export(kind: str, fields: dict[str, Any]) -> None:
+        if kind == "phase" and fields["phase"] == "export":
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    runs = run_all([recipe], [0, 1, 2], tmp_path, observer=ask_during_the_export)
+    assert [r.state for r in runs] == ["finished"]
+    assert len(list_runs(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("phase", ["load", "train", "test"])
+def test_a_stop_is_heard_between_the_phases_too(
+    phase: str, make_recipe: Make, train: Train, tmp_path: Path
+) -> None:
+    recipe = make_recipe("head", training={"max_steps": 2, "validate_every": 2})
+
+    def ask(kind: str, fields: dict[str, Any]) -> None:
+        if kind == "phase" and fields["phase"] == phase:
+            (run_path(tmp_path, recipe, 0) / "stop").touch()
+
+    run = train(recipe, 0, tmp_path, observer=ask)
+    assert run.state == "stopped", run.reason
+    assert [e["phase"] for e in run.events()[0] if e["kind"] == "phase"][-1] == phase
+    whole = train(recipe, 0, tmp_path, resume=True)
+    assert whole.state == "finished", whole.reason
+    assert [e["step"] for e in whole.events()[0] if e["kind"] == "step"] == [1, 2]
+
+
+def test_one_owner_at_a_time_also_for_resuming(make_recipe: Make, tmp_path: Path) -> None:
+    recipe = make_recipe("head")
+    writer = open_run(tmp_path, recipe, 0)
+    (writer.path / "status.json").unlink()  # as in the moment before it is first written
+    for resume in (False, True):
+        with pytest.raises(RunRefused, match="another process is at this run"):
+            open_run(tmp_path, recipe, 0, resume=resume)
+    writer.close("stopped")
+    open_run(tmp_path, recipe, 0, resume=True).close("stopped")
+
+
+def test_an_adapter_of_an_attempt_that_died_is_replaced(
+    make_recipe: Make, train: Train, tmp_path: Path
+) -> None:
+    recipe = make_recipe("head", training={"max_steps": 2})
+    first = train(recipe, 0, tmp_path)
+    (first.path / "result.json").unlink()  # killed between the adapter and the result
+    status = json.loads((first.path / "status.json").read_text())
+    (first.path / "status.json").write_text(json.dumps({**status, "state": "interrupted"}))
+    again = train(recipe, 0, tmp_path, resume=True)
+    assert again.state == "finished", again.reason
+
+
+def test_changed_data_runs_again(make_recipe: Make, tmp_path: Path, topics_file: Path) -> None:
+    file = tmp_path / "mine.jsonl"
+    file.write_bytes(topics_file.read_bytes())
+    recipe = make_recipe("head", data={"source": str(file)}, training={"max_steps": 2})
+    seen: list[str] = []
+
+    def watch(kind: str, _: dict[str, Any]) -> None:
+        seen.append(kind)
+
+    run_all([recipe], [0], tmp_path / "runs", observer=watch)
+    run_all([recipe], [0], tmp_path / "runs", observer=watch)
+    assert seen.count("run") == 1 and "skipped" in seen
+    with open(file, "a") as more:
+        more.write(json.dumps({"text": "a wholly new text", "label": "sport"}) + "\n")
+    (run,) = run_all([recipe], [0], tmp_path / "runs", observer=watch)
+    assert seen.count("run") == 2 and run.state == "finished"
+
+
+def test_a_half_precision_base_exports_what_was_measured(
+    tiny_bert: Path, make_recipe: Make, train: Train, tmp_path: Path
+) -> None:
+    import torch
+    from transformers import AutoTokenizer, BertModel
+
+    folder = tmp_path / "half"
+    BertModel.from_pretrained(tiny_bert).to(torch.bfloat16).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(tiny_bert).save_pretrained(folder)
+    for method in ("full", "lora"):
+        recipe = make_recipe(method, model={"source": str(folder)}, training={"max_steps": 4})
+        run = train(recipe, 0, tmp_path / "runs")
+        assert run.state == "finished", run.reason
+        assert run.result["export"]["max_logit_difference"] < 1e-4
+
+
+def test_no_validation_split_and_a_metric_that_does_not_fit(
+    make_recipe: Make, train: Train, tmp_path: Path
+) -> None:
+    training = {"keep": "last", "max_steps": 2}
+    recipe = make_recipe("head", data={"validation_size": None}, training=training)
+    run = train(recipe, 0, tmp_path)
+    assert run.state == "finished", run.reason
+    assert run.result["metrics"]["validation"] == {}
+    wrong = train(make_recipe("head", task={"metrics": ["f1"]}), 0, tmp_path)
+    assert wrong.state == "failed" and "f1_macro for more" in wrong.reason
+    assert not any(e["kind"] == "step" for e in wrong.events()[0])
+
+
+def test_tensors_without_gradient_are_named(
+    make_recipe: Make, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from workbench.training.guards import MovementGuard
+
+    assert train(make_recipe("lora"), 0, tmp_path / "a").result["warnings"] == []
+    original = MovementGuard.see_gradients
+
+    def cut_one_off(self: MovementGuard) -> None:
+        name, parameter = next(iter(self._groups["method"].items()))
+        parameter.grad = None
+        original(self)
+
+    monkeypatch.setattr(MovementGuard, "see_gradients", cut_one_off)
+    (warning,) = train(make_recipe("lora"), 0, tmp_path / "b").result["warnings"]
+    assert warning.startswith("1 of 10 trained tensors got no gradient: ")

@@ -1,0 +1,191 @@
+"""What is compared: the choice of studies, runs, recipes, baseline and metric, in the address."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import streamlit as st
+
+from layout import empty, runs_dir, show_error
+from run_summary import finite
+from workbench.comparison import Comparison, compare
+from workbench.comparison.rows import Sample
+from workbench.errors import WorkbenchError
+
+Row = dict[str, Any]
+Stamp = tuple[tuple[str, int], ...]
+KEPT_SECONDS = 30
+"""How long a comparison is kept whose results did not change: a run may have failed meanwhile."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows that may be compared with each other."""
+
+    number: int
+    rows: list[Row]
+    samples: list[Sample]
+    metric: str
+    references: dict[str, float]
+
+    @property
+    def labels(self) -> list[str]:
+        """The rows' names, best first."""
+        return [row["label"] for row in self.rows]
+
+    @property
+    def title(self) -> str:
+        """Studies and models of the group."""
+        studies = dict.fromkeys(str(row["study"]) for row in self.rows)
+        models = dict.fromkeys(str(row["model"]) for row in self.rows if row["model"])
+        return " · ".join(filter(None, (", ".join(studies), ", ".join(models))))
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What the page is about."""
+
+    comparison: Comparison
+    paths: tuple[Path, ...]
+    baseline: str | None
+    metric: str
+    kept: frozenset[str]
+
+    @cached_property
+    def groups(self) -> list[Group]:
+        """The rows that are shown, by what may be compared."""
+        chosen = [row for row in self.comparison.rows if row["label"] in self.kept]
+        rows = [cast(Row, row) for row in chosen]
+        by_label = {sample.label: sample for sample in self.comparison.samples}
+        groups = []
+        for number in dict.fromkeys(row["group"] for row in rows):
+            members = [row for row in rows if row["group"] == number]
+            metric = metric_of(members, self.metric)
+            references = {
+                reference["name"]: value
+                for reference in self.comparison.references
+                if reference["group"] == number
+                and finite(value := reference["metrics"].get(metric))
+            }
+            samples = [by_label[row["label"]] for row in members]
+            groups.append(Group(number, members, samples, metric, references))
+        return groups
+
+
+def metric_of(rows: Sequence[Row], chosen: str) -> str:
+    """The metric chosen for the page, or these rows' own where they do not have it."""
+    if any(chosen in row["metrics"] for row in rows):
+        return chosen
+    return rows[0].get("primary_metric") or chosen
+
+
+def choose() -> Selection | None:
+    """The widgets on top of the page; None where there is nothing to compare, which is said."""
+    studies = _studies(runs_dir())
+    if not studies:
+        empty("Nothing to compare yet", "A recipe appears here when its first run has finished.")
+        return None
+    choice, narrower, baseline_box, metric_box = st.columns(
+        [3, 0.9, 1.2, 1.2], vertical_alignment="bottom"
+    )
+    chosen = choice.multiselect(
+        "Studies", studies, default=studies[:1], key="studies", bind="query-params"
+    )
+    if not chosen:
+        empty("No study chosen", "Choose one above.")
+        return None
+    with narrower.popover("Filter", icon=":material/filter_list:", width="stretch"):
+        only = st.multiselect(
+            "Single runs", _run_names(chosen), key="runs", bind="query-params",
+            placeholder="all", help="Compare these runs and no others.",
+        )  # fmt: skip
+        paths = tuple(runs_dir() / name for name in only or chosen)
+        plain_comparison = _compared(paths, None, None)
+        if plain_comparison is None:
+            return None
+        labels = [row["label"] for row in plain_comparison.rows]
+        shown = st.multiselect(
+            "Recipes", labels, key="recipes", bind="query-params", placeholder="all",
+            help="Show these rows. All of them stay in the tests' correction and the downloads.",
+        )  # fmt: skip
+    if not labels:
+        return Selection(plain_comparison, paths, None, "", frozenset())
+    baseline = _baseline(baseline_box, plain_comparison)
+    metric = _metric(metric_box, plain_comparison)
+    comparison = _compared(paths, baseline, metric)
+    if comparison is None:
+        return None
+    return Selection(comparison, paths, baseline, metric, frozenset(shown or labels))
+
+
+def _baseline(box: Any, comparison: Comparison) -> str | None:
+    recipes = sorted({row["recipe"] for row in comparison.rows})
+    chosen: str | None = box.selectbox(
+        "Baseline",
+        recipes,
+        index=recipes.index("full") if "full" in recipes else None,
+        key="baseline",
+        bind="query-params",
+        placeholder="none",
+        help="The recipe that the others are held against.",
+    )
+    return chosen
+
+
+def _metric(box: Any, comparison: Comparison) -> str:
+    metrics = list(dict.fromkeys(name for row in comparison.rows for name in row["metrics"]))
+    primary = comparison.rows[0]["primary_metric"]
+    index = metrics.index(primary) if primary in metrics else 0
+    chosen: str = box.selectbox("Metric", metrics, index=index, key="score", bind="query-params")
+    return chosen
+
+
+# --- reading -------------------------------------------------------------------------------
+
+
+def _studies(root: Path) -> list[str]:
+    """Studies with a finished run; their results are not read."""
+    return sorted({path.parent.parent.name for path in root.glob("*/*/result.json")})
+
+
+def _run_names(studies: Sequence[str]) -> list[str]:
+    return [
+        f"{study}/{path.parent.name}"
+        for study in studies
+        for path in sorted((runs_dir() / study).glob("*/result.json"))
+    ]
+
+
+def _compared(
+    paths: tuple[Path, ...], baseline: str | None, metric: str | None
+) -> Comparison | None:
+    """The comparison of some folders, kept until a result in them changes."""
+    try:
+        return _kept(tuple(map(str, paths)), baseline, metric, _stamp(paths))
+    except WorkbenchError as error:
+        show_error(error)
+        return None
+
+
+@st.cache_resource(ttl=KEPT_SECONDS, max_entries=16, show_spinner=False)
+def _kept(
+    paths: tuple[str, ...], baseline: str | None, metric: str | None, stamp: Stamp
+) -> Comparison:
+    tests = None if metric else False
+    return compare([Path(path) for path in paths], baseline=baseline, metric=metric, tests=tests)
+
+
+def _stamp(paths: Sequence[Path]) -> Stamp:
+    """Which results there are and when each was written."""
+    found = []
+    for path in paths:
+        for result in sorted([*path.glob("*/result.json"), *path.glob("result.json")]):
+            try:
+                found.append((str(result), result.stat().st_mtime_ns))
+            except OSError:
+                continue
+    return tuple(found)

@@ -1,0 +1,106 @@
+"""Ways out for an adapter besides the zip: merged into plain weights, or onto the Hub."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+from pathlib import Path
+
+import streamlit as st
+
+from layout import runs_dir, show_error
+from run_cli import ask
+from workbench.errors import UsageError, WorkbenchError
+from workbench.recipe.sources import HUB_ID
+from workbench.store import Run
+
+TOKEN = "HF_TOKEN"
+
+
+def show(run: Run, card: str | None) -> None:
+    """Two folded forms."""
+    with st.expander("Merge into plain weights", icon=":material/merge:"):
+        _merge(run, card)
+    with st.expander("Push to the Hub", icon=":material/cloud_upload:"):
+        _push(run, card)
+
+
+def exports_dir() -> Path:
+    """Where exported folders go: beside the runs."""
+    return runs_dir().parent / "exports"
+
+
+def _merge(run: Run, card: str | None) -> None:
+    st.caption(
+        "The whole model with the adapter added in: serves without PEFT. Checked by a plain load "
+        "before it is yours. Virtual tokens cannot be merged."
+    )
+    if not st.button("Merge", key="merge", width="stretch"):
+        return
+    target = exports_dir() / f"{run.path.name}-merged-{secrets.token_hex(3)}"
+    try:
+        with st.spinner("Merging and checking"):
+            _export(run, target, card, "--merge")
+    except WorkbenchError as error:
+        show_error(error)
+        return
+    st.success("Merged, and a plain load gives the run's own answers.", icon=":material/verified:")
+    st.code(str(target), language=None, wrap_lines=True)
+
+
+def _push(run: Run, card: str | None) -> None:
+    st.caption(
+        "Uploads a checked copy into a repository, private if it is new. The token is handed to "
+        "that one process and kept nowhere."
+    )
+    with st.form("push", border=False, clear_on_submit=True):
+        repository = st.text_input("Repository", placeholder="me/my-adapter", max_chars=96)
+        there = bool(os.environ.get(TOKEN))
+        token = st.text_input(
+            "Token",
+            type="password",
+            autocomplete="off",
+            placeholder=f"{TOKEN} of the environment" if there else "hf_…",
+            help="Empty: the one of the environment or of `hf auth login`.",
+        )
+        pressed = st.form_submit_button("Push", key="push-now", width="stretch")
+    if not pressed:
+        return
+    try:
+        address = push(run, card, repository.strip(), token.strip())
+    except WorkbenchError as error:
+        show_error(error)
+        return
+    st.success("Uploaded.", icon=":material/check:")
+    st.code(address, language=None, wrap_lines=True)
+
+
+def push(run: Run, card: str | None, repository: str, token: str) -> str:
+    """Uploads a run's adapter; returns the address.
+
+    Raises:
+        WorkbenchError: when the name is none, or with what the upload said, without the token.
+    """
+    if "/" not in repository or not HUB_ID.fullmatch(repository):
+        raise UsageError(
+            f"{repository[:96]!r} is no repository of the Hub", fix="owner/name, e.g. me/my-adapter"
+        )
+    with tempfile.TemporaryDirectory(prefix="workbench-push-") as folder:
+        with st.spinner("Checking and uploading"):
+            target = Path(folder) / "adapter"
+            done = _export(run, target, card, "--push", repository, token=token)
+    return str(done.get("pushed") or "")
+
+
+def _export(
+    run: Run, target: Path, card: str | None, *options: str, token: str = ""
+) -> dict[str, object]:
+    arguments: list[str | Path] = ["export", run.path, "--to", target, *options]
+    environment = {TOKEN: token} if token else {}
+    if card is None:
+        return ask(arguments, environment=environment)
+    with tempfile.TemporaryDirectory(prefix="workbench-card-") as folder:
+        file = Path(folder) / "card.md"
+        file.write_text(card, encoding="utf-8")
+        return ask([*arguments, "--card", file], environment=environment)

@@ -1,0 +1,124 @@
+"""Taking in an adapter that somebody else made: looked at, its base confirmed, then checked."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+from pydantic import TypeAdapter, ValidationError
+
+from layout import facts, runs_dir, show_error
+from run_cli import ask
+from workbench.cli.ui_server import LARGEST_UPLOAD_MB
+from workbench.errors import UsageError, WorkbenchError
+from workbench.formatting import size
+from workbench.recipe.schema import Name
+
+
+def adapters_dir() -> Path:
+    """Where adapters of others go: beside the runs."""
+    return runs_dir().parent / "adapters"
+
+
+def show() -> None:
+    """Choose a zip or folder, see what it is, confirm its base."""
+    left, right = st.columns([1, 1.2], gap="large")
+    with left:
+        st.caption(
+            "Safetensors only; nothing of it is run. Its header, shapes and head are checked "
+            "against a base model that is on this machine already."
+        )
+        upload = st.file_uploader("A zip", type=["zip"], max_upload_size=LARGEST_UPLOAD_MB)
+        path = st.text_input(
+            "or a folder or zip of any size on the machine that serves this page",
+            key="from",
+            placeholder="downloads/their-adapter",
+            disabled=upload is not None,
+        )
+        base = st.text_input(
+            "Base model",
+            key="base",
+            placeholder="the one that the adapter names",
+            help="A folder, a Hub id or asset:NAME, where the adapter names another or none.",
+        )
+        labels = st.text_input(
+            "Labels", key="labels", placeholder="business, sport", help="Where it brings none."
+        )
+    with right:
+        if upload is None and not path.strip():
+            st.caption("What it is appears here before anything is taken.")
+            return
+        try:
+            with _source(upload, path) as source:
+                _proposal(source, base.strip(), labels)
+        except WorkbenchError as error:
+            show_error(error)
+        except (OSError, ValueError, RuntimeError) as error:  # what cannot be a path at all
+            show_error(UsageError(str(error), where=path[:200]))
+
+
+@contextmanager
+def _source(upload: Any, path: str) -> Iterator[Path]:
+    """The file or folder to read. Of an upload only the bytes are used, never its name."""
+    if upload is None:
+        yield Path(path.strip()).expanduser()
+        return
+    with tempfile.TemporaryDirectory(prefix="workbench-upload-") as folder:
+        file = Path(folder) / "adapter.zip"
+        file.write_bytes(upload.getbuffer())
+        yield file
+
+
+def _proposal(source: Path, base: str, labels: str) -> None:
+    # Not at the top: only this tab needs it.
+    from workbench.adapters.foreign import propose
+
+    proposal = propose(source, base=base or None)
+    st.subheader("What it is", anchor=False)
+    facts(
+        [
+            ("method", proposal.method),
+            ("task", proposal.task),
+            ("weights", f"{proposal.tensors:,} tensors, {size(proposal.weight_bytes)}"),
+            ("base model", proposal.base),
+            ("revision", proposal.revision),
+            ("found in", proposal.base_folder),
+            ("it names", proposal.named_base if proposal.named_base != proposal.base else None),
+        ]
+    )
+    with st.form("import", border=False):
+        name = st.text_input("Call it", "their-adapter", max_chars=80)
+        sure = st.checkbox("This is the base model that I expect", key="base-confirmed")
+        pressed = st.form_submit_button("Import", type="primary", key="import-now")
+    if pressed and not sure:
+        raise UsageError(
+            "the base model has to be confirmed",
+            why="an adapter gives its answers together with its base, which it only names",
+            fix="tick the box if the base above is right",
+        )
+    if pressed:
+        _take(source, name.strip(), base, labels)
+
+
+def _take(source: Path, name: str, base: str, labels: str) -> None:
+    try:
+        TypeAdapter(Name).validate_python(name, strict=True)
+    except ValidationError:
+        raise UsageError(
+            f"{name[:80]!r} cannot be a name", fix="letters, digits, dots, hyphens, e.g. theirs"
+        ) from None
+    target = adapters_dir() / name
+    options: list[str] = []
+    if base:
+        options += ["--base", base]
+    for label in filter(None, (each.strip() for each in labels.split(","))):
+        options += ["--label", label]
+    with st.spinner("Checking it against its base"):
+        ask(["import", source, "--to", target, "--yes", *options])
+    st.success("Taken in. It fits its base.", icon=":material/verified:")
+    st.code(str(target), language=None, wrap_lines=True)
+    st.caption("Use it with `workbench predict FOLDER`, or as `init_from` of a recipe.")

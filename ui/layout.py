@@ -1,0 +1,84 @@
+"""What every view shares: which runs are shown, and how text from outside gets on the page.
+
+Recipe names, log lines and error messages come from users, data and other people's folders. They
+are shown as plain text or code; where a widget reads Markdown they go through ``plain`` first.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from workbench.cli.ui_server import RUNS_VARIABLE
+from workbench.errors import WorkbenchError
+from workbench.formatting import ABSENT
+from workbench.store import DEFAULT_RUNS_DIR
+
+FOLD_ABOVE = 3
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&^=])")
+_AFTERTHOUGHTS = re.compile(r"(?<=:)(?=[\w+/])|(?<=www)(?=\.)|(?<=-)(?=[->])|(?<=<)(?=-)|(?=@)")
+
+
+def runs_dir() -> Path:
+    """The runs folder that this server shows."""
+    return Path(os.environ.get(RUNS_VARIABLE) or DEFAULT_RUNS_DIR).absolute()
+
+
+def plain(text: object) -> str:
+    """Text as it is, for labels and captions, which Streamlit reads as Markdown.
+
+    What escaping does not stop (it looks at the text once more for links, emoji and arrows) is
+    broken up by a word joiner, which nobody sees.
+    """
+    joined = _AFTERTHOUGHTS.sub("\u2060", str(text))
+    return _MARKDOWN.sub(r"\\\1", joined).replace("\n", "  \n")
+
+
+def heading(title: str, about: str) -> None:
+    """The title of a view and one sentence under it."""
+    with st.container(gap="xxsmall"):
+        st.title(title, anchor=False)
+        st.caption(about)
+
+
+def error_box(title: str, details: str) -> None:
+    """A problem in words; the details are shown verbatim."""
+    st.error(plain(title), icon=":material/error:")
+    if details.strip():
+        st.code(details.strip(), language=None, wrap_lines=True)
+
+
+def show_error(error: WorkbenchError) -> None:
+    """An error of the library, as the command line prints it."""
+    error_box(error.kind.capitalize(), str(error))
+
+
+def empty(title: str, hint: str) -> None:
+    """What a view says when there is nothing to show, and what to do about it."""
+    with st.container(border=True, gap="xxsmall"):
+        st.subheader(plain(title), anchor=False)
+        st.caption(hint)
+
+
+def remarks(title: str, sentences: list[str], icon: str) -> None:
+    """Sentences that a reader should know, folded away when there are many."""
+    if not sentences:
+        return
+    with st.expander(title, icon=icon, expanded=len(sentences) <= FOLD_ABOVE):
+        for sentence in sentences:
+            st.text(sentence)
+
+
+def facts(pairs: list[tuple[str, Any]]) -> None:
+    """A quiet two-column list of names and values; pairs without a value are left out."""
+    with st.container(gap="xxsmall"):
+        for name, value in pairs:
+            if value in (None, "", ABSENT):
+                continue
+            left, right = st.columns([1, 2.4], gap="small")
+            left.caption(name)
+            right.text(str(value))

@@ -1,0 +1,115 @@
+"""The adapters that can be asked: those of finished runs, and those taken in from elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as parquet
+
+from layout import runs_dir
+from run_summary import part
+from workbench.store import list_runs, read_json
+
+ABOUT = "workbench.json"
+WRITING = ("instruction", "causal-lm")
+OWN_OUTPUT = (*WRITING, "masked-lm")
+"""Tasks whose output layer is the base's own, so that the untouched base can be asked too."""
+_EXAMPLES = 400
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """An exported folder that a question can be put to."""
+
+    key: str
+    """What the address bar and the boxes call it: the run's id, or ``imported/FOLDER``."""
+    folder: Path
+    name: str
+    """What a person calls it."""
+    about: str
+    """Where it comes from and what it stands on, in a few words."""
+
+    @property
+    def stated(self) -> dict[str, Any]:
+        """What its ``workbench.json`` says; empty when it cannot be read."""
+        return read_json(self.folder / ABOUT) or {}
+
+    @property
+    def task(self) -> str:
+        """The task that it was trained for."""
+        return str(part(self.stated, "task").get("name") or "")
+
+    @property
+    def base(self) -> str:
+        """The base model that it stands on."""
+        return str(self.stated.get("base") or "")
+
+    @property
+    def labels(self) -> list[str]:
+        """Names of its labels, none for tasks without."""
+        found = self.stated.get("labels")
+        return [str(label) for label in found] if isinstance(found, list) else []
+
+    @property
+    def version(self) -> int:
+        """Changes when the folder is written anew."""
+        try:
+            return (self.folder / ABOUT).stat().st_mtime_ns
+        except OSError:
+            return 0
+
+
+def find_adapters() -> dict[str, Adapter]:
+    """All that can be asked, by key: finished runs, then the imported ones."""
+    found: dict[str, Adapter] = {}
+    for run in list_runs(runs_dir()):
+        if run.state == "finished" and (run.adapter / ABOUT).is_file():
+            seed = run.status.get("seed")
+            name = str(run.status.get("recipe") or run.path.name)
+            words = [run.path.parent.name, run.result.get("model")]
+            found[run.id] = Adapter(
+                run.id,
+                run.adapter,
+                name if seed is None else f"{name}, seed {seed}",
+                " · ".join(str(word) for word in words if word),
+            )
+    for folder in sorted(imported_dir().glob("*")):
+        if (folder / ABOUT).is_file():
+            key = f"imported/{folder.name}"
+            found[key] = Adapter(key, folder, folder.name, "imported")
+    return found
+
+
+def imported_dir() -> Path:
+    """Where `workbench import` puts adapters, beside the runs."""
+    return runs_dir().parent / "adapters"
+
+
+def examples_of(adapter: Adapter) -> list[dict[str, str]]:
+    """Texts of the test split of a run's adapter with their labels; none for an imported one."""
+    path = adapter.folder.parent / "predictions.parquet"
+    if not path.is_file():
+        return []
+    try:
+        with parquet.ParquetFile(path) as file:
+            names = [n for n in ("text", "text_pair", "label") if n in file.schema_arrow.names]
+            (batch, *_) = file.iter_batches(batch_size=_EXAMPLES, columns=names)
+    except (OSError, ValueError):
+        return []
+    rows: list[dict[str, Any]] = batch.to_pylist()
+    return [{name: str(value or "") for name, value in row.items()} for row in rows]
+
+
+def takes_a_second_text(adapter: Adapter) -> bool:
+    """Whether it answers questions about texts, or was trained on pairs of texts."""
+    if adapter.task == "question-answering":
+        return True
+    path = adapter.folder.parent / "predictions.parquet"
+    if adapter.task != "text-classification" or not path.is_file():
+        return False
+    try:
+        return "text_pair" in parquet.read_schema(path).names
+    except (OSError, ValueError):
+        return False

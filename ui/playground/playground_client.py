@@ -1,0 +1,89 @@
+"""Putting questions to the playground's process, and keeping what it said for this page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+from playground.adapters import Adapter
+from workbench.services.playground import Playground
+
+KEPT = 200
+"""Answers that a page keeps."""
+_STORE = "playground-answers"
+
+Result = dict[str, Any]
+
+
+@st.cache_resource
+def playground() -> Playground:
+    """The one process of this server that holds models; it starts with the first question."""
+    return Playground()
+
+
+def answer(
+    adapter: Adapter,
+    text: str,
+    pair: str | None,
+    *,
+    untouched: bool = False,
+    on_piece: Callable[[str], None] | None = None,
+) -> Result:
+    """What an adapter, or its untouched base, answers.
+
+    Raises:
+        PlaygroundError: as `Playground.stream` does.
+    """
+    request = {
+        "do": "answer",
+        "folder": str(adapter.folder),
+        "text": text,
+        "pair": pair,
+        "untouched": untouched,
+    }
+    return _kept(adapter, request, on_piece)
+
+
+def explain(adapter: Adapter, request: dict[str, Any]) -> Result:
+    """An explanation: ``do``, ``text``, ``pair``, ``choice`` and what else it needs.
+
+    Raises:
+        PlaygroundError: as `Playground.stream` does.
+    """
+    return _kept(adapter, {**request, "folder": str(adapter.folder)}, None)
+
+
+def known(adapter: Adapter, text: str, pair: str | None) -> Result | None:
+    """The answer of an adapter if this page has it already."""
+    request = {"do": "answer", "folder": str(adapter.folder), "text": text, "pair": pair}
+    found: Result | None = _store().get(_key(adapter, {**request, "untouched": False}))
+    return found
+
+
+def _kept(
+    adapter: Adapter, request: dict[str, Any], on_piece: Callable[[str], None] | None
+) -> Result:
+    store, key = _store(), _key(adapter, request)
+    if key not in store:
+        written = ""
+        for event in playground().stream(request):
+            if "piece" in event and on_piece:
+                written += str(event["piece"])
+                on_piece(written)
+            if "result" in event:
+                store[key] = event["result"]
+        while len(store) > KEPT:
+            store.pop(next(iter(store)))
+    result: Result = store[key]
+    return result
+
+
+def _store() -> dict[str, Result]:
+    store: dict[str, Result] = st.session_state.setdefault(_STORE, {})
+    return store
+
+
+def _key(adapter: Adapter, request: dict[str, Any]) -> str:
+    return repr((adapter.version, sorted(request.items())))

@@ -1,0 +1,201 @@
+"""Tokens of a text as a picture: what each one weighs, and what looks at what.
+
+A chart, because text from outside may not become HTML, and a chart knows no markup at all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+
+from workbench.charts import Chart
+
+FOR, AGAINST = "#3b82c4", "#d9772b"
+"""Blue and orange: told apart with any kind of colour blindness, on white and on black."""
+VIRTUAL = "#8b6fd1"
+WIDTH = 620
+"""Pixels of a line: as much as a page of 768 pixels has room for."""
+CHARACTER, LINE = 7.9, 27
+"""Pixels of a character and of a line."""
+LONGEST_TOKEN = 40
+NONE = {"left": 0, "right": 0, "top": 0, "bottom": 0}
+"""No padding. Streamlit takes 20 pixels for the bottom where that is not said by its name."""
+DARKEST, MARKED = 0.72, 0.4
+"""Opacity behind text that can still be read, in light and dark."""
+
+Token = Mapping[str, Any]
+
+
+def spoken(text: str) -> str:
+    """A token so that it can be seen: line breaks and lone spaces have a sign of their own."""
+    seen = text.strip(" ").replace("\n", "⏎").replace("\t", "⇥")
+    return (seen or "␣")[:LONGEST_TOKEN]
+
+
+def laid_out(tokens: Sequence[Token], width: int = WIDTH) -> pd.DataFrame:
+    """Where each token stands: line, first character and the one after the last."""
+    per_line = int(width / CHARACTER)
+    rows, line, at = [], 0, 0
+    for number, token in enumerate(tokens):
+        text = spoken(str(token["text"]))
+        gap = 0 if token.get("goes_on") or at == 0 else 1
+        if at + gap + len(text) > per_line:
+            line, at, gap = line + 1, 0, 0
+        start = at + gap
+        at = start + len(text)
+        rows.append({"number": number, "token": text, "line": line, "start": start, "end": at})
+    return pd.DataFrame(rows, columns=["number", "token", "line", "start", "end"])
+
+
+def weighed_text(
+    tokens: Sequence[Token], values: Sequence[float], *, largest: float | None = None, title: str
+) -> Chart:
+    """A text whose tokens are the darker the more they weigh: blue for, orange against.
+
+    Args:
+        tokens: ``text`` and ``goes_on`` of each.
+        values: one number per token.
+        largest: the number that is darkest; by default the largest there is.
+        title: what the numbers are, in the tooltip.
+    """
+    frame = laid_out(tokens)
+    frame["value"] = [float(value) for value in values]
+    top = largest or max((abs(v) for v in frame["value"]), default=0.0) or 1.0
+    frame["strength"] = [min(1.0, abs(v) / top) for v in frame["value"]]
+    frame["side"] = ["for" if v >= 0 else "against" for v in frame["value"]]
+    color = alt.Color(
+        "side:N", scale=alt.Scale(domain=["for", "against"], range=[FOR, AGAINST]), legend=None
+    )
+    tooltip = [
+        alt.Tooltip("token:N"),
+        alt.Tooltip("value:Q", title=title, format=".4f"),
+    ]
+    return _text_chart(frame, color, _opacity(DARKEST), tooltip)
+
+
+def looked_at_text(tokens: Sequence[Token], weights: Sequence[float], *, largest: float) -> Chart:
+    """A text whose tokens are the darker the more attention they get; virtual ones are violet.
+
+    The darkness is the root of the weight: one token often draws most of the attention, and the
+    others would all look the same.
+
+    Args:
+        tokens: ``text`` and ``goes_on`` of each, ``virtual`` where it is none of the text.
+        weights: attention on each, 0 to 1.
+        largest: the weight that is darkest.
+    """
+    frame = laid_out(tokens)
+    frame["value"] = [float(weight) for weight in weights]
+    frame["strength"] = [math.sqrt(min(1.0, v / (largest or 1.0))) for v in frame["value"]]
+    frame["kind"] = ["virtual" if token.get("virtual") else "text" for token in tokens]
+    color = alt.Color(
+        "kind:N", scale=alt.Scale(domain=["text", "virtual"], range=[FOR, VIRTUAL]), legend=None
+    )
+    tooltip = [alt.Tooltip("token:N"), alt.Tooltip("value:Q", title="attention", format=".2%")]
+    return _text_chart(frame, color, _opacity(DARKEST), tooltip)
+
+
+def marked_text(
+    tokens: Sequence[Token],
+    marks: Sequence[str],
+    colors: Mapping[str, str],
+    *,
+    title: str,
+    width: int = WIDTH,
+) -> Chart:
+    """A text in which some tokens are marked, a colour for each kind of mark.
+
+    Args:
+        tokens: ``text`` and ``goes_on`` of each.
+        marks: the kind of each token's mark, empty for none.
+        colors: colour of each kind.
+        title: what a mark is, in the tooltip.
+    """
+    frame = laid_out(tokens, width)
+    frame["mark"] = list(marks)
+    frame["strength"] = [1.0 if mark else 0.0 for mark in marks]
+    names = [*colors, ""]
+    color = alt.Color(
+        "mark:N", scale=alt.Scale(domain=names, range=[*colors.values(), "#888"]), legend=None
+    )
+    tooltip = [alt.Tooltip("token:N"), alt.Tooltip("mark:N", title=title)]
+    return _text_chart(frame, color, _opacity(MARKED), tooltip, width)
+
+
+def _text_chart(
+    frame: pd.DataFrame,
+    color: alt.Color,
+    opacity: alt.Opacity,
+    tooltip: list[alt.Tooltip],
+    width: int = WIDTH,
+) -> Chart:
+    lines = int(frame["line"].max()) + 1 if len(frame) else 1
+    frame = frame.assign(
+        x=frame["start"] * CHARACTER - 2,
+        x2=frame["end"] * CHARACTER + 2,
+        y=frame["line"] * LINE + 2,
+        y2=(frame["line"] + 1) * LINE - 3,
+        middle=frame["line"] * LINE + LINE / 2 - 0.5,
+        left=frame["start"] * CHARACTER,
+    )
+    x, y = _pixels(width + 4, -2), _pixels(lines * LINE)
+    boxes = (
+        alt.Chart(frame)
+        .mark_rect(cornerRadius=3)
+        .encode(
+            x=alt.X("x:Q", scale=x, axis=None),
+            x2="x2:Q",
+            y=alt.Y("y:Q", scale=y, axis=None),
+            y2="y2:Q",
+            color=color,
+            opacity=opacity,
+            tooltip=tooltip,
+        )
+    )
+    words = (
+        alt.Chart(frame)
+        .mark_text(
+            align="left", baseline="middle", font="monospace", fontSize=13, color=text_color()
+        )
+        .encode(
+            x=alt.X("left:Q", scale=x, axis=None),
+            y=alt.Y("middle:Q", scale=y, axis=None),
+            text="token:N",
+            tooltip=tooltip,
+        )
+    )
+    chart: Chart = alt.layer(boxes, words).properties(
+        width=width,
+        height=lines * LINE,
+        padding=NONE,
+        view=alt.ViewBackground(strokeWidth=0),
+    )
+    return chart
+
+
+def _opacity(highest: float) -> alt.Opacity:
+    return alt.Opacity(
+        "strength:Q", scale=alt.Scale(domain=[0, 1], range=[0, highest]), legend=None
+    )
+
+
+def _pixels(size: float, start: float = 0) -> alt.Scale:
+    """A scale on which a unit is a pixel, the first line on top."""
+    down = start == 0
+    domain = [size, 0] if down else [start, size + start]
+    return alt.Scale(domain=domain, nice=False, zero=False)
+
+
+def text_color() -> str:
+    """Colour of text in a chart, by the theme that the reader has."""
+    return "#e5e9e7" if dark() else "#1d2327"
+
+
+def dark() -> bool:
+    """Whether the reader has the dark theme."""
+    return st.context.theme.type == "dark"

@@ -1,0 +1,141 @@
+"""Maps of attention and bars of what weighs most."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from playground.token_charts import AGAINST, FOR, NONE, dark, spoken, text_color
+from workbench.charts import Chart
+
+
+def attention_map(
+    weights: Sequence[Sequence[float]], row_names: Sequence[str], column_names: Sequence[str]
+) -> Chart:
+    """Who looks at whom: a row for each token that looks, a column for each that is looked at."""
+    rows = [f"{i:03d} {name}" for i, name in enumerate(row_names)]
+    columns = [f"{i:03d} {name}" for i, name in enumerate(column_names)]
+    cells = [
+        (row, column, value)
+        for row, line in zip(rows, weights, strict=True)
+        for column, value in zip(columns, line, strict=True)
+    ]
+    frame = pd.DataFrame(cells, columns=["from", "to", "weight"])
+    size = 16 if max(len(rows), len(columns)) <= 60 else 11
+    axis = alt.Axis(
+        labelExpr="slice(datum.label, 4)",
+        labelLimit=110,
+        labelFontSize=size - 5 if size < 16 else 11,
+        labelOverlap=False,
+        labelFlush=False,
+        ticks=False,
+        domain=False,
+    )
+    chart: Chart = (
+        alt.Chart(frame)
+        .mark_rect()
+        .encode(
+            x=alt.X("to:O", title="looked at", axis=axis.copy(), scale=alt.Scale(paddingInner=0)),
+            y=alt.Y("from:O", title="looks", axis=axis, scale=alt.Scale(paddingInner=0)),
+            color=_share_color("weight:Q", None),
+            tooltip=["from:O", "to:O", alt.Tooltip("weight:Q", format=".3f")],
+        )
+        .properties(height=size * len(rows) + 90, width=size * len(columns) + 90)
+    )
+    return chart
+
+
+def head_overview(share: Sequence[Sequence[float]]) -> Chart:
+    """How much of its attention each head spends on virtual tokens, layer by layer."""
+    cells = [
+        (layer + 1, head + 1, value)
+        for layer, heads in enumerate(share)
+        for head, value in enumerate(heads)
+    ]
+    frame = pd.DataFrame(cells, columns=["layer", "head", "share"])
+    quiet: dict[str, Any] = {"ticks": False, "domain": False, "labelFlush": False}
+    base = alt.Chart(frame).encode(
+        x=alt.X("head:O", axis=alt.Axis(labelAngle=0, orient="top", **quiet)),
+        y=alt.Y("layer:O", axis=alt.Axis(**quiet)),
+        tooltip=["layer:O", "head:O", alt.Tooltip("share:Q", format=".1%")],
+    )
+    boxes = base.mark_rect(cornerRadius=3).encode(color=_share_color("share:Q", [0, 1]))
+    numbers = base.mark_text(fontSize=11).encode(
+        text=alt.Text("share:Q", format=".0%"),
+        color=alt.condition(
+            f"datum.share > {0.5 if dark() else 0.7}",
+            alt.value("#14181a" if dark() else "#ffffff"),
+            alt.value(text_color()),
+        ),
+    )
+    return alt.layer(boxes, numbers).properties(height=30 * len(share) + 40)
+
+
+def _share_color(field: str, domain: list[float] | None) -> alt.Color:
+    low, high = ("#1d2326", "#8fc1ee") if dark() else ("#f3f5f8", "#1f5f9e")
+    scale = (
+        alt.Scale(range=[low, high])
+        if domain is None
+        else alt.Scale(domain=domain, range=[low, high])
+    )
+    return alt.Color(field, scale=scale, legend=None)
+
+
+def bars(rows: Sequence[Mapping[str, Any]], *, signed: bool = False, format: str = ".0%") -> Chart:
+    """Horizontal bars with their numbers, ``name`` and ``value`` of each, in the order given."""
+    frame = pd.DataFrame(list(rows), columns=["name", "value"])
+    frame["side"] = ["for" if v >= 0 else "against" for v in frame["value"]]
+    frame["written"] = [_written(v, format) for v in frame["value"]]
+    low = min([0.0, *frame["value"]]) if signed else 0.0
+    high = max([0.0, *frame["value"]]) if signed else 1.0
+    room = 0.22 * (high - low or 1.0)
+    scale = alt.Scale(domain=[low - (room if low < 0 else 0), high + room], nice=False)
+    y = alt.Y(
+        "name:N",
+        sort=list(frame["name"]),
+        title=None,
+        axis=alt.Axis(
+            labelLimit=130, ticks=False, domain=False, labelOverlap=False, labelFlush=False
+        ),
+    )
+    base = alt.Chart(frame).encode(y=y)
+    color = alt.Color(
+        "side:N", scale=alt.Scale(domain=["for", "against"], range=[FOR, AGAINST]), legend=None
+    )
+    drawn = base.mark_bar(height={"band": 0.62}, cornerRadius=2).encode(
+        x=alt.X("value:Q", scale=scale, axis=None),
+        color=color,
+        tooltip=["name:N", alt.Tooltip("value:Q", format=".4f")],
+    )
+    x = alt.X("value:Q", scale=scale, axis=None)
+    after = base.transform_filter("datum.value >= 0").mark_text(
+        align="left", dx=4, fontSize=11, color=text_color()
+    )
+    before = base.transform_filter("datum.value < 0").mark_text(
+        align="right", dx=-4, fontSize=11, color=text_color()
+    )
+    numbers = [side.encode(x=x, text="written:N") for side in (after, before)]
+    return alt.layer(drawn, *numbers).properties(height=20 * len(frame) + 4, padding=NONE)
+
+
+def numbered(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The same rows with names told apart: the second ``goal`` is ``goal (2)``."""
+    seen: dict[str, int] = {}
+    found = []
+    for row in rows:
+        name = spoken(str(row["name"]))
+        seen[name] = seen.get(name, 0) + 1
+        found.append({**row, "name": name if seen[name] == 1 else f"{name} ({seen[name]})"})
+    return found
+
+
+def _written(value: float, format: str) -> str:
+    if not math.isfinite(value):
+        return "–"
+    if format == ".0%" and 0 < value < 0.005:
+        return "<1%"
+    return f"{value:{format}}"

@@ -1,0 +1,150 @@
+"""The data of a recipe on the page: rows, balance of labels, lengths in tokens, duplicates."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+
+from layout import plain, remarks, show_error
+from run_cli import ask
+from workbench.errors import WorkbenchError
+from workbench.recipe import Recipe, dump_recipe
+
+KEPT = 32
+BAR, LIMIT = "#0f8a80", "#c2504a"
+Found = dict[str, Any]
+
+
+def show(recipe: Recipe) -> None:
+    """A button that reads the data, then what was read; kept until the data section changes."""
+    key = _key(recipe)
+    found = _known().get(key)
+    if found is None:
+        st.caption(
+            "Reads the data as a run would and takes the length of each training text. "
+            "Takes some seconds; data from the Hub is downloaded first."
+        )
+        if not st.button("Look at the data", key="look", icon=":material/table_view:"):
+            return
+        try:
+            with st.spinner("Reading the data"):
+                found = _ask(recipe)
+        except WorkbenchError as error:
+            show_error(error)
+            return
+        _remember(key, found)
+        st.rerun()  # without the button
+    _summary(found)
+    left, right = st.columns(2, gap="large")
+    with left:
+        _balance(found.get("labels"))
+    with right:
+        _lengths(found["lengths"])
+    notes = [str(note) for note in found.get("notes", [])]
+    remarks(
+        f"{len(notes)} remark{'' if len(notes) == 1 else 's'} on the data", notes, ":material/info:"
+    )
+    st.caption("The first rows of the training split.")
+    st.dataframe(pd.DataFrame(found["rows"]), hide_index=True, width="stretch", height=320)
+
+
+def _summary(found: Found) -> None:
+    lengths = found["lengths"]
+    tiles = [(role, f"{count:,}") for role, count in found["splits"].items()]
+    tiles += [
+        ("duplicates", f"{found['duplicates_removed']:,}"),
+        ("longer than the limit", f"{lengths['longer'] / max(1, lengths['measured']):.0%}"),
+    ]
+    for column, (name, value) in zip(st.columns(len(tiles)), tiles, strict=True):
+        column.metric(plain(name), value)
+
+
+def _balance(labels: list[Found] | None) -> None:
+    st.subheader("Labels", anchor=False)
+    if not labels:
+        st.caption("This task has no set of labels to balance.")
+        return
+    frame = pd.DataFrame(labels)
+    bars = (
+        alt.Chart(frame)
+        .mark_bar(color=BAR, height={"band": 0.62})
+        .encode(
+            y=alt.Y(
+                "label:N", title=None, sort="-x", axis=alt.Axis(labelLimit=180, labelOverlap=False)
+            ),
+            x=alt.X("train:Q", title="training examples", axis=alt.Axis(tickCount=4, format="~s")),
+            tooltip=["label:N", "train:Q", "validation:Q", "test:Q"],
+        )
+        .properties(height=max(120, min(26 * len(frame) + 40, 420)))
+    )
+    st.altair_chart(bars, width="stretch", key="balance")
+
+
+def _lengths(lengths: Found) -> None:
+    st.subheader("Tokens per text", anchor=False)
+    limit = lengths["max_length"]
+    bars = (
+        alt.Chart(pd.DataFrame(lengths["histogram"]).assign(zero=0))
+        .mark_bar(color=BAR)
+        .encode(
+            x=alt.X("low:Q", title="tokens", axis=alt.Axis(tickCount=6, grid=False)),
+            x2="high:Q",
+            y=alt.Y("texts:Q", title="texts", axis=alt.Axis(tickCount=4)),
+            y2="zero:Q",  # with x and x2 given, a bar does not begin at zero by itself
+            tooltip=[
+                alt.Tooltip("low:Q", title="from", format=".0f"),
+                alt.Tooltip("high:Q", title="to", format=".0f"),
+                "texts:Q",
+            ],
+        )
+    )
+    line = alt.Chart(pd.DataFrame({"limit": [limit]}))
+    rule = line.mark_rule(color=LIMIT, strokeWidth=2, strokeDash=[5, 3]).encode(x="limit:Q")
+    st.altair_chart(alt.layer(bars, rule).properties(height=170), width="stretch", key="lengths")
+    st.caption(
+        plain(
+            f"The red line is max_length, {limit} tokens; "
+            + (
+                "texts are joined into windows of that size, so nothing is cut."
+                if lengths["packed"]
+                else f"{lengths['longer']:,} of {lengths['measured']:,} training texts are "
+                "longer and lose their end."
+            )
+            + f" Median {lengths['median']:g}, longest {lengths['longest']:,}; "
+            "the last bar holds all that are longer still."
+        )
+    )
+
+
+def _ask(recipe: Recipe) -> Found:
+    with tempfile.TemporaryDirectory(prefix="workbench-data-") as folder:
+        file = Path(folder) / f"{recipe.name}.yaml"
+        file.write_text(dump_recipe(recipe), encoding="utf-8")
+        return ask(["data", file])
+
+
+@st.cache_resource(show_spinner=False)
+def _known() -> MutableMapping[str, Found]:
+    return {}
+
+
+def _remember(key: str, found: Found) -> None:
+    known = _known()
+    known[key] = found
+    for old in list(known)[:-KEPT]:
+        known.pop(old, None)
+
+
+def _key(recipe: Recipe) -> str:
+    """All that decides what the preview says; for local data also whether it has changed."""
+    source = Path(recipe.data.source)
+    stamp = source.stat().st_mtime_ns if source.is_absolute() and source.exists() else 0
+    values = recipe.model_dump(mode="json", include={"task", "data", "model"})
+    return json.dumps([values, stamp], sort_keys=True)

@@ -1,0 +1,197 @@
+"""Starting what a form says: seeds, processes, now or queued, and what it costs."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, Literal
+
+import streamlit as st
+
+from layout import plain, runs_dir, show_error
+from recipes import plan_panel
+from recipes.snippets import Wanted, command_line, python_lines
+from workbench import jobs
+from workbench.errors import WorkbenchError
+from workbench.formatting import plural
+from workbench.recipe import Recipe, load_recipes
+from workbench.store import ACTIVE, Run, State, read_run, run_path
+
+Color = Literal["green", "blue", "orange", "gray", "red"]
+STATE_COLORS: dict[State, Color] = {
+    "finished": "green",
+    "running": "blue",
+    "queued": "blue",
+    "stopping": "orange",
+    "stopped": "gray",
+    "failed": "red",
+    "interrupted": "red",
+    "unreadable": "red",
+}
+MOST_PROCESSES = 64
+LOOK_SECONDS = 0.5
+"""Between two looks whether the plan is there."""
+_ASKER = "planner-asker"
+
+
+def panel(wanted: Wanted) -> None:
+    """Seeds, processes, the buttons, the plan, and the same as command and Python."""
+    with st.container(border=True):
+        st.subheader("Start", anchor=False)
+        wanted = _with_choices(wanted)
+        runs = [read_run(run_path(runs_dir(), wanted.recipe, seed)) for seed in wanted.seeds]
+        wanted, todo = _with_force(wanted, runs)
+        _show_states(runs)
+        _buttons(wanted, todo, any(run.state in ACTIVE for run in runs))
+    with st.container(border=True):
+        st.subheader("Plan", anchor=False)
+        _plan(wanted.recipe)
+    terminal, python = st.tabs(["From a terminal", "In Python"])
+    with terminal:
+        st.code(command_line(wanted), language=None, wrap_lines=True)
+    with python:
+        st.code(python_lines(wanted), language=None, wrap_lines=True)
+
+
+def _with_choices(wanted: Wanted) -> Wanted:
+    """What is wanted, with the seeds and processes of the page."""
+    seeds = _seeds(wanted)
+    with st.expander("Several processes"):
+        processes = st.number_input(
+            "Processes per run",
+            min_value=1,
+            max_value=MOST_PROCESSES,
+            value=1,
+            key="processes",
+            bind="query-params",
+            help="GPUs of this machine that train one run together; the batch size stays the same.",
+        )
+    return Wanted(wanted.path, wanted.recipe, wanted.overrides, seeds, int(processes or 1))
+
+
+def _with_force(wanted: Wanted, runs: list[Run]) -> tuple[Wanted, list[Run]]:
+    """What is wanted and which runs that means, once it is known whether to repeat any."""
+    done = [run for run in runs if run.state == "finished"]
+    if done:
+        st.caption(f"{len(done)} of {len(runs)} finished already with exactly these values.")
+    again = bool(done) and st.checkbox(
+        "Run the finished ones again", help="Their folders are kept aside.", key="again"
+    )
+    todo = runs if again else [run for run in runs if run.state != "finished"]
+    return Wanted(
+        wanted.path, wanted.recipe, wanted.overrides, wanted.seeds, wanted.processes, again
+    ), todo
+
+
+def _seeds(wanted: Wanted) -> list[int]:
+    recipe = wanted.recipe
+    options = sorted({*recipe.seeds, *range(5)})
+    chosen = st.multiselect(
+        "Seeds",
+        options,
+        default=recipe.seeds,
+        key=f"{wanted.path}:seeds",
+        accept_new_options=True,
+        help="One run for each; they change initialisation and data order, never the split.",
+    )
+    seeds = []
+    for seed in chosen:
+        if str(seed).isdecimal() and int(seed) < 2**32:
+            seeds.append(int(seed))
+        else:
+            st.warning(plain(f"{seed!r} is not a seed: whole numbers from 0 to 4294967295"))
+    return sorted(set(seeds))
+
+
+def _show_states(runs: list[Run]) -> None:
+    known = [run for run in runs if run.path.exists() or run.state in ACTIVE]
+    if not known:
+        return
+    with st.container(horizontal=True, gap="small"):
+        for run in known:
+            seed = run.status.get("seed", "?")
+            st.badge(f"seed {plain(seed)} {run.state}", color=STATE_COLORS[run.state])
+
+
+def _buttons(wanted: Wanted, todo: list[Run], active: bool) -> None:
+    impossible = not todo or active
+    if st.button(
+        f"Start {plural(len(todo), 'run')}",
+        type="primary",
+        width="stretch",
+        icon=":material/play_arrow:",
+        disabled=impossible,
+        key="start",
+    ):
+        _start(wanted, todo[0])
+    if st.button(
+        f"Queue {plural(len(todo), 'run')}",
+        width="stretch",
+        icon=":material/playlist_add:",
+        disabled=impossible,
+        key="queue",
+        help="Behind what waits already, one run for each device, also across a reboot.",
+    ):
+        _enqueue(wanted, todo[0])
+    if active:
+        st.caption("Some of these are on their way already; Runs shows them.")
+
+
+def _start(wanted: Wanted, first: Run) -> None:
+    try:
+        # Loaded once more because this also finds out whether local models and data are there.
+        recipes = load_recipes(wanted.path, wanted.overrides)
+        more: dict[str, Any] = {"processes": wanted.processes} if wanted.processes > 1 else {}
+        plan_panel.planner().unload()
+        jobs.start(recipes, runs_dir(), seeds=wanted.seeds, force=wanted.force, **more)
+    except WorkbenchError as error:
+        show_error(error)
+        return
+    st.switch_page("views/runs.py", query_params={"run": first.id})
+
+
+def _enqueue(wanted: Wanted, first: Run) -> None:
+    try:
+        recipes = load_recipes(wanted.path, wanted.overrides)
+        plan_panel.planner().unload()
+        jobs.enqueue(
+            recipes,
+            runs_dir(),
+            seeds=wanted.seeds,
+            force=wanted.force,
+            processes=wanted.processes,
+        )
+        with st.spinner("Starting the queue's worker"):
+            jobs.ensure_worker(runs_dir())
+    except WorkbenchError as error:
+        show_error(error)
+        return
+    st.switch_page("views/runs.py", query_params={"run": first.id})
+
+
+def _plan(recipe: Recipe) -> None:
+    """The plan of what the form says; it follows the form where it fetches nothing."""
+    planner, asker = plan_panel.planner(), st.session_state.setdefault(_ASKER, uuid.uuid4().hex)
+    if planner.answer(recipe) is None and plan_panel.is_at_hand(recipe):
+        planner.ask(recipe, asker)
+    elif planner.answer(recipe) is None:
+        st.caption("Counts, memory and time; model or data may have to be fetched for it.")
+        if not st.button("Plan this recipe", width="stretch", key="plan"):
+            return
+        planner.ask(recipe, asker)
+    waiting = planner.answer(recipe) is None
+    st.fragment(run_every=LOOK_SECONDS if waiting else None)(_answer)(recipe, waiting)
+
+
+def _answer(recipe: Recipe, waiting: bool) -> None:
+    found = plan_panel.planner().answer(recipe)
+    if found is None:
+        st.caption("Planning: counts, memory and time, by a process of its own …")
+    elif waiting:
+        st.rerun()  # what it says stays; nobody has to look again
+    elif isinstance(found, WorkbenchError):
+        show_error(found)
+        st.button(
+            "Try again", on_click=plan_panel.planner().forget, args=(recipe,), key="plan-again"
+        )
+    else:
+        plan_panel.show(found)

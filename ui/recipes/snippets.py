@@ -1,0 +1,61 @@
+"""What a form says, as a command and as Python, for whoever goes on elsewhere."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from layout import runs_dir
+from workbench.recipe import Recipe, recipes_dir
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be started, as the page says it."""
+
+    path: Path
+    recipe: Recipe
+    overrides: Sequence[str]
+    seeds: Sequence[int]
+    processes: int = 1
+    force: bool = False
+    queue: bool = False
+
+    @property
+    def name(self) -> str:
+        """The recipe as a user names it: shipped ones by study and name, others by path."""
+        root = recipes_dir()
+        if self.path.is_relative_to(root):
+            return str(self.path.relative_to(root).with_suffix(""))
+        return str(self.path.absolute())
+
+
+def command_line(wanted: Wanted) -> str:
+    """The shell command that does what the button does."""
+    words = ["workbench", "run", wanted.name]
+    for override in wanted.overrides:
+        words += ["--set", override]
+    if list(wanted.seeds) != wanted.recipe.seeds:
+        words += ["--seeds", ",".join(map(str, wanted.seeds))]
+    words += ["--processes", str(wanted.processes)] if wanted.processes > 1 else []
+    words += ["--force"] if wanted.force else []
+    words += ["--queue"] if wanted.queue else []
+    return shlex.join([*words, "--runs", str(runs_dir())])
+
+
+def python_lines(wanted: Wanted) -> str:
+    """The same in Python: in this process, or in one of its own where the command needs that."""
+    load = f"recipe = load_recipe({wanted.name!r}"
+    load += f", {list(wanted.overrides)!r})" if wanted.overrides else ")"
+    arguments = [f"seeds={list(wanted.seeds)!r}"]
+    arguments += ["force=True"] if wanted.force else []
+    if wanted.processes == 1 and not wanted.queue:
+        call = f"runs = run(recipe, runs_dir={str(runs_dir())!r}, {', '.join(arguments)})"
+        return f"from workbench import load_recipe, run\n\n{load}\n{call}"
+    arguments += [f"processes={wanted.processes}"] if wanted.processes > 1 else []
+    verb = "enqueue" if wanted.queue else "start"
+    lines = [f"jobs.{verb}([recipe], {str(runs_dir())!r}, {', '.join(arguments)})"]
+    lines += [f"jobs.ensure_worker({str(runs_dir())!r})"] if wanted.queue else []
+    return "\n".join(["from workbench import jobs, load_recipe", "", load, *lines])

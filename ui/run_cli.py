@@ -1,0 +1,81 @@
+"""Asking the command line for what needs torch, which this server never loads."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import WorkbenchError
+from workbench.jobs import child_environment
+from workbench.redact import without_secrets
+
+TIMEOUT_SECONDS = 600
+
+
+class NotAnswered(WorkbenchError):
+    """A command that failed, with what it said."""
+
+    kind = "not done"
+
+
+def ask(
+    arguments: Sequence[str | Path],
+    *,
+    environment: Mapping[str, str] | None = None,
+    timeout: float = TIMEOUT_SECONDS,
+) -> dict[str, Any]:
+    """The JSON document of ``workbench ARGUMENTS --json``, run in a process of its own.
+
+    Args:
+        arguments: the command and what it is given.
+        environment: variables for that process alone; their values are never shown.
+        timeout: seconds after which it is ended.
+
+    Raises:
+        NotAnswered: with what the command said.
+    """
+    given = dict(environment or {})
+    command = [sys.executable, "-m", "workbench", *map(str, arguments), "--json"]
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+            env={**child_environment(), **given},
+        )
+    except subprocess.TimeoutExpired:
+        raise NotAnswered(
+            f"`workbench {arguments[0]}` took more than {timeout:.0f} s",
+            fix="try it in a terminal; a model may still be downloading",
+        ) from None
+    document = _document(done.stdout)
+    if done.returncode == 0 and document is not None and "error" not in document:
+        return document
+    told = (document or {}).get("error")
+    if isinstance(told, dict) and not told.get("problems"):
+        words = {key: _clean(str(told.get(key) or ""), given) for key in ("where", "why", "fix")}
+        raise NotAnswered(_clean(str(told.get("what")), given), **words)
+    said = (done.stderr or done.stdout).strip() or f"exit code {done.returncode}"
+    raise NotAnswered(f"`workbench {arguments[0]}` failed", why=_clean(said[-2000:], given))
+
+
+def _document(text: str) -> dict[str, Any] | None:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _clean(text: str, given: Mapping[str, str]) -> str:
+    """What a command said without the values that only it was given."""
+    for value in filter(None, given.values()):
+        text = text.replace(value, "***")
+    return without_secrets(text)

@@ -1,0 +1,86 @@
+"""What the views say of a run, from records that may be incomplete."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from workbench.analysis.records import finite, items, number, part
+from workbench.formatting import ABSENT, duration, score
+from workbench.store import ACTIVE, Run
+
+__all__ = [
+    "ago",
+    "decimal",
+    "finite",
+    "items",
+    "number",
+    "part",
+    "progress_of",
+    "score_of",
+    "scored",
+    "share_done",
+    "state_of",
+    "time_of",
+]
+
+
+def decimal(value: object) -> str:
+    """A score as the comparison writes it."""
+    return score(value) if finite(value) else ABSENT
+
+
+def state_of(run: Run) -> str:
+    """The state that a reader should see: an active run that was asked to stop is stopping."""
+    asked = run.state in ACTIVE and (run.path / "stop").exists()
+    return "stopping" if asked else run.state
+
+
+def progress_of(run: Run) -> dict[str, Any]:
+    """Step, steps, loss and time left, as far as they are known."""
+    return part(run.status, "progress")
+
+
+def share_done(run: Run) -> float | None:
+    """How much of the training is done, 0 to 1."""
+    if run.state == "finished":
+        return 1.0
+    progress = progress_of(run)
+    step, steps = number(progress, "step"), number(progress, "steps")
+    if step is None or not steps or steps < 0:
+        return None
+    return min(1.0, max(0.0, step / steps))
+
+
+def time_of(run: Run) -> str:
+    """Time left of an active run, time taken of an ended one."""
+    if run.state in ACTIVE:
+        left = number(progress_of(run), "eta_seconds")
+        return ABSENT if left is None else f"{duration(left)} left"
+    started, ended = number(run.status, "started_at"), number(run.status, "ended_at")
+    return ABSENT if started is None or ended is None else duration(max(0.0, ended - started))
+
+
+def scored(metrics: Mapping[str, Any], first: object = None) -> list[str]:
+    """Names of the metrics that have a value, ``first`` before the others; all if none has one."""
+    names = [name for name, value in metrics.items() if finite(value)] or list(metrics)
+    return sorted(names, key=lambda name: name != first)
+
+
+def score_of(run: Run) -> str:
+    """The test score on the metric that selected the adapter."""
+    test = part(part(run.result, "metrics"), "test")
+    names = scored(test, part(run.result, "selected").get("metric"))
+    return f"{decimal(test[names[0]])} {names[0]}" if names else ABSENT
+
+
+def ago(moment: object) -> str:
+    """How long ago a time stamp was, ``3 min ago``."""
+    if not finite(moment):
+        return ABSENT
+    seconds = max(0.0, time.time() - moment)
+    for limit, unit, size in ((60, "s", 1), (3600, "min", 60), (86400, "h", 3600)):
+        if seconds < limit:
+            return f"{seconds // size:.0f} {unit} ago"
+    return f"{seconds // 86400:.0f} d ago"

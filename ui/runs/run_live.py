@@ -1,0 +1,104 @@
+"""How a run goes: progress, figures of the moment, curves."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import streamlit as st
+
+from workbench.charts.loss_parts import with_parts
+from workbench.charts.pace import learning_rate_curve, speed_curve, speed_now
+from run_summary import number, part, progress_of, share_done, state_of, time_of
+from layout import plain
+from workbench import charts
+from workbench.store import Run
+from workbench.formatting import ABSENT, duration, size
+
+Event = dict[str, Any]
+
+
+def progress(run: Run, events: list[Event]) -> None:
+    """How far an active run is, and what it takes at the moment."""
+    known = progress_of(run)
+    words = [str(run.status.get("phase") or known.get("phase") or state_of(run))]
+    step, steps, epoch = (number(known, key) for key in ("step", "steps", "epoch"))
+    if step is not None and steps is not None:
+        words.append(f"step {step:.0f} of {steps:.0f}")
+    if epoch is not None:
+        words.append(f"epoch {epoch:.2f}")
+    words.append(time_of(run))
+    text = " · ".join(word for word in words if word != ABSENT)
+    st.progress(share_done(run) or 0.0, text=plain(text))
+    if step is not None:
+        _figures(run, events)
+
+
+def _figures(run: Run, events: list[Event]) -> None:
+    last = next((row for row in reversed(events) if row.get("kind") == "step"), {})
+    loss, rate = number(last, "loss"), number(last, "learning_rate")
+    speed = speed_now(events)
+    started = number(run.status, "started_at")
+    tiles = [
+        ("loss", ABSENT if loss is None else f"{loss:.4f}"),
+        ("learning rate", ABSENT if rate is None else f"{rate:.2e}"),
+        ("tokens per second", ABSENT if speed is None else f"{speed:,.0f}"),
+        ("memory of its process", size(number(part(run.status, "memory"), "process_bytes"))),
+        ("time so far", ABSENT if started is None else duration(max(0, time.time() - started))),
+        ("time left", time_of(run).removesuffix(" left")),
+    ]
+    with st.container(border=True):
+        for column, (name, value) in zip(st.columns(len(tiles)), tiles, strict=True):
+            column.metric(plain(name), plain(value))
+
+
+def curves(run: Run, events: list[Event]) -> None:
+    """Loss and validation, and below them how the learning rate and the speed went."""
+    metrics = sorted(
+        {
+            name
+            for event in events
+            if event.get("kind") == "validation"
+            for name in part(event, "metrics")
+        }
+    )
+    left, right = st.columns(2, gap="large", vertical_alignment="center")
+    left.subheader("Training loss", anchor=False)
+    with right, st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader("Validation", anchor=False, width="stretch")
+        metric = _metric(run, metrics)
+    left, right = st.columns(2, gap="large")
+    loss = with_parts(charts.loss_curve(events), events)
+    scores = charts.validation_curve(events, metric) if metric else None
+    _chart(left, loss, "loss", "No training step logged yet.")
+    _chart(right, scores, "validation", "Not validated yet.")
+    left, right = st.columns(2, gap="large")
+    for column, title, chart, key in (
+        (left, "Learning rate", learning_rate_curve(events), "rate"),
+        (right, "Tokens per second", speed_curve(events), "speed"),
+    ):
+        if chart is not None:
+            column.caption(title)
+            _chart(column, chart, key, "")
+
+
+def _metric(run: Run, metrics: list[str]) -> str | None:
+    if not metrics:
+        return None
+    selected = part(run.result, "selected").get("metric")
+    return st.selectbox(
+        "Validation metric",
+        metrics,
+        index=metrics.index(selected) if selected in metrics else 0,
+        key="metric",
+        bind="query-params",
+        label_visibility="collapsed",
+        width=190,
+    )
+
+
+def _chart(column: Any, chart: Any, key: str, missing: str) -> None:
+    if chart is not None:
+        column.altair_chart(chart, width="stretch", key=key)
+    elif missing:
+        column.caption(missing)

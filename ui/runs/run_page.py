@@ -1,0 +1,83 @@
+"""One run on a page: live while it runs, its record once it has finished."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from runs import run_live
+from runs import run_log
+from runs import run_result
+from runs.event_log import histories
+from run_summary import items, state_of
+from runs.run_actions import RESUMABLE, actions
+from layout import error_box, plain, remarks
+from workbench.store import ACTIVE, Run
+
+Event = dict[str, Any]
+TROUBLE = {
+    "failed": "This run failed",
+    "interrupted": "This run was interrupted",
+    "unreadable": "This run cannot be read",
+}
+NEXT = {
+    "failed": "Correct what it says, then resume it.",
+    "interrupted": "Resume it: it goes on as if nothing had happened.",
+    "unreadable": "Nothing else is affected. Look at its files, or delete it.",
+}
+
+
+def show(run: Run) -> None:
+    """The whole page of a run, in any state."""
+    _title(run)
+    if run.reason and run.state not in ("finished", "stopped"):
+        error_box(TROUBLE.get(run.state, f"This run is {run.state}"), run.reason)
+        if run.state in NEXT:
+            st.caption(f"{NEXT[run.state]}{_saved(run)}")
+    events = histories().of(run)
+    warnings = _warnings(run, events)
+    title = f"{len(warnings)} warning{'' if len(warnings) == 1 else 's'}"
+    remarks(title, warnings, ":material/warning:")
+    if run.state in ACTIVE:
+        run_live.progress(run, events)
+    if run.state == "finished":
+        run_result.tiles(run.result)
+    overview, recipe, log = st.tabs(["Overview", "Recipe", "Log"], key="show", bind="query-params")
+    with overview:
+        run_live.curves(run, events)
+        if run.state == "finished":
+            run_result.outcome(run.result)
+    with recipe:
+        st.caption("Exactly what this run was given, every value written out.")
+        st.code(run.recipe_text() or "(not there)", language=None)
+    with log:
+        run_log.show(run)
+
+
+def _title(run: Run) -> None:
+    left, right = st.columns([1.9, 1], vertical_alignment="center")
+    seed = run.status.get("seed")
+    name = str(run.status.get("recipe") or run.path.name)
+    with left, st.container(gap="xxsmall"):
+        st.header(plain(name if seed is None else f"{name}, seed {seed}"), anchor=False)
+        st.caption(plain(f"{run.id} · {state_of(run)}"))
+    with right:
+        actions(run)
+
+
+def _saved(run: Run) -> str:
+    """The step that a run could go on from, as far as its folder shows one."""
+    if run.state not in RESUMABLE:
+        return ""
+    folder = run.path / "checkpoints"
+    names = [path.name for path in folder.glob("step-*")] if folder.is_dir() else []
+    steps = [int(name.removeprefix("step-")) for name in names if name[5:].isdigit()]
+    if not steps:
+        return " It has saved nothing yet, so it begins again."
+    return f" Its last checkpoint is of step {max(steps)}."
+
+
+def _warnings(run: Run, events: list[Event]) -> list[str]:
+    logged = [str(event.get("message")) for event in events if event.get("kind") == "warning"]
+    return list(dict.fromkeys([*items(run.result, "warnings"), *logged]))

@@ -1,0 +1,140 @@
+"""What came out of a finished run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from compare.draw import draw
+from run_summary import decimal, finite, items, number, part, scored
+from layout import facts, plain
+from workbench import charts
+from workbench.formatting import ABSENT, count, duration, share, size
+
+Event = dict[str, Any]
+
+FORECAST = {
+    "peak_memory_bytes": ("peak memory", size, ("memory", "peak_memory_bytes")),
+    "train_seconds": ("training time", duration, ("time", "train_seconds")),
+    "trainable_parameters": ("trainable", count, ("parameters", "trainable")),
+    "adapter_bytes": ("adapter", size, ("adapter_bytes",)),
+}
+"""What may have been forecast: its name, how it is written, where it was measured."""
+
+
+def tiles(result: Event) -> None:
+    """The figures that a run is judged by."""
+    test, parameters = part(part(result, "metrics"), "test"), part(result, "parameters")
+    trainable, total = number(parameters, "trainable"), number(parameters, "total")
+    names = scored(test, part(result, "selected").get("metric"))
+    shown = [(f"test {name}", decimal(test[name])) for name in names[:2]]
+    shown += [
+        ("trainable", count(trainable)),
+        ("of the model", share(trainable, total)),
+        ("peak memory", size(number(part(result, "memory"), "peak_memory_bytes"))),
+        ("training time", duration(number(part(result, "time"), "train_seconds"))),
+        ("adapter", size(number(result, "adapter_bytes"))),
+    ]
+    with st.container(border=True):
+        for column, (name, value) in zip(st.columns(len(shown)), shown, strict=True):
+            column.metric(plain(name), value)
+
+
+def outcome(result: Event) -> None:
+    """Scores beside the references, memory, forecast, and what was run."""
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.subheader("Test scores", anchor=False)
+        st.dataframe(_scores(result), width="stretch")
+        st.subheader("Memory", anchor=False)
+        memory = part(result, "memory")
+        peak = {
+            "label": str(result.get("recipe")),
+            "peak_memory_bytes": number(memory, "peak_memory_bytes"),
+        }
+        chart = charts.memory_bars([part(memory, "breakdown") | peak])
+        if chart is not None:
+            draw(chart, "memory", "Peak memory by component")
+        st.caption(plain(memory.get("how") or ""))
+        _forecast(result)
+    with right:
+        st.subheader("What was run", anchor=False)
+        facts(_facts(result))
+
+
+def _forecast(result: Event) -> None:
+    """What was forecast beside what was measured, where the run kept a forecast."""
+    forecast = part(result, "forecast")
+    rows = []
+    for key, (name, write, place) in FORECAST.items():
+        measured: Any = result
+        for step in place:
+            measured = measured.get(step) if isinstance(measured, dict) else None
+        expected = number(forecast, key)
+        if expected is not None and finite(measured):
+            off = f"{expected / measured - 1:+.0%}" if measured else ABSENT
+            rows.append({"": name, "forecast": write(expected), "measured": write(measured),
+                         "forecast off by": off})  # fmt: skip
+    if rows:
+        st.subheader("Forecast", anchor=False)
+        st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
+
+
+def _facts(result: Event) -> list[tuple[str, Any]]:
+    policy, data = part(result, "policy"), part(result, "data")
+    parameters, selected = part(result, "parameters"), part(result, "selected")
+    counted = [(number(parameters, key), key) for key in ("adapter", "head", "total")]
+    sizes, features = (_per_split(data, key) for key in ("sizes", "features"))
+    computed = [policy.get("device_name") or policy.get("device"), policy.get("precision")]
+    attention = policy.get("attention")
+    told = items(result, "warnings")  # which stand on top of the page
+    return [
+        ("task", result.get("task")),
+        ("model", result.get("model")),
+        ("method", result.get("method")),
+        ("parameters", ", ".join(f"{n:,.0f} {key}" for n, key in counted if n is not None)),
+        ("examples", sizes),
+        ("features", features if features != sizes else ABSENT),
+        ("duplicates", _removed(data)),
+        ("steps", _speed(part(result, "time"))),
+        ("kept state", _kept(selected)),
+        ("device", ", ".join(str(word) for word in computed if word)),
+        ("attention", attention),
+        ("why so", policy.get("why")),
+        ("notes", "\n".join(note for note in items(data, "notes") if note not in told)),
+    ]
+
+
+def _kept(selected: Event) -> str:
+    if not finite(selected.get("step")):
+        return ABSENT
+    if selected.get("metric") is None:  # the last state, whatever its score
+        return f"step {selected['step']}, the last"
+    score = f"{selected['metric']} {decimal(selected.get('value'))}"
+    return f"step {selected['step']}, validation {score}"
+
+
+def _per_split(data: Event, key: str) -> str:
+    return ", ".join(f"{n} {split}" for split, n in part(data, key).items())
+
+
+def _removed(data: Event) -> str:
+    removed = number(data, "duplicates_removed")
+    return f"{removed:.0f} removed before splitting" if removed else ABSENT
+
+
+def _speed(time: Event) -> str:
+    steps, speed = number(time, "steps"), number(time, "steps_per_second")
+    return ABSENT if steps is None or speed is None else f"{steps:.0f}, {speed:.2f} a second"
+
+
+def _scores(result: Event) -> pd.DataFrame:
+    """Metrics as rows; this run and the references on the same test split as columns."""
+    metrics, references = part(result, "metrics"), part(result, "references")
+    columns = {"test": part(metrics, "test"), "validation": part(metrics, "validation")}
+    columns |= {name: part(references, name) for name in references}
+    names = list(dict.fromkeys(name for scores in columns.values() for name in scores))
+    series = {name: pd.Series(scores, dtype=object) for name, scores in columns.items()}
+    return pd.DataFrame(series, index=names).map(decimal)

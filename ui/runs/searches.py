@@ -1,0 +1,197 @@
+"""Searches: what was tried for each recipe of a study, what it gave and what it cost."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+
+from compare.draw import draw
+from run_summary import decimal, finite, number, part, share_done
+from layout import empty, plain, runs_dir
+from workbench.recipe import recipes_dir
+from workbench.charts import HEIGHT, PALETTE
+from workbench.tuning.load_search import Search, list_searches, options_of
+from workbench.tuning.space import LEARNING_RATE
+from workbench.formatting import ABSENT, count, duration
+
+REFRESH_SECONDS = 2
+USUAL_TRIALS = 8
+
+Row = dict[str, Any]
+
+
+def show() -> None:
+    """The searches of a study, which move while one is running; how to begin one where none is."""
+    searches = list_searches(runs_dir())
+    if not searches:
+        empty(
+            "No search yet",
+            "It tries learning rates, and more if you like, as often for each method of a study, "
+            "and scores them on the validation split alone. Begin one in a terminal:",
+        )
+        _command("bbc-news", USUAL_TRIALS, [])
+        return
+    studies = sorted({search.study for search in searches})
+    study = st.selectbox("Study", studies, key="searched", bind="query-params", width=320)
+    active = any(search.is_active for search in searches if search.study == study)
+    st.fragment(run_every=REFRESH_SECONDS if active else None)(_study)(study or studies[0], active)
+
+
+def _study(study: str, watched: bool) -> None:
+    searches = [search for search in list_searches(runs_dir()) if search.study == study]
+    active = any(search.is_active for search in searches)
+    if watched and not active:
+        st.rerun()  # nobody has to look again
+    rows = [_row(search, active) for search in searches]
+    if not rows:
+        st.caption("These searches are gone.")
+        return
+    st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", column_config=_columns())
+    st.caption("Validation scores: they chose the values, so the score to report is a run's test.")
+    _picture(searches)
+    _trials(searches)
+    st.subheader("Go on" if not active else "From a terminal", anchor=False)
+    st.caption("Trials that have ended are not run again; one that was half done resumes.")
+    _command(study, max(search.wanted for search in searches), options_of(searches))
+    if not (recipes_dir() / study).is_dir():
+        st.caption(plain(f"{study} stands for the folder or file that its recipes are in."))
+
+
+def _row(search: Search, active: bool) -> Row:
+    best = part(search.document, "best")
+    steps, seconds = (number(search.document, key) for key in ("steps", "train_seconds"))
+    failed = int(number(search.document, "failed") or 0)
+    return {
+        "recipe": search.recipe,
+        "state": _state(search, active),
+        "progress": len(search.trials) / search.wanted if search.wanted else 0.0,
+        "trials": f"{len(search.trials)} of {search.wanted or '?'}"
+        + (f", {failed} failed" if failed else ""),
+        "best": decimal(best.get("score")),
+        "with": values_in_words(part(best, "values")) or ABSENT,
+        "trained": ABSENT if seconds is None else duration(seconds),
+        "steps": ABSENT if steps is None else f"{steps:,.0f}",
+        "tokens": count(number(search.document, "tokens")),
+    }
+
+
+def _state(search: Search, active: bool) -> str:
+    if search.is_active and search.current is not None:
+        share = share_done(search.current)
+        return f"trial {len(search.trials) + 1} runs" + (f", {share:.0%}" if share else "")
+    if search.wanted and len(search.trials) >= search.wanted:
+        return "done"
+    if active:
+        return "waits its turn"
+    return "not finished" if search.document else "cannot be read"
+
+
+def _columns() -> dict[str, Any]:
+    config = st.column_config
+    return {
+        "progress": config.ProgressColumn("progress", min_value=0, max_value=1, format="percent"),
+        "best": config.TextColumn("best score", alignment="right"),
+        "with": config.TextColumn("with", width="medium"),
+        **{
+            key: config.TextColumn(key, alignment="right") for key in ("trained", "steps", "tokens")
+        },
+    }
+
+
+def values_in_words(values: Row) -> str:
+    """What a trial tried: ``learning rate 0.005, r 8``."""
+    names = {key: key.rpartition(".")[2].replace("_", " ") for key in values}
+    return ", ".join(
+        f"{names[key]} {value:g}" if finite(value) else f"{names[key]} {value}"
+        for key, value in values.items()
+    )
+
+
+# --- the picture ---------------------------------------------------------------------------
+
+
+def _picture(searches: list[Search]) -> None:
+    """Learning rate against score, a colour for each recipe."""
+    points = [point for search in searches for point in points_of(search)]
+    if not points:
+        return
+    metric = str(next(filter(None, (s.document.get("metric") for s in searches)), "score"))
+    st.subheader(plain(f"validation {metric} against learning rate"), anchor=False)
+    words = f"Validation {metric} of each trial by its learning rate; the table has the numbers."
+    draw(_chart(points, metric), "searched", words)
+    st.caption("Each dot is a trial, the ringed one the best of its recipe. Failed ones have none.")
+
+
+def points_of(search: Search) -> list[Row]:
+    """The trials of a search that have both a learning rate and a score."""
+    best = part(search.document, "best").get("number")
+    found = []
+    for trial in search.trials:
+        rate, score = part(trial, "values").get(LEARNING_RATE), trial.get("score")
+        if finite(rate) and rate > 0 and finite(score):
+            found.append(
+                {
+                    "recipe": search.recipe,
+                    "rate": rate,
+                    "score": score,
+                    "trial": int(number(trial, "number") or 0) + 1,
+                    "best": trial.get("number") == best,
+                    "tried": values_in_words(part(trial, "values")),
+                }
+            )
+    return found
+
+
+def _chart(points: list[Row], metric: str) -> Any:
+    frame = pd.DataFrame(points)
+    names = list(dict.fromkeys(frame["recipe"]))
+    axis = alt.Axis(format="~e", tickCount=6, grid=False)
+    base = alt.Chart(frame).encode(
+        x=alt.X("rate:Q", title="learning rate", scale=alt.Scale(type="log"), axis=axis),
+        y=alt.Y("score:Q", title=f"validation {metric}", scale=alt.Scale(zero=False, padding=12)),
+        color=alt.Color(
+            "recipe:N",
+            scale=alt.Scale(domain=names, range=[*PALETTE]),
+            legend=alt.Legend(title=None, orient="top", symbolType="circle"),
+        ),
+        tooltip=["recipe:N", "trial:Q", "tried:N", alt.Tooltip("score:Q", format=".4f")],
+    )
+    lines = base.mark_line(strokeWidth=1.2, opacity=0.45).encode(tooltip=alt.TooltipValue(None))
+    dots = base.mark_point(filled=True, size=55, opacity=1)
+    rings = base.transform_filter("datum.best").mark_point(size=230, strokeWidth=2)
+    return alt.layer(lines, dots, rings).properties(height=HEIGHT)
+
+
+# --- the trials ----------------------------------------------------------------------------
+
+
+def _trials(searches: list[Search]) -> None:
+    by_name = {search.folder.name: search for search in searches if search.trials}
+    if not by_name:
+        return
+    with st.expander("Every trial"):
+        name = st.selectbox(
+            "Of", list(by_name), key="trials-of", bind="query-params", width=320
+        )  # the folder's name: a recipe that was changed meanwhile has two searches
+        search = by_name[name if name in by_name else next(iter(by_name))]
+        rows = [
+            {
+                "trial": int(number(trial, "number") or 0) + 1,
+                "tried": values_in_words(part(trial, "values")),
+                "score": decimal(trial.get("score")),
+                "loss": decimal(trial.get("loss")),
+                "trained": duration(number(trial, "train_seconds") or 0.0),
+                "why it failed": str(trial.get("reason") or ""),
+            }
+            for trial in search.trials
+        ]
+        st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
+
+
+def _command(study: str, trials: int, options: list[str]) -> None:
+    words = ["workbench", "tune", study, "--trials", str(trials), *options]
+    st.code(shlex.join([*words, "--runs", str(runs_dir())]), language=None, wrap_lines=True)

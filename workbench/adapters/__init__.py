@@ -1,0 +1,1 @@
+"""Trained adapters as folders: written, checked by a plain load, loaded, exported, imported."""

@@ -1,0 +1,211 @@
+"""Taking an adapter home: a folder for plain transformers + PEFT, or merged weights."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from transformers import AutoTokenizer
+
+from workbench.assets import hub
+from workbench.data.encode import Encoded
+from workbench.errors import ExportError, RunRefused
+from workbench.adapters.save import building
+from workbench.adapters.model_card import model_card
+from workbench.adapters.plain_load import VanillaLoader, compare_outputs
+from workbench.adapters.folder import ABOUT, find_export, load_exported, local_base
+from workbench.store import Run, read_json, write_json
+from workbench.tasks import AnyTask, Predicted
+
+CHECKED = 16
+"""Test features whose outputs a plain load has to reproduce."""
+CARD = "README.md"
+EXPECTED = "expected.json"
+"""File of a run with these features and outputs."""
+
+
+def export_run(run: Run, to: Path, *, merge: bool = False, card: str | None = None) -> Path:
+    """Copies a finished run's adapter, or its merged model, after checking that it loads.
+
+    The check is made again on what is handed out: plain transformers + PEFT, in a fresh process,
+    have to give the outputs that the run recorded.
+
+    Args:
+        run: a finished run.
+        to: the folder to write.
+        merge: write the whole model with the adapter merged in.
+        card: the model card of the copy; None for the one that the workbench writes.
+
+    Raises:
+        RunRefused: when the run has not finished or the target exists.
+        ExportError: when the method cannot be merged, or the check fails.
+    """
+    if run.state != "finished":
+        raise RunRefused(
+            f"this run is {run.state}, only finished runs have an adapter",
+            where=run.id,
+            fix=f"`workbench show {run.id}` says why",
+        )
+    if to.exists():
+        raise RunRefused("the target exists already", where=str(to), fix="name a new folder")
+    _, about = find_export(run.path)
+    expected = read_expected(run.path)
+    with building(to) as folder, VanillaLoader() as loader:
+        if merge:
+            about = _write_merged(run, about, folder)
+        else:
+            shutil.copytree(run.adapter, folder, dirs_exist_ok=True)
+        difference = check_folder(loader, folder, about, expected)
+        if merge:
+            _write_merged_card(run, about, folder, difference)
+        if card is not None:
+            (folder / CARD).write_text(card, encoding="utf-8")
+    return to
+
+
+def push(folder: Path, repository: str) -> str:
+    """Uploads an exported folder to a Hub repository, made private if it is new.
+
+    Returns the address of the commit. The token is huggingface_hub's own (``hf auth login`` or
+    HF_TOKEN) and is neither stored nor shown.
+
+    Raises:
+        ExportError: when the Hub cannot be reached or refuses.
+    """
+    from huggingface_hub import HfApi
+
+    api = HfApi()
+    if trouble := hub.why_unreachable():
+        raise ExportError(
+            f"the Hub did not take the upload: {trouble}",
+            where=repository,
+            fix=f"connect and push again; the export is in {folder}",
+        )
+    try:
+        api.create_repo(repository, private=True, exist_ok=True)
+        return str(api.upload_folder(repo_id=repository, folder_path=folder).commit_url)
+    # The Hub's own errors, those of files, and whatever its HTTP client raises.
+    except Exception as error:
+        said = str(error).strip() or type(error).__name__
+        raise ExportError(
+            f"the Hub did not take the upload: {said.splitlines()[0]}",
+            where=repository,
+            fix=f"log in with `hf auth login` and check the name; the export is in {folder}",
+        ) from error
+
+
+def check_folder(
+    loader: VanillaLoader, folder: Path, about: dict[str, Any], expected: dict[str, Any]
+) -> float:
+    """Largest difference between what a plain load of a folder says and what was recorded.
+
+    Raises:
+        ExportError: when the folder does not load or says something else.
+    """
+    request = {
+        "folder": str(folder),
+        "base": local_base(about["base"]),
+        "revision": about["revision"],
+        "offline": os.environ.get(hub.VARIABLE) == "1",
+        "auto_class": about["auto_class"],
+        "kind": about["kind"],
+        "output": about["output"],
+        "skip": about["virtual_tokens"] if about["per_position"] else 0,
+        "max_length": about["max_length"],
+        "inputs": expected["inputs"],
+    }
+    return compare_outputs(expected["outputs"], loader.outputs(request), folder)
+
+
+def write_expected(
+    run: Path, task: AnyTask, encoded: Encoded, predicted: Predicted
+) -> dict[str, Any]:
+    """Keeps the first test features with what the run made of them, for every later check.
+
+    Returns what was written: ``inputs`` and, a row of numbers for each, ``outputs``.
+    """
+    count = min(CHECKED, len(encoded))
+    content = {
+        "inputs": [task.plain_request(encoded, index) for index in range(count)],
+        "outputs": [task.checked(predicted.values[index]).tolist() for index in range(count)],
+    }
+    write_json(run / EXPECTED, content)
+    return content
+
+
+def read_expected(run: Path) -> dict[str, Any]:
+    """What ``write_expected`` has kept.
+
+    Raises:
+        ExportError: when the file is missing or damaged.
+    """
+    content = read_json(run / EXPECTED) or {}
+    if not _is_whole(content):
+        raise ExportError(
+            f"{EXPECTED} is missing or damaged, so the export cannot be checked",
+            where=str(run),
+            fix="run the recipe again with --force",
+        )
+    return content
+
+
+def _is_whole(content: dict[str, Any]) -> bool:
+    match content:
+        case {"inputs": list(inputs), "outputs": list(outputs)}:
+            return len(inputs) == len(outputs)
+    return False
+
+
+def _write_merged(run: Run, about: dict[str, Any], folder: Path) -> dict[str, Any]:
+    model = load_exported(run.adapter, about)
+    merged_model(model, run.result.get("method", "this method")).save_pretrained(folder)  # type: ignore[operator]
+    AutoTokenizer.from_pretrained(run.adapter, trust_remote_code=False).save_pretrained(folder)
+    merged_about = {**about, "kind": "full", "virtual_tokens": 0}
+    write_json(folder / ABOUT, merged_about)
+    return merged_about
+
+
+def _write_merged_card(run: Run, about: dict[str, Any], folder: Path, difference: float) -> None:
+    """The run's card with the lines that load the merged model instead of the adapter."""
+    export = {**run.result["export"], "kind": "full", "max_logit_difference": difference}
+    card = model_card({**run.result, "export": export}, about, run.recipe_text(), merged=True)
+    (folder / CARD).write_text(card, encoding="utf-8")
+
+
+def merged_model(model: nn.Module, method: str) -> nn.Module:
+    """A model with its adapter's update added into its own weights.
+
+    Raises:
+        ExportError: when there is nothing that could be merged, with the reason.
+    """
+    config = getattr(model, "active_peft_config", None)
+    if config is None:
+        return model
+    if config.is_prompt_learning:
+        reason = "virtual tokens are inputs, not weights: there is nothing to add them to"
+    else:
+        try:
+            return model.merge_and_unload(safe_merge=True)  # type: ignore[no-any-return,operator]
+        except (ValueError, NotImplementedError, AttributeError) as error:
+            reason = f"PEFT: {error}"
+    raise ExportError(
+        f"{method} cannot be merged into plain weights",
+        where="--merge",
+        why=reason,
+        fix="export the adapter itself, without --merge",
+    )
+
+
+__all__ = [
+    "VanillaLoader",
+    "building",
+    "check_folder",
+    "export_run",
+    "merged_model",
+    "push",
+    "read_expected",
+    "write_expected",
+]

@@ -1,0 +1,147 @@
+"""The model card of an export, written from the run's record."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import yaml
+
+from workbench.adapters.usage import usage
+
+_LOADING = {
+    "full": """from transformers import {auto}, AutoTokenizer
+
+folder = "PATH/TO/THIS/FOLDER"
+tokenizer = AutoTokenizer.from_pretrained(folder)
+model = {auto}.from_pretrained(folder).eval()""",
+    "delta": """import os
+from safetensors.torch import load_file
+from transformers import {auto}, AutoConfig, AutoTokenizer
+
+folder = "PATH/TO/THIS/FOLDER"
+tokenizer = AutoTokenizer.from_pretrained(folder)
+model = {auto}.from_pretrained({base}, config=AutoConfig.from_pretrained(folder))
+state = load_file(os.path.join(folder, "trained_weights.safetensors"))
+model.load_state_dict(state, strict=False)
+model.eval()""",
+    "peft": """from peft import PeftModel
+from transformers import {auto}, AutoConfig, AutoTokenizer
+
+folder = "PATH/TO/THIS/FOLDER"
+tokenizer = AutoTokenizer.from_pretrained(folder)
+model = {auto}.from_pretrained({base}, config=AutoConfig.from_pretrained(folder))
+model = PeftModel.from_pretrained(model, folder).eval()""",
+}
+
+
+_PIPELINES = {
+    "masked-lm": "fill-mask",
+    "causal-lm": "text-generation",
+    "instruction": "text-generation",
+}
+"""The Hub's names of tasks, where they differ."""
+
+_MERGED = """
+What was trained is merged into the weights: this folder holds a whole model.
+"""
+
+_PAGE = """---
+base_model: {base}
+library_name: {library}
+pipeline_tag: {task}
+tags: [peft-workbench, {method}]
+---
+
+# {title}
+
+{description}
+{whole}
+| test metric ({test_size} examples, seed {seed}) | value |
+| --- | --- |
+{scores}
+
+For comparison, on the same split:
+
+| reference | scores |
+| --- | --- |
+{references}
+
+Trained parameters: {trainable:,} of {total:,} ({head:,} of them in the task head). Trained on
+{train_size} examples, selected on {validation_size}; texts are cut to {max_length} tokens.
+
+## Load it
+
+```python
+{loading}
+
+{usage}
+```
+
+It was loaded this way in a fresh process before this folder was written, and asked {checked} test
+examples: its outputs differ from the run's own by at most {difference:.1e}.
+
+## How it was made
+
+Device: {device}, {precision}. Fingerprint of the recipe: `{fingerprint}`.
+
+```yaml
+{recipe}
+```
+"""
+
+
+def model_card(
+    result: dict[str, Any], about: dict[str, Any], recipe_text: str, *, merged: bool = False
+) -> str:
+    """A README.md with front matter for the Hub: what, how good, how to load, how it was made.
+
+    Args:
+        result: the run's record, with its ``export`` section.
+        about: what ``workbench.json`` of the folder says.
+        recipe_text: the resolved recipe as YAML.
+        merged: whether an adapter has been merged into the weights that the folder holds.
+    """
+    base, revision, kind = about["base"], about["revision"], about["kind"]
+    named = json.dumps(base) + (f", revision={json.dumps(revision)}" if revision else "")
+    sizes, parameters = result["data"]["sizes"], result["parameters"]
+    tested, references = result["metrics"]["test"], result["references"]
+    return _PAGE.format(
+        base=json.dumps(base),
+        library="peft" if kind == "peft" else "transformers",
+        task=_PIPELINES.get(result["task"], result["task"]),
+        method=result["method"],
+        title=f"{result['recipe']}: {result['method']} on {base}",
+        description=result["description"] or "Fine-tuned with the PEFT workbench.",
+        whole=_MERGED if merged else "",
+        seed=result["seed"],
+        scores="\n".join(f"| {name} | {_number(value)} |" for name, value in tested.items()),
+        references="\n".join(f"| {n} | {_listed(scores)} |" for n, scores in references.items()),
+        trainable=parameters["trainable"],
+        total=parameters["total"],
+        head=parameters["head"],
+        train_size=sizes["train"],
+        validation_size=sizes["validation"],
+        test_size=sizes["test"],
+        max_length=about["max_length"],
+        loading=_LOADING[kind].format(auto=about["auto_class"], base=named),
+        usage=usage(about, pairs=_has_pairs(recipe_text)),
+        checked=result["export"]["examples"],
+        difference=result["export"]["max_logit_difference"],
+        device=result["policy"]["device_name"],
+        precision=result["policy"]["precision"],
+        fingerprint=result["fingerprint"],
+        recipe=recipe_text.strip(),
+    )
+
+
+def _has_pairs(recipe_text: str) -> bool:
+    return yaml.safe_load(recipe_text)["data"]["text_pair"] is not None
+
+
+def _listed(scores: dict[str, float | None]) -> str:
+    return ", ".join(f"{name} {_number(value)}" for name, value in scores.items())
+
+
+def _number(value: float | None) -> str:
+    return "not defined" if value is None else f"{value:.4f}"

@@ -1,0 +1,1 @@
+"""What report and UI both compute from run records. Loads no torch."""

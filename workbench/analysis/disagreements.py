@@ -1,0 +1,194 @@
+"""Test examples on which the methods of a group answer differently."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from workbench.analysis.predictions import Answers
+from workbench.formatting import ABSENT
+from workbench.recipe.catalogue import MULTI, REGRESSION, SINGLE, SPANS, TAGS, TOKENS, AnswerKind
+
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+_PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the seeds of one recipe say to one example."""
+
+    text: str
+    """What more than half of them say; where nothing is, all that they say. Of numbers the mean,
+    of generated texts the first of those that most say."""
+    decided: bool
+    """Whether more than half of them say so, where answers are right or wrong."""
+    agreeing: int
+    """Seeds that say the text, or the part of one that is not decided that most say; of numbers
+    all."""
+    seeds: int
+    right: int | None
+    """Seeds that are right; None where an answer is not right or wrong."""
+    score: float | None
+    """Mean score: of the answer over the seeds that give it; where it is of the right text, over
+    all."""
+
+    @property
+    def mostly_right(self) -> bool:
+        """Whether more than half of the seeds are right."""
+        return self.right is not None and 2 * self.right > self.seeds
+
+
+@dataclass(frozen=True)
+class Example:
+    """A test example with the answer of each recipe by its label."""
+
+    id: str
+    text: str
+    pair: str | None
+    label: str
+    answers: dict[str, Answer]
+    spread: float
+    """How far the recipes are apart, for the order: share of seeds that are right, else a score."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two recipes on the same test examples: on how many of them each is mostly right."""
+
+    first: str
+    second: str
+    both: int
+    only_first: int
+    only_second: int
+    neither: int
+
+
+Right = Callable[[str, str], bool]
+
+
+def _same(label: str, prediction: str) -> bool:
+    return label.strip() == prediction.strip()
+
+
+def _same_span(label: str, prediction: str) -> bool:
+    """As SQuAD's exact match compares: without case, punctuation and articles."""
+    return _bare(prediction) in {_bare(answer) for answer in label.split(" | ")}
+
+
+def _bare(text: str) -> str:
+    return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
+
+
+_JUDGES: dict[AnswerKind, Right] = {
+    SINGLE: _same,
+    MULTI: _same,
+    TAGS: _same,
+    SPANS: _same_span,
+}
+
+
+def examples_of(kind: AnswerKind | None, answers: Mapping[str, Sequence[Answers]]) -> list[Example]:
+    """Every test example with what each recipe says to it, in the order of the test split.
+
+    Args:
+        kind: what the models answer with.
+        answers: the answers of each seed by row label, to the same examples.
+    """
+    if not answers:
+        return []
+    first = next(iter(answers.values()))[0]
+    found = []
+    for i, label in enumerate(first.labels):
+        said = {name: _answer(kind, i, label, seeds) for name, seeds in answers.items()}
+        found.append(
+            Example(
+                id=first.ids[i],
+                text=first.texts[i],
+                pair=first.pairs[i] if first.pairs else None,
+                label=label,
+                answers=said,
+                spread=_spread(kind, said),
+            )
+        )
+    return found
+
+
+def _answer(kind: AnswerKind | None, i: int, label: str, seeds: Sequence[Answers]) -> Answer:
+    texts = [seed.predictions[i] for seed in seeds]
+    scores = [seed.scores[i] for seed in seeds]
+    if kind == REGRESSION and (mean := _mean([_float(each) for each in texts])) is not None:
+        return Answer(f"{mean:.4g}", True, len(texts), len(texts), None, _mean(scores))
+    votes = Counter(_vote(kind, each) for each in texts)
+    vote, agreeing = votes.most_common(1)[0]
+    said = [_vote(kind, each) == vote for each in texts]
+    text = texts[said.index(True)]
+    judge = _JUDGES.get(kind) if kind else None
+    if judge is None:
+        return Answer(text, True, agreeing, len(texts), None, _mean(scores))
+    right = sum(judge(label, each) for each in texts)
+    if 2 * agreeing > len(texts):
+        own = [score for score, so in zip(scores, said, strict=True) if so]
+        return Answer(text, True, agreeing, len(texts), right, _mean(own))
+    text = " / ".join(each or ABSENT for each in dict.fromkeys(texts))
+    return Answer(text, False, agreeing, len(texts), right, None)
+
+
+def _vote(kind: AnswerKind | None, text: str) -> str:
+    """What two answers that are the same have in common."""
+    return _bare(text) if kind == SPANS else text.strip()
+
+
+def _mean(scores: Sequence[float | None]) -> float | None:
+    known = [score for score in scores if score is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _spread(kind: AnswerKind | None, said: Mapping[str, Answer]) -> float:
+    if kind == REGRESSION:
+        values = [value for answer in said.values() if (value := _float(answer.text)) is not None]
+    elif kind in _JUDGES:
+        values = [(answer.right or 0) / answer.seeds for answer in said.values()]
+    else:
+        values = [answer.score for answer in said.values() if answer.score is not None]
+    return max(values) - min(values) if values else 0.0
+
+
+def _float(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def disagreements(kind: AnswerKind | None, examples: Sequence[Example]) -> list[Example]:
+    """The examples to which the recipes say different things, furthest apart first.
+
+    Two recipes say different things when more than half of the seeds of each do. Numbers, and texts
+    of which only the likelihood is measured, are further apart the more these are.
+    """
+    if kind not in (REGRESSION, TOKENS):
+        said = [{_vote(kind, a.text) for a in e.answers.values() if a.decided} for e in examples]
+        examples = [e for e, texts in zip(examples, said, strict=True) if len(texts) > 1]
+    else:
+        examples = [e for e in examples if e.spread > 0]
+    return sorted(examples, key=lambda example: -example.spread)
+
+
+def pairs_of(kind: AnswerKind | None, examples: Sequence[Example]) -> list[Pair]:
+    """Every two recipes: on how many examples both, one or neither is right; empty if unjudged."""
+    if kind not in _JUDGES or not examples:
+        return []
+    right = {
+        name: [example.answers[name].mostly_right for example in examples]
+        for name in examples[0].answers
+    }
+    pairs = []
+    for one, other in combinations(right, 2):
+        seen = Counter(zip(right[one], right[other], strict=True))
+        counts = (seen[True, True], seen[True, False], seen[False, True], seen[False, False])
+        pairs.append(Pair(one, other, *counts))
+    return pairs

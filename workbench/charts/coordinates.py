@@ -1,0 +1,101 @@
+"""Several scores and costs at once: a line for each recipe across parallel axes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from workbench.analysis.records import finite, part
+from workbench.charts.style import HEIGHT, MUTED, Chart, Row, row_colors, row_legend
+from workbench.formatting import count, duration, score, size
+from workbench.recipe.catalogue import higher_is_better
+
+_Axis = tuple[str, list[Any], Callable[[float], str]]
+"""What an axis is called, the value of each row, and how one is written."""
+
+_COSTS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
+    ("trainable_parameters", "trainable", count),
+    ("peak_memory_bytes", "peak memory", size),
+    ("train_seconds", "training time", duration),
+    ("adapter_bytes", "adapter file", size),
+)
+
+
+def parallel_coordinates(
+    rows: Sequence[Row], metrics: Sequence[str], *, height: int = HEIGHT
+) -> Chart | None:
+    """Each recipe as a line over its scores and costs, the better end of every axis on top.
+
+    Costs are on a logarithmic axis. An axis is left out where a row lacks the value or all are
+    equal.
+
+    Args:
+        rows: as in ``compare --format json``.
+        metrics: the metrics that get an axis.
+        height: pixels of the plot.
+    """
+    names, points, ends = _axes(rows, metrics)
+    if len(names) < 2 or len(rows) < 2:
+        return None
+    x = alt.X(
+        "axis:N",
+        sort=names,
+        title=None,
+        scale=alt.Scale(type="point", padding=0.3),
+        axis=alt.Axis(labelAngle=0, domain=False, ticks=False, labelPadding=26, grid=True),
+    )
+    y = alt.Y("height:Q", axis=None, scale=alt.Scale(domain=[0, 1]))
+    lines = (
+        alt.Chart(pd.DataFrame(points))
+        .mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=45, filled=True))
+        .encode(
+            x=x,
+            y=y,
+            color=alt.Color(
+                "label:N",
+                scale=row_colors([str(row["label"]) for row in rows]),
+                legend=row_legend(),
+            ),
+            tooltip=[alt.Tooltip("label:N", title="recipe"), "axis:N", "value:N"],
+        )
+    )
+    texts = alt.Chart(pd.DataFrame(ends)).encode(x=x, y=y, text="text:N")
+    layers = [
+        texts.transform_filter(f"datum.shift == '{way}'").mark_text(dy=dy, fontSize=11, color=MUTED)
+        for way, dy in (("up", -12), ("down", 14))
+    ]
+    return alt.layer(lines, *layers).properties(height=height)
+
+
+def _axes(
+    rows: Sequence[Row], metrics: Sequence[str]
+) -> tuple[list[str], list[dict[str, Any]], list[dict[str, Any]]]:
+    """The axes by name, where each row meets them, and what stands at both ends."""
+    axes: list[_Axis] = [
+        (m, [part(part(row, "metrics"), m).get("mean") for row in rows], score) for m in metrics
+    ]
+    axes += [(title, [row.get(key) for row in rows], text) for key, title, text in _COSTS]
+    points: list[dict[str, Any]] = []
+    ends: list[dict[str, Any]] = []
+    names: list[str] = []
+    for name, found, text in axes:
+        values = [value for value in found if finite(value)]
+        cost = name not in metrics
+        if len(values) < len(rows) or len(set(values)) < 2 or (cost and min(values) <= 0):
+            continue
+        scaled = [math.log10(value) for value in values] if cost else values
+        low, high = min(scaled), max(scaled)
+        up = not cost and higher_is_better(name)
+        names.append(name)
+        for row, value, at in zip(rows, values, scaled, strict=True):
+            share = (at - low) / (high - low)
+            place = {"axis": name, "height": share if up else 1 - share}
+            points.append(place | {"label": str(row["label"]), "value": text(value)})
+        worst, best = (min(values), max(values)) if up else (max(values), min(values))
+        ends.append({"axis": name, "height": 1.0, "text": text(best), "shift": "up"})
+        ends.append({"axis": name, "height": 0.0, "text": text(worst), "shift": "down"})
+    return names, points, ends

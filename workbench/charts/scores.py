@@ -1,0 +1,206 @@
+"""A metric against what it costs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from workbench.analysis.costs import COSTS, Cost
+from workbench.analysis.records import finite, part
+from workbench.charts.style import (
+    MUTED,
+    SCORE,
+    Chart,
+    Row,
+    axis_title,
+    log_axis,
+    log_domain,
+    row_colors,
+)
+from workbench.recipe.catalogue import higher_is_better
+
+TRAINABLE = "trainable_parameters"
+_NEAR_X, _NEAR_Y = 0.14, 0.07
+"""Shares of the two axes within which two names would be written over each other."""
+
+
+def score_against_cost(
+    rows: Sequence[Row],
+    metric: str,
+    references: Mapping[str, float],
+    *,
+    cost: str = TRAINABLE,
+    front: Collection[str] = (),
+    bubbles: bool = False,
+    height: int = 380,
+) -> Chart | None:
+    """A metric against a cost (log axis), with its interval over seeds; None without a point.
+
+    Args:
+        rows: as in ``compare --format json``.
+        metric: one of their metrics.
+        references: score of each reference, drawn as a dashed rule.
+        cost: a key of ``COSTS``.
+        front: labels of the rows that no other is better than in both, joined by a line.
+        bubbles: whether the area of a point is the row's peak memory.
+    """
+    points = _points(rows, metric, cost)
+    if not points:
+        return None
+    frame = pd.DataFrame(_with_sides(points))
+    about, title = COSTS[cost], axis_title(metric)
+    x = log_axis([p["cost"] for p in points], "cost", about.title, about.labels)
+    scale = alt.Scale(zero=False, nice=True, padding=18)
+    color = alt.Color("label:N", legend=None, scale=row_colors([str(r["label"]) for r in rows]))
+    base = alt.Chart(frame).encode(x=x, color=color)
+    bars = base.mark_rule(strokeWidth=2, opacity=0.55).encode(
+        y=alt.Y("low:Q", title=title, scale=scale), y2="high:Q"
+    )
+    dots = base.mark_point(filled=True, size=110, opacity=1).encode(
+        y=alt.Y("mean:Q", title=title, scale=scale), tooltip=_tooltip(metric, about)
+    )
+    if bubbles and frame["memory"].notna().all():
+        area = alt.Scale(domainMin=0, range=[0, 900])
+        dots = dots.encode(size=alt.Size("memory:Q", scale=area, legend=None)).mark_point(
+            filled=True, opacity=0.75
+        )
+    far = far_references(rows, metric, references)
+    near = {name: value for name, value in references.items() if name not in far}
+    layers = [*_front(points, front, x, higher_is_better(metric)), bars, dots, *_names(frame, base)]
+    return alt.layer(*layers, *_rules(near, points)).properties(height=height)
+
+
+def _points(rows: Sequence[Row], metric: str, cost: str = TRAINABLE) -> list[dict[str, Any]]:
+    """What there is to draw of each row: cost, mean and interval of a metric."""
+    points: list[dict[str, Any]] = []
+    for row in rows:
+        found = part(part(row, "metrics"), metric)
+        mean, spent = found.get("mean"), row.get(cost)
+        if not finite(mean) or not finite(spent) or spent <= 0:
+            continue
+        low, high = found.get("ci_low"), found.get("ci_high")
+        memory = row.get("peak_memory_bytes")
+        points.append(
+            {
+                "label": str(row.get("label") or row.get("recipe")),
+                "study": str(row.get("study")),
+                "seeds": len(row.get("seeds") or []),
+                "cost": spent,
+                "parameters": row.get(TRAINABLE),
+                "memory": memory if finite(memory) else None,
+                "mean": mean,
+                "low": low if finite(low) else mean,
+                "high": high if finite(high) else mean,
+            }
+        )
+    return points
+
+
+def _tooltip(metric: str, about: Cost) -> list[alt.Tooltip]:
+    costs = [] if about is COSTS[TRAINABLE] else [("cost:Q", about.title, about.format)]
+    numbers = [
+        ("mean:Q", metric, SCORE),
+        ("low:Q", "95% low", SCORE),
+        ("high:Q", "95% high", SCORE),
+        *costs,
+        ("parameters:Q", "trainable", ","),
+        ("memory:Q", "peak memory", ".3s"),
+    ]
+    names = [alt.Tooltip("label:N", title="recipe"), alt.Tooltip("study:N")]
+    counted = [alt.Tooltip(field, title=title, format=f) for field, title, f in numbers]
+    return [*names, *counted, alt.Tooltip("seeds:Q")]
+
+
+def _with_sides(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Says for each point whether its name goes above its interval or below, out of the way."""
+    width = _extent([math.log10(p["cost"]) for p in points])
+    height = _extent([p[end] for p in points for end in ("low", "high")])
+    taken: list[tuple[float, float]] = []
+    for point in sorted(points, key=lambda p: (p["cost"], -p["mean"])):
+        x = math.log10(point["cost"]) / width
+        free = {
+            side: all(
+                abs(x - other) > _NEAR_X or abs(point[end] / height - y) > _NEAR_Y
+                for other, y in taken
+            )
+            for side, end in (("above", "high"), ("below", "low"))
+        }
+        point["side"] = "above" if free["above"] or not free["below"] else "below"
+        taken.append((x, point["high" if point["side"] == "above" else "low"] / height))
+    return points
+
+
+def _extent(values: Sequence[float]) -> float:
+    return (max(values) - min(values)) or 1.0
+
+
+def _names(frame: pd.DataFrame, base: alt.Chart) -> list[alt.Chart]:
+    """The name of each row at the end of its interval, in the row's colour."""
+    names = base.mark_text(fontSize=12, fontWeight=600)
+    layers = []
+    for side, end, shift in (("above", "high", -10), ("below", "low", 14)):
+        if (frame["side"] == side).any():
+            shown = names.transform_filter(f"datum.side == '{side}'")
+            layers.append(shown.mark_text(dy=shift, fontSize=12, fontWeight=600).encode(
+                y=f"{end}:Q", text="label:N"
+            ))  # fmt: skip
+    return layers
+
+
+def _front(
+    points: Sequence[Row], labels: Collection[str], x: alt.X, higher: bool
+) -> list[alt.Chart]:
+    """The line from one row that nothing beats to the next: what more cost buys."""
+    kept = sorted((p for p in points if p["label"] in labels), key=lambda p: float(p["cost"]))
+    if len(kept) < 2:
+        return []
+    line = alt.Chart(pd.DataFrame(kept)).mark_line(
+        interpolate="step-after", color=MUTED, strokeWidth=1.4, opacity=0.8
+    )
+    return [line.encode(x=x, y="mean:Q", order=alt.Order("cost:Q"))]
+
+
+def _rules(references: Mapping[str, float], points: Sequence[Row]) -> list[alt.Chart]:
+    """A dashed rule for each reference, with its name where no row is near."""
+    if not references:
+        return []
+    rules = alt.Chart(pd.DataFrame([{"name": k, "value": v} for k, v in references.items()]))
+    names = rules.mark_text(color=MUTED, dy=-7, fontSize=11)
+    return [
+        rules.mark_rule(color=MUTED, strokeDash=[5, 4]).encode(y="value:Q"),
+        names.encode(y="value:Q", x=alt.datum(_widest_gap(points)), text="name:N"),
+    ]
+
+
+def _widest_gap(points: Sequence[Row]) -> float:
+    """The cost in the middle of the widest gap between rows, on a logarithmic axis."""
+    low, high = log_domain([float(p["cost"]) for p in points])
+    places = [low, *sorted(float(p["cost"]) for p in points), high]
+    return max(
+        (right / left, math.sqrt(left * right))
+        for left, right in zip(places, places[1:], strict=False)
+    )[1]
+
+
+def far_references(
+    rows: Sequence[Row], metric: str, references: Mapping[str, float]
+) -> dict[str, float]:
+    """The references that are so much worse than every row that they would flatten all the rows.
+
+    Args:
+        rows: as in ``compare --format json``.
+        metric: one of their metrics.
+        references: score of each reference.
+    """
+    sign = 1 if higher_is_better(metric) else -1
+    points = _points(rows, metric)
+    if not points:
+        return {}
+    worst = min(sign * point[end] for point in points for end in ("low", "high"))
+    best = max(sign * point["mean"] for point in points)
+    room = 1.5 * max(best - worst, 0.01 * max(1.0, abs(worst)))
+    return {name: value for name, value in references.items() if sign * value < worst - room}

@@ -1,0 +1,1 @@
+"""What a recipe costs: forecast before it runs, measured while it runs."""

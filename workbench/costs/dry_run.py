@@ -1,0 +1,244 @@
+"""The first two steps of a training, with shapes instead of numbers.
+
+A run measures its memory over its first two steps, which hold the longest batches and, from the
+second on, the optimizer's state. Here the same session takes the same two steps with fake tensors:
+nothing in it is a formula of ours, so a new method or task is forecast without being known.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from accelerate import Accelerator
+from transformers import PreTrainedTokenizerBase
+
+from workbench.costs.fake_tensors import World, pretending
+from workbench.costs.memory_meter import breakdown
+from workbench.costs.operations import Operations
+from workbench.costs.shapes import setting_for
+from workbench.data.batches import PAD_TO_MULTIPLE, epoch_order
+from workbench.data.encode import Encoded
+from workbench.distributed.accelerator import as_if_alone, make_accelerator
+from workbench.distributed.policy import Policy
+from workbench.methods import METHODS
+from workbench.models import Base, build_fake
+from workbench.recipe import Recipe
+from workbench.recipe.schema import TrainingSpec
+from workbench.tasks import AnyTask
+from workbench.training.events import Step
+from workbench.training.optimizer import total_steps
+from workbench.training.trainer import Session
+
+STEPS = 2
+"""Steps that are rehearsed: as many as a run measures."""
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What a training is made of, but for the weights."""
+
+    recipe: Recipe
+    task: AnyTask
+    policy: Policy
+    tokenizer: PreTrainedTokenizerBase
+    train: Encoded
+    examples: int | None = None
+    """Training examples, where ``train`` does not hold all of them."""
+    upper_bound: bool = False
+    """Whether ``train`` is made up of the longest texts that the recipe allows."""
+
+    @property
+    def share(self) -> int:
+        """Examples of a step that fall to one process."""
+        return math.ceil(self.recipe.training.batch_size / self.policy.processes)
+
+    @property
+    def at_once(self) -> int:
+        """Examples per forward pass."""
+        return min(self.recipe.training.micro_batch_size or self.share, self.share)
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A step that was rehearsed."""
+
+    examples: int
+    """Of its forward passes."""
+    width: int
+    """Tokens per row of the widest of them, padding included."""
+    course: np.ndarray
+    """Bytes of all tensors, after each that came or went."""
+    operations: Operations
+
+    @property
+    def peak(self) -> int:
+        """Most bytes at once."""
+        return int(self.course.max())
+
+
+@dataclass
+class Rehearsal:
+    """A training without numbers that has taken its first steps and can be asked what-if."""
+
+    outline: Outline
+    world: World
+    session: Session
+    taken: list[Taken] = dataclasses.field(default_factory=list)
+    """The first steps."""
+    pieces: dict[str, int] = dataclasses.field(default_factory=dict)
+    """Bytes of weights, gradients and optimizer state, as ``measure.memory.breakdown``."""
+
+    @property
+    def peak(self) -> int:
+        """Most bytes that the tensors held at once in the first steps."""
+        return max(step.peak for step in self.taken)
+
+    def with_width(self, width: int) -> Taken:
+        """A step whose longest example has about so many tokens, with its operators."""
+        if self.taken[-1].width == width:
+            return self.taken[-1]
+        lengths, outline = self.outline.train.lengths, self.outline
+        order = np.argsort(np.abs(lengths - width), kind="stable")
+        return self._further(order[: outline.share], outline.at_once, listening=True)
+
+    def with_examples(self, examples: int) -> Taken:
+        """A step with so many of the longest examples in a forward pass; as many passes as the
+        recipe makes, but for those that only repeat the second."""
+        outline = self.outline
+        passes = 2 if outline.at_once < outline.share else 1
+        last = self.taken[-1]
+        if (examples, self.widest, 1) == (last.examples, last.width, passes):
+            return last
+        return self._further(np.resize(self._longest(examples), passes * examples), examples)
+
+    def unpadded(self, examples: int) -> bool:
+        """Whether so many of the longest examples make a forward pass without padding."""
+        return _unpadded(self.outline.train.lengths[self._longest(examples)], self)
+
+    @property
+    def widest(self) -> int:
+        """Tokens per row of a batch with the longest example."""
+        return _width(self.outline.train.lengths, self.outline.train)
+
+    def _longest(self, examples: int) -> np.ndarray:
+        order = np.argsort(-self.outline.train.lengths, kind="stable")
+        return np.resize(order[:examples], examples)
+
+    def _further(self, batch: np.ndarray, at_once: int, *, listening: bool = False) -> Taken:
+        accumulation, indices = self.session.accumulation, batch.tolist()
+        kept, accumulation.size = accumulation.size, at_once
+        try:
+            take = functools.partial(self.session.take_step, indices, None)
+            return self.take(indices, take, listening=listening)
+        finally:
+            accumulation.size = kept
+
+    def take(self, batch: list[int], step: Callable[[], object], *, listening: bool) -> Taken:
+        """Has a step taken and keeps what it did; of its operators only if ``listening``.
+
+        Raises:
+            RuntimeError: when it was none.
+        """
+        lengths = self.outline.train.lengths[batch]
+        heard = Operations()
+        self.world.full = _unpadded(lengths, self)
+        self.world.heard = heard.add if listening else None
+        self.world.reset()
+        try:
+            done = step()
+        finally:
+            self.world.heard = None
+        if not isinstance(done, Step):
+            raise RuntimeError(f"a step was rehearsed and ended with {done}")
+        at_once = min(self.session.accumulation.size or len(lengths), len(lengths))
+        width = _width(lengths, self.outline.train)
+        return Taken(at_once, width, np.array(self.world.course), heard)
+
+
+@contextmanager
+def rehearse(outline: Outline, seed: int) -> Iterator[Rehearsal]:
+    """Takes a training's first steps without numbers; what comes out is valid inside the block."""
+    spec = as_one_process(outline)
+    with as_if_alone():
+        accelerator = make_accelerator(dataclasses.replace(outline.policy, processes=1), spec)
+        with pretending() as world:
+            base = build_fake(outline.recipe.model, outline.task, outline.policy, outline.tokenizer)
+            session = session_on(base, outline, spec, accelerator, seed)
+            rehearsal = Rehearsal(outline, world, session)
+            _take_steps(rehearsal, spec, seed)
+            yield rehearsal
+
+
+def as_one_process(outline: Outline) -> TrainingSpec:
+    """The training of one process: its share of each batch, nothing caught and nothing saved."""
+    return outline.recipe.training.model_copy(
+        update={"batch_size": outline.share, "auto_micro_batch": False}
+    )
+
+
+def session_on(
+    base: Base, outline: Outline, spec: TrainingSpec, accelerator: Accelerator, seed: int
+) -> Session:
+    """The session that a run trains with, without validation."""
+    recipe, task, train = outline.recipe, outline.task, outline.train
+    if spec.gradient_checkpointing:
+        base.model.activation_checkpointing_enable({"use_reentrant": False})
+        base.model.enable_input_require_grads()
+    setting = setting_for(task, total_steps(spec, len(train)))
+    adapted = METHODS[recipe.method.name].apply(base, recipe.method, setting)
+    nothing = np.zeros(0, dtype=np.int64)
+    validation = dataclasses.replace(train, lengths=nothing, owners=nothing)
+    return Session(
+        accelerator,
+        adapted,
+        task,
+        train,
+        validation,
+        spec,
+        recipe.learning_rate,
+        seed,
+        lambda _encoded, _predicted: {},
+        Path("nowhere"),
+    )
+
+
+def _take_steps(rehearsal: Rehearsal, spec: TrainingSpec, seed: int) -> None:
+    session, train = rehearsal.session, rehearsal.outline.train
+    order = epoch_order(train.lengths, spec.batch_size, seed=seed, epoch=0)
+    events = session.events()
+    steps = min(STEPS, session.steps)
+    for number in range(steps):
+        # The guard watches the first step and has seen all it wants; in the last one there is
+        # nothing but training.
+        batch, last = order[number % len(order)], number == steps - 1
+        rehearsal.taken.append(rehearsal.take(batch, lambda: next(events), listening=last))
+    rehearsal.pieces = breakdown(session.model, session.optimizer, session.weights.kept_bytes)
+
+
+def _unpadded(lengths: np.ndarray, rehearsal: Rehearsal) -> bool:
+    """Whether texts of these lengths make a batch without padding."""
+    return bool((lengths == _width(lengths, rehearsal.outline.train)).all())
+
+
+def _width(lengths: np.ndarray, train: Encoded) -> int:
+    """Tokens per row of a batch of texts of these lengths, padding included."""
+    padded = -(-int(lengths.max()) // PAD_TO_MULTIPLE) * PAD_TO_MULTIPLE
+    return min(padded, int(train.lengths.max()))
+
+
+def widths(train: Encoded, spec: TrainingSpec, seed: int, steps: int) -> Sequence[int]:
+    """Tokens per row, padding included, of each of the first steps."""
+    found: list[int] = []
+    epoch = 0
+    while len(found) < steps:
+        order = epoch_order(train.lengths, spec.batch_size, seed=seed, epoch=epoch)
+        found += [_width(train.lengths[batch], train) for batch in order]
+        epoch += 1
+    return found[:steps]

@@ -1,0 +1,153 @@
+"""A world in which tensors have shapes and no numbers, and every allocation is counted.
+
+torch's fake tensors run the real code of model, method, loss and optimizer without memory and
+arithmetic. Counted are the storages that operators return, for as long as something holds them.
+torch's own tracker for this (``torch.distributed._tools``, 2.13) cannot be used: it hooks into
+every parameter and fails on the first frozen one. Over real tensors the count agrees with the
+resident memory of a CPU process but for a constant (``memory.py``).
+"""
+
+from __future__ import annotations
+
+import warnings
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from transformers import masking_utils
+
+from workbench.costs.fake_ops import FakeResults
+
+Listener = Callable[[Any, tuple[Any, ...], dict[str, Any]], None]
+"""Told each operator that was called, with its arguments."""
+
+
+class World(TorchDispatchMode):
+    """Counts the bytes of live storages; tells who asks which operators were called."""
+
+    def __init__(self, results: FakeResults | None = None) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._results = results
+        self.live = 0
+        self.course: list[int] = [0]
+        """What was live at the last reset, and after each storage that came or went since."""
+        self.full = True
+        """Whether no text of the present batch is padded, so that no mask is made for it."""
+        self.heard: Listener | None = None
+        self._held: dict[int, weakref.ref[Any]] = {}
+        self._answers = 0
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Nothing here is compiled; torch's guard against that costs more than a short answer."""
+        return False
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        if func is torch.ops.prim.device.default:  # two of three calls, of fake tensors only
+            return args[0].fake_device
+        kwargs = kwargs or {}
+        try:
+            result = self._results(func, args, kwargs) if self._results else func(*args, **kwargs)
+        except DataDependentOutputException:
+            return self._answer(args[0])
+        for leaf in tree_leaves(result):
+            if isinstance(leaf, Tensor):
+                self._hold(leaf)
+        if self.heard:
+            self.heard(func, args, kwargs)
+        return result
+
+    @property
+    def peak(self) -> int:
+        """Most bytes that were live at once since the last reset."""
+        return max(self.course)
+
+    def reset(self) -> None:
+        """Begins a new course."""
+        self.course = [self.live]
+
+    def _answer(self, asked: Tensor) -> bool | int | float:
+        """A number for code that looks into a tensor: finite, and never the same one twice.
+
+        So losses are finite, gradients are there, and what is checked for movement has moved.
+        """
+        if asked.dtype == torch.bool:
+            return True
+        if not asked.dtype.is_floating_point:
+            return 1
+        self._answers += 1
+        return 1.0 + 1e-6 * self._answers
+
+    def _hold(self, tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        key, size = storage._cdata, storage.nbytes()
+        if key in self._held:
+            return
+
+        def let_go(_storage: object) -> None:
+            del self._held[key]
+            self.live -= size
+            self.course.append(self.live)
+
+        self._held[key] = weakref.ref(storage, let_go)
+        self.live += size
+        self.course.append(self.live)
+
+
+class _Fake(FakeTensorMode):
+    """One mode for all: peft copies heads, and a copied tensor would bring a copied mode."""
+
+    def __deepcopy__(self, _memo: object) -> _Fake:
+        return self
+
+
+@contextmanager
+def pretending() -> Iterator[World]:
+    """Inside the block tensors are made and computed without numbers; nothing real is touched.
+
+    Two things go another way with fake tensors and are set right here, for as long as it lasts:
+    ``Module.to`` wants to swap parameters, which fails while storages are watched, and
+    transformers (5.23) makes attention masks that it leaves out for real batches without padding.
+    """
+    fake = _Fake()
+    fake.cache_enabled = False  # `FakeResults` is one
+    world = World(FakeResults(fake))
+    apply, is_tracing = nn.Module._apply, masking_utils.is_tracing
+
+    def tells_nothing(tensor: Any = None) -> bool:
+        return not world.full and bool(is_tracing(tensor))
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Accessing the data pointer of FakeTensor")
+        warnings.filterwarnings("ignore", category=FutureWarning)
+        nn.Module._apply = _set_data  # type: ignore[method-assign]
+        masking_utils.is_tracing = tells_nothing
+        try:
+            with fake, world:
+                yield world
+        finally:
+            nn.Module._apply = apply  # type: ignore[method-assign]
+            masking_utils.is_tracing = is_tracing
+
+
+def _set_data(module: nn.Module, change: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
+    """What ``Module._apply`` does for plain tensors: gives each parameter new data."""
+    if recurse:
+        for child in module.children():
+            child._apply(change)
+    with torch.no_grad():
+        for parameter in module._parameters.values():
+            if parameter is not None:
+                parameter.data = change(parameter.data)
+        for name, buffer in module._buffers.items():
+            if buffer is not None:
+                module._buffers[name] = change(buffer)
+    return module

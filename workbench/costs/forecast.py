@@ -1,0 +1,168 @@
+"""What a training will take: steps, tokens, memory and time, before it begins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from workbench.costs.calibration import Calibration
+from workbench.costs.dry_run import Outline, Rehearsal, rehearse, widths
+from workbench.costs.memory_forecast import (
+    MOST_EXAMPLES,
+    free_memory,
+    largest_batch,
+    memory_of,
+    runtime_bytes,
+)
+from workbench.costs.operations import Operations
+from workbench.data.batches import epoch_order
+from workbench.training.optimizer import total_steps
+
+NEEDS_TEXTS = ("steps", "tokens", "tokens_are_upper_bound")
+NEEDS_REHEARSAL = (
+    "peak_memory_bytes",
+    "memory",
+    "free_memory_bytes",
+    "fits",
+    "largest_batch_size",
+    "largest_batch_is_lower_bound",
+    "seconds_per_step",
+    "seconds_per_step_range",
+    "train_seconds",
+    "train_seconds_range",
+    "timings",
+)
+_MANY_STEPS = 2000
+"""Steps whose padding is looked at for the time of all of them."""
+
+
+def unknown(why: str) -> dict[str, Any]:
+    """A forecast of nothing, with the reason."""
+    return {**dict.fromkeys((*NEEDS_TEXTS, *NEEDS_REHEARSAL)), "notes": [f"not foretold: {why}"]}
+
+
+def forecast(
+    outline: Outline,
+    device: torch.device,
+    seed: int,
+    calibration: Calibration | None = None,
+    *,
+    measuring: bool = False,
+    what_if: bool = False,
+) -> dict[str, Any]:
+    """Steps, tokens, memory (bytes) and time (seconds) of a training, from shapes alone.
+
+    What cannot be foretold is None, with the reason in ``notes``; nothing is raised. Random
+    numbers and the process's state are left as they were.
+
+    Args:
+        calibration: what operators take here; None for no forecast of time.
+        measuring: whether operators that are not in the calibration are measured.
+        what_if: whether to look for the largest batch that fits, one to four more steps.
+    """
+    found: dict[str, Any] = {**_length(outline, seed), **dict.fromkeys(NEEDS_REHEARSAL)}
+    notes: list[str] = []
+    timed: dict[int, Operations] = {}
+    if outline.policy.sharded or outline.policy.zero:
+        return {**found, "notes": ["not foretold: what each process holds of a shared training"]}
+    try:
+        with rehearse(outline, seed) as rehearsal:
+            runtime = runtime_bytes(device)
+            found |= _memory(rehearsal, device, runtime, what_if=what_if)
+            if calibration and (measuring or calibration.seconds or calibration.while_busy):
+                timed = _operations(rehearsal, found["steps"], seed)
+        if calibration:
+            if measuring and timed:
+                calibration.measure(*timed.values())
+            found |= _time(outline, calibration, timed, found["steps"], seed)
+            if found["seconds_per_step"] is None:
+                notes.append("time is not known: `workbench plan` measures this device for it")
+            elif any(map(calibration.measured_while_busy, timed.values())):
+                notes.append(
+                    "time is probably too long: other programs kept this device busy while it was "
+                    "measured; a plan measures again when they do not"
+                )
+    # Models are other people's code: what one of them does not do with fake tensors must not
+    # keep a recipe from being counted or run.
+    except Exception as error:
+        words = (str(error).strip() or type(error).__name__).splitlines()[0]
+        notes.append(f"not foretold, {type(error).__name__}: {words}")
+    return {**found, "notes": notes}
+
+
+def _length(outline: Outline, seed: int) -> dict[str, Any]:
+    """Optimizer steps, and the tokens of text that they see."""
+    spec, lengths, bound = outline.recipe.training, outline.train.lengths, outline.upper_bound
+    steps: int | None = None
+    tokens: int | None = None
+    if not bound:
+        steps = total_steps(spec, len(lengths))
+        epochs, rest = divmod(steps, -(-len(lengths) // spec.batch_size))
+        order = epoch_order(lengths, spec.batch_size, seed=seed, epoch=epochs)[:rest]
+        tokens = epochs * int(lengths.sum()) + sum(int(lengths[batch].sum()) for batch in order)
+    elif spec.max_steps is not None or outline.examples is not None:
+        steps = total_steps(spec, outline.examples or 0)
+        tokens = steps * spec.batch_size * int(lengths.max())
+    return {"steps": steps, "tokens": tokens, "tokens_are_upper_bound": bound}
+
+
+def _memory(
+    rehearsal: Rehearsal, device: torch.device, runtime: int, *, what_if: bool
+) -> dict[str, Any]:
+    found = memory_of(rehearsal, runtime)
+    free = free_memory(device)
+    found |= {"free_memory_bytes": free, "fits": found["peak_memory_bytes"] <= free}
+    if what_if:
+        share = free // rehearsal.outline.policy.processes if device.type == "cpu" else free
+        largest = largest_batch(rehearsal, share - runtime)
+        found["largest_batch_size"] = largest
+        found["largest_batch_is_lower_bound"] = largest == MOST_EXAMPLES
+    return found
+
+
+# --- time -----------------------------------------------------------------------------------
+
+
+def _operations(rehearsal: Rehearsal, steps: int | None, seed: int) -> dict[int, Operations]:
+    """Operators of a step with the widest and with the mean padding, by tokens per row."""
+    mean = _widths(rehearsal.outline, steps, seed).mean()
+    taken = (rehearsal.taken[-1], rehearsal.with_width(int(round(mean / 8) * 8) or 1))
+    return {step.width: step.operations for step in taken}
+
+
+def _widths(outline: Outline, steps: int | None, seed: int) -> np.ndarray:
+    count = min(steps or 1, _MANY_STEPS)
+    return np.array(widths(outline.train, outline.recipe.training, seed, count))
+
+
+def _time(
+    outline: Outline,
+    calibration: Calibration,
+    timed: dict[int, Operations],
+    steps: int | None,
+    seed: int,
+) -> dict[str, Any]:
+    """Steps differ by their padding; between two that were looked at time grows in a line."""
+    known = {w: t for w, each in timed.items() if (t := calibration.step_time(each)) is not None}
+    if not known or len(known) < len(timed):
+        return {}
+    found = _widths(outline, steps, seed)
+    mean = _mean({width: time.mean for width, time in known.items()}, found)
+    widest = known[max(known)]
+    between = [part * mean for part in widest.spread] if widest.spread else None
+    return {
+        "seconds_per_step": mean,
+        "seconds_per_step_range": between,
+        "train_seconds": steps * mean if steps else None,
+        "train_seconds_range": [steps * each for each in between] if steps and between else None,
+        "timings": widest.timings,
+    }
+
+
+def _mean(known: dict[int, float], found: np.ndarray) -> float:
+    """Mean seconds of steps of some widths, of which one or two are known."""
+    low, high = min(known), max(known)
+    slope = (known[high] - known[low]) / (high - low) if high > low else 0.0
+    return float(np.mean(np.maximum(known[high] + slope * (found - high), 0.0)))

@@ -1,0 +1,121 @@
+"""Peak training memory from a rehearsal, whether it fits, and the largest batch that does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import torch
+from numpy.typing import ArrayLike
+
+from workbench.costs.dry_run import Rehearsal, Taken
+
+CPU_RUNTIME_BYTES = 2_000_000
+"""What a CPU process takes for its first steps beyond its tensors, once it is warm
+(`warm_up`): 1 to 4 MB for four methods on MiniLM."""
+
+_CGROUPS = (
+    ("memory.max", "memory.current"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+)
+"""Limit and use of a container, relative to /sys/fs/cgroup: version 2 and version 1."""
+
+MOST_EXAMPLES = 4096
+"""Where the search for a batch ends; a rehearsal makes rows for each of its examples. A plan says
+of a batch found there that it is the least that fits (`largest_batch_is_lower_bound`)."""
+
+MOST_PASSES = 3
+"""Corrections after the first pass of the search for a batch; one is usual."""
+
+
+def runtime_bytes(device: torch.device) -> int:
+    """Memory that a training takes beyond its tensors, on devices where that was measured."""
+    return CPU_RUNTIME_BYTES if device.type == "cpu" else 0
+
+
+def memory_of(rehearsal: Rehearsal, runtime: int) -> dict[str, Any]:
+    """``peak_memory_bytes`` of all processes together, and what it is made of.
+
+    Activations are, as in a run's record, what the peak holds beyond weights, gradients and
+    optimizer state.
+
+    Args:
+        runtime: what `runtime_bytes` says.
+    """
+    processes = rehearsal.outline.policy.processes
+    pieces = rehearsal.pieces
+    parts = {
+        **pieces,
+        "activations_bytes": max(0, rehearsal.peak - sum(pieces.values())),
+        "runtime_bytes": runtime,
+    }
+    parts = {name: processes * size for name, size in parts.items()}
+    return {"peak_memory_bytes": sum(parts.values()), "memory": parts}
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that a process could still take on a device; a container's limit counts."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    free = int(psutil.virtual_memory().available)
+    for limit, used in _CGROUPS:
+        try:
+            room = [int((Path("/sys/fs/cgroup") / each).read_text()) for each in (limit, used)]
+        except (OSError, ValueError):  # not in a container, or one without a limit ("max")
+            continue
+        free = min(free, max(0, room[0] - room[1]))
+    return free
+
+
+def largest_batch(rehearsal: Rehearsal, free: int) -> int | None:
+    """Most examples per forward pass that fit, by the longest texts; None when not one does.
+
+    Two steps of different batches make and drop the same tensors in the same order, and so say what
+    is held at each moment with any other batch: each is a straight line. Where only one of them
+    has a mask for padding, the peaks lead to the next batch to rehearse.
+    """
+    held = _whole_step(rehearsal)
+    if held > free:
+        return None
+    few = rehearsal.with_examples(rehearsal.outline.at_once)
+    near = max(1, _most(0, [held], few.examples, [few.peak], free))
+    many = rehearsal.with_examples(2 * near if near == few.examples else near)
+    for _ in range(MOST_PASSES):
+        alike = _alike(few, many)
+        less, more = (few.course, many.course) if alike else ([few.peak], [many.peak])
+        found = _most(few.examples, less, many.examples, more, free)
+        certain = alike and rehearsal.unpadded(found) == rehearsal.unpadded(many.examples)
+        if certain or found in (0, many.examples):
+            return found or None
+        few, many = many, rehearsal.with_examples(found)
+    return max((step.examples for step in (few, many) if step.peak <= free), default=None)
+
+
+def _alike(few: Taken, many: Taken) -> bool:
+    """Whether two steps have made and dropped the same tensors, whatever their sizes."""
+    one, other = (np.sign(np.diff(step.course)) for step in (few, many))
+    return np.array_equal(one, other)
+
+
+def _most(few: int, less: ArrayLike, many: int, more: ArrayLike, free: int) -> int:
+    """Examples with which nothing that is held takes more than what is free.
+
+    Args:
+        few: a number of examples.
+        less: bytes held with it at each moment.
+        many: another number.
+        more: the bytes with that one.
+    """
+    less, growth = np.asarray(less), (np.asarray(more) - np.asarray(less)) * np.sign(many - few)
+    if (less[growth <= 0] > free).any():
+        return 0
+    grows = growth > 0
+    room = (free - less[grows]) * abs(many - few) // growth[grows]
+    return int(np.clip(few + room.min(initial=MOST_EXAMPLES), 0, MOST_EXAMPLES))
+
+
+def _whole_step(rehearsal: Rehearsal) -> int:
+    """What an optimizer step holds whatever the batch."""
+    return sum(rehearsal.pieces.values())

@@ -1,0 +1,172 @@
+"""Peak memory by phase, and what it is made of.
+
+CUDA: the allocator's own peaks, allocated and reserved. CPU: the kernel's high-water mark of
+resident memory, which Linux resets when "5" is written to /proc/self/clear_refs (man
+proc_pid_clear_refs). glibc keeps freed blocks, which inflates the mark; while it is exact
+(``heap.py``), every block over 64 kB goes back at once and the figure agrees with what was
+allocated within the 3% that a test allows. That costs page faults and so makes steps slower, so it
+stays on for loading and the first two training steps, which hold the longest batches and are
+not timed, and goes off for the rest.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+from torch.optim import Optimizer
+
+from workbench.costs import heap
+
+_STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+@dataclass
+class MemoryMeter:
+    """Measures one run on one device, phase by phase, above what was in use before it."""
+
+    device: torch.device
+    baseline: int = 0
+    phases: dict[str, int] = field(default_factory=dict)
+    reserved: dict[str, int] = field(default_factory=dict)
+
+    def start(self) -> None:
+        """Takes what is in use now as the zero of all later figures."""
+        heap.be_exact()
+        self.baseline = self._now()
+
+    def stop_being_exact(self) -> None:
+        """Lets the C library keep freed memory again, for speed."""
+        heap.stop_being_exact()
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Records the peak while the block runs; a phase entered again keeps its maximum.
+
+        What the C library has kept of the phase before it is given back first, and what it keeps
+        of this one afterwards.
+        """
+        heap.give_back()
+        self.reset()
+        try:
+            yield
+        finally:
+            self.note(name)
+            heap.give_back()
+
+    def reset(self) -> None:
+        """Forgets the peak so far."""
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+        elif _CLEAR.exists():
+            _CLEAR.write_text("5")
+
+    def note(self, name: str) -> None:
+        """Takes the peak since the last reset into a phase, in bytes above the baseline."""
+        peak = self._peak() - self.baseline
+        self.phases[name] = max(self.phases.get(name, 0), peak)
+        if self.device.type == "cuda":
+            reserved = torch.cuda.max_memory_reserved(self.device)
+            self.reserved[name] = max(self.reserved.get(name, 0), reserved)
+
+    def _now(self) -> int:
+        if self.device.type == "cuda":
+            return torch.cuda.memory_allocated(self.device)
+        return _proc_kb("VmRSS") * 1024 if _STATUS.exists() else self._peak()
+
+    def _peak(self) -> int:
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device)
+        if _STATUS.exists():
+            return _proc_kb("VmHWM") * 1024
+        # Elsewhere the peak of the whole process is all there is; macOS counts it in bytes.
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+    def record(self, breakdown: dict[str, int]) -> dict[str, Any]:
+        """The figures for result.json; all in bytes.
+
+        ``activations_bytes`` is what the training peak holds beyond weights, gradients and
+        optimizer state: activations and working memory.
+        """
+        peak = self.phases.get("train", 0)
+        known = sum(breakdown.values())
+        cuda = self.device.type == "cuda"
+        return {
+            "peak_memory_bytes": peak,
+            "baseline_bytes": self.baseline,
+            "phases": dict(self.phases),
+            "reserved": dict(self.reserved) or None,
+            "breakdown": {**breakdown, "activations_bytes": max(0, peak - known)},
+            "how": "torch.cuda.max_memory_allocated"
+            if cuda
+            else "resident high-water mark of the first two steps, which hold the longest batches",
+        }
+
+
+def over_processes(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The memory of a run from the records of its processes: summed, and each one's peak.
+
+    ``per_process`` holds the training peaks in bytes, by rank, ``pieces_per_process`` what weights,
+    gradients and optimizer state come to on each.
+    """
+    totals = {
+        key: sum(record[key] for record in records)
+        for key in ("peak_memory_bytes", "baseline_bytes")
+    }
+    groups = {
+        key: _summed([record[key] or {} for record in records]) or None
+        for key in ("phases", "reserved", "breakdown")
+    }
+    each = {
+        "per_process": [record["peak_memory_bytes"] for record in records],
+        "pieces_per_process": [_pieces(record["breakdown"]) for record in records],
+    }
+    return {**totals, **each, **groups, "how": records[0]["how"]}
+
+
+def _pieces(breakdown: dict[str, int]) -> int:
+    return sum(size for name, size in breakdown.items() if name != "activations_bytes")
+
+
+def _summed(figures: Sequence[dict[str, int]]) -> dict[str, int]:
+    return {name: sum(each[name] for each in figures) for name in figures[0]}
+
+
+def own_bytes(tensor: Tensor) -> int:
+    """Bytes of a tensor in the memory of this process."""
+    own = tensor.to_local() if isinstance(tensor, DTensor) else tensor
+    return own.numel() * own.element_size()
+
+
+def breakdown(model: nn.Module, optimizer: Optimizer, kept_bytes: int = 0) -> dict[str, int]:
+    """Bytes that this process holds of weights (with buffers), gradients and optimizer state.
+
+    Args:
+        kept_bytes: frozen fp32 weights that lie beside the bf16 copies which stand in for them.
+    """
+    parameters = list(model.parameters())
+    weights = kept_bytes + sum(own_bytes(t) for t in [*parameters, *model.buffers()])
+    gradients = sum(own_bytes(p) for p in parameters if p.requires_grad)
+    states = [t for state in optimizer.state.values() for t in state.values()]
+    optimizer_bytes = sum(own_bytes(t) for t in states if isinstance(t, torch.Tensor))
+    return {
+        "weights_bytes": weights,
+        "gradients_bytes": gradients,
+        "optimizer_bytes": optimizer_bytes,
+    }
+
+
+def _proc_kb(key: str) -> int:
+    for line in _STATUS.read_text().splitlines():
+        if line.startswith(f"{key}:"):
+            return int(line.split()[1])
+    return 0

@@ -1,0 +1,65 @@
+"""``workbench plan``: all that is known of a recipe before it runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from workbench.costs.adapter_size import adapter_size
+from workbench.costs.calibration import Calibration
+from workbench.costs.dry_run import Outline
+from workbench.costs.forecast import forecast, unknown
+from workbench.costs.parameters import count_parameters
+from workbench.costs.shapes import adapt_empty
+from workbench.costs.texts import read_texts
+from workbench.distributed.accelerator import this_process
+from workbench.distributed.launcher import check_launch
+from workbench.distributed.policy import choose_policy
+from workbench.errors import UsageError
+from workbench.models import load_tokenizer
+from workbench.recipe import Recipe
+
+
+def plan(recipe: Recipe, *, time: bool = True, recalibrate: bool = False) -> dict[str, Any]:
+    """What a recipe trains, stores and will take on this device; no weights are read.
+
+    Exact are ``trainable_parameters`` (with the head), ``head_``, ``adapter_``, ``total_`` and
+    ``stored_parameters`` and the ``adapter_bytes`` of the exported file. Forecast are ``steps``
+    and ``tokens`` (an upper bound where ``tokens_are_upper_bound``), ``peak_memory_bytes`` with its
+    parts in ``memory``, whether it ``fits`` into ``free_memory_bytes``, ``largest_batch_size`` (per
+    forward pass; at least that where ``largest_batch_is_lower_bound``, as the search ends there),
+    ``seconds_per_step`` and ``train_seconds``, by at least so many ``timings`` of this device; from
+    three on their ``_range`` is from all operators at their fastest to all at their slowest. What
+    is not known is None, and ``notes`` say why; they also say what is not done as asked.
+
+    Args:
+        time: also say how long it takes, which measures operators that are new to this device.
+        recalibrate: measure all of them again.
+
+    Raises:
+        WorkbenchError: when model, method or data do not work out.
+    """
+    texts = read_texts(recipe)
+    adapted, base_parameters = adapt_empty(recipe, texts.task)
+    counts = count_parameters(adapted, base_parameters)
+    size = adapter_size(adapted, recipe)
+    process = this_process()
+    check_launch(recipe.training, process.num_processes)
+    policy = choose_policy(recipe.training, process.device, process.num_processes)
+    calibration = Calibration.of(policy, process.device, anew=recalibrate) if time else None
+    exact = {
+        **{f"{name}_parameters": value for name, value in counts.items()},
+        "stored_parameters": size["stored"],
+        "adapter_bytes": size["bytes"],
+        "device": policy.device,
+        "precision": policy.precision,
+    }
+    try:
+        tokenizer = load_tokenizer(recipe.model)
+    except UsageError as error:  # shapes need a config alone; texts are read with a tokenizer
+        found = unknown(str(error).splitlines()[0])
+        return exact | found | {"notes": [*policy.notes, *found["notes"]]}
+    train = texts.encoded(tokenizer, recipe.model.max_length)
+    outline = Outline(recipe, texts.task, policy, tokenizer, train, texts.number, texts.upper_bound)
+    device, seed = process.device, recipe.seeds[0]
+    found = forecast(outline, device, seed, calibration, measuring=True, what_if=True)
+    return exact | found | {"notes": [*policy.notes, *found["notes"]]}

@@ -1,0 +1,1 @@
+"""Devices and processes: precision, launchers, accelerate, tensors cut over processes."""

@@ -1,0 +1,118 @@
+"""accelerate as this project uses it: this process, its accelerator, models wrapped for several."""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs, PartialState
+from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedType
+from torch import nn
+from torch.distributed.fsdp import FSDPModule
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim import Optimizer
+
+from workbench.distributed.launcher import sharing_unmentioned
+from workbench.distributed.policy import Policy
+from workbench.recipe.schema import TrainingSpec
+
+
+def this_process() -> PartialState:
+    """This process among those that train together, and its device.
+
+    accelerate has to be told that there is no accelerator: without ``cpu=True`` (1.15) each of
+    several CPU processes takes itself for the only one.
+    """
+    with sharing_unmentioned():
+        return PartialState(cpu=not torch.accelerator.is_available())
+
+
+def make_accelerator(policy: Policy, training: TrainingSpec) -> Accelerator:
+    """A fresh accelerator whose DistributedDataParallel exchanges trained gradients and no more.
+
+    Frozen weights have no gradient and so no place in the exchange; they travel once, when the
+    processes start. Buffers are the same everywhere (none of these models has running statistics).
+    A static graph makes trained tensors without a gradient cheap and legal, but counts the first
+    backward pass double when that one is not exchanged (torch 2.13), so it is left out where a
+    step is made of micro-batches.
+    """
+    AcceleratorState._reset_state()
+    # transformers would load the base in the first process only, and leave the others random.
+    os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"
+    share = math.ceil(training.batch_size / policy.processes)
+    whole = training.micro_batch_size is None or training.micro_batch_size >= share
+    ddp = DistributedDataParallelKwargs(
+        broadcast_buffers=False,
+        find_unused_parameters=False,
+        gradient_as_bucket_view=True,
+        static_graph=whole and not training.auto_micro_batch,
+    )
+    with sharing_unmentioned():
+        return Accelerator(mixed_precision=policy.accelerate_precision, kwargs_handlers=[ddp])
+
+
+@contextmanager
+def as_if_alone() -> Iterator[None]:
+    """Inside the block an accelerator takes this process for the only one.
+
+    For what one process works out for itself while the others wait; nothing may be exchanged.
+    """
+    state = this_process()._shared_state
+    kept, sharing = dict(state), AcceleratorState._shared_state.copy()
+    state.update(
+        distributed_type=DistributedType.NO,
+        num_processes=1,
+        process_index=0,
+        local_process_index=0,
+    )
+    try:
+        yield
+    finally:
+        AcceleratorState._reset_state()
+        AcceleratorState._shared_state.update(sharing)
+        state.clear()
+        state.update(kept)
+
+
+def wrap(accelerator: Accelerator, model: nn.Module, optimizer: Optimizer) -> tuple[Any, Any]:
+    """Model and optimizer as several processes share them; a single process gets its own back.
+
+    A model that is sharded already gets the policy's precision and nothing else.
+    """
+    if isinstance(model, FSDPModule):
+        wrapped = accelerator.prepare_model(model, device_placement=False, evaluation_mode=True)
+        return wrapped, accelerator.prepare_optimizer(optimizer, device_placement=False)
+    with warnings.catch_warnings():
+        # torch 2.13 has another name for the setting, which accelerate 1.15 does not know.
+        warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
+        wrapped, driven = accelerator.prepare(model, optimizer)
+    return wrapped, driven
+
+
+def unwrap(model: nn.Module) -> nn.Module:
+    """The model inside, which computes in its own precision again.
+
+    accelerate's ``unwrap_model`` (1.15) does the same, but imports DeepSpeed wherever that is
+    installed: half a second, and lines on the screen, in a run that has nothing to do with it.
+    """
+    while isinstance(model, DistributedDataParallel):
+        model = model.module
+    original = model.__dict__.pop("_original_forward", None)
+    if original is not None:
+        model.forward = original
+    return model
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """True for what torch and Python raise when an allocation fails, on any device."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    # CPU and Metal allocators raise a plain RuntimeError.
+    words = ("out of memory", "can't allocate memory", "Cannot allocate memory")
+    return isinstance(error, RuntimeError) and any(each in str(error) for each in words)

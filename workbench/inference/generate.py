@@ -1,0 +1,323 @@
+"""Text from a fine-tuned decoder: batched, and yet the same as one prompt at a time.
+
+``generate`` of transformers (5.23) pads on the left. PEFT (0.21) then puts soft prompts in front of
+the padding and drops the positions, so the answer to a prompt depends on its neighbours. Here the
+prompts are padded on the right, where a causal model does not see the padding, and what follows
+is decoded behind it, with the padding masked and each row's positions counted on.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from inspect import signature
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import torch
+from peft import PeftModel
+from torch import Tensor, nn
+from transformers import (
+    DynamicCache,
+    GenerationConfig,
+    NoRepeatNGramLogitsProcessor,
+    TemperatureLogitsWarper,
+    TopPLogitsWarper,
+)
+from transformers.cache_utils import DynamicLayer
+
+from workbench.distributed.tensors import largest, whole_outside_layers, without_gradients
+from workbench.errors import MethodError, UsageError
+from workbench.recipe.tasks import Decoding
+
+PADDING = 0
+"""Any id will do: it is masked. So a tokenizer without a padding token is no trouble."""
+
+
+def generate(
+    model: nn.Module,
+    prompts: Sequence[Sequence[int]],
+    decoding: Decoding,
+    *,
+    eos_token_ids: Sequence[int],
+    batch_size: int,
+    seed: int = 0,
+    on_progress: Callable[[int, int], None] | None = None,
+    on_token: Callable[[int, int, float], None] | None = None,
+) -> list[list[int]]:
+    """What the model writes after each prompt: its new token ids, without the end token.
+
+    The answers depend on neither the batch size nor the other prompts, up to rounding: in 16 bits
+    two tokens of nearly the same score may change places. Prompt ``i`` draws from a random stream
+    of its own, given by ``(seed, i)``. Beam search goes one prompt at a time through transformers.
+
+    Args:
+        model: a causal language model of transformers, bare or as a ``PeftModel``.
+        prompts: token ids of each prompt, with the special tokens that belong in front.
+        decoding: the recipe's section.
+        eos_token_ids: tokens that end an answer.
+        batch_size: prompts per batch, of similar length.
+        seed: of the sampling; without a temperature it changes nothing.
+        on_progress: called with the prompts done and their number.
+        on_token: called with each new token: its prompt, its id, and its probability before any
+            temperature. With beams, which choose at the end, it is not called. What it raises
+            ends the generation.
+
+    Raises:
+        UsageError: for an empty prompt, one that leaves no room for the answer among the model's
+            positions, or sampling with beams.
+        MethodError: when the model keeps no keys and values to continue from; for activated LoRA.
+    """
+    _check(model, prompts, decoding)
+    answers: list[list[int]] = [[] for _ in prompts]
+    draws = [np.random.default_rng((seed, index)) for index in range(len(prompts))]
+    done, was_training = 0, model.training
+    model.eval()
+    try:
+        with without_gradients(model), whole_outside_layers(model):
+            batches = list(_batches(model, prompts, 1 if decoding.beams > 1 else batch_size))
+            for number in range(largest(model, len(batches))):
+                # A process that is done still puts the layers together for the others.
+                rows = batches[number] if number < len(batches) else []
+                texts = [prompts[row] for row in rows] or [[PADDING]]
+                if decoding.beams > 1:
+                    found = [_beam_search(model, texts[0], decoding, eos_token_ids)]
+                else:
+                    streams = [draws[row] for row in rows] or [np.random.default_rng()]
+                    tell = partial(_tell, on_token, rows) if on_token and rows else None
+                    found = _decode(model, texts, decoding, set(eos_token_ids), streams, tell)
+                for row, answer in zip(rows, found, strict=False):
+                    answers[row] = answer
+                done += len(rows)
+                if on_progress:
+                    on_progress(done, len(prompts))
+    finally:
+        model.train(was_training)
+    return answers
+
+
+def _base_of(model: nn.Module) -> Any:
+    """The model of transformers inside, its layers as the method has left them."""
+    return model.get_base_model() if isinstance(model, PeftModel) else model
+
+
+def _virtual_tokens(model: nn.Module) -> int:
+    """How much prompt tuning, P-tuning or prefix tuning puts before the first token."""
+    adapter: Any = model.active_peft_config if isinstance(model, PeftModel) else None
+    return adapter.num_virtual_tokens if adapter and adapter.is_prompt_learning else 0
+
+
+def _check(model: nn.Module, prompts: Sequence[Sequence[int]], decoding: Decoding) -> None:
+    """Refuses what would fail, or end in nonsense, in the middle of the work."""
+    if decoding.beams > 1 and decoding.temperature > 0:
+        raise UsageError(
+            f"{decoding.beams} beams with temperature {decoding.temperature}",
+            where="task.decoding",
+            why="beams look for the most probable text, a temperature draws one at random",
+            fix="set temperature: 0 or beams: 1",
+        )
+    if getattr(getattr(model, "active_peft_config", None), "alora_invocation_tokens", None):
+        raise MethodError(
+            "an activated LoRA cannot generate here",
+            where="method.config.alora_invocation_tokens",
+            why="PEFT looks for the invocation tokens in each call, and here they are in the first",
+            fix="use a LoRA without them",
+        )
+    virtual = _virtual_tokens(model)
+    room = getattr(_base_of(model).config.get_text_config(), "max_position_embeddings", None)
+    for index, prompt in enumerate(prompts):
+        if not prompt:
+            raise UsageError(
+                f"prompt {index} is empty",
+                why="a decoder continues a text; it needs one token to start from",
+                fix="start it with the tokenizer's beginning-of-text token",
+            )
+        needed = virtual + len(prompt) + decoding.max_new_tokens
+        if room is not None and needed > room:
+            raise UsageError(
+                f"prompt {index} needs {needed} positions: {len(prompt)} for its tokens, {virtual} "
+                f"for virtual tokens and {decoding.max_new_tokens} for the answer",
+                where="task.decoding.max_new_tokens",
+                why=f"the model has {room} positions",
+                fix="lower max_new_tokens, or truncate the prompts with model.max_length",
+            )
+
+
+def _batches(
+    model: nn.Module, prompts: Sequence[Sequence[int]], batch_size: int
+) -> Iterator[list[int]]:
+    """Numbers of prompts of similar length, the longest first, so that memory fails early."""
+    order = sorted(range(len(prompts)), key=lambda row: -len(prompts[row]))
+    groups = [order]
+    if not _ignores_gaps(_base_of(model).config):
+        groups = [list(rows) for _, rows in groupby(order, key=lambda row: len(prompts[row]))]
+    for rows in groups:
+        yield from (rows[start : start + batch_size] for start in range(0, len(rows), batch_size))
+
+
+def _ignores_gaps(config: Any) -> bool:
+    """True if every layer attends to all that came before, wherever it lies in the cache.
+
+    A sliding window would count the padding, a recurrent state would swallow it.
+    """
+    kinds = {type(layer) for layer in DynamicCache(config=config).layers}
+    return kinds <= {DynamicLayer} and "local" not in getattr(config, "attention_layers", ())
+
+
+# --- one token after the other --------------------------------------------------------------
+
+
+def _decode(
+    model: nn.Module,
+    prompts: Sequence[Sequence[int]],
+    decoding: Decoding,
+    eos: set[int],
+    streams: Sequence[np.random.Generator],
+    tell: Callable[[int, int, Tensor], None] | None = None,
+) -> list[list[int]]:
+    """Greedy decoding or sampling of one batch; ``tell`` hears of row, token and its logits."""
+    logits, cache, mask, positions = _prefill(model, prompts)
+    # The cache holds the soft prompt already, and PEFT would put it there once more.
+    continued = _base_of(model) if _virtual_tokens(model) else model
+    places = "position_ids" in signature(_base_of(model).forward).parameters
+    answers: list[list[int]] = [[] for _ in prompts]
+    unfinished = set(range(len(prompts)))
+    for step in range(decoding.max_new_tokens):
+        if decoding.no_repeat_ngram_size:
+            logits = _without_repeats(logits, prompts, answers, decoding.no_repeat_ngram_size)
+        chosen = _choose(logits.float(), decoding, streams)
+        for row, token in enumerate(chosen.tolist()):
+            if token in eos:
+                unfinished.discard(row)
+            elif row in unfinished:
+                answers[row].append(token)
+                if tell:
+                    tell(row, token, logits[row])
+        if step + 1 == decoding.max_new_tokens or not largest(model, len(unfinished)):
+            break
+        mask = torch.cat([mask, mask.new_ones(len(prompts), 1)], dim=1)
+        logits = continued(
+            input_ids=chosen[:, None],
+            attention_mask=mask,
+            past_key_values=cache,
+            use_cache=True,
+            **({"position_ids": (positions + step)[:, None]} if places else {}),
+        ).logits[:, -1]
+    return answers
+
+
+def _prefill(
+    model: nn.Module, prompts: Sequence[Sequence[int]]
+) -> tuple[Tensor, DynamicCache, Tensor, Tensor]:
+    """Reads the prompts.
+
+    Returns:
+        The logits after the last token of each (batch, vocabulary); the keys and values; which
+        of them are no padding (batch, virtual + seq); the position of the next token (batch).
+    """
+    device = next(model.parameters()).device
+    lengths = torch.tensor([len(prompt) for prompt in prompts], device=device)
+    width = max(len(prompt) for prompt in prompts)
+    padded = [[*prompt, *[PADDING] * (width - len(prompt))] for prompt in prompts]
+    mask = (torch.arange(width, device=device) < lengths[:, None]).long()
+    # Counted from the end, so that virtual tokens in front of the logits make no difference.
+    ends, of_row = torch.unique(lengths - 1 - width, return_inverse=True)
+    # All logits would be the largest tensor by far: 4 GB for 16 x 512 tokens of Llama 3.
+    selects = "logits_to_keep" in signature(_base_of(model).forward).parameters
+    output = model(
+        input_ids=torch.tensor(padded, device=device),
+        attention_mask=mask,
+        use_cache=True,
+        **({"logits_to_keep": ends} if selects else {}),
+    )
+    cache = getattr(output, "past_key_values", None)
+    if cache is None:
+        raise MethodError(
+            f"{_base_of(model).config.model_type} cannot generate here",
+            why="it keeps no keys and values that an answer could be continued from",
+            fix="use a GPT-style model, such as GPT-2 or Llama",
+        )
+    virtual = cache.get_seq_length() - width
+    row = torch.arange(len(prompts), device=device)
+    logits = output.logits[row, of_row if selects else ends[of_row]]
+    mask = torch.cat([mask.new_ones(len(prompts), virtual), mask], dim=1)
+    return logits, cache, mask, virtual + lengths
+
+
+def _without_repeats(
+    logits: Tensor, prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]], size: int
+) -> Tensor:
+    """Bars every token that would complete a run of ``size`` tokens for the second time."""
+    bar = NoRepeatNGramLogitsProcessor(size)
+    texts = [[*prompt, *answer] for prompt, answer in zip(prompts, answers, strict=True)]
+    rows = [torch.tensor([text], device=logits.device) for text in texts]
+    return torch.cat([bar(text, logits[row, None]) for row, text in enumerate(rows)])
+
+
+def _choose(logits: Tensor, decoding: Decoding, streams: Sequence[np.random.Generator]) -> Tensor:
+    """The next token of each row, (batch,), from logits (batch, vocabulary)."""
+    if decoding.temperature == 0:
+        return logits.argmax(dim=-1)
+    ids = torch.empty(0)  # what the next two take and do not look at
+    logits = TemperatureLogitsWarper(float(decoding.temperature))(ids, logits)
+    if decoding.top_p < 1:
+        logits = TopPLogitsWarper(decoding.top_p)(ids, logits)
+    # By inversion, in float64 on the CPU: the same draw is the same token on any device.
+    cumulative = logits.softmax(dim=-1).cpu().double().cumsum(dim=-1)
+    uniform = torch.tensor([[stream.random()] for stream in streams], dtype=torch.float64)
+    chosen = torch.searchsorted(cumulative, uniform * cumulative[:, -1:], right=True)
+    return chosen[:, 0].clamp(max=logits.shape[-1] - 1).to(logits.device)
+
+
+def _tell(
+    on_token: Callable[[int, int, float], None],
+    rows: Sequence[int],
+    row: int,
+    token: int,
+    logits: Tensor,
+) -> None:
+    on_token(rows[row], token, float(logits.float().softmax(dim=-1)[token]))
+
+
+# --- beam search ----------------------------------------------------------------------------
+
+
+def _beam_search(
+    model: nn.Module, prompt: Sequence[int], decoding: Decoding, eos_token_ids: Sequence[int]
+) -> list[int]:
+    """The answer of transformers' beam search to one prompt, where nothing is padded."""
+    settings = GenerationConfig(
+        max_new_tokens=decoding.max_new_tokens,
+        num_beams=decoding.beams,
+        length_penalty=decoding.length_penalty,
+        no_repeat_ngram_size=decoding.no_repeat_ngram_size,
+        eos_token_id=list(eos_token_ids) or None,
+        pad_token_id=next(iter(eos_token_ids), None),
+    )
+    ids = torch.tensor([prompt], device=next(model.parameters()).device)
+    decoder: Any = model
+    with _without_own_settings(model, _base_of(model)), warnings.catch_warnings():
+        # PEFT drops the positions before a soft prompt; without padding they are the default ones.
+        warnings.filterwarnings("ignore", message="Position ids are not supported")
+        output = decoder.generate(
+            input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=settings
+        )
+    answer: list[int] = output[0, len(prompt) :].tolist()
+    ends = [at for at, token in enumerate(answer) if token in eos_token_ids]
+    return answer[: ends[0]] if ends else answer
+
+
+@contextmanager
+def _without_own_settings(*models: Any) -> Iterator[None]:
+    """Sets aside a model's generation_config, whose penalties and end tokens would be mixed in."""
+    saved = [model.generation_config for model in models]
+    for model in models:
+        model.generation_config = GenerationConfig()
+    try:
+        yield
+    finally:
+        for model, own in zip(models, saved, strict=True):
+            model.generation_config = own

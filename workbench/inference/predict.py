@@ -1,0 +1,80 @@
+"""What a model makes of a whole split, whatever the batching and the number of processes."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from torch import nn
+from transformers import PreTrainedTokenizerBase
+
+from workbench.data.batches import Batch, evaluation_order, own_share, pad
+from workbench.data.encode import Encoded
+from workbench.distributed.processor import onednn_is_quicker
+from workbench.distributed.tensors import is_sharded, without_gradients
+from workbench.models import products_by_onednn
+from workbench.tasks import AnyTask, Predicted
+from workbench.tasks.base import EVALUATION_SEED
+
+
+def predict(
+    model: nn.Module,
+    task: AnyTask,
+    encoded: Encoded,
+    tokenizer: PreTrainedTokenizerBase,
+    accelerator: Accelerator | None,
+    *,
+    batch_size: int,
+    virtual_tokens: int,
+    labelled: bool = True,
+) -> Predicted:
+    """Losses and values of every feature of a split, on every process.
+
+    Args:
+        accelerator: None to work alone on the device that the model is on.
+        labelled: False for texts from outside, which have no loss.
+    """
+    was_training = model.training
+    model.eval()
+    process, processes = (
+        (0, 1) if accelerator is None else (accelerator.process_index, accelerator.num_processes)
+    )
+    device = next(model.parameters()).device
+    found: list[tuple[int, float, float, Any]] = []
+    with without_gradients(model), _quick_products(model):
+        for indices in evaluation_order(encoded.lengths, batch_size):
+            mine = own_share(indices, process, processes)
+            if not mine and not is_sharded(model):
+                continue
+            # A process without examples left still puts the layers together for the others.
+            rows = task.rows(encoded, mine or indices[:1], EVALUATION_SEED)
+            batch = on_device(pad(rows, tokenizer, int(encoded.lengths.max())), device)
+            outputs = task.outputs(model, batch, virtual_tokens)
+            losses = task.losses(outputs, batch).tolist() if labelled else [0.0] * len(rows)
+            weights = [task.weight(row) if labelled else 0.0 for row in rows]
+            values = task.values(outputs, batch)
+            if mine:
+                found += zip(mine, losses, weights, values, strict=True)
+    model.train(was_training)
+    if processes > 1:
+        found = gather_object(found)
+    found.sort(key=lambda entry: entry[0])
+    return Predicted(
+        losses=np.array([entry[1] for entry in found]),
+        weights=np.array([entry[2] for entry in found]),
+        values=[entry[3] for entry in found],
+    )
+
+
+def _quick_products(model: nn.Module) -> AbstractContextManager[None]:
+    quick = onednn_is_quicker() and not is_sharded(model)
+    return products_by_onednn(model) if quick else nullcontext()
+
+
+def on_device(batch: Batch, device: torch.device) -> Batch:
+    """The same batch with its inputs on a device."""
+    return Batch({name: value.to(device) for name, value in batch.inputs.items()}, batch.rows)

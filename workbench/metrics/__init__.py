@@ -1,0 +1,1 @@
+"""Scores of answers, per split and per example, and the baselines that they are judged by."""

@@ -1,0 +1,1 @@
+"""What happens when a recipe runs: set-up, training, test, export, record."""

@@ -1,0 +1,138 @@
+"""The course of a training over all its attempts: what is saved of it, and how it goes on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from workbench.costs.memory_meter import MemoryMeter
+from workbench.pipeline import record
+from workbench.pipeline.resume_check import Conditions, differences, refusal
+from workbench.store import RunWriter, SilentWriter, read_run
+from workbench.training import checkpoints
+from workbench.training.events import Checkpoint, Step, Validation
+from workbench.training.trainer import Session
+
+SMALL_BYTES = 16 * 2**20
+"""Checkpoints up to this size cost nothing that anybody would notice."""
+WORTH_BYTES_PER_SECOND = 8e6
+"""Training that a byte of a larger one has to secure. Writing, hashing and reading back run at
+about 170 MB/s on a plain disk, so that they stay below a twentieth of the training."""
+
+
+@dataclass
+class Course:
+    """A training so far, over all its attempts."""
+
+    session: Session
+    writer: RunWriter | SilentWriter
+    event: Callable[..., None]
+    """Logs an event and shows it."""
+    conditions: Conditions
+    """What an attempt has to share with the one that it goes on from."""
+    minutes: float | None
+    """Time between checkpoints; None for those at validations only."""
+    clock: record.Clock = field(default_factory=record.Clock)
+    pieces: dict[str, int] = field(default_factory=dict)
+    """Bytes of weights, gradients and optimizer."""
+    forced: list[str] = field(default_factory=list)
+    """What had changed where an attempt was forced to go on."""
+    warnings: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._saved_at, self._saved_step = time.monotonic(), 0
+        # AdamW keeps two moments for each parameter.
+        self._bytes = 3 * sum(p.nbytes for p in self.session.parameters.values())
+
+    @property
+    def save_is_due(self) -> bool:
+        """True on the main process once it is time; a validation saves by itself."""
+        if self.minutes is None or not self.session.accelerator.is_main_process:
+            return False
+        return self._waited >= self.minutes * 60 and not self.session.validation_due()
+
+    @property
+    def _waited(self) -> float:
+        """Seconds of training that a kill would cost now."""
+        return time.monotonic() - self._saved_at
+
+    def save_if_worth_it(self) -> None:
+        """Saves at a good moment, unless that takes long for the little that it would secure."""
+        small = self._bytes <= SMALL_BYTES
+        if self.session.agree(small or self._waited >= self._bytes / WORTH_BYTES_PER_SECOND):
+            self.save()
+
+    def save(self) -> None:
+        """Saves the training unless it is saved as it is; every process has to call it."""
+        if self.session.step == self._saved_step:
+            return
+        saved = checkpoints.save(self.session, self.conditions, self.writer.mark())
+        self.add(saved)
+        self._saved_at, self._saved_step = time.monotonic(), self.session.step
+
+    def add(self, saved: Checkpoint) -> None:
+        """Counts and logs a checkpoint."""
+        self.clock.add(saved)
+        self.event("checkpoint", **asdict(saved))
+
+    def warn(self, messages: Iterable[str]) -> None:
+        """Logs what an earlier attempt has not logged yet, and keeps it for the result."""
+        for message in messages:
+            if message not in self.warnings:
+                self.event("warning", message=message)
+                self.warnings.append(message)
+
+    def go_on(self, meter: MemoryMeter, *, force: bool) -> None:
+        """Goes back to the newest whole checkpoint, and forgets what was logged after it.
+
+        Raises:
+            RunRefused: when something is not what it was and nobody insists.
+            TrainingError: when the checkpoint is not of this training.
+        """
+        loaded, damages = checkpoints.find(self.session)
+        changed: list[str] = []
+        if loaded is not None:
+            changed = differences(loaded.state["conditions"], self.conditions)
+            if changed and not force:
+                raise refusal(changed, read_run(self.writer.path).id)
+            checkpoints.restore(self.session, loaded)
+            self._saved_step = self.session.step
+        self._replay(self.writer.forget_after(loaded.state["mark"] if loaded else 0), meter)
+        self.event("resumed", step=self.session.step)
+        warnings = [f"a damaged checkpoint was set aside: {damage}" for damage in damages]
+        if loaded is None:
+            warnings.append("no checkpoint to go on from: the run starts from the beginning")
+        self.warn(warnings)
+        if changed:
+            self.event("forced", changed=changed)
+        self.forced += changed
+
+    def _replay(self, rows: list[dict[str, Any]], meter: MemoryMeter) -> None:
+        """Counts what earlier attempts have logged; the time between them is nobody's.
+
+        Where the clock was set back between two rows, what lay between them is not known.
+        """
+        self.clock.earlier = sum(
+            max(0.0, after["time"] - before["time"])
+            for before, after in pairwise(rows)
+            if after["kind"] != "resumed"
+        )
+        events: dict[str, type[Step | Validation | Checkpoint]] = {
+            "step": Step,
+            "validation": Validation,
+            "checkpoint": Checkpoint,
+        }
+        for row in rows:
+            kind = row["kind"]
+            if kind in events:
+                self.clock.add(events[kind].from_row(row))
+            elif kind == "memory":
+                meter.phases["train"], self.pieces = row["peak_bytes"], row["pieces"]
+                meter.stop_being_exact()
+            elif kind == "warning":
+                self.warnings.append(row["message"])
+            elif kind == "forced":
+                self.forced += row["changed"]

@@ -1,0 +1,63 @@
+"""What a run ran on: versions, machine, code."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+PACKAGES = (
+    "peft-workbench",
+    "torch",
+    "transformers",
+    "peft",
+    "accelerate",
+    "deepspeed",
+    "datasets",
+    "evaluate",
+    "tokenizers",
+    "safetensors",
+    "numpy",
+    "scikit-learn",
+)
+
+
+def describe() -> dict[str, Any]:
+    """Versions, machine and the state of the code, for environment.json.
+
+    Environment variables are left out: they hold secrets.
+    """
+    return {
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "git": _git(),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _git() -> dict[str, Any] | None:
+    """Commit and whether files were changed since, when the code is a checkout."""
+    here = Path(__file__).resolve().parents[1]
+    try:
+        commit = _run(["git", "rev-parse", "HEAD"], here)
+        changed = _run(["git", "status", "--porcelain", "--", "."], here)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return {"commit": commit.strip(), "dirty": bool(changed.strip())}
+
+
+def _run(command: list[str], folder: Path) -> str:
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=10, check=True
+    )
+    return done.stdout

@@ -1,0 +1,186 @@
+"""What the runs of one command share: data, tokens, baselines and the forecast, made once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+from transformers import PreTrainedTokenizerBase
+
+from workbench.costs.adapter_size import adapter_size
+from workbench.costs.calibration import Calibration
+from workbench.costs.dry_run import Outline
+from workbench.costs.forecast import forecast
+from workbench.costs.shapes import adapt_empty
+from workbench.costs.warm_up import warm_up
+from workbench.data import load_data
+from workbench.data.encode import Encoded, encode
+from workbench.data.examples import ROLES, Data
+from workbench.distributed.accelerator import make_accelerator, this_process
+from workbench.distributed.policy import Policy, choose_policy
+from workbench.errors import UsageError
+from workbench.metrics.baselines import References, references_of
+from workbench.metrics.evaluate import try_metrics
+from workbench.models import load_tokenizer
+from workbench.recipe import Recipe
+from workbench.tasks import AnyTask, make_task
+from workbench.training import sharding, zero
+from workbench.training.checkpoint_folder import MOST
+
+T = TypeVar("T")
+
+SMALL_FILES = 16 * 2**20
+"""Bytes set aside for the log, the events and the predictions."""
+
+
+CallState = tuple[dict[str, Any] | None, dict[str, Any] | None]
+"""Truncation and padding of a fast tokenizer, which keeps those of its last call and writes them
+into what is exported."""
+
+
+class StudyCache:
+    """Keeps the newest of each kind of thing that runs share, so that it does not grow.
+
+    Without it a later seed of a recipe takes 0.2 s (MiniLM) to 1.5 s (SmolLM2-135M) of a core more
+    (``python -m benchmarks.later_runs``, before and after): most of it is the forecast.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[object, Any]] = {}
+
+    def get(self, kind: str, key: object, make: Callable[[], T]) -> T:
+        """What was made with this key before, or what ``make`` returns now."""
+        if kind not in self._kept or self._kept[kind][0] != key:
+            self._kept.pop(kind, None)  # not held while the next one is made
+            self._kept[kind] = key, make()
+        value: T = self._kept[kind][1]
+        return value
+
+    def data(self, recipe: Recipe) -> Data:
+        """The three splits of a recipe; all runs of a command see the data that the first saw.
+
+        Raises:
+            DataError: the data cannot be trained or tested on.
+        """
+        key = recipe.data.model_dump_json(), recipe.task.model_dump_json()
+        return self.get("data", key, lambda: load_data(recipe.data, recipe.task))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeSetup:
+    """What all seeds of a recipe have in common; no run changes any of it."""
+
+    data: Data
+    task: AnyTask
+    policy: Policy
+    tokenizer: PreTrainedTokenizerBase
+    tokenizer_calls: CallState
+    """How the tokenizer cuts and pads, as it was loaded."""
+    splits: dict[str, Encoded]
+    references: References
+    forecast: dict[str, Any]
+    """What is expected of a training before it begins; empty on all processes but one."""
+
+    def fresh_tokenizer(self) -> PreTrainedTokenizerBase:
+        """The tokenizer as it was loaded: loading it again takes 0.04 to 0.17 s, copying too."""
+        (truncation, padding), backend = self.tokenizer_calls, self.tokenizer.backend_tokenizer
+        backend.enable_truncation(**truncation) if truncation else backend.no_truncation()
+        backend.enable_padding(**padding) if padding else backend.no_padding()
+        return self.tokenizer
+
+
+def disk_bytes(recipe: Recipe, task: AnyTask) -> tuple[int, int]:
+    """Bytes of the adapter, and the most that checkpoints and adapter take on the disk at once.
+
+    From shapes alone. A checkpoint holds the trained parameters and AdamW's two moments of each;
+    the best state that it refers to, the parameters; the adapter holds them once more.
+    """
+    adapted, _ = adapt_empty(recipe, task)
+    trained = sum(parameter.nbytes for parameter in adapted.trainable().values())
+    most = (3 + 1) * trained * MOST + trained + SMALL_FILES
+    return adapter_size(adapted, recipe)["bytes"], most
+
+
+def set_up(recipe: Recipe, seed: int, data: Data, *, trial: bool) -> RecipeSetup:
+    """Features, baselines and forecast of a recipe on its data.
+
+    Args:
+        seed: of the first run, whose order of batches the forecast is made for.
+        trial: leave the baselines out, which are scores on the test split, and the warm-up: nobody
+            compares the memory of trials.
+
+    Raises:
+        WorkbenchError: when data, model or method do not work out.
+    """
+    process = this_process()
+    task = make_task(recipe.task, data.label_names)
+    policy = choose_policy(recipe.training, process.device, process.num_processes)
+    if policy.sharded:
+        sharding.check(adapt_empty(recipe, task)[0], recipe.method)
+    if policy.zero:
+        zero.check(adapt_empty(recipe, task)[0], recipe.method)
+    tokenizer = load_tokenizer(recipe.model)
+    backend = tokenizer.backend_tokenizer
+    calls = backend.truncation, backend.padding
+    splits = _encode(data, task, tokenizer, recipe.model.max_length)
+    known = partial(_references, recipe, task, policy, data, splits["test"], tokenizer)
+    references = {} if trial else known()
+    predicted: dict[str, Any] = {}
+    outline = Outline(recipe, task, policy, tokenizer, splits["train"])
+    if process.is_main_process:  # before the meter starts, and before the run's own accelerator
+        calibration = Calibration.of(policy, process.device)
+        predicted = forecast(outline, process.device, seed, calibration)
+    if not trial:
+        warm_up(outline, process.device, seed)
+    return RecipeSetup(
+        data=data,
+        task=task,
+        policy=policy,
+        tokenizer=tokenizer,
+        tokenizer_calls=calls,
+        splits=splits,
+        references=references,
+        forecast=predicted,
+    )
+
+
+def main_first(work: Callable[[], T]) -> T:
+    """Does something that is kept on disk on the main process before the others do it."""
+    with this_process().main_process_first():
+        return work()
+
+
+def _encode(
+    data: Data, task: AnyTask, tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> dict[str, Encoded]:
+    """Features of each split, from the cache where they were made before."""
+    encoder = task.encoder(tokenizer, max_length)
+    splits: dict[str, Encoded] = {
+        name: main_first(partial(encode, getattr(data, name), encoder, tokenizer)) for name in ROLES
+    }
+    if not len(splits["train"]):
+        raise UsageError(
+            "the training split gives not one feature",
+            where="data",
+            fix="check data.text and model.max_length",
+        )
+    try_metrics(task, data.train.labels)
+    return splits
+
+
+def _references(
+    recipe: Recipe,
+    task: AnyTask,
+    policy: Policy,
+    data: Data,
+    test: Encoded,
+    tokenizer: PreTrainedTokenizerBase,
+) -> References:
+    """Scores to judge the test scores by; a base too large for one process is shared by all."""
+    together = make_accelerator(policy, recipe.training) if policy.sharded else None
+    device = this_process().device
+    look_up = partial(references_of, recipe, task, data, test, tokenizer, device, together)
+    references: References = look_up() if together else main_first(look_up)
+    return references

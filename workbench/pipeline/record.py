@@ -1,0 +1,170 @@
+"""The record of a finished run: result.json, put together from its parts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from workbench.data.encode import Encoded, tokenisation_fingerprint
+from workbench.data.examples import Data
+from workbench.metrics.per_example import example_columns
+from workbench.models import Base
+from workbench.recipe.catalogue import TAGS, TEXT, AnswerKind
+from workbench.recipe.schema import Recipe
+from workbench.store import sync
+from workbench.tasks import AnyTask, Predicted
+from workbench.training.events import Checkpoint, Step, Validation
+from workbench.training.trainer import Session
+
+SCORING_LIBRARIES: dict[AnswerKind, tuple[str, ...]] = {
+    TAGS: ("seqeval",),
+    TEXT: ("rouge-score", "sacrebleu"),
+}
+"""What computes the metrics of a kind besides scikit-learn: another version may score otherwise."""
+
+WARMUP_STEPS = 2
+"""Steps whose memory is measured exactly and which are therefore not timed."""
+
+
+@dataclass
+class Clock:
+    """Adds up where the time of a run goes; seconds."""
+
+    train: float = 0.0
+    warmup: float = 0.0
+    validation: float = 0.0
+    test: float = 0.0
+    earlier: float = 0.0
+    """Seconds of earlier attempts, up to the checkpoint that this one went on from."""
+    timed_steps: int = 0
+    timed_tokens: int = 0
+    steps: int = 0
+    examples: int = 0
+    checkpoints: int = 0
+    checkpoint_seconds: float = 0.0
+    checkpoint_bytes: int = 0
+    last_validation: Validation | None = field(default=None)
+    best_validation: Validation | None = field(default=None)
+
+    def add(self, event: Step | Validation | Checkpoint) -> None:
+        """Counts one event of the training."""
+        if isinstance(event, Checkpoint):
+            self.checkpoints += event.bytes > 0
+            self.checkpoint_seconds += event.seconds
+            self.checkpoint_bytes += event.bytes
+            return
+        if isinstance(event, Validation):
+            self.validation += event.seconds
+            self.last_validation = event
+            if event.best:
+                self.best_validation = event
+            return
+        self.steps += 1
+        self.examples += event.examples
+        if self.steps <= WARMUP_STEPS:
+            self.warmup += event.seconds
+        else:
+            self.train += event.seconds
+            self.timed_steps += 1
+            self.timed_tokens += event.tokens
+
+    def record(self, total_seconds: float) -> dict[str, Any]:
+        """Times for result.json; rates are None when no step was timed."""
+        timed = self.train > 0
+        training = self.warmup + self.train + self.validation + self.checkpoint_seconds
+        return {
+            "train_seconds": self.train,
+            "warmup_seconds": self.warmup,
+            "validation_seconds": self.validation,
+            "test_seconds": self.test,
+            "checkpoints": self.checkpoints,
+            "checkpoint_bytes": self.checkpoint_bytes,
+            "checkpoint_seconds": self.checkpoint_seconds,
+            "checkpoint_share": self.checkpoint_seconds / training if training else 0.0,
+            "total_seconds": self.earlier + total_seconds,
+            "steps": self.steps,
+            "steps_per_second": self.timed_steps / self.train if timed else None,
+            "tokens_per_second": self.timed_tokens / self.train if timed else None,
+            "examples_seen": self.examples,
+        }
+
+
+def validation_record(session: Session, clock: Clock) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Metrics of the exported state on validation, and how it was selected."""
+    keeps_best = session.spec.keep == "best" and session.best.step is not None
+    kept = clock.best_validation if keeps_best else clock.last_validation
+    selected = {
+        "step": session.best.step if keeps_best else session.step,
+        "metric": next(iter(kept.metrics), None) if keeps_best and kept else None,
+        "value": session.best.value if keeps_best else None,
+    }
+    return dict(kept.metrics) if kept else {}, selected
+
+
+def data_record(data: Data, encoded: dict[str, Encoded]) -> dict[str, Any]:
+    """Sizes, hashes and what was removed or cut."""
+    return {
+        "content_hash": data.content_hash,
+        "split_hash": data.split_hash,
+        "sizes": {name: len(split.examples) for name, split in encoded.items()},
+        "features": {name: len(split) for name, split in encoded.items()},
+        "duplicates_removed": data.duplicates_removed,
+        "truncated": {name: split.truncated for name, split in encoded.items()},
+        "labels": list(data.label_names),
+        "notes": list(data.notes),
+    }
+
+
+def comparability(
+    recipe: Recipe, data: Data, base: Base, policy: dict[str, Any], start: str | None
+) -> dict[str, str]:
+    """What two runs must share for their numbers to be set side by side."""
+    from sklearn import __version__ as sklearn_version
+
+    task = recipe.task.model_dump_json(exclude={"metrics", *recipe.task.training_only})
+    metrics = ",".join(recipe.task.score_names) + f" scikit-learn {sklearn_version}"
+    libraries = SCORING_LIBRARIES.get(recipe.task.kind, ())
+    metrics += "".join(f" {name} {version(name)}" for name in libraries)
+    return {
+        "data": data.content_hash,
+        "split": data.split_hash,
+        "base": f"{base.fingerprint} after {start}" if start else base.fingerprint,
+        "tokenisation": tokenisation_fingerprint(base.tokenizer, recipe.model.max_length, task),
+        "metrics": hashlib.sha256(metrics.encode()).hexdigest(),
+        "device": f"{policy['device']}/{policy['precision']}",
+    }
+
+
+def write_predictions(
+    run: Path,
+    task: AnyTask,
+    encoded: Encoded,
+    predicted: Predicted,
+    generated: Sequence[str] | None = None,
+) -> None:
+    """predictions.parquet: one row per test example (or window of packed texts), with what a plain
+    load makes of it and what it adds to each metric."""
+    answers = task.answers(encoded, predicted) if generated is None else generated
+    columns = task.table(encoded, predicted, answers)
+    columns |= example_columns(task, encoded, predicted, answers, len(columns["id"]))
+    path = run / "predictions.parquet"
+    temporary = path.with_suffix(".tmp")
+    pq.write_table(pa.table(columns), temporary)
+    sync(temporary)
+    temporary.replace(path)
+
+
+def untrained_warnings(session: Session) -> list[str]:
+    """Names the trained tensors that got no gradient, though their method or head did."""
+    names = session.untrained
+    if not names:
+        return []
+    listed = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    return [f"{len(names)} of {len(session.parameters)} trained tensors got no gradient: {listed}"]

@@ -1,0 +1,110 @@
+"""What a resumed training has to share with the one that it goes on from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from workbench.distributed.policy import Policy
+from workbench.errors import RunRefused
+from workbench.models import Base
+from workbench.pipeline.record import comparability
+from workbench.recipe import Recipe
+from workbench.store import Run, read_json
+from workbench.training.checkpoint_files import STATE
+from workbench.training.checkpoint_folder import CheckpointFolder
+
+LIBRARIES = ("peft-workbench", "torch", "transformers", "peft", "accelerate")
+"""Another version of these may compute other numbers."""
+
+Conditions = dict[str, Any]
+
+
+def conditions_known(
+    recipe: Recipe, seed: int, policy: Policy, packages: dict[str, Any]
+) -> Conditions:
+    """What is known before anything is loaded: recipe, seed, processes, device and libraries."""
+    kept = ("device", "precision", "attention", "dropout")
+    together: int | str = policy.processes
+    if policy.sharded:
+        together = f"{policy.processes}, sharded"
+    if policy.zero:
+        together = f"{policy.processes}, ZeRO {policy.zero} of DeepSpeed {packages['deepspeed']}"
+    return {
+        **_flat(recipe.numerics()),
+        "seed": seed,
+        "processes": together,
+        **{name: value for name, value in policy.record().items() if name in kept},
+        **{name: packages.get(name) for name in LIBRARIES},
+    }
+
+
+def conditions_loaded(
+    recipe: Recipe, data: Any, base: Base, policy: dict[str, Any], start: str | None
+) -> Conditions:
+    """Hashes of the data, its split, the base and its tokenisation."""
+    shared = comparability(recipe, data, base, policy, start)
+    return {f"hash of {name}": shared[name] for name in ("data", "split", "base", "tokenisation")}
+
+
+def differences(was: Conditions, now: Conditions) -> list[str]:
+    """Every condition that is not what it was, in words."""
+    return [
+        f"{name} was {_short(was.get(name))}, is {_short(value)}"
+        for name, value in now.items()
+        if was.get(name) != value
+    ]
+
+
+def check_unchanged(run: Run, now: Conditions, fingerprint: str) -> None:
+    """Refuses to go on with a run under other conditions, before anything is loaded.
+
+    Where no checkpoint says what they were, the run's own fingerprint still says whether its
+    recipe was edited.
+
+    Raises:
+        RunRefused: with every difference.
+    """
+    was = _recorded(run.path / "checkpoints")
+    found = differences(was, now) if was else []
+    if not was and run.status.get("fingerprint") not in (None, fingerprint):
+        found = [
+            f"the recipe's fingerprint was {run.status['fingerprint'][:8]}, is {fingerprint[:8]}"
+        ]
+    if found:
+        raise refusal(found, run.id)
+
+
+def refusal(found: list[str], run: str) -> RunRefused:
+    """The error that lists what has changed since a run's checkpoint."""
+    return RunRefused(
+        "not what it was when this run was saved:" + "".join(f"\n    {each}" for each in found),
+        where=run,
+        why="the run that goes on would be neither the old one nor a new one",
+        fix=f"put it back; or `workbench resume {run} --force`, which the record will say; or "
+        "`workbench run` starts it from the beginning",
+    )
+
+
+def _recorded(folder: Path) -> Conditions:
+    for path in CheckpointFolder(folder).newest_first():
+        state = read_json(path / STATE)
+        if state and isinstance(state.get("conditions"), dict):
+            return dict(state["conditions"])
+    return {}
+
+
+def _flat(values: dict[str, Any], before: str = "") -> Conditions:
+    flat: Conditions = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{before}{key}.")
+        else:
+            flat[f"{before}{key}"] = value
+    return flat
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return f"{text[:12]}..." if len(text) == 64 else text

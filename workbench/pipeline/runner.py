@@ -1,0 +1,241 @@
+"""Runs recipes: opens the record, walks the line, and closes the record whatever happened."""
+
+from __future__ import annotations
+
+import errno
+import traceback
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+from workbench.adapters.export import VanillaLoader
+from workbench.adapters.init_from import start_digest
+from workbench.distributed.accelerator import is_out_of_memory, this_process
+from workbench.distributed.policy import choose_policy
+from workbench.errors import RunRefused, WorkbenchError
+from workbench.pipeline import environment
+from workbench.pipeline.log_file import keeping_log
+from workbench.pipeline.pipeline import Line, Observer, Stopped
+from workbench.pipeline.recipe_setup import StudyCache
+from workbench.pipeline.resume_check import check_unchanged, conditions_known
+from workbench.pipeline.signals import StopRequest, catching_signals
+from workbench.recipe import Recipe
+from workbench.redact import without_secrets
+from workbench.store import (
+    DEFAULT_RUNS_DIR,
+    Run,
+    RunWriter,
+    SilentWriter,
+    State,
+    open_run,
+    read_run,
+    run_path,
+)
+from workbench.store.disk import check_writable
+
+
+def run_all(
+    recipes: Sequence[Recipe],
+    seeds: Sequence[int] | None = None,
+    runs_dir: Path = DEFAULT_RUNS_DIR,
+    *,
+    force: bool = False,
+    observer: Observer | None = None,
+) -> list[Run]:
+    """Runs each recipe with each seed, one after the other.
+
+    What has finished with the same recipe, on the same data and from the same adapter, is skipped;
+    after a failed run the next one is tried; a request to stop ends them all. With several
+    processes a failure ends them all too, because the others would wait for the one that failed.
+    """
+    plan = [(recipe, seed) for recipe in recipes for seed in (seeds or recipe.seeds)]
+    notify = observer or _ignore
+    runs: list[Run] = []
+    cache = StudyCache()
+    with VanillaLoader() as loader, catching_signals() as request:
+        for index, (recipe, seed) in enumerate(plan):
+            before = read_run(run_path(runs_dir, recipe, seed))
+            finished = before.state == "finished"
+            stale = what_changed(recipe, before, cache) if finished else None
+            if finished and not (force or stale):
+                notify("skipped", {"id": before.id})
+                runs.append(before)
+                continue
+            notify("run", {"id": before.id, "index": index, "of": len(plan)})
+            if stale:
+                message = f"{stale}: it runs again"
+                notify("warning", {"message": message})
+            run = run_recipe(
+                recipe,
+                seed,
+                runs_dir,
+                force=force or stale is not None,
+                observer=observer,
+                loader=loader,
+                request=request,
+                cache=cache,
+            )
+            notify(run.state, {"id": run.id, "reason": run.reason, **_headline(run)})
+            runs.append(run)
+            if run.state == "stopped" or request.signal_number is not None:
+                break
+    return runs
+
+
+def what_changed(recipe: Recipe, finished: Run, cache: StudyCache | None = None) -> str | None:
+    """What a finished run was made from and is no longer the same, in words.
+
+    What is not there any more has not changed: the run could not be repeated.
+    """
+    if finished.result.get("fingerprint") not in (None, recipe.fingerprint):
+        return "what finished here had been forced to go on with an edited recipe"
+    if Path(recipe.data.source).expanduser().exists():
+        recorded = (finished.result.get("data") or {}).get("content_hash")
+        if recorded != (cache or StudyCache()).data(recipe).content_hash:
+            return "the data has changed since this run finished"
+    if recipe.init_from and (start := start_digest(recipe.init_from)):
+        conditions = finished.result.get("comparability") or {}
+        if not str(conditions.get("base")).endswith(f" after {start}"):
+            started = f"{recipe.init_from}, which it goes on from,"
+            return f"{started} has been trained again since this run finished"
+    return None
+
+
+def run_recipe(
+    recipe: Recipe,
+    seed: int,
+    runs_dir: Path = DEFAULT_RUNS_DIR,
+    *,
+    force: bool = False,
+    resume: bool = False,
+    folder: Path | None = None,
+    observer: Observer | None = None,
+    loader: VanillaLoader | None = None,
+    request: StopRequest | None = None,
+    trial: bool = False,
+    cache: StudyCache | None = None,
+) -> Run:
+    """Runs one recipe with one seed and returns its run, finished, stopped or failed.
+
+    Under ``accelerate launch`` every process calls this; the first one writes.
+
+    Args:
+        force: run what has finished again; with ``resume``, go on although recipe, data, devices
+            or libraries are not what they were, which the record then says.
+        resume: go on from the newest checkpoint that is whole.
+        folder: the run's own, when its recipe may have been edited since it was named.
+        trial: train and validate only; the test split is not read and nothing is exported.
+        cache: what the runs of one command share; a run by itself makes all of it anew.
+
+    Raises:
+        RunRefused: when the run is active elsewhere, finished and not forced, or is to go on under
+            other conditions and is not forced to.
+        StorageError: when the runs folder cannot be written to.
+    """
+    process = this_process()
+    path = folder or run_path(runs_dir, recipe, seed)
+    before = read_run(path)
+    if process.is_main_process:
+        check_writable(runs_dir)
+        if resume and not force:
+            policy = choose_policy(recipe.training, process.device, process.num_processes)
+            now = conditions_known(recipe, seed, policy, environment.describe()["packages"])
+            check_unchanged(before, now, recipe.fingerprint)
+    writer: RunWriter | SilentWriter = (
+        open_run(runs_dir, recipe, seed, force=force, resume=resume, folder=path)
+        if process.is_main_process
+        else SilentWriter(path)
+    )
+    with ExitStack() as stack:
+        if process.is_main_process:
+            stack.enter_context(keeping_log(path / "log.txt"))
+        asked = request or stack.enter_context(catching_signals())
+        own_loader = loader or stack.enter_context(VanillaLoader())
+        line = Line(
+            recipe,
+            seed,
+            writer,
+            observer or _ignore,
+            own_loader,
+            asked,
+            resume,
+            force,
+            trial,
+            cache or StudyCache(),
+        )
+        state = _see_through(line, asked)
+    # The other processes must not judge by files that the first one may still be writing.
+    return read_run(path) if process.is_main_process else Run(path, state, "")
+
+
+def _see_through(line: Line, asked: StopRequest) -> State:
+    """Runs a line to whatever end it comes to, and writes down which.
+
+    Raises:
+        RunRefused: data or base are not what they were when the run was saved.
+    """
+    writer = line.writer
+    try:
+        writer.finish(line.run())
+        line.forget_progress()
+        return "finished"
+    except Stopped:
+        writer.update(signal=asked.signal_number)
+        writer.close("stopped", "stopped on request; `workbench resume` goes on from here")
+        return "stopped"
+    except RunRefused as error:
+        writer.close("interrupted", str(error))
+        raise
+    except Exception as error:
+        writer.update(exit_code=getattr(error, "exit_code", 1), failure=_kind(error))
+        writer.close("failed", without_secrets(_reason(error)))
+        _log(writer.path, error)
+        if this_process().num_processes > 1:
+            # The other processes would wait for this one; the launcher has to end them all.
+            raise
+        return "failed"
+    except BaseException:  # a second Ctrl-C, or the interpreter is ending
+        writer.update(signal=asked.signal_number)
+        writer.close("interrupted", "ended at once; it goes on from its last checkpoint")
+        raise
+    finally:
+        line.release()
+
+
+def _headline(run: Run) -> dict[str, Any]:
+    return {"metrics": run.result.get("metrics", {}).get("test", {})}
+
+
+def _ignore(_kind: str, _fields: dict[str, Any]) -> None:
+    """The observer of nobody."""
+
+
+def _log(run: Path, error: Exception) -> None:
+    """Appends the traceback to the run's log; it stays out of the terminal."""
+    with suppress(OSError), open(run / "log.txt", "a", encoding="utf-8") as file:
+        file.write(without_secrets("".join(traceback.format_exception(error))))
+
+
+def _kind(error: Exception) -> str:
+    """What kind of failure it was: one of the kinds of error, ``memory``, or a ``defect``."""
+    if isinstance(error, WorkbenchError):
+        return error.kind
+    if is_out_of_memory(error):
+        return "memory"
+    return "disk" if isinstance(error, OSError) and error.errno == errno.ENOSPC else "defect"
+
+
+def _reason(error: Exception) -> str:
+    """Why a run failed, in words."""
+    if isinstance(error, WorkbenchError):
+        return str(error)
+    if is_out_of_memory(error):
+        return (
+            "out of memory\n  fix: set training.auto_micro_batch or lower "
+            "training.micro_batch_size (the effective batch stays the same), lower "
+            "model.max_length, or switch training.gradient_checkpointing on"
+        )
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return f"the disk is full: {error}\n  fix: free space and run again"
+    return f"{type(error).__name__}: {error}\n  the traceback is in log.txt of the run"

@@ -1,0 +1,266 @@
+"""The server's side: starts the worker, asks it, and knows when it is gone."""
+
+from __future__ import annotations
+
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
+
+from workbench.errors import WorkbenchError
+from workbench.jobs import child_environment
+from workbench.services.protocol import Message, ProtocolError, read_message, write_message
+
+PATIENCE_SECONDS = 180.0
+"""Without a sign of life for this long a request is given up: loading a large base from a slow
+disk takes a minute."""
+_ENDING_SECONDS = 5.0
+_MOST_STARTS = 10
+"""Of processes for one request: each may end after the request of somebody else in line."""
+
+
+class StandByError(WorkbenchError):
+    """A question that got no answer: the worker ended, or took too long."""
+
+
+class StandBy:
+    """One worker process for all who ask; it starts with the first question.
+
+    A subclass says which, and finds the words for whoever asked. Safe to use from several threads:
+    requests wait in line.
+
+    Args:
+        idle_seconds: time without a question after which the worker ends by itself, and its memory
+            is free again.
+        patience_seconds: time without a sign of life after which a request is given up.
+    """
+
+    module: str
+    """``python -m module SECONDS`` is the worker."""
+    name: str
+    """Of the process, in a sentence."""
+    error: type[StandByError]
+    slow: str
+    """Why an answer may take too long."""
+    smaller: str
+    """How to ask for less."""
+    idle_seconds: float
+    """What it is when nobody says."""
+
+    def __init__(
+        self, idle_seconds: float | None = None, patience_seconds: float = PATIENCE_SECONDS
+    ) -> None:
+        self._idle_seconds = self.idle_seconds if idle_seconds is None else idle_seconds
+        self._patience_seconds = patience_seconds
+        self._lock = threading.Lock()
+        self._worker: _Worker | None = None
+        self.memory: dict[str, Any] = {}
+        """What the worker last said of its memory; empty when there is none."""
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the worker, None when there is none."""
+        worker = self._worker
+        return worker.pid if worker and worker.is_alive() else None
+
+    @property
+    def waiting(self) -> int:
+        """Requests that have no answer yet."""
+        worker = self._worker
+        return len(worker.pending) if worker and worker.is_alive() else 0
+
+    def ask(self, request: Message) -> dict[str, Any]:
+        """The result of a request, as `stream` ends with.
+
+        Raises:
+            StandByError: as `stream` does.
+        """
+        (*_, last) = self.stream(request)
+        result: dict[str, Any] = last["result"]
+        return result
+
+    def stream(self, request: Message) -> Iterator[Message]:
+        """What the worker says to a request: pieces of text as they are written, then the result.
+
+        Leaving the iteration early cancels the request.
+
+        Args:
+            request: ``do`` and what it needs, as the worker knows it.
+
+        Raises:
+            StandByError: its own kind, when the worker refuses the request, ends, or takes too
+                long.
+        """
+        for _ in range(_MOST_STARTS):
+            try:
+                yield from self._listen(self._alive(), request)
+                return
+            except _EndedBefore:
+                pass  # for want of questions just when this one came, or after that of another
+        raise self.error(f"{self.name} ended {_MOST_STARTS} times before this", fix="ask again")
+
+    def unload(self) -> None:
+        """Ends the worker and frees its memory; the next question starts another."""
+        with self._lock:
+            worker, self._worker, self.memory = self._worker, None, {}
+        if worker:
+            worker.end()
+
+    def _alive(self) -> _Worker:
+        with self._lock:
+            if self._worker is None or not self._worker.is_alive():
+                self.memory = {}
+                self._worker = _Worker(self, self._idle_seconds)
+            return self._worker
+
+    def _listen(self, worker: _Worker, request: Message) -> Iterator[Message]:
+        began = False
+        number, events = worker.send(request)
+        try:
+            while True:
+                try:
+                    event = events.get(timeout=self._patience_seconds)
+                except queue.Empty:
+                    raise self._gave_up(worker, began) from None
+                if event is None:
+                    raise worker.why_gone(began)
+                if "error" in event:
+                    raise self.error(**event["error"])
+                began = True
+                if "memory" in event:
+                    self.memory = event["memory"]
+                yield event
+                if "result" in event:
+                    return
+        finally:
+            worker.forget(number)
+
+    def _gave_up(self, worker: _Worker, began: bool) -> StandByError:
+        seconds = f"{self._patience_seconds:.0f} s"
+        if not began:
+            others = max(0, len(worker.pending) - 1)
+            return self.error(
+                f"no answer within {seconds}",
+                why=f"{others} other questions are in line before this one",
+                fix="ask again in a moment",
+            )
+        worker.kill()
+        return self.error(
+            f"no answer within {seconds}: {self.name} was ended",
+            why=self.slow,
+            fix=f"ask again {self.smaller}; a new process starts by itself",
+        )
+
+
+class _EndedBefore(Exception):
+    """The worker had ended before it saw the request."""
+
+
+class _Worker:
+    """One process, its pipes, and who waits for what."""
+
+    def __init__(self, owner: StandBy, idle_seconds: float) -> None:
+        self._owner = owner
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", owner.module, str(idle_seconds)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=child_environment(),
+            # Ctrl-C is for the server; the worker ends when the server's end of its input closes.
+            start_new_session=True,
+        )
+        self.pid = self._process.pid
+        self.pending: dict[int, queue.SimpleQueue[Message | None]] = {}
+        self._numbers = count(1)
+        self._writing = threading.Lock()
+        self._ended_on_purpose = False
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def send(self, request: Message) -> tuple[int, queue.SimpleQueue[Message | None]]:
+        """Puts a request in line; what is said to it comes into the queue, None at the end."""
+        number, events = next(self._numbers), queue.SimpleQueue[Message | None]()
+        self.pending[number] = events
+        try:
+            self._write({**request, "id": number})
+        except (OSError, ValueError):
+            events.put(None)
+        return number, events
+
+    def forget(self, number: int) -> None:
+        """Nobody listens to a request any more; one without a result is cancelled."""
+        if self.pending.pop(number, None) is not None and self.is_alive():
+            try:
+                self._write({"do": "cancel", "of": number})
+            except (OSError, ValueError):
+                pass  # it has ended meanwhile
+
+    def why_gone(self, began: bool) -> Exception:
+        """What to tell somebody whose request was lost with the process."""
+        code = self._process.wait()
+        if self._ended_on_purpose:
+            return self._owner.error(
+                f"{self._owner.name} was ended while this was being answered", fix="ask again"
+            )
+        if code == 0 and not began:
+            return _EndedBefore()
+        how = f"exit code {code}"
+        if code < 0:
+            how = f"signal {-code}, {signal.Signals(-code).name}"
+        killed = code == -signal.SIGKILL
+        return self._owner.error(
+            f"{self._owner.name} ended in the middle of an answer ({how})",
+            why="the system ends a process like that when memory is short" if killed else "",
+            fix=f"ask again: a new process starts by itself, and needs less {self._owner.smaller}",
+        )
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def end(self) -> None:
+        """Ends the process, whatever it is doing."""
+        self._ended_on_purpose = True
+        deadline = time.monotonic() + _ENDING_SECONDS
+        self._hang_up()
+        while self.is_alive() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        self.kill()
+
+    def _hang_up(self) -> None:
+        """Closes the worker's input, by which it ends."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.close()
+        except OSError:
+            pass  # what was left to send reaches nobody
+
+    def _write(self, message: Message) -> None:
+        assert self._process.stdin is not None
+        with self._writing:
+            write_message(self._process.stdin, message)
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        try:
+            while (message := read_message(self._process.stdout)) is not None:
+                events = self.pending.get(message.get("id", 0))
+                if events is None:
+                    continue
+                if "result" in message or "error" in message:
+                    self.pending.pop(message["id"], None)  # nothing is left to cancel
+                events.put(message)
+        except (ProtocolError, OSError, ValueError):
+            self._process.kill()
+        self._process.wait()
+        self._process.stdout.close()
+        self._hang_up()
+        for events in list(self.pending.values()):
+            events.put(None)

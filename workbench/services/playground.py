@@ -1,0 +1,22 @@
+"""The server's side of the playground."""
+
+from __future__ import annotations
+
+from workbench.services import StandBy, StandByError
+
+
+class PlaygroundError(StandByError):
+    """A question that got no answer from the playground."""
+
+    kind = "playground"
+
+
+class Playground(StandBy):
+    """The process that keeps adapters in memory; requests are those of `Adapters`."""
+
+    module = "workbench.services.playground_main"
+    name = "the playground's process"
+    error = PlaygroundError
+    slow = "the model is too slow here, or its base is still being loaded from a slow disk"
+    smaller = "with a shorter text or fewer adapters"
+    idle_seconds = 15 * 60.0

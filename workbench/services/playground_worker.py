@@ -1,0 +1,114 @@
+"""The desk at which adapters answer; they stay in memory from one question to the next."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from workbench.heavy_imports import loading_libraries
+from workbench.services.protocol import Message
+from workbench.services.server import Send
+
+if TYPE_CHECKING:
+    from workbench.explaining import Decision, Resident
+
+LONGEST_TEXT = 50_000
+"""Characters of a text: far more than any of the models reads."""
+
+
+class Adapters:
+    """What is done with each kind of request."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        self._resident: Resident | None = None
+
+    @property
+    def resident(self) -> Resident:
+        """The adapters that are there; torch is loaded with the first."""
+        if self._resident is None:
+            with loading_libraries():
+                from workbench.explaining import Resident
+
+            self._resident = Resident()
+        return self._resident
+
+    def handle(self, request: Message, send: Send) -> Message:
+        """The result of a request."""
+        match request["do"]:
+            case "answer":
+                return self._answer(request, send)
+            case "attention":
+                from workbench.explaining.explanations import explain_attention
+
+                adapter, untouched, decision = self._asked(request)
+                return explain_attention(
+                    adapter, untouched, decision, layer=request["layer"], head=request["head"]
+                )
+            case "attribution":
+                from workbench.explaining.explanations import explain_attribution
+
+                return explain_attribution(
+                    *self._asked(request), on_progress=lambda: send({"progress": True})
+                )
+            case "memory":
+                return {}
+        raise ValueError(f"no such request: {request['do']!r}")
+
+    def _answer(self, request: Message, send: Send) -> Message:
+        from workbench.explaining import answer_text
+        from workbench.explaining.explanations import no_answer_of
+
+        folder, began = Path(request["folder"]), time.perf_counter()
+        if request.get("untouched"):
+            untouched = self.resident.untouched(folder)
+            adapter, silent = untouched.adapter, no_answer_of(untouched)
+            if silent:
+                return {"silent": silent}
+        else:
+            adapter = self.resident.adapter(folder)
+        loaded = time.perf_counter()
+
+        def tell(piece: str, probability: float) -> None:
+            send({"piece": piece, "probability": probability})
+
+        text, pair = _text(request, "text") or "", _text(request, "pair")
+        answer = answer_text(adapter, text, pair, on_token=tell)
+        seconds = time.perf_counter() - loaded
+        return {**answer, "seconds": seconds, "loading_seconds": loaded - began}
+
+    def _asked(self, request: Message) -> tuple[Any, Any, Decision]:
+        from workbench.explaining import decide
+
+        folder = Path(request["folder"])
+        adapter, untouched = self.resident.adapter(folder), self.resident.untouched(folder)
+        decision = decide(
+            adapter,
+            _text(request, "text") or "",
+            _text(request, "pair"),
+            choice=request["choice"],
+            answer=request.get("ids") or (),
+        )
+        return adapter, untouched, decision
+
+    def memory(self) -> Message:
+        """Bytes of the weights, each once, and of the whole process."""
+        resident = self._resident
+        return {
+            "weights_bytes": resident.bytes if resident else 0,
+            "process_bytes": psutil.Process().memory_info().rss,
+            "adapters": len(resident.folders) if resident else 0,
+        }
+
+
+def _text(request: Message, key: str) -> str | None:
+    text = request.get(key)
+    if text is None:
+        return None
+    if not isinstance(text, str) or len(text) > LONGEST_TEXT:
+        raise ValueError(f"{key} is no text of at most {LONGEST_TEXT:,} characters")
+    return text.encode("utf-8", "replace").decode("utf-8")  # half of a surrogate pair is no text
