@@ -19,7 +19,7 @@ from workbench.costs.memory_meter import breakdown
 from workbench.costs.parameters import stored
 from workbench.costs.plan import plan
 from workbench.pipeline.record import WARMUP_STEPS
-from workbench.pipeline.setup import Prepared, prepare
+from workbench.pipeline.setup import RunSetup, prepare
 from workbench.recipe import Recipe
 from workbench.training.events import Step
 
@@ -48,12 +48,12 @@ def measure(recipe: Recipe, rounds: int, folder: Path) -> dict[str, Any]:
     With ``rounds``, plans that begin a new calibration and training steps take turns after that.
     """
     ready = prepare(recipe, 0, folder / "checkpoints", lambda _phase: None)
-    session = ready.session
-    training = session.events()
+    trainer = ready.trainer
+    training = trainer.events()
     measured = _first_steps(ready, training)
     # Only now: what a plan measures of the device would be in the process's memory.
     timed = _in_turn(recipe, training, rounds)
-    model = session.finish()
+    model = trainer.finish()
     assert model is not None
     write_weights(ready.adapted, recipe.method.name, folder / "adapter")
     size = stored(folder / "adapter")
@@ -64,13 +64,13 @@ def measure(recipe: Recipe, rounds: int, folder: Path) -> dict[str, Any]:
     return {"forecast": {**ready.forecast, **exact}, "measured": measured, "exact": EXACT, **timed}
 
 
-def _first_steps(ready: Prepared, training: Iterator[object]) -> dict[str, Any]:
-    session, meter = ready.session, ready.meter
+def _first_steps(ready: RunSetup, training: Iterator[object]) -> dict[str, Any]:
+    trainer, meter = ready.trainer, ready.meter
     meter.reset()
     for _step in itertools.islice(_steps(training), WARMUP_STEPS):
         meter.note("train")
-    pieces = breakdown(session.model, session.optimizer, session.weights.kept_bytes)
-    meter.stop_being_exact()
+    pieces = breakdown(trainer.model, trainer.optimizer, trainer.weights.kept_bytes)
+    meter.keep_freed()
     return meter.record(pieces)
 
 

@@ -23,7 +23,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 # What a test asks for says whether it trains.
-TRAINING = {"train", "vanilla", "trained_runs"}
+TRAINING = {"train", "plain_loader", "trained_runs"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -62,14 +62,14 @@ def _one_checking_process(request: pytest.FixtureRequest, monkeypatch: pytest.Mo
         sys.modules.get(name) for name in ("workbench.adapters.export", "workbench.pipeline.runner")
     ]
     if any(users):
-        vanilla, own = request.getfixturevalue("vanilla"), os.getpid()
+        plain_loader, own = request.getfixturevalue("plain_loader"), os.getpid()
 
         def loader() -> Any:
             # A child that a test kills would leave half of an answer in the pipe.
-            return nullcontext(vanilla) if os.getpid() == own else type(vanilla)()
+            return nullcontext(plain_loader) if os.getpid() == own else type(plain_loader)()
 
         for module in filter(None, users):
-            monkeypatch.setattr(module, "VanillaLoader", loader, raising=False)
+            monkeypatch.setattr(module, "PlainLoader", loader, raising=False)
 
 
 @pytest.fixture(autouse=True)
@@ -90,9 +90,9 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> SharedFolder:
 
 
 @pytest.fixture(scope="session")
-def trained_runs(shared: SharedFolder, vanilla: Any) -> TrainedRuns:
+def trained_runs(shared: SharedFolder, plain_loader: Any) -> TrainedRuns:
     """Finished tiny runs: to read, or as copies to change."""
-    return TrainedRuns(shared, vanilla)
+    return TrainedRuns(shared, plain_loader)
 
 
 @pytest.fixture(scope="session")
@@ -147,19 +147,19 @@ def make_recipe(tiny_bert: Path, topics_file: Path) -> Callable[..., Recipe]:
 
 
 @pytest.fixture
-def train(vanilla: Any) -> Callable[..., Run]:
+def train(plain_loader: Any) -> Callable[..., Run]:
     """``run_recipe`` that shares one checking process between the tests."""
     from workbench.pipeline.runner import run_recipe
 
-    return partial(run_recipe, loader=vanilla)
+    return partial(run_recipe, loader=plain_loader)
 
 
 @pytest.fixture(scope="session")
-def vanilla() -> Iterator[Any]:
+def plain_loader() -> Iterator[Any]:
     """One process for the whole session that loads exports with plain transformers + PEFT."""
-    from workbench.adapters.export import VanillaLoader
+    from workbench.adapters.export import PlainLoader
 
-    class FromAnywhere(VanillaLoader):
+    class FromAnywhere(PlainLoader):
         """Is asked from other folders than the one that it was started in."""
 
         def outputs(self, request: dict[str, Any]) -> list[list[float]]:

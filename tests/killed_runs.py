@@ -71,7 +71,7 @@ def begin(*arguments: str) -> int:
     try:
         without_forecast()
         pipeline.check_folder = lambda *_: 0.0
-        runner.VanillaLoader = Unchecked  # type: ignore[assignment,misc]
+        runner.PlainLoader = Unchecked  # type: ignore[assignment,misc]
         code = cli.main(list(arguments))
     finally:
         os._exit(code)

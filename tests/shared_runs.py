@@ -166,7 +166,7 @@ def forked(
         loader.wait()
 
     def work() -> None:
-        CheckpointFolder.finish = CheckpointFolder.tidy  # type: ignore[method-assign]
+        CheckpointFolder.finish = CheckpointFolder.remove_leftovers  # type: ignore[method-assign]
         if prepare is not None:
             prepare()
         if checked:

@@ -112,14 +112,14 @@ def test_what_is_no_export_is_refused(tmp_path: Path, tiny_bert: Path) -> None:
             load_adapter(tmp_path)
 
 
-def test_the_loader_reports_a_broken_folder_and_lives_on(vanilla: Any, tmp_path: Path) -> None:
+def test_the_loader_reports_a_broken_folder_and_lives_on(plain_loader: Any, tmp_path: Path) -> None:
     request = {
         "folder": str(tmp_path), "base": "x", "revision": None, "auto_class": "AutoModel",
         "kind": "peft", "inputs": [{"text": "a", "text_pair": None}], "max_length": 8,
     }  # fmt: skip
     for _ in range(2):
         with pytest.raises(ExportError, match="plain transformers \\+ PEFT cannot load"):
-            vanilla.outputs(request)
+            plain_loader.outputs(request)
 
 
 @pytest.mark.parametrize("damage", ["cut off", "not a number", "no head", "other shape", "no file"])

@@ -16,7 +16,7 @@ from tests.small_recipes import METHODS, small_recipe
 from tests.tiny_models import make_tiny
 from tests.trained_runs import SharedFolder, TrainedRuns
 from workbench.adapters import init_from
-from workbench.methods import Adapted
+from workbench.methods import AdaptedModel
 from workbench.recipe import dump_recipe, load_recipe
 from workbench.store import Run
 
@@ -30,7 +30,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> dict[str, Tensor]:
     """Filled with the trained tensors of the next run that goes on, as they are at its start."""
     seen: dict[str, Tensor] = {}
 
-    def start_and_look(adapted: Adapted, task: Any, source: str) -> str:
+    def start_and_look(adapted: AdaptedModel, task: Any, source: str) -> str:
         taken = init_from.start_from(adapted, task, source)
         seen.update({n: t.detach().clone() for n, t in init_from._state(adapted).items()})
         return taken

@@ -41,7 +41,7 @@ class Runner:
 @pytest.fixture
 def runner(monkeypatch: pytest.MonkeyPatch) -> Runner:
     runner = Runner()
-    for module in ("workbench.pipeline.runner", "workbench.costs"):
+    for module in ("workbench.pipeline.runner", "workbench.costs.plan"):
         monkeypatch.setitem(sys.modules, module, runner)  # type: ignore[arg-type]
     return runner
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from workbench.costs.cpu_load import OtherPrograms
+from workbench.costs.cpu_load import BackgroundLoad
 
 
 @pytest.fixture(autouse=True)
 def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(OtherPrograms, "share", lambda _self: 0.0)
+    monkeypatch.setattr(BackgroundLoad, "share", lambda _self: 0.0)
 
 
 @pytest.fixture

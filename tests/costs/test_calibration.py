@@ -17,10 +17,10 @@ from tests.costs.test_dry_run import outline_of
 from workbench import plan
 from workbench.costs import calibration as module
 from workbench.costs.calibration import OVERHEAD, Calibration
-from workbench.costs.cpu_load import OtherPrograms
-from workbench.costs.dry_run import rehearse
-from workbench.costs.fake_tensors import pretending
-from workbench.costs.operations import Blank, Kind, Operations
+from workbench.costs.cpu_load import BackgroundLoad
+from workbench.costs.dry_run import dry_run
+from workbench.costs.fake_tensors import fake_mode
+from workbench.costs.operations import OpCounts, OpSignature, TensorSpec
 from workbench.costs.stopwatch import Stopwatch, _in_part
 from workbench.distributed.policy import choose_policy
 from workbench.recipe.schema import Recipe, TrainingSpec
@@ -33,8 +33,8 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / "cache"))
 
 
-def relu(elements: int) -> Kind:
-    return Kind(torch.ops.aten.relu.default, (Blank(torch.float32, (elements,), (1,)),))
+def relu(elements: int) -> OpSignature:
+    return OpSignature(torch.ops.aten.relu.default, (TensorSpec(torch.float32, (elements,), (1,)),))
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Keys of the kinds that are measured, each of which takes a millisecond; none twice."""
     keys: list[str] = []
 
-    def seconds(_stopwatch: Stopwatch, kind: Kind) -> float:
+    def seconds(_stopwatch: Stopwatch, kind: OpSignature) -> float:
         keys.append(kind.key)
         return 0.001
 
@@ -62,31 +62,34 @@ def paces(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def test_like_calls_are_one_kind() -> None:
-    heard = Operations()
-    with pretending() as world:
-        world.heard = heard.add
+    operations = OpCounts()
+    with fake_mode() as tracker:
+        tracker.on_op = operations.add
         a, b = torch.ones(4, 3), torch.ones(3, 5)
         for _ in range(3):
             torch.mm(a, b)
         torch.mm(a.t().t(), b)
         torch.mm(torch.ones(8, 3), b)
-    counts = [(str(kind.operator), n) for kind, n in heard.counts.items()]
+    counts = [(str(kind.operator), n) for kind, n in operations.counts.items()]
     assert [n for name, n in counts if name == "aten.mm.default"] == [4, 1]
     assert "aten.t.default" not in dict(counts), "a view computes nothing"
-    assert heard.calls > sum(heard.counts.values())
+    assert operations.calls > sum(operations.counts.values())
 
 
 def test_each_kind_of_a_real_step_can_be_called(make_recipe: Callable[..., Recipe]) -> None:
-    with rehearse(outline_of(make_recipe("lora", training={"precision": "bf16"})), 0) as done:
-        heard = done.with_width(16).operations
-    assert len(heard.counts) > 40
+    with dry_run(outline_of(make_recipe("lora", training={"precision": "bf16"})), 0) as done:
+        operations = done.with_width(16).operations
+    assert len(operations.counts) > 40
     stopwatch = Stopwatch(CPU)
-    for kind in heard.counts:
+    for kind in operations.counts:
         assert 0 < stopwatch.seconds(kind) < 1
 
 
 def test_long_lists_are_timed_in_part_and_their_largest_tensor_first_to_go() -> None:
-    small, large = Blank(torch.float32, (2**20,), (1,)), Blank(torch.float32, (2**26,), (1,))
+    small, large = (
+        TensorSpec(torch.float32, (2**20,), (1,)),
+        TensorSpec(torch.float32, (2**26,), (1,)),
+    )
     tensors = [large, *([small] * 40)]
     (args, kwargs), share = _in_part(((tensors, tensors, []), {"lr": 0.1}))
     assert args == ([small] * 8, [small] * 8, []), "8 rows of 8 MiB fill 64 MiB"
@@ -110,20 +113,20 @@ def test_arguments_take_turns_so_that_no_cache_holds_them(monkeypatch: pytest.Mo
 
 def test_an_operator_finds_numbers_that_none_has_written_over() -> None:
     stopwatch = Stopwatch(CPU)
-    blank = Blank(torch.float32, (2**20, 4), (4, 1))
+    blank = TensorSpec(torch.float32, (2**20, 4), (4, 1))
     for _ in range(2):
-        stopwatch.seconds(Kind(torch.ops.aten.mul_.Scalar, (blank, 0.0)))
+        stopwatch.seconds(OpSignature(torch.ops.aten.mul_.Scalar, (blank, 0.0)))
     found = stopwatch._cut(blank, blank.shape)
     assert torch.equal(found, torch.full((2**20, 4), 0.5))
 
 
 def test_arguments_have_the_strides_of_their_blanks_and_no_memory_in_common() -> None:
     stopwatch = Stopwatch(CPU)
-    turned = stopwatch._filled(Blank(torch.bfloat16, (3, 5), (1, 3)), 1)
-    repeated = stopwatch._filled(Blank(torch.bfloat16, (4, 6), (0, 1)), 1)
-    empty = stopwatch._filled(Blank(torch.bfloat16, (0, 7), (7, 1)), 1)
-    rows = stopwatch._filled(Blank(torch.int64, (100,), (1,)), 7)
-    large = stopwatch._filled(Blank(torch.bfloat16, (2**26,), (1,)), 1)
+    turned = stopwatch._filled(TensorSpec(torch.bfloat16, (3, 5), (1, 3)), 1)
+    repeated = stopwatch._filled(TensorSpec(torch.bfloat16, (4, 6), (0, 1)), 1)
+    empty = stopwatch._filled(TensorSpec(torch.bfloat16, (0, 7), (7, 1)), 1)
+    rows = stopwatch._filled(TensorSpec(torch.int64, (100,), (1,)), 7)
+    large = stopwatch._filled(TensorSpec(torch.bfloat16, (2**26,), (1,)), 1)
     for made, shape, stride in (
         (turned, (3, 5), (1, 3)),
         (repeated, (4, 6), (0, 1)),
@@ -160,22 +163,22 @@ def _calibration() -> Calibration:
 
 
 def test_a_step_is_the_sum_of_its_calls(measured: list[str]) -> None:
-    heard = Operations()
-    with pretending() as world:
-        world.heard = heard.add
+    operations = OpCounts()
+    with fake_mode() as tracker:
+        tracker.on_op = operations.add
         a = torch.ones(4, 4)
         for _ in range(5):
             a = torch.mm(a, a)
     calibration = _calibration()
-    assert calibration.step_time(heard) is None
-    calibration.measure(heard)
-    found = calibration.step_time(heard)
+    assert calibration.step_time(operations) is None
+    calibration.measure(operations)
+    found = calibration.step_time(operations)
     assert found and found.mean == pytest.approx(6 * 0.001 + 6 * 0.0001)
     assert found.timings == 1 and found.spread is None
 
 
 def test_a_forecast_is_the_mean_of_the_paces_that_were_met(paces: list[float]) -> None:
-    step = Operations(Counter({relu(8): 3}), calls=3)
+    step = OpCounts(Counter({relu(8): 3}), calls=3)
     for pace, mean in ((0.001, 0.001), (0.003, 0.002), (0.005, 0.003)):
         paces[:] = [pace]
         calibration = _calibration()
@@ -194,7 +197,7 @@ def test_a_forecast_is_the_mean_of_the_paces_that_were_met(paces: list[float]) -
 
 
 def test_a_time_is_as_well_known_as_half_of_it(measured: list[str]) -> None:
-    step = Operations(Counter({relu(8): 60, relu(16): 40}), calls=0)
+    step = OpCounts(Counter({relu(8): 60, relu(16): 40}), calls=0)
     calibration = _calibration()
     calibration.measure(step)
     for often in (3, 4):
@@ -210,7 +213,7 @@ def test_a_time_is_as_well_known_as_half_of_it(measured: list[str]) -> None:
 
 def test_on_a_gpu_the_longer_of_computing_and_waiting_counts_at_each_pace() -> None:
     """It computes while the CPU goes ahead; nothing here needs one."""
-    step = Operations(Counter({relu(8): 1}), calls=1)
+    step = OpCounts(Counter({relu(8): 1}), calls=1)
     calibration = _calibration()
     calibration.seconds = {relu(8).key: [0.010] * 3, OVERHEAD: [0.0045, 0.009, 0.0135]}
     for device, mean, spread in (
@@ -240,7 +243,7 @@ def test_what_weighs_most_and_was_measured_least_comes_first(
     paces: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     often, seldom, new = relu(8), relu(16), relu(24)
-    step = Operations(Counter({often: 3, seldom: 2}), calls=5)
+    step = OpCounts(Counter({often: 3, seldom: 2}), calls=5)
     calibration = _calibration()
     calibration.measure(step)
     step.counts[new] = 9
@@ -256,11 +259,11 @@ def test_what_weighs_most_and_was_measured_least_comes_first(
 def test_nothing_is_measured_again_beside_other_programs(
     paces: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step = Operations(Counter({relu(8): 3}), calls=3)
+    step = OpCounts(Counter({relu(8): 3}), calls=3)
     calibration = _calibration()
     calibration.measure(step)
     quiet = dict(calibration.seconds)
-    monkeypatch.setattr(OtherPrograms, "share", lambda _self: 0.9)
+    monkeypatch.setattr(BackgroundLoad, "share", lambda _self: 0.9)
     paces[:] = [0.009]
     calibration.measure(step)
     assert calibration.seconds == quiet and calibration.while_busy == {}
@@ -274,7 +277,7 @@ def test_devices_have_files_of_their_own_and_a_damaged_one_is_measured_again(
         for precision in ("fp32", "bf16")
     ]
     assert calibrations[0].path != calibrations[1].path
-    calibrations[0].measure(Operations())
+    calibrations[0].measure(OpCounts())
     kept = json.loads(calibrations[0].path.read_text())
     assert kept["torch"] == torch.__version__ and kept["seconds"][OVERHEAD] == [0.0001]
     again = Calibration.of(choose_policy(TrainingSpec(precision="fp32"), CPU), CPU)

@@ -15,11 +15,11 @@ import pytest
 from workbench import plan
 from workbench.costs import cpu_load as module
 from workbench.costs.calibration import Calibration
-from workbench.costs.cpu_load import OtherPrograms
+from workbench.costs.cpu_load import BackgroundLoad
 from workbench.costs.stopwatch import Stopwatch
 from workbench.recipe.schema import Recipe
 
-share = OtherPrograms.share
+share = BackgroundLoad.share
 """The real one; the tests of this folder are alone."""
 SECONDS = 1.0
 
@@ -33,7 +33,7 @@ def _own_cache(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 def taken(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The share that others take from now on, and what an operator takes; both can be changed."""
     now = [0.9, 0.004]
-    monkeypatch.setattr(OtherPrograms, "share", lambda _self: now[0])
+    monkeypatch.setattr(BackgroundLoad, "share", lambda _self: now[0])
     monkeypatch.setattr(Stopwatch, "seconds", lambda _self, _kind: now[1])
     return now
 
@@ -52,7 +52,7 @@ def busy_processors() -> Iterator[None]:
 
 
 def test_others_are_noticed(busy_processors: None) -> None:
-    others = OtherPrograms()
+    others = BackgroundLoad()
     time.sleep(SECONDS)
     assert share(others) > 0.5
 
@@ -62,7 +62,7 @@ def test_what_this_process_does_is_not_that_of_others(monkeypatch: pytest.Monkey
     monkeypatch.setattr(module, "_worked", lambda: next(worked))
     monkeypatch.setattr(module, "_processors", lambda: {0, 1})
     monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
-    assert share(OtherPrograms()) == pytest.approx((3.0 - 1.0) / (2 * 2.0))
+    assert share(BackgroundLoad()) == pytest.approx((3.0 - 1.0) / (2 * 2.0))
 
 
 def test_hidden_counters_are_nobodys(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,7 +70,7 @@ def test_hidden_counters_are_nobodys(monkeypatch: pytest.MonkeyPatch) -> None:
         raise PermissionError("/proc/stat")
 
     monkeypatch.setattr(psutil, "cpu_times", hidden)
-    assert share(OtherPrograms()) == 0.0
+    assert share(BackgroundLoad()) == 0.0
 
 
 def test_a_busy_device_is_told_and_measured_again_when_it_is_not(

@@ -14,9 +14,9 @@ from torch import nn
 from transformers import AutoTokenizer, BertConfig, BertModel, masking_utils
 
 from tests.small_recipes import small_recipe
-from workbench.costs import dry_run
-from workbench.costs.dry_run import Outline, rehearse
-from workbench.costs.fake_tensors import World, pretending
+from workbench.costs import dry_run as module
+from workbench.costs.dry_run import RunSpec, dry_run
+from workbench.costs.fake_tensors import MemoryTracker, fake_mode
 from workbench.costs.forecast import forecast
 from workbench.costs.memory_forecast import largest_batch
 from workbench.data import load_data
@@ -30,35 +30,35 @@ from workbench.tasks import make_task
 CPU = torch.device("cpu")
 
 
-def outline_of(recipe: Recipe) -> Outline:
+def outline_of(recipe: Recipe) -> RunSpec:
     data = load_data(recipe.data, recipe.task)
     task, tokenizer = make_task(recipe.task, data.label_names), load_tokenizer(recipe.model)
     encoder = task.encoder(tokenizer, recipe.model.max_length)
     policy = choose_policy(recipe.training, CPU)
-    return Outline(recipe, task, policy, tokenizer, encode(data.train, encoder, tokenizer))
+    return RunSpec(recipe, task, policy, tokenizer, encode(data.train, encoder, tokenizer))
 
 
 @pytest.fixture
-def with_numbers(monkeypatch: pytest.MonkeyPatch) -> Callable[[Outline], int]:
+def with_numbers(monkeypatch: pytest.MonkeyPatch) -> Callable[[RunSpec], int]:
     """The same steps over real tensors, counted in the same way: the peak in bytes."""
-    world = World()
+    tracker = MemoryTracker()
 
     def build(spec: Any, task: Any, policy: Any, _tokenizer: Any) -> Any:
         base = load_base(spec, task, policy)
         for tensor in (*base.model.parameters(), *base.model.buffers()):
-            world._hold(tensor)
+            tracker._hold(tensor)
         return base
 
     @contextmanager
-    def real() -> Iterator[World]:
-        with world:
-            yield world
+    def real() -> Iterator[MemoryTracker]:
+        with tracker:
+            yield tracker
 
-    def peak(outline: Outline) -> int:
+    def peak(outline: RunSpec) -> int:
         gc.collect()
-        monkeypatch.setattr(dry_run, "pretending", real)
-        monkeypatch.setattr(dry_run, "build_fake", build)
-        with rehearse(outline, 0) as done:
+        monkeypatch.setattr(module, "fake_mode", real)
+        monkeypatch.setattr(module, "build_fake", build)
+        with dry_run(outline, 0) as done:
             return done.peak
 
     return peak
@@ -70,23 +70,23 @@ def test_fake_tensors_hold_as_many_bytes_as_real_ones(
     method: str,
     precision: str,
     make_recipe: Callable[..., Recipe],
-    with_numbers: Callable[[Outline], int],
+    with_numbers: Callable[[RunSpec], int],
 ) -> None:
     outline = outline_of(make_recipe(method, training={"precision": precision}))
-    with rehearse(outline, 0) as rehearsed:
+    with dry_run(outline, 0) as rehearsed:
         foretold = rehearsed.peak
     assert foretold == pytest.approx(with_numbers(outline), rel=0.02)
 
 
 @pytest.mark.parametrize("method", ["full", "lora", "prefix", "prompt"])
 def test_fake_tensors_of_a_language_model_hold_as_many_bytes(
-    method: str, tiny_llama: Path, tmp_path: Path, with_numbers: Callable[[Outline], int]
+    method: str, tiny_llama: Path, tmp_path: Path, with_numbers: Callable[[RunSpec], int]
 ) -> None:
     """Shared key heads, rotary positions, a tied output layer, and weights that stay in bf16."""
     recipe = small_recipe("instruction", method, tiny_llama, tmp_path)
     training = recipe.training.model_copy(update={"precision": "bf16"})
     outline = outline_of(recipe.model_copy(update={"training": training}))
-    with rehearse(outline, 0) as rehearsed:
+    with dry_run(outline, 0) as rehearsed:
         foretold = rehearsed.peak
     assert foretold == pytest.approx(with_numbers(outline), rel=0.02)
 
@@ -103,16 +103,16 @@ def test_nothing_of_the_process_is_changed(make_recipe: Callable[..., Recipe]) -
 
 
 def test_world_lets_go_of_what_nobody_holds() -> None:
-    with pretending() as world:
+    with fake_mode() as tracker:
         kept = torch.ones(1000)
         view = kept[10:]
-        assert world.live == 4000, "a view holds no bytes of its own"
+        assert tracker.live == 4000, "a view holds no bytes of its own"
         dropped = torch.ones(500)
-        assert (world.live, world.peak) == (6000, 6000)
+        assert (tracker.live, tracker.peak) == (6000, 6000)
         del dropped
-        assert (world.live, world.peak) == (4000, 6000)
+        assert (tracker.live, tracker.peak) == (4000, 6000)
         del kept
-        assert world.live == 4000 and view.shape == (990,)
+        assert tracker.live == 4000 and view.shape == (990,)
         assert float(view.sum()) != float(view.sum()), "numbers that are asked for always differ"
 
 
@@ -127,7 +127,7 @@ def test_micro_batches_and_checkpointing_take_less(
 
     def activations(**training: Any) -> int:
         recipe = make_recipe("lora", model=model, training={"batch_size": 32, **training})
-        with rehearse(outline_of(recipe), 0) as done:
+        with dry_run(outline_of(recipe), 0) as done:
             return done.peak - sum(done.pieces.values())
 
     whole = activations()
@@ -142,7 +142,7 @@ def test_micro_batches_and_checkpointing_take_less(
 def test_the_largest_batch_fits_and_one_more_does_not(
     method: str, make_recipe: Callable[..., Recipe]
 ) -> None:
-    with rehearse(outline_of(make_recipe(method)), 0) as done:
+    with dry_run(outline_of(make_recipe(method)), 0) as done:
         for free in (done.with_examples(77).peak, 2_000_000, 700_001):
             found = largest_batch(done, free)
             assert found is not None
@@ -155,7 +155,7 @@ def test_the_largest_batch_is_one_of_a_forward_pass(make_recipe: Callable[..., R
 
     def largest(**training: int) -> int | None:
         recipe = make_recipe("lora", training={"batch_size": 8, **training})
-        with rehearse(outline_of(recipe), 0) as done:
+        with dry_run(outline_of(recipe), 0) as done:
             return largest_batch(done, 2_000_000)
 
     whole, cut = largest(), largest(micro_batch_size=2)
@@ -169,7 +169,7 @@ def test_what_cannot_be_rehearsed_is_said_and_not_raised(
         raise NotImplementedError("no fake of my_kernel\nat great length")
 
     outline = outline_of(make_recipe("lora"))
-    monkeypatch.setattr(dry_run, "build_fake", exotic)
+    monkeypatch.setattr(module, "build_fake", exotic)
     found = forecast(outline, CPU, 0)
     assert found["notes"] == ["not foretold, NotImplementedError: no fake of my_kernel"]
     assert found["peak_memory_bytes"] is None and found["fits"] is None

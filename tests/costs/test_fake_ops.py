@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_leaves
 
 from tests.costs.test_dry_run import outline_of
 from workbench.costs import fake_tensors
-from workbench.costs.dry_run import rehearse
+from workbench.costs.dry_run import dry_run
 from workbench.costs.fake_ops import FakeResults
 from workbench.recipe.schema import Recipe
 
@@ -186,7 +186,7 @@ def test_an_axis_of_one_element_has_the_strides_of_the_real_operator(mode: FakeT
 
 
 def test_gradients_flow_through_what_is_remembered() -> None:
-    with fake_tensors.pretending() as world:
+    with fake_tensors.fake_mode() as tracker:
         weight = torch.nn.Parameter(torch.ones(3, 3))
         for _ in range(2):
             hidden = torch.ones(4, 3)
@@ -195,7 +195,7 @@ def test_gradients_flow_through_what_is_remembered() -> None:
             weight.grad = None
             hidden.sum().backward()
             assert isinstance(weight.grad, Tensor) and weight.grad.shape == (3, 3)
-        assert world.live > 0
+        assert tracker.live > 0
 
 
 @pytest.mark.parametrize(
@@ -207,10 +207,10 @@ def test_a_rehearsal_is_the_same_without_memory(
     outline = outline_of(make_recipe(method, training={"precision": "bf16"}))
 
     def steps() -> list[tuple[Any, ...]]:
-        with rehearse(outline, 0) as done:
+        with dry_run(outline, 0) as done:
             taken = [*done.taken, done.with_width(16), done.with_examples(3)]
         # What Python lets go of at once, it lets go of in any order.
-        changes = [sorted(np.diff(step.course).tolist()) for step in taken]
+        changes = [sorted(np.diff(step.live_bytes).tolist()) for step in taken]
         kinds = [{kind.key: n for kind, n in t.operations.counts.items()} for t in taken]
         return [(t.peak, c, k) for t, c, k in zip(taken, changes, kinds, strict=True)]
 

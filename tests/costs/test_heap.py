@@ -25,7 +25,7 @@ def blocks(count):
 
 meter = MemoryMeter(torch.device("cpu"))
 meter.start()
-meter.stop_being_exact()
+meter.keep_freed()
 before = blocks(200)
 kept = before[::4]
 del before  # leaves a hole of three megabytes beside each one that is kept
@@ -38,7 +38,7 @@ with meter.phase("train"):
     again = blocks(100)
 found |= {"peak": meter.phases["train"], "start": resident() - start}
 del again
-meter.stop_being_exact()
+meter.keep_freed()
 again = blocks(100)
 del again
 found["relaxed"] = resident() - start

@@ -106,7 +106,7 @@ def test_tokens_are_cached_and_the_key_is_the_content(
 def test_looking_at_features_does_without_pandas(
     tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It takes as long to import as steps to rehearse; pyarrow asks for it where it sees lists."""
+    """It takes as long to import as steps to dry_run; pyarrow asks for it where it sees lists."""
     monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path))
     tokenizer = AutoTokenizer.from_pretrained(tiny_bert)
     encoded_by(tokenizer, Examples(("a", "b"), ("goal goal team", "bank"), None, (0, 1)), 12)

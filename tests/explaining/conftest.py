@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.trained_runs import TrainedRuns
-from workbench.adapters.loaded import LoadedAdapter, Untouched, load_adapter, load_untouched
+from workbench.adapters.loaded import LoadedAdapter, ZeroShotModel, load_adapter, load_zero_shot
 
 Trained = Callable[[str, str, str], Path]
 
@@ -26,6 +26,6 @@ def adapter(trained: Trained) -> Callable[[str, str, str], LoadedAdapter]:
 
 
 @pytest.fixture
-def untouched(trained: Trained) -> Callable[[str, str, str], Untouched]:
+def untouched(trained: Trained) -> Callable[[str, str, str], ZeroShotModel]:
     """The base of such an adapter."""
-    return lambda *cell: load_untouched(trained(*cell))
+    return lambda *cell: load_zero_shot(trained(*cell))

@@ -22,7 +22,7 @@ from workbench.data.encode import encode
 from workbench.distributed.policy import choose_policy
 from workbench.errors import ExportError
 from workbench.inference.predict import predict
-from workbench.methods import METHODS, Adapted, Setting
+from workbench.methods import METHODS, AdaptedModel, MethodContext
 from workbench.models import load_base
 from workbench.pipeline import pipeline
 from workbench.recipe.methods import METHOD_SPECS
@@ -59,14 +59,14 @@ MERGEABLE = {"full", "head", "bitfit", "lora", "lora-all-linear", "dora", "rslor
 REFUSALS = {"peft-ln": "give other outputs"}  # PEFT's merge of LN tuning (0.21) is not exact
 
 
-def adapt(recipe: Recipe, *, seed: int = 0) -> Adapted:
+def adapt(recipe: Recipe, *, seed: int = 0) -> AdaptedModel:
     """A base with the recipe's method on it, as the runner makes it."""
     data = load_data(recipe.data, recipe.task)
     task = make_task(recipe.task, data.label_names)
     policy = choose_policy(recipe.training, torch.device("cpu"))
     torch.manual_seed(seed)
     base = load_base(recipe.model, task, policy)
-    method, setting = METHODS[recipe.method.name], Setting("SEQ_CLS", 20, "sport bank game")
+    method, setting = METHODS[recipe.method.name], MethodContext("SEQ_CLS", 20, "sport bank game")
     adapted = method.apply(base, recipe.method, setting)
     if method.initialise:
         method.initialise(adapted, recipe.method, setting)
@@ -84,7 +84,7 @@ def last(monkeypatch: pytest.MonkeyPatch) -> dict[str, torch.Tensor]:
     seen: dict[str, torch.Tensor] = {}
     original = pipeline.write_weights
 
-    def look_and_write(adapted: Adapted, method: str, folder: Path) -> Any:
+    def look_and_write(adapted: AdaptedModel, method: str, folder: Path) -> Any:
         seen.update({n: p.detach().clone() for n, p in adapted.model.named_parameters()})
         return original(adapted, method, folder)
 

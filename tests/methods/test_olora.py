@@ -13,7 +13,7 @@ from peft.tuners.lora import LoraLayer
 
 from workbench.adapters.loaded import load_adapter
 from workbench.distributed.policy import choose_policy
-from workbench.methods import METHODS, Setting
+from workbench.methods import METHODS, MethodContext
 from workbench.methods.lora import _start_olora
 from workbench.models import load_base
 from workbench.recipe.schema import Recipe
@@ -30,9 +30,9 @@ def test_on_gpt2_it_starts_as_the_base(make_recipe: Callable[..., Recipe], tiny_
     policy = choose_policy(recipe.training, torch.device("cpu"))
     base = load_base(recipe.model, make_task(recipe.task, ("a", "b")), policy)
     plain, ids = copy.deepcopy(base.model).eval(), torch.arange(5, 15)[None]
-    adapted = METHODS["lora"].apply(base, recipe.method, Setting("SEQ_CLS", 20, ""))
+    adapted = METHODS["lora"].apply(base, recipe.method, MethodContext("SEQ_CLS", 20, ""))
     assert METHODS["lora"].initialise is not None
-    METHODS["lora"].initialise(adapted, recipe.method, Setting("SEQ_CLS", 20, ""))
+    METHODS["lora"].initialise(adapted, recipe.method, MethodContext("SEQ_CLS", 20, ""))
     layers = [m for m in adapted.model.modules() if isinstance(m, LoraLayer)]
     assert len(layers) == 2 * len(TARGETS)
     for layer in layers:

@@ -46,12 +46,12 @@ def tiered(cases: Iterable[str]) -> list[Any]:
 @pytest.fixture(autouse=True)
 def _as_it_is_needed_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """The last checkpoint of a finished run stays, to be compared; exports are not checked."""
-    monkeypatch.setattr(CheckpointFolder, "finish", CheckpointFolder.tidy)
+    monkeypatch.setattr(CheckpointFolder, "finish", CheckpointFolder.remove_leftovers)
     monkeypatch.setattr(pipeline, "check_folder", lambda *_: 0.0)
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, vanilla: Any) -> Undisturbed:
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, plain_loader: Any) -> Undisturbed:
     """The run of a recipe that nothing happens to; made once for all tests."""
     from workbench.pipeline.runner import run_recipe
 
@@ -60,7 +60,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, vanilla: Any) -> Undis
 
     def make(recipe: Recipe) -> Run:
         if recipe.fingerprint not in made:
-            run = run_recipe(recipe, 0, root, loader=vanilla)
+            run = run_recipe(recipe, 0, root, loader=plain_loader)
             assert run.state == "finished", run.reason
             made[recipe.fingerprint] = run
         return made[recipe.fingerprint]
@@ -199,7 +199,7 @@ def test_two_processes_go_on_exactly(make_recipe: Make, tmp_path: Path) -> None:
     recipe = make_recipe("lora", training=training)
     whole = forked(recipe, tmp_path / "whole", {})
     run = forked(recipe, tmp_path / "parts", {}, prepare=after_step(13), fails=True)
-    found, _ = CheckpointFolder(run.path / "checkpoints").newest_whole(with_best=True)
+    found, _ = CheckpointFolder(run.path / "checkpoints").latest_valid(with_best=True)
     assert found is not None and found.state["processes"] == 2
     random = [state_dicts.of_process(found.tensors["random"], i)["torch"] for i in range(2)]
     assert random[0].shape == random[1].shape

@@ -25,7 +25,7 @@ Train = Callable[..., Run]
 @pytest.fixture(autouse=True)
 def _as_it_is_needed_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """The last checkpoint of a finished run stays, to be compared; exports are not checked."""
-    monkeypatch.setattr(CheckpointFolder, "finish", CheckpointFolder.tidy)
+    monkeypatch.setattr(CheckpointFolder, "finish", CheckpointFolder.remove_leftovers)
     monkeypatch.setattr(pipeline, "check_folder", lambda *_: 0.0)
 
 

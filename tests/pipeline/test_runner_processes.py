@@ -68,12 +68,12 @@ def test_two_processes_give_what_one_gives(
     "task, family", [("token-classification", "bert"), ("instruction", "llama")]
 )
 def test_two_processes_tag_and_write_what_one_does(
-    task: str, family: str, trained_runs: TrainedRuns, vanilla: object, tmp_path: Path
+    task: str, family: str, trained_runs: TrainedRuns, plain_loader: object, tmp_path: Path
 ) -> None:
     """Losses are means over tokens, of which each process has another number; texts are gathered
     from both."""
     recipe = trained_runs.recipe(task, "lora", family, training={"max_steps": 8})
-    alone, both = trained_runs.read(recipe), forked(recipe, tmp_path, {}, loader=vanilla)
+    alone, both = trained_runs.read(recipe), forked(recipe, tmp_path, {}, loader=plain_loader)
     assert both.result["policy"]["processes"] == 2
     assert both.result["time"]["examples_seen"] == alone.result["time"]["examples_seen"]
     losses = [rows_of(run, "step", "loss") for run in (alone, both)]

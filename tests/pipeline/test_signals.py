@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from workbench.pipeline import signals
-from workbench.pipeline.signals import catching_signals
+from workbench.pipeline.signals import handle_signals
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_first_signal_asks_and_handlers_come_back(number: signal.Signals) -> None:
     before = signal.getsignal(number)
-    with catching_signals() as request:
+    with handle_signals() as request:
         assert request.exit_code == 0
         signal.raise_signal(number)
         signal.raise_signal(signal.SIGTERM)  # at once: the echo of a machine that goes down
@@ -30,7 +30,7 @@ def test_the_second_signal_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(signals, "ECHO_SECONDS", 0.01)
     # Tests that a script starts with & inherit a Ctrl-C that is ignored.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    with pytest.raises(KeyboardInterrupt), catching_signals() as request:
+    with pytest.raises(KeyboardInterrupt), handle_signals() as request:
         signal.raise_signal(signal.SIGTERM)
         time.sleep(0.02)
         signal.raise_signal(signal.SIGINT)
@@ -41,7 +41,7 @@ def test_the_second_signal_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_ignored_hangup_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with catching_signals() as request:
+        with handle_signals() as request:
             signal.raise_signal(signal.SIGHUP)
             assert request.signal_number is None
     finally:
@@ -51,8 +51,8 @@ def test_an_ignored_hangup_stays_ignored() -> None:
 def test_a_lost_terminal_can_still_be_printed_to(tmp_path: Path) -> None:
     """The terminal is a pty whose other end is closed, as when a window or an ssh is."""
     source = (
-        "import sys, time\nfrom workbench.pipeline.signals import catching_signals\n"
-        "with catching_signals() as request:\n"
+        "import sys, time\nfrom workbench.pipeline.signals import handle_signals\n"
+        "with handle_signals() as request:\n"
         "    print('ready', flush=True)\n"
         "    while request.signal_number is None: time.sleep(0.02)\n"
         "    for _ in range(3): print('progress', flush=True)\n"

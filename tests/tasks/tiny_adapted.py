@@ -15,7 +15,7 @@ from workbench.data.batches import Batch, pad
 from workbench.data.encode import Encoded
 from workbench.distributed.policy import choose_policy
 from workbench.inference.predict import EVALUATION_SEED, predict
-from workbench.methods import METHODS, Adapted, Setting
+from workbench.methods import METHODS, AdaptedModel, MethodContext
 from workbench.models import load_base
 from workbench.recipe.methods import METHOD_SPECS
 from workbench.recipe.schema import ModelSpec, TrainingSpec
@@ -29,14 +29,14 @@ METHOD_CASES: dict[str, dict[str, Any]] = {
 }
 
 
-def adapt(task: AnyTask, folder: Path, case: str) -> Adapted:
+def adapt(task: AnyTask, folder: Path, case: str) -> AdaptedModel:
     """A fresh base with a method on it, in evaluation mode, moved away from its start."""
     torch.manual_seed(0)
     policy = choose_policy(TrainingSpec(precision="fp32"), torch.device("cpu"))
     base = load_base(ModelSpec(source=str(folder), max_length=32), task, policy)
     values = METHOD_CASES[case]
     spec = METHOD_SPECS[values["name"]].model_validate(values)
-    setting = Setting(task.peft_task_type, 20, task.prompt_text)
+    setting = MethodContext(task.peft_task_type, 20, task.prompt_text)
     method = METHODS[values["name"]]
     adapted = method.apply(base, spec, setting)
     if method.initialise:
@@ -47,17 +47,17 @@ def adapt(task: AnyTask, folder: Path, case: str) -> Adapted:
     return adapted
 
 
-def whole_batch(adapted: Adapted, task: AnyTask, encoded: Encoded) -> Batch:
+def whole_batch(adapted: AdaptedModel, task: AnyTask, encoded: Encoded) -> Batch:
     """All features of a split in one batch."""
     rows = task.rows(encoded, range(len(encoded)), EVALUATION_SEED)
     return pad(rows, adapted.base.tokenizer, int(encoded.lengths.max()))
 
 
-def losses_of(adapted: Adapted, task: AnyTask, batch: Batch) -> Tensor:
+def losses_of(adapted: AdaptedModel, task: AnyTask, batch: Batch) -> Tensor:
     return task.losses(task.outputs(adapted.model, batch, adapted.virtual_tokens), batch)
 
 
-def assert_padding_changes_nothing(adapted: Adapted, task: AnyTask, encoded: Encoded) -> None:
+def assert_padding_changes_nothing(adapted: AdaptedModel, task: AnyTask, encoded: Encoded) -> None:
     """Features one by one, without padding, give what they give in one batch."""
     assert len(set(encoded.lengths.tolist())) > 2
     one, many = (

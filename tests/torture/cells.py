@@ -102,11 +102,11 @@ def _recipe(name: str, method: str, base: Path, data: Path) -> Recipe:
 
 
 def _run_whole(cells: list[Cell]) -> None:
-    from workbench.adapters.export import VanillaLoader
+    from workbench.adapters.export import PlainLoader
     from workbench.pipeline.runner import run_recipe
 
-    wrap(CheckpointFolder, "finish", lambda _: CheckpointFolder.tidy)
-    with VanillaLoader() as loader:
+    wrap(CheckpointFolder, "finish", lambda _: CheckpointFolder.remove_leftovers)
+    with PlainLoader() as loader:
         for cell in cells:
             run = run_recipe(cell.recipe, 0, cell.reference.parents[1], loader=loader)
             assert run.state == "finished" and run.result["export"]["checked"], run.reason

@@ -117,13 +117,13 @@ def test_a_damaged_one_is_named_and_the_one_before_is_used(
     for step in (1, 2):
         save_step(folder, step)
     (folder.step(2) / file).unlink()
-    found, damages = folder.newest_whole(with_best=True)
+    found, damages = folder.latest_valid(with_best=True)
     assert found is not None and found.state["step"] == 1
     assert len(damages) == 1 and damages[0].startswith("step-000002: ")
     assert (file if file != "MANIFEST.json" else "manifest") in damages[0]
     assert names(folder) == ["damaged-step-000002", "step-000001"]
     (folder.step(1) / file).write_bytes(b"{}")
-    found, damages = folder.newest_whole(with_best=True)
+    found, damages = folder.latest_valid(with_best=True)
     assert found is None and len(damages) == 1
 
 
@@ -136,12 +136,12 @@ def test_one_without_every_process_or_whose_best_is_damaged_is_not_whole(
     save_step(folder, 2, best=2)
     state = {"step": 3, "best": {"step": 2}, "processes": 2}
     folder.save_step(3, tensors_at(3), state, 2)
-    assert folder.newest_whole(with_best=True)[1] == [
+    assert folder.latest_valid(with_best=True)[1] == [
         "step-000003: the random state of process 1 is missing"
     ]
     (folder.best(2) / "trainable-1.safetensors").write_bytes(b"")
-    assert folder.newest_whole(with_best=False)[1] == []
-    found, damages = folder.newest_whole(with_best=True)
+    assert folder.latest_valid(with_best=False)[1] == []
+    found, damages = folder.latest_valid(with_best=True)
     assert damages == [
         "best-000002: trainable-1.safetensors differs from the hash it was written with"
     ]
@@ -205,10 +205,10 @@ def test_a_kill_at_any_point_of_a_save_leaves_a_whole_checkpoint(
         ended = in_child(save)
         for path in folder.path.glob("[a-z]*"):
             assert not checkpoint_files.find_damage(path), (point, path.name)
-        found, damages = folder.newest_whole(with_best=True)
+        found, damages = folder.latest_valid(with_best=True)
         assert found is not None and not damages, point
         outcomes.add(found.state["step"])
-        folder.tidy()
+        folder.remove_leftovers()
         assert not list(folder.path.glob(".*")), point
         if ended is None:
             break
@@ -270,7 +270,7 @@ def test_a_disk_that_really_fills(small_disk: Path) -> None:
         folder.save_step(2, big, {"step": 2, "best": {"step": None}, "processes": 1}, None)
     assert "bytes free" in str(caught.value)
     assert names(folder) == ["step-000001"]
-    found, damages = folder.newest_whole(with_best=True)
+    found, damages = folder.latest_valid(with_best=True)
     assert found is not None and not damages
     with pytest.raises(StorageError, match=r"this may need 9\d\d,\d{3} bytes and"):
         disk.check_room(small_disk, 1_000_000, "this")

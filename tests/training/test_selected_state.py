@@ -15,7 +15,7 @@ from workbench.distributed import processor
 from workbench.pipeline import setup
 from workbench.recipe.schema import Recipe, TrainingSpec
 from workbench.store import Run
-from workbench.training.gradients import Exchange
+from workbench.training.gradients import GradientSync
 from workbench.training.optimizer import learning_rate
 
 Make = Callable[..., Recipe]
@@ -77,7 +77,7 @@ def test_gradients_are_clipped_all_together_and_the_norm_is_that_before(
 ) -> None:
     model = torch.nn.Linear(1, 1)
     parameters = dict(model.named_parameters())
-    exchange = Exchange(
+    exchange = GradientSync(
         Accelerator(cpu=True), model, torch.optim.SGD(model.parameters(), lr=0.1), parameters
     )
     model.weight.grad, model.bias.grad = torch.tensor([[3.0]]), torch.tensor([4.0])

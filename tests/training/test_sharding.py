@@ -135,8 +135,8 @@ def test_a_layer_that_is_used_again_and_again_is_none() -> None:
 
 
 @pytest.fixture
-def ways(shared: SharedFolder, vanilla: Any) -> Ways:
-    return Ways(shared, vanilla)
+def ways(shared: SharedFolder, plain_loader: Any) -> Ways:
+    return Ways(shared, plain_loader)
 
 
 @pytest.mark.parametrize("case", EVERY)

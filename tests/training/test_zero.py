@@ -60,8 +60,8 @@ def _imported() -> None:
 
 
 @pytest.fixture
-def ways(shared: SharedFolder, vanilla: Any) -> Ways:
-    return Ways(shared, vanilla)
+def ways(shared: SharedFolder, plain_loader: Any) -> Ways:
+    return Ways(shared, plain_loader)
 
 
 @installed

@@ -45,9 +45,9 @@ def study(tmp_path: Path, topics_file: Path) -> Path:
     return write_study(folder, model, topics_file, methods, learning_rate=2e-2, epochs=4)
 
 
-def test_from_a_recipe_to_a_zip(page: Page, study: Path, tmp_path: Path, vanilla: Any) -> None:
+def test_from_a_recipe_to_a_zip(page: Page, study: Path, tmp_path: Path, plain_loader: Any) -> None:
     runs = tmp_path / "runs"
-    other = run_recipe(load_recipe(study / "prefix.yaml"), 0, runs, loader=vanilla)
+    other = run_recipe(load_recipe(study / "prefix.yaml"), 0, runs, loader=plain_loader)
     assert other.state == "finished"
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))

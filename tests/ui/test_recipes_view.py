@@ -125,7 +125,7 @@ def test_what_has_finished_is_not_started_unasked(runs: RunsFolder) -> None:
 
 @pytest.mark.parametrize("method", [name for name in METHOD_SPECS if name != "peft"])
 def test_every_shipped_recipe_of_a_method_starts_as_its_file(runs: RunsFolder, method: str) -> None:
-    """Untouched widgets are no override, whatever the types of the fields."""
+    """ZeroShotModel widgets are no override, whatever the types of the fields."""
     app = open_view("recipes", study="bbc-news", recipe=method)
     assert "--set" not in texts(app)
 

@@ -15,7 +15,7 @@ from workbench.data.encode import Encoded
 from workbench.errors import ExportError, RunRefused
 from workbench.adapters.save import building
 from workbench.adapters.model_card import model_card
-from workbench.adapters.plain_load import VanillaLoader, compare_outputs
+from workbench.adapters.plain_load import PlainLoader, compare_outputs
 from workbench.adapters.folder import ABOUT, find_export, load_exported, local_base
 from workbench.store import Run, read_json, write_json
 from workbench.tasks import AnyTask, Predicted
@@ -53,7 +53,7 @@ def export_run(run: Run, to: Path, *, merge: bool = False, card: str | None = No
         raise RunRefused("the target exists already", where=str(to), fix="name a new folder")
     _, about = find_export(run.path)
     expected = read_expected(run.path)
-    with building(to) as folder, VanillaLoader() as loader:
+    with building(to) as folder, PlainLoader() as loader:
         if merge:
             about = _write_merged(run, about, folder)
         else:
@@ -98,7 +98,7 @@ def push(folder: Path, repository: str) -> str:
 
 
 def check_folder(
-    loader: VanillaLoader, folder: Path, about: dict[str, Any], expected: dict[str, Any]
+    loader: PlainLoader, folder: Path, about: dict[str, Any], expected: dict[str, Any]
 ) -> float:
     """Largest difference between what a plain load of a folder says and what was recorded.
 
@@ -200,7 +200,7 @@ def merged_model(model: nn.Module, method: str) -> nn.Module:
 
 
 __all__ = [
-    "VanillaLoader",
+    "PlainLoader",
     "building",
     "check_folder",
     "export_run",

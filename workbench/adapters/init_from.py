@@ -16,7 +16,7 @@ from torch import Tensor
 
 from workbench.errors import ExportError, MethodError
 from workbench.adapters.folder import (TRAINED_WEIGHTS, check_weights, find_export, read_model_config)
-from workbench.methods import Adapted
+from workbench.methods import AdaptedModel
 from workbench.models import PLAIN_ATTENTION
 from workbench.store import read_json
 from workbench.tasks import AnyTask
@@ -32,7 +32,7 @@ _SCALES = ("lora_alpha", "alpha", "use_rslora", "alpha_pattern")
 """Fields of PEFT's configs that scale an update and leave no trace in its shapes."""
 
 
-def start_from(adapted: Adapted, task: AnyTask, source: str) -> str:
+def start_from(adapted: AdaptedModel, task: AnyTask, source: str) -> str:
     """Loads the weights of a finished run (or export) of the same base and method.
 
     The task head comes along only where task and labels are the same; another task starts with
@@ -98,7 +98,7 @@ def _digest(path: Path) -> str:
 # --- what cannot be gone on from ------------------------------------------------------------
 
 
-def _check_base(adapted: Adapted, about: dict[str, Any], source: str) -> None:
+def _check_base(adapted: AdaptedModel, about: dict[str, Any], source: str) -> None:
     theirs = _named(about["base"], about["revision"])
     ours = _named(adapted.base.public_name, adapted.base.revision)
     if theirs != ours:
@@ -113,7 +113,7 @@ def _named(base: str, revision: str | None) -> str:
     return f"{base} at {revision}" if revision else base
 
 
-def _check_method(adapted: Adapted, about: dict[str, Any], folder: Path, source: str) -> None:
+def _check_method(adapted: AdaptedModel, about: dict[str, Any], folder: Path, source: str) -> None:
     """Refuses what the names and shapes of the tensors do not tell apart."""
     kind = _kind(adapted)
     if about["kind"] != kind:
@@ -149,13 +149,13 @@ def _check_method(adapted: Adapted, about: dict[str, Any], folder: Path, source:
             )
 
 
-def _kind(adapted: Adapted) -> str:
+def _kind(adapted: AdaptedModel) -> str:
     if isinstance(adapted.model, PeftModel):
         return "peft"
     return "full" if all(p.requires_grad for p in adapted.model.parameters()) else "delta"
 
 
-def _refuse_dropped_networks(adapted: Adapted) -> None:
+def _refuse_dropped_networks(adapted: AdaptedModel) -> None:
     """PEFT stores what the network of a projection or of P-tuning puts out, not the network."""
     own = {name.split(".")[-2] for name in adapted.trainable() if "prompt_encoder" in name}
     if own - {"embedding"}:
@@ -215,7 +215,7 @@ def _weights_file(folder: Path) -> Path:
     )
 
 
-def _state(adapted: Adapted) -> dict[str, Tensor]:
+def _state(adapted: AdaptedModel) -> dict[str, Tensor]:
     """The trained tensors under the names that an export gives them."""
     if isinstance(adapted.model, PeftModel):
         state: dict[str, Tensor] = get_peft_model_state_dict(
@@ -241,7 +241,7 @@ def _layer_of(tensor: str, layers: set[str]) -> str:
     return next((path for path in paths if path in layers), "")
 
 
-def _load(adapted: Adapted, tensors: dict[str, Tensor]) -> None:
+def _load(adapted: AdaptedModel, tensors: dict[str, Tensor]) -> None:
     if isinstance(adapted.model, PeftModel):
         # PEFT wants the head's tensors too, those of a new head as they are.
         set_peft_model_state_dict(adapted.model, {**_state(adapted), **tensors})

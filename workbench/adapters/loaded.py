@@ -98,7 +98,7 @@ def load_adapter(folder: str | Path, *, base: str | None = None) -> LoadedAdapte
 
 
 @dataclass(frozen=True)
-class Untouched:
+class ZeroShotModel:
     """The base of an adapter without what was trained on it."""
 
     adapter: LoadedAdapter
@@ -112,7 +112,7 @@ class Untouched:
         return not (self.at_random or self.adapter.task.spec.new_head)
 
 
-def load_untouched(folder: str | Path, *, base: str | None = None) -> Untouched:
+def load_zero_shot(folder: str | Path, *, base: str | None = None) -> ZeroShotModel:
     """Loads the base of an exported folder as it was before the fine-tuning.
 
     Args:
@@ -125,7 +125,7 @@ def load_untouched(folder: str | Path, *, base: str | None = None) -> Untouched:
     path, about = find_export(folder)
     task = _task_of(path, about)
     model, missing = load_base_of(path, about, base)
-    return Untouched(_ready(path, about, task, model, 0), missing)
+    return ZeroShotModel(_ready(path, about, task, model, 0), missing)
 
 
 def _task_of(path: Path, about: dict[str, Any]) -> AnyTask:

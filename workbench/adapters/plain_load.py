@@ -1,4 +1,4 @@
-"""The vanilla round trip: an export counts only if plain transformers + PEFT reproduce it."""
+"""The plain_loader round trip: an export counts only if plain transformers + PEFT reproduce it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RELATIVE_TOLERANCE = 1e-3
 attention kernel move fp32 logits by about 1e-6; a lost head or prompt by 0.1 and more."""
 
 
-class VanillaLoader:
+class PlainLoader:
     """A separate process that knows nothing of the workbench and loads what it exports."""
 
     def __init__(self) -> None:
@@ -84,7 +84,7 @@ class VanillaLoader:
             self._process.communicate()
             self._process = None
 
-    def __enter__(self) -> VanillaLoader:
+    def __enter__(self) -> PlainLoader:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from workbench.adapters.folder import ABOUT, TRAINED_WEIGHTS
-from workbench.methods import METHODS, Adapted
+from workbench.methods import METHODS, AdaptedModel
 from workbench.methods.base import ExportKind
 from workbench.recipe.tasks import Instruction
 from workbench.store import sync, write_json
@@ -27,7 +27,7 @@ from workbench.tasks.base import WritingTask
 from workbench.tasks.word_spacing import after_question, before_word
 
 
-def write_weights(adapted: Adapted, method: str, folder: Path) -> ExportKind:
+def write_weights(adapted: AdaptedModel, method: str, folder: Path) -> ExportKind:
     """Writes weights, config and tokenizer; returns how they are to be loaded.
 
     ``full`` writes the whole model, ``delta`` (head, bitfit) the trained tensors alone, ``peft``
@@ -51,7 +51,7 @@ def write_weights(adapted: Adapted, method: str, folder: Path) -> ExportKind:
 
 
 def describe(
-    folder: Path, adapted: Adapted, task: AnyTask, kind: ExportKind, max_length: int
+    folder: Path, adapted: AdaptedModel, task: AnyTask, kind: ExportKind, max_length: int
 ) -> dict[str, Any]:
     """Writes ``workbench.json``: what ``load_adapter`` needs beyond transformers' own files."""
     about = {
@@ -124,7 +124,7 @@ def _save_converted(model: PeftModel, folder: Path, start: dict[str, Tensor]) ->
 
 
 @contextmanager
-def _plain_config(adapted: Adapted) -> Iterator[None]:
+def _plain_config(adapted: AdaptedModel) -> Iterator[None]:
     """The config without the dropout that this machine's policy chose."""
     model = adapted.base.model
     trained_with = model.config

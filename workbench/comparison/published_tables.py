@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from workbench.errors import RecipeError
-from workbench.recipe.base import Closed
+from workbench.recipe.base import StrictModel
 from workbench.recipe.yaml_reader import read_file
 
 FILE = Path(__file__).with_name("papers.yaml")
@@ -20,7 +20,7 @@ Text = Annotated[str, Field(min_length=1)]
 Setting = int | float | str | bool
 
 
-class Paper(Closed):
+class Paper(StrictModel):
     """Who published it."""
 
     authors: Text
@@ -28,7 +28,7 @@ class Paper(Closed):
     arxiv: Annotated[str, Field(pattern=r"^\d{4}\.\d{5}$")]
 
 
-class Column(Closed):
+class Column(StrictModel):
     """One task of a table, and the metric that it reports."""
 
     name: Text
@@ -39,7 +39,7 @@ class Column(Closed):
     scale: Literal[1, 100] = Field(description="100 where the table is in percent of ours.")
 
 
-class Row(Closed):
+class Row(StrictModel):
     """One line of a table."""
 
     label: Text
@@ -57,7 +57,7 @@ class Row(Closed):
     setup_from: str | None = None
 
 
-class Table(Closed):
+class Table(StrictModel):
     """One table as far as it could be read."""
 
     paper: str
@@ -82,7 +82,7 @@ class Table(Closed):
         return self
 
 
-class Published(Closed):
+class Published(StrictModel):
     """All that is in papers.yaml."""
 
     papers: dict[str, Paper]

@@ -11,7 +11,7 @@ import torch
 from peft import PeftModel, get_peft_model_state_dict
 from torch import Tensor
 
-from workbench.methods import METHODS, Adapted
+from workbench.methods import METHODS, AdaptedModel
 from workbench.recipe import Recipe
 from workbench.recipe.methods import LoRA
 
@@ -24,7 +24,7 @@ _NAMES = {torch.float32: "F32", torch.int64: "I64", torch.bfloat16: "BF16", torc
 Shapes = dict[str, tuple[torch.dtype, tuple[int, ...]]]
 
 
-def adapter_size(adapted: Adapted, recipe: Recipe) -> dict[str, int]:
+def adapter_size(adapted: AdaptedModel, recipe: Recipe) -> dict[str, int]:
     """Numbers and bytes that the exported weight file of an empty model will hold.
 
     ``stored`` and ``bytes``, as ``measure.parameters.stored`` counts them in a written folder.
@@ -47,7 +47,7 @@ def file_size(shapes: Shapes) -> int:
     return _ALIGNED + math.ceil(len(text) / _ALIGNED) * _ALIGNED + place
 
 
-def _exported(adapted: Adapted, recipe: Recipe) -> Shapes:
+def _exported(adapted: AdaptedModel, recipe: Recipe) -> Shapes:
     kind = METHODS[recipe.method.name].export_kind
     if kind == "full":
         return _shapes(_untied(adapted))
@@ -72,7 +72,7 @@ def _give_prompt_without_numbers(model: PeftModel) -> None:
         model.get_prompt_embedding_to_save = lambda *_: torch.empty(shape, device="meta")
 
 
-def _untied(adapted: Adapted) -> dict[str, Tensor]:
+def _untied(adapted: AdaptedModel) -> dict[str, Tensor]:
     """The model's state, each tensor under the first of its names, as ``save_pretrained`` does."""
     model = adapted.base.model
     tied = set(getattr(model, "all_tied_weights_keys", None) or ())

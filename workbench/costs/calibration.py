@@ -27,8 +27,8 @@ import torch
 from torch import nn
 
 from workbench.assets import cache_dir
-from workbench.costs.cpu_load import OtherPrograms
-from workbench.costs.operations import Kind, Operations
+from workbench.costs.cpu_load import BackgroundLoad
+from workbench.costs.operations import OpCounts, OpSignature
 from workbench.costs.stopwatch import Stopwatch
 from workbench.distributed.policy import Policy
 from workbench.store import read_json, write_json
@@ -73,7 +73,7 @@ class Calibration:
     seconds: Measured = field(default_factory=dict)
     while_busy: Measured = field(default_factory=dict)
     """What could only be measured beside other programs, until it is measured without them."""
-    others: OtherPrograms = field(default_factory=OtherPrograms)
+    others: BackgroundLoad = field(default_factory=BackgroundLoad)
 
     @classmethod
     def of(cls, policy: Policy, device: torch.device, *, anew: bool = False) -> Calibration:
@@ -89,11 +89,11 @@ class Calibration:
         kept = {} if anew else read_json(path) or {}
         return cls(device, path, about, _usable(kept, "seconds"), _usable(kept, "while_busy"))
 
-    def lacks(self, operations: Operations) -> list[Kind]:
+    def lacks(self, operations: OpCounts) -> list[OpSignature]:
         """Kinds that have not been measured here, or only beside other programs."""
         return [kind for kind in operations.counts if kind.key not in self.seconds]
 
-    def measure(self, *steps: Operations) -> None:
+    def measure(self, *steps: OpCounts) -> None:
         """Measures what is lacking for some steps, and a little of the rest again; keeps it."""
         busy = self._busy()
         known = self.seconds.keys() | (self.while_busy.keys() if busy else set())
@@ -117,9 +117,9 @@ class Calibration:
         values = {"seconds": self.seconds, "while_busy": self.while_busy}
         write_json(self.path, {**self.about, **values})
 
-    def _once_more(self, steps: Sequence[Operations], stopwatch: Stopwatch) -> dict[str, float]:
+    def _once_more(self, steps: Sequence[OpCounts], stopwatch: Stopwatch) -> dict[str, float]:
         """Seconds of kinds that were known; what weighs most and was measured least comes first."""
-        weights: dict[Kind, float] = {}
+        weights: dict[OpSignature, float] = {}
         for step in steps:
             for kind, calls in step.counts.items():
                 if (past := self.seconds.get(kind.key)) and not self._settled(kind.key):
@@ -138,11 +138,11 @@ class Calibration:
     def _busy(self) -> bool:
         return self.device.type == "cpu" and self.others.share() > BUSY
 
-    def measured_while_busy(self, operations: Operations) -> bool:
+    def measured_while_busy(self, operations: OpCounts) -> bool:
         """Whether some of these operators could only be measured beside other programs."""
         return any(kind.key in self.while_busy for kind in self.lacks(operations))
 
-    def step_time(self, operations: Operations) -> StepTime | None:
+    def step_time(self, operations: OpCounts) -> StepTime | None:
         """The time of a step made of these operators; None while some are not measured."""
         measured = self.while_busy | self.seconds
         calls = {kind.key: number for kind, number in operations.counts.items()}

@@ -11,7 +11,7 @@ _IDLE = ("idle", "iowait", "guest", "guest_nice")
 """Not work, or (of guests) counted as work of the user already."""
 
 
-class OtherPrograms:
+class BackgroundLoad:
     """What they take of the processors that this process may run on, from now on."""
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
 """The first two steps of a training, with shapes instead of numbers.
 
 A run measures its memory over its first two steps, which hold the longest batches and, from the
-second on, the optimizer's state. Here the same session takes the same two steps with fake tensors:
+second on, the optimizer's state. Here the same trainer takes the same two steps with fake tensors:
 nothing in it is a formula of ours, so a new method or task is forecast without being known.
 """
 
@@ -19,13 +19,13 @@ import numpy as np
 from accelerate import Accelerator
 from transformers import PreTrainedTokenizerBase
 
-from workbench.costs.fake_tensors import World, pretending
+from workbench.costs.fake_tensors import MemoryTracker, fake_mode
 from workbench.costs.memory_meter import breakdown
-from workbench.costs.operations import Operations
+from workbench.costs.operations import OpCounts
 from workbench.costs.shapes import setting_for
 from workbench.data.batches import PAD_TO_MULTIPLE, epoch_order
 from workbench.data.encode import Encoded
-from workbench.distributed.accelerator import as_if_alone, make_accelerator
+from workbench.distributed.accelerator import make_accelerator, single_process
 from workbench.distributed.policy import Policy
 from workbench.methods import METHODS
 from workbench.models import Base, build_fake
@@ -34,14 +34,14 @@ from workbench.recipe.schema import TrainingSpec
 from workbench.tasks import AnyTask
 from workbench.training.events import Step
 from workbench.training.optimizer import total_steps
-from workbench.training.trainer import Session
+from workbench.training.trainer import Trainer
 
 STEPS = 2
 """Steps that are rehearsed: as many as a run measures."""
 
 
 @dataclass(frozen=True)
-class Outline:
+class RunSpec:
     """What a training is made of, but for the weights."""
 
     recipe: Recipe
@@ -66,31 +66,31 @@ class Outline:
 
 
 @dataclass(frozen=True)
-class Taken:
+class StepProfile:
     """A step that was rehearsed."""
 
     examples: int
     """Of its forward passes."""
     width: int
     """Tokens per row of the widest of them, padding included."""
-    course: np.ndarray
+    live_bytes: np.ndarray
     """Bytes of all tensors, after each that came or went."""
-    operations: Operations
+    operations: OpCounts
 
     @property
     def peak(self) -> int:
         """Most bytes at once."""
-        return int(self.course.max())
+        return int(self.live_bytes.max())
 
 
 @dataclass
-class Rehearsal:
+class DryRun:
     """A training without numbers that has taken its first steps and can be asked what-if."""
 
-    outline: Outline
-    world: World
-    session: Session
-    taken: list[Taken] = dataclasses.field(default_factory=list)
+    outline: RunSpec
+    tracker: MemoryTracker
+    trainer: Trainer
+    taken: list[StepProfile] = dataclasses.field(default_factory=list)
     """The first steps."""
     pieces: dict[str, int] = dataclasses.field(default_factory=dict)
     """Bytes of weights, gradients and optimizer state, as ``measure.memory.breakdown``."""
@@ -100,7 +100,7 @@ class Rehearsal:
         """Most bytes that the tensors held at once in the first steps."""
         return max(step.peak for step in self.taken)
 
-    def with_width(self, width: int) -> Taken:
+    def with_width(self, width: int) -> StepProfile:
         """A step whose longest example has about so many tokens, with its operators."""
         if self.taken[-1].width == width:
             return self.taken[-1]
@@ -108,7 +108,7 @@ class Rehearsal:
         order = np.argsort(np.abs(lengths - width), kind="stable")
         return self._further(order[: outline.share], outline.at_once, listening=True)
 
-    def with_examples(self, examples: int) -> Taken:
+    def with_examples(self, examples: int) -> StepProfile:
         """A step with so many of the longest examples in a forward pass; as many passes as the
         recipe makes, but for those that only repeat the second."""
         outline = self.outline
@@ -131,62 +131,62 @@ class Rehearsal:
         order = np.argsort(-self.outline.train.lengths, kind="stable")
         return np.resize(order[:examples], examples)
 
-    def _further(self, batch: np.ndarray, at_once: int, *, listening: bool = False) -> Taken:
-        accumulation, indices = self.session.accumulation, batch.tolist()
+    def _further(self, batch: np.ndarray, at_once: int, *, listening: bool = False) -> StepProfile:
+        accumulation, indices = self.trainer.accumulation, batch.tolist()
         kept, accumulation.size = accumulation.size, at_once
         try:
-            take = functools.partial(self.session.take_step, indices, None)
+            take = functools.partial(self.trainer.take_step, indices, None)
             return self.take(indices, take, listening=listening)
         finally:
             accumulation.size = kept
 
-    def take(self, batch: list[int], step: Callable[[], object], *, listening: bool) -> Taken:
+    def take(self, batch: list[int], step: Callable[[], object], *, listening: bool) -> StepProfile:
         """Has a step taken and keeps what it did; of its operators only if ``listening``.
 
         Raises:
             RuntimeError: when it was none.
         """
         lengths = self.outline.train.lengths[batch]
-        heard = Operations()
-        self.world.full = _unpadded(lengths, self)
-        self.world.heard = heard.add if listening else None
-        self.world.reset()
+        operations = OpCounts()
+        self.tracker.full = _unpadded(lengths, self)
+        self.tracker.on_op = operations.add if listening else None
+        self.tracker.reset()
         try:
             done = step()
         finally:
-            self.world.heard = None
+            self.tracker.on_op = None
         if not isinstance(done, Step):
             raise RuntimeError(f"a step was rehearsed and ended with {done}")
-        at_once = min(self.session.accumulation.size or len(lengths), len(lengths))
+        at_once = min(self.trainer.accumulation.size or len(lengths), len(lengths))
         width = _width(lengths, self.outline.train)
-        return Taken(at_once, width, np.array(self.world.course), heard)
+        return StepProfile(at_once, width, np.array(self.tracker.live_bytes), operations)
 
 
 @contextmanager
-def rehearse(outline: Outline, seed: int) -> Iterator[Rehearsal]:
+def dry_run(outline: RunSpec, seed: int) -> Iterator[DryRun]:
     """Takes a training's first steps without numbers; what comes out is valid inside the block."""
-    spec = as_one_process(outline)
-    with as_if_alone():
+    spec = one_process_spec(outline)
+    with single_process():
         accelerator = make_accelerator(dataclasses.replace(outline.policy, processes=1), spec)
-        with pretending() as world:
+        with fake_mode() as tracker:
             base = build_fake(outline.recipe.model, outline.task, outline.policy, outline.tokenizer)
-            session = session_on(base, outline, spec, accelerator, seed)
-            rehearsal = Rehearsal(outline, world, session)
-            _take_steps(rehearsal, spec, seed)
-            yield rehearsal
+            trainer = make_trainer(base, outline, spec, accelerator, seed)
+            dry = DryRun(outline, tracker, trainer)
+            _take_steps(dry, spec, seed)
+            yield dry
 
 
-def as_one_process(outline: Outline) -> TrainingSpec:
+def one_process_spec(outline: RunSpec) -> TrainingSpec:
     """The training of one process: its share of each batch, nothing caught and nothing saved."""
     return outline.recipe.training.model_copy(
         update={"batch_size": outline.share, "auto_micro_batch": False}
     )
 
 
-def session_on(
-    base: Base, outline: Outline, spec: TrainingSpec, accelerator: Accelerator, seed: int
-) -> Session:
-    """The session that a run trains with, without validation."""
+def make_trainer(
+    base: Base, outline: RunSpec, spec: TrainingSpec, accelerator: Accelerator, seed: int
+) -> Trainer:
+    """The trainer that a run trains with, without validation."""
     recipe, task, train = outline.recipe, outline.task, outline.train
     if spec.gradient_checkpointing:
         base.model.activation_checkpointing_enable({"use_reentrant": False})
@@ -195,7 +195,7 @@ def session_on(
     adapted = METHODS[recipe.method.name].apply(base, recipe.method, setting)
     nothing = np.zeros(0, dtype=np.int64)
     validation = dataclasses.replace(train, lengths=nothing, owners=nothing)
-    return Session(
+    return Trainer(
         accelerator,
         adapted,
         task,
@@ -209,22 +209,22 @@ def session_on(
     )
 
 
-def _take_steps(rehearsal: Rehearsal, spec: TrainingSpec, seed: int) -> None:
-    session, train = rehearsal.session, rehearsal.outline.train
+def _take_steps(dry: DryRun, spec: TrainingSpec, seed: int) -> None:
+    trainer, train = dry.trainer, dry.outline.train
     order = epoch_order(train.lengths, spec.batch_size, seed=seed, epoch=0)
-    events = session.events()
-    steps = min(STEPS, session.steps)
+    events = trainer.events()
+    steps = min(STEPS, trainer.steps)
     for number in range(steps):
         # The guard watches the first step and has seen all it wants; in the last one there is
         # nothing but training.
         batch, last = order[number % len(order)], number == steps - 1
-        rehearsal.taken.append(rehearsal.take(batch, lambda: next(events), listening=last))
-    rehearsal.pieces = breakdown(session.model, session.optimizer, session.weights.kept_bytes)
+        dry.taken.append(dry.take(batch, lambda: next(events), listening=last))
+    dry.pieces = breakdown(trainer.model, trainer.optimizer, trainer.weights.kept_bytes)
 
 
-def _unpadded(lengths: np.ndarray, rehearsal: Rehearsal) -> bool:
+def _unpadded(lengths: np.ndarray, dry: DryRun) -> bool:
     """Whether texts of these lengths make a batch without padding."""
-    return bool((lengths == _width(lengths, rehearsal.outline.train)).all())
+    return bool((lengths == _width(lengths, dry.outline.train)).all())
 
 
 def _width(lengths: np.ndarray, train: Encoded) -> int:

@@ -1,4 +1,4 @@
-"""A world in which tensors have shapes and no numbers, and every allocation is counted.
+"""Training steps in which tensors have shapes and no numbers, and every allocation is counted.
 
 torch's fake tensors run the real code of model, method, loss and optimizer without memory and
 arithmetic. Counted are the storages that operators return, for as long as something holds them.
@@ -28,18 +28,18 @@ Listener = Callable[[Any, tuple[Any, ...], dict[str, Any]], None]
 """Told each operator that was called, with its arguments."""
 
 
-class World(TorchDispatchMode):
+class MemoryTracker(TorchDispatchMode):
     """Counts the bytes of live storages; tells who asks which operators were called."""
 
     def __init__(self, results: FakeResults | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._results = results
         self.live = 0
-        self.course: list[int] = [0]
+        self.live_bytes: list[int] = [0]
         """What was live at the last reset, and after each storage that came or went since."""
         self.full = True
         """Whether no text of the present batch is padded, so that no mask is made for it."""
-        self.heard: Listener | None = None
+        self.on_op: Listener | None = None
         self._held: dict[int, weakref.ref[Any]] = {}
         self._answers = 0
 
@@ -61,18 +61,18 @@ class World(TorchDispatchMode):
         for leaf in tree_leaves(result):
             if isinstance(leaf, Tensor):
                 self._hold(leaf)
-        if self.heard:
-            self.heard(func, args, kwargs)
+        if self.on_op:
+            self.on_op(func, args, kwargs)
         return result
 
     @property
     def peak(self) -> int:
         """Most bytes that were live at once since the last reset."""
-        return max(self.course)
+        return max(self.live_bytes)
 
     def reset(self) -> None:
-        """Begins a new course."""
-        self.course = [self.live]
+        """Begins a new live_bytes."""
+        self.live_bytes = [self.live]
 
     def _answer(self, asked: Tensor) -> bool | int | float:
         """A number for code that looks into a tensor: finite, and never the same one twice.
@@ -95,11 +95,11 @@ class World(TorchDispatchMode):
         def let_go(_storage: object) -> None:
             del self._held[key]
             self.live -= size
-            self.course.append(self.live)
+            self.live_bytes.append(self.live)
 
         self._held[key] = weakref.ref(storage, let_go)
         self.live += size
-        self.course.append(self.live)
+        self.live_bytes.append(self.live)
 
 
 class _Fake(FakeTensorMode):
@@ -110,7 +110,7 @@ class _Fake(FakeTensorMode):
 
 
 @contextmanager
-def pretending() -> Iterator[World]:
+def fake_mode() -> Iterator[MemoryTracker]:
     """Inside the block tensors are made and computed without numbers; nothing real is touched.
 
     Two things go another way with fake tensors and are set right here, for as long as it lasts:
@@ -119,11 +119,11 @@ def pretending() -> Iterator[World]:
     """
     fake = _Fake()
     fake.cache_enabled = False  # `FakeResults` is one
-    world = World(FakeResults(fake))
+    tracker = MemoryTracker(FakeResults(fake))
     apply, is_tracing = nn.Module._apply, masking_utils.is_tracing
 
     def tells_nothing(tensor: Any = None) -> bool:
-        return not world.full and bool(is_tracing(tensor))
+        return not tracker.full and bool(is_tracing(tensor))
 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Accessing the data pointer of FakeTensor")
@@ -131,8 +131,8 @@ def pretending() -> Iterator[World]:
         nn.Module._apply = _set_data  # type: ignore[method-assign]
         masking_utils.is_tracing = tells_nothing
         try:
-            with fake, world:
-                yield world
+            with fake, tracker:
+                yield tracker
         finally:
             nn.Module._apply = apply  # type: ignore[method-assign]
             masking_utils.is_tracing = is_tracing

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from workbench.costs.calibration import Calibration
-from workbench.costs.dry_run import Outline, Rehearsal, rehearse, widths
+from workbench.costs.dry_run import DryRun, RunSpec, dry_run, widths
 from workbench.costs.memory_forecast import (
     MOST_EXAMPLES,
     free_memory,
@@ -16,7 +16,7 @@ from workbench.costs.memory_forecast import (
     memory_of,
     runtime_bytes,
 )
-from workbench.costs.operations import Operations
+from workbench.costs.operations import OpCounts
 from workbench.data.batches import epoch_order
 from workbench.training.optimizer import total_steps
 
@@ -44,7 +44,7 @@ def unknown(why: str) -> dict[str, Any]:
 
 
 def forecast(
-    outline: Outline,
+    outline: RunSpec,
     device: torch.device,
     seed: int,
     calibration: Calibration | None = None,
@@ -64,15 +64,15 @@ def forecast(
     """
     found: dict[str, Any] = {**_length(outline, seed), **dict.fromkeys(NEEDS_REHEARSAL)}
     notes: list[str] = []
-    timed: dict[int, Operations] = {}
+    timed: dict[int, OpCounts] = {}
     if outline.policy.sharded or outline.policy.zero:
         return {**found, "notes": ["not foretold: what each process holds of a shared training"]}
     try:
-        with rehearse(outline, seed) as rehearsal:
+        with dry_run(outline, seed) as dry:
             runtime = runtime_bytes(device)
-            found |= _memory(rehearsal, device, runtime, what_if=what_if)
+            found |= _memory(dry, device, runtime, what_if=what_if)
             if calibration and (measuring or calibration.seconds or calibration.while_busy):
-                timed = _operations(rehearsal, found["steps"], seed)
+                timed = _operations(dry, found["steps"], seed)
         if calibration:
             if measuring and timed:
                 calibration.measure(*timed.values())
@@ -92,7 +92,7 @@ def forecast(
     return {**found, "notes": notes}
 
 
-def _length(outline: Outline, seed: int) -> dict[str, Any]:
+def _length(outline: RunSpec, seed: int) -> dict[str, Any]:
     """Optimizer steps, and the tokens of text that they see."""
     spec, lengths, bound = outline.recipe.training, outline.train.lengths, outline.upper_bound
     steps: int | None = None
@@ -108,15 +108,13 @@ def _length(outline: Outline, seed: int) -> dict[str, Any]:
     return {"steps": steps, "tokens": tokens, "tokens_are_upper_bound": bound}
 
 
-def _memory(
-    rehearsal: Rehearsal, device: torch.device, runtime: int, *, what_if: bool
-) -> dict[str, Any]:
-    found = memory_of(rehearsal, runtime)
+def _memory(dry: DryRun, device: torch.device, runtime: int, *, what_if: bool) -> dict[str, Any]:
+    found = memory_of(dry, runtime)
     free = free_memory(device)
     found |= {"free_memory_bytes": free, "fits": found["peak_memory_bytes"] <= free}
     if what_if:
-        share = free // rehearsal.outline.policy.processes if device.type == "cpu" else free
-        largest = largest_batch(rehearsal, share - runtime)
+        share = free // dry.outline.policy.processes if device.type == "cpu" else free
+        largest = largest_batch(dry, share - runtime)
         found["largest_batch_size"] = largest
         found["largest_batch_is_lower_bound"] = largest == MOST_EXAMPLES
     return found
@@ -125,22 +123,22 @@ def _memory(
 # --- time -----------------------------------------------------------------------------------
 
 
-def _operations(rehearsal: Rehearsal, steps: int | None, seed: int) -> dict[int, Operations]:
+def _operations(dry: DryRun, steps: int | None, seed: int) -> dict[int, OpCounts]:
     """Operators of a step with the widest and with the mean padding, by tokens per row."""
-    mean = _widths(rehearsal.outline, steps, seed).mean()
-    taken = (rehearsal.taken[-1], rehearsal.with_width(int(round(mean / 8) * 8) or 1))
+    mean = _widths(dry.outline, steps, seed).mean()
+    taken = (dry.taken[-1], dry.with_width(int(round(mean / 8) * 8) or 1))
     return {step.width: step.operations for step in taken}
 
 
-def _widths(outline: Outline, steps: int | None, seed: int) -> np.ndarray:
+def _widths(outline: RunSpec, steps: int | None, seed: int) -> np.ndarray:
     count = min(steps or 1, _MANY_STEPS)
     return np.array(widths(outline.train, outline.recipe.training, seed, count))
 
 
 def _time(
-    outline: Outline,
+    outline: RunSpec,
     calibration: Calibration,
-    timed: dict[int, Operations],
+    timed: dict[int, OpCounts],
     steps: int | None,
     seed: int,
 ) -> dict[str, Any]:

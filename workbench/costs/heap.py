@@ -38,7 +38,7 @@ _scattered: list[bytes] = []
 """Objects that keep Python from giving free room back: a few in each of its arenas."""
 
 
-def be_exact() -> None:
+def trim_eagerly() -> None:
     """Gives back what is free, and lets blocks over 64 kB go back as soon as they are freed."""
     gc.collect()
     libc = _glibc()
@@ -51,10 +51,10 @@ def be_exact() -> None:
     _let_go(libc)
     _keep_room_for_objects()
     libc.malloc_trim(0)
-    _take_holes(libc)
+    _fill_free_blocks(libc)
 
 
-def stop_being_exact() -> None:
+def keep_freed() -> None:
     """Lets the C library keep all blocks that are freed, which saves page faults."""
     libc = _glibc()
     if libc is None:
@@ -78,7 +78,7 @@ def _keep_room_for_objects() -> None:
     _scattered[:] = objects[:: 2**20 // size // 4]
 
 
-def _take_holes(libc: Any) -> None:
+def _fill_free_blocks(libc: Any) -> None:
     """Allocates the free part of the heap, the largest blocks first, without writing to them.
 
     A hole is used up when a block of its size is mapped instead, which the number of maps tells.

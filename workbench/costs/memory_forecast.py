@@ -1,4 +1,4 @@
-"""Peak training memory from a rehearsal, whether it fits, and the largest batch that does."""
+"""Peak training memory from a dry, whether it fits, and the largest batch that does."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import psutil
 import torch
 from numpy.typing import ArrayLike
 
-from workbench.costs.dry_run import Rehearsal, Taken
+from workbench.costs.dry_run import DryRun, StepProfile
 
 CPU_RUNTIME_BYTES = 2_000_000
 """What a CPU process takes for its first steps beyond its tensors, once it is warm
@@ -23,7 +23,7 @@ _CGROUPS = (
 """Limit and use of a container, relative to /sys/fs/cgroup: version 2 and version 1."""
 
 MOST_EXAMPLES = 4096
-"""Where the search for a batch ends; a rehearsal makes rows for each of its examples. A plan says
+"""Where the search for a batch ends; a dry makes rows for each of its examples. A plan says
 of a batch found there that it is the least that fits (`largest_batch_is_lower_bound`)."""
 
 MOST_PASSES = 3
@@ -35,7 +35,7 @@ def runtime_bytes(device: torch.device) -> int:
     return CPU_RUNTIME_BYTES if device.type == "cpu" else 0
 
 
-def memory_of(rehearsal: Rehearsal, runtime: int) -> dict[str, Any]:
+def memory_of(dry: DryRun, runtime: int) -> dict[str, Any]:
     """``peak_memory_bytes`` of all processes together, and what it is made of.
 
     Activations are, as in a run's record, what the peak holds beyond weights, gradients and
@@ -44,11 +44,11 @@ def memory_of(rehearsal: Rehearsal, runtime: int) -> dict[str, Any]:
     Args:
         runtime: what `runtime_bytes` says.
     """
-    processes = rehearsal.outline.policy.processes
-    pieces = rehearsal.pieces
+    processes = dry.outline.policy.processes
+    pieces = dry.pieces
     parts = {
         **pieces,
-        "activations_bytes": max(0, rehearsal.peak - sum(pieces.values())),
+        "activations_bytes": max(0, dry.peak - sum(pieces.values())),
         "runtime_bytes": runtime,
     }
     parts = {name: processes * size for name, size in parts.items()}
@@ -69,33 +69,33 @@ def free_memory(device: torch.device) -> int:
     return free
 
 
-def largest_batch(rehearsal: Rehearsal, free: int) -> int | None:
+def largest_batch(dry: DryRun, free: int) -> int | None:
     """Most examples per forward pass that fit, by the longest texts; None when not one does.
 
     Two steps of different batches make and drop the same tensors in the same order, and so say what
     is held at each moment with any other batch: each is a straight line. Where only one of them
-    has a mask for padding, the peaks lead to the next batch to rehearse.
+    has a mask for padding, the peaks lead to the next batch to dry_run.
     """
-    held = _whole_step(rehearsal)
+    held = _whole_step(dry)
     if held > free:
         return None
-    few = rehearsal.with_examples(rehearsal.outline.at_once)
+    few = dry.with_examples(dry.outline.at_once)
     near = max(1, _most(0, [held], few.examples, [few.peak], free))
-    many = rehearsal.with_examples(2 * near if near == few.examples else near)
+    many = dry.with_examples(2 * near if near == few.examples else near)
     for _ in range(MOST_PASSES):
         alike = _alike(few, many)
-        less, more = (few.course, many.course) if alike else ([few.peak], [many.peak])
+        less, more = (few.live_bytes, many.live_bytes) if alike else ([few.peak], [many.peak])
         found = _most(few.examples, less, many.examples, more, free)
-        certain = alike and rehearsal.unpadded(found) == rehearsal.unpadded(many.examples)
+        certain = alike and dry.unpadded(found) == dry.unpadded(many.examples)
         if certain or found in (0, many.examples):
             return found or None
-        few, many = many, rehearsal.with_examples(found)
+        few, many = many, dry.with_examples(found)
     return max((step.examples for step in (few, many) if step.peak <= free), default=None)
 
 
-def _alike(few: Taken, many: Taken) -> bool:
+def _alike(few: StepProfile, many: StepProfile) -> bool:
     """Whether two steps have made and dropped the same tensors, whatever their sizes."""
-    one, other = (np.sign(np.diff(step.course)) for step in (few, many))
+    one, other = (np.sign(np.diff(step.live_bytes)) for step in (few, many))
     return np.array_equal(one, other)
 
 
@@ -116,6 +116,6 @@ def _most(few: int, less: ArrayLike, many: int, more: ArrayLike, free: int) -> i
     return int(np.clip(few + room.min(initial=MOST_EXAMPLES), 0, MOST_EXAMPLES))
 
 
-def _whole_step(rehearsal: Rehearsal) -> int:
+def _whole_step(dry: DryRun) -> int:
     """What an optimizer step holds whatever the batch."""
-    return sum(rehearsal.pieces.values())
+    return sum(dry.pieces.values())

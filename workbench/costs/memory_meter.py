@@ -40,12 +40,12 @@ class MemoryMeter:
 
     def start(self) -> None:
         """Takes what is in use now as the zero of all later figures."""
-        heap.be_exact()
+        heap.trim_eagerly()
         self.baseline = self._now()
 
-    def stop_being_exact(self) -> None:
+    def keep_freed(self) -> None:
         """Lets the C library keep freed memory again, for speed."""
-        heap.stop_being_exact()
+        heap.keep_freed()
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Blank:
+class TensorSpec:
     """A tensor without its numbers."""
 
     dtype: torch.dtype
@@ -32,7 +32,7 @@ class Blank:
 
 
 @dataclass(frozen=True)
-class Kind:
+class OpSignature:
     """An operator with arguments of certain forms."""
 
     operator: Any
@@ -48,10 +48,10 @@ class Kind:
 
 
 @dataclass
-class Operations:
+class OpCounts:
     """The operators of a step."""
 
-    counts: Counter[Kind] = field(default_factory=Counter)
+    counts: Counter[OpSignature] = field(default_factory=Counter)
     """Calls of each kind."""
     calls: int = 0
     """All calls, those that only look at a tensor in another way included."""
@@ -65,7 +65,7 @@ class Operations:
             # Mean and deviation are fp32 where the weight is; fake tensors (torch 2.13) say bf16.
             args = (*args[:3], args[3].float(), args[4].float(), *args[5:])
         named = tuple((name, _blank(value)) for name, value in kwargs.items())
-        self.counts[Kind(operator, _blank(args), named)] += 1
+        self.counts[OpSignature(operator, _blank(args), named)] += 1
 
 
 @functools.cache
@@ -78,7 +78,7 @@ def _computes_nothing(operator: Any) -> bool:
 
 def _blank(argument: Any) -> Any:
     if isinstance(argument, Tensor):
-        return Blank(argument.dtype, tuple(argument.shape), _steps(argument))
+        return TensorSpec(argument.dtype, tuple(argument.shape), _steps(argument))
     if isinstance(argument, list | tuple):
         return tuple(map(_blank, argument))
     return argument

@@ -7,10 +7,10 @@ from typing import Any
 
 from safetensors import safe_open
 
-from workbench.methods import Adapted
+from workbench.methods import AdaptedModel
 
 
-def count_parameters(adapted: Adapted, base_parameters: int) -> dict[str, int]:
+def count_parameters(adapted: AdaptedModel, base_parameters: int) -> dict[str, int]:
     """Counts of one adapted model.
 
     ``trainable`` includes the head, as PEFT counts it; ``adapter`` leaves the head out. ``total``

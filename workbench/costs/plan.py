@@ -6,7 +6,7 @@ from typing import Any
 
 from workbench.costs.adapter_size import adapter_size
 from workbench.costs.calibration import Calibration
-from workbench.costs.dry_run import Outline
+from workbench.costs.dry_run import RunSpec
 from workbench.costs.forecast import forecast, unknown
 from workbench.costs.parameters import count_parameters
 from workbench.costs.shapes import adapt_empty
@@ -59,7 +59,7 @@ def plan(recipe: Recipe, *, time: bool = True, recalibrate: bool = False) -> dic
         found = unknown(str(error).splitlines()[0])
         return exact | found | {"notes": [*policy.notes, *found["notes"]]}
     train = texts.encoded(tokenizer, recipe.model.max_length)
-    outline = Outline(recipe, texts.task, policy, tokenizer, train, texts.number, texts.upper_bound)
+    outline = RunSpec(recipe, texts.task, policy, tokenizer, train, texts.number, texts.upper_bound)
     device, seed = process.device, recipe.seeds[0]
     found = forecast(outline, device, seed, calibration, measuring=True, what_if=True)
     return exact | found | {"notes": [*policy.notes, *found["notes"]]}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workbench.methods import METHODS, Adapted, Setting
+from workbench.methods import METHODS, AdaptedModel, MethodContext
 from workbench.models import build_empty, check_positions
 from workbench.recipe import Recipe
 from workbench.tasks import AnyTask
@@ -11,7 +11,7 @@ ANY_STEPS = 10**6
 """Steps of a training whose length is not known yet, long enough for any method's schedule."""
 
 
-def adapt_empty(recipe: Recipe, task: AnyTask) -> tuple[Adapted, int]:
+def adapt_empty(recipe: Recipe, task: AnyTask) -> tuple[AdaptedModel, int]:
     """The recipe's method on its base, shapes without weights; and the base's own parameters.
 
     Raises:
@@ -24,6 +24,6 @@ def adapt_empty(recipe: Recipe, task: AnyTask) -> tuple[Adapted, int]:
     return METHODS[recipe.method.name].apply(base, recipe.method, setting), count
 
 
-def setting_for(task: AnyTask, steps: int) -> Setting:
+def setting_for(task: AnyTask, steps: int) -> MethodContext:
     """What a method may know of this task and the length of its training."""
-    return Setting(task.peft_task_type, steps, task.prompt_text)
+    return MethodContext(task.peft_task_type, steps, task.prompt_text)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 
-from workbench.costs.operations import Blank, Kind
+from workbench.costs.operations import OpSignature, TensorSpec
 
 _LARGE_BYTES = 64 * 2**20
 """More than a processor's caches hold. Lists of tensors (an optimizer step over all parameters)
@@ -43,7 +43,7 @@ class Stopwatch:
         self._memory: dict[torch.dtype, Tensor] = {}
         self._used: dict[torch.dtype, int] = {}
 
-    def seconds(self, kind: Kind) -> float:
+    def seconds(self, kind: OpSignature) -> float:
         """What a call takes; the median of some."""
         arguments = (kind.args, dict(kind.kwargs))
         blank, part = _in_part(arguments)
@@ -55,7 +55,8 @@ class Stopwatch:
         self._used.clear()
         made = [
             tree_map(
-                lambda leaf: self._filled(leaf, below) if isinstance(leaf, Blank) else leaf, blank
+                lambda leaf: self._filled(leaf, below) if isinstance(leaf, TensorSpec) else leaf,
+                blank,
             )
             for _ in range(copies)
         ]
@@ -82,7 +83,7 @@ class Stopwatch:
                 break
         return statistics.median(taken[1:])
 
-    def _filled(self, blank: Blank, below: int) -> Tensor:
+    def _filled(self, blank: TensorSpec, below: int) -> Tensor:
         """A real tensor of a form; whole numbers are random and smaller than ``below``."""
         single = [
             1 if step == 0 else size for size, step in zip(blank.shape, blank.stride, strict=True)
@@ -94,7 +95,7 @@ class Stopwatch:
             made.random_(0, below) if below > 1 else made.zero_()
         return made.expand(blank.shape)  # repeated along the axes that have no stride
 
-    def _cut(self, blank: Blank, shape: Sequence[int]) -> Tensor:
+    def _cut(self, blank: TensorSpec, shape: Sequence[int]) -> Tensor:
         steps = zip(shape, blank.stride, strict=True)
         elements = 1 + sum((size - 1) * step for size, step in steps) if 0 not in shape else 0
         start = self._used.get(blank.dtype, 0)
@@ -134,4 +135,4 @@ def _in_part(arguments: Any) -> tuple[Any, float]:
 
 
 def _bytes(arguments: Any) -> int:
-    return sum(leaf.nbytes for leaf in tree_leaves(arguments) if isinstance(leaf, Blank))
+    return sum(leaf.nbytes for leaf in tree_leaves(arguments) if isinstance(leaf, TensorSpec))

@@ -7,15 +7,15 @@ from itertools import islice
 
 import torch
 
-from workbench.costs.dry_run import STEPS, Outline, as_one_process, session_on
-from workbench.distributed.accelerator import as_if_alone, make_accelerator
+from workbench.costs.dry_run import STEPS, RunSpec, make_trainer, one_process_spec
+from workbench.distributed.accelerator import make_accelerator, single_process
 from workbench.models import load_base
 
 LAYERS = 2
 """All shapes of a model occur in two layers: of the last one a classifier reads one position."""
 
 
-def warm_up(outline: Outline, device: torch.device, seed: int) -> bool:
+def warm_up(outline: RunSpec, device: torch.device, seed: int) -> bool:
     """Takes a training's first steps on its model's first layers; False where that is not possible.
 
     The first training of a process touches pages of torch's and oneDNN's code for the first time,
@@ -26,15 +26,15 @@ def warm_up(outline: Outline, device: torch.device, seed: int) -> bool:
     policy = outline.policy
     if device.type != "cpu" or policy.sharded or policy.zero:
         return False
-    spec, recipe = as_one_process(outline), outline.recipe
+    spec, recipe = one_process_spec(outline), outline.recipe
     try:
-        with as_if_alone():
+        with single_process():
             accelerator = make_accelerator(dataclasses.replace(policy, processes=1), spec)
             base = load_base(recipe.model, outline.task, policy, outline.tokenizer, layers=LAYERS)
-            session = session_on(base, outline, spec, accelerator, seed)
-            for _ in islice(session.events(), STEPS):
+            trainer = make_trainer(base, outline, spec, accelerator, seed)
+            for _ in islice(trainer.events(), STEPS):
                 pass
-            session.finish()
+            trainer.finish()
     # Models are other people's code: one that does not train with two of its layers trains with
     # all of them, and its first run measures some 30 MB more.
     except Exception:

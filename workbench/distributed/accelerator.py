@@ -18,7 +18,7 @@ from torch.distributed.fsdp import FSDPModule
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
-from workbench.distributed.launcher import sharing_unmentioned
+from workbench.distributed.launcher import hide_launcher_env
 from workbench.distributed.policy import Policy
 from workbench.recipe.schema import TrainingSpec
 
@@ -29,7 +29,7 @@ def this_process() -> PartialState:
     accelerate has to be told that there is no accelerator: without ``cpu=True`` (1.15) each of
     several CPU processes takes itself for the only one.
     """
-    with sharing_unmentioned():
+    with hide_launcher_env():
         return PartialState(cpu=not torch.accelerator.is_available())
 
 
@@ -53,12 +53,12 @@ def make_accelerator(policy: Policy, training: TrainingSpec) -> Accelerator:
         gradient_as_bucket_view=True,
         static_graph=whole and not training.auto_micro_batch,
     )
-    with sharing_unmentioned():
+    with hide_launcher_env():
         return Accelerator(mixed_precision=policy.accelerate_precision, kwargs_handlers=[ddp])
 
 
 @contextmanager
-def as_if_alone() -> Iterator[None]:
+def single_process() -> Iterator[None]:
     """Inside the block an accelerator takes this process for the only one.
 
     For what one process works out for itself while the others wait; nothing may be exchanged.

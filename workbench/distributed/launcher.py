@@ -99,7 +99,7 @@ def _is_set(variable: str) -> bool:
 
 
 @contextmanager
-def sharing_unmentioned() -> Iterator[None]:
+def hide_launcher_env() -> Iterator[None]:
     """Keeps accelerate (1.15) from sharing weights or optimizer state by itself.
 
     FSDP it knows on GPUs only, and moves frozen weights and optimizer in its own way. With

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from workbench.adapters.loaded import LoadedAdapter, Untouched
+from workbench.adapters.loaded import LoadedAdapter, ZeroShotModel
 from workbench.errors import MethodError
 from workbench.explaining.attention import Attention, attend
 from workbench.explaining.attribution import Attribution, attribute
@@ -27,7 +27,7 @@ INCOMPLETE = (
 )
 
 
-def no_answer_of(untouched: Untouched) -> str:
+def no_answer_of(untouched: ZeroShotModel) -> str:
     """Why what an untouched base answers would be noise; empty when it means something."""
     if untouched.answers:
         return ""
@@ -38,7 +38,7 @@ def no_answer_of(untouched: Untouched) -> str:
 
 def explain_attribution(
     adapter: LoadedAdapter,
-    untouched: Untouched,
+    untouched: ZeroShotModel,
     decision: Decision,
     *,
     on_progress: Callable[[], None] | None = None,
@@ -64,7 +64,7 @@ def explain_attribution(
 
 def explain_attention(
     adapter: LoadedAdapter,
-    untouched: Untouched,
+    untouched: ZeroShotModel,
     decision: Decision,
     *,
     layer: int = -1,

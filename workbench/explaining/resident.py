@@ -10,9 +10,9 @@ import torch
 from workbench.adapters.folder import ABOUT, find_export
 from workbench.adapters.loaded import (
     LoadedAdapter,
-    Untouched,
+    ZeroShotModel,
     load_adapter,
-    load_untouched,
+    load_zero_shot,
     resident_bytes,
     share_weights,
 )
@@ -30,7 +30,7 @@ class Resident:
     def __init__(self, limit: int = LIMIT) -> None:
         self._limit = limit
         self._adapters: dict[_Key, LoadedAdapter] = {}
-        self._untouched: dict[tuple[str, ...], Untouched] = {}
+        self._untouched: dict[tuple[str, ...], ZeroShotModel] = {}
         self._base_of: dict[_Key, tuple[str, ...]] = {}
 
     def adapter(self, folder: Path) -> LoadedAdapter:
@@ -51,11 +51,11 @@ class Resident:
         self._adapters[key] = found  # the last of the dict is the one asked for last
         return found
 
-    def untouched(self, folder: Path) -> Untouched:
+    def untouched(self, folder: Path) -> ZeroShotModel:
         """The base of an adapter without what was trained; one for all adapters of a task on it.
 
         Raises:
-            ExportError: as `load_untouched` does.
+            ExportError: as `load_zero_shot` does.
         """
         _, about = find_export(folder)
         # The labels shape the head, and the tokenizer and length say what is read.
@@ -67,7 +67,7 @@ class Resident:
             str(about["max_length"]),
         )
         if base not in self._untouched:
-            loaded = load_untouched(folder)
+            loaded = load_zero_shot(folder)
             share_weights(loaded.adapter, self._all())
             _warm_up(loaded.adapter)
             self._untouched[base] = loaded

@@ -7,7 +7,7 @@ and a recipe. The contract tests cover it from then on.
 from __future__ import annotations
 
 from workbench.methods.any_peft import PEFT
-from workbench.methods.base import Adapted, Method, Setting
+from workbench.methods.base import AdaptedModel, Method, MethodContext
 from workbench.methods.ia3 import IA3
 from workbench.methods.lora import LORA
 from workbench.methods.prompts import P_TUNING, PREFIX, PROMPT
@@ -25,4 +25,4 @@ METHODS: dict[str, Method] = {
     "peft": PEFT,
 }
 
-__all__ = ["METHODS", "Adapted", "Method", "Setting"]
+__all__ = ["METHODS", "AdaptedModel", "Method", "MethodContext"]

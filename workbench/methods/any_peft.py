@@ -12,7 +12,7 @@ from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 from torch import Tensor, nn
 
 from workbench.errors import MethodError
-from workbench.methods.base import Adapted, Method, OwnState, Setting
+from workbench.methods.base import AdaptedModel, ExtraState, Method, MethodContext
 from workbench.methods.wrapping import check_targets, wrap
 from workbench.models import Base
 from workbench.recipe.methods import Peft
@@ -67,7 +67,7 @@ def _checked(config_class: type[PeftConfig], spec: Peft) -> PeftConfig:
         ) from error
 
 
-def _apply(base: Base, spec: Peft, setting: Setting) -> Adapted:
+def _apply(base: Base, spec: Peft, setting: MethodContext) -> AdaptedModel:
     config_class = _config_class(spec)
     values = dict(spec.config)
     if spec.type.upper() == "ADALORA":
@@ -80,7 +80,7 @@ def _apply(base: Base, spec: Peft, setting: Setting) -> Adapted:
     before_text = config.is_prompt_learning and config.peft_type != "PREFIX_TUNING"
     allocate = getattr(model.base_model, "update_and_allocate", None)
     allocator = getattr(model.base_model, "rankallocator", None)
-    return Adapted(
+    return AdaptedModel(
         model,
         base,
         virtual_tokens=config.num_virtual_tokens if before_text else 0,
@@ -89,7 +89,7 @@ def _apply(base: Base, spec: Peft, setting: Setting) -> Adapted:
     )
 
 
-def _ranks(allocator: Any, model: nn.Module) -> OwnState:
+def _ranks(allocator: Any, model: nn.Module) -> ExtraState:
     """AdaLoRA's importances and the ranks that it has settled on, which PEFT (0.21) keeps in
     attributes of its allocator and in the config."""
     importances = ("ipt", "exp_avg_ipt", "exp_avg_unc")
@@ -114,7 +114,7 @@ def _ranks(allocator: Any, model: nn.Module) -> OwnState:
         for of, values in parts.items():
             setattr(allocator, of, values)
 
-    return OwnState(read, write)
+    return ExtraState(read, write)
 
 
 PEFT = Method(

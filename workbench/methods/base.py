@@ -15,7 +15,7 @@ ExportKind = Literal["full", "delta", "peft"]
 
 
 @dataclass(frozen=True)
-class Setting:
+class MethodContext:
     """What a method may know of its surroundings."""
 
     peft_task_type: str
@@ -27,7 +27,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class OwnState:
+class ExtraState:
     """What a method keeps outside the weights and a resumed training needs."""
 
     read: Callable[[], dict[str, Tensor]]
@@ -35,7 +35,7 @@ class OwnState:
 
 
 @dataclass
-class Adapted:
+class AdaptedModel:
     """A base model with a method applied: ``model`` is what is trained."""
 
     model: nn.Module
@@ -46,7 +46,7 @@ class Adapted:
     """The adapter before training, where the base was changed to fit it (PiSSA, OLoRA)."""
     after_step: Callable[[int], None] | None = None
     """Called with the step number after each optimizer step, while gradients still exist."""
-    own_state: OwnState | None = None
+    own_state: ExtraState | None = None
 
     def is_head(self, parameter_name: str) -> bool:
         """True for a parameter of the task head, whatever PEFT has wrapped around it."""
@@ -65,7 +65,7 @@ class Method:
     paper: str
     """Where it comes from."""
     export_kind: ExportKind
-    apply: Callable[[Base, Any, Setting], Adapted]
+    apply: Callable[[Base, Any, MethodContext], AdaptedModel]
     """Puts the method on a fresh base; the recipe's method section is the second argument."""
-    initialise: Callable[[Adapted, Any, Setting], None] | None = None
+    initialise: Callable[[AdaptedModel, Any, MethodContext], None] | None = None
     """Sets start values that depend on weights or text; not called when only counting."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from peft import IA3Config
 from transformers.pytorch_utils import Conv1D
 
-from workbench.methods.base import Adapted, Method, Setting
+from workbench.methods.base import AdaptedModel, Method, MethodContext
 from workbench.methods.wrapping import check_targets, wrap
 from workbench.models import Base
 from workbench.recipe.methods import IA3 as IA3Spec
 
 
-def _apply(base: Base, spec: IA3Spec, setting: Setting) -> Adapted:
+def _apply(base: Base, spec: IA3Spec, setting: MethodContext) -> AdaptedModel:
     for key, targets in (("targets", spec.targets), ("feedforward", spec.feedforward)):
         check_targets(base.model, targets or [], key=f"method.{key}")
     config = IA3Config(
@@ -19,7 +19,7 @@ def _apply(base: Base, spec: IA3Spec, setting: Setting) -> Adapted:
         feedforward_modules=spec.feedforward,
         fan_in_fan_out=any(isinstance(m, Conv1D) for m in base.model.modules()),
     )
-    return Adapted(wrap(base, config, setting), base)
+    return AdaptedModel(wrap(base, config, setting), base)
 
 
 IA3 = Method(

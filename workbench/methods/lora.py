@@ -10,7 +10,7 @@ from peft.tuners.lora import LoraLayer
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
-from workbench.methods.base import Adapted, Method, Setting
+from workbench.methods.base import AdaptedModel, Method, MethodContext
 from workbench.methods.wrapping import check_targets, wrap
 from workbench.models import Base
 from workbench.recipe.methods import LoRA
@@ -35,7 +35,7 @@ def _is_transposed(base: Base) -> bool:
     return any(isinstance(module, Conv1D) for module in base.model.modules())
 
 
-def _apply(base: Base, spec: LoRA, setting: Setting) -> Adapted:
+def _apply(base: Base, spec: LoRA, setting: MethodContext) -> AdaptedModel:
     if isinstance(spec.targets, list):
         check_targets(base.model, spec.targets, kinds=(nn.Linear, Conv1D, nn.Embedding))
     config = LoraConfig(
@@ -52,10 +52,10 @@ def _apply(base: Base, spec: LoRA, setting: Setting) -> Adapted:
         # GPT-2 keeps its weights transposed (Conv1D); PEFT corrects this with a warning.
         fan_in_fan_out=_is_transposed(base),
     )
-    return Adapted(wrap(base, config, setting), base)
+    return AdaptedModel(wrap(base, config, setting), base)
 
 
-def _initialise(adapted: Adapted, spec: LoRA, _setting: Setting) -> None:
+def _initialise(adapted: AdaptedModel, spec: LoRA, _setting: MethodContext) -> None:
     """Sets or remembers the starting adapter of inits that take it out of the base's own weights.
 
     PiSSA and OLoRA subtract the start from the frozen weights. The export has to undo that, or it

@@ -18,25 +18,25 @@ from torch import Tensor, nn
 from transformers import DynamicCache
 
 from workbench.errors import MethodError
-from workbench.methods.base import Adapted, Method, Setting
+from workbench.methods.base import AdaptedModel, Method, MethodContext
 from workbench.methods.wrapping import wrap
 from workbench.models import Base, prompt_token_ids
 from workbench.recipe.methods import Prefix, Prompt, PTuning
 
 
-def _encoder(adapted: Adapted) -> Any:
+def _encoder(adapted: AdaptedModel) -> Any:
     """PEFT's prompt encoder; what it consists of depends on the method."""
     model: Any = adapted.model
     return model.prompt_encoder["default"]
 
 
-def _token_ids(adapted: Adapted, spec: Any, setting: Setting) -> Tensor:
+def _token_ids(adapted: AdaptedModel, spec: Any, setting: MethodContext) -> Tensor:
     text = spec.init_text or setting.prompt_text
     ids = prompt_token_ids(adapted.base, text, spec.virtual_tokens)
     return torch.tensor(ids, device=next(adapted.model.parameters()).device)
 
 
-def _embeddings(adapted: Adapted, ids: Tensor) -> Tensor:
+def _embeddings(adapted: AdaptedModel, ids: Tensor) -> Tensor:
     """Rows of the word embedding, (tokens, hidden)."""
     table = adapted.base.model.get_input_embeddings()
     rows: Tensor = table(ids)
@@ -66,12 +66,12 @@ def _shape(base: Base) -> dict[str, int]:
 # --- prompt tuning --------------------------------------------------------------------------
 
 
-def _apply_prompt(base: Base, spec: Prompt, setting: Setting) -> Adapted:
+def _apply_prompt(base: Base, spec: Prompt, setting: MethodContext) -> AdaptedModel:
     config = PromptTuningConfig(num_virtual_tokens=spec.virtual_tokens, **_shape(base))
-    return Adapted(wrap(base, config, setting), base, virtual_tokens=spec.virtual_tokens)
+    return AdaptedModel(wrap(base, config, setting), base, virtual_tokens=spec.virtual_tokens)
 
 
-def _initialise_prompt(adapted: Adapted, spec: Prompt, setting: Setting) -> None:
+def _initialise_prompt(adapted: AdaptedModel, spec: Prompt, setting: MethodContext) -> None:
     if spec.init == "random":
         return
     if spec.init == "vocabulary":
@@ -85,7 +85,7 @@ def _initialise_prompt(adapted: Adapted, spec: Prompt, setting: Setting) -> None
 # --- P-tuning -------------------------------------------------------------------------------
 
 
-def _apply_p_tuning(base: Base, spec: PTuning, setting: Setting) -> Adapted:
+def _apply_p_tuning(base: Base, spec: PTuning, setting: MethodContext) -> AdaptedModel:
     layers = {} if spec.encoder == "MLP" else {"encoder_num_layers": spec.encoder_layers}
     config = PromptEncoderConfig(
         num_virtual_tokens=spec.virtual_tokens,
@@ -95,10 +95,10 @@ def _apply_p_tuning(base: Base, spec: PTuning, setting: Setting) -> Adapted:
         **_shape(base),
         **layers,
     )
-    return Adapted(wrap(base, config, setting), base, virtual_tokens=spec.virtual_tokens)
+    return AdaptedModel(wrap(base, config, setting), base, virtual_tokens=spec.virtual_tokens)
 
 
-def _initialise_p_tuning(adapted: Adapted, spec: PTuning, setting: Setting) -> None:
+def _initialise_p_tuning(adapted: AdaptedModel, spec: PTuning, setting: MethodContext) -> None:
     """Solves the encoder's last layer for the embeddings of the text, by least squares.
 
     With at least as many hidden units as virtual tokens the start is exact.
@@ -120,7 +120,7 @@ def _initialise_p_tuning(adapted: Adapted, spec: PTuning, setting: Setting) -> N
 # --- prefix tuning --------------------------------------------------------------------------
 
 
-def _apply_prefix(base: Base, spec: Prefix, setting: Setting) -> Adapted:
+def _apply_prefix(base: Base, spec: Prefix, setting: MethodContext) -> AdaptedModel:
     _check_takes_a_prefix(base)
     config = PrefixTuningConfig(
         num_virtual_tokens=spec.virtual_tokens,
@@ -129,7 +129,7 @@ def _apply_prefix(base: Base, spec: Prefix, setting: Setting) -> Adapted:
         # A projected prefix can only start from a text through PEFT's own zero-started network.
         init_weights="zero" if spec.init == "zero" else None,
     )
-    return Adapted(wrap(base, config, setting), base)
+    return AdaptedModel(wrap(base, config, setting), base)
 
 
 def _check_takes_a_prefix(base: Base) -> None:
@@ -148,7 +148,7 @@ def _check_takes_a_prefix(base: Base) -> None:
         )
 
 
-def _initialise_prefix(adapted: Adapted, spec: Prefix, setting: Setting) -> None:
+def _initialise_prefix(adapted: AdaptedModel, spec: Prefix, setting: MethodContext) -> None:
     """Starts the prefix from the keys and values of a text (Li & Liang 2021, section 7.5).
 
     PEFT stores a row per virtual token: layer by layer, keys then values, (2 * layers * hidden).
@@ -167,7 +167,7 @@ def _initialise_prefix(adapted: Adapted, spec: Prefix, setting: Setting) -> None
         last.weight.copy_(_least_squares(hidden, rows - last.bias).T)
 
 
-def _keys_and_values(adapted: Adapted, ids: Tensor) -> Tensor:
+def _keys_and_values(adapted: AdaptedModel, ids: Tensor) -> Tensor:
     model = adapted.base.model
     was_training = model.training
     cache = DynamicCache()

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from workbench.methods.base import Adapted, Method, Setting
+from workbench.methods.base import AdaptedModel, Method, MethodContext
 from workbench.models import Base
 
 
 def _train_only(
     chosen: Callable[[str], bool],
-) -> Callable[[Base, Any, Setting], Adapted]:
-    def apply(base: Base, _spec: Any, _setting: Setting) -> Adapted:
-        adapted = Adapted(base.model, base)
+) -> Callable[[Base, Any, MethodContext], AdaptedModel]:
+    def apply(base: Base, _spec: Any, _setting: MethodContext) -> AdaptedModel:
+        adapted = AdaptedModel(base.model, base)
         for name, parameter in base.model.named_parameters():
             parameter.requires_grad_(adapted.is_head(name) or chosen(name))
         return adapted

@@ -10,7 +10,7 @@ from peft import PeftConfig, PeftModel, get_peft_model
 from torch import nn
 
 from workbench.errors import MethodError
-from workbench.methods.base import Setting
+from workbench.methods.base import MethodContext
 from workbench.models import Base
 
 _HEADS_PEFT_KNOWS = {
@@ -21,7 +21,7 @@ _HEADS_PEFT_KNOWS = {
 """Parts of a head that PEFT (0.21) trains and saves by itself, for each of its tasks."""
 
 
-def wrap(base: Base, config: PeftConfig, setting: Setting) -> PeftModel:
+def wrap(base: Base, config: PeftConfig, setting: MethodContext) -> PeftModel:
     """The base with a PEFT adapter and a trainable head.
 
     Every part of the head is trained and saved, also those whose names PEFT does not know

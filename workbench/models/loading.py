@@ -75,7 +75,7 @@ def build_fake(
 ) -> Base:
     """The model as ``load_base`` makes it for a training, without reading any weights.
 
-    To be called where tensors hold no numbers (``planning.pretending``), which this does not see
+    To be called where tensors hold no numbers (``planning.fake_mode``), which this does not see
     to. The names of missing weights are not known, nor is the fingerprint.
     """
     place, config = locate(spec), load_config(spec, task)

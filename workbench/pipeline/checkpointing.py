@@ -1,4 +1,4 @@
-"""The course of a training over all its attempts: what is saved of it, and how it goes on."""
+"""A training over all its attempts: what is saved of it, and how it resumes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from workbench.pipeline.resume_check import Conditions, differences, refusal
 from workbench.store import RunWriter, SilentWriter, read_run
 from workbench.training import checkpoints
 from workbench.training.events import Checkpoint, Step, Validation
-from workbench.training.trainer import Session
+from workbench.training.trainer import Trainer
 
 SMALL_BYTES = 16 * 2**20
 """Checkpoints up to this size cost nothing that anybody would notice."""
@@ -24,10 +24,10 @@ about 170 MB/s on a plain disk, so that they stay below a twentieth of the train
 
 
 @dataclass
-class Course:
+class Checkpointer:
     """A training so far, over all its attempts."""
 
-    session: Session
+    trainer: Trainer
     writer: RunWriter | SilentWriter
     event: Callable[..., None]
     """Logs an event and shows it."""
@@ -45,14 +45,14 @@ class Course:
     def __post_init__(self) -> None:
         self._saved_at, self._saved_step = time.monotonic(), 0
         # AdamW keeps two moments for each parameter.
-        self._bytes = 3 * sum(p.nbytes for p in self.session.parameters.values())
+        self._bytes = 3 * sum(p.nbytes for p in self.trainer.parameters.values())
 
     @property
     def save_is_due(self) -> bool:
         """True on the main process once it is time; a validation saves by itself."""
-        if self.minutes is None or not self.session.accelerator.is_main_process:
+        if self.minutes is None or not self.trainer.accelerator.is_main_process:
             return False
-        return self._waited >= self.minutes * 60 and not self.session.validation_due()
+        return self._waited >= self.minutes * 60 and not self.trainer.validation_due()
 
     @property
     def _waited(self) -> float:
@@ -62,16 +62,16 @@ class Course:
     def save_if_worth_it(self) -> None:
         """Saves at a good moment, unless that takes long for the little that it would secure."""
         small = self._bytes <= SMALL_BYTES
-        if self.session.agree(small or self._waited >= self._bytes / WORTH_BYTES_PER_SECOND):
+        if self.trainer.agree(small or self._waited >= self._bytes / WORTH_BYTES_PER_SECOND):
             self.save()
 
     def save(self) -> None:
         """Saves the training unless it is saved as it is; every process has to call it."""
-        if self.session.step == self._saved_step:
+        if self.trainer.step == self._saved_step:
             return
-        saved = checkpoints.save(self.session, self.conditions, self.writer.mark())
+        saved = checkpoints.save(self.trainer, self.conditions, self.writer.mark())
         self.add(saved)
-        self._saved_at, self._saved_step = time.monotonic(), self.session.step
+        self._saved_at, self._saved_step = time.monotonic(), self.trainer.step
 
     def add(self, saved: Checkpoint) -> None:
         """Counts and logs a checkpoint."""
@@ -92,16 +92,16 @@ class Course:
             RunRefused: when something is not what it was and nobody insists.
             TrainingError: when the checkpoint is not of this training.
         """
-        loaded, damages = checkpoints.find(self.session)
+        loaded, damages = checkpoints.find(self.trainer)
         changed: list[str] = []
         if loaded is not None:
             changed = differences(loaded.state["conditions"], self.conditions)
             if changed and not force:
                 raise refusal(changed, read_run(self.writer.path).id)
-            checkpoints.restore(self.session, loaded)
-            self._saved_step = self.session.step
+            checkpoints.restore(self.trainer, loaded)
+            self._saved_step = self.trainer.step
         self._replay(self.writer.forget_after(loaded.state["mark"] if loaded else 0), meter)
-        self.event("resumed", step=self.session.step)
+        self.event("resumed", step=self.trainer.step)
         warnings = [f"a damaged checkpoint was set aside: {damage}" for damage in damages]
         if loaded is None:
             warnings.append("no checkpoint to go on from: the run starts from the beginning")
@@ -131,7 +131,7 @@ class Course:
                 self.clock.add(events[kind].from_row(row))
             elif kind == "memory":
                 meter.phases["train"], self.pieces = row["peak_bytes"], row["pieces"]
-                meter.stop_being_exact()
+                meter.keep_freed()
             elif kind == "warning":
                 self.warnings.append(row["message"])
             elif kind == "forced":

@@ -36,7 +36,7 @@ class _Formatter(logging.Formatter):
 
 
 @contextmanager
-def keeping_log(path: Path) -> Iterator[None]:
+def tee_log(path: Path) -> Iterator[None]:
     """Copies stdout, stderr, warnings and log records of the block to a file."""
     with open(path, "a", encoding="utf-8", buffering=1) as file:
         handler = logging.StreamHandler(file)

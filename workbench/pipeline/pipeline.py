@@ -13,7 +13,7 @@ import transformers
 from accelerate.state import AcceleratorState
 from accelerate.utils import gather_object
 
-from workbench.adapters.export import VanillaLoader, building, check_folder, write_expected
+from workbench.adapters.export import PlainLoader, building, check_folder, write_expected
 from workbench.adapters.model_card import model_card
 from workbench.adapters.save import describe, write_weights
 from workbench.costs.memory_meter import breakdown, over_processes
@@ -26,17 +26,17 @@ from workbench.methods import METHODS
 from workbench.metrics.evaluate import score_split, write_texts
 from workbench.models import PLAIN_ATTENTION, only_first_token, set_attention
 from workbench.pipeline import environment, record
-from workbench.pipeline.checkpointing import Course
+from workbench.pipeline.checkpointing import Checkpointer
 from workbench.pipeline.recipe_setup import StudyCache
 from workbench.pipeline.resume_check import conditions_known, conditions_loaded
-from workbench.pipeline.setup import Prepared, prepare
+from workbench.pipeline.setup import RunSetup, prepare
 from workbench.pipeline.signals import StopRequest
 from workbench.recipe import Recipe, dump_recipe
 from workbench.store import RunWriter, SilentWriter, read_run
 from workbench.tasks import Predicted
 from workbench.training.checkpoint_folder import CheckpointFolder
 from workbench.training.events import Checkpoint, MicroBatch, Step, Validation
-from workbench.training.trainer import Session
+from workbench.training.trainer import Trainer
 
 Observer = Callable[[str, dict[str, Any]], None]
 
@@ -55,14 +55,14 @@ class Tested:
 
 
 @dataclass
-class Line:
+class Pipeline:
     """One run from data to record."""
 
     recipe: Recipe
     seed: int
     writer: RunWriter | SilentWriter
     observer: Observer
-    loader: VanillaLoader
+    loader: PlainLoader
     request: StopRequest
     resume: bool
     force: bool = False
@@ -95,27 +95,27 @@ class Line:
             self.recipe, self.seed, checkpoints, self._phase, trial=self.trial, cache=self.cache
         )
         self.accelerator = ready.accelerator
-        course = self._course(ready, surroundings["packages"])
+        checkpointer = self._checkpointer(ready, surroundings["packages"])
         if checks:
             self.loader.wait()
-        self._train(ready, course)
-        tested = None if self.trial else self._test(ready, course.clock)
-        memory = over_processes(gather_object([ready.meter.record(course.pieces)]))
+        self._train(ready, checkpointer)
+        tested = None if self.trial else self._test(ready, checkpointer.clock)
+        memory = over_processes(gather_object([ready.meter.record(checkpointer.pieces)]))
         whole = METHODS[self.recipe.method.name].export_kind == "full"
-        ready.session.bring_home(everything=whole)
+        ready.trainer.bring_home(everything=whole)
         if not self.accelerator.is_main_process:
             return {}
-        result = self._result(ready, course, memory, tested)
+        result = self._result(ready, checkpointer, memory, tested)
         if tested is not None:
             test = ready.setup.splits["test"]
             record.write_predictions(
                 self.writer.path, ready.setup.task, test, tested.predicted, tested.generated
             )
             self._export(ready, result, tested.predicted)
-        result["time"] = course.clock.record(time.monotonic() - started)
+        result["time"] = checkpointer.clock.record(time.monotonic() - started)
         return result
 
-    def _course(self, ready: Prepared, packages: dict[str, Any]) -> Course:
+    def _checkpointer(self, ready: RunSetup, packages: dict[str, Any]) -> Checkpointer:
         """A training that has not begun, or that goes on from where it was saved."""
         policy = ready.setup.policy
         conditions = {
@@ -125,62 +125,62 @@ class Line:
             ),
         }
         minutes = self.recipe.training.checkpoint_minutes
-        course = Course(ready.session, self.writer, self._event, conditions, minutes)
+        checkpointer = Checkpointer(ready.trainer, self.writer, self._event, conditions, minutes)
         if self.resume:
-            course.go_on(ready.meter, force=self.force)
-        course.warn(policy.notes)
-        return course
+            checkpointer.go_on(ready.meter, force=self.force)
+        checkpointer.warn(policy.notes)
+        return checkpointer
 
-    def _train(self, ready: Prepared, course: Course) -> None:
+    def _train(self, ready: RunSetup, checkpointer: Checkpointer) -> None:
         """Consumes the training's events: logs them, measures, saves, and stops when asked to."""
-        session, meter, clock = ready.session, ready.meter, course.clock
+        trainer, meter, clock = ready.trainer, ready.meter, checkpointer.clock
         self._phase("train")
         meter.reset()
-        for event in session.events():
+        for event in trainer.events():
             if isinstance(event, MicroBatch):
                 self._event("micro_batch", **asdict(event))
                 meter.reset()  # what did not fit is no part of the figures
                 continue
             if isinstance(event, Checkpoint):
-                course.add(event)
+                checkpointer.add(event)
                 continue
             clock.add(event)
             if isinstance(event, Validation):
                 self._event("validation", **asdict(event))
-                if session.step < session.steps:
-                    course.save_if_worth_it()
+                if trainer.step < trainer.steps:
+                    checkpointer.save_if_worth_it()
                 continue
             self._event("step", **asdict(event))
-            if not course.pieces:
+            if not checkpointer.pieces:
                 meter.note("train")
-            if not course.pieces and clock.steps == min(record.WARMUP_STEPS, session.steps):
-                kept = session.weights.kept_bytes
-                course.pieces = breakdown(session.model, session.optimizer, kept)
-                course.pieces |= session.exchange.own_pieces()
-                meter.stop_being_exact()
-                self._event("memory", peak_bytes=meter.phases["train"], pieces=course.pieces)
-            self._progress(session, clock, event)
-            self._save_or_stop(course)
-        course.save_if_worth_it()
+            if not checkpointer.pieces and clock.steps == min(record.WARMUP_STEPS, trainer.steps):
+                kept = trainer.weights.kept_bytes
+                checkpointer.pieces = breakdown(trainer.model, trainer.optimizer, kept)
+                checkpointer.pieces |= trainer.gradients.extra_bytes()
+                meter.keep_freed()
+                self._event("memory", peak_bytes=meter.phases["train"], pieces=checkpointer.pieces)
+            self._progress(trainer, clock, event)
+            self._save_or_stop(checkpointer)
+        checkpointer.save_if_worth_it()
         if meter.device.type == "cuda":  # the allocator's peak costs nothing, so it covers all
             meter.note("train")
 
-    def _save_or_stop(self, course: Course) -> None:
+    def _save_or_stop(self, checkpointer: Checkpointer) -> None:
         """Saves when it is time, or when the run was asked to stop, which ends it here."""
-        agree = course.session.agree
-        if not agree(self._asked or course.save_is_due):
+        agree = checkpointer.trainer.agree
+        if not agree(self._asked or checkpointer.save_is_due):
             return
-        course.save()
+        checkpointer.save()
         if agree(self._asked):
             raise Stopped
 
-    def _progress(self, session: Session, clock: record.Clock, step: Step) -> None:
+    def _progress(self, trainer: Trainer, clock: record.Clock, step: Step) -> None:
         pace = clock.train / clock.timed_steps if clock.timed_steps else None
-        left = session.steps - session.step
+        left = trainer.steps - trainer.step
         progress = {
             "phase": "train",
-            "step": session.step,
-            "steps": session.steps,
+            "step": trainer.step,
+            "steps": trainer.steps,
             "epoch": step.epoch,
             "eta_seconds": pace * left if pace is not None else None,
             "loss": step.loss,
@@ -188,9 +188,9 @@ class Line:
         self.writer.progress(**progress)
         self.observer("progress", progress)
 
-    def _test(self, ready: Prepared, clock: record.Clock) -> Tested:
+    def _test(self, ready: RunSetup, clock: record.Clock) -> Tested:
         """The test split, once, in fp32 and with the attention of a plain load."""
-        model = ready.session.finish()
+        model = ready.trainer.finish()
         self._phase("test")
         set_attention(model, PLAIN_ATTENTION)
         test, tokenizer = ready.setup.splits["test"], ready.adapted.base.tokenizer
@@ -215,11 +215,15 @@ class Line:
         )
 
     def _result(
-        self, ready: Prepared, course: Course, memory: dict[str, Any], tested: Tested | None
+        self,
+        ready: RunSetup,
+        checkpointer: Checkpointer,
+        memory: dict[str, Any],
+        tested: Tested | None,
     ) -> dict[str, Any]:
         """What is known before the export: scores, costs, conditions."""
         recipe, data = self.recipe, ready.setup.data
-        validation, selected = record.validation_record(ready.session, course.clock)
+        validation, selected = record.validation_record(ready.trainer, checkpointer.clock)
         scores = {"validation": validation}
         if tested is not None:
             scores = {"test": tested.metrics, **scores}
@@ -237,7 +241,7 @@ class Line:
             "metrics": scores,
             "selected": selected,
             "parameters": ready.parameters,
-            "memory": {**memory, "micro_batch_size": ready.session.accumulation.largest},
+            "memory": {**memory, "micro_batch_size": ready.trainer.accumulation.largest},
             "policy": policy,
             "data": record.data_record(data, ready.setup.splits),
             "comparability": record.comparability(
@@ -248,14 +252,14 @@ class Line:
             "warnings": [
                 *ready.adapted.base.notes,
                 *data.notes,
-                *record.untrained_warnings(ready.session),
-                *_reduced(ready.session),
-                *course.warnings,
+                *record.untrained_warnings(ready.trainer),
+                *_reduced(ready.trainer),
+                *checkpointer.warnings,
             ],
-            **({"forced": course.forced} if course.forced else {}),
+            **({"forced": checkpointer.forced} if checkpointer.forced else {}),
         }
 
-    def _export(self, ready: Prepared, result: dict[str, Any], predicted: Predicted) -> None:
+    def _export(self, ready: RunSetup, result: dict[str, Any], predicted: Predicted) -> None:
         """Writes the adapter, checks it with a plain load, and completes the result with it."""
         self._phase("export")
         recipe, run = self.recipe, read_run(self.writer.path)
@@ -313,11 +317,11 @@ def _quieten() -> None:
     transformers.utils.logging.disable_progress_bar()
 
 
-def _reduced(session: Session) -> list[str]:
-    asked, size = session.spec.micro_batch_size, session.accumulation.size
+def _reduced(trainer: Trainer) -> list[str]:
+    asked, size = trainer.spec.micro_batch_size, trainer.accumulation.size
     if size == asked:
         return []
     return [
         f"memory ran out: {size} examples at once per process (the effective batch stays "
-        f"{session.spec.batch_size})"
+        f"{trainer.spec.batch_size})"
     ]

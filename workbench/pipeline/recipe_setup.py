@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 
 from workbench.costs.adapter_size import adapter_size
 from workbench.costs.calibration import Calibration
-from workbench.costs.dry_run import Outline
+from workbench.costs.dry_run import RunSpec
 from workbench.costs.forecast import forecast
 from workbench.costs.shapes import adapt_empty
 from workbench.costs.warm_up import warm_up
@@ -128,7 +128,7 @@ def set_up(recipe: Recipe, seed: int, data: Data, *, trial: bool) -> RecipeSetup
     known = partial(_references, recipe, task, policy, data, splits["test"], tokenizer)
     references = {} if trial else known()
     predicted: dict[str, Any] = {}
-    outline = Outline(recipe, task, policy, tokenizer, splits["train"])
+    outline = RunSpec(recipe, task, policy, tokenizer, splits["train"])
     if process.is_main_process:  # before the meter starts, and before the run's own accelerator
         calibration = Calibration.of(policy, process.device)
         predicted = forecast(outline, process.device, seed, calibration)

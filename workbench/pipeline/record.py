@@ -21,7 +21,7 @@ from workbench.recipe.schema import Recipe
 from workbench.store import sync
 from workbench.tasks import AnyTask, Predicted
 from workbench.training.events import Checkpoint, Step, Validation
-from workbench.training.trainer import Session
+from workbench.training.trainer import Trainer
 
 SCORING_LIBRARIES: dict[AnswerKind, tuple[str, ...]] = {
     TAGS: ("seqeval",),
@@ -96,14 +96,14 @@ class Clock:
         }
 
 
-def validation_record(session: Session, clock: Clock) -> tuple[dict[str, Any], dict[str, Any]]:
+def validation_record(trainer: Trainer, clock: Clock) -> tuple[dict[str, Any], dict[str, Any]]:
     """Metrics of the exported state on validation, and how it was selected."""
-    keeps_best = session.spec.keep == "best" and session.best.step is not None
+    keeps_best = trainer.spec.keep == "best" and trainer.best.step is not None
     kept = clock.best_validation if keeps_best else clock.last_validation
     selected = {
-        "step": session.best.step if keeps_best else session.step,
+        "step": trainer.best.step if keeps_best else trainer.step,
         "metric": next(iter(kept.metrics), None) if keeps_best and kept else None,
-        "value": session.best.value if keeps_best else None,
+        "value": trainer.best.value if keeps_best else None,
     }
     return dict(kept.metrics) if kept else {}, selected
 
@@ -161,10 +161,10 @@ def write_predictions(
     temporary.replace(path)
 
 
-def untrained_warnings(session: Session) -> list[str]:
+def untrained_warnings(trainer: Trainer) -> list[str]:
     """Names the trained tensors that got no gradient, though their method or head did."""
-    names = session.untrained
+    names = trainer.untrained
     if not names:
         return []
     listed = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-    return [f"{len(names)} of {len(session.parameters)} trained tensors got no gradient: {listed}"]
+    return [f"{len(names)} of {len(trainer.parameters)} trained tensors got no gradient: {listed}"]

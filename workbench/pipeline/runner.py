@@ -9,17 +9,17 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-from workbench.adapters.export import VanillaLoader
+from workbench.adapters.export import PlainLoader
 from workbench.adapters.init_from import start_digest
 from workbench.distributed.accelerator import is_out_of_memory, this_process
 from workbench.distributed.policy import choose_policy
 from workbench.errors import RunRefused, WorkbenchError
 from workbench.pipeline import environment
-from workbench.pipeline.log_file import keeping_log
-from workbench.pipeline.pipeline import Line, Observer, Stopped
+from workbench.pipeline.log_file import tee_log
+from workbench.pipeline.pipeline import Observer, Pipeline, Stopped
 from workbench.pipeline.recipe_setup import StudyCache
 from workbench.pipeline.resume_check import check_unchanged, conditions_known
-from workbench.pipeline.signals import StopRequest, catching_signals
+from workbench.pipeline.signals import StopRequest, handle_signals
 from workbench.recipe import Recipe
 from workbench.redact import without_secrets
 from workbench.store import (
@@ -53,7 +53,7 @@ def run_all(
     notify = observer or _ignore
     runs: list[Run] = []
     cache = StudyCache()
-    with VanillaLoader() as loader, catching_signals() as request:
+    with PlainLoader() as loader, handle_signals() as request:
         for index, (recipe, seed) in enumerate(plan):
             before = read_run(run_path(runs_dir, recipe, seed))
             finished = before.state == "finished"
@@ -111,7 +111,7 @@ def run_recipe(
     resume: bool = False,
     folder: Path | None = None,
     observer: Observer | None = None,
-    loader: VanillaLoader | None = None,
+    loader: PlainLoader | None = None,
     request: StopRequest | None = None,
     trial: bool = False,
     cache: StudyCache | None = None,
@@ -149,10 +149,10 @@ def run_recipe(
     )
     with ExitStack() as stack:
         if process.is_main_process:
-            stack.enter_context(keeping_log(path / "log.txt"))
-        asked = request or stack.enter_context(catching_signals())
-        own_loader = loader or stack.enter_context(VanillaLoader())
-        line = Line(
+            stack.enter_context(tee_log(path / "log.txt"))
+        asked = request or stack.enter_context(handle_signals())
+        own_loader = loader or stack.enter_context(PlainLoader())
+        line = Pipeline(
             recipe,
             seed,
             writer,
@@ -169,7 +169,7 @@ def run_recipe(
     return read_run(path) if process.is_main_process else Run(path, state, "")
 
 
-def _see_through(line: Line, asked: StopRequest) -> State:
+def _see_through(line: Pipeline, asked: StopRequest) -> State:
     """Runs a line to whatever end it comes to, and writes down which.
 
     Raises:

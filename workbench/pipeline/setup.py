@@ -1,4 +1,4 @@
-"""Everything that stands ready before the first step: base, method and session of one seed."""
+"""Everything that stands ready before the first step: base, method and trainer of one seed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from workbench.distributed.accelerator import make_accelerator, this_process
 from workbench.distributed.launcher import check_launch
 from workbench.distributed.policy import Policy
 from workbench.errors import MethodError
-from workbench.methods import METHODS, Adapted
+from workbench.methods import METHODS, AdaptedModel
 from workbench.metrics.evaluate import score_split
 from workbench.models import check_positions, load_base
 from workbench.pipeline.recipe_setup import RecipeSetup, StudyCache, disk_bytes, main_first, set_up
@@ -29,18 +29,18 @@ from workbench.recipe import Recipe
 from workbench.store.disk import check_room
 from workbench.tasks import AnyTask, make_task
 from workbench.training.optimizer import total_steps
-from workbench.training.trainer import Session
+from workbench.training.trainer import Trainer
 
 
 @dataclass(kw_only=True)
-class Prepared:
+class RunSetup:
     """A run before its first step."""
 
     setup: RecipeSetup
     accelerator: Accelerator
     meter: MemoryMeter
-    adapted: Adapted
-    session: Session
+    adapted: AdaptedModel
+    trainer: Trainer
     parameters: dict[str, int]
     start: str | None
     """sha256 of the adapter that the run went on from."""
@@ -56,11 +56,11 @@ def prepare(
     *,
     trial: bool = False,
     cache: StudyCache | None = None,
-) -> Prepared:
+) -> RunSetup:
     """Reads the data, makes features, loads a fresh base and puts the method on it.
 
     Args:
-        checkpoints: the folder that the session saves to.
+        checkpoints: the folder that the trainer saves to.
         phase: told what is being done.
         trial: leave the test split out, and the references, which are scores on it.
         cache: of the runs of one command, which share what does not depend on the seed.
@@ -91,7 +91,7 @@ def prepare(
             recipe, seed, setup.task, setup.policy, features, tokenizer
         )
         start = start_from(adapted, setup.task, recipe.init_from) if recipe.init_from else None
-    session = Session(
+    trainer = Trainer(
         accelerator,
         adapted,
         setup.task,
@@ -105,14 +105,14 @@ def prepare(
         setup.policy.sharded,
         setup.policy.zero,
     )
-    if meter.device.type == "cuda":  # the session has moved the model there
+    if meter.device.type == "cuda":  # the trainer has moved the model there
         meter.note("load")
-    return Prepared(
+    return RunSetup(
         setup=setup,
         accelerator=accelerator,
         meter=meter,
         adapted=adapted,
-        session=session,
+        trainer=trainer,
         parameters=count_parameters(adapted, base_parameters),
         start=start,
         forecast={**expected, **setup.forecast},
@@ -126,7 +126,7 @@ def _adapt(
     policy: Policy,
     features: int,
     tokenizer: PreTrainedTokenizerBase | None = None,
-) -> tuple[Adapted, int]:
+) -> tuple[AdaptedModel, int]:
     """A fresh base, seeded, with the method on it; and the parameters that it had before."""
     set_seed(seed)
     base = load_base(recipe.model, task, policy, tokenizer)

@@ -30,7 +30,7 @@ class StopRequest:
 
 
 @contextmanager
-def catching_signals() -> Iterator[StopRequest]:
+def handle_signals() -> Iterator[StopRequest]:
     """Turns the first SIGINT, SIGTERM or SIGHUP into a request; the second ends the process.
 
     A SIGHUP that is ignored (``nohup``, a run in the background) stays ignored. Outside the main

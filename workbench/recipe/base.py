@@ -3,7 +3,7 @@
 from pydantic import BaseModel, ConfigDict
 
 
-class Closed(BaseModel):
+class StrictModel(BaseModel):
     """A recipe section: unknown keys, infinities and later changes are refused."""
 
     model_config = ConfigDict(

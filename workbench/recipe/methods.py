@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from workbench.recipe.base import Closed
+from workbench.recipe.base import StrictModel
 
 VirtualTokens = Annotated[
     int, Field(ge=1, le=512, description="Number of trained virtual tokens before the input.")
@@ -18,7 +18,7 @@ VirtualTokens = Annotated[
 Dropout = Annotated[float, Field(ge=0.0, lt=1.0, description="Dropout probability.")]
 
 
-class MethodSpec(Closed):
+class MethodSpec(StrictModel):
     """What all methods have in common."""
 
     default_learning_rate: ClassVar[float] = 1e-3

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from workbench.recipe.base import Closed
+from workbench.recipe.base import StrictModel
 from workbench.recipe.methods import METHOD_SPECS, AnyMethod
 from workbench.recipe.tasks import TASK_SPECS, AnyTask
 
@@ -21,11 +21,11 @@ Size = Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0.0, lt=1.0)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
 
 
-VARIANTS: dict[str, Mapping[str, type[Closed]]] = {"task": TASK_SPECS, "method": METHOD_SPECS}
+VARIANTS: dict[str, Mapping[str, type[StrictModel]]] = {"task": TASK_SPECS, "method": METHOD_SPECS}
 """Sections whose keys depend on their ``name``."""
 
 
-class ModelSpec(Closed):
+class ModelSpec(StrictModel):
     """The pretrained model."""
 
     source: str = Field(
@@ -41,7 +41,7 @@ class ModelSpec(Closed):
     )
 
 
-class Splits(Closed):
+class Splits(StrictModel):
     """Names of the splits (Hub) or files (folder) that the source itself provides."""
 
     train: str = "train"
@@ -49,7 +49,7 @@ class Splits(Closed):
     test: str | None = Field(None, description="null: cut from train by test_size.")
 
 
-class DataSpec(Closed):
+class DataSpec(StrictModel):
     """The labelled data."""
 
     source: str = Field(
@@ -90,7 +90,7 @@ class DataSpec(Closed):
     )
 
 
-class TrainingSpec(Closed):
+class TrainingSpec(StrictModel):
     """How the parameters are trained; the same loop for every method."""
 
     epochs: float = Field(3, gt=0, le=10_000, description="Passes over the training split.")
@@ -149,7 +149,7 @@ class TrainingSpec(Closed):
     )
 
 
-class TuningSpec(Closed):
+class TuningSpec(StrictModel):
     """How values of a recipe were found, as `workbench tune` writes it; trains nothing."""
 
     trials: int = Field(ge=1, description="Trials of the search, failed ones included.")
@@ -167,7 +167,7 @@ WITHOUT_EFFECT = ("auto_micro_batch", "checkpoint_minutes")
 """Keys of ``training`` that decide whether a run can be finished, and never what comes out."""
 
 
-class Recipe(Closed):
+class Recipe(StrictModel):
     """One fine-tuning method on one model and one data set, over several seeds."""
 
     study: Name = Field("default", description="The folder that the recipe belongs to.")

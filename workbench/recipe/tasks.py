@@ -10,13 +10,13 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from workbench.recipe.base import Closed
+from workbench.recipe.base import StrictModel
 from workbench.recipe.catalogue import DEFAULT_METRICS, SINGLE, AnswerKind, ProblemType
 
 Family = Literal["encoder", "decoder"]
 
 
-class TaskSpec(Closed):
+class TaskSpec(StrictModel):
     """What all tasks have in common."""
 
     families: ClassVar[tuple[Family, ...]] = ("encoder", "decoder")
@@ -113,7 +113,7 @@ class CausalLM(TaskSpec):
         return "tokens"
 
 
-class Decoding(Closed):
+class Decoding(StrictModel):
     """How text is generated on the test split."""
 
     max_new_tokens: int = Field(32, ge=1, le=4096, description="Longest answer, in tokens.")

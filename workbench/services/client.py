@@ -24,11 +24,11 @@ _MOST_STARTS = 10
 """Of processes for one request: each may end after the request of somebody else in line."""
 
 
-class StandByError(WorkbenchError):
+class WorkerError(WorkbenchError):
     """A question that got no answer: the worker ended, or took too long."""
 
 
-class StandBy:
+class WorkerClient:
     """One worker process for all who ask; it starts with the first question.
 
     A subclass says which, and finds the words for whoever asked. Safe to use from several threads:
@@ -44,7 +44,7 @@ class StandBy:
     """``python -m module SECONDS`` is the worker."""
     name: str
     """Of the process, in a sentence."""
-    error: type[StandByError]
+    error: type[WorkerError]
     slow: str
     """Why an answer may take too long."""
     smaller: str
@@ -78,7 +78,7 @@ class StandBy:
         """The result of a request, as `stream` ends with.
 
         Raises:
-            StandByError: as `stream` does.
+            WorkerError: as `stream` does.
         """
         (*_, last) = self.stream(request)
         result: dict[str, Any] = last["result"]
@@ -93,7 +93,7 @@ class StandBy:
             request: ``do`` and what it needs, as the worker knows it.
 
         Raises:
-            StandByError: its own kind, when the worker refuses the request, ends, or takes too
+            WorkerError: its own kind, when the worker refuses the request, ends, or takes too
                 long.
         """
         for _ in range(_MOST_STARTS):
@@ -140,7 +140,7 @@ class StandBy:
         finally:
             worker.forget(number)
 
-    def _gave_up(self, worker: _Worker, began: bool) -> StandByError:
+    def _gave_up(self, worker: _Worker, began: bool) -> WorkerError:
         seconds = f"{self._patience_seconds:.0f} s"
         if not began:
             others = max(0, len(worker.pending) - 1)
@@ -164,7 +164,7 @@ class _EndedBefore(Exception):
 class _Worker:
     """One process, its pipes, and who waits for what."""
 
-    def __init__(self, owner: StandBy, idle_seconds: float) -> None:
+    def __init__(self, owner: WorkerClient, idle_seconds: float) -> None:
         self._owner = owner
         self._process = subprocess.Popen(
             [sys.executable, "-m", owner.module, str(idle_seconds)],

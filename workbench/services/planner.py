@@ -14,18 +14,18 @@ import psutil
 
 from workbench.heavy_imports import loading_libraries
 from workbench.recipe import Recipe, load_recipe
-from workbench.services import StandBy, StandByError
+from workbench.services import WorkerClient, WorkerError
 from workbench.services.protocol import Message
 from workbench.services.server import Send, main
 
 
-class PlannerError(StandByError):
+class PlannerError(WorkerError):
     """A recipe that was not planned."""
 
     kind = "not planned"
 
 
-class Planner(StandBy):
+class Planner(WorkerClient):
     """The process that plans."""
 
     module = "workbench.services.planner"

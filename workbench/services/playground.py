@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from workbench.services import StandBy, StandByError
+from workbench.services import WorkerClient, WorkerError
 
 
-class PlaygroundError(StandByError):
+class PlaygroundError(WorkerError):
     """A question that got no answer from the playground."""
 
     kind = "playground"
 
 
-class Playground(StandBy):
+class Playground(WorkerClient):
     """The process that keeps adapters in memory; requests are those of `Adapters`."""
 
     module = "workbench.services.playground_main"

@@ -22,7 +22,7 @@ from workbench.services.protocol import Message, ProtocolError, read_message, wr
 Send = Callable[[Message], None]
 
 
-class Desk(Protocol):
+class RequestHandler(Protocol):
     """Where questions are answered."""
 
     closed: bool
@@ -80,7 +80,7 @@ class Requests:
         os._exit(0)  # a computation in another thread would keep the process alive
 
 
-def serve(desk: Desk, source: IO[bytes], target: IO[bytes], idle_seconds: float) -> None:
+def serve(desk: RequestHandler, source: IO[bytes], target: IO[bytes], idle_seconds: float) -> None:
     """Answers requests until none has come for some seconds."""
     requests = Requests(source)
     while not desk.closed and (request := requests.next(idle_seconds)) is not None:
@@ -111,7 +111,7 @@ def _words(error: WorkbenchError) -> dict[str, str]:
     return {part: without_secrets(words) for part, words in said.items()}
 
 
-def main(desk: Desk, idle_seconds: float) -> None:
+def main(desk: RequestHandler, idle_seconds: float) -> None:
     """Serves the process that started this one, over its standard input and output."""
     os.environ |= {"TRANSFORMERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
     warnings.filterwarnings("ignore")  # of libraries to programmers; here people read along

@@ -18,13 +18,13 @@ from workbench.data.encode import Encoded, Row
 from workbench.distributed.accelerator import is_out_of_memory
 from workbench.errors import TrainingError
 from workbench.inference.predict import on_device
-from workbench.methods import Adapted
+from workbench.methods import AdaptedModel
 from workbench.recipe.schema import TrainingSpec
 from workbench.tasks import AnyTask
 from workbench.tasks.base import Losses
 from workbench.training import state_dicts
 from workbench.training.events import MicroBatch
-from workbench.training.gradients import Exchange
+from workbench.training.gradients import GradientSync
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class Accumulation:
     """
 
     accelerator: Accelerator
-    exchange: Exchange
-    adapted: Adapted
+    gradients: GradientSync
+    adapted: AdaptedModel
     task: AnyTask
     train: Encoded
     spec: TrainingSpec
@@ -67,7 +67,7 @@ class Accumulation:
         share: int = math.ceil(self.spec.batch_size / self.accelerator.num_processes)
         return min(self.size or share, share)
 
-    def add_up(self, rows: Sequence[Row], step: int) -> Accumulated | MicroBatch:
+    def all_reduce(self, rows: Sequence[Row], step: int) -> Accumulated | MicroBatch:
         """Gradients of the mean loss over the rows of a batch, the same on every process.
 
         With ``auto_micro_batch`` a batch that does not fit leaves no trace but a smaller ``size``,
@@ -93,7 +93,7 @@ class Accumulation:
             self._forget()
             state_dicts.restore_random_state(random, device)
             return self._halve(len(rows), step)
-        self.exchange.add_up()
+        self.gradients.all_reduce()
         return self._whole(sums, rows)
 
     def _pass(self, rows: Sequence[Row], *, exchanging: bool) -> dict[str, float]:
@@ -113,10 +113,10 @@ class Accumulation:
             # A process without examples left still takes part in the exchange, with weight 0.
             part = share[number * size : (number + 1) * size]
             syncing = exchanging and number == rounds - 1
-            with nullcontext() if syncing else self.exchange.apart():
+            with nullcontext() if syncing else self.gradients.no_sync():
                 losses, tokens = self._losses(part or rows[:1])
                 loss = losses.total.sum() * (1.0 if part else 0.0)
-                self.exchange.backward(loss * factor / total)
+                self.gradients.backward(loss * factor / total)
             named = {name: each.sum() for name, each in losses.parts.items()}
             for name, value in {"loss": loss, **named}.items():
                 sums[name] += float(value.detach()) if part else 0.0
@@ -126,7 +126,7 @@ class Accumulation:
     def _losses(self, rows: Sequence[Row]) -> tuple[Losses, int]:
         batch = pad(rows, self.adapted.base.tokenizer, int(self.train.lengths.max()))
         batch = on_device(batch, self.accelerator.device)
-        losses = self.task.training_losses(self.exchange.model, batch, self.adapted.virtual_tokens)
+        losses = self.task.training_losses(self.gradients.model, batch, self.adapted.virtual_tokens)
         return losses, batch.tokens
 
     def _weight(self, rows: Sequence[Row]) -> float:

@@ -77,7 +77,7 @@ class CheckpointFolder:
         """The checkpoints that a training can go on from, without a look inside."""
         return sorted(self.path.glob("step-*"), key=_number, reverse=True)
 
-    def newest_whole(self, *, with_best: bool) -> tuple[Loaded | None, list[str]]:
+    def latest_valid(self, *, with_best: bool) -> tuple[Loaded | None, list[str]]:
         """The newest one that is whole, with the best state that it refers to if that is wanted.
 
         Also returns, in words, what is wrong with each newer one. Those are set aside as
@@ -110,7 +110,7 @@ class CheckpointFolder:
             if _number(path) not in needed:
                 _drop(path)
 
-    def tidy(self) -> None:
+    def remove_leftovers(self) -> None:
         """Removes what processes left behind that died while writing.
 
         A run has one writer, so at its start nobody else is writing.
@@ -120,7 +120,7 @@ class CheckpointFolder:
 
     def finish(self) -> None:
         """Leaves nothing but the best state once the run has its result."""
-        self.tidy()
+        self.remove_leftovers()
         old_bests = sorted(self.path.glob("best-*"), key=_number)[:-1]
         for path in (*self.path.glob("step-*"), *self.path.glob("damaged-*"), *old_bests):
             _drop(path)

@@ -13,14 +13,14 @@ from workbench.errors import TrainingError
 from workbench.training import state_dicts
 from workbench.training.checkpoint_files import Tensors
 from workbench.training.checkpoint_folder import Loaded
-from workbench.training.events import Best, Checkpoint
-from workbench.training.trainer import Session
+from workbench.training.events import BestCheckpoint, Checkpoint
+from workbench.training.trainer import Trainer
 
 VERSION = 1
 """Version of what a checkpoint holds."""
 
 
-def save(session: Session, conditions: dict[str, Any], mark: int) -> Checkpoint:
+def save(trainer: Trainer, conditions: dict[str, Any], mark: int) -> Checkpoint:
     """Writes everything that the training goes on from; every process has to call it.
 
     The order of the examples and the learning rate are functions of seed and step, so the step is
@@ -34,74 +34,74 @@ def save(session: Session, conditions: dict[str, Any], mark: int) -> Checkpoint:
         StorageError: when it cannot be written; what was saved before is still there.
     """
     started, written = time.perf_counter(), 0
-    random = gather_object([state_dicts.random_state(session.accelerator.device)])
-    trainable = gather(dict(session.parameters))
-    optimizer = session.exchange.optimizer_tensors()
-    if session.accelerator.is_main_process:
+    random = gather_object([state_dicts.random_state(trainer.accelerator.device)])
+    trainable = gather(dict(trainer.parameters))
+    optimizer = trainer.gradients.optimizer_tensors()
+    if trainer.accelerator.is_main_process:
         tensors: Tensors = {
             "trainable": trainable,
             "optimizer": optimizer,
             "random": state_dicts.of_all_processes(random),
-            "method": session.method_state(),
+            "method": trainer.method_state(),
         }
         state = {
             "version": VERSION,
-            "step": session.step,
-            "steps": session.steps,
-            "validated_at": session.validated_at,
-            "best": vars(session.best),
-            "micro_batch_size": session.accumulation.size,
-            "untrained": session.untrained,
-            "processes": session.accelerator.num_processes,
+            "step": trainer.step,
+            "steps": trainer.steps,
+            "validated_at": trainer.validated_at,
+            "best": vars(trainer.best),
+            "micro_batch_size": trainer.accumulation.size,
+            "untrained": trainer.untrained,
+            "processes": trainer.accelerator.num_processes,
             "conditions": conditions,
             "mark": mark,
         }
-        written = session.checkpoints.save_step(session.step, tensors, state, session.best.step)
-    return Checkpoint(session.step, "step", written, time.perf_counter() - started)
+        written = trainer.checkpoints.save_step(trainer.step, tensors, state, trainer.best.step)
+    return Checkpoint(trainer.step, "step", written, time.perf_counter() - started)
 
 
-def find(session: Session) -> tuple[Loaded | None, list[str]]:
+def find(trainer: Trainer) -> tuple[Loaded | None, list[str]]:
     """The newest checkpoint that is whole, on every process, and what is wrong with newer ones.
 
     The first process reads it for all: the others may be on a machine without the run's folder.
     """
     found: list[Any] = [None, []]
-    if session.accelerator.is_main_process:
-        session.checkpoints.tidy()
-        keeps_best = session.spec.keep == "best"
-        loaded, damages = session.checkpoints.newest_whole(with_best=keeps_best)
-        session.checkpoints.drop_unneeded(loaded.state["best"]["step"] if loaded else None)
+    if trainer.accelerator.is_main_process:
+        trainer.checkpoints.remove_leftovers()
+        keeps_best = trainer.spec.keep == "best"
+        loaded, damages = trainer.checkpoints.latest_valid(with_best=keeps_best)
+        trainer.checkpoints.drop_unneeded(loaded.state["best"]["step"] if loaded else None)
         found = [loaded, damages]
     own = found[0]
-    if session.sharded and own is not None:  # the others get their parts of it later
+    if trainer.sharded and own is not None:  # the others get their parts of it later
         cut = {stem: shapes_only(own.tensors[stem]) for stem in ("trainable", "optimizer")}
         found[0] = replace(own, tensors={**own.tensors, **cut})
     loaded, damages = broadcast_object_list(found)
     return own or loaded, damages
 
 
-def restore(session: Session, loaded: Loaded) -> None:
+def restore(trainer: Trainer, loaded: Loaded) -> None:
     """Takes the training back to a checkpoint.
 
     Raises:
         TrainingError: when it holds other parameters, another number of steps or no random state.
     """
     tensors, state = loaded.tensors, loaded.state
-    if state["steps"] != session.steps:
+    if state["steps"] != trainer.steps:
         raise TrainingError(
-            f"the checkpoint is of a run of {state['steps']} steps, this has {session.steps}",
+            f"the checkpoint is of a run of {state['steps']} steps, this has {trainer.steps}",
             where=str(loaded.path),
             why="the learning rate of a step depends on how many there will be",
             fix="`workbench run` starts the run from the beginning",
         )
-    state_dicts.restore_parameters(session.parameters, tensors["trainable"], loaded.path)
-    session.exchange.restore_optimizer(tensors["optimizer"])
-    session.restore_method_state(tensors["method"])
+    state_dicts.restore_parameters(trainer.parameters, tensors["trainable"], loaded.path)
+    trainer.gradients.restore_optimizer(tensors["optimizer"])
+    trainer.restore_method_state(tensors["method"])
     # A run that was forced onto more processes has no numbers of their own for the new ones.
-    process = session.accelerator.process_index % state["processes"]
+    process = trainer.accelerator.process_index % state["processes"]
     own = state_dicts.of_process(tensors["random"], process)
-    state_dicts.restore_random_state(own, session.accelerator.device)
-    session.step, session.validated_at = state["step"], state["validated_at"]
-    session.best = Best(**state["best"])
-    session.untrained = state["untrained"]
-    session.accumulation.size = state["micro_batch_size"]
+    state_dicts.restore_random_state(own, trainer.accelerator.device)
+    trainer.step, trainer.validated_at = state["step"], state["validated_at"]
+    trainer.best = BestCheckpoint(**state["best"])
+    trainer.untrained = state["untrained"]
+    trainer.accumulation.size = state["micro_batch_size"]

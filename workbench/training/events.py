@@ -70,16 +70,16 @@ class MicroBatch:
 
 
 @dataclass
-class Best:
+class BestCheckpoint:
     """The best validation so far."""
 
     step: int | None = None
     value: float | None = None
     loss: float | None = None
-    misses: int = 0
+    epochs_without_improvement: int = 0
     """Validations since without improvement."""
 
-    def beaten_by(self, value: float | None, loss: float, *, higher: bool) -> bool:
+    def is_improved_by(self, value: float | None, loss: float, *, higher: bool) -> bool:
         """True when a validation is better; equal values are decided by the lower loss."""
         if value is None:
             return self.step is None

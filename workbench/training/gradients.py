@@ -21,7 +21,7 @@ from workbench.training import state_dicts
 from workbench.training.optimizer import norm_of
 
 
-class Exchange:
+class GradientSync:
     """Gradients, steps and optimizer state of the trained parameters.
 
     Whatever gathers or sums has to be called by every process.
@@ -50,14 +50,14 @@ class Exchange:
         """Adds the gradients of a loss, which the processes average."""
         self.accelerator.backward(loss)
 
-    def apart(self) -> AbstractContextManager[Any]:
+    def no_sync(self) -> AbstractContextManager[Any]:
         """Keeps gradients to this process; those of a sharded model have no place to be whole."""
         if tensors.is_sharded(self.model):
             return nullcontext()
         apart: AbstractContextManager[Any] = self.accelerator.no_sync(self.model)
         return apart
 
-    def add_up(self) -> None:
+    def all_reduce(self) -> None:
         """Sums gradients that were kept apart, in place: no second copy when memory is short."""
         if self.accelerator.num_processes == 1:
             return
@@ -80,7 +80,7 @@ class Exchange:
         """Moves the weights."""
         self.optimizer.step()
 
-    def forget(self) -> None:
+    def zero_grad(self) -> None:
         """Drops the gradients."""
         self.optimizer.zero_grad()
 
@@ -94,7 +94,7 @@ class Exchange:
         """Goes on from saved moments and from the present values of the parameters."""
         state_dicts.restore_optimizer(self.optimizer, self.parameters, saved)
 
-    def own_pieces(self) -> dict[str, int]:
+    def extra_bytes(self) -> dict[str, int]:
         """Bytes in the memory of this process that the model and its optimizer do not show."""
         return {}
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from workbench.distributed.tensors import whole
 from workbench.errors import TrainingError
-from workbench.methods import Adapted
+from workbench.methods import AdaptedModel
 
 Gradient = Callable[[nn.Parameter], Tensor | None]
 """The gradient of a trained parameter, where the processes do not leave it in the parameter."""
@@ -46,7 +46,7 @@ class MovementGuard:
 
     STEPS = 2
 
-    def __init__(self, adapted: Adapted, gradient: Gradient | None = None) -> None:
+    def __init__(self, adapted: AdaptedModel, gradient: Gradient | None = None) -> None:
         self._gradient = gradient or (lambda parameter: parameter.grad)
         self._groups: dict[str, dict[str, nn.Parameter]] = {}
         for name, parameter in adapted.trainable().items():
@@ -117,7 +117,7 @@ class MovementGuard:
                 )
 
 
-def _adapted_layers(adapted: Adapted) -> dict[str, set[str]]:
+def _adapted_layers(adapted: AdaptedModel) -> dict[str, set[str]]:
     """The layers that PEFT has put an adapter into, each with the names of what it trains."""
     trained = adapted.trainable()
     layers = {

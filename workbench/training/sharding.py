@@ -23,7 +23,7 @@ from torch.distributed.tensor import DTensor
 
 from workbench.distributed.tensors import gather
 from workbench.errors import MethodError
-from workbench.methods import Adapted
+from workbench.methods import AdaptedModel
 from workbench.training.frozen_weights import FrozenWeights
 
 _OWN_START = ("pissa", "olora")
@@ -37,7 +37,7 @@ class ShardedWeights:
     fp32 originals wait in main memory, on each process its own part.
     """
 
-    def __init__(self, adapted: Adapted, mixed_precision: str, device: torch.device) -> None:
+    def __init__(self, adapted: AdaptedModel, mixed_precision: str, device: torch.device) -> None:
         self._adapted, self._device = adapted, device
         self._blank = _without_weights(adapted)
         names = {id(p): name for name, p in adapted.model.named_parameters()}
@@ -122,7 +122,7 @@ def layers_of(base: Any) -> list[nn.Module]:
     return max(stacks, key=lambda stack: sum(_size(m) for m in stack), default=[])
 
 
-def check(adapted: Adapted, method: Any) -> None:
+def check(adapted: AdaptedModel, method: Any) -> None:
     """Refuses, from shapes alone, a method whose tensors cannot be cut.
 
     Args:
@@ -157,7 +157,7 @@ def check(adapted: Adapted, method: Any) -> None:
     )
 
 
-def _without_weights(adapted: Adapted) -> tuple[Any, Any]:
+def _without_weights(adapted: AdaptedModel) -> tuple[Any, Any]:
     """The modules of an adapted model once more, without values; tied weights stay tied."""
     blank: dict[int, Any] = {
         id(p): nn.Parameter(torch.empty_like(p, device="meta"), requires_grad=p.requires_grad)

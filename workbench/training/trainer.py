@@ -22,7 +22,7 @@ from workbench.data.batches import epoch_order
 from workbench.data.encode import Encoded
 from workbench.distributed.tensors import gather, shapes_only
 from workbench.inference.predict import predict
-from workbench.methods import Adapted
+from workbench.methods import AdaptedModel
 from workbench.models import only_first_token
 from workbench.recipe.catalogue import deciding_score, higher_is_better
 from workbench.recipe.schema import TrainingSpec
@@ -30,9 +30,9 @@ from workbench.tasks import AnyTask, Predicted
 from workbench.training import checkpoint_files, state_dicts
 from workbench.training.accumulation import Accumulation
 from workbench.training.checkpoint_folder import CheckpointFolder
-from workbench.training.events import Best, Checkpoint, MicroBatch, Step, Validation
+from workbench.training.events import BestCheckpoint, Checkpoint, MicroBatch, Step, Validation
 from workbench.training.frozen_weights import FrozenWeights
-from workbench.training.gradients import Exchange
+from workbench.training.gradients import GradientSync
 from workbench.training.guards import MovementGuard, check_finite
 from workbench.training.optimizer import (
     learning_rate,
@@ -48,11 +48,11 @@ Scorer = Callable[[Encoded, Predicted], dict[str, float | None]]
 
 
 @dataclass
-class Session:
+class Trainer:
     """Everything that one training needs; ``events`` runs it."""
 
     accelerator: Accelerator
-    adapted: Adapted
+    adapted: AdaptedModel
     task: AnyTask
     train: Encoded
     validation: Encoded
@@ -68,7 +68,7 @@ class Session:
     """Stage of DeepSpeed's ZeRO that shares the optimizer state; 0 where each has it all."""
     step: int = 0
     validated_at: int = 0
-    best: Best = field(default_factory=Best)
+    best: BestCheckpoint = field(default_factory=BestCheckpoint)
     untrained: list[str] = field(default_factory=list)
     """Trained tensors that got no gradient in the first steps, though their group did."""
 
@@ -87,11 +87,11 @@ class Session:
         optimizer = make_optimizer(self.parameters, self.spec, self.peak_learning_rate)
         self._training_only = ExitStack()
         self._training_only.enter_context(only_first_token(self.adapted.model))
-        self.exchange = self._exchange(optimizer)
-        self.model, self.optimizer = self.exchange.model, self.exchange.optimizer
+        self.gradients = self._exchange(optimizer)
+        self.model, self.optimizer = self.gradients.model, self.gradients.optimizer
         self.accumulation = Accumulation(
             self.accelerator,
-            self.exchange,
+            self.gradients,
             self.adapted,
             self.task,
             self.train,
@@ -99,10 +99,10 @@ class Session:
             self.agree,
         )
 
-    def _exchange(self, optimizer: Optimizer) -> Exchange:
+    def _exchange(self, optimizer: Optimizer) -> GradientSync:
         parts = (self.accelerator, self.adapted.model, optimizer, self.parameters)
         if not self.zero:
-            return Exchange(*parts)
+            return GradientSync(*parts)
         return ZeroExchange(*parts, self.spec)
 
     # --- the loop ---------------------------------------------------------------------------
@@ -117,7 +117,7 @@ class Session:
         """
         self.model.train()
         first = self.step == 0
-        guard = MovementGuard(self.adapted, self.exchange.gradient) if first else None
+        guard = MovementGuard(self.adapted, self.gradients.gradient) if first else None
         if self.validation_due():  # stopped between a step and its validation
             yield from self._validate()
         while self.step < self.steps and not self._out_of_patience():
@@ -142,18 +142,18 @@ class Session:
         rate = learning_rate(self.step, self.steps, self.spec, self.peak_learning_rate)
         set_learning_rate(self.optimizer, rate)
         rows = self.task.rows(self.train, batch, (self.seed, self.step // self.steps_per_epoch))
-        done = self.accumulation.add_up(rows, self.step + 1)
+        done = self.accumulation.all_reduce(rows, self.step + 1)
         if isinstance(done, MicroBatch):
             return done
-        norm = self.exchange.clip(self.spec.max_grad_norm)
+        norm = self.gradients.clip(self.spec.max_grad_norm)
         check_finite(done.loss, norm, self.step + 1, rate)
         if guard:
             guard.see_gradients()
-        self.exchange.step()
+        self.gradients.step()
         self.step += 1
         if self.adapted.after_step:
             self.adapted.after_step(self.step)
-        self.exchange.forget()
+        self.gradients.zero_grad()
         if guard:
             guard.check()
         return Step(
@@ -191,13 +191,13 @@ class Session:
         loss, metrics = predicted.loss, self.score(self.validation, predicted)
         name = self.task.spec.score_names[0]
         value = deciding_score(metrics, name)
-        better = self.best.beaten_by(value, loss, higher=higher_is_better(name))
+        better = self.best.is_improved_by(value, loss, higher=higher_is_better(name))
         seconds = time.perf_counter() - started
         if better:
-            self.best = Best(self.step, value, loss)
+            self.best = BestCheckpoint(self.step, value, loss)
             yield self._save_best()
         else:
-            self.best.misses += 1
+            self.best.epochs_without_improvement += 1
         yield Validation(self.step, self.epoch, loss, metrics, better, seconds)
 
     def _save_best(self) -> Checkpoint:
@@ -213,7 +213,7 @@ class Session:
 
     def _out_of_patience(self) -> bool:
         patience = self.spec.early_stopping_patience
-        return patience is not None and self.best.misses >= patience
+        return patience is not None and self.best.epochs_without_improvement >= patience
 
     def predict(self, encoded: Encoded) -> Predicted:
         """What the model makes of a split in the training's precision."""
@@ -236,7 +236,7 @@ class Session:
 
     def finish(self) -> nn.Module:
         """Ends the training: the kept state in the bare fp32 model, the same on every process."""
-        self.exchange.finish()
+        self.gradients.finish()
         self._training_only.close()
         if self.spec.keep == "best" and self.best.step is not None:
             self._restore_best(self.checkpoints.best(self.best.step))

@@ -27,15 +27,15 @@ from torch.optim import Optimizer
 from workbench.distributed.accelerator import unwrap
 from workbench.distributed.deepspeed import settings
 from workbench.errors import MethodError
-from workbench.methods import Adapted
+from workbench.methods import AdaptedModel
 from workbench.recipe.schema import TrainingSpec
-from workbench.training.gradients import Exchange
+from workbench.training.gradients import GradientSync
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 _STEP = "step"
 
 
-class ZeroExchange(Exchange):
+class ZeroExchange(GradientSync):
     """Gradients, steps and optimizer state by DeepSpeed."""
 
     def __init__(
@@ -67,7 +67,7 @@ class ZeroExchange(Exchange):
         self.model.backward(loss, scale_wrt_gas=False)
 
     @contextmanager
-    def apart(self) -> Iterator[None]:
+    def no_sync(self) -> Iterator[None]:
         """Stage 1 keeps gradients to this process, stage 2 adds them up into the pieces."""
         self.model.set_gradient_accumulation_boundary(False)
         yield
@@ -89,7 +89,7 @@ class ZeroExchange(Exchange):
         """Moves the weights and forgets the gradients."""
         self.model.step()
 
-    def forget(self) -> None:
+    def zero_grad(self) -> None:
         """The engine's step has dropped the gradients."""
 
     # --- what it holds ----------------------------------------------------------------------
@@ -142,7 +142,7 @@ class ZeroExchange(Exchange):
         self.optimizer._hp_optimizer_states_linked = False
         self.optimizer._lazy_init_hp_params_optimizer_state()
 
-    def own_pieces(self) -> dict[str, int]:
+    def extra_bytes(self) -> dict[str, int]:
         """Bytes of gradients, and of the moments and the fp32 copy, of this process."""
         pieces = sum(piece.nbytes for piece in self._pieces())
         states = [t for state in self.optimizer.state.values() for t in state.values()]
@@ -167,7 +167,7 @@ class ZeroExchange(Exchange):
                 delattr(parameter, attribute)
 
 
-def check(adapted: Adapted, method: Any) -> None:
+def check(adapted: AdaptedModel, method: Any) -> None:
     """Refuses, from shapes alone, a method whose gradients cannot be cut.
 
     Args:

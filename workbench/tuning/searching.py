@@ -15,7 +15,7 @@ from typing import Any
 from workbench.errors import RunRefused, TrainingError, UsageError
 from workbench.pipeline.recipe_setup import StudyCache
 from workbench.pipeline.runner import run_recipe, what_changed
-from workbench.pipeline.signals import StopRequest, catching_signals
+from workbench.pipeline.signals import StopRequest, handle_signals
 from workbench.recipe import Recipe
 from workbench.recipe.catalogue import higher_is_better
 from workbench.store import ACTIVE, DEFAULT_RUNS_DIR, Run, read_run, write_json
@@ -80,7 +80,7 @@ def tune(
         _refuse_too_many(recipe, space, trials)
     chosen = _seed(recipes, seed)
     with ExitStack() as stack:
-        request, cache = stack.enter_context(catching_signals()), StudyCache()
+        request, cache = stack.enter_context(handle_signals()), StudyCache()
         found = [
             _Search(recipe, space, chosen, runs_dir, request, observer or _ignore, cache)
             for recipe, space in zip(recipes, spaces, strict=True)

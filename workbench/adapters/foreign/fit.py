@@ -21,7 +21,7 @@ from workbench.adapters.foreign.base import LocalBase
 from workbench.adapters.foreign.files import ALLOWED, CONFIG, WEIGHTS
 from workbench.adapters.foreign.header import TensorHeader
 from workbench.adapters.folder import ABOUT
-from workbench.methods import Adapted
+from workbench.methods import AdaptedModel
 from workbench.models import Base, build_empty, load_tokenizer
 from workbench.recipe.schema import ModelSpec
 from workbench.recipe.suggest import did_you_mean, shown
@@ -71,7 +71,7 @@ def fit(
     _write_adapter(received, built, config, known, found)
     tokens = getattr(peft_config, "num_virtual_tokens", 0) if peft_config.is_prompt_learning else 0
     before_text = 0 if config.peft_type == "PREFIX_TUNING" else tokens
-    adapted = Adapted(model, base, virtual_tokens=before_text)
+    adapted = AdaptedModel(model, base, virtual_tokens=before_text)
     describe(built, adapted, task, "peft", _max_length(about, base, tokens))
 
 
