@@ -43,7 +43,7 @@ QUICK = {"recipes", "check", "runs", "compare"}
 
 def _blocks(language: str) -> list[str]:
     """The README's code blocks in one language ("" for plain ones)."""
-    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILAYERS)
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
     return [text for name, text in fenced if name == language]
 
 
@@ -76,7 +76,7 @@ def test_the_quick_commands_of_the_readme_run(
 
 def test_the_readme_lists_every_method_and_existing_targets() -> None:
     table = README[README.index("## Methods") : README.index("## Extend")]
-    assert set(re.findall(r"^\| `([a-z0-9-]+)` \|", table, flags=re.MULTILAYERS)) == set(
+    assert set(re.findall(r"^\| `([a-z0-9-]+)` \|", table, flags=re.MULTILINE)) == set(
         METHOD_SPECS
     )
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -84,7 +84,7 @@ def test_the_readme_lists_every_method_and_existing_targets() -> None:
     targets |= set(re.findall(r"`make ([a-z]+)`", ARCHITECTURE))
     assert targets >= {"demo", "test", "check", "ui", "bench", "schema"}
     for target in targets:
-        assert re.search(rf"^{target}:", makefile, flags=re.MULTILAYERS), f"no target {target}"
+        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), f"no target {target}"
 
 
 def test_links_lead_somewhere() -> None:
@@ -98,17 +98,17 @@ def test_links_lead_somewhere() -> None:
     assert count >= 4
 
 
-def test_the_architecture_page_has_the_rooms_in_their_order() -> None:
-    table = ARCHITECTURE.partition("## The rooms")[2].partition("A room imports")[0]
+def test_the_architecture_page_has_the_packages_in_their_order() -> None:
+    table = ARCHITECTURE.partition("## Packages")[2].partition("A package imports")[0]
     first = "".join(line.split("|")[1] for line in table.splitlines() if line.startswith("| `"))
-    rooms = re.findall(r"`(\w+)(?:\.py|/)`", first)
-    assert rooms[: len(LAYERS)] == LAYERS
-    assert {*rooms[len(LAYERS) :]} == {*ASIDE, *ON_TOP} - {"__init__"}
+    packages = re.findall(r"`(\w+)(?:\.py|/)`", first)
+    assert packages[: len(LAYERS)] == LAYERS
+    assert {*packages[len(LAYERS) :]} == {*ASIDE, *ON_TOP, "ui"} - {"__init__"}
 
 
 def test_the_architecture_page_names_what_exists() -> None:
-    line = ARCHITECTURE.partition("## The line")[2].partition("## The rooms")[0]
-    paths = re.findall(r"\bworkbench/[\w/]+(?:\.py)?", line)
+    pipeline = ARCHITECTURE.partition("## Pipeline")[2].partition("## Packages")[0]
+    paths = re.findall(r"\bworkbench/[\w/]+(?:\.py)?", pipeline)
     paths += re.findall(r"`(\w+/\w+\.py)`", ARCHITECTURE)
     assert len(paths) > 20
     missing = [p for p in paths if not ((ROOT / p).exists() or (ROOT / "workbench" / p).exists())]
@@ -169,12 +169,12 @@ def test_the_tables_of_tasks_name_them_all_as_they_are() -> None:
     for header in ("| task | `text` |", "| task | loss |", "| task | what does not fit |"):
         named = [task for row in _rows(TASKS_PAGE, header) for task in _code(row[0])]
         assert sorted(named) == sorted(TASK_SPECS)
-    (decoding,) = re.findall(r"^```yaml\n(.*?)^```$", TASKS_PAGE, flags=re.DOTALL | re.MULTILAYERS)
+    (decoding,) = re.findall(r"^```yaml\n(.*?)^```$", TASKS_PAGE, flags=re.DOTALL | re.MULTILINE)
     TASK_SPECS["instruction"].model_validate(yaml.safe_load(decoding)["task"])
 
 
 def _task_recipes() -> list[str]:
-    return [text for text in _blocks("yaml") if re.search(r"^task:", text, flags=re.MULTILAYERS)]
+    return [text for text in _blocks("yaml") if re.search(r"^task:", text, flags=re.MULTILINE)]
 
 
 def _task_of(text: str) -> str:
