@@ -19,8 +19,8 @@ from transformers import AutoConfig, AutoModelForMaskedLM
 
 import workbench
 from tests.test_layers import ASIDE, LAYERS, ON_TOP
-from workbench import costs
 from workbench.cli import main
+from workbench.costs import shapes
 from workbench.data import load_data
 from workbench.distributed.policy import choose_policy
 from workbench.errors import MethodError, UsageError, WorkbenchError
@@ -76,9 +76,7 @@ def test_the_quick_commands_of_the_readme_run(
 
 def test_the_readme_lists_every_method_and_existing_targets() -> None:
     table = README[README.index("## Methods") : README.index("## Extend")]
-    assert set(re.findall(r"^\| `([a-z0-9-]+)` \|", table, flags=re.MULTILINE)) == set(
-        METHOD_SPECS
-    )
+    assert set(re.findall(r"^\| `([a-z0-9-]+)` \|", table, flags=re.MULTILINE)) == set(METHOD_SPECS)
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"\bmake ([a-z]+)\b", README))
     targets |= set(re.findall(r"`make ([a-z]+)`", ARCHITECTURE))
@@ -223,7 +221,7 @@ def _refusal(recipe: Recipe) -> str | None:
     found = next((f for f in check_rules(recipe) if f.path[0] == "method"), None)
     if found:
         return f"{found.what}. Fix: {found.fix}"
-    method, setting = METHODS[recipe.method.name], costs.setting_for(task, 1)
+    method, setting = METHODS[recipe.method.name], shapes.setting_for(task, 1)
     try:
         adapted = method.apply(build_empty(recipe.model, task), recipe.method, setting)
         if not adapted.trainable():

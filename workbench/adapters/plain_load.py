@@ -1,4 +1,4 @@
-"""The plain_loader round trip: an export counts only if plain transformers + PEFT reproduce it."""
+"""The plain-load check: an export counts only if plain transformers + PEFT reproduce it."""
 
 from __future__ import annotations
 
