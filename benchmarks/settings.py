@@ -71,12 +71,12 @@ def settings_of(name: str, overrides: Iterable[str], folder: Path) -> dict[str, 
         "max_length": recipe.model.max_length,
         "r": method.r,
         "alpha": method.alpha,
-        "targets": method.targets,
+        "target_modules": method.target_modules,
         "epochs": training.epochs,
         "max_steps": training.max_steps or -1,
         "batch_size": training.batch_size,
         "learning_rate": recipe.learning_rate,
-        "warmup_fraction": training.warmup_fraction,
+        "warmup_ratio": training.warmup_ratio,
     }
 
 

@@ -66,7 +66,10 @@ def measure(s: Settings) -> dict[str, float]:
     set_seed(s["seed"])
     job = instruction(s) if s["task"] == "instruction" else classification(s)
     adapter = LoraConfig(
-        task_type=job.peft_task_type, r=s["r"], lora_alpha=s["alpha"], target_modules=s["targets"]
+        task_type=job.peft_task_type,
+        r=s["r"],
+        lora_alpha=s["alpha"],
+        target_modules=s["target_modules"],
     )
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(
@@ -135,7 +138,7 @@ def arguments(s: Settings, job: Job, folder: str) -> TrainingArguments:
         max_steps=s["max_steps"],
         per_device_train_batch_size=s["batch_size"],
         learning_rate=s["learning_rate"],
-        warmup_steps=s["warmup_fraction"],
+        warmup_steps=s["warmup_ratio"],
         eval_strategy="epoch",
         # Logits of a whole vocabulary are nothing to gather.
         prediction_loss_only=job.metrics is None,

@@ -18,8 +18,8 @@ from workbench.store import run_path, write_json
 CLASSES = ("business", "sport", "tech")
 METHODS: dict[str, dict[str, Any]] = {
     "full": {"name": "full"},
-    "lora": {"name": "lora", "r": 8, "targets": ["query", "value"]},
-    "prompt": {"name": "prompt", "virtual_tokens": 20},
+    "lora": {"name": "lora", "r": 8, "target_modules": ["query", "value"]},
+    "prompt": {"name": "prompt", "num_virtual_tokens": 20},
 }
 TRAINABLE = {"full": 22_715_141, "lora": 75_653, "prompt": 9_605}
 RIGHT = {"full": 0.95, "lora": 0.9, "prompt": 0.7}

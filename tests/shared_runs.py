@@ -77,7 +77,7 @@ MORE = [
         "beams",
         micro_batch_size=3,
         gradient_checkpointing=True,
-        decoding={"max_new_tokens": 4, "beams": 2},
+        decoding={"max_new_tokens": 4, "num_beams": 2},
     ),
 ]
 EVERY = [
@@ -90,8 +90,8 @@ EVERY = [
 ]
 
 
-BLOWN_UP = {"learning_rate": 100.0, "max_grad_norm": None, "epochs": 40, "warmup_fraction": 0.0,
-            "schedule": "constant", "weight_decay": 10.0}  # fmt: skip
+BLOWN_UP = {"learning_rate": 100.0, "max_grad_norm": None, "epochs": 40, "warmup_ratio": 0.0,
+            "lr_scheduler": "constant", "weight_decay": 10.0}  # fmt: skip
 
 
 def environment() -> dict[str, str]:

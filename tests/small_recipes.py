@@ -15,9 +15,9 @@ METHODS: dict[str, dict[str, Any]] = {
     "bitfit": {"name": "bitfit"},
     "head": {"name": "head"},
     "lora": {"name": "lora", "r": 4},
-    "prefix": {"name": "prefix", "virtual_tokens": 3},
-    "p-tuning": {"name": "p-tuning", "virtual_tokens": 3},
-    "prompt": {"name": "prompt", "virtual_tokens": 3},
+    "prefix": {"name": "prefix", "num_virtual_tokens": 3},
+    "p-tuning": {"name": "p-tuning", "num_virtual_tokens": 3},
+    "prompt": {"name": "prompt", "num_virtual_tokens": 3},
 }
 QUESTION = "the goal"
 

@@ -195,16 +195,16 @@ def test_the_readme_has_a_recipe_for_every_task_but_the_first() -> None:
 
 
 TARGETS: dict[str, dict[str, Any]] = {
-    "lora": {"targets": ["q_lin", "v_lin"]},
-    "ia3": {"targets": ["k_lin", "v_lin", "lin2"], "feedforward": ["lin2"]},
+    "lora": {"target_modules": ["q_lin", "v_lin"]},
+    "ia3": {"target_modules": ["k_lin", "v_lin", "lin2"], "feedforward": ["lin2"]},
 }
 """Layers of DistilBERT, for which peft has no defaults."""
 
 
 def _recipe(task: str, model: str, folder: Path, method: str) -> Recipe:
     fields = TARGETS.get(method, {}) if model == "DistilBERT" else {}
-    if "virtual_tokens" in METHOD_SPECS[method].model_fields:
-        fields = {"virtual_tokens": 4}
+    if "num_virtual_tokens" in METHOD_SPECS[method].model_fields:
+        fields = {"num_virtual_tokens": 4}
     return Recipe.model_validate(
         {
             "task": {"name": task},

@@ -23,11 +23,11 @@ from workbench.store import Run
 FAMILIES = {"encoder": ["bert"], "decoder": ["gpt2", "llama"]}
 METHODS: dict[str, dict[str, Any]] = {
     "full": {"name": "full"},
-    "lora": {"name": "lora", "r": 8, "targets": "all-linear"},
+    "lora": {"name": "lora", "r": 8, "target_modules": "all-linear"},
     "ia3": {"name": "ia3"},
-    "prefix": {"name": "prefix", "virtual_tokens": 4},
-    "p-tuning": {"name": "p-tuning", "virtual_tokens": 4, "encoder_size": 32},
-    "prompt": {"name": "prompt", "virtual_tokens": 4},
+    "prefix": {"name": "prefix", "num_virtual_tokens": 4},
+    "p-tuning": {"name": "p-tuning", "num_virtual_tokens": 4, "encoder_size": 32},
+    "prompt": {"name": "prompt", "num_virtual_tokens": 4},
 }
 RATES = {"full": 5e-3, "lora": 2e-2, "ia3": 5e-2, "prefix": 5e-2, "p-tuning": 2e-2, "prompt": 5e-2}
 LEARNED = {

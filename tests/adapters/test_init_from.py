@@ -76,8 +76,8 @@ def test_a_masked_lm_adapter_goes_on_to_classify(
     targets: str | None, trained: Callable[..., Run], started: dict[str, Tensor], go_on: GoOn
 ) -> None:
     """With all-linear also BERT's pooler is adapted, which a masked language model has not."""
-    before = trained("masked-lm", "lora", targets=targets)
-    method = {**METHODS["lora"], "targets": targets}
+    before = trained("masked-lm", "lora", target_modules=targets)
+    method = {**METHODS["lora"], "target_modules": targets}
     run = go_on("text-classification", method, before.path)
     assert run.state == "finished", run.reason
 
@@ -157,15 +157,21 @@ REFUSED: dict[str, tuple[str, str, dict[str, Any], dict[str, Any], str]] = {
     "another scale": ("text-classification", "lora", {}, {"alpha": 4}, "lora_alpha 16.0, this"),
     "another root": ("text-classification", "lora", {}, {"use_rslora": True}, "use_rslora False"),
     "fewer layers": (
-        *("text-classification", "lora", {}, {"targets": ["query"]}),
+        *("text-classification", "lora", {}, {"target_modules": ["query"]}),
         "4 of its tensors are not trained here",
     ),
     "more layers": (
-        *("text-classification", "lora", {}, {"targets": ["query", "key", "value"]}),
+        *("text-classification", "lora", {}, {"target_modules": ["query", "key", "value"]}),
         "4 tensors that this recipe trains are not in it",
     ),
     "own start": ("text-classification", "lora", {}, {"init": "pissa"}, "set method.init: default"),
-    "more tokens": ("text-classification", "prompt", {}, {"virtual_tokens": 5}, "another shape"),
+    "more tokens": (
+        "text-classification",
+        "prompt",
+        {},
+        {"num_virtual_tokens": 5},
+        "another shape",
+    ),
     "projection": ("text-classification", "prefix", {}, {"projection": True}, "out of a network"),
 }
 

@@ -15,9 +15,9 @@ import yaml
 
 METHODS: dict[str, dict[str, Any]] = {
     "full": {"name": "full"},
-    "lora": {"name": "lora", "r": 8, "alpha": 16.0, "targets": ["query", "value"]},
-    "prefix": {"name": "prefix", "virtual_tokens": 20},
-    "prompt": {"name": "prompt", "virtual_tokens": 20},
+    "lora": {"name": "lora", "r": 8, "alpha": 16.0, "target_modules": ["query", "value"]},
+    "prefix": {"name": "prefix", "num_virtual_tokens": 20},
+    "prompt": {"name": "prompt", "num_virtual_tokens": 20},
 }
 
 RESULT: dict[str, Any] = {

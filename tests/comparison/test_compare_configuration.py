@@ -17,7 +17,7 @@ def test_only_what_differs_is_listed(run: WriteRun, runs: Path) -> None:
         "method.name": {"full": "full", "lora": "lora"},
         "method.r": {"lora": 8},
         "method.alpha": {"lora": 16.0},
-        "method.targets": {"lora": ["query", "value"]},
+        "method.target_modules": {"lora": ["query", "value"]},
         "training.learning_rate": {"full": 5e-05, "lora": 0.001},  # full's is the method's default
     }
 

@@ -17,11 +17,11 @@ def test_only_what_differs_is_shown_by_value(run: WriteRun, runs: Path) -> None:
     lines = to_text(differences).splitlines()
     assert lines[0].endswith("differ in") and "  training.learning_rate" in lines
     assert "    0.0002  full" in lines and "    0.03    prefix, prompt" in lines
-    place = lines.index("  method.virtual_tokens")
+    place = lines.index("  method.num_virtual_tokens")
     assert sorted(lines[place + 1 : place + 3]) == ["    20  prefix, prompt", "    –   full"]
     assert not any("epochs" in line or "seeds" in line for line in lines)
     (group,) = json.loads(to_json(differences))["differences"]
-    assert group["settings"]["method.virtual_tokens"] == {"prefix": 20, "prompt": 20}
+    assert group["settings"]["method.num_virtual_tokens"] == {"prefix": 20, "prompt": 20}
 
 
 def test_each_group_has_its_own(run: WriteRun, runs: Path) -> None:

@@ -27,8 +27,8 @@ SETTINGS: dict[str, Any] = {
         "epochs": 10.0,
         "batch_size": 32,
         "learning_rate": 5e-4,
-        "warmup_fraction": 0.06,
-        "schedule": "linear",
+        "warmup_ratio": 0.06,
+        "lr_scheduler": "linear",
     },
 }
 

@@ -24,7 +24,7 @@ from workbench.tasks import make_task
 
 VARIANTS: list[dict[str, Any]] = [
     *({"name": name} for name in METHOD_SPECS if name != "peft"),
-    {"name": "lora", "targets": "all-linear", "r": 3},
+    {"name": "lora", "target_modules": "all-linear", "r": 3},
     {"name": "lora", "use_dora": True},
     {"name": "lora", "bias": "all"},
     {"name": "lora", "init": "pissa"},

@@ -26,17 +26,17 @@ LORA = {"name": "lora", "r": 8}
 # Hub's weights. LoRA on RoBERTa-base r=8 q,v is the 0.3M of Hu et al. 2021, table 2, plus head.
 FIGURES = [
     (BERT, {"name": "full"}, 109_483_778),
-    (BERT, {**LORA, "targets": ["query", "value"]}, 296_450),
-    (BERT, {"name": "prefix", "virtual_tokens": 20}, 370_178),
-    (BERT, {"name": "prompt", "virtual_tokens": 20}, 16_898),
-    (BERT, {"name": "p-tuning", "virtual_tokens": 20, "encoder_size": 128}, 230_914),
+    (BERT, {**LORA, "target_modules": ["query", "value"]}, 296_450),
+    (BERT, {"name": "prefix", "num_virtual_tokens": 20}, 370_178),
+    (BERT, {"name": "prompt", "num_virtual_tokens": 20}, 16_898),
+    (BERT, {"name": "p-tuning", "num_virtual_tokens": 20, "encoder_size": 128}, 230_914),
     (BERT, {"name": "bitfit"}, 104_450),
     (BERT, {"name": "head"}, 1_538),
     (GPT2, {"name": "full"}, 124_441_344),
     (GPT2, LORA, 296_448),
-    (GPT2, {"name": "prefix", "virtual_tokens": 20}, 370_176),
-    (GPT2, {"name": "prompt", "virtual_tokens": 20}, 16_896),
-    (ROBERTA, {**LORA, "targets": ["query", "value"]}, 294_912 + 592_130),
+    (GPT2, {"name": "prefix", "num_virtual_tokens": 20}, 370_176),
+    (GPT2, {"name": "prompt", "num_virtual_tokens": 20}, 16_896),
+    (ROBERTA, {**LORA, "target_modules": ["query", "value"]}, 294_912 + 592_130),
 ]
 
 
@@ -67,7 +67,7 @@ def test_trainable_counts(
 def test_too_long_for_the_positions_is_refused(
     make_recipe: Callable[..., Recipe], tmp_path: Path
 ) -> None:
-    recipe = _recipe(make_recipe, BERT, {"name": "prompt", "virtual_tokens": 20}, tmp_path)
+    recipe = _recipe(make_recipe, BERT, {"name": "prompt", "num_virtual_tokens": 20}, tmp_path)
     longer = recipe.model_copy(
         update={"model": recipe.model.model_copy(update={"max_length": 500})}
     )

@@ -47,7 +47,7 @@ def test_the_real_articles(load):
 
 @pytest.mark.assets
 def test_the_articles_are_refused_when_copies_are(refusal):
-    message = refusal("asset:bbc-news", duplicates="refuse")
+    message = refusal("asset:bbc-news", duplicates="error")
     assert "101 of 2,225 rows repeat another: business/" in message
 
 

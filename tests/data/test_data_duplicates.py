@@ -26,11 +26,11 @@ def test_later_copies_are_dropped_before_anything_is_cut(load, write):
 
 def test_duplicates_can_be_refused(load, refusal, write):
     rows = distinct_rows(50)
-    message = refusal(write("x.jsonl", rows + rows[:5]), duplicates="refuse")
+    message = refusal(write("x.jsonl", rows + rows[:5]), duplicates="error")
     assert "5 of 55 rows repeat another: x.jsonl:51 repeats x.jsonl:1; x.jsonl:52" in message
     assert "x.jsonl:53" in message and "x.jsonl:54" not in message
     assert "white space and case" in message and "duplicates: drop" in message
-    assert load(write("x.jsonl", rows), duplicates="refuse").duplicates_removed == 0
+    assert load(write("x.jsonl", rows), duplicates="error").duplicates_removed == 0
 
 
 def test_duplicates_can_be_kept_and_the_overlap_is_counted(load, write):
@@ -80,7 +80,7 @@ def test_repeats_within_train_go_when_a_split_is_cut_from_it(load, leaky):
 
 
 def test_provided_overlap_is_refused_or_noted(load, refusal, leaky):
-    assert "4 of 65 rows repeat another" in refusal(leaky, splits=ALL, duplicates="refuse")
+    assert "4 of 65 rows repeat another" in refusal(leaky, splits=ALL, duplicates="error")
     notes = load(leaky, splits=ALL, duplicates="keep").notes
     assert [note.split(" (")[0] for note in notes] == [
         "2 of 11 test texts are also in train",
@@ -94,7 +94,7 @@ def test_validation_and_test_sharing_a_text_is_refused_too(refusal, write, tmp_p
     write("d/train.jsonl", rows[:40])
     write("d/dev.jsonl", rows[40:50])
     write("d/test.jsonl", rows[49:60])
-    message = refusal(tmp_path / "d", splits=ALL, duplicates="refuse")
+    message = refusal(tmp_path / "d", splits=ALL, duplicates="error")
     assert "1 of 61 rows repeat another: test.jsonl:1 repeats dev.jsonl:10" in message
 
 

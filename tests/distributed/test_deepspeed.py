@@ -117,7 +117,7 @@ def test_all_that_contradicts_the_recipe_is_said_at_once(launched: Launched) -> 
         "gradient_clipping is 0.5, by the recipe it is 1.0",
         "bf16: training.precision",
         "optimizer: the workbench trains with AdamW",
-        "scheduler: training.schedule",
+        "scheduler: training.lr_scheduler",
         "compression_training: it has no place here",
         "zero_optimization.offload_optimizer: what is shared here stays on the devices",
     ):

@@ -98,7 +98,7 @@ def test_two_processes_see_each_example_once_and_exchange_what_is_trained(
     # 49 examples: the last batch of an epoch is one example, of which one process has none.
     # So has the last batch of the validation.
     data = {"train_size": 49, "test_size": 23, "validation_size": 17}
-    training = {"epochs": 3, "learning_rate": 1e-2, "evaluation_batch_size": 16}
+    training = {"epochs": 3, "learning_rate": 1e-2, "eval_batch_size": 16}
     recipe = make_recipe("lora", data=data, training=training)
     alone = train(recipe, 0, tmp_path / "one")
     assert alone.state == "finished", alone.reason

@@ -177,7 +177,7 @@ def test_beams_are_those_of_transformers(family: str, method: str) -> None:
     ends = [ask(model, prompts, 6)[0][4]]
     settings = {"length_penalty": 0.3, "no_repeat_ngram_size": 3}
     expected = until(plain(model, prompts, num_beams=4, eos_token_id=ends, **settings), ends)
-    assert ask(model, prompts, 6, beams=4, eos=ends, **settings) == expected
+    assert ask(model, prompts, 6, num_beams=4, eos=ends, **settings) == expected
     assert ask(model, prompts, 6, eos=ends, no_repeat_ngram_size=3) != expected
 
 
@@ -191,17 +191,17 @@ def test_enough_beams_find_the_most_probable_text(method: str) -> None:
         logits = model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
     chances = logits[:, -3:-1].log_softmax(dim=-1).gather(2, pairs[:, :, None]).sum(dim=(1, 2))
     best = pairs[chances.argmax()].tolist()
-    assert ask(model, [prompt], 1, beams=VOCABULARY, max_new_tokens=2) == [best]
+    assert ask(model, [prompt], 1, num_beams=VOCABULARY, max_new_tokens=2) == [best]
 
 
 def test_beams_ignore_what_the_model_came_with() -> None:
     model, prompts = build("gpt2", "lora"), some_prompts(3)
-    expected = ask(model, prompts, 3, beams=3)
+    expected = ask(model, prompts, 3, num_beams=3)
     own = transformers.GenerationConfig(
         repetition_penalty=5.0, eos_token_id=expected[0][1], min_new_tokens=2
     )
     model.generation_config = own
-    assert ask(model, prompts, 3, beams=3) == expected
+    assert ask(model, prompts, 3, num_beams=3) == expected
     assert model.generation_config is own
 
 
@@ -213,7 +213,7 @@ def test_under_autocast(family: str, method: str) -> None:
     model, prompts = build(family, method), some_prompts()
     with torch.autocast("cpu", torch.bfloat16):
         answers = ask(model, prompts, 7)
-        beams = ask(model, prompts[:1], 7, beams=2)
+        beams = ask(model, prompts[:1], 7, num_beams=2)
     assert [len(answer) for answer in answers] == [10] * 7 and len(beams[0]) == 10
     exact = ask(model, prompts, 7)
     assert sum(a[0] == b[0] for a, b in zip(answers, exact, strict=True)) >= 5
@@ -291,4 +291,4 @@ def test_refuses_an_empty_prompt_and_beams_with_temperature() -> None:
     with pytest.raises(UsageError, match="prompt 1 is empty"):
         ask(model, [[5], []], 2)
     with pytest.raises(UsageError, match="2 beams with temperature 0.5"):
-        ask(model, [[5]], 1, beams=2, temperature=0.5)
+        ask(model, [[5]], 1, num_beams=2, temperature=0.5)

@@ -37,18 +37,22 @@ CASES: dict[str, dict[str, Any]] = {
     "full": {"name": "full"},
     "head": {"name": "head"},
     "bitfit": {"name": "bitfit"},
-    "lora": {"name": "lora", "r": 4, "targets": ["query", "value"]},
-    "lora-all-linear": {"name": "lora", "r": 2, "targets": "all-linear", "bias": "lora_only"},
+    "lora": {"name": "lora", "r": 4, "target_modules": ["query", "value"]},
+    "lora-all-linear": {
+        "name": "lora", "r": 2, "target_modules": "all-linear", "bias": "lora_only"
+    },  # fmt: skip
     "dora": {"name": "lora", "r": 4, "use_dora": True},
     "rslora": {"name": "lora", "r": 4, "use_rslora": True},
     "pissa": {"name": "lora", "r": 4, "init": "pissa"},
     "olora": {"name": "lora", "r": 4, "init": "olora"},
-    "ia3": {"name": "ia3", "targets": ["key", "output.dense"], "feedforward": ["output.dense"]},
-    "prefix": {"name": "prefix", "virtual_tokens": 4},
-    "prefix-projected": {"name": "prefix", "virtual_tokens": 4, "projection": True},
-    "p-tuning": {"name": "p-tuning", "virtual_tokens": 4, "encoder_size": 16},
-    "p-tuning-lstm": {"name": "p-tuning", "virtual_tokens": 4, "encoder": "LSTM"},
-    "prompt": {"name": "prompt", "virtual_tokens": 4},
+    "ia3": {
+        "name": "ia3", "target_modules": ["key", "output.dense"], "feedforward": ["output.dense"]
+    },  # fmt: skip
+    "prefix": {"name": "prefix", "num_virtual_tokens": 4},
+    "prefix-projected": {"name": "prefix", "num_virtual_tokens": 4, "projection": True},
+    "p-tuning": {"name": "p-tuning", "num_virtual_tokens": 4, "encoder_size": 16},
+    "p-tuning-lstm": {"name": "p-tuning", "num_virtual_tokens": 4, "encoder": "LSTM"},
+    "prompt": {"name": "prompt", "num_virtual_tokens": 4},
     "peft-loha": {"name": "peft", "type": "LOHA", "config": {"r": 2, "target_modules": ["query"]}},
     "peft-adalora": {"name": "peft", "type": "ADALORA", "config": ADALORA},
     "peft-ln": {"name": "peft", "type": "LN_TUNING", "config": {"target_modules": ["LayerNorm"]}},
@@ -174,7 +178,7 @@ def test_padding_changes_nothing(
 ) -> None:
     method = copy.deepcopy(CASES[case])
     if model == "tiny_gpt2":
-        method.pop("targets", None)
+        method.pop("target_modules", None)
     recipe = make_recipe(method, model={"source": str(request.getfixturevalue(model))})
     data = load_data(recipe.data, recipe.task)
     task = make_task(recipe.task, data.label_names)
@@ -204,7 +208,7 @@ def test_exports_hold_nothing_of_this_machine_and_process(
 ) -> None:
     """Neither a path nor the order in which this process keeps the names of a set."""
     targets = ["value", "query", "key", "output.dense", "intermediate.dense", "dense"]
-    run = train(make_recipe({"name": "lora", "targets": targets}), 0, tmp_path)
+    run = train(make_recipe({"name": "lora", "target_modules": targets}), 0, tmp_path)
     config = json.loads((run.adapter / "adapter_config.json").read_text())
     # The tiny model has no public name, so its folder is all there is to say; nothing else may.
     assert config["base_model_name_or_path"] == make_recipe("lora").model.source

@@ -25,7 +25,7 @@ TARGETS = ["c_attn", "attn.c_proj", "c_fc"]
 
 
 def test_on_gpt2_it_starts_as_the_base(make_recipe: Callable[..., Recipe], tiny_gpt2: Path) -> None:
-    method = {"name": "lora", "r": 4, "init": "olora", "targets": TARGETS}
+    method = {"name": "lora", "r": 4, "init": "olora", "target_modules": TARGETS}
     recipe = make_recipe(method, model={"source": str(tiny_gpt2)})
     policy = choose_policy(recipe.training, torch.device("cpu"))
     base = load_base(recipe.model, make_task(recipe.task, ("a", "b")), policy)
@@ -65,7 +65,7 @@ def test_the_start_is_pefts_where_weights_are_not_transposed(tiny_bert: Path) ->
 def test_on_gpt2_the_export_is_a_lora_of_the_untouched_base(
     make_recipe: Callable[..., Recipe], train: Callable[..., Run], tiny_gpt2: Path, tmp_path: Path
 ) -> None:
-    method = {"name": "lora", "r": 4, "init": "olora", "targets": TARGETS}
+    method = {"name": "lora", "r": 4, "init": "olora", "target_modules": TARGETS}
     training = {"learning_rate": 2e-2, "keep": "last", "precision": "bf16"}
     recipe = make_recipe(method, model={"source": str(tiny_gpt2)}, training=training)
     run = train(recipe, 0, tmp_path)

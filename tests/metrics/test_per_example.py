@@ -118,7 +118,7 @@ def test_a_feature_without_an_example_of_its_own_adds_to_the_one_it_is_of() -> N
 def test_a_language_model_keeps_what_its_perplexity_is_made_of(
     packed: bool, tiny_gpt2: Path, train: Callable[..., Run], tmp_path: Path
 ) -> None:
-    recipe = small_recipe("causal-lm", "lora", tiny_gpt2, tmp_path, task={"packed": packed})
+    recipe = small_recipe("causal-lm", "lora", tiny_gpt2, tmp_path, task={"packing": packed})
     run = train(recipe, 0, tmp_path)
     sample = Sample([run], [read_record(run)])
     for metric, value in run.result["metrics"]["test"].items():

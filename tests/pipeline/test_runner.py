@@ -75,7 +75,7 @@ def test_a_run_records_what_was_forecast_of_it(
 def test_a_failed_run_says_why_and_the_next_one_goes_on(
     make_recipe: Make, tmp_path: Path, topics_file: Path
 ) -> None:
-    broken = make_recipe({"name": "lora", "targets": ["query", "valeu"]}, name="broken")
+    broken = make_recipe({"name": "lora", "target_modules": ["query", "valeu"]}, name="broken")
     good = make_recipe("head", training={"max_steps": 3})
     seen: list[str] = []
     runs = run_all([broken, good], [0], tmp_path, observer=lambda kind, _: seen.append(kind))
@@ -147,7 +147,7 @@ def test_a_head_that_peft_does_not_know_is_trained_and_saved(
     tiny_distilbert: Path, make_recipe: Make, train: Train, tmp_path: Path
 ) -> None:
     """DistilBERT's pre_classifier starts at random; peft 0.21 alone would freeze and drop it."""
-    method = {"name": "lora", "targets": ["q_lin", "v_lin"]}
+    method = {"name": "lora", "target_modules": ["q_lin", "v_lin"]}
     recipe = make_recipe(method, model={"source": str(tiny_distilbert)})
     run = train(recipe, 0, tmp_path)
     assert run.state == "finished", run.reason
@@ -168,7 +168,7 @@ def test_gpt2_gets_a_pad_token_and_says_so(
     inner.post_processor = processors.Sequence([])  # GPT-2's own adds nothing to a text either
     bare = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="[SEP]", unk_token="[UNK]")
     bare.save_pretrained(folder)
-    recipe = make_recipe({"name": "prompt", "virtual_tokens": 4}, model={"source": str(folder)})
+    recipe = make_recipe({"name": "prompt", "num_virtual_tokens": 4}, model={"source": str(folder)})
     run = train(recipe, 0, tmp_path / "runs")
     assert run.state == "finished", run.reason
     assert any("no padding token" in warning for warning in run.result["warnings"])

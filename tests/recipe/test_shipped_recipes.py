@@ -90,8 +90,12 @@ def test_lora_on_roberta_has_the_papers_values() -> None:
         training = recipe.training
         assert (training.batch_size, training.epochs, training.learning_rate) == expected
         method = recipe.method.model_dump()
-        assert (method["r"], method["alpha"], method["targets"]) == (8, 8, ["query", "value"])
-        assert (training.warmup_fraction, training.schedule) == (0.06, "linear")
+        assert (method["r"], method["alpha"], method["target_modules"]) == (
+            8,
+            8,
+            ["query", "value"],
+        )
+        assert (training.warmup_ratio, training.lr_scheduler) == (0.06, "linear")
         assert recipe.model.max_length == 512
 
 
@@ -106,25 +110,25 @@ def test_e2e_on_gpt2_has_the_papers_values(study: str) -> None:
     """LoRA: Hu et al. 2021, table 11; the others: Li & Liang 2021 with their train_e2e.py."""
     lora = load_recipe(ROOT / study / "lora.yaml")
     assert _values(lora, "learning_rate", "batch_size", "epochs") == (2e-4, 8, 5)
-    assert _values(lora, "weight_decay", "schedule") == (0.01, "linear")
-    assert _values(lora, "r", "alpha", "targets") == (4, 32, ["c_attn"])
+    assert _values(lora, "weight_decay", "lr_scheduler") == (0.01, "linear")
+    assert _values(lora, "r", "alpha", "target_modules") == (4, 32, ["c_attn"])
     steps = 42_061 / 8 * 5
-    assert round(lora.training.warmup_fraction * steps, -1) == 500
+    assert round(lora.training.warmup_ratio * steps, -1) == 500
     prefix = load_recipe(ROOT / study / "prefix.yaml")
     assert _values(prefix, "learning_rate", "batch_size", "epochs") == (8e-5, 10, 5)
-    assert _values(prefix, "virtual_tokens", "projection", "projection_size") == (5, True, 512)
+    assert _values(prefix, "num_virtual_tokens", "projection", "projection_size") == (5, True, 512)
     full = load_recipe(ROOT / study / "full.yaml")
     assert _values(full, "learning_rate", "batch_size", "epochs") == (5e-5, 10, 5)
     for recipe in load_recipes(study):
         decoding = recipe.task.model_dump()["decoding"]
-        assert (decoding["beams"], decoding["length_penalty"]) == (10, 0.9)
+        assert (decoding["num_beams"], decoding["length_penalty"]) == (10, 0.9)
         assert decoding["no_repeat_ngram_size"] == 4
         assert recipe.model.max_length == 512
 
 
 def test_p_tuning_v2_on_tags_and_spans_has_its_scripts_values() -> None:
     """run_conll03_roberta.sh and run_squad_roberta.sh of THUDM/P-tuning-v2."""
-    names = ("virtual_tokens", "learning_rate", "batch_size", "dropout")
+    names = ("num_virtual_tokens", "learning_rate", "batch_size", "dropout")
     tags = load_recipe(ROOT / "conll2003-bert-base" / "prefix.yaml")
     assert _values(tags, *names, "epochs") == (11, 3e-2, 16, 0.1, 30)
     spans = load_recipe(ROOT / "squad-bert-base" / "prefix.yaml")

@@ -47,7 +47,7 @@ METHODS: dict[str, Callable[[str], Any]] = {
 
 
 def make(*, packed: bool = False) -> CausalLMTask:
-    return CausalLMTask(CausalLM(name="causal-lm", packed=packed), ())
+    return CausalLMTask(CausalLM(name="causal-lm", packing=packed), ())
 
 
 def build(family: str, method: str | None) -> tuple[nn.Module, int]:

@@ -238,7 +238,7 @@ def test_the_best_span_of_all_windows_wins(tiny_bert: Path) -> None:
     encoded, this = encoded_for(tiny_bert), task()
     predicted = pointing(encoded)
     answers = this.answers(encoded, predicted)
-    # Without task.no_answer a span is always given, though the third row has none.
+    # Without task.allow_no_answer a span is always given, though the third row has none.
     assert answers[0] == "film star" and answers[1] == "net" and answers[3] == "the bank firm"
     assert answers[2]
     table = this.table(encoded, predicted, answers)
@@ -273,7 +273,7 @@ def test_answers_start_before_they_end_in_the_context_and_are_not_long(tiny_bert
 
 
 def test_no_answer_competes_only_when_allowed(tiny_bert: Path) -> None:
-    this, encoded, logits = one_window(tiny_bert, no_answer=True)
+    this, encoded, logits = one_window(tiny_bert, allow_no_answer=True)
     logits[0, 7] = logits[1, 7] = 2  # "net"
     logits[:, 0] = 3
     assert answer(this, encoded, logits) == ""
@@ -283,7 +283,7 @@ def test_no_answer_competes_only_when_allowed(tiny_bert: Path) -> None:
 
 
 def test_every_window_must_find_nothing(tiny_bert: Path) -> None:
-    encoded, this = encoded_for(tiny_bert), task(no_answer=True)
+    encoded, this = encoded_for(tiny_bert), task(allow_no_answer=True)
     predicted = pointing(encoded, height=3)
     for window in (0, 1, 2):
         predicted.values[window][:, 0] = 6

@@ -24,8 +24,8 @@ from workbench.tasks import AnyTask
 METHOD_CASES: dict[str, dict[str, Any]] = {
     "full": {"name": "full"},
     "lora": {"name": "lora", "r": 4},
-    "prompt": {"name": "prompt", "virtual_tokens": 4},
-    "prefix": {"name": "prefix", "virtual_tokens": 4},
+    "prompt": {"name": "prompt", "num_virtual_tokens": 4},
+    "prefix": {"name": "prefix", "num_virtual_tokens": 4},
 }
 
 

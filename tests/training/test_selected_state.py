@@ -37,8 +37,8 @@ def test_what_is_tested_and_exported_is_the_state_of_the_best_validation(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The same weights as those of a training that ends there; the rate does not change."""
-    training: dict[str, Any] = {"learning_rate": 2e-2, "warmup_fraction": 0.0}
-    training["schedule"] = "constant"
+    training: dict[str, Any] = {"learning_rate": 2e-2, "warmup_ratio": 0.0}
+    training["lr_scheduler"] = "constant"
     until = training | {"max_steps": best * STEPS_PER_EPOCH, "keep": "last"}
     expected = train(make_recipe("lora", training=until), 0, tmp_path / "until")
 
@@ -66,7 +66,7 @@ def test_a_training_in_bf16_is_tested_and_exported_in_fp32(
 
 @pytest.mark.parametrize("schedule", ["constant", "linear", "cosine"])
 def test_the_warm_up_rises_evenly_from_the_first_step_to_the_peak(schedule: str) -> None:
-    spec = TrainingSpec.model_validate({"warmup_fraction": 0.1, "schedule": schedule})
+    spec = TrainingSpec.model_validate({"warmup_ratio": 0.1, "lr_scheduler": schedule})
     rates = [learning_rate(step, 50, spec, 2.0) for step in range(6)]
     assert rates == pytest.approx([0.4, 0.8, 1.2, 1.6, 2.0, 2.0])
 

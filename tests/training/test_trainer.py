@@ -38,7 +38,7 @@ def test_schedule_is_transformers() -> None:
         ("linear", get_linear_schedule_with_warmup),
         ("cosine", get_cosine_schedule_with_warmup),
     ):
-        spec = TrainingSpec(warmup_fraction=0.1, schedule=name)
+        spec = TrainingSpec(warmup_ratio=0.1, lr_scheduler=name)
         optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=peak)
         theirs = make(optimizer, 5, steps)
         for step in range(steps):
@@ -77,8 +77,8 @@ def test_a_run_that_blows_up_fails_with_its_step_and_keeps_no_nan(
     make_recipe: Make, train: Train, tmp_path: Path
 ) -> None:
     # No clipping, no norm layer saves it: the weights overflow within a few steps.
-    training = {"learning_rate": 100.0, "max_grad_norm": None, "epochs": 40, "warmup_fraction": 0.0,
-                "schedule": "constant", "weight_decay": 10.0}  # fmt: skip
+    training = {"learning_rate": 100.0, "max_grad_norm": None, "epochs": 40, "warmup_ratio": 0.0,
+                "lr_scheduler": "constant", "weight_decay": 10.0}  # fmt: skip
     run = train(make_recipe("full", training=training), 0, tmp_path)
     assert run.state == "failed"
     assert "the loss is" in run.reason and "step" in run.reason
@@ -109,7 +109,7 @@ def _guarded(make_recipe: Make, method: Any, *, checkpointing: bool) -> None:
 
 
 def test_the_guard_fires_when_a_prefix_is_cut_off(make_recipe: Make) -> None:
-    prefix = {"name": "prefix", "virtual_tokens": 4}
+    prefix = {"name": "prefix", "num_virtual_tokens": 4}
     _guarded(make_recipe, prefix, checkpointing=False)
     with pytest.raises(TrainingError, match="the method got no gradient"):
         _guarded(make_recipe, prefix, checkpointing=True)

@@ -54,7 +54,7 @@ def test_a_search_can_be_watched_from_its_first_trial_on(
 
 
 @pytest.mark.parametrize(
-    "asked", [[], ["training.learning_rate=1e-3..2e-2", "training.warmup_fraction=0.0,0.1"]]
+    "asked", [[], ["training.learning_rate=1e-3..2e-2", "training.warmup_ratio=0.0,0.1"]]
 )
 def test_the_options_lead_to_the_same_search(
     asked: list[str], recipes: list[Recipe], tmp_path: Path

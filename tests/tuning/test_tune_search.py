@@ -197,7 +197,7 @@ def test_a_trial_that_diverges_counts_and_the_search_goes_on(
 
 
 def test_what_is_wrong_with_the_recipe_ends_the_search(make_recipe: Make, tmp_path: Path) -> None:
-    broken = make_recipe({"name": "lora", "targets": ["query", "valeu"]})
+    broken = make_recipe({"name": "lora", "target_modules": ["query", "valeu"]})
     watched = Watched()
     with pytest.raises(UsageError, match="trial 1 of tiny/lora could not be run") as caught:
         tune([broken], 3, runs_dir=tmp_path, observer=watched)

@@ -44,17 +44,17 @@ def test_searches_are_read(make_recipe: Make) -> None:
     texts = [
         "method.r=4,8,16",
         "training.learning_rate=1e-4..1e-2",
-        "training.schedule=linear,cosine",
+        "training.lr_scheduler=linear,cosine",
     ]
     searches = parse_searches([*texts, "method.alpha=1..32"])
     assert searches == {
         "method.r": Choices((4, 8, 16)),
         LEARNING_RATE: Range(1e-4, 1e-2),
-        "training.schedule": Choices(("linear", "cosine")),
+        "training.lr_scheduler": Choices(("linear", "cosine")),
         "method.alpha": Range(1, 32),
     }
     full, lora = spaces_of([make_recipe("full"), make_recipe("lora")], searches)
-    assert set(full) == {LEARNING_RATE, "training.schedule"}, "full has no rank"
+    assert set(full) == {LEARNING_RATE, "training.lr_scheduler"}, "full has no rank"
     assert set(lora) == set(searches)
     changed = with_values(make_recipe("lora"), {"method.r": 16, LEARNING_RATE: 2e-4})
     assert changed.method.model_dump()["r"] == 16 and changed.learning_rate == 2e-4
@@ -71,7 +71,7 @@ def test_searches_are_read(make_recipe: Make) -> None:
         ("method.r=4", "method.r: '4' holds one value, which is no search"),
         ("method.r=4,4", "method.r: '4,4' holds a value twice"),
         ("method.r=4,,8", "method.r: '' is empty"),
-        ("method.targets=[query],[value]", "'[query]' is not a single value"),
+        ("method.target_modules=[query],[value]", "'[query]' is not a single value"),
         ("training.epochs=2..", "training.epochs: '' is empty"),
         ("training.epochs=..2", "training.epochs: '' is empty"),
         ("training.epochs=a..b", "training.epochs: 'a..b' is not a range of two numbers"),
@@ -143,7 +143,7 @@ def test_half_a_line_of_the_journal_is_forgotten(tmp_path: Path) -> None:
 
 
 def test_a_search_of_few_values_repeats_none(tmp_path: Path) -> None:
-    space: Space = {"method.r": Choices((1, 2, 3, 4)), "training.schedule": Choices(("a", "b"))}
+    space: Space = {"method.r": Choices((1, 2, 3, 4)), "training.lr_scheduler": Choices(("a", "b"))}
     journal = Journal(tmp_path / "optuna.jsonl", space, higher=False, seed=0)
     for number in range(8):
         journal.begin(None)

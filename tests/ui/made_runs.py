@@ -15,9 +15,9 @@ from workbench.store import process_start_time, run_path, write_json
 
 METHODS: dict[str, dict[str, Any]] = {
     "full": {"name": "full"},
-    "lora": {"name": "lora", "r": 8, "targets": ["query", "value"]},
-    "prefix": {"name": "prefix", "virtual_tokens": 20},
-    "prompt": {"name": "prompt", "virtual_tokens": 20},
+    "lora": {"name": "lora", "r": 8, "target_modules": ["query", "value"]},
+    "prefix": {"name": "prefix", "num_virtual_tokens": 20},
+    "prompt": {"name": "prompt", "num_virtual_tokens": 20},
 }
 ADAPTER = {"full": 22_713_216, "lora": 73_728, "prefix": 92_160, "prompt": 7_680}
 SCORE = {"full": 0.968, "lora": 0.961, "prefix": 0.957, "prompt": 0.948}

@@ -37,8 +37,8 @@ TRAINED_PER_RANK = 2 * 2 * (32 + 32)
 def study(tmp_path: Path, topics_file: Path) -> Path:
     """A folder with two recipes that train a tiny model for some seconds."""
     methods = {
-        "lora": {"name": "lora", "r": RANK, "targets": ["query", "value"]},
-        "prefix": {"name": "prefix", "virtual_tokens": 3},
+        "lora": {"name": "lora", "r": RANK, "target_modules": ["query", "value"]},
+        "prefix": {"name": "prefix", "num_virtual_tokens": 3},
     }
     model = make_tiny("bert", tmp_path / "model", spread=0.3)  # whose answers are not all the same
     folder = tmp_path / "tiny-topics"

@@ -24,7 +24,7 @@ TOKEN, TEXT = "hf_canary12345", "a text that is nobody else's business"
 @pytest.fixture
 def study(tmp_path: Path, tiny_bert: Path, topics_file: Path) -> Path:
     """A folder with one recipe, whose model is on this machine."""
-    methods = {"lora": {"name": "lora", "r": 4, "targets": ["query", "value"]}}
+    methods = {"lora": {"name": "lora", "r": 4, "target_modules": ["query", "value"]}}
     return write_study(tmp_path / "tiny-topics", tiny_bert, topics_file, methods, epochs=1)
 
 

@@ -20,7 +20,7 @@ SECONDS = 240
 @pytest.fixture
 def study(tmp_path: Path, tiny_bert: Path, topics_file: Path) -> Path:
     """A folder with one recipe that trains for some seconds."""
-    methods = {"lora": {"name": "lora", "r": 4, "targets": ["query", "value"]}}
+    methods = {"lora": {"name": "lora", "r": 4, "target_modules": ["query", "value"]}}
     return write_study(tmp_path / "tiny", tiny_bert, topics_file, methods, max_steps=6)
 
 

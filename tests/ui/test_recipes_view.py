@@ -33,8 +33,8 @@ def test_recipes_shows_a_shipped_recipe_with_the_fields_of_its_method(runs: Runs
         for kind in (app.number_input, app.text_input, app.selectbox)
         for widget in kind
     }
-    assert {"r", "alpha", "targets", "epochs", "learning rate", "train size"} <= labels
-    assert "virtual tokens" not in labels
+    assert {"r", "alpha", "target modules", "epochs", "learning rate", "train size"} <= labels
+    assert "num virtual tokens" not in labels
     assert any("method:" in code.value and "name: lora" in code.value for code in app.code)
     assert "Nothing: these are the values of the file." in texts(app)
     assert any(code.value.startswith("workbench run bbc-news/lora --runs") for code in app.code)
@@ -52,7 +52,7 @@ def test_a_changed_value_reaches_diff_command_and_fingerprint(runs: RunsFolder) 
 def test_another_method_brings_its_own_fields(runs: RunsFolder) -> None:
     app = open_view("recipes", study="bbc-news", recipe="lora")
     next(w for w in app.selectbox if w.label == "method").set_value("prefix").run()
-    assert "virtual tokens" in {w.label for w in app.number_input}
+    assert "num virtual tokens" in {w.label for w in app.number_input}
     assert "--set method.name=prefix" in texts(app)
 
 
@@ -106,10 +106,10 @@ def test_what_starts_is_what_the_form_shows(
     monkeypatch.setattr(jobs, "ensure_worker", lambda _: None)
     app = open_view("recipes", study="bbc-news", recipe="lora")
     next(w for w in app.selectbox if w.label == "method").set_value("prefix").run()
-    next(w for w in app.number_input if w.label == "virtual tokens").set_value(7).run()
+    next(w for w in app.number_input if w.label == "num virtual tokens").set_value(7).run()
     app.button(key=button).click().run()
     path = recipes_dir() / "bbc-news" / "lora.yaml"
-    assert given == [load_recipe(path, ["method.name=prefix", "method.virtual_tokens=7"])]
+    assert given == [load_recipe(path, ["method.name=prefix", "method.num_virtual_tokens=7"])]
 
 
 def test_what_has_finished_is_not_started_unasked(runs: RunsFolder) -> None:
@@ -141,18 +141,18 @@ def test_a_value_is_written_as_it_would_be_in_a_recipe() -> None:
     properties = TrainingSpec.model_json_schema()["properties"]
     kinds = {name: fields._kind(schema)[0] for name, schema in properties.items()}
     assert (kinds["epochs"], kinds["batch_size"]) == ("number", "integer")
-    assert (kinds["schedule"], kinds["dropout"]) == ("enum", "text")
+    assert (kinds["lr_scheduler"], kinds["dropout"]) == ("enum", "text")
     assert kinds["gradient_checkpointing"] == "boolean"
 
 
 def test_the_command_and_the_python_say_what_the_form_says(runs: RunsFolder) -> None:
     file = recipes_dir() / "bbc-news" / "lora.yaml"
     recipe = load_recipe(file)
-    overrides = ["method.r=16", 'method.targets=["query", "value"]']
+    overrides = ["method.r=16", 'method.target_modules=["query", "value"]']
     wanted = Wanted(file, recipe, overrides, [5], force=True)
     assert command_line(wanted) == (
         "workbench run bbc-news/lora --set method.r=16 "
-        """--set 'method.targets=["query", "value"]' --seeds 5 --force --runs """
+        """--set 'method.target_modules=["query", "value"]' --seeds 5 --force --runs """
         f"{runs.path}"
     )
     assert run_path(runs.path, recipe, 5).parent == runs.path / "bbc-news"

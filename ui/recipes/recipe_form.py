@@ -15,7 +15,7 @@ from workbench.recipe.schema import DataSpec, ModelSpec, TrainingSpec
 from workbench.recipe.tasks import TASK_SPECS
 
 SIZES = ("train_size", "validation_size", "test_size")
-TRAINING = ("epochs", "learning_rate", "batch_size", "max_steps", "warmup_fraction", "schedule")
+TRAINING = ("epochs", "learning_rate", "batch_size", "max_steps", "warmup_ratio", "lr_scheduler")
 Values = dict[str, Any]
 
 

@@ -19,6 +19,7 @@ from transformers import AutoConfig
 from workbench.assets import ASSETS, fetch
 from workbench.errors import ExportError
 from workbench.assets.hub import why_unreachable
+from workbench.recipe.renamed import as_today
 from workbench.store import read_json
 from workbench.tasks import TASKS
 
@@ -47,7 +48,7 @@ def find_export(folder: str | Path) -> tuple[Path, dict[str, Any]]:
     about = read_json(path / ABOUT)
     if about is None or not _is_whole(about):
         raise not_an_export(Path(folder))
-    return path, about
+    return path, as_today(about)
 
 
 def _is_whole(about: dict[str, Any]) -> bool:

@@ -68,7 +68,7 @@ def _answer(about: About) -> Iterator[str]:
     yield f"spans = [(i, j) for i in places for j in places if i <= j < i + {longest}]"
     yield "i, j = max(spans, key=lambda span: starts[span[0]] + ends[span[1]])"
     yield "answer = text[inputs.token_to_chars(i).start : inputs.token_to_chars(j).end].strip()"
-    if about["task"]["no_answer"]:
+    if about["task"]["allow_no_answer"]:
         yield "found = starts[i] + ends[j] >= starts[0] + ends[0]"
         yield 'print(answer if found else "no answer")'
     else:
@@ -141,7 +141,7 @@ def _without_end(about: About) -> Iterator[str]:
 
 def _decoding(decoding: dict[str, Any]) -> dict[str, Any]:
     """Arguments of ``generate`` for the recipe's section on decoding."""
-    samples, beams = decoding["temperature"] > 0, decoding["beams"]
+    samples, beams = decoding["temperature"] > 0, decoding["num_beams"]
     arguments = {"max_new_tokens": decoding["max_new_tokens"], "do_sample": samples}
     if samples:
         arguments |= {"temperature": decoding["temperature"], "top_p": decoding["top_p"]}

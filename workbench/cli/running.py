@@ -136,7 +136,7 @@ def resume(
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Go on with a run that was stopped, failed or interrupted, exactly where it was saved."""
-    from workbench.recipe import load_recipe
+    from workbench.recipe import stored_recipe
     from workbench.store import ACTIVE, find_run
 
     found = find_run(name, runs)
@@ -156,7 +156,7 @@ def resume(
         shard, zero = bool(found.status.get("sharded")), int(found.status.get("zero") or 0)
         started = distributed.launch(command, together, [found.path], shard=shard, zero=zero)
         raise typer.Exit(started)
-    recipe = load_recipe(found.path / "recipe.yaml")
+    recipe = stored_recipe(found.recipe_text(), str(found.path / "recipe.yaml"))
     from workbench.jobs import end_with_launcher
 
     end_with_launcher()

@@ -47,7 +47,7 @@ def config_difference(runs: Sequence[Run]) -> dict[str, dict[str, Any]]:
     """The values that differ between the recipes of some runs, by dotted key, then by recipe.
 
     Runs of the same recipe and fingerprint count once. A recipe that does not have the key (LoRA
-    has no ``method.virtual_tokens``) is absent from the inner dictionary, and so is a run whose
+    has no ``method.num_virtual_tokens``) is absent from the inner dictionary, and so is a run whose
     recipe cannot be read.
     """
     first: dict[tuple[str, str, str], Variant] = {}

@@ -40,7 +40,7 @@ def remove_duplicates(
     examples: Examples,
     keys: Sequence[bytes],
     provided: Mapping[Role, Sequence[int]],
-    policy: Literal["drop", "refuse", "keep"],
+    policy: Literal["drop", "error", "keep"],
     *,
     cut: bool,
     where: str,
@@ -57,7 +57,7 @@ def remove_duplicates(
         cut: whether another split is cut from train.
 
     Raises:
-        DataError: with ``refuse``, when there is any; with the count and three examples.
+        DataError: with ``error``, when there is any; with the count and three examples.
     """
     held_out = {keys[i]: i for role, rows in provided.items() if role != "train" for i in rows}
     first = dict(held_out)
@@ -71,7 +71,7 @@ def remove_duplicates(
                 first[keys[i]] = i
         else:
             repeats.append((i, seen))
-    if policy == "refuse":
+    if policy == "error":
         both_held_out = _shared(keys, provided.get("validation", ()), provided.get("test", ()))
         _refuse(examples, repeats + both_held_out, where)
     conflicts = _conflicts(examples, keys, provided)

@@ -44,7 +44,7 @@ _BY_RECIPE = {
     "bf16": "training.precision of the recipe decides",
     "torch_autocast": "training.precision of the recipe decides",
     "optimizer": "the workbench trains with AdamW as the recipe says",
-    "scheduler": "training.schedule of the recipe decides",
+    "scheduler": "training.lr_scheduler of the recipe decides",
     "activation_checkpointing": "training.gradient_checkpointing of the recipe decides",
 }
 

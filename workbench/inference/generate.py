@@ -78,12 +78,12 @@ def generate(
     model.eval()
     try:
         with without_gradients(model), whole_outside_layers(model):
-            batches = list(_batches(model, prompts, 1 if decoding.beams > 1 else batch_size))
+            batches = list(_batches(model, prompts, 1 if decoding.num_beams > 1 else batch_size))
             for number in range(largest(model, len(batches))):
                 # A process that is done still puts the layers together for the others.
                 rows = batches[number] if number < len(batches) else []
                 texts = [prompts[row] for row in rows] or [[PADDING]]
-                if decoding.beams > 1:
+                if decoding.num_beams > 1:
                     found = [_beam_search(model, texts[0], decoding, eos_token_ids)]
                 else:
                     streams = [draws[row] for row in rows] or [np.random.default_rng()]
@@ -112,12 +112,12 @@ def _virtual_tokens(model: nn.Module) -> int:
 
 def _check(model: nn.Module, prompts: Sequence[Sequence[int]], decoding: Decoding) -> None:
     """Refuses what would fail, or end in nonsense, in the middle of the work."""
-    if decoding.beams > 1 and decoding.temperature > 0:
+    if decoding.num_beams > 1 and decoding.temperature > 0:
         raise UsageError(
-            f"{decoding.beams} beams with temperature {decoding.temperature}",
+            f"{decoding.num_beams} beams with temperature {decoding.temperature}",
             where="task.decoding",
             why="beams look for the most probable text, a temperature draws one at random",
-            fix="set temperature: 0 or beams: 1",
+            fix="set temperature: 0 or num_beams: 1",
         )
     if getattr(getattr(model, "active_peft_config", None), "alora_invocation_tokens", None):
         raise MethodError(
@@ -291,7 +291,7 @@ def _beam_search(
     """The answer of transformers' beam search to one prompt, where nothing is padded."""
     settings = GenerationConfig(
         max_new_tokens=decoding.max_new_tokens,
-        num_beams=decoding.beams,
+        num_beams=decoding.num_beams,
         length_penalty=decoding.length_penalty,
         no_repeat_ngram_size=decoding.no_repeat_ngram_size,
         eos_token_id=list(eos_token_ids) or None,

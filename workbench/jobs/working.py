@@ -30,6 +30,7 @@ from workbench.jobs.workers import (
     size_of,
 )
 from workbench.recipe import Recipe
+from workbench.recipe.renamed import as_today
 from workbench.store import ACTIVE, Entry, Queue, Run, open_run, read_run
 
 LOOK_SECONDS = 0.5
@@ -224,7 +225,7 @@ class Worker:
 
 
 def _recipe_of(entry: Entry) -> Recipe:
-    return Recipe.model_validate(yaml.safe_load(entry.recipe))
+    return Recipe.model_validate(as_today(yaml.safe_load(entry.recipe)))
 
 
 def _can_go_on(run: Run) -> bool:

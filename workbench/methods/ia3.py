@@ -12,10 +12,13 @@ from workbench.recipe.methods import IA3 as IA3Spec
 
 
 def _apply(base: Base, spec: IA3Spec, setting: MethodContext) -> AdaptedModel:
-    for key, targets in (("targets", spec.targets), ("feedforward", spec.feedforward)):
+    for key, targets in (
+        ("target_modules", spec.target_modules),
+        ("feedforward", spec.feedforward),
+    ):
         check_targets(base.model, targets or [], key=f"method.{key}")
     config = IA3Config(
-        target_modules=spec.targets,
+        target_modules=spec.target_modules,
         feedforward_modules=spec.feedforward,
         fan_in_fan_out=any(isinstance(m, Conv1D) for m in base.model.modules()),
     )

@@ -36,15 +36,15 @@ def _is_transposed(base: Base) -> bool:
 
 
 def _apply(base: Base, spec: LoRA, setting: MethodContext) -> AdaptedModel:
-    if isinstance(spec.targets, list):
-        check_targets(base.model, spec.targets, kinds=(nn.Linear, Conv1D, nn.Embedding))
+    if isinstance(spec.target_modules, list):
+        check_targets(base.model, spec.target_modules, kinds=(nn.Linear, Conv1D, nn.Embedding))
     config = LoraConfig(
         r=spec.r,
         lora_alpha=spec.alpha,
         lora_dropout=spec.dropout,
-        target_modules=spec.targets,
+        target_modules=spec.target_modules,
         # PEFT (0.21) leaves the head of text classification out of all-linear, but no other.
-        exclude_modules=list(base.head_names) if spec.targets == "all-linear" else None,
+        exclude_modules=list(base.head_names) if spec.target_modules == "all-linear" else None,
         bias=spec.bias,
         use_dora=spec.use_dora,
         use_rslora=spec.use_rslora,

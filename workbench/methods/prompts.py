@@ -32,7 +32,7 @@ def _encoder(adapted: AdaptedModel) -> Any:
 
 def _token_ids(adapted: AdaptedModel, spec: Any, setting: MethodContext) -> Tensor:
     text = spec.init_text or setting.prompt_text
-    ids = prompt_token_ids(adapted.base, text, spec.virtual_tokens)
+    ids = prompt_token_ids(adapted.base, text, spec.num_virtual_tokens)
     return torch.tensor(ids, device=next(adapted.model.parameters()).device)
 
 
@@ -67,15 +67,15 @@ def _shape(base: Base) -> dict[str, int]:
 
 
 def _apply_prompt(base: Base, spec: Prompt, setting: MethodContext) -> AdaptedModel:
-    config = PromptTuningConfig(num_virtual_tokens=spec.virtual_tokens, **_shape(base))
-    return AdaptedModel(wrap(base, config, setting), base, virtual_tokens=spec.virtual_tokens)
+    config = PromptTuningConfig(num_virtual_tokens=spec.num_virtual_tokens, **_shape(base))
+    return AdaptedModel(wrap(base, config, setting), base, virtual_tokens=spec.num_virtual_tokens)
 
 
 def _initialise_prompt(adapted: AdaptedModel, spec: Prompt, setting: MethodContext) -> None:
     if spec.init == "random":
         return
     if spec.init == "vocabulary":
-        ids = torch.randint(0, adapted.base.config.vocab_size, (spec.virtual_tokens,))
+        ids = torch.randint(0, adapted.base.config.vocab_size, (spec.num_virtual_tokens,))
     else:
         ids = _token_ids(adapted, spec, setting)
     with torch.no_grad():
@@ -88,14 +88,14 @@ def _initialise_prompt(adapted: AdaptedModel, spec: Prompt, setting: MethodConte
 def _apply_p_tuning(base: Base, spec: PTuning, setting: MethodContext) -> AdaptedModel:
     layers = {} if spec.encoder == "MLP" else {"encoder_num_layers": spec.encoder_layers}
     config = PromptEncoderConfig(
-        num_virtual_tokens=spec.virtual_tokens,
+        num_virtual_tokens=spec.num_virtual_tokens,
         encoder_reparameterization_type=spec.encoder,
         encoder_hidden_size=spec.encoder_size,
         encoder_dropout=spec.encoder_dropout,
         **_shape(base),
         **layers,
     )
-    return AdaptedModel(wrap(base, config, setting), base, virtual_tokens=spec.virtual_tokens)
+    return AdaptedModel(wrap(base, config, setting), base, virtual_tokens=spec.num_virtual_tokens)
 
 
 def _initialise_p_tuning(adapted: AdaptedModel, spec: PTuning, setting: MethodContext) -> None:
@@ -111,7 +111,7 @@ def _initialise_p_tuning(adapted: AdaptedModel, spec: PTuning, setting: MethodCo
     hidden: list[Tensor] = []
     handle = last.register_forward_pre_hook(lambda _module, inputs: hidden.append(inputs[0]))
     with torch.no_grad():
-        encoder(torch.arange(spec.virtual_tokens, device=wanted.device))
+        encoder(torch.arange(spec.num_virtual_tokens, device=wanted.device))
         handle.remove()
         last.bias.copy_(wanted.mean(dim=0))
         last.weight.copy_(_least_squares(hidden[0], wanted - last.bias).T)
@@ -123,7 +123,7 @@ def _initialise_p_tuning(adapted: AdaptedModel, spec: PTuning, setting: MethodCo
 def _apply_prefix(base: Base, spec: Prefix, setting: MethodContext) -> AdaptedModel:
     _check_takes_a_prefix(base)
     config = PrefixTuningConfig(
-        num_virtual_tokens=spec.virtual_tokens,
+        num_virtual_tokens=spec.num_virtual_tokens,
         prefix_projection=spec.projection,
         encoder_hidden_size=spec.projection_size or base.config.hidden_size,
         # A projected prefix can only start from a text through PEFT's own zero-started network.

@@ -50,7 +50,10 @@ def wrap(base: Base, config: PeftConfig, setting: MethodContext) -> PeftModel:
 
 
 def check_targets(
-    model: nn.Module, targets: Iterable[str], key: str = "method.targets", kinds: Any = nn.Module
+    model: nn.Module,
+    targets: Iterable[str],
+    key: str = "method.target_modules",
+    kinds: Any = nn.Module,
 ) -> None:
     """Refuses target names that match no layer.
 

@@ -77,7 +77,7 @@ def _untouched(
     else:
         base.model.to(where)
     model, tokenizer = base.model.eval(), base.tokenizer
-    size = recipe.training.evaluation_batch_size
+    size = recipe.training.eval_batch_size
     predicted = predict(model, task, test, tokenizer, together, batch_size=size, virtual_tokens=0)
     texts = write_texts(model, task, test, tokenizer, together, batch_size=size)
     return {"untouched base": score_split(task, test, predicted, texts)}

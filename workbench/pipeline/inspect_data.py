@@ -95,8 +95,8 @@ def _counted(labels: Sequence[Any], task: str) -> Counter[int]:
 def _lengths(recipe: Recipe, data: Data) -> dict[str, Any]:
     """Tokens of the training texts, with what the task puts around them."""
     spec = recipe.task
-    if "packed" in type(spec).model_fields:  # texts one by one, not joined into windows
-        spec = spec.model_copy(update={"packed": False})
+    if "packing" in type(spec).model_fields:  # texts one by one, not joined into windows
+        spec = spec.model_copy(update={"packing": False})
     task, tokenizer = make_task(spec, data.label_names), load_tokenizer(recipe.model)
     step = -(-len(data.train) // MEASURED_ROWS)
     measured = data.train.select(range(0, len(data.train), step))
@@ -111,7 +111,7 @@ def _lengths(recipe: Recipe, data: Data) -> dict[str, Any]:
         "measured": len(measured),
         "max_length": limit,
         "longer": int((lengths > limit).sum()),
-        "packed": bool(getattr(recipe.task, "packed", False)),
+        "packed": bool(getattr(recipe.task, "packing", False)),
         "median": float(np.median(lengths)),
         "longest": int(lengths.max()),
         "histogram": [

@@ -194,7 +194,7 @@ class Pipeline:
         self._phase("test")
         set_attention(model, PLAIN_ATTENTION)
         test, tokenizer = ready.setup.splits["test"], ready.adapted.base.tokenizer
-        size = self.recipe.training.evaluation_batch_size
+        size = self.recipe.training.eval_batch_size
         started = time.perf_counter()
         with ready.meter.phase("evaluate"), only_first_token(model):
             predicted = predict(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -17,6 +18,7 @@ from workbench.data.examples import Data
 from workbench.metrics.per_example import example_columns
 from workbench.models import Base
 from workbench.recipe.catalogue import TAGS, TEXT, AnswerKind
+from workbench.recipe.renamed import as_first_written
 from workbench.recipe.schema import Recipe
 from workbench.store import sync
 from workbench.tasks import AnyTask, Predicted
@@ -128,7 +130,9 @@ def comparability(
     """What two runs must share for their numbers to be set side by side."""
     from sklearn import __version__ as sklearn_version
 
-    task = recipe.task.model_dump_json(exclude={"metrics", *recipe.task.training_only})
+    known = {"metrics", *recipe.task.training_only}
+    task = as_first_written({"task": recipe.task.model_dump(mode="json", exclude=known)})["task"]
+    written = json.dumps(task, ensure_ascii=False, separators=(",", ":"))
     metrics = ",".join(recipe.task.score_names) + f" scikit-learn {sklearn_version}"
     libraries = SCORING_LIBRARIES.get(recipe.task.kind, ())
     metrics += "".join(f" {name} {version(name)}" for name in libraries)
@@ -136,7 +140,7 @@ def comparability(
         "data": data.content_hash,
         "split": data.split_hash,
         "base": f"{base.fingerprint} after {start}" if start else base.fingerprint,
-        "tokenisation": tokenisation_fingerprint(base.tokenizer, recipe.model.max_length, task),
+        "tokenisation": tokenisation_fingerprint(base.tokenizer, recipe.model.max_length, written),
         "metrics": hashlib.sha256(metrics.encode()).hexdigest(),
         "device": f"{policy['device']}/{policy['precision']}",
     }

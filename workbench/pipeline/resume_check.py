@@ -11,6 +11,7 @@ from workbench.errors import RunRefused
 from workbench.models import Base
 from workbench.pipeline.record import comparability
 from workbench.recipe import Recipe
+from workbench.recipe.renamed import flat_as_today
 from workbench.store import Run, read_json
 from workbench.training.checkpoint_files import STATE
 from workbench.training.checkpoint_folder import CheckpointFolder
@@ -50,6 +51,7 @@ def conditions_loaded(
 
 def differences(was: Conditions, now: Conditions) -> list[str]:
     """Every condition that is not what it was, in words."""
+    was = flat_as_today(was)
     return [
         f"{name} was {_short(was.get(name))}, is {_short(value)}"
         for name, value in now.items()

@@ -9,6 +9,7 @@ from workbench.recipe.loading import (
     load_recipes,
     readable_recipes,
     recipes_dir,
+    stored_recipe,
 )
 from workbench.recipe.rules import comparability_warnings
 from workbench.recipe.schema import Recipe
@@ -24,4 +25,5 @@ __all__ = [
     "load_recipes",
     "readable_recipes",
     "recipes_dir",
+    "stored_recipe",
 ]

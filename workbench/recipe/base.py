@@ -1,6 +1,10 @@
 """The base of every recipe section."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from workbench.recipe.renamed import LAST_PARTS
 
 
 class StrictModel(BaseModel):
@@ -9,3 +13,14 @@ class StrictModel(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_old_names(cls, values: Any) -> Any:
+        old = LAST_PARTS.keys() & values.keys() if isinstance(values, dict) else ()
+        now = {key: LAST_PARTS[key] for key in old if LAST_PARTS[key] in cls.model_fields}
+        if now:
+            raise ValueError(
+                ", ".join(f"`{key}` is now called `{now[key]}`" for key in sorted(now))
+            )
+        return values

@@ -13,6 +13,7 @@ from workbench.errors import Problem, RecipeError
 from workbench.recipe import rules, yaml_reader
 from workbench.recipe.explain import Finding, explain
 from workbench.recipe.layers import OVERRIDE, Bases, read_layers
+from workbench.recipe.renamed import as_today, old_names
 from workbench.recipe.schema import Recipe
 from workbench.recipe.suggest import choice
 from workbench.recipe.yaml_reader import Document, KeyPath, Place, key_text
@@ -125,6 +126,20 @@ def recipes_dir() -> Path:
     return installed if installed.is_dir() else package.parent / "recipes"
 
 
+def stored_recipe(text: str, file: str) -> Recipe:
+    """The recipe that this version or an older one has stored as YAML; ``file`` is for messages.
+
+    Raises:
+        RecipeError: with every problem of it.
+    """
+    document, problems = yaml_reader.read_text(text, file)
+    values = as_today(document.values)
+    recipe, found = (None, problems) if problems else build(values, document.places, file)
+    if recipe is None or found:
+        raise RecipeError(found)
+    return recipe
+
+
 def dump_recipe(recipe: Recipe) -> str:
     """The resolved recipe as YAML; loading it gives an equal recipe with the same fingerprint."""
     return yaml_reader.dump(recipe.model_dump(mode="json"))
@@ -135,12 +150,17 @@ def build(
 ) -> tuple[Recipe | None, list[Problem]]:
     """The recipe in a mapping, such as the values of a form, and everything wrong with it."""
     document = Document(values, places or {})
+    renamed = [
+        Finding(path, f"`{path[-1]}` was renamed", f"write {new}")
+        for path, new in old_names(values)
+    ]
+    values = as_today(values) if renamed else values
     recipe, findings = _validate(values)
     if recipe is not None:
         findings += rules.check_rules(recipe)
     else:
         findings += _rules_of_the_rest(values, findings)
-    return recipe, [_located(finding, document, file) for finding in findings]
+    return recipe, [_located(finding, document, file) for finding in renamed + findings]
 
 
 def _load(

@@ -58,7 +58,7 @@ class LoRA(MethodSpec):
     r: int = Field(8, ge=1, le=1024, description="Rank of the update; higher adds parameters.")
     alpha: float = Field(16, gt=0, description="Scale; the update is multiplied by alpha / r.")
     dropout: Dropout = 0.0
-    targets: list[str] | Literal["all-linear"] | None = Field(
+    target_modules: list[str] | Literal["all-linear"] | None = Field(
         None,
         description="Names of the linear layers to adapt, e.g. [query, value]; 'all-linear' for "
         "all of them; null for PEFT's own choice for the architecture.",
@@ -78,7 +78,7 @@ class IA3(MethodSpec):
 
     default_learning_rate: ClassVar[float] = 1e-2
     name: Literal["ia3"]
-    targets: list[str] | None = Field(
+    target_modules: list[str] | None = Field(
         None, description="Layers to rescale; null for PEFT's own choice for the architecture."
     )
     feedforward: list[str] | None = Field(
@@ -87,7 +87,7 @@ class IA3(MethodSpec):
 
 
 class _SoftPrompt(MethodSpec):
-    virtual_tokens: VirtualTokens = 20
+    num_virtual_tokens: VirtualTokens = 20
     init_text: str | None = Field(
         None,
         min_length=1,
@@ -96,7 +96,7 @@ class _SoftPrompt(MethodSpec):
 
     @property
     def prompt_length(self) -> int:
-        return self.virtual_tokens
+        return self.num_virtual_tokens
 
 
 class Prefix(_SoftPrompt):

@@ -160,15 +160,17 @@ def _method(recipe: Recipe) -> Iterator[Finding]:
     if isinstance(method, Peft) and method.type not in PEFT_TYPES:
         what = f"PEFT has no method called {shown(method.type)}"
         yield Finding(("method", "type"), what, choice(method.type, PEFT_TYPES))
-    if isinstance(method, LoRA | IA3) and isinstance(method.targets, list):
-        if not method.targets:
+    if isinstance(method, LoRA | IA3) and isinstance(method.target_modules, list):
+        if not method.target_modules:
             fix = "name layers, or null for PEFT's own choice"
-            yield Finding(("method", "targets"), "an empty list adapts nothing", fix)
-        yield from repeated(("method", "targets"), method.targets)
+            yield Finding(("method", "target_modules"), "an empty list adapts nothing", fix)
+        yield from repeated(("method", "target_modules"), method.target_modules)
     if isinstance(method, IA3) and method.feedforward:
-        for name in sorted(set(method.feedforward) - set(method.targets or [])):
-            what = f"{shown(name)} is not among method.targets"
-            yield Finding(("method", "feedforward"), what, "add it there", (("method", "targets"),))
+        for name in sorted(set(method.feedforward) - set(method.target_modules or [])):
+            what = f"{shown(name)} is not among method.target_modules"
+            yield Finding(
+                ("method", "feedforward"), what, "add it there", (("method", "target_modules"),)
+            )
     if isinstance(method, Prefix | PTuning | Prompt) and method.init_text and method.init != "text":
         what = "only used with init: text"
         yield Finding(("method", "init_text"), what, "remove it", (("method", "init"),))

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from workbench.recipe.base import StrictModel
 from workbench.recipe.methods import METHOD_SPECS, AnyMethod
+from workbench.recipe.renamed import as_first_written
 from workbench.recipe.tasks import TASK_SPECS, AnyTask
 
 Size = Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0.0, lt=1.0)]
@@ -79,9 +80,9 @@ class DataSpec(StrictModel):
     validation_size: Size | None = Field(0.1, description="Examples (or share) for validation.")
     test_size: Size | None = Field(0.2, description="Examples (or share) for the test.")
     split_seed: int = Field(0, ge=0, description="Seed of the split; never that of a run.")
-    duplicates: Literal["drop", "refuse", "keep"] = Field(
+    duplicates: Literal["drop", "error", "keep"] = Field(
         "drop",
-        description="Texts that occur more than once: removed before splitting, refused, or kept "
+        description="Texts that occur more than once: removed before splitting, an error, or kept "
         "(which lets test texts be trained on).",
     )
     encoding: str = Field("utf-8", description="Encoding of text files.")
@@ -108,13 +109,13 @@ class TrainingSpec(StrictModel):
         description="Halve the micro-batch and repeat the step when memory runs out; batch_size "
         "stays what it is.",
     )
-    evaluation_batch_size: int = Field(32, ge=1, description="Examples per evaluation batch.")
+    eval_batch_size: int = Field(32, ge=1, description="Examples per evaluation batch.")
     learning_rate: float | None = Field(
         None, gt=0, le=100, description="Peak learning rate; null for the method's default."
     )
     weight_decay: float = Field(0.0, ge=0, le=10, description="AdamW weight decay.")
-    warmup_fraction: float = Field(0.06, ge=0, lt=1, description="Share of steps to warm up.")
-    schedule: Literal["linear", "cosine", "constant"] = Field(
+    warmup_ratio: float = Field(0.06, ge=0, lt=1, description="Share of steps to warm up.")
+    lr_scheduler: Literal["linear", "cosine", "constant"] = Field(
         "linear", description="Learning rate after the warm-up."
     )
     max_grad_norm: float | None = Field(1.0, gt=0, description="Gradient clipping; null for none.")
@@ -209,5 +210,7 @@ class Recipe(StrictModel):
     @property
     def fingerprint(self) -> str:
         """sha256 (hex) of all that can change a result."""
-        canonical = json.dumps(self.numerics(), sort_keys=True, separators=(",", ":"))
+        canonical = json.dumps(
+            as_first_written(self.numerics()), sort_keys=True, separators=(",", ":")
+        )
         return hashlib.sha256(canonical.encode()).hexdigest()

@@ -225,17 +225,17 @@ def _decoding(recipe: Recipe) -> Iterator[Finding]:
     if not isinstance(recipe.task, Instruction):
         return
     decoding, section = recipe.task.decoding, ("task", "decoding")
-    if decoding.beams > 1 and decoding.temperature > 0:
-        what = f"{decoding.temperature:g} with {decoding.beams} beams: beams look for the most "
+    if decoding.num_beams > 1 and decoding.temperature > 0:
+        what = f"{decoding.temperature:g} with {decoding.num_beams} beams: beams look for the most "
         what += "probable text, a temperature draws one at random"
-        fix = "set temperature: 0 or beams: 1"
-        yield Finding((*section, "temperature"), what, fix, ((*section, "beams"),))
+        fix = "set temperature: 0 or num_beams: 1"
+        yield Finding((*section, "temperature"), what, fix, ((*section, "num_beams"),))
     if decoding.top_p < 1 and decoding.temperature == 0:
         what = "only used with a temperature above 0"
         yield Finding((*section, "top_p"), what, "remove it", ((*section, "temperature"),))
-    if decoding.length_penalty != 1 and decoding.beams == 1:
+    if decoding.length_penalty != 1 and decoding.num_beams == 1:
         what = "only used with more than one beam"
-        yield Finding((*section, "length_penalty"), what, "remove it", ((*section, "beams"),))
+        yield Finding((*section, "length_penalty"), what, "remove it", ((*section, "num_beams"),))
 
 
 def repeated(path: tuple[str, ...], values: Sequence[str | int]) -> Iterator[Finding]:

@@ -88,7 +88,7 @@ class QuestionAnswering(TaskSpec):
         64, ge=0, description="Tokens that neighbouring windows of a long text share."
     )
     max_answer_tokens: int = Field(30, ge=1, description="Longest answer, in tokens.")
-    no_answer: bool = Field(
+    allow_no_answer: bool = Field(
         False, description="Allow that a text does not answer the question, as SQuAD 2.0 does."
     )
 
@@ -103,7 +103,7 @@ class CausalLM(TaskSpec):
     families: ClassVar[tuple[Family, ...]] = ("decoder",)
     new_head: ClassVar[bool] = False
     name: Literal["causal-lm"]
-    packed: bool = Field(
+    packing: bool = Field(
         False,
         description="Join texts, with an end token between them, into full windows of max_length.",
     )
@@ -117,7 +117,7 @@ class Decoding(StrictModel):
     """How text is generated on the test split."""
 
     max_new_tokens: int = Field(32, ge=1, le=4096, description="Longest answer, in tokens.")
-    beams: int = Field(1, ge=1, le=64, description="Beams; 1 for no beam search.")
+    num_beams: int = Field(1, ge=1, le=64, description="Beams; 1 for no beam search.")
     temperature: float = Field(0.0, ge=0, le=10, description="0 for greedy decoding.")
     top_p: float = Field(1.0, gt=0, le=1, description="Nucleus sampling, with a temperature.")
     length_penalty: float = Field(1.0, description="Exponent of the length in beam search.")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from workbench.errors import RunRefused
+from workbench.recipe.renamed import text_as_today
 from workbench.store.endings import ENDED_BY_FORCE, why_gone, why_silent
 from workbench.store.files import read_json
 from workbench.store.processes import is_alive, is_of_another_boot
@@ -72,9 +73,9 @@ class Run:
         return rows, offset + len(complete) + len(newline)
 
     def recipe_text(self) -> str:
-        """The resolved recipe as YAML, empty when it is not there."""
+        """The resolved recipe as YAML, under the names of today; empty when it is not there."""
         try:
-            return (self.path / "recipe.yaml").read_text(encoding="utf-8")
+            return text_as_today((self.path / "recipe.yaml").read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError):
             return ""
 

@@ -54,7 +54,7 @@ class CausalLMTask(TokenLikelihoodTask[CausalLM]):
 
         def features(columns: Columns) -> Columns:
             texts = _as_arrays(columns["text"], tokenizer, end)
-            if self.spec.packed:
+            if self.spec.packing:
                 found = list(_windows(texts, columns["example"], max_length))
                 decoded = tokenizer.batch_decode([part[:, ID].tolist() for _, part, _ in found])
                 return _features(found) | {"text": decoded}
@@ -66,7 +66,7 @@ class CausalLMTask(TokenLikelihoodTask[CausalLM]):
                 ]
             )
 
-        packed = "packed" if self.spec.packed else ""
+        packed = "packed" if self.spec.packing else ""
         return Encoder(_columns, features, f"causal-lm {max_length} {end} {packed}")
 
     def answers(self, encoded: Encoded, predicted: Predicted) -> list[Any]:
@@ -77,7 +77,7 @@ class CausalLMTask(TokenLikelihoodTask[CausalLM]):
         return []
 
     def table_rows(self, encoded: Encoded) -> np.ndarray:
-        return np.arange(len(encoded)) if self.spec.packed else encoded.owners
+        return np.arange(len(encoded)) if self.spec.packing else encoded.owners
 
     def table(
         self, encoded: Encoded, predicted: Predicted, answers: Sequence[Any]
@@ -87,7 +87,7 @@ class CausalLMTask(TokenLikelihoodTask[CausalLM]):
         A window bears the id of the text that it begins in.
         """
         examples = encoded.examples
-        if self.spec.packed:
+        if self.spec.packing:
             ids = [examples.ids[owner] for owner in encoded.owners]
             texts = encoded.column("text")
             scores: list[float | None] = [float(np.mean(row)) for row in predicted.values]

@@ -132,8 +132,9 @@ class QuestionAnsweringTask(Task[QuestionAnswering]):
     def spans(self, encoded: Encoded, predicted: Predicted) -> list[Span]:
         """The best span of all windows of each example, by the sum of its two logits.
 
-        With ``task.no_answer`` there is no answer where even the window least sure of that finds
-        it likelier than the best span (threshold 0, as transformers' run_qa.py for SQuAD 2.0).
+        With ``task.allow_no_answer`` there is no answer where even the window least sure of that
+        finds it likelier than the best span (threshold 0, as transformers' run_qa.py for SQuAD
+        2.0).
         """
         best: dict[int, Span] = {}
         nowhere: dict[int, Span] = {}
@@ -160,7 +161,7 @@ class QuestionAnsweringTask(Task[QuestionAnswering]):
                 best[owner] = span
         return [
             nowhere[i]
-            if i not in best or (self.spec.no_answer and nowhere[i].total > best[i].total)
+            if i not in best or (self.spec.allow_no_answer and nowhere[i].total > best[i].total)
             else best[i]
             for i in range(len(encoded.examples))
         ]

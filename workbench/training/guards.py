@@ -98,8 +98,8 @@ class MovementGuard:
                 f"{self._steps} steps: they are not being trained",
                 where=", ".join(dead[:3]) + (", ..." if len(dead) > 3 else ""),
                 why="what they compute does not reach the loss",
-                fix="leave them out of method.targets, or switch training.gradient_checkpointing "
-                "off",
+                fix="leave them out of method.target_modules, or switch "
+                "training.gradient_checkpointing off",
             )
 
     def _check_groups(self) -> None:

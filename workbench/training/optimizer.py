@@ -35,13 +35,13 @@ def learning_rate(step: int, steps: int, spec: TrainingSpec, peak: float) -> flo
 
     The warm-up ends on the peak and never starts at 0, so that the first step moves every group.
     """
-    warmup = math.ceil(spec.warmup_fraction * steps)
+    warmup = math.ceil(spec.warmup_ratio * steps)
     if step < warmup:
         return peak * (step + 1) / warmup
     left = (steps - step) / max(1, steps - warmup)
-    if spec.schedule == "constant":
+    if spec.lr_scheduler == "constant":
         return peak
-    if spec.schedule == "cosine":
+    if spec.lr_scheduler == "cosine":
         return peak * 0.5 * (1 + math.cos(math.pi * (1 - left)))
     return peak * left
 

@@ -223,7 +223,7 @@ class Trainer:
             encoded,
             self.tokenizer,
             self.accelerator,
-            batch_size=self.spec.evaluation_batch_size,
+            batch_size=self.spec.eval_batch_size,
             virtual_tokens=self.adapted.virtual_tokens,
         )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from workbench.recipe.renamed import flat_as_today
 from workbench.store import ACTIVE, Run, read_json, read_run
 from workbench.tuning.folder import TUNING, trial_folder
 from workbench.tuning.space import AROUND, LEARNING_RATE
@@ -86,7 +87,9 @@ def _read(folder: Path) -> Search:
 
 def _space(search: Search) -> dict[str, str]:
     found = search.document.get("search")
-    return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else {}
+    return (
+        flat_as_today({str(k): str(v) for k, v in found.items()}) if isinstance(found, dict) else {}
+    )
 
 
 def _is_usual(search: Search) -> bool:

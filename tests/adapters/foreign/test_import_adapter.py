@@ -74,7 +74,7 @@ def test_an_export_comes_home_with_its_labels_and_is_gone_on_from(
     tiny_bert: Path,
     tmp_path: Path,
 ) -> None:
-    method = {"name": "lora", "r": 4, "targets": ["query", "value"]}
+    method = {"name": "lora", "r": 4, "target_modules": ["query", "value"]}
     once = {"max_steps": 2, "epochs": 1}
     run = train(make_recipe(method, training=once), seed=0, runs_dir=tmp_path / "runs")
     folder = taken(run.adapter, tmp_path / "mine", tiny_bert)

@@ -23,6 +23,7 @@ from workbench.adapters.foreign.header import TensorHeader
 from workbench.adapters.folder import ABOUT
 from workbench.methods import AdaptedModel
 from workbench.models import Base, build_empty, load_tokenizer
+from workbench.recipe.renamed import as_today
 from workbench.recipe.schema import ModelSpec
 from workbench.recipe.suggest import did_you_mean, shown
 from workbench.recipe.tasks import TASK_SPECS, TaskSpec
@@ -51,7 +52,7 @@ def fit(
             for, the task head is not among them, or the labels are not as many as its outputs.
         UsageError: when config or tokenizer hold what is not known here.
     """
-    about = read_json(received / ABOUT) or {}
+    about = as_today(read_json(received / ABOUT) or {})
     task = _task(config, about, received, found, tensors, labels)
     base = build_empty(ModelSpec(source=str(found.folder)), task)
     peft_config = _peft_config(config)

@@ -1,0 +1,96 @@
+"""Old names of recipe keys: an error in a recipe, read in what an older version has stored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from workbench.errors import RecipeError
+from workbench.recipe import Recipe, load_recipe, stored_recipe
+from workbench.recipe.renamed import KEYS, as_first_written, as_today
+from workbench.recipe.schema import TrainingSpec
+from workbench.store import read_run
+
+OLD: dict[str, Any] = {
+    "study": "news",
+    "name": "lora",
+    "task": {"name": "instruction", "decoding": {"beams": 4}},
+    "model": {"source": "asset:smollm2-135m"},
+    "data": {"source": "asset:bbc-headlines", "text": "article", "label": "headline"},
+    "method": {"name": "lora", "targets": ["q_proj"]},
+    "training": {"schedule": "cosine", "warmup_fraction": 0.1, "evaluation_batch_size": 8},
+}
+FINGERPRINT = "1685f0fc97fbcd9287cebd4a5e48e47ec84a4f5faa029981daf8a4df740437cc"
+"""Of `OLD`, as the version computed it that first wrote recipes."""
+
+
+def recipe_file(folder: Path, values: dict[str, Any]) -> Path:
+    path = folder / "lora.yaml"
+    path.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+    return path
+
+
+def test_every_old_key_is_an_error_that_names_the_new_one(tmp_path: Path) -> None:
+    path = recipe_file(tmp_path, OLD | {"data": {**OLD["data"], "duplicates": "refuse"}})
+    with pytest.raises(RecipeError) as error:
+        load_recipe(path)
+    found = {problem.key: (problem.line, problem.fix) for problem in error.value.problems}
+    assert found == {
+        "task.decoding.beams": (6, "write num_beams"),
+        "data.duplicates": (13, "write duplicates: error"),
+        "method.targets": (16, "write target_modules"),
+        "training.schedule": (19, "write lr_scheduler"),
+        "training.warmup_fraction": (20, "write warmup_ratio"),
+        "training.evaluation_batch_size": (21, "write eval_batch_size"),
+    }
+
+
+def test_an_old_key_hides_no_other_problem(tmp_path: Path) -> None:
+    path = recipe_file(tmp_path, OLD | {"training": {"schedule": "sine", "epochs": 0}})
+    with pytest.raises(RecipeError) as error:
+        load_recipe(path)
+    assert {"training.schedule", "training.lr_scheduler", "training.epochs"} <= {
+        problem.key for problem in error.value.problems
+    }
+
+
+@pytest.mark.parametrize("key", ["training.schedule=cosine", "method.targets=[q_proj]"])
+def test_an_old_key_of_an_override_is_an_error_too(tmp_path: Path, key: str) -> None:
+    path = recipe_file(tmp_path, as_today(OLD))
+    with pytest.raises(RecipeError, match=f"--set: {key.partition('=')[0]}"):
+        load_recipe(path, [key])
+
+
+def test_an_old_key_in_python_is_an_error_that_names_the_new_one() -> None:
+    with pytest.raises(ValidationError, match="`schedule` is now called `lr_scheduler`"):
+        TrainingSpec.model_validate({"schedule": "cosine"})
+
+
+def test_the_run_of_an_older_version_is_read_under_the_new_names(tmp_path: Path) -> None:
+    (tmp_path / "news" / "lora-s0").mkdir(parents=True)
+    run = read_run(tmp_path / "news" / "lora-s0")
+    recipe_file(tmp_path, OLD).rename(run.path / "recipe.yaml")
+    recipe = stored_recipe(run.recipe_text(), "recipe.yaml")
+    assert recipe.training.lr_scheduler == "cosine" and recipe.training.warmup_ratio == 0.1
+    assert recipe.method.target_modules == ["q_proj"]  # type: ignore[union-attr]
+    assert recipe.fingerprint == FINGERPRINT
+    (run.path / "recipe.yaml").write_text("half: [written")
+    assert run.recipe_text() == "half: [written"
+
+
+def test_the_search_that_found_values_is_read_under_the_new_names() -> None:
+    tuning = {"search": {"training.schedule": "linear,cosine", "method.r": "2..32"}}
+    searched = as_today({"tuning": tuning})["tuning"]["search"]
+    assert list(searched) == ["training.lr_scheduler", "method.r"]
+
+
+def test_the_two_ways_are_each_others_inverse_and_keep_the_order() -> None:
+    values = Recipe.model_validate(as_today(OLD)).model_dump(mode="json")
+    first = as_first_written(values)
+    assert list(first["training"])[5] == "evaluation_batch_size"
+    assert as_today(first) == values
+    assert len(KEYS) == len({new.rpartition(".")[2] for new in KEYS.values()})

@@ -1,0 +1,88 @@
+"""Recipe keys that were renamed, to the names that transformers and PEFT give them.
+
+An old name in a recipe is an error that says the new one. Records of older versions (recipes of
+runs and of the queue, the task of an export) are read under the new names. Fingerprints are still
+taken under the old ones: the run of a recipe is found again, resumed and compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from workbench.recipe.yaml_reader import dump, read_text
+
+KEYS = {
+    "task.packed": "task.packing",
+    "task.no_answer": "task.allow_no_answer",
+    "task.decoding.beams": "task.decoding.num_beams",
+    "method.targets": "method.target_modules",
+    "method.virtual_tokens": "method.num_virtual_tokens",
+    "training.warmup_fraction": "training.warmup_ratio",
+    "training.schedule": "training.lr_scheduler",
+    "training.evaluation_batch_size": "training.eval_batch_size",
+}
+"""The dotted key of today by the one that it was."""
+VALUES = {"data.duplicates": {"refuse": "error"}}
+"""The same of values."""
+
+LAST_PARTS = {old.rpartition(".")[2]: new.rpartition(".")[2] for old, new in KEYS.items()}
+
+
+def old_names(values: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    """The path of every old key or value in a recipe, with what to write instead."""
+    for key, value in values.items() if isinstance(values, dict) else ():
+        here = (*path, str(key))
+        dotted = ".".join(here)
+        if dotted in KEYS:
+            yield here, KEYS[dotted].rpartition(".")[2]
+        elif isinstance(value, str) and value in VALUES.get(dotted, {}):
+            yield here, f"{key}: {VALUES[dotted][value]}"
+        yield from old_names(value, here)
+
+
+def as_today(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored recipe, or some of its sections, under the names of today."""
+    found = _mapped(values, KEYS, VALUES)
+    if isinstance(tuning := found.get("tuning"), dict) and isinstance(tuning.get("search"), dict):
+        tuning["search"] = flat_as_today(tuning["search"])
+    return found
+
+
+def flat_as_today(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same for values by dotted key, such as the conditions of a checkpoint."""
+    return {
+        KEYS.get(key, key): VALUES[key].get(value, value) if key in VALUES else value
+        for key, value in values.items()
+    }
+
+
+def as_first_written(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same values under the names of the first version, which hashes are taken of."""
+    back = {key: {new: old for old, new in pairs.items()} for key, pairs in VALUES.items()}
+    return _mapped(values, {new: old for old, new in KEYS.items()}, back)
+
+
+def text_as_today(text: str) -> str:
+    """The YAML of a stored recipe under the names of today; as it is where it cannot be read."""
+    document, problems = read_text(text, "recipe.yaml")
+    if problems or (values := as_today(document.values)) == document.values:
+        return text
+    return dump(values)
+
+
+def _mapped(
+    values: Mapping[str, Any],
+    keys: Mapping[str, str],
+    of_values: Mapping[str, Mapping[str, str]],
+    before: str = "",
+) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        dotted = f"{before}{key}"
+        if isinstance(value, dict):
+            value = _mapped(value, keys, of_values, f"{dotted}.")
+        elif isinstance(value, str):
+            value = of_values.get(dotted, {}).get(value, value)
+        found[keys[dotted].rpartition(".")[2] if dotted in keys else key] = value
+    return found
