@@ -76,9 +76,11 @@ def _photograph(page: Page, url: str, arguments: argparse.Namespace) -> None:
             page.screenshot(path=IMAGES / f"{name}.png")
     asked = [run for run in finished if "/lora-s0" in run or "/prefix-s0" in run]
     if "playground" in arguments.only:
-        _ask(page, f"{url}/{_playground(asked, 'Words')}", "What speaks for", "playground")
+        _ask(page, f"{url}/{_playground(asked, 'Words')}", "Attribution for", "playground")
     if "attention" in arguments.only:
-        _ask(page, f"{url}/{_playground(asked, 'Attention')}", "All layers together", "attention")
+        _ask(
+            page, f"{url}/{_playground(asked, 'Attention')}", "Rollout over all layers", "attention"
+        )
     if "report" in arguments.only:
         with tempfile.TemporaryDirectory() as folder:
             report = write_report([arguments.runs / study], Path(folder) / "report")

@@ -56,9 +56,9 @@ def test_writing_arrives_piece_by_piece(playground: Playground, runs_of: Any) ->
 
 
 def test_the_untouched_base_answers_or_says_why_not(playground: Playground, runs_of: Any) -> None:
-    written = playground.ask(question(runs_of["instruction"], untouched=True))
+    written = playground.ask(question(runs_of["instruction"], zero_shot=True))
     assert written["kind"] == "text"
-    silent = playground.ask(question(runs_of["text-classification"], untouched=True))
+    silent = playground.ask(question(runs_of["text-classification"], zero_shot=True))
     assert "at random" in silent["silent"]
 
 

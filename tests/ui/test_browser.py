@@ -102,7 +102,7 @@ def test_a_run_is_started_and_its_result_shown(
 
 
 def _pick_and_change_the_rank(page: Page, study: Path) -> None:
-    page.get_by_role("button", name="Own folder").click()
+    page.get_by_role("button", name="Your folder").click()
     page.get_by_role("textbox", name="Path").fill(str(study))
     page.get_by_role("textbox", name="Path").press("Enter")
     expect(page.get_by_role("heading", name="tiny-topics / lora")).to_be_visible()
@@ -120,7 +120,7 @@ def _read_the_plan(page: Page) -> dict[str, str]:
         metric.inner_text().split("\n", 1) for metric in page.get_by_test_id("stMetric").all()
     )
     said = {name: value.strip() for name, value in shown.items()}
-    assert {"adapter file", "training steps take", "peak memory", "largest batch"} <= set(said)
+    assert {"adapter file", "training time", "peak memory", "largest batch"} <= set(said)
     expect(page.get_by_text(re.compile(r"weights \d+.*, runtime"))).to_be_visible()
     assert_fits(page)
     return said
@@ -177,8 +177,8 @@ def _ask_it(page: Page, run: Run, other: Run) -> tuple[str, str]:
     choose_adapters(page, "lora-s0", "prefix-s0")
     page.get_by_role("textbox", name="Text", exact=True).fill(text)
     page.get_by_role("button", name="Ask", exact=True).click()
-    expect(page.get_by_text(re.compile(r"\d% sure"))).to_have_count(2, timeout=RUN_MS)
-    expect(page.get_by_text(re.compile("What speaks for"))).to_be_visible()
+    expect(page.get_by_text(re.compile(r"\d% confident"))).to_have_count(2, timeout=RUN_MS)
+    expect(page.get_by_text(re.compile("Attribution for"))).to_be_visible()
     assert_fits(page)
     first, second = page.get_by_role("heading", level=2).all_inner_texts()[:2]
     assert (first, second) == (mine[text], theirs[text])

@@ -37,8 +37,8 @@ def test_answers_and_explanations_can_be_used_by_everybody(page: Page, runs_of_t
         choose_adapters(page, "prefix", "lora")
         page.get_by_role("textbox", name="Text", exact=True).fill("the team won the goal")
         page.get_by_role("button", name="Ask").click()
-        for view, sign in (("Words", "What speaks for"), ("Attention", "All layers together")):
-            page.get_by_role("radiogroup", name="Look at").get_by_text(view).click()
+        for view, sign in (("Words", "Attribution for"), ("Attention", "Rollout over all layers")):
+            page.get_by_role("radiogroup", name="Explain by").get_by_text(view).click()
             page.get_by_text(sign).first.wait_for()
             assert_good(page, f"playground-{view.lower()}")
 
@@ -49,28 +49,28 @@ def test_two_adapters_answer_one_text(page: Page, runs_of_two: Path) -> None:
         page.on("request", lambda request: asked.append(request.url))
         page.goto(f"{server.url}/playground")
         choose_adapters(page, "lora", "prefix")
-        expect(page.get_by_text("loaded with the first question")).to_be_visible()
+        expect(page.get_by_text("loaded with the first request")).to_be_visible()
         assert not workers_of(server)
 
         text = page.get_by_role("textbox", name="Text", exact=True)
         text.fill(HOSTILE)
         page.get_by_role("button", name="Ask").click()
-        expect(page.get_by_text(re.compile(r"\d% sure"))).to_have_count(2, timeout=60_000)
+        expect(page.get_by_text(re.compile(r"\d% confident"))).to_have_count(2, timeout=60_000)
         for method in ("lora", "prefix"):
             expect(page.get_by_role("heading", name=f"{method}, seed 0")).to_be_visible()
-        expect(page.get_by_text("2 adapters and what they stand on")).to_be_visible()
-        expect(page.get_by_text(re.compile("What speaks for"))).to_be_visible()
+        expect(page.get_by_text("2 adapters with their base models")).to_be_visible()
+        expect(page.get_by_text(re.compile("Attribution for"))).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth") <= 1280
         assert page.evaluate("window.hacked === undefined")
         assert "script" not in page.url and "adapters=" in page.url
 
-        page.get_by_role("radiogroup", name="Look at").get_by_text("Attention").click()
-        expect(page.get_by_text(re.compile("The answer is read from"))).to_be_visible()
+        page.get_by_role("radiogroup", name="Explain by").get_by_text("Attention").click()
+        expect(page.get_by_text(re.compile("The prediction is read off"))).to_be_visible()
         page.wait_for_url("**look=Attention**")
 
         (worker,) = workers_of(server)
         page.get_by_role("button", name="Unload").click()
-        expect(page.get_by_text("loaded with the first question")).to_be_visible()
+        expect(page.get_by_text("loaded with the first request")).to_be_visible()
         psutil.wait_procs([worker], timeout=10)
         assert not worker.is_running() and not workers_of(server)
         assert all(url.startswith((server.url, "ws:", "data:", "blob:")) for url in asked)

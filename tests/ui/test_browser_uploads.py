@@ -61,7 +61,7 @@ def test_an_upload_over_the_limit_is_refused_before_it_is_sent(
         expect(page.get_by_text(f"must be {LARGEST_UPLOAD_MB}")).to_be_visible()
         assert not [request for request in sent if "upload_file" in request]
         assert held_by(server) - before < 50 * MB
-        expect(page.get_by_text("What it is appears here")).to_be_visible()
+        expect(page.get_by_text("A preview appears here")).to_be_visible()
         os.truncate(large, 100 * 1024 * 1024)  # under the limit: taken, and said what it is not
         page.reload()
         settled(page)

@@ -19,11 +19,11 @@ from workbench.store import write_json
 def test_it_says_what_to_do_without_adapters(runs: RunsFolder, worker: StandIn) -> None:
     runs.add(news_recipe("lora"), 0, "running")
     said = texts(open_view("playground"))
-    assert "No adapter to ask yet" in said and "workbench import" in said
+    assert "No adapters yet" in said and "workbench import" in said
     add_adapter(runs, "prefix")
     app = open_view("playground")
     assert "No adapter chosen" in texts(app)
-    assert "loaded with the first question" in texts(app)
+    assert "loaded with the first request" in texts(app)
     assert not worker.asked
 
 
@@ -48,7 +48,7 @@ def test_answers_stand_side_by_side(runs: RunsFolder, worker: StandIn) -> None:
     keys = [add_adapter(runs, method) for method in ("lora", "prefix")]
     app = ask(*keys)
     said = texts(app).replace("\\", "")
-    assert said.count("90% sure") == 2 and "lora, seed 0" in said and "prefix, seed 0" in said
+    assert said.count("90% confident") == 2 and "lora, seed 0" in said and "prefix, seed 0" in said
     assert "20 ms · 7 tokens" in said
     assert "91.6 MB of weights: 2 adapters" in said and "700 MB" in said
     assert [r["do"] for r in worker.asked] == ["answer", "answer", "attribution"]
@@ -72,13 +72,13 @@ def test_a_crash_stands_in_its_card(runs: RunsFolder, worker: StandIn) -> None:
     worker.says["answer"] = crash
     app = ask(*[add_adapter(runs, method) for method in ("lora", "prefix")])
     said = texts(app)
-    assert "SIGKILL" in said and "fix: ask again" in said and "90% sure" in said
+    assert "SIGKILL" in said and "fix: ask again" in said and "90% confident" in said
     assert app.selectbox(key="why").options == [app.selectbox(key="why").value]
 
 
 def test_what_was_cut_is_said(runs: RunsFolder, worker: StandIn) -> None:
     worker.says["answer"] = {**LABELS, "cut": True}
-    assert "left out" in texts(ask(add_adapter(runs)))
+    assert "Truncated" in texts(ask(add_adapter(runs)))
 
 
 def test_entities_are_marked(runs: RunsFolder, worker: StandIn) -> None:
@@ -115,15 +115,15 @@ def test_masks_show_their_candidates(runs: RunsFolder, worker: StandIn) -> None:
         "drawn": True,
     }
     app = ask(add_adapter(runs, task="masked-lm"))
-    assert "hidden at random" in texts(app)
+    assert "masked at random" in texts(app)
     assert [row["name"] for row in charts_of(app)[0]] == ["cup", "game"]
-    assert "untouched base" in texts(app) and worker.asked[1]["untouched"] is True
+    assert "base model (zero-shot)" in texts(app) and worker.asked[1]["zero_shot"] is True
 
 
 def test_a_writer_and_its_untouched_base(runs: RunsFolder, worker: StandIn) -> None:
     worker.says["answer"] = lambda request: {
         "kind": "text",
-        "prediction": "base says" if request["untouched"] else "adapter says",
+        "prediction": "base says" if request["zero_shot"] else "adapter says",
         "score": 0.4,
         "ids": [5, 6],
         "pieces": [{"text": "adapter", "probability": 0.5}, {"text": " says", "probability": 0.3}],

@@ -19,9 +19,9 @@ HOSTILE = "<script>alert(1)</script> ![x](http://x.example) **bold** :red[x] $a$
 
 def test_the_words_that_speak_for_an_answer_are_named(runs: RunsFolder, worker: StandIn) -> None:
     said = texts(ask(add_adapter(runs))).replace("\\", "")
-    assert "“teams” speaks most for “sport”." in said
-    assert "“won” speaks against it." in said
-    assert "Probability: 90%; with every word covered 30%." in said
+    assert "“teams” supports “sport” most." in said
+    assert "Against it: “won”." in said
+    assert "Probability: 90%; with all words masked 30%." in said
     assert "no base: at random" in said
 
 
@@ -29,8 +29,8 @@ def test_the_base_stands_beside_where_it_has_an_answer(runs: RunsFolder, worker:
     numbers = {"values": [0.0, 0.2, 0.1, 0.4, 0.0], "value": -0.7, "empty": -1.4, "gap": 0.0}
     worker.says["attribution"] = lambda _: attribution(base=numbers, why_no_base="")
     app = ask(add_adapter(runs))
-    assert "What the fine-tuning changed" in texts(app).replace("\\", "")
-    assert "The untouched base gives it 50%" in texts(app)
+    assert "Change by fine-tuning" in texts(app).replace("\\", "")
+    assert "Base model (zero-shot): 50%" in texts(app)
     changed = {r["number"]: r["value"] for r in charts_of(app)[3]}
     assert changed[1] == pytest.approx(0.8) and changed[3] == pytest.approx(-0.8)
 
@@ -43,8 +43,8 @@ def test_numbers_that_do_not_add_up_are_not_to_be_leaned_on(
         adapter={"values": [0.0, 1.0, 0.5, -0.4, 0.0], "value": -0.1, "empty": -1.2, "gap": 1.32},
     )
     said = texts(ask(add_adapter(runs))).replace("\\", "")
-    assert "Do not lean on these numbers: together they miss that change by 120%." in said
-    assert "What speaks for B-club for “team”, with the adapter" in said
+    assert "Unreliable: attributions miss the change by 120%." in said
+    assert "Attribution for B-club for “team”, with the adapter" in said
 
 
 def test_a_word_that_comes_twice_is_named_once(runs: RunsFolder, worker: StandIn) -> None:
@@ -52,7 +52,7 @@ def test_a_word_that_comes_twice_is_named_once(runs: RunsFolder, worker: StandIn
     numbers = {"values": [0.5, 0.4, 0.3], "value": -0.1, "empty": -1.3, "gap": 0.0}
     worker.says["attribution"] = lambda _: attribution(tokens=tokens, adapter=numbers)
     said = texts(ask(add_adapter(runs)))
-    assert "“the” and “cup” speak most for “sport”." in said
+    assert "“the” and “cup” support “sport” most." in said
 
 
 def test_a_text_of_one_line_keeps_its_whole_height(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,7 +68,7 @@ def test_attention_is_addressed_by_layer_and_head(runs: RunsFolder, worker: Stan
     asked = [(r["layer"], r["head"]) for r in worker.asked if r["do"] == "attention"]
     assert asked == [(-1, None), (1, 0)]
     said = texts(app).replace("\\", "")
-    assert "Layer 2, head 1: what “[CLS]” looks at" in said
+    assert "Layer 2, head 1: what “[CLS]” attends to" in said
     assert "50% of its attention on the 2 virtual tokens" in said
     shown = charts_of(app)[1]
     assert [row["token"] for row in shown][:3] == ["v1", "v2", "[CLS]"]
@@ -128,6 +128,6 @@ def test_names_in_a_chart_are_told_apart() -> None:
 
 
 def test_how_sure_is_never_more_than_it_is() -> None:
-    assert [answer_cards.sure(p) for p in (0.9999, 0.5, 0.001, None)] == [
+    assert [answer_cards.confidence(p) for p in (0.9999, 0.5, 0.001, None)] == [
         "over 99%", "50%", "under 1%", "–"
     ]  # fmt: skip

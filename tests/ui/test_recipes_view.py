@@ -36,7 +36,7 @@ def test_recipes_shows_a_shipped_recipe_with_the_fields_of_its_method(runs: Runs
     assert {"r", "alpha", "target modules", "epochs", "learning rate", "train size"} <= labels
     assert "num virtual tokens" not in labels
     assert any("method:" in code.value and "name: lora" in code.value for code in app.code)
-    assert "Nothing: these are the values of the file." in texts(app)
+    assert "No changes." in texts(app)
     assert any(code.value.startswith("workbench run bbc-news/lora --runs") for code in app.code)
 
 
@@ -45,7 +45,7 @@ def test_a_changed_value_reaches_diff_command_and_fingerprint(runs: RunsFolder) 
     next(w for w in app.number_input if w.label == "r").set_value(32).run()
     assert "+  r: 32" in texts(app)
     assert "--set method.r=32" in texts(app)
-    next(w for w in app.button if "file" in w.label and "Back" in w.label).click().run()
+    next(w for w in app.button if w.label == "Reset to the file").click().run()
     assert "--set" not in texts(app)
 
 
@@ -183,7 +183,7 @@ def test_filters_leave_what_goes_with_them_and_stand_in_the_address(runs: RunsFo
     assert app.selectbox(key="study").options == ["squad-bert-base"]
     assert not app.exception
     app.selectbox(key="method").set_value("ia3").run()
-    assert "No recipe goes with these filters." in texts(app)
+    assert "No recipes match these filters." in texts(app)
 
 
 def test_a_link_shows_the_values_that_it_names_but_no_other_source(runs: RunsFolder) -> None:
@@ -223,7 +223,7 @@ def test_saving_writes_a_recipe_of_the_same_values_and_never_over_another(
     assert load_recipe(file).fingerprint == shipped.fingerprint
     before = file.read_bytes()
     app.button(key="save").click().run()
-    assert "there is such a file already" in texts(app)
+    assert "a file of this name exists" in texts(app)
     assert file.read_bytes() == before
 
 
@@ -246,7 +246,7 @@ def test_a_study_that_is_a_link_is_not_followed(runs: RunsFolder, tmp_path: Path
     (tmp_path / "own").mkdir()
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "own" / "away").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(UsageError, match="leads out"):
+    with pytest.raises(UsageError, match="outside the folder"):
         save_recipe.save(recipe, tmp_path / "own", "away", "lora")
     assert not list((tmp_path / "elsewhere").iterdir())
 

@@ -64,7 +64,7 @@ def test_a_running_run_can_be_stopped(runs: RunsFolder) -> None:
     assert (path / "stop").exists()
     assert read_run(path).state == "running"  # asked, not killed
     app.run()
-    assert app.button(key="kill").label == "End it now"
+    assert app.button(key="kill").label == "Kill"
     assert app.dataframe[0].value.state.iloc[0] == ["stopping"]
 
 
@@ -124,7 +124,7 @@ def test_a_job_that_waits_is_shown_and_one_that_never_began_says_why(
     while job.alive:
         pass
     said = texts(open_view("runs"))
-    assert "ended before its first run began" in said
+    assert "failed before its first run started" in said
     assert "no such module" in said
 
 
@@ -140,7 +140,7 @@ def test_filters_leave_the_runs_that_go_with_them(runs: RunsFolder) -> None:
     app = open_view("runs", search="LORA news")
     assert set(app.dataframe[0].value.recipe) == {"lora"}
     assert len(app.dataframe[0].value) == 3
-    assert "No run goes with these filters" in texts(open_view("runs", search="nothing at all"))
+    assert "No runs match these filters" in texts(open_view("runs", search="nothing at all"))
 
 
 def test_the_queue_is_moved_and_thinned_out(runs: RunsFolder) -> None:
@@ -148,7 +148,7 @@ def test_the_queue_is_moved_and_thinned_out(runs: RunsFolder) -> None:
     queue = Queue(runs.path)
     ids = [entry.id for entry in queue.list()]
     app = open_view("runs")
-    assert "Nobody works on the queue." in texts(app)
+    assert "No worker is running." in texts(app)
     app.button(key=f"down:{ids[0]}").click().run()
     assert [e.id for e in queue.list()] == [ids[1], ids[0], ids[2], ids[3]]
     app.button(key=f"up:{ids[3]}").click().run()
@@ -199,7 +199,7 @@ def test_a_running_run_shows_what_it_takes_at_the_moment(runs: RunsFolder) -> No
     app = open_view("runs", run=f"news/{path.name}")
     tiles = {metric.label: metric.value for metric in app.metric}
     assert tiles["tokens per second"] == "9,000"
-    assert tiles["memory of its process"] == "812 MB"
+    assert tiles["process memory"] == "812 MB"
     assert layout.plain("1.00e-03") == tiles["learning rate"]
 
 
@@ -244,10 +244,10 @@ def test_stopping_twice_or_too_late_is_no_error(runs: RunsFolder) -> None:
 
 def test_the_step_to_go_on_from_is_said(runs: RunsFolder) -> None:
     path = runs.add(news_recipe("lora"), 0, "failed", reason="x")
-    assert "has saved nothing yet" in texts(open_view("runs", run=f"news/{path.name}"))
+    assert "no checkpoint yet" in texts(open_view("runs", run=f"news/{path.name}"))
     for step in (20, 40):
         (path / "checkpoints" / f"step-{step:06d}").mkdir(parents=True)
-    assert "of step 40" in texts(open_view("runs", run=f"news/{path.name}"))
+    assert "checkpoint: step 40" in texts(open_view("runs", run=f"news/{path.name}"))
 
 
 def test_a_forecast_stands_beside_what_was_measured(runs: RunsFolder) -> None:
@@ -257,7 +257,7 @@ def test_a_forecast_stands_beside_what_was_measured(runs: RunsFolder) -> None:
     write_json(path / "result.json", {**result, "forecast": forecast})
     app = open_view("runs", run=f"news/{path.name}")
     (table,) = [frame.value for frame in app.dataframe if "forecast" in frame.value.columns]
-    assert list(table["forecast off by"]) == ["+10%"]
+    assert list(table["error"]) == ["+10%"]
 
 
 # --- reading on ----------------------------------------------------------------------------

@@ -49,9 +49,9 @@ def test_searches_stand_side_by_side_with_score_values_and_cost(
     shown = rows(searches())
     lora, prefix = shown["lora"], shown["prefix"]
     assert lora["state"] == "done" and lora["trials"] == "3 of 3, 1 failed"
-    assert lora["best"] == "0.950" and lora["with"] == "learning rate 0.005"
-    assert (lora["trained"], lora["steps"], lora["tokens"]) == ("48.0 s", "300", "540k")
-    assert prefix["state"] == "trial 2 runs, 35%" and prefix["trials"] == "1 of 3"
+    assert lora["best"] == "0.950" and lora["values"] == "learning rate 0.005"
+    assert (lora["training time"], lora["steps"], lora["tokens"]) == ("48.0 s", "300", "540k")
+    assert prefix["state"] == "running trial 2, 35%" and prefix["trials"] == "1 of 3"
     assert prefix["progress"] == pytest.approx(1 / 3)
 
 
@@ -69,13 +69,13 @@ def test_every_trial_of_a_search_is_listed_with_why_it_failed(
 ) -> None:
     table = searches(**{"trials-of": two[0].name}).dataframe[1].value
     assert list(table["trial"]) == [1, 2, 3] and list(table["score"]) == ["0.950", "0.900", "–"]
-    assert list(table["why it failed"]) == ["", "", "not a number"]
+    assert list(table["failure"]) == ["", "", "not a number"]
 
 
 def test_the_command_goes_on_with_the_same_search(runs: RunsFolder, two: list[Path]) -> None:
     said = texts(searches())
     assert f"workbench tune news --trials 3 --seed 3 --runs {runs.path}" in said
-    assert "stands for the folder or file that its recipes are in" in said.replace("\\", "")
+    assert "by the folder or file of its recipes" in said.replace("\\", "")
     space: Space = {LEARNING_RATE: Range(1e-4, 1e-2)}
     for method in ("lora", "prefix"):
         add_search(runs, method, [trial(0, 2e-3, 0.9)], 5, space)

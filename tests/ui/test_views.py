@@ -70,7 +70,7 @@ def test_export_warns_of_an_unchecked_adapter(runs: RunsFolder) -> None:
     path = runs.add(news_recipe("lora"), 0)
     result = read_run(path).result
     write_json(path / "result.json", {**result, "export": {"kind": "peft"}})
-    assert "not checked" in texts(open_view("export"))
+    assert "not verified" in texts(open_view("export"))
 
 
 def test_the_zip_holds_the_regular_files_and_no_others(runs: RunsFolder, tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_a_token_reaches_the_upload_and_nothing_else(
     repository, _ = _push_fields(app)
     repository.set_value("../../etc")
     app.button(key="push-now").click().run()
-    assert "is no repository of the Hub" in texts(app)
+    assert "is not a Hub repository" in texts(app)
     assert len(asked) == 1
 
 
@@ -199,7 +199,7 @@ def test_an_adapter_comes_in_only_with_its_base_confirmed(
 
 
 def _called(app: AppTest) -> Any:
-    return next(widget for widget in app.text_input if widget.label == "Call it")
+    return next(widget for widget in app.text_input if widget.label == "Name")
 
 
 @pytest.mark.parametrize("what", ["nothing", "a text", "a bomb"])

@@ -33,8 +33,8 @@ def exports_dir() -> Path:
 
 def _merge(run: Run, card: str | None) -> None:
     st.caption(
-        "The whole model with the adapter added in: serves without PEFT. Checked by a plain load "
-        "before it is yours. Virtual tokens cannot be merged."
+        "Writes the whole model with the adapter merged in: serves without PEFT. Verified by a "
+        "plain load. Virtual tokens cannot be merged."
     )
     if not st.button("Merge", key="merge", width="stretch"):
         return
@@ -45,14 +45,16 @@ def _merge(run: Run, card: str | None) -> None:
     except WorkbenchError as error:
         show_error(error)
         return
-    st.success("Merged, and a plain load gives the run's own answers.", icon=":material/verified:")
+    st.success(
+        "Merged and verified: the model reproduces the run's outputs.", icon=":material/verified:"
+    )
     st.code(str(target), language=None, wrap_lines=True)
 
 
 def _push(run: Run, card: str | None) -> None:
     st.caption(
-        "Uploads a checked copy into a repository, private if it is new. The token is handed to "
-        "that one process and kept nowhere."
+        "Uploads a verified copy to a repository, private if it is new. The token is passed to "
+        "the uploading process only and stored nowhere."
     )
     with st.form("push", border=False, clear_on_submit=True):
         repository = st.text_input("Repository", placeholder="me/my-adapter", max_chars=96)
@@ -84,7 +86,7 @@ def push(run: Run, card: str | None, repository: str, token: str) -> str:
     """
     if "/" not in repository or not HUB_ID.fullmatch(repository):
         raise UsageError(
-            f"{repository[:96]!r} is no repository of the Hub", fix="owner/name, e.g. me/my-adapter"
+            f"{repository[:96]!r} is not a Hub repository", fix="owner/name, e.g. me/my-adapter"
         )
     with tempfile.TemporaryDirectory(prefix="workbench-push-") as folder:
         with st.spinner("Checking and uploading"):

@@ -47,7 +47,7 @@ def _check(run: Run) -> None:
             words += f": {examples} examples, outputs differ by at most {gap:.1e}"
         st.success(plain(words + "."), icon=":material/verified:")
     else:
-        st.warning("This adapter was not checked by reloading it.", icon=":material/warning:")
+        st.warning("This adapter was not verified by reloading it.", icon=":material/warning:")
     facts(
         [
             ("kind", export.get("kind")),
@@ -109,9 +109,9 @@ def _card(run: Run) -> str | None:
         max_chars=CARD_BYTES,
     )
     if typed == written:
-        st.caption("What you change goes into the copies that leave; the run keeps its own.")
+        st.caption("Edits go into the exported copies; the run keeps its own card.")
         return None
-    st.caption("Changed: the zip, a merged model and an upload get this text.")
+    st.caption("Changed: the zip, a merged model and an upload use this text.")
     return typed
 
 

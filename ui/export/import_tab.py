@@ -29,7 +29,7 @@ def show() -> None:
     left, right = st.columns([1, 1.2], gap="large")
     with left:
         st.caption(
-            "Safetensors only; nothing of it is run. Its header, shapes and head are checked "
+            "Safetensors only; no code of it is run. Its header, shapes and head are checked "
             "against a base model that is on this machine already."
         )
         upload = st.file_uploader("A zip", type=["zip"], max_upload_size=LARGEST_UPLOAD_MB)
@@ -42,15 +42,15 @@ def show() -> None:
         base = st.text_input(
             "Base model",
             key="base",
-            placeholder="the one that the adapter names",
-            help="A folder, a Hub id or asset:NAME, where the adapter names another or none.",
+            placeholder="as declared by the adapter",
+            help="A folder, a Hub id or asset:NAME, if the adapter names another one or none.",
         )
         labels = st.text_input(
-            "Labels", key="labels", placeholder="business, sport", help="Where it brings none."
+            "Labels", key="labels", placeholder="business, sport", help="If it has none."
         )
     with right:
         if upload is None and not path.strip():
-            st.caption("What it is appears here before anything is taken.")
+            st.caption("A preview appears here before anything is imported.")
             return
         try:
             with _source(upload, path) as source:
@@ -78,7 +78,7 @@ def _proposal(source: Path, base: str, labels: str) -> None:
     from workbench.adapters.foreign import propose
 
     proposal = propose(source, base=base or None)
-    st.subheader("What it is", anchor=False)
+    st.subheader("Preview", anchor=False)
     facts(
         [
             ("method", proposal.method),
@@ -86,19 +86,22 @@ def _proposal(source: Path, base: str, labels: str) -> None:
             ("weights", f"{proposal.tensors:,} tensors, {size(proposal.weight_bytes)}"),
             ("base model", proposal.base),
             ("revision", proposal.revision),
-            ("found in", proposal.base_folder),
-            ("it names", proposal.named_base if proposal.named_base != proposal.base else None),
+            ("base found in", proposal.base_folder),
+            (
+                "declared base",
+                proposal.named_base if proposal.named_base != proposal.base else None,
+            ),
         ]
     )
     with st.form("import", border=False):
-        name = st.text_input("Call it", "their-adapter", max_chars=80)
-        sure = st.checkbox("This is the base model that I expect", key="base-confirmed")
+        name = st.text_input("Name", "their-adapter", max_chars=80)
+        sure = st.checkbox("This is the right base model", key="base-confirmed")
         pressed = st.form_submit_button("Import", type="primary", key="import-now")
     if pressed and not sure:
         raise UsageError(
             "the base model has to be confirmed",
-            why="an adapter gives its answers together with its base, which it only names",
-            fix="tick the box if the base above is right",
+            why="an adapter only names its base model, and is useless on another one",
+            fix="check the box if the base above is right",
         )
     if pressed:
         _take(source, name.strip(), base, labels)
@@ -119,6 +122,6 @@ def _take(source: Path, name: str, base: str, labels: str) -> None:
         options += ["--label", label]
     with st.spinner("Checking it against its base"):
         ask(["import", source, "--to", target, "--yes", *options])
-    st.success("Taken in. It fits its base.", icon=":material/verified:")
+    st.success("Imported. The adapter matches its base model.", icon=":material/verified:")
     st.code(str(target), language=None, wrap_lines=True)
     st.caption("Use it with `workbench predict FOLDER`, or as `init_from` of a recipe.")

@@ -15,7 +15,7 @@ from workbench.store import list_runs, read_json
 ABOUT = "workbench.json"
 WRITING = ("instruction", "causal-lm")
 OWN_OUTPUT = (*WRITING, "masked-lm")
-"""Tasks whose output layer is the base's own, so that the untouched base can be asked too."""
+"""Tasks that use the base model's own output layer, so that it can answer zero-shot."""
 _EXAMPLES = 400
 
 

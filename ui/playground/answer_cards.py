@@ -51,14 +51,14 @@ def show(adapters: list[Adapter], text: str, pairs: dict[str, str | None]) -> di
         row = cards[start : start + per_row]
         columns = st.columns(max(2, min(len(cards), per_row)), gap="small")
         places = []
-        for column, (adapter, untouched) in zip(columns, row, strict=False):
+        for column, (adapter, zero_shot) in zip(columns, row, strict=False):
             with column, st.container(border=True, height="stretch"):
-                _title(adapter, untouched)
+                _title(adapter, zero_shot)
                 places.append(st.container(gap="small"))
-        for place, (adapter, untouched) in zip(places, row, strict=True):
+        for place, (adapter, zero_shot) in zip(places, row, strict=True):
             with place:
-                result = _ask(adapter, text, pairs[adapter.key], untouched)
-            if result is not None and not untouched:
+                result = _ask(adapter, text, pairs[adapter.key], zero_shot)
+            if result is not None and not zero_shot:
                 found[adapter.key] = result
     return found
 
@@ -72,31 +72,29 @@ def _bases(adapters: list[Adapter]) -> list[Adapter]:
     return list(asked.values())
 
 
-def _title(adapter: Adapter, untouched: bool) -> None:
+def _title(adapter: Adapter, zero_shot: bool) -> None:
     with st.container(gap="xxsmall"):
-        if untouched:
-            st.subheader("untouched base", anchor=False)
+        if zero_shot:
+            st.subheader("base model (zero-shot)", anchor=False)
             st.caption(plain(adapter.base))
         else:
             st.subheader(plain(adapter.name), anchor=False)
             st.caption(plain(adapter.about))
 
 
-def _ask(adapter: Adapter, text: str, pair: str | None, untouched: bool) -> Result | None:
+def _ask(adapter: Adapter, text: str, pair: str | None, zero_shot: bool) -> Result | None:
     place = st.empty()
     with place.container():
         others = playground_client.playground().waiting
-        waiting = f"{others} questions before this one …" if others else "Asking …"
-        st.caption(
-            "Loading the models …" if playground_client.playground().pid is None else waiting
-        )
+        waiting = f"{others} requests ahead …" if others else "Running …"
+        st.caption("Loading models …" if playground_client.playground().pid is None else waiting)
 
     def stream(written: str) -> None:
         place.text(written + " ▌")
 
     try:
         result = playground_client.answer(
-            adapter, text, pair, untouched=untouched, on_piece=stream if _writes(adapter) else None
+            adapter, text, pair, zero_shot=zero_shot, on_piece=stream if _writes(adapter) else None
         )
     except WorkbenchError as error:
         with place.container():
@@ -129,11 +127,13 @@ def _footer(result: Result) -> None:
         words.append(f"loaded in {result['loading_seconds']:.1f} s")
     st.caption(plain(" · ".join(words)))
     if result["cut"]:
-        st.warning("Too long: what did not fit was left out.", icon=":material/content_cut:")
+        st.warning(
+            "Truncated: the text is longer than the model reads.", icon=":material/content_cut:"
+        )
 
 
-def sure(probability: object) -> str:
-    """A probability as people say it."""
+def confidence(probability: object) -> str:
+    """A probability as a percentage without false precision."""
     if not isinstance(probability, int | float):
         return ABSENT
     if probability > 0.995:
@@ -147,9 +147,9 @@ def sure(probability: object) -> str:
 def _labels(adapter: Adapter, text: str, result: Result) -> None:
     rows = sorted(result["labels"], key=lambda row: -(row["probability"] or 0))
     if result["score"] is None:
-        _headline(result["prediction"], "a number, so there is no probability")
+        _headline(result["prediction"], "regression: a number without a probability")
         return
-    note = f"{sure(result['score'])} sure"
+    note = f"{confidence(result['score'])} confident"
     _headline(result["prediction"] or "none of the labels", note)
     shown = [{"name": r["label"], "value": r["probability"]} for r in rows[:SHOWN_LABELS]]
     _chart(weight_charts.bars(shown), "Probability of each label")
@@ -161,7 +161,7 @@ def _tags(adapter: Adapter, text: str, result: Result) -> None:
     kinds = [_kind(row["tag"]) for row in result["words"]]
     named = dict.fromkeys(kind for kind in kinds if kind)
     colors = {kind: TAG_COLORS[i % len(TAG_COLORS)] for i, kind in enumerate(named)}
-    st.caption(f"{sure(result['score'])} sure on average")
+    st.caption(f"{confidence(result['score'])} mean confidence")
     if not colors:
         st.text("No entity in this text.")
         return
@@ -173,9 +173,9 @@ def _tags(adapter: Adapter, text: str, result: Result) -> None:
     key = token_charts.marked_text(
         [{"text": kind} for kind in colors], [*colors], colors, title="tag", width=MARKED_WIDTH
     )
-    _marked(key, "What the colours stand for")
+    _marked(key, "Colour legend")
     rows = [
-        {"word": row["word"], "tag": row["tag"], "sure": sure(row["probability"])}
+        {"word": row["word"], "tag": row["tag"], "confidence": confidence(row["probability"])}
         for row in result["words"]
         if _kind(row["tag"])
     ]
@@ -192,9 +192,11 @@ def _kind(tag: str) -> str:
 
 def _span(adapter: Adapter, text: str, result: Result) -> None:
     if result["start"] == result["end"]:
-        _headline("no answer", f"{sure(result['score'])} sure that the text does not say")
+        _headline(
+            "no answer", f"{confidence(result['score'])} confident that the text has no answer"
+        )
         return
-    _headline(result["prediction"], f"{sure(result['score'])} sure")
+    _headline(result["prediction"], f"{confidence(result['score'])} confident")
     start, end = result["start"], result["end"]
     before, after = text[max(0, start - _CONTEXT) : start], text[end : end + _CONTEXT]
     tokens, marks = [], []
@@ -208,20 +210,22 @@ def _span(adapter: Adapter, text: str, result: Result) -> None:
 
 
 def _masked(adapter: Adapter, text: str, result: Result) -> None:
-    _headline(result["prediction"], f"{sure(result['score'])} sure on average")
+    _headline(result["prediction"], f"{confidence(result['score'])} mean confidence")
     if result["drawn"]:
-        st.caption("The text has no [MASK], so words were hidden at random. Write one yourself.")
+        st.caption(
+            "The text has no [MASK], so words were masked at random. Put one where you want it."
+        )
     for number, mask in enumerate(result["masks"][:4], start=1):
         if len(result["masks"]) > 1:
-            st.caption(f"Blank {number}")
+            st.caption(f"Mask {number}")
         shown = [{"name": c["word"], "value": c["probability"]} for c in mask["candidates"]]
-        _chart(weight_charts.bars(weight_charts.numbered(shown)), f"Candidates for blank {number}")
+        _chart(weight_charts.bars(weight_charts.numbered(shown)), f"Candidates for mask {number}")
 
 
 def _text(adapter: Adapter, text: str, result: Result) -> None:
-    st.text(result["prediction"] or "(nothing: the answer ended at once)")
+    st.text(result["prediction"] or "(empty output)")
     if result["score"] is not None:
-        st.caption(f"{sure(result['score'])} sure of a token on average")
+        st.caption(f"{confidence(result['score'])} mean confidence per token")
 
 
 _VIEWS: dict[str, Callable[[Adapter, str, Result], None]] = {

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from playground.answer_cards import sure
+from playground.answer_cards import confidence
 
 NAMED = 3
 """Words that a sentence names."""
@@ -41,25 +41,25 @@ def sentences(found: Result) -> list[str]:
     contra = _first(word for word, value in reversed(ranked) if value < -0.05 * total)
     told = []
     if pro:
-        told.append(f"{_listed(pro)} {_speak(pro)} most for {quoted(about)}.")
+        told.append(f"{_listed(pro)} {_support(pro)} {quoted(about)} most.")
     if contra:
-        told.append(f"{_listed(contra)} {_speak(contra)} against it.")
+        told.append(f"Against it: {_listed(contra)}.")
     if not pro and not contra:
-        told.append(f"No single word decides; many weigh a little for or against {quoted(about)}.")
-    if found["unit"] == "score":
         told.append(
-            f"Score: {numbers['value']:.2f}; with every word covered {numbers['empty']:.2f}."
+            f"No single word dominates; many count a little for or against {quoted(about)}."
         )
+    if found["unit"] == "score":
+        told.append(f"Score: {numbers['value']:.2f}; with all words masked {numbers['empty']:.2f}.")
     else:
         now, covered = math.exp(numbers["value"]), math.exp(numbers["empty"])
-        told.append(f"Probability: {sure(now)}; with every word covered {sure(covered)}.")
+        told.append(f"Probability: {confidence(now)}; with all words masked {confidence(covered)}.")
     if found["base"]:
-        told.append(f"The untouched base gives it {sure(math.exp(found['base']['value']))}.")
+        told.append(f"Base model (zero-shot): {confidence(math.exp(found['base']['value']))}.")
     gap = abs(numbers["gap"]) / (abs(numbers["value"] - numbers["empty"]) or 1.0)
     if gap <= ROUGH:
-        told.append(f"The numbers add up to that change within {max(gap, 0.0001):.2%}.")
+        told.append(f"Attributions add up to that change within {max(gap, 0.0001):.2%}.")
     else:
-        told.append(f"Do not lean on these numbers: together they miss that change by {gap:.0%}.")
+        told.append(f"Unreliable: attributions miss the change by {gap:.0%}.")
     return told
 
 
@@ -78,5 +78,5 @@ def _listed(words: list[str]) -> str:
     return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"
 
 
-def _speak(words: list[str]) -> str:
-    return "speaks" if len(words) == 1 else "speak"
+def _support(words: list[str]) -> str:
+    return "supports" if len(words) == 1 else "support"

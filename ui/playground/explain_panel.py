@@ -9,7 +9,7 @@ import streamlit as st
 from layout import plain, show_error
 from playground import playground_client, token_charts, weight_charts
 from playground.adapters import Adapter
-from playground.answer_cards import sure
+from playground.answer_cards import confidence
 from playground.attribution_text import quoted, sentences, words_of
 from workbench.errors import WorkbenchError
 
@@ -29,7 +29,7 @@ def show(adapters: list[Adapter], text: str, pairs: dict[str, str | None], answe
     key = left.selectbox("Adapter", list(by_key), key="why", bind="query-params")
     adapter = by_key[key if key in by_key else next(iter(by_key))]
     view = middle.radio(
-        "Look at",
+        "Explain by",
         [WORDS, ATTENTION],
         horizontal=True,
         key="look",
@@ -45,7 +45,7 @@ def show(adapters: list[Adapter], text: str, pairs: dict[str, str | None], answe
         "ids": answer.get("ids"),
     }
     if answer["kind"] == "text" and not answer["ids"]:
-        st.caption("Nothing was written, so there is nothing to explain.")
+        st.caption("Empty output: there is nothing to explain.")
         return
     try:
         if view == ATTENTION:
@@ -69,7 +69,7 @@ def _choice(adapter: Adapter, text: str, answer: Result) -> int | None:
         title, best = "Word", (entities or [0])[0]
     elif kind == "masked":
         names = [(mask["candidates"] or [{"word": "?"}])[0]["word"] for mask in answer["masks"]]
-        title, best = "Blank", 0
+        title, best = "Mask", 0
     elif kind == "text" and answer["pieces"]:
         names = [token_charts.spoken(row["text"]) for row in answer["pieces"]]
         title, best = "Token of the answer", 0
@@ -86,7 +86,7 @@ def _choice(adapter: Adapter, text: str, answer: Result) -> int | None:
 
 
 def _words(adapter: Adapter, request: Result) -> None:
-    with st.spinner("Following the gradients from the covered text to the text …"):
+    with st.spinner("Computing integrated gradients …"):
         found = playground_client.explain(adapter, {**request, "do": "attribution"})
     tokens, about, base = found["tokens"], found["about"], found["base"]
     mine = found["adapter"]["values"]
@@ -94,25 +94,25 @@ def _words(adapter: Adapter, request: Result) -> None:
     largest = max(map(abs, [*mine, *theirs]), default=1.0) or 1.0
     with st.container(horizontal=True, gap="large", vertical_alignment="top"):
         with st.container(width=token_charts.WIDTH + 16, gap="small"):
-            title = f"What speaks for {quoted(about)}, with the adapter"
+            title = f"Attribution for {quoted(about)}, with the adapter"
             _text_line(title, tokens, mine, largest)
             if base:
-                _text_line("The same for the untouched base", tokens, theirs, largest)
+                _text_line("The same for the base model (zero-shot)", tokens, theirs, largest)
                 change = [a - b for a, b in zip(mine, theirs, strict=True)]
-                _text_line("What the fine-tuning changed", tokens, change, largest)
+                _text_line("Change by fine-tuning", tokens, change, largest)
             st.caption(
-                "Blue speaks for the answer, orange against it; the darker, the more. Integrated "
-                "gradients over the word embeddings, from the text with every word covered."
+                "Blue supports the answer, orange opposes it; darker is more. Integrated gradients "
+                "over the word embeddings; baseline: all words masked."
             )
         with st.container(width="stretch", gap="small"):
             for sentence in sentences(found):
                 st.text(sentence)
             chart = weight_charts.bars(_heaviest(tokens, mine), signed=True, format="+.2f")
-            st.altair_chart(chart, width="stretch", alt="The words that weigh most")
+            st.altair_chart(chart, width="stretch", alt="Words with the largest attributions")
             if not base:
                 st.caption(plain(found["why_no_base"] + " Attention can be compared."))
     if found["cut"]:
-        st.caption("The text was too long; this is about what the model has read.")
+        st.caption("Truncated: this explains the part of the text that the model has read.")
 
 
 def _text_line(title: str, tokens: list[Result], values: list[float], largest: float) -> None:
@@ -132,7 +132,7 @@ def _heaviest(tokens: list[Result], values: list[float]) -> list[Result]:
 
 def _attention(adapter: Adapter, request: Result) -> None:
     request = {**request, "do": "attention"}
-    with st.spinner("Reading the attention …"):
+    with st.spinner("Computing attention …"):
         found = playground_client.explain(adapter, {**request, "layer": -1, "head": None})
         layer, head = _layer_and_head(found["layers"], found["heads"])
         if (layer, head) != (found["layer"], None):
@@ -144,10 +144,10 @@ def _attention(adapter: Adapter, request: Result) -> None:
     st.text(_told(found, reader, where))
     with st.container(horizontal=True, gap="large", vertical_alignment="top"):
         with st.container(width=token_charts.WIDTH + 16, gap="small"):
-            title = f"Layer {found['layer'] + 1}, {where}: what “{reader}” looks at"
+            title = f"Layer {found['layer'] + 1}, {where}: what “{reader}” attends to"
             _looked_at(title, found, mine["attention"], base["attention"])
             _looked_at(
-                f"All layers together (rollout): what reaches “{reader}”",
+                f"Rollout over all layers: what reaches “{reader}”",
                 found,
                 mine["rollout"],
                 base["rollout"],
@@ -177,14 +177,14 @@ def _layer_and_head(layers: int, heads: int) -> tuple[int, int | None]:
 
 def _told(found: Result, reader: str, where: str) -> str:
     virtual, columns = found["virtual_columns"], found["rows"]["adapter"]["attention"]
-    words = f"The answer is read from “{reader}”."
+    words = f"The prediction is read off at “{reader}”."
     if virtual:
         share = sum(columns[:virtual])
         rolled = sum(found["rows"]["adapter"]["rollout"][:virtual])
         words += (
-            f" In layer {found['layer'] + 1}, {where}, it spends {sure(share)} of its attention "
-            f"on the {virtual} virtual tokens; over all layers {sure(rolled)} of what reaches it "
-            "comes from them."
+            f" In layer {found['layer'] + 1}, {where}, it spends {confidence(share)} of "
+            f"its attention on the {virtual} virtual tokens; over all layers "
+            f"{confidence(rolled)} of what reaches it comes from them."
         )
     return words
 
@@ -195,7 +195,10 @@ def _looked_at(title: str, found: Result, mine: list[float], base: list[float]) 
     with st.container(gap="xxsmall"):
         st.markdown(f"**{plain(title)}**")
         names = [{"text": f"v{i + 1}", "virtual": True} for i in range(virtual)]
-        for label, weights, before in (("adapter", mine, names), ("untouched base", base, [])):
+        for label, weights, before in (
+            ("adapter", mine, names),
+            ("base model (zero-shot)", base, []),
+        ):
             st.caption(label)
             chart = token_charts.looked_at_text([*before, *tokens], weights, largest=largest)
             st.altair_chart(chart, width="content", alt=f"{title}, {label}")
@@ -208,7 +211,7 @@ def _changes(tokens: list[Result], mine: list[float], base: list[float]) -> None
     heaviest = sorted(change, key=lambda pair: -abs(pair[1]))[:TOP]
     if not heaviest:
         return
-    st.markdown("**Words that count more or less than before the fine-tuning**")
+    st.markdown("**Change of each word's share by fine-tuning**")
     rows = weight_charts.numbered([{"name": word, "value": value} for word, value in heaviest])
     chart = weight_charts.bars(rows, signed=True, format="+.1%")
     st.altair_chart(chart, width="stretch", alt="Change of each word's share")
@@ -227,7 +230,7 @@ def _map(found: Result) -> None:
     names = [token_charts.spoken(token["text"]) for token in found["tokens"]][first:][:shown]
     virtual_names = [f"v{i + 1}" for i in range(virtual)]
     rows = [*virtual_names[: found["virtual_rows"]], *names]
-    with st.expander("The whole map: every token to every token", icon=":material/grid_on:"):
+    with st.expander("Full attention map: every token to every token", icon=":material/grid_on:"):
         if shown < len(found["tokens"]):
             st.caption(f"Tokens {first + 1} to {first + shown} of {len(found['tokens'])}.")
         chart = weight_charts.attention_map(found["map"], rows, [*virtual_names, *names])

@@ -28,10 +28,10 @@ def answer(
     text: str,
     pair: str | None,
     *,
-    untouched: bool = False,
+    zero_shot: bool = False,
     on_piece: Callable[[str], None] | None = None,
 ) -> Result:
-    """What an adapter, or its untouched base, answers.
+    """What an adapter, or its base model (zero-shot), answers.
 
     Raises:
         PlaygroundError: as `Playground.stream` does.
@@ -41,7 +41,7 @@ def answer(
         "folder": str(adapter.folder),
         "text": text,
         "pair": pair,
-        "untouched": untouched,
+        "zero_shot": zero_shot,
     }
     return _kept(adapter, request, on_piece)
 
@@ -58,7 +58,7 @@ def explain(adapter: Adapter, request: dict[str, Any]) -> Result:
 def known(adapter: Adapter, text: str, pair: str | None) -> Result | None:
     """The answer of an adapter if this page has it already."""
     request = {"do": "answer", "folder": str(adapter.folder), "text": text, "pair": pair}
-    found: Result | None = _store().get(_key(adapter, {**request, "untouched": False}))
+    found: Result | None = _store().get(_key(adapter, {**request, "zero_shot": False}))
     return found
 
 

@@ -10,7 +10,7 @@ import streamlit as st
 from layout import plain, show_error
 from playground import playground_client
 from playground.adapters import Adapter, takes_a_second_text
-from playground.answer_cards import sure
+from playground.answer_cards import confidence
 from workbench.errors import WorkbenchError
 
 MOST = 100
@@ -79,14 +79,14 @@ def _table(
         said = [answer["prediction"] for answer in answers]
         row = {"text": text[:_SHOWN], "agree": "yes" if len(set(said)) == 1 else "no"}
         for adapter, answer in zip(adapters, answers, strict=True):
-            row[adapter.key] = f"{answer['prediction']} ({sure(answer['score'])})"
+            row[adapter.key] = f"{answer['prediction']} ({confidence(answer['score'])})"
         table.append(row)
     if len(adapters) == 1:
         table = [{k: v for k, v in row.items() if k != "agree"} for row in table]
     differ = sum(row.get("agree") == "no" for row in table)
     if len(adapters) > 1:
         st.caption(
-            f"{differ} of {len(table)} texts are answered differently. Select one to see why."
+            f"The adapters disagree on {differ} of {len(table)} texts. Select one to see why."
         )
     chosen = st.dataframe(
         pd.DataFrame(table),

@@ -15,6 +15,7 @@ import streamlit as st
 from layout import plain, remarks, show_error
 from run_cli import ask
 from workbench.errors import WorkbenchError
+from workbench.formatting import plural
 from workbench.recipe import Recipe, dump_recipe
 
 KEPT = 32
@@ -28,10 +29,10 @@ def show(recipe: Recipe) -> None:
     found = _known().get(key)
     if found is None:
         st.caption(
-            "Reads the data as a run would and takes the length of each training text. "
-            "Takes some seconds; data from the Hub is downloaded first."
+            "Loads the data as a run does and tokenizes the training texts. Takes some seconds; "
+            "data from the Hub is downloaded first."
         )
-        if not st.button("Look at the data", key="look", icon=":material/table_view:"):
+        if not st.button("Preview the data", key="look", icon=":material/table_view:"):
             return
         try:
             with st.spinner("Reading the data"):
@@ -48,9 +49,7 @@ def show(recipe: Recipe) -> None:
     with right:
         _lengths(found["lengths"])
     notes = [str(note) for note in found.get("notes", [])]
-    remarks(
-        f"{len(notes)} remark{'' if len(notes) == 1 else 's'} on the data", notes, ":material/info:"
-    )
+    remarks(f"{plural(len(notes), 'note')} on the data", notes, ":material/info:")
     st.caption("The first rows of the training split.")
     st.dataframe(pd.DataFrame(found["rows"]), hide_index=True, width="stretch", height=320)
 
@@ -69,7 +68,7 @@ def _summary(found: Found) -> None:
 def _balance(labels: list[Found] | None) -> None:
     st.subheader("Labels", anchor=False)
     if not labels:
-        st.caption("This task has no set of labels to balance.")
+        st.caption("This task has no label set.")
         return
     frame = pd.DataFrame(labels)
     bars = (
@@ -112,13 +111,13 @@ def _lengths(lengths: Found) -> None:
         plain(
             f"The red line is max_length, {limit} tokens; "
             + (
-                "texts are joined into windows of that size, so nothing is cut."
+                "texts are packed into windows of that size, so nothing is truncated."
                 if lengths["packed"]
                 else f"{lengths['longer']:,} of {lengths['measured']:,} training texts are "
-                "longer and lose their end."
+                "longer and are truncated."
             )
             + f" Median {lengths['median']:g}, longest {lengths['longest']:,}; "
-            "the last bar holds all that are longer still."
+            "the last bar holds all longer texts."
         )
     )
 

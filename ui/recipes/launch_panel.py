@@ -72,9 +72,9 @@ def _with_force(wanted: Wanted, runs: list[Run]) -> tuple[Wanted, list[Run]]:
     """What is wanted and which runs that means, once it is known whether to repeat any."""
     done = [run for run in runs if run.state == "finished"]
     if done:
-        st.caption(f"{len(done)} of {len(runs)} finished already with exactly these values.")
+        st.caption(f"{len(done)} of {len(runs)} have already finished with exactly these values.")
     again = bool(done) and st.checkbox(
-        "Run the finished ones again", help="Their folders are kept aside.", key="again"
+        "Rerun finished runs", help="The old folders are kept.", key="again"
     )
     todo = runs if again else [run for run in runs if run.state != "finished"]
     return Wanted(
@@ -91,7 +91,7 @@ def _seeds(wanted: Wanted) -> list[int]:
         default=recipe.seeds,
         key=f"{wanted.path}:seeds",
         accept_new_options=True,
-        help="One run for each; they change initialisation and data order, never the split.",
+        help="One run per seed. A seed sets initialization and data order, never the split.",
     )
     seeds = []
     for seed in chosen:
@@ -129,11 +129,11 @@ def _buttons(wanted: Wanted, todo: list[Run], active: bool) -> None:
         icon=":material/playlist_add:",
         disabled=impossible,
         key="queue",
-        help="Behind what waits already, one run for each device, also across a reboot.",
+        help="Appended to the queue: one run per device at a time; the queue survives a reboot.",
     ):
         _enqueue(wanted, todo[0])
     if active:
-        st.caption("Some of these are on their way already; Runs shows them.")
+        st.caption("Some of these are already queued or running; see Runs.")
 
 
 def _start(wanted: Wanted, first: Run) -> None:
@@ -160,7 +160,7 @@ def _enqueue(wanted: Wanted, first: Run) -> None:
             force=wanted.force,
             processes=wanted.processes,
         )
-        with st.spinner("Starting the queue's worker"):
+        with st.spinner("Starting the queue worker"):
             jobs.ensure_worker(runs_dir())
     except WorkbenchError as error:
         show_error(error)
@@ -174,7 +174,7 @@ def _plan(recipe: Recipe) -> None:
     if planner.answer(recipe) is None and plan_panel.is_at_hand(recipe):
         planner.ask(recipe, asker)
     elif planner.answer(recipe) is None:
-        st.caption("Counts, memory and time; model or data may have to be fetched for it.")
+        st.caption("Parameters, memory and time; may download the model or the data.")
         if not st.button("Plan this recipe", width="stretch", key="plan"):
             return
         planner.ask(recipe, asker)
@@ -185,7 +185,7 @@ def _plan(recipe: Recipe) -> None:
 def _answer(recipe: Recipe, waiting: bool) -> None:
     found = plan_panel.planner().answer(recipe)
     if found is None:
-        st.caption("Planning: counts, memory and time, by a process of its own …")
+        st.caption("Planning: parameters, memory and time …")
     elif waiting:
         st.rerun()  # what it says stays; nobody has to look again
     elif isinstance(found, WorkbenchError):

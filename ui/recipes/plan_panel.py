@@ -134,7 +134,7 @@ def show(found: dict[str, Any]) -> None:
     if found.get("train_seconds") is not None:
         steps = found.get("steps")
         right.metric(
-            "training steps take",
+            "training time",
             duration(found["train_seconds"]),
             help=f"{steps:,} steps on this device, without validation and test" if steps else None,
         )

@@ -85,7 +85,7 @@ def _task(name: str, values: Values, first: Values, key: str) -> list[str]:
         section="task",
         key=key,
         placeholders={
-            "metrics": "the usual ones",
+            "metrics": "the defaults of the task",
             "labels": "from the data",
             "instruction": "none",
         },
@@ -105,7 +105,7 @@ def _data_and_model(values: Values, first: Values, key: str) -> list[str]:
             section="data",
             key=key,
             names=SIZES,
-            placeholders={"train_size": "all that are left"},
+            placeholders={"train_size": "all the rest"},
         )
     with length:
         overrides += fields.fields(
@@ -117,7 +117,7 @@ def _data_and_model(values: Values, first: Values, key: str) -> list[str]:
             names=("max_length",),
             columns=1,
         )
-    with st.expander("Other data, another model, another start"):
+    with st.expander("Data source, model source, init_from"):
         rest = [n for n in DataSpec.model_fields if n not in SIZES]
         overrides += fields.fields(
             DataSpec, data, start=first["data"], section="data", key=key, names=rest
@@ -138,7 +138,7 @@ def _data_and_model(values: Values, first: Values, key: str) -> list[str]:
             section="",
             key=key,
             names=("init_from",),
-            placeholders={"init_from": "nothing: a fresh adapter"},
+            placeholders={"init_from": "none: a new adapter"},
             columns=1,
         )
     return overrides

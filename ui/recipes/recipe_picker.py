@@ -26,7 +26,7 @@ def pick() -> Path | None:
     """The bar of filters and the recipe file that was chosen; None when there is none."""
     with st.container(border=True):
         filters = st.columns([1, 1, 1, 1, 1.15], vertical_alignment="bottom")
-        with filters[4], st.popover("Own folder", icon=":material/folder_open:", width="stretch"):
+        with filters[4], st.popover("Your folder", icon=":material/folder_open:", width="stretch"):
             own = st.text_input(
                 "Path",
                 key="path",
@@ -44,7 +44,7 @@ def pick() -> Path | None:
         files = _filtered(recipes, filters) if recipes else []
         files = sorted([*files, *broken])
         if not files:
-            st.caption("No recipe goes with these filters.")
+            st.caption("No recipes match these filters.")
             return None
         return _choice(root, files, len(recipes) + len(broken))
 

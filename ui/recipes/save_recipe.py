@@ -40,7 +40,7 @@ def save(recipe: Recipe, folder: Path, study: str, name: str) -> Path:
     root = folder.resolve()
     if not target.parent.resolve().is_relative_to(root):
         raise UsageError(
-            f"{study} leads out of the folder", where=str(root), fix="take another study"
+            f"{study} is outside the folder", where=str(root), fix="choose another study"
         )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -48,10 +48,10 @@ def save(recipe: Recipe, folder: Path, study: str, name: str) -> Path:
             file.write(dump_recipe(renamed))
     except FileExistsError:
         raise UsageError(
-            "there is such a file already",
+            "a file of this name exists",
             where=str(target),
             why="saving never overwrites a recipe",
-            fix="take another name",
+            fix="choose another name",
         ) from None
     except OSError as error:
         raise UsageError(f"cannot be written: {error.strerror}", where=str(target)) from None
@@ -87,7 +87,7 @@ def form(recipe: Recipe) -> None:
         except OSError as error:
             error_box("Not saved", str(error))
             return
-        st.success("Saved. It is in the list of this folder now.", icon=":material/check:")
+        st.success("Saved. The recipe is now in the list of this folder.", icon=":material/check:")
         st.code(str(target), language=None, wrap_lines=True)
         query = {"path": str(folder), "study": study.strip(), "recipe": name.strip()}
         st.page_link(

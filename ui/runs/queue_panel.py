@@ -36,7 +36,7 @@ def _worker(workers: list[jobs.WorkerRecord], waiting: bool) -> None:
     left, right = st.columns([3, 1], vertical_alignment="center")
     if workers:
         for worker in workers:
-            state = "stops after what it runs" if worker.stopping else "works on the queue"
+            state = "stops after the current run" if worker.stopping else "works on the queue"
             where = "the whole machine" if worker.slots == ("all",) else ", ".join(worker.slots)
             left.text(f"Process {worker.pid} on {worker.host} {state} ({where}).")
         if not all(worker.stopping for worker in workers):
@@ -48,7 +48,7 @@ def _worker(workers: list[jobs.WorkerRecord], waiting: bool) -> None:
                 args=(jobs.stop_workers, runs_dir()),
             )
     elif waiting:
-        left.text("Nobody works on the queue.")
+        left.text("No worker is running.")
         right.button(
             "Start the queue",
             key="queue-start",

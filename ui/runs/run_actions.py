@@ -26,7 +26,7 @@ def actions(run: Run) -> None:
                 "Resume",
                 icon=":material/resume:",
                 key="resume",
-                help="Go on from what it saved last.",
+                help="Resume from the last checkpoint.",
                 on_click=do,
                 args=(jobs.resume, run),
             )
@@ -51,10 +51,10 @@ def do(action: Callable[[Run], object], run: Run) -> None:
 def _stop_button(run: Run) -> None:
     if (run.path / "stop").exists():
         st.button(
-            "End it now",
+            "Kill",
             icon=":material/dangerous:",
             key="kill",
-            help="It was asked to save and stop. This ends its process without waiting.",
+            help="It was asked to save and stop. This kills its process without waiting.",
             on_click=do,
             args=(_end_now, run),
         )
@@ -63,7 +63,7 @@ def _stop_button(run: Run) -> None:
             "Stop",
             icon=":material/stop:",
             key="stop",
-            help="Save and stop after this step, and start none of the runs that wait behind it.",
+            help="Save and stop after this step; the remaining runs of the same job do not start.",
             on_click=do,
             args=(_stop, run),
         )
@@ -87,12 +87,12 @@ def _end_now(run: Run) -> None:
 def _delete(run: Run) -> None:
     with st.popover("Delete", icon=":material/delete:"):
         st.subheader("Delete this run?", anchor=False)
-        st.text("What is lost, for good:")
+        st.text("This deletes permanently:")
         for line in losses(run):
             st.text(f"• {line}")
-        sure = st.checkbox("Yes, all of this", key=f"sure:{run.id}")
+        sure = st.checkbox("Yes, delete all of this", key=f"sure:{run.id}")
         st.button(
-            "Delete for good",
+            "Delete permanently",
             type="primary",
             key="delete",
             disabled=not sure,
@@ -108,7 +108,7 @@ def losses(run: Run) -> list[str]:
     parts = {
         "the result: scores, memory and time": ["result.json"],
         "the adapter": ["adapter"],
-        "the checkpoints that it could be resumed from": ["checkpoints"],
+        "the checkpoints to resume from": ["checkpoints"],
         "the predictions on the test split": ["predictions.parquet"],
         "the curves and the log": ["events.jsonl", "log.txt"],
     }
@@ -117,7 +117,7 @@ def losses(run: Run) -> list[str]:
         held = sum(_bytes(run, name) for name in names)
         if held:
             found.append(f"{what} ({size(held)})")
-    return [*found, "the folder with its recipe, unless that is a file elsewhere"]
+    return [*found, "the run folder with its copy of the recipe"]
 
 
 def _bytes(run: Run, name: str) -> int:

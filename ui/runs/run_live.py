@@ -43,8 +43,8 @@ def _figures(run: Run, events: list[Event]) -> None:
         ("loss", ABSENT if loss is None else f"{loss:.4f}"),
         ("learning rate", ABSENT if rate is None else f"{rate:.2e}"),
         ("tokens per second", ABSENT if speed is None else f"{speed:,.0f}"),
-        ("memory of its process", size(number(part(run.status, "memory"), "process_bytes"))),
-        ("time so far", ABSENT if started is None else duration(max(0, time.time() - started))),
+        ("process memory", size(number(part(run.status, "memory"), "process_bytes"))),
+        ("elapsed", ABSENT if started is None else duration(max(0, time.time() - started))),
         ("time left", time_of(run).removesuffix(" left")),
     ]
     with st.container(border=True):

@@ -19,7 +19,7 @@ def show(run: Run) -> None:
         "Search the log",
         key="find",
         bind="query-params",
-        placeholder="words of a line, in any case",
+        placeholder="words in a line, case-insensitive",
         icon=":material/search:",
     )
     file = run.path / "log.txt"

@@ -22,9 +22,9 @@ TROUBLE = {
     "unreadable": "This run cannot be read",
 }
 NEXT = {
-    "failed": "Correct what it says, then resume it.",
-    "interrupted": "Resume it: it goes on as if nothing had happened.",
-    "unreadable": "Nothing else is affected. Look at its files, or delete it.",
+    "failed": "Fix the cause, then resume it.",
+    "interrupted": "Resume it: training continues exactly where it was saved.",
+    "unreadable": "No other run is affected. Inspect its files or delete it.",
 }
 
 
@@ -49,8 +49,8 @@ def show(run: Run) -> None:
         if run.state == "finished":
             run_result.outcome(run.result)
     with recipe:
-        st.caption("Exactly what this run was given, every value written out.")
-        st.code(run.recipe_text() or "(not there)", language=None)
+        st.caption("The resolved recipe of this run, all defaults written out.")
+        st.code(run.recipe_text() or "(missing)", language=None)
     with log:
         run_log.show(run)
 
@@ -74,8 +74,8 @@ def _saved(run: Run) -> str:
     names = [path.name for path in folder.glob("step-*")] if folder.is_dir() else []
     steps = [int(name.removeprefix("step-")) for name in names if name[5:].isdigit()]
     if not steps:
-        return " It has saved nothing yet, so it begins again."
-    return f" Its last checkpoint is of step {max(steps)}."
+        return " It has no checkpoint yet, so it starts over."
+    return f" Last checkpoint: step {max(steps)}."
 
 
 def _warnings(run: Run, events: list[Event]) -> list[str]:

@@ -60,7 +60,7 @@ def outcome(result: Event) -> None:
         st.caption(plain(memory.get("how") or ""))
         _forecast(result)
     with right:
-        st.subheader("What was run", anchor=False)
+        st.subheader("Run details", anchor=False)
         facts(_facts(result))
 
 
@@ -76,7 +76,7 @@ def _forecast(result: Event) -> None:
         if expected is not None and finite(measured):
             off = f"{expected / measured - 1:+.0%}" if measured else ABSENT
             rows.append({"": name, "forecast": write(expected), "measured": write(measured),
-                         "forecast off by": off})  # fmt: skip
+                         "error": off})  # fmt: skip
     if rows:
         st.subheader("Forecast", anchor=False)
         st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
@@ -99,10 +99,10 @@ def _facts(result: Event) -> list[tuple[str, Any]]:
         ("features", features if features != sizes else ABSENT),
         ("duplicates", _removed(data)),
         ("steps", _speed(part(result, "time"))),
-        ("kept state", _kept(selected)),
+        ("selected checkpoint", _kept(selected)),
         ("device", ", ".join(str(word) for word in computed if word)),
         ("attention", attention),
-        ("why so", policy.get("why")),
+        ("policy", policy.get("why")),
         ("notes", "\n".join(note for note in items(data, "notes") if note not in told)),
     ]
 

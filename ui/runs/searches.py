@@ -30,8 +30,8 @@ def show() -> None:
     if not searches:
         empty(
             "No search yet",
-            "It tries learning rates, and more if you like, as often for each method of a study, "
-            "and scores them on the validation split alone. Begin one in a terminal:",
+            "A search tries learning rates (and other values) with the same number of trials for "
+            "each method of a study, scored on the validation split. Start one in a terminal:",
         )
         _command("bbc-news", USUAL_TRIALS, [])
         return
@@ -48,17 +48,17 @@ def _study(study: str, watched: bool) -> None:
         st.rerun()  # nobody has to look again
     rows = [_row(search, active) for search in searches]
     if not rows:
-        st.caption("These searches are gone.")
+        st.caption("These searches no longer exist.")
         return
     st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", column_config=_columns())
-    st.caption("Validation scores: they chose the values, so the score to report is a run's test.")
+    st.caption("Validation scores chose the values; the score to report is the test score of a run.")
     _picture(searches)
     _trials(searches)
-    st.subheader("Go on" if not active else "From a terminal", anchor=False)
-    st.caption("Trials that have ended are not run again; one that was half done resumes.")
+    st.subheader("Continue from a terminal", anchor=False)
+    st.caption("Finished trials are not repeated; an interrupted one resumes.")
     _command(study, max(search.wanted for search in searches), options_of(searches))
     if not (recipes_dir() / study).is_dir():
-        st.caption(plain(f"{study} stands for the folder or file that its recipes are in."))
+        st.caption(plain(f"Replace {study} by the folder or file of its recipes."))
 
 
 def _row(search: Search, active: bool) -> Row:
@@ -72,8 +72,8 @@ def _row(search: Search, active: bool) -> Row:
         "trials": f"{len(search.trials)} of {search.wanted or '?'}"
         + (f", {failed} failed" if failed else ""),
         "best": decimal(best.get("score")),
-        "with": values_in_words(part(best, "values")) or ABSENT,
-        "trained": ABSENT if seconds is None else duration(seconds),
+        "values": values_in_words(part(best, "values")) or ABSENT,
+        "training time": ABSENT if seconds is None else duration(seconds),
         "steps": ABSENT if steps is None else f"{steps:,.0f}",
         "tokens": count(number(search.document, "tokens")),
     }
@@ -82,11 +82,11 @@ def _row(search: Search, active: bool) -> Row:
 def _state(search: Search, active: bool) -> str:
     if search.is_active and search.current is not None:
         share = share_done(search.current)
-        return f"trial {len(search.trials) + 1} runs" + (f", {share:.0%}" if share else "")
+        return f"running trial {len(search.trials) + 1}" + (f", {share:.0%}" if share else "")
     if search.wanted and len(search.trials) >= search.wanted:
         return "done"
     if active:
-        return "waits its turn"
+        return "waiting"
     return "not finished" if search.document else "cannot be read"
 
 
@@ -95,9 +95,9 @@ def _columns() -> dict[str, Any]:
     return {
         "progress": config.ProgressColumn("progress", min_value=0, max_value=1, format="percent"),
         "best": config.TextColumn("best score", alignment="right"),
-        "with": config.TextColumn("with", width="medium"),
+        "values": config.TextColumn("best values", width="medium"),
         **{
-            key: config.TextColumn(key, alignment="right") for key in ("trained", "steps", "tokens")
+            key: config.TextColumn(key, alignment="right") for key in ("training time", "steps", "tokens")
         },
     }
 
@@ -123,7 +123,7 @@ def _picture(searches: list[Search]) -> None:
     st.subheader(plain(f"validation {metric} against learning rate"), anchor=False)
     words = f"Validation {metric} of each trial by its learning rate; the table has the numbers."
     draw(_chart(points, metric), "searched", words)
-    st.caption("Each dot is a trial, the ringed one the best of its recipe. Failed ones have none.")
+    st.caption("One dot per trial; the ring marks the best of a recipe. Failed trials have no score.")
 
 
 def points_of(search: Search) -> list[Row]:
@@ -184,8 +184,8 @@ def _trials(searches: list[Search]) -> None:
                 "tried": values_in_words(part(trial, "values")),
                 "score": decimal(trial.get("score")),
                 "loss": decimal(trial.get("loss")),
-                "trained": duration(number(trial, "train_seconds") or 0.0),
-                "why it failed": str(trial.get("reason") or ""),
+                "training time": duration(number(trial, "train_seconds") or 0.0),
+                "failure": str(trial.get("reason") or ""),
             }
             for trial in search.trials
         ]

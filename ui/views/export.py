@@ -10,8 +10,10 @@ from layout import heading
 
 def page() -> None:
     """The view: two tabs, which one stands in the address."""
-    heading("Export", "Adapters are plain PEFT folders with a model card, yours and others'.")
-    out, into = st.tabs(["Take home", "Bring in"], key="way", bind="query-params")
+    heading(
+        "Export", "Export adapters as plain PEFT folders with a model card; import those of others."
+    )
+    out, into = st.tabs(["Export", "Import"], key="way", bind="query-params")
     with out:
         export_tab.show()
     with into:

@@ -40,14 +40,14 @@ def page() -> None:
     """The view: choose adapters, give a text, read the answers, ask why."""
     heading(
         "Playground",
-        "Ask several adapters the same thing. They share one base in memory, in a process of its "
-        "own that touches no run.",
+        "Compare the answers of several adapters. They share one base model in memory, in a "
+        "process of its own.",
     )
     adapters = find_adapters()
     if not adapters:
         empty(
-            "No adapter to ask yet",
-            "Finish a run first (Recipes starts one), or bring an adapter with `workbench import`.",
+            "No adapters yet",
+            "Finish a run first (see Recipes), or import an adapter with `workbench import`.",
         )
         return
     left, right = st.columns([2.6, 1], gap="large")
@@ -58,11 +58,11 @@ def page() -> None:
     if given is None:
         _status(status)
     if not chosen:
-        empty("No adapter chosen", "Choose one above, or several to put them side by side.")
+        empty("No adapter chosen", "Choose one above, or several to compare them.")
     elif given is not None:
         with status.container(border=True, gap="xsmall"):
             st.caption("Models in memory")
-            st.text("Answering …")
+            st.text("Running …")
         _answer(chosen, given)
         _status(status)
 
@@ -75,7 +75,7 @@ def _choose(adapters: dict[str, Adapter]) -> list[Adapter]:
         bind="query-params",
         max_selections=MOST,
         placeholder="Choose up to six",
-        help=f"Finished runs, and what lies in {plain(imported_dir())}.",
+        help=f"Finished runs, and imported adapters in {plain(imported_dir())}.",
     )
     return [adapters[key] for key in keys if key in adapters]
 
@@ -87,20 +87,20 @@ def _status(place: DeltaGenerator) -> None:
     with place.container(border=True, gap="xsmall"):
         st.caption("Models in memory")
         if not running:
-            st.text("None. They are loaded with the first question.")
+            st.text("None. They are loaded with the first request.")
             return
         if memory.get("adapters"):
             count = memory["adapters"]
             st.text(
                 f"{size(memory['weights_bytes'])} of weights: {count} "
-                f"adapter{'' if count == 1 else 's'} and what they stand on, each weight once. "
+                f"adapter{'' if count == 1 else 's'} with their base models, shared weights once. "
                 f"The process takes {size(memory['process_bytes'])}."
             )
         st.button(
             "Unload",
             icon=":material/eject:",
             key="unload",
-            help="Ends the process. It also ends by itself after 15 minutes without a question.",
+            help="Ends the process, which frees its memory; it also ends after 15 idle minutes.",
             on_click=playground.unload,
         )
 
@@ -109,7 +109,7 @@ def _given(chosen: list[Adapter]) -> Given | None:
     """What is to be asked: the text in the box, or the lines of a file."""
     # Not a segmented control: its chosen text is too faint on its tint in the dark theme.
     place = st.radio(
-        "Ask about",
+        "Input",
         [ONE, FILE],
         horizontal=True,
         key="from",
@@ -140,7 +140,9 @@ def _typed(chosen: list[Adapter]) -> tuple[str, str] | None:
     """The text in the box and the second one; None while there is none."""
     asks = any(takes_a_second_text(adapter) for adapter in chosen)
     masked = any(adapter.task == "masked-lm" for adapter in chosen)
-    hint = "Put [MASK] where a word is to be guessed." if masked else "Type or paste a text."
+    hint = (
+        "Put [MASK] where the model should fill in a word." if masked else "Type or paste a text."
+    )
     text = st.text_area(
         "Text", key=TEXT, height=110, max_chars=LONGEST, placeholder=hint,
         label_visibility="collapsed", persist_state="session",
@@ -158,10 +160,10 @@ def _typed(chosen: list[Adapter]) -> tuple[str, str] | None:
         source = next((a for a in chosen if examples_of(a)), None)
         if source:
             st.button(
-                "Try a text of the test split",
+                "Random test example",
                 icon=":material/casino:",
                 key="example",
-                help=plain(f"One that {source.name} was tested on, with its right label."),
+                help=plain(f"From the test split of {source.name}, with its label."),
                 on_click=_take_example,
                 args=(source,),
             )
@@ -184,7 +186,7 @@ def _take_example(adapter: Adapter) -> None:
 def _right_label(text: str) -> None:
     example: dict[str, Any] = st.session_state.get(_EXAMPLE) or {}
     if example.get("label") and example.get("text", "")[:LONGEST] == text:
-        st.caption(plain(f"In the test split: {example['label'][:200]}"))
+        st.caption(plain(f"Label in the test split: {example['label'][:200]}"))
 
 
 page()

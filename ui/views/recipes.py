@@ -19,7 +19,7 @@ from workbench.recipe import Recipe, dump_recipe, load_recipe
 
 def page() -> None:
     """The view, top to bottom."""
-    heading("Recipes", "Pick a recipe, change what you like, see what it trains, start it.")
+    heading("Recipes", "Choose a recipe, edit its values, see the forecast, start it.")
     path = pick()
     if path is None:
         return
@@ -51,7 +51,7 @@ def _middle(path: Path, shipped: Recipe, right: DeltaGenerator) -> None:
             error_box("These values cannot be used", str(error))
         with right, st.container(border=True):
             st.subheader("Start", anchor=False)
-            st.caption("Correct the values first; what is wrong stands below them.")
+            st.caption("Fix the errors below to start.")
         return
     with resolved:
         st.code(dump_recipe(recipe), language=None)
@@ -64,7 +64,7 @@ def _middle(path: Path, shipped: Recipe, right: DeltaGenerator) -> None:
         save_recipe.form(recipe)
         if overrides:
             st.button(
-                "Back to the file's values",
+                "Reset to the file",
                 width="stretch",
                 type="tertiary",
                 on_click=links.reset,
@@ -78,7 +78,7 @@ def _show_changes(shipped: Recipe, recipe: Recipe) -> None:
     if lines:
         st.code("\n".join(lines), language=None)
     else:
-        st.caption("Nothing: these are the values of the file.")
+        st.caption("No changes.")
 
 
 page()

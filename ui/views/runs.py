@@ -35,8 +35,8 @@ def page() -> None:
     """The view: the table of all runs and the chosen one, or the searches."""
     heading(
         "Runs",
-        "Each run is a process of its own and writes to its own folder. "
-        "Close this page, reload it, stop the server: the runs go on.",
+        "Each run is a process of its own and writes to its own folder: it keeps running when "
+        "you close this page or stop the server.",
     )
     _machine()
     runs, tried = st.tabs(["Runs", "Searches"], key="what", bind="query-params")
@@ -61,11 +61,11 @@ def _table() -> None:
     waiting = _waiting(everything)
     _job_that_never_began()
     if not everything and not waiting:
-        empty("No runs yet", "Start one from Recipes, or with `workbench run` in a terminal.")
+        empty("No runs yet", "Start one in Recipes, or with `workbench run` in a terminal.")
         return
     runs = _filtered(everything)
     if not runs and not waiting:
-        st.caption("No run goes with these filters.")
+        st.caption("No runs match these filters.")
         return
     ids = [run.id for run in runs]
     chosen = st.query_params.get("run", "")
@@ -121,7 +121,7 @@ def _words(run: Run) -> str:
 def _watched(name: str) -> None:
     run = read_run(runs_dir() / name)
     if not run.path.exists():
-        empty(run.path.name, "Its process is starting; the run appears here by itself.")
+        empty(run.path.name, "Its process is starting; this page updates by itself.")
     elif run.state in ACTIVE:
         run_page.show(run)
     else:
@@ -131,7 +131,7 @@ def _watched(name: str) -> None:
 def _chosen() -> None:
     name = st.query_params.get("run")
     if not name:
-        st.caption("Select a run in the table to see it here.")
+        st.caption("Select a run in the table to see its details.")
         return
     if not _could_be(name):
         error_box("There is no such run", name[:200])
@@ -219,7 +219,7 @@ def _job_that_never_began() -> None:
     if latest is None or latest.alive or any(path.exists() for path in latest.runs):
         return
     error_box(
-        "The last job ended before its first run began", latest.log_tail(4000) or "It said nothing."
+        "The last job failed before its first run started", latest.log_tail(4000) or "No output."
     )
 
 

@@ -45,10 +45,8 @@ class Adapters:
             case "attention":
                 from workbench.explaining.explanations import explain_attention
 
-                adapter, untouched, decision = self._asked(request)
-                return explain_attention(
-                    adapter, untouched, decision, layer=request["layer"], head=request["head"]
-                )
+                layer, head = request["layer"], request["head"]
+                return explain_attention(*self._asked(request), layer=layer, head=head)
             case "attribution":
                 from workbench.explaining.explanations import explain_attribution
 
@@ -64,9 +62,9 @@ class Adapters:
         from workbench.explaining.explanations import no_answer_of
 
         folder, began = Path(request["folder"]), time.perf_counter()
-        if request.get("untouched"):
-            untouched = self.resident.untouched(folder)
-            adapter, silent = untouched.adapter, no_answer_of(untouched)
+        if request.get("zero_shot"):
+            base = self.resident.untouched(folder)
+            adapter, silent = base.adapter, no_answer_of(base)
             if silent:
                 return {"silent": silent}
         else:
@@ -85,7 +83,7 @@ class Adapters:
         from workbench.explaining import decide
 
         folder = Path(request["folder"])
-        adapter, untouched = self.resident.adapter(folder), self.resident.untouched(folder)
+        adapter, base = self.resident.adapter(folder), self.resident.untouched(folder)
         decision = decide(
             adapter,
             _text(request, "text") or "",
@@ -93,7 +91,7 @@ class Adapters:
             choice=request["choice"],
             answer=request.get("ids") or (),
         )
-        return adapter, untouched, decision
+        return adapter, base, decision
 
     def memory(self) -> Message:
         """Bytes of the weights, each once, and of the whole process."""
