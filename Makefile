@@ -66,8 +66,8 @@ demo: assets
 		$(BIN)/workbench compare runs/$$study --baseline full || exit 1; echo; done
 	@rm -rf $(ADAPTER)
 	@lora=$$(dirname "$$(ls -t runs/quickstart/lora-s0-*/result.json | head -n 1)"); \
-		$(BIN)/workbench export "$$lora" --to $(ADAPTER) >/dev/null & exporting=$$!; \
-		$(BIN)/workbench report runs/quickstart --to $(REPORT) >/dev/null && wait $$exporting
+		$(BIN)/workbench export "$$lora" --output $(ADAPTER) >/dev/null & exporting=$$!; \
+		$(BIN)/workbench report runs/quickstart --output $(REPORT) >/dev/null && wait $$exporting
 	@echo
 	@echo "report:       $(CURDIR)/$(REPORT)/report.html"
 	@echo "adapter:      $(CURDIR)/$(ADAPTER)"

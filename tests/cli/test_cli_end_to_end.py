@@ -48,10 +48,10 @@ def test_from_a_recipe_to_a_prediction(workbench: Callable[..., Any], study: Pat
     assert row["seeds"] == [0, 1] and row["metrics"]["accuracy"]["n"] == 2
     assert "accuracy" in workbench("show", first["id"]).out
 
-    answer = workbench("export", first["id"], "--to", "out")
+    answer = workbench("export", first["id"], "--output", "out")
     assert answer.code == 0, answer.err
     assert Path("out/adapter_config.json").is_file()
-    assert workbench("export", first["id"], "--to", "out").code == 3
+    assert workbench("export", first["id"], "--output", "out").code == 3
 
     texts = ["--text", "the goal match", "--text", "bank profit"]
     exported = workbench("predict", "out", *texts, "--json").json["predictions"]

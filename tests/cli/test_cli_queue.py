@@ -36,7 +36,7 @@ def seeds(root: Path = Path("runs")) -> list[int]:
 def test_runs_are_added_listed_moved_and_cancelled(workbench: Command, started: list[Any]) -> None:
     answer = workbench("queue", "add", "quickstart/lora", "--seeds", "0,1,2", "--set", "method.r=4")
     assert answer.code == 0 and len(answer.out.splitlines()) == 3
-    assert "3 runs added; `workbench queue start` runs them" in answer.err and started == []
+    assert "3 runs added; `workbench queue start` executes them" in answer.err and started == []
     assert seeds() == [0, 1, 2]
     assert "r: 4" in Queue("runs").list()[0].recipe
     assert workbench("queue", "move", "3", "--first").code == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 import subprocess
 import sys
@@ -226,3 +227,34 @@ def test_resolved_recipes_are_plain_yaml(workbench: Callable[..., Any]) -> None:
     out = workbench("check", "quickstart").out
     documents = [yaml.safe_load(part) for part in out.split("---\n") if part.strip()]
     assert [d["name"] for d in documents] == ["full", "lora", "prefix", "prompt"]
+
+
+@pytest.mark.parametrize("group", [(), ("queue",), ("assets",)])
+def test_help_lists_every_command_without_cutting_its_help(
+    group: tuple[str, ...], workbench: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    _, _, listed = workbench(*group, "--help").out.partition("Commands:\n")
+    lines = listed.splitlines()
+    assert lines and all(re.match(r"  [a-z-]+ +[A-Z]", line) for line in lines)
+    assert not any("..." in line or len(line) > 80 for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (["report", "news", "--to", "out"], "--to is now --output"),
+        (["export", "lora", "--to=out"], "--to is now --output"),
+        (["report", "news", "--texts", "0"], "--texts is now --max-examples"),
+        (["compare", "--diff"], "--diff is now --config-diff"),
+        (["compare", "--paper"], "--paper is now --published"),
+        (["compare", "--margin", "0.1"], "--margin is now --min-difference"),
+        (["tune", "quickstart", "--trials", "2", "--write", "x"], "--write is now --output"),
+        (["configs"], "configs is now launch-configs"),
+    ],
+)
+def test_an_old_option_is_refused_and_names_the_new_one(
+    old: list[str], new: str, workbench: Callable[..., Any]
+) -> None:
+    answer = workbench(*old)
+    assert answer.code == 2 and answer.err.splitlines()[-1] == new

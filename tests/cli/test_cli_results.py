@@ -32,10 +32,14 @@ def test_compare_tests_shows_the_front_and_what_differs(
     assert content["pareto_objectives"] == ["metric", "adapter_bytes"]
     assert "Pareto" in workbench(*asked, "--pareto", "metric,adapter_bytes").out
     assert "Pareto" not in workbench(*asked, "--no-tests", "--all-pairs").out
-    (group,) = workbench(*asked, "--diff", "--json").json["differences"]
+    (group,) = workbench(*asked, "--config-diff", "--json").json["differences"]
     assert group["settings"] == {} and len(group["rows"]) == 1
-    assert "differ in name only" in workbench(*asked, "--diff").out
-    for wrong in (["--diff", "--format", "csv"], ["--pareto", "x"], ["--margin", "-1"]):
+    assert "differ in name only" in workbench(*asked, "--config-diff").out
+    for wrong in (
+        ["--config-diff", "--format", "csv"],
+        ["--pareto", "x"],
+        ["--min-difference", "-1"],
+    ):
         assert workbench(*asked, *wrong).code == 2
     answer = workbench(*asked, "--metric", "accurcy")
     assert answer.code == 2 and "The metrics are" in answer.err

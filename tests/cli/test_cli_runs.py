@@ -154,8 +154,8 @@ def test_processes_start_the_same_command_again(
     answer = workbench("run", "quickstart/lora", "--processes", "2", "--seeds", "0", "--set",
                        "method.r=4", "--runs", "out", "--force", "--json")  # fmt: skip
     assert answer.code == 7
-    arguments = ["run", "--set", "method.r=4", "--runs", "out", "--seeds", "0", "--force",
-                 "--json", "--", "quickstart/lora"]  # fmt: skip
+    arguments = ["run", "quickstart/lora", "--processes", "2", "--seeds", "0", "--set",
+                 "method.r=4", "--runs", "out", "--force", "--json"]  # fmt: skip
     (launched,) = calls
     assert launched[:2] == (arguments, 2)
     assert [path.parent for path in launched[2]] == [Path("out/quickstart")]

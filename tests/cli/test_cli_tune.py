@@ -32,7 +32,7 @@ def study(tiny_bert: Path, topics_file: Path, tmp_path: Path) -> Path:
 
 
 def test_from_a_study_to_tuned_runs(workbench: Workbench, study: Path) -> None:
-    answer = workbench("tune", study, "--trials", 2, "--write", "tuned", "--json")
+    answer = workbench("tune", study, "--trials", 2, "--output", "tuned", "--json")
     assert answer.code == 0, answer.err
     document = answer.json
     assert document["complete"] and document["written"] == ["tuned/head.yaml", "tuned/lora.yaml"]
@@ -47,7 +47,7 @@ def test_from_a_study_to_tuned_runs(workbench: Workbench, study: Path) -> None:
     assert table.code == 0, table.err
     assert "own values" in table.out and "14 steps" in table.out and "0.01 (" in table.out
     assert "trial 1/2" not in table.err, "what has ended is not run again"
-    refused = workbench("tune", study, "--trials", 2, "--write", "tuned")
+    refused = workbench("tune", study, "--trials", 2, "--output", "tuned")
     assert refused.code == 2 and "would be overwritten" in refused.err
 
     run = workbench("run", "tuned/lora.yaml", "--json")
@@ -70,7 +70,7 @@ def test_from_a_study_to_tuned_runs(workbench: Workbench, study: Path) -> None:
         (["--trials", "2", "--search", "method.rank=4,8"], "no recipe has a key method.rank"),
         (["--trials", "2", "--search", "data.source=a,b"], "data.source cannot be searched"),
         (["--trials", "2", "--seed", "0"], "--seed 0 is one of the seeds that a recipe reports"),
-        (["--trials", "2", "--write", "no good"], "cannot be the name of a study"),
+        (["--trials", "2", "--output", "no good"], "cannot be the name of a study"),
         (["--trials", "2", "--set", "method.r"], "is not of the form key.path=value"),
         (
             ["--trials", "9", "--search", "training.learning_rate=1e-3,1e-2"],
@@ -99,6 +99,6 @@ def test_a_search_in_which_all_trials_fail_says_so(
         check(float("nan"), norm, step, rate)
 
     monkeypatch.setattr(trainer, "check_finite", diverging)
-    answer = workbench("tune", study / "head.yaml", "--trials", 2, "--write", "tuned")
+    answer = workbench("tune", study / "head.yaml", "--trials", 2, "--output", "tuned")
     assert answer.code == 1 and "head: no trial gave a score" in answer.err
     assert not list(Path("tuned").glob("*.yaml"))

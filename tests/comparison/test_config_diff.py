@@ -1,4 +1,4 @@
-"""What ``compare --diff`` shows."""
+"""What ``compare --config-diff`` shows."""
 
 import json
 from pathlib import Path

@@ -153,13 +153,13 @@ def test_another_method_or_metric_is_no_match(runs: Path) -> None:
 def test_the_command_shows_table_and_json(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for seed in (0, 1):
         glue(runs, seed, 0.8 + seed / 100)
-    assert main(["compare", "--paper", "--json", str(runs)]) == 0
+    assert main(["compare", "--published", "--json", str(runs)]) == 0
     document = json.loads(capsys.readouterr().out)
     (match,) = document["matches"]
     assert match["published"] == 86.6 and match["seeds"] == 2 and document["unmatched"] == []
-    assert main(["compare", "--paper", str(runs)]) == 0
+    assert main(["compare", "--published", str(runs)]) == 0
     assert "RTE, accuracy" in capsys.readouterr().out
-    assert main(["compare", "--paper", "--format", "latex", str(runs)]) == 2
+    assert main(["compare", "--published", "--format", "latex", str(runs)]) == 2
     assert "use table or json" in capsys.readouterr().err
 
 

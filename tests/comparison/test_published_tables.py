@@ -131,7 +131,7 @@ ROBERTA = transformers.RobertaConfig(
 GPT2_MEDIUM = transformers.GPT2Config(n_embd=1024, n_layer=24, n_head=16)
 # Without the task head. 0.35M is what both papers print for GPT-2 medium; r = 4 on queries and
 # values of 24 layers is 24 * 2 * 4 * (1024 + 1024) = 393,216, and 5 tokens of prefix are stored as
-# 24 * 2 * 5 * 1024 = 245,760: neither is the printed number, and `compare --paper` says so.
+# 24 * 2 * 5 * 1024 = 245,760: neither is the printed number, and `compare --published` says so.
 COUNTS = [
     ("glue-sst2-roberta-base/lora", ROBERTA, 294_912, True),
     ("glue-mnli-roberta-base/lora", ROBERTA, 294_912, True),

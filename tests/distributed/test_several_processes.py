@@ -77,7 +77,7 @@ def test_accelerate_reads_the_shipped_configurations(path: Path) -> None:
 def test_the_command_names_the_shipped_configurations(capsys: pytest.CaptureFixture[str]) -> None:
     from workbench.cli import main
 
-    assert main(["configs"]) == 0
+    assert main(["launch-configs"]) == 0
     named = [Path(line) for line in capsys.readouterr().out.splitlines()]
     stems = [path.stem for path in named]
     assert stems == ["ddp", "deepspeed-zero2", "fsdp2", "two-machines"]

@@ -42,7 +42,7 @@ def test_without_ray_the_extra_is_named(
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UsageError, match="Ray is not installed") as caught:
-        executor.run_study([make_recipe("head")], [0], tmp_path)
+        executor.run_study([make_recipe("head")], tmp_path, seeds=[0])
     assert "peft-workbench[ray]" in str(caught.value)
 
 

@@ -21,15 +21,15 @@ def test_the_command_says_where_the_page_is(
 ) -> None:
     add_study(runs, seeds=2)
     to = tmp_path / "out"
-    assert main(["report", "news", "--runs", str(runs), "--to", str(to)]) == 0
+    assert main(["report", "news", "--runs", str(runs), "--output", str(to)]) == 0
     assert capsys.readouterr().out.strip() == str(to / "report.html")
-    assert main(["report", "news", "--runs", str(runs), "--to", str(to), "--json"]) == 0
+    assert main(["report", "news", "--runs", str(runs), "--output", str(to), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["page"] == str(to / "report.html")
-    options = ["--runs", str(runs), "--to", str(to)]
+    options = ["--runs", str(runs), "--output", str(to)]
     assert main(["report", "news", *options, "--baseline", "lroa"]) == 2
     assert "did you mean 'lora'" in capsys.readouterr().err
     assert main(["report", "no-such-study", *options]) == 2
-    assert main(["report", "news", "--runs", str(runs), "--to", str(runs)]) == 3
+    assert main(["report", "news", "--runs", str(runs), "--output", str(runs)]) == 3
 
 
 def test_without_the_extra_it_says_what_to_install(
@@ -42,7 +42,7 @@ def test_without_the_extra_it_says_what_to_install(
         return None if name == "vl_convert" else real(name, *more)
 
     monkeypatch.setattr(importlib.util, "find_spec", find)
-    assert main(["report", "news", "--runs", str(runs), "--to", str(tmp_path / "r")]) == 2
+    assert main(["report", "news", "--runs", str(runs), "--output", str(tmp_path / "r")]) == 2
     said = capsys.readouterr().err
     assert "vl-convert-python is not installed" in said and "peft-workbench[report]" in said
 

@@ -56,7 +56,7 @@ def test_no_run_or_adapter_of_such_a_name_is_found_or_touched(
         ["show"],
         ["log"],
         ["stop"],
-        ["export", "--to", "out"],
+        ["export", "--output", "out"],
         ["predict", "--text=a"],
     ):
         code = main([*command, "--runs", "runs", "--", name])

@@ -82,7 +82,7 @@ def test_a_closed_desk_ends_its_process_and_the_next_plan_starts_another(
     make_recipe: Callable[..., Recipe], tmp_path: Path
 ) -> None:
     class OnGpu(Planner):
-        module = "tests.planning.planner_on_gpu"
+        module = "tests.services.planner_on_gpu"
 
     planner, file = OnGpu(), written(make_recipe("lora"), tmp_path)
     with ThreadPoolExecutor(3) as threads:

@@ -126,7 +126,7 @@ def test_merging_writes_beside_the_runs(
     app = open_view("export")
     app.button(key="merge").click().run()
     ((command, _),) = asked
-    assert command[:3] == ["export", str(path), "--to"] and command[4:] == ["--merge"]
+    assert command[:3] == ["export", str(path), "--output"] and command[4:] == ["--merge"]
     assert Path(command[3]).parent == runs.path.parent / "exports"
     assert command[3] in texts(app)
 
@@ -195,7 +195,7 @@ def test_an_adapter_comes_in_only_with_its_base_confirmed(
     app.button(key="import-now").click().run()
     ((command, _),) = asked
     target = str(runs.path.parent / "adapters" / "theirs")
-    assert command == ["import", "/downloads/theirs.zip", "--to", target, "--yes"]
+    assert command == ["import", "/downloads/theirs.zip", "--output", target, "--yes"]
 
 
 def _called(app: AppTest) -> Any:

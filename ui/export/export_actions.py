@@ -98,7 +98,7 @@ def push(run: Run, card: str | None, repository: str, token: str) -> str:
 def _export(
     run: Run, target: Path, card: str | None, *options: str, token: str = ""
 ) -> dict[str, object]:
-    arguments: list[str | Path] = ["export", run.path, "--to", target, *options]
+    arguments: list[str | Path] = ["export", run.path, "--output", target, *options]
     environment = {TOKEN: token} if token else {}
     if card is None:
         return ask(arguments, environment=environment)

@@ -85,7 +85,7 @@ def _files(run: Run, card: str | None) -> None:
 
 def _use(run: Run) -> None:
     st.subheader("From a terminal", anchor=False)
-    command = ["workbench", "export", run.id, "--to", f"exports/{run.path.name}"]
+    command = ["workbench", "export", run.id, "--output", f"exports/{run.path.name}"]
     if runs_dir() != Path("runs").absolute():
         command += ["--runs", str(runs_dir())]
     st.code(shlex.join(command), language=None, wrap_lines=True)

@@ -121,7 +121,7 @@ def _take(source: Path, name: str, base: str, labels: str) -> None:
     for label in filter(None, (each.strip() for each in labels.split(","))):
         options += ["--label", label]
     with st.spinner("Checking it against its base"):
-        ask(["import", source, "--to", target, "--yes", *options])
+        ask(["import", source, "--output", target, "--yes", *options])
     st.success("Imported. The adapter matches its base model.", icon=":material/verified:")
     st.code(str(target), language=None, wrap_lines=True)
     st.caption("Use it with `workbench predict FOLDER`, or as `init_from` of a recipe.")

@@ -12,7 +12,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from io import TextIOWrapper
 from pathlib import Path
 
@@ -21,17 +21,19 @@ import typer
 from workbench import __version__
 from workbench.cli import (
     distributed,
-    importing,
+    import_adapter,
     queue,
     recipes,
     results,
-    running,
+    run,
     setup,
-    tuning,
-    watching,
+    show,
+    tune,
 )
 from workbench.errors import RecipeError, UsageError, WorkbenchError
 from workbench.redact import without_secrets
+
+BAD_ARGUMENTS = 2
 
 app = typer.Typer(
     name="workbench",
@@ -42,26 +44,44 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: no rich import, no escape codes in a pipe
 )
 
-app.command("recipes")(recipes.list_recipes)
-app.command("check")(recipes.check)
-app.command("data")(recipes.data)
-app.command("plan")(recipes.plan)
-app.command("run")(running.run)
-app.command("tune")(tuning.tune)
-app.command("resume")(running.resume)
-app.command("stop")(running.stop)
-app.command("configs")(distributed.configs)
-app.add_typer(queue.queue_app, name="queue")
-app.command("runs")(watching.runs)
-app.command("show")(watching.show)
-app.command("log")(watching.log)
-app.command("compare")(results.compare)
-app.command("report")(results.report)
-app.command("export")(results.export)
-app.command("predict")(results.predict)
-app.command("import")(importing.import_)
-app.add_typer(setup.assets_app, name="assets")
-app.command("ui")(setup.ui)
+COMMANDS: dict[str, Callable[..., None] | typer.Typer] = {
+    "recipes": recipes.list_recipes,
+    "check": recipes.check,
+    "data": recipes.data,
+    "plan": recipes.plan,
+    "run": run.run,
+    "tune": tune.tune,
+    "resume": run.resume,
+    "stop": run.stop,
+    "launch-configs": distributed.launch_configs,
+    "queue": queue.queue_app,
+    "runs": show.runs,
+    "show": show.show,
+    "log": show.log,
+    "compare": results.compare,
+    "report": results.report,
+    "export": results.export,
+    "predict": results.predict,
+    "import": import_adapter.import_,
+    "assets": setup.assets_app,
+    "ui": setup.ui,
+}
+RENAMED = {
+    "--diff": "--config-diff",
+    "--margin": "--min-difference",
+    "--paper": "--published",
+    "--texts": "--max-examples",
+    "--to": "--output",
+    "--write": "--output",
+    "configs": "launch-configs",
+}
+"""Old options and commands, for whoever still types them."""
+
+for _name, _command in COMMANDS.items():
+    if isinstance(_command, typer.Typer):
+        app.add_typer(_command, name=_name)
+    else:
+        app.command(_name)(_command)
 
 
 def _print_version(wanted: bool) -> None:
@@ -90,8 +110,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     try:
-        app([argument for argument in given if argument != "--debug"], prog_name="workbench")
+        arguments = [argument for argument in given if argument != "--debug"]
+        app(arguments, prog_name="workbench", obj=arguments)
     except SystemExit as exit:
+        if exit.code == BAD_ARGUMENTS:
+            _report_renamed(given)
         return exit.code if isinstance(exit.code, int) else int(exit.code is not None)
     except WorkbenchError as error:
         if debug:
@@ -102,13 +125,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if debug:
             traceback.print_exc()
         elif isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
-            too_long = UsageError("a name that is longer than the file system takes")
+            too_long = UsageError("a name is too long for the file system")
             _report(too_long, as_json="--json" in given)
             return too_long.exit_code
         else:
             _report_unexpected(error)
         return 1
     return 0
+
+
+def _report_renamed(given: Sequence[str]) -> None:
+    """Names the new words for old ones; the parser has just refused the command."""
+    for word in dict.fromkeys(argument.partition("=")[0] for argument in given):
+        if word in RENAMED:
+            typer.echo(f"{word} is now {RENAMED[word]}", err=True)
 
 
 def _report(error: WorkbenchError, *, as_json: bool) -> None:

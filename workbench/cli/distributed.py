@@ -18,13 +18,21 @@ def is_worker() -> bool:
     return "RANK" in os.environ and "WORLD_SIZE" in os.environ
 
 
+def is_rank() -> bool:
+    """True in a process that `launch` started: ``--processes`` is no longer its business."""
+    return is_worker() and "WORKBENCH_LAUNCHER" in os.environ
+
+
 def is_main() -> bool:
     """True in the one process that prints."""
     return int(os.environ.get("RANK", "0") or 0) == 0
 
 
-def configs() -> None:
-    """Print the paths of the configurations for `accelerate launch --config_file`."""
+def launch_configs() -> None:
+    """Print the config files for `accelerate launch`.
+
+    Pass one of them with --config_file.
+    """
     for path in sorted(configs_dir().glob("accelerate/*.yaml")):
         typer.echo(str(path))
 
@@ -37,7 +45,7 @@ def configs_dir() -> Path:
 
 
 def check_sharing(shard: bool, zero: int, processes: int, queue: bool) -> None:
-    """Refuses to share weights or optimizer where there is nobody to share them with.
+    """Refuses sharding options that need several processes where there is one.
 
     Raises:
         UsageError: naming the option.
@@ -45,7 +53,7 @@ def check_sharing(shard: bool, zero: int, processes: int, queue: bool) -> None:
     if shard and zero:
         raise UsageError(
             "--shard with --zero",
-            why="--shard cuts the optimizer state and the gradients already, and the weights too",
+            why="--shard already shards optimizer state and gradients, and the weights too",
             fix="give one of them",
         )
     if not shard and not zero:
@@ -54,7 +62,7 @@ def check_sharing(shard: bool, zero: int, processes: int, queue: bool) -> None:
     if queue:
         raise UsageError(
             f"{option} with --queue",
-            why="the queue knows how many processes a run has, and not how they share it",
+            why="the queue stores the number of processes of a run, not how they shard it",
             fix="--detach starts it in the background now",
         )
     if processes == 1:

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import typer
 
-ABSENT = "–"
+from workbench.formatting import ABSENT
 
-JSON_OPTION = typer.Option(False, "--json", help="Print one JSON document on stdout.")
-RUNS_OPTION = typer.Option(Path("runs"), "--runs", help="Folder of the run folders.")
-SET_OPTION = typer.Option(
-    None, "--set", metavar="KEY=VALUE", help="Override a value, e.g. method.r=16. Repeatable."
-)
+WIDEST = 10_000
+"""Columns of the widest table."""
 
 
 def print_json(document: Any) -> None:
@@ -31,25 +27,23 @@ def note(text: str) -> None:
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[object]], right: str = "") -> None:
     """Prints aligned columns under a rule; the headers named in ``right`` are numbers.
 
-    Not rich's table: that takes 0.06 s to import and 0.3 s for 500 rows.
+    As wide as its cells, whatever the terminal: a value that is cut is of no use in a pipe.
     """
-    cells = [[ABSENT if cell in (None, "") else _one_line(cell) for cell in row] for row in rows]
-    columns = list(zip(headers, *cells, strict=True))
-    widths = [max(map(len, column)) for column in columns]
-    numbers = right.split()
-    rule = "─" * (sum(widths) + 2 * (len(widths) - 1))
-    for index, line in enumerate(zip(*columns, strict=True)):
-        padded = [
-            cell.rjust(width) if header in numbers else cell.ljust(width)
-            for header, cell, width in zip(headers, line, widths, strict=True)
-        ]
-        typer.echo("  ".join(padded).rstrip())
-        if index == 0:
-            typer.echo(rule)
+    from rich.box import SIMPLE_HEAD  # here, because only commands that print a table need it
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
-
-def _one_line(cell: object) -> str:
-    return " ".join(str(cell).splitlines())
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="")
+    for header in headers:
+        table.add_column(header, justify="right" if header in right.split() else "left")
+    for row in rows:
+        cells = (ABSENT if cell in (None, "") else " ".join(str(cell).splitlines()) for cell in row)
+        table.add_row(*map(Text, cells))
+    console = Console(width=WIDEST, highlight=False)
+    with console.capture() as captured:
+        console.print(table)
+    typer.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def print_pairs(title: str, pairs: Sequence[tuple[str, object]]) -> None:

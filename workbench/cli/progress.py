@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TextIO
 
 from workbench.cli.output import scores
-from workbench.cli.whole import Whole
+from workbench.cli.time_left import TimeLeft
 from workbench.formatting import about, duration
 
 Observer = Callable[[str, dict[str, Any]], None]
@@ -40,7 +40,7 @@ class Progress:
         self._name = ""
         self._began = self._last_line = clock()
         self._on_line = False
-        self._whole = Whole(plan) if len(plan) > 1 else None
+        self._all = TimeLeft(plan) if len(plan) > 1 else None
         self._counted = self._id = ""
         self._left: float | None = None
         # Of the widest run folder: study/recipe-s0-01234567.
@@ -63,8 +63,8 @@ class Progress:
         self._id = str(fields.get("id", ""))
         self._name = f"{counted}{self._id}"
         self._began, self._left = self._clock(), None
-        if self._whole is not None and isinstance(index, int):
-            self._whole.begin(index)
+        if self._all is not None and isinstance(index, int):
+            self._all.begin(index)
             self._counted = f"run {index + 1} of {of}"
         elif not self._live:
             self._line(self._name)
@@ -72,7 +72,7 @@ class Progress:
     def _on_phase(self, fields: dict[str, Any]) -> None:
         if self._left is not None:
             self._left = 0.0  # its training is over
-        self._passing(f"{fields.get('phase')} ...", always=self._whole is None)
+        self._passing(f"{fields.get('phase')} ...", always=self._all is None)
 
     def _on_progress(self, fields: dict[str, Any]) -> None:
         parts = [f"step {fields.get('step')}/{fields.get('steps')}"]
@@ -87,7 +87,7 @@ class Progress:
     def _on_validation(self, fields: dict[str, Any]) -> None:
         best = "  (best so far)" if fields.get("best") else ""
         shown = f"validation at step {fields.get('step')}: {scores(fields.get('metrics'))}{best}"
-        if self._whole is None:
+        if self._all is None:
             self._line(f"{self._name}: {shown}")
         else:
             self._passing(shown)
@@ -99,10 +99,10 @@ class Progress:
         metrics = fields.get("metrics")
         tested = metrics.get("test", metrics) if isinstance(metrics, dict) else metrics
         took = self._clock() - self._began
-        if self._whole is None:
+        if self._all is None:
             self._line(f"{self._name}: finished in {duration(took)}: {scores(tested)}")
         else:
-            self._whole.end(took)
+            self._all.end(took)
             self._line(f"{self._id:<{self._width}}  {scores(tested)}  ({duration(took)})")
 
     def _on_skipped(self, fields: dict[str, Any]) -> None:
@@ -117,7 +117,7 @@ class Progress:
 
     def _passing(self, text: str, *, always: bool = False) -> None:
         """Text that the next one replaces; where nothing can be replaced, one every few seconds."""
-        text = f"{self._of_all()}{self._name if self._whole is None else self._id}: {text}"
+        text = f"{self._of_all()}{self._name if self._all is None else self._id}: {text}"
         if self._live:
             self._write(f"{CLEAR_LINE}{text}")
             self._on_line = True
@@ -126,9 +126,9 @@ class Progress:
 
     def _of_all(self) -> str:
         """``run 5 of 16, about 2 min left | ``; empty for a command of one run."""
-        if self._whole is None:
+        if self._all is None:
             return ""
-        left = self._whole.seconds_left(self._clock() - self._began, self._left)
+        left = self._all.seconds_left(self._clock() - self._began, self._left)
         return f"{self._counted}{f', {about(left)} left' if left is not None else ''} | "
 
     def _line(self, text: str) -> None:

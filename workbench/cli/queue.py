@@ -1,4 +1,4 @@
-"""``workbench queue``: runs that wait, and the worker that runs them."""
+"""``workbench queue``: the queue of runs and its workers."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from workbench.cli.output import (
+from workbench.cli.options import (
+    FORCE_OPTION,
     JSON_OPTION,
+    RECIPES,
     RUNS_OPTION,
+    SEEDS_OPTION,
     SET_OPTION,
-    note,
-    print_json,
-    print_table,
+    chosen_seeds,
 )
-from workbench.cli.recipes import RECIPES
+from workbench.cli.output import note, print_json, print_table
 from workbench.errors import UsageError
 from workbench.formatting import plural
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from workbench.store import Entry, Queue
 
 queue_app = typer.Typer(
-    help="Runs that wait, and the worker that runs one after the other.",
+    help="Queue of runs and the worker that executes them.",
     invoke_without_command=True,
     rich_markup_mode=None,
 )
@@ -36,7 +37,7 @@ RUN = typer.Argument(metavar="RUN", help="Number in the list, id or folder name 
 def list_queue(
     context: typer.Context, runs: Path = RUNS_OPTION, as_json: bool = JSON_OPTION
 ) -> None:
-    """List what waits and what runs, and who works on it."""
+    """List queued and started runs, and the workers."""
     if context.invoked_subcommand is None:
         _print(runs, as_json)
 
@@ -44,16 +45,15 @@ def list_queue(
 @queue_app.command("add")
 def add(
     recipe: list[str] = RECIPES,
-    seeds: str | None = typer.Option(None, help="Seeds instead of the recipe's, e.g. 0,1."),
+    seeds: str | None = SEEDS_OPTION,
     overrides: list[str] | None = SET_OPTION,
     runs: Path = RUNS_OPTION,
-    force: bool = typer.Option(False, help="Run again what has finished; old folders are kept."),
-    processes: int = typer.Option(1, min=1, help="Processes that train one run together."),
-    devices: str | None = typer.Option(None, help="Devices that it has to have, e.g. 0,1 or cpu."),
+    force: bool = FORCE_OPTION,
+    processes: int = typer.Option(1, min=1, help="Data-parallel processes per run."),
+    devices: str | None = typer.Option(None, help="Devices the run requires, e.g. 0,1 or cpu."),
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Put runs at the end of the queue: each recipe once per seed."""
-    from workbench.cli.running import chosen_seeds
+    """Add runs at the end of the queue, one per recipe and seed."""
     from workbench.recipe import load_recipes
 
     loaded = load_recipes(recipe, overrides or ())
@@ -71,7 +71,7 @@ def put(
     as_json: bool,
     worker: bool = False,
 ) -> None:
-    """Adds runs, starts a worker if asked to, and says what became of them."""
+    """Adds runs, starts a worker if asked to, and prints the result."""
     from workbench import jobs
 
     added, finished = jobs.enqueue(
@@ -85,9 +85,9 @@ def put(
     for entry in added:
         typer.echo(entry.id)
     if finished:
-        note(f"{plural(len(finished), 'run')} left out: finished already, --force runs again")
+        note(f"{plural(len(finished), 'run')} skipped: finished already, --force reruns them")
     there = worker or _workers(runs)
-    hint = "`workbench queue` shows them" if there else "`workbench queue start` runs them"
+    hint = "`workbench queue` lists them" if there else "`workbench queue start` executes them"
     note(f"{plural(len(added), 'run')} added; {hint}")
 
 
@@ -96,17 +96,17 @@ def cancel(
     name: str = RUN,
     runs: Path = RUNS_OPTION,
 ) -> None:
-    """Take a run out of the queue; one that runs already is left to `workbench stop`."""
+    """Remove a queued run. `workbench stop` stops a started one."""
     from workbench.errors import RunRefused
 
     queue = _queue(runs)
     with queue.changing():
         entry = queue.named(name)
         if entry.job:
-            fix = f"`workbench stop {entry.id}` stops it and takes it out"
+            fix = f"`workbench stop {entry.id}` stops and removes it"
             raise RunRefused("this run has been started", where=entry.id, fix=fix)
         queue.remove(entry)
-    typer.echo(f"{entry.id}: taken out")
+    typer.echo(f"{entry.id}: removed")
 
 
 @queue_app.command("move")
@@ -117,9 +117,9 @@ def move(
     before: str | None = typer.Option(None, metavar="RUN", help="Before another run."),
     runs: Path = RUNS_OPTION,
 ) -> None:
-    """Give a waiting run another place."""
+    """Move a queued run to another position."""
     if first + last + (before is not None) != 1:
-        raise UsageError("one place, please", fix="give one of --first, --last and --before RUN")
+        raise UsageError("give exactly one position", fix="--first, --last or --before RUN")
     queue = _queue(runs)
     with queue.changing():
         target = queue.named(before) if before is not None else None
@@ -130,12 +130,12 @@ def move(
 @queue_app.command("start")
 def start(
     devices: list[str] | None = typer.Option(
-        None, help="Devices of one run at a time, e.g. 0 or 0,1 or cpu. Repeatable."
+        None, help="Devices for one run at a time, e.g. 0 or 0,1 or cpu. Repeatable."
     ),
     foreground: bool = typer.Option(False, help="Work in this process instead of a new one."),
     runs: Path = RUNS_OPTION,
 ) -> None:
-    """Start a worker: it runs what waits, one run per set of devices, until nothing does."""
+    """Start a worker. It executes queued runs, one per set of devices, until none is left."""
     from workbench import jobs
 
     slots = list(devices or ())
@@ -144,21 +144,21 @@ def start(
         return
     worker = jobs.start_worker(runs, slots)
     if worker is None:
-        note("nothing waits that these devices can run")
+        note("no queued run fits these devices")
     else:
         note(f"process {worker.pid} works on the queue; `workbench queue stop` ends it")
 
 
 @queue_app.command("stop")
 def stop(
-    now: bool = typer.Option(False, help="Stop what is running too; it waits again."),
+    now: bool = typer.Option(False, help="Stop the started runs too; they are queued again."),
     runs: Path = RUNS_OPTION,
 ) -> None:
-    """Ask the worker to stop, after what is running; what waits stays."""
+    """Ask the workers to stop after their current runs. Queued runs stay."""
     from workbench import jobs
 
     for worker in jobs.stop_workers(runs, now=now):
-        when = "and what it runs stop" if now else "stops after what it runs"
+        when = "and its runs stop now" if now else "stops after its current runs"
         typer.echo(f"process {worker.pid} on {worker.host} {when}")
 
 
@@ -175,12 +175,12 @@ def _print(runs: Path, as_json: bool) -> None:
         ]
         print_table(("", "run", "state", "devices", "processes"), rows)
     waiting = sum(not entry.job for entry in entries)
-    said = [_in_words(worker) for worker in workers] or ["no worker; `workbench queue start`"]
+    said = [_describe(worker) for worker in workers] or ["no worker; `workbench queue start`"]
     typer.echo(f"{plural(waiting, 'run')} waiting; {'; '.join(said)}")
 
 
-def _in_words(worker: WorkerRecord) -> str:
-    state = "stops after what it runs" if worker.stopping else "works"
+def _describe(worker: WorkerRecord) -> str:
+    state = "stops after its current runs" if worker.stopping else "works"
     return f"process {worker.pid} on {worker.host} {state} (devices {' '.join(worker.slots)})"
 
 

@@ -7,14 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from workbench.cli.output import (
-    JSON_OPTION,
-    SET_OPTION,
-    note,
-    print_json,
-    print_pairs,
-    print_table,
-)
+from workbench.cli.options import JSON_OPTION, RECIPES, SET_OPTION
+from workbench.cli.output import note, print_json, print_pairs, print_table
 from workbench.cli.plans import print_plans
 from workbench.errors import RecipeError, UsageError
 from workbench.formatting import plural
@@ -22,11 +16,6 @@ from workbench.heavy_imports import loading_libraries
 
 if TYPE_CHECKING:
     from workbench.recipe import Recipe
-
-RECIPES = typer.Argument(
-    metavar="RECIPE...",
-    help="Recipe files, folders of them, or shipped names such as bbc-news or bbc-news/lora.",
-)
 
 
 def list_recipes(
@@ -73,7 +62,7 @@ def check(
     overrides: list[str] | None = SET_OPTION,
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Validate recipes and print them resolved; nothing is loaded, nothing is written."""
+    """Validate recipes and print them resolved. Nothing is loaded or written."""
     from workbench.recipe import comparability_warnings, dump_recipe, load_recipes
 
     loaded = load_recipes(recipe, overrides or ())
@@ -99,7 +88,7 @@ def data(
     overrides: list[str] | None = SET_OPTION,
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Look at a recipe's data: splits, labels, lengths in tokens, duplicates."""
+    """Inspect a recipe's data: splits, labels, lengths."""
     from workbench.recipe import load_recipes
 
     loaded = load_recipes(recipe, overrides or ())
@@ -134,13 +123,16 @@ def data(
 def plan(
     recipe: list[str] = RECIPES,
     overrides: list[str] | None = SET_OPTION,
-    time: bool = typer.Option(True, "--time/--no-time", help="Forecast the time of the training."),
+    time: bool = typer.Option(True, "--time/--no-time", help="Forecast the training time."),
     recalibrate: bool = typer.Option(
-        False, "--recalibrate", help="Measure again how fast this device is."
+        False, "--recalibrate", help="Measure the speed of this device again."
     ),
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Say what recipes will train, store and take on this device, without loading weights."""
+    """Forecast parameters, memory and time of recipes.
+
+    For this device, without loading weights.
+    """
     from workbench.recipe import load_recipes
 
     loaded = load_recipes(recipe, overrides or ())

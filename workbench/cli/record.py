@@ -7,8 +7,8 @@ from typing import Any
 
 import typer
 
-from workbench.cli.output import ABSENT, print_pairs, scores
-from workbench.formatting import count, duration, plural, share, size, timed
+from workbench.cli.output import print_pairs, scores
+from workbench.formatting import ABSENT, count, duration, plural, share, size, timed
 from workbench.store import Run
 
 

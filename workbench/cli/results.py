@@ -8,13 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from workbench.cli.output import (
-    JSON_OPTION,
-    RUNS_OPTION,
-    note,
-    print_json,
-    print_table,
-)
+from workbench.cli.options import BASELINE_OPTION, JSON_OPTION, OUTPUT_OPTION, RUNS_OPTION
+from workbench.cli.output import note, print_json, print_table
 from workbench.errors import UsageError
 from workbench.heavy_imports import loading_libraries
 
@@ -27,23 +22,21 @@ LONGEST_TEXT = 72
 
 def compare(
     paths: list[Path] | None = typer.Argument(
-        None, metavar="[PATH]...", help="Folders of runs or names of studies; --runs if left out."
+        None, metavar="[PATH]...", help="Folders of runs or names of studies; --runs by default."
     ),
     format: str = typer.Option("table", "--format", help="table, markdown, csv, latex or json."),
-    baseline: str | None = typer.Option(
-        None, help="Recipe that the others are held against; 'full' where there is one."
-    ),
+    baseline: str | None = BASELINE_OPTION,
     tests: bool | None = typer.Option(
         None,
         "--tests/--no-tests",
-        help="Test which differences are more than chance; unasked for up to 60 runs.",
+        help="Significance tests of the differences; on by default up to 60 runs.",
     ),
-    all_pairs: bool = typer.Option(False, "--all-pairs", help="Test each row against each."),
+    all_pairs: bool = typer.Option(False, "--all-pairs", help="Test all pairs of rows."),
     metric: str | None = typer.Option(
-        None, help="The metric that is tested; the one that selected the adapters if left out."
+        None, help="Metric to test; by default the one that selected the checkpoints."
     ),
-    margin: float | None = typer.Option(
-        None, help="The difference worth seeing, e.g. 0.005 of an accuracy."
+    min_difference: float | None = typer.Option(
+        None, help="Smallest difference that matters, e.g. 0.005 for an accuracy."
     ),
     pareto: str | None = typer.Option(
         None,
@@ -51,33 +44,36 @@ def compare(
         help="Show the Pareto front of two or three of: metric, trainable_parameters, "
         "adapter_parameters, adapter_bytes, peak_memory_bytes, train_seconds.",
     ),
-    diff: bool = typer.Option(
-        False, "--diff", help="Show what the recipes set differently instead of the scores."
+    config_diff: bool = typer.Option(
+        False, "--config-diff", help="Show the differing recipe values instead of the scores."
     ),
-    paper: bool = typer.Option(
-        False, "--paper", help="Show published numbers beside the runs instead; table or json."
+    published: bool = typer.Option(
+        False, "--published", help="Compare with published numbers instead; table or json."
     ),
     runs: Path = RUNS_OPTION,
     as_json: bool = typer.Option(False, "--json", help="The same as --format json."),
 ) -> None:
-    """Compare finished runs: scores with intervals over seeds, parameters, memory, time."""
+    """Compare finished runs: scores, memory, time.
+
+    Scores are means over seeds with confidence intervals and significance tests.
+    """
     from workbench.comparison import compare as compare_runs
 
     folders = [_runs_folder(path, runs) for path in paths or [runs]]
     comparison = compare_runs(
         folders,
         baseline=baseline,
-        tests=False if diff or paper else tests,
+        tests=False if config_diff or published else tests,
         metric=metric,
         all_pairs=all_pairs,
-        margin=margin,
+        margin=min_difference,
         objectives=pareto.replace(" ", "").split(",") if pareto is not None else None,
     )
     format = "json" if as_json else format
-    if paper:
+    if published:
         _beside_papers(comparison, format)
         return
-    text = _config_diff(comparison, format) if diff else comparison.to(format)
+    text = _config_diff(comparison, format) if config_diff else comparison.to(format)
     typer.echo(text.rstrip("\n"))
 
 
@@ -87,36 +83,36 @@ def _config_diff(comparison: Comparison, format: str) -> str:
     renderers = {"table": to_text, "json": to_json}
     if format not in renderers:
         raise UsageError(
-            f"--diff has no format {format!r}", fix=f"use one of {', '.join(renderers)}"
+            f"--config-diff has no format {format!r}", fix=f"use one of {', '.join(renderers)}"
         )
     return renderers[format](config_differences(comparison))
 
 
 def report(
     paths: list[Path] | None = typer.Argument(
-        None, metavar="[STUDY]...", help="Names of studies or folders of runs; --runs if left out."
+        None, metavar="[STUDY]...", help="Names of studies or folders of runs; --runs by default."
     ),
-    to: Path = typer.Option(help="Folder to write; a report that is there is replaced."),
-    baseline: str | None = typer.Option(
-        None, help="Recipe that the others are held against; 'full' where there is one."
+    output: Path = typer.Option(
+        metavar="DIR", help="Folder to write; an existing report is replaced."
     ),
-    title: str | None = typer.Option(None, help="Title of the page; the studies if left out."),
-    texts: int = typer.Option(
-        20, min=0, help="Test examples shown with their texts; 0 keeps all texts out of the report."
+    baseline: str | None = BASELINE_OPTION,
+    title: str | None = typer.Option(None, help="Title of the page; the studies by default."),
+    max_examples: int = typer.Option(
+        20, min=0, help="Test examples shown with their texts; 0 leaves out all texts."
     ),
-    force: bool = typer.Option(False, help="Write among files that are not a report's."),
+    force: bool = typer.Option(False, help="Overwrite a folder that was not written by `report`."),
     runs: Path = RUNS_OPTION,
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Write a report: an HTML page that needs nothing else, Markdown, pictures and tables."""
+    """Write a report: HTML, Markdown, pictures, tables."""
     from workbench.report import write_report
 
     folders = [_runs_folder(path, runs) for path in paths or [runs]]
     page = write_report(
-        folders, to, baseline=baseline, title=title, texts=texts, force=force
+        folders, output, baseline=baseline, title=title, texts=max_examples, force=force
     ).absolute()
     if as_json:
-        print_json({"path": str(to), "page": str(page)})
+        print_json({"path": str(output), "page": str(page)})
     else:
         typer.echo(str(page))
 
@@ -125,7 +121,7 @@ def _beside_papers(comparison: Comparison, format: str) -> None:
     from workbench.comparison.published import beside_papers
 
     if format not in ("table", "json"):
-        raise UsageError(f"--paper with --format {format}", fix="use table or json")
+        raise UsageError(f"--published with --format {format}", fix="use table or json")
     beside = beside_papers(comparison)
     if format == "json":
         print_json(beside.document())
@@ -145,18 +141,21 @@ def _runs_folder(path: Path, runs: Path) -> Path:
 
 def export(
     name: str = typer.Argument(metavar="RUN", help="Path, id or folder name of a finished run."),
-    to: Path = typer.Option(help="Folder to write; it must not exist yet."),
+    output: Path = OUTPUT_OPTION,
     merge: bool = typer.Option(False, help="Write the whole model with the adapter merged in."),
     push: str | None = typer.Option(
-        None, metavar="REPO", help="Upload it to this Hub repository too, e.g. me/my-adapter."
+        None, metavar="REPO", help="Also push it to this Hub repository, e.g. me/my-adapter."
     ),
     card: Path | None = typer.Option(
-        None, metavar="FILE", help="Model card of the copy, instead of the one that is written."
+        None, metavar="FILE", help="Model card to use instead of the generated one."
     ),
     runs: Path = RUNS_OPTION,
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Export a run for plain transformers and peft, checked by reloading it."""
+    """Export a run's adapter, verified by reloading it.
+
+    The folder loads with plain transformers and peft.
+    """
     from workbench.store import find_run
 
     run, text = find_run(name, runs), _read(card) if card else None
@@ -164,7 +163,7 @@ def export(
         from workbench.adapters.export import export_run
         from workbench.adapters.export import push as push_folder
 
-    folder = export_run(run, to, merge=merge, card=text)
+    folder = export_run(run, output, merge=merge, card=text)
     address = push_folder(folder, push) if push else None
     if as_json:
         print_json({"run": run.id, "path": str(folder), "merged": merge, "pushed": address})
@@ -176,11 +175,11 @@ def predict(
     adapters: list[str] = typer.Argument(
         metavar="ADAPTER_OR_RUN...", help="Folders of exported adapters, or finished runs."
     ),
-    text: list[str] | None = typer.Option(None, "--text", help="A text. Repeatable."),
+    text: list[str] | None = typer.Option(None, "--text", help="Text to predict. Repeatable."),
     pair: list[str] | None = typer.Option(
         None,
         "--pair",
-        help="The second text of each --text: of a pair, or the question about it. Repeatable.",
+        help="Second text of a --text: the other of a pair, or a question about it. Repeatable.",
     ),
     file: Path | None = typer.Option(
         None,
@@ -190,7 +189,10 @@ def predict(
     runs: Path = RUNS_OPTION,
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Answer texts with one or several adapters, tasks and methods mixed; a base is loaded once."""
+    """Predict texts with one or several adapters.
+
+    Tasks and methods may be mixed; each base model is loaded once.
+    """
     texts, pairs = _texts(text or [], pair or [], file)
     folders = [_adapter_folder(each, runs) for each in adapters]
     with loading_libraries():
@@ -208,7 +210,7 @@ def predict(
     headers += ["text_pair"] if any("text_pair" in row for row in rows) else []
     print_table(headers, [[_cell(header, row.get(header)) for header in headers] for row in rows])
     if len(loaded) > 1:
-        note(f"{len(loaded)} adapters and what they stand on: {size(resident_bytes(loaded))}")
+        note(f"{len(loaded)} adapters with their base models: {size(resident_bytes(loaded))}")
 
 
 def _texts(

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import typer
 
-from workbench.cli.output import JSON_OPTION, RUNS_OPTION, note, print_json, print_table
+from workbench.cli.options import JSON_OPTION, RUNS_OPTION
+from workbench.cli.output import note, print_json, print_table
 from workbench.heavy_imports import loading_libraries
 
 assets_app = typer.Typer(
-    help="Show and fetch the embedded models and data.",
+    help="List and fetch the embedded models and data.",
     invoke_without_command=True,
     rich_markup_mode=None,
 )
@@ -18,7 +19,7 @@ assets_app = typer.Typer(
 
 @assets_app.callback()
 def assets(context: typer.Context, as_json: bool = JSON_OPTION) -> None:
-    """List the embedded models and data: licence, size, hash and whether they are here."""
+    """List the embedded models and data: licence, size, hash, cached or not."""
     if context.invoked_subcommand is not None:
         return
     from workbench.assets import listing
@@ -49,10 +50,10 @@ def assets(context: typer.Context, as_json: bool = JSON_OPTION) -> None:
 @assets_app.command()
 def pull(
     name: list[str] = typer.Argument(help="Names of assets, with or without 'asset:'."),
-    verify: bool = typer.Option(False, help="Hash every file of what is here already."),
+    verify: bool = typer.Option(False, help="Check the hashes of cached files again."),
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Fetch assets into the cache, hash-checked; print where they are."""
+    """Fetch assets into the cache, hash-checked. Prints their folders."""
     from workbench.assets import fetch, get
 
     names = [each.removeprefix("asset:") for each in name]

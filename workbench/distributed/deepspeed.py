@@ -166,6 +166,6 @@ def _configuration() -> dict[str, Any]:
         raise UsageError(
             f"the configuration of DeepSpeed cannot be used: {error}",
             where="accelerate launch",
-            fix="compare it with the shipped deepspeed-zero2.yaml; `workbench configs` says where",
+            fix="compare it with deepspeed-zero2.yaml (`workbench launch-configs` prints where)",
         ) from error
     return found

@@ -27,7 +27,7 @@ SECONDS_TO_SAVE = 60.0
 
 @dataclass(frozen=True)
 class Needs:
-    """What one run takes of a node; Ray starts it where that is free."""
+    """Resources of one run; Ray starts it on a node where they are free."""
 
     cpus: float = 1.0
     gpus: float | None = None
@@ -40,9 +40,9 @@ class Needs:
 
 def run_study(
     recipes: Sequence[Recipe],
-    seeds: Sequence[int] | None,
     runs_dir: Path,
     *,
+    seeds: Sequence[int] | None = None,
     address: str = "auto",
     needs: Needs | None = None,
     force: bool = False,
@@ -51,12 +51,12 @@ def run_study(
 ) -> list[Run]:
     """Runs each recipe with each seed on a Ray cluster and waits for all of them.
 
-    What has finished is skipped; an interrupted run is gone on with; after a failed one the others
-    go on. On Ctrl-C the runs save and stop.
+    Finished runs are skipped, interrupted ones resumed; a failed run does not end the others. On
+    Ctrl-C the runs save and stop.
 
     Args:
         runs_dir: the folder of the runs, at the same path on every node. Only where it is one
-            shared folder can a run that lost its node be gone on with elsewhere.
+            shared folder can a run that lost its node be resumed elsewhere.
         address: of a running cluster: ``auto``, ``HOST:PORT`` or ``ray://HOST:10001``; ``local``
             starts one on this machine.
         store: an fsspec address that the folders of ended runs are copied to.

@@ -83,7 +83,7 @@ def commands(
     ]
     lines.append(("set them side by side", f"workbench compare runs{held}"))
     again = shlex.quote(f"{folder.name or 'report'}-again")
-    lines.append(("write this page again", f"workbench report runs --to {again}{held}"))
+    lines.append(("write this page again", f"workbench report runs --output {again}{held}"))
     return lines
 
 

@@ -32,7 +32,7 @@ def check_target(folder: Path, recipes: Sequence[Recipe]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         what = f"several recipes are called {', '.join(twice)}"
-        raise UsageError(what, where="--write", fix="tune one study at a time")
+        raise UsageError(what, where="--output", fix="tune one study at a time")
     if folder.exists() and not folder.is_dir():
         raise UsageError("is a file, not a folder", where=str(folder), fix="name another")
     there = [name for name in (BASE, *(f"{n}.yaml" for n in names)) if (folder / name).exists()]

@@ -150,7 +150,7 @@ def test_the_command_asks_or_is_told(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     options = [*options, str(tiny_bert)] if "--base" in options else options
-    assert main(["import", str(adapter), "--to", str(tmp_path / "mine"), *options]) == code
+    assert main(["import", str(adapter), "--output", str(tmp_path / "mine"), *options]) == code
     out, err = capsys.readouterr()
     if code:
         assert "pass --base MODEL" in err and not (tmp_path / "mine").exists()
@@ -171,10 +171,10 @@ def test_nobody_to_ask_is_said(
         "huggingface_hub.try_to_load_from_cache", lambda *_, **__: str(snapshot / "config.json")
     )
     source = configured(base_model_name_or_path="somebody/model")
-    assert main(["import", str(source), "--to", str(tmp_path / "mine")]) == 2
+    assert main(["import", str(source), "--output", str(tmp_path / "mine")]) == 2
     err = capsys.readouterr().err
-    assert "base model: somebody/model" in err and "nobody can be asked here" in err
-    assert main(["import", str(source), "--to", str(tmp_path / "mine"), "--yes"]) == 0
+    assert "base model: somebody/model" in err and "this is not a terminal" in err
+    assert main(["import", str(source), "--output", str(tmp_path / "mine"), "--yes"]) == 0
     about = json.loads((tmp_path / "mine" / "workbench.json").read_text())
     assert (about["base"], about["revision"]) == ("somebody/model", None)
 
@@ -187,7 +187,7 @@ def test_what_is_there_already_is_left_alone(
 ) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "kept").write_text("x")
-    assert main(["import", str(adapter), "--to", str(tmp_path / "mine"), "--yes"]) == 3
+    assert main(["import", str(adapter), "--output", str(tmp_path / "mine"), "--yes"]) == 3
     assert "the target exists already" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["kept"]
 

@@ -239,7 +239,7 @@ def _copy(file: IO[bytes], path: Path, size: int, where: str) -> None:
         raise UsageError(
             f"{size:,} bytes are needed and {free:,} are free",
             where=str(path.parent),
-            fix="make room, or name another place with --to",
+            fix="make room, or name another place with --output",
         )
     written = 0
     with open(path, "xb") as out:

@@ -1,4 +1,4 @@
-"""The command that brings home an adapter of somebody else: ``import``."""
+"""``import``: a PEFT adapter made elsewhere, checked against its base model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from workbench.cli.output import JSON_OPTION, note, print_json
+from workbench.cli.options import JSON_OPTION
+from workbench.cli.output import note, print_json
 from workbench.errors import UsageError
 from workbench.heavy_imports import loading_libraries
 
@@ -21,21 +22,24 @@ def import_(
     source: Path = typer.Argument(
         metavar="FOLDER_OR_ZIP", help="A PEFT adapter: the folder that save_pretrained wrote."
     ),
-    to: Path | None = typer.Option(
-        None, help="Folder to write; it must not exist yet. adapters/NAME if left out."
+    output: Path | None = typer.Option(
+        None, metavar="DIR", help="Folder to write, new; adapters/NAME by default."
     ),
     base: str | None = typer.Option(
         None,
         metavar="MODEL",
-        help="Its base model, instead of the one that it names: folder, Hub id or asset:NAME.",
+        help="Base model, if not the one it declares: folder, Hub id or asset:NAME.",
     ),
     label: list[str] | None = typer.Option(
-        None, "--label", help="Name of the next label, where the adapter has none. Repeatable."
+        None, "--label", help="Label name, if the adapter declares none. Repeatable, in order."
     ),
-    yes: bool = typer.Option(False, "--yes", help="Do not ask whether the base model is right."),
+    yes: bool = typer.Option(False, "--yes", help="Accept the base model without asking."),
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Check a PEFT adapter that somebody else made, and take it in for predict and init_from."""
+    """Import a PEFT adapter made elsewhere, after checks.
+
+    It can then be used by predict and as init_from of a recipe.
+    """
     with loading_libraries():
         from workbench.adapters.foreign import import_adapter
 
@@ -43,10 +47,10 @@ def import_(
 
     def confirm(proposal: Proposal) -> bool:
         shown.append(proposal)
-        note(_words(proposal))
-        return yes or base is not None or _asked()
+        note(_summary(proposal))
+        return yes or base is not None or _confirmed()
 
-    target = to or Path("adapters") / source.resolve().stem
+    target = output or Path("adapters") / source.resolve().stem
     folder = import_adapter(source, target, confirm=confirm, base=base, labels=label or ())
     if as_json:
         print_json({"path": str(folder), **asdict(shown[0])})
@@ -54,7 +58,7 @@ def import_(
         typer.echo(str(folder))
 
 
-def _words(proposal: Proposal) -> str:
+def _summary(proposal: Proposal) -> str:
     from workbench.formatting import size
 
     at = f" at {proposal.revision}" if proposal.revision else ""
@@ -65,15 +69,15 @@ def _words(proposal: Proposal) -> str:
         f"  found in:   {proposal.base_folder}",
     ]
     if proposal.named_base not in ("", proposal.base):
-        lines.append(f"  the adapter itself names {proposal.named_base[:200]!r}")
+        lines.append(f"  declared base: {proposal.named_base[:200]!r}")
     return "\n".join(lines)
 
 
-def _asked() -> bool:
+def _confirmed() -> bool:
     if not sys.stdin.isatty():
         raise UsageError(
-            "the base model has to be confirmed, and nobody can be asked here",
-            why="an adapter gives its answers together with its base, which it only names",
+            "the base model has to be confirmed, and this is not a terminal",
+            why="an adapter only names its base model, and is useless on another one",
             fix="pass --yes if the base above is right, or --base MODEL",
         )
     return typer.confirm("Is this the base model that you expect?", err=True)

@@ -1,4 +1,4 @@
-"""``tune``: the values of every method of a study, searched alike and on validation only."""
+"""``tune``: hyperparameter search with an equal budget per recipe, on validation only."""
 
 from __future__ import annotations
 
@@ -10,17 +10,9 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from workbench.cli import distributed
-from workbench.cli.output import (
-    JSON_OPTION,
-    RUNS_OPTION,
-    SET_OPTION,
-    note,
-    print_json,
-    print_table,
-    scores,
-)
+from workbench.cli.options import JSON_OPTION, RECIPES, RUNS_OPTION, SET_OPTION
+from workbench.cli.output import note, print_json, print_table, scores
 from workbench.cli.progress import Progress
-from workbench.cli.recipes import RECIPES
 from workbench.errors import UsageError
 from workbench.formatting import count, duration
 from workbench.heavy_imports import loading_libraries
@@ -32,26 +24,29 @@ if TYPE_CHECKING:
 
 def tune(
     recipe: list[str] = RECIPES,
-    trials: int = typer.Option(min=1, help="Trials of each recipe; earlier ones count."),
+    trials: int = typer.Option(min=1, help="Trials per recipe; finished ones count."),
     search: list[str] | None = typer.Option(
         None,
         "--search",
         metavar="KEY=VALUES",
-        help="What to try besides the learning rate: method.r=4,8,16 (one of these) or "
-        "training.learning_rate=1e-4..1e-2 (between these, on a logarithmic scale). Repeatable.",
+        help="Values to try besides the learning rate: method.r=4,8,16 (a choice) or "
+        "training.learning_rate=1e-4..1e-2 (a log-uniform range). Repeatable.",
     ),
     overrides: list[str] | None = SET_OPTION,
     seed: int | None = typer.Option(
-        None, min=0, max=2**32 - 1, help="Seed of every trial; one that no recipe reports."
+        None, min=0, max=2**32 - 1, help="Seed of every trial; must not be a seed of a recipe."
     ),
-    write: Path | None = typer.Option(
+    output: Path | None = typer.Option(
         None, metavar="DIR", help="Write recipes with the best values to a new folder."
     ),
     runs: Path = RUNS_OPTION,
-    force: bool = typer.Option(False, help="Start over; what was found before is kept aside."),
+    force: bool = typer.Option(False, help="Start over; the old trials are kept."),
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Search learning rates (and more) on validation, with as many trials for every recipe."""
+    """Search learning rates and more on validation.
+
+    Every recipe gets the same number of trials.
+    """
     from workbench.recipe import load_recipes
     from workbench.tuning.space import parse_searches, spaces_of
     from workbench.tuning.writing import check_target, write_recipes
@@ -62,8 +57,8 @@ def tune(
     loaded = load_recipes(recipe, overrides or ())
     searches = list(search or ())
     spaces_of(loaded, parse_searches(searches))  # what is wrong is said before torch is loaded
-    if write is not None:
-        check_target(write, loaded)
+    if output is not None:
+        check_target(output, loaded)
     with loading_libraries():
         from workbench.tuning.searching import tune as tune_recipes
 
@@ -73,13 +68,13 @@ def tune(
             loaded, trials, searches, seed=seed, runs_dir=runs, force=force, observer=progress
         )
     except KeyboardInterrupt:
-        note("\ninterrupted; the same command goes on from the last saved state")
+        note("\ninterrupted; the same command continues from the last checkpoint")
         raise typer.Exit(128 + signal.SIGINT) from None
     finally:
         progress.close()
     written = []
-    if write is not None and outcome.complete:
-        written = write_recipes(write, outcome.tunings)
+    if output is not None and outcome.complete:
+        written = write_recipes(output, outcome.tunings)
     _report(outcome, trials, written, as_json)
 
 
@@ -100,7 +95,7 @@ def _report(outcome: Outcome, trials: int, written: Sequence[Path], as_json: boo
         for path in written:
             typer.echo(path)
     if not outcome.complete:
-        note("stopped; the same command goes on from here")
+        note("stopped; the same command continues from here")
         raise typer.Exit(128 + (outcome.signal_number or signal.SIGINT))
     without = [tuning for tuning in tunings if tuning.best is None]
     for tuning in without:

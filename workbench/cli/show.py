@@ -10,13 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from workbench.cli.output import (
-    JSON_OPTION,
-    RUNS_OPTION,
-    print_json,
-    print_table,
-    scores,
-)
+from workbench.cli.options import JSON_OPTION, RUN, RUNS_OPTION
+from workbench.cli.output import print_json, print_table, scores
 from workbench.formatting import duration, plural
 
 if TYPE_CHECKING:
@@ -29,11 +24,11 @@ REASON_WIDTH = 80
 
 
 def runs(
-    path: Path | None = typer.Argument(None, help="A folder of runs; --runs if left out."),
+    path: Path | None = typer.Argument(None, help="Folder of runs; --runs by default."),
     runs_dir: Path = RUNS_OPTION,
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """List runs with their state, progress and test scores."""
+    """List runs with state, progress and test scores."""
     from workbench.store import ACTIVE, list_runs
 
     found = list_runs(path if path is not None else runs_dir)
@@ -93,11 +88,11 @@ def progress_text(status: dict[str, Any]) -> str:
 
 
 def show(
-    name: str = typer.Argument(metavar="RUN", help="Path, id or folder name of a run."),
+    name: str = RUN,
     runs_dir: Path = RUNS_OPTION,
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Show the record of a run: scores, parameters, memory, time, how it computed, warnings."""
+    """Show the record of a run: scores, costs, warnings."""
     from workbench.store import find_run
 
     run = find_run(name, runs_dir)
@@ -110,19 +105,21 @@ def show(
 
 
 def log(
-    name: str = typer.Argument(metavar="RUN", help="Path, id or folder name of a run."),
+    name: str = RUN,
     runs_dir: Path = RUNS_OPTION,
-    follow: bool = typer.Option(False, "--follow", "-f", help="Go on until the run ends."),
-    lines: int | None = typer.Option(None, "--lines", "-n", min=0, help="Only the last lines."),
+    follow: bool = typer.Option(False, "--follow", "-f", help="Follow until the run ends."),
+    lines: int | None = typer.Option(
+        None, "--lines", "-n", min=0, help="Print the last lines only."
+    ),
 ) -> None:
-    """Print what a run printed."""
+    """Print the log of a run."""
     from workbench.store import ACTIVE, find_run, read_run
 
     run = find_run(name, runs_dir)
     path = run.path / "log.txt"
     offset = _print_from(path, _start_of(path, lines))
     if not path.exists() and not follow:
-        typer.echo(f"{run.id} has printed nothing", err=True)
+        typer.echo(f"the log of {run.id} is empty", err=True)
     while follow:
         ended = read_run(run.path).state not in ACTIVE  # asked before reading: no line is missed
         offset = _print_from(path, offset)

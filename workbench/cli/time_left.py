@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 
-class Whole:
+class TimeLeft:
     """The runs of a command, one after the other, as they begin and end.
 
     A run that is still to come takes what runs of its recipe took, else those of its study, else

@@ -10,23 +10,26 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from workbench.cli import distributed, executing
-from workbench.cli.output import (
+from workbench.cli import distributed, ray_executor
+from workbench.cli.options import (
+    FORCE_OPTION,
     JSON_OPTION,
+    RECIPES,
+    RUN,
     RUNS_OPTION,
+    SEEDS_OPTION,
     SET_OPTION,
-    note,
-    print_json,
-    print_table,
-    scores,
+    chosen_seeds,
 )
-from workbench.cli.recipes import RECIPES
+from workbench.cli.output import note, print_json, print_table, scores
+from workbench.cli.queue import put
 from workbench.errors import RunRefused, UsageError
 from workbench.formatting import plural
 from workbench.heavy_imports import loading_libraries
 
 if TYPE_CHECKING:
     from workbench.cli.progress import Progress
+    from workbench.jobs import Job
     from workbench.recipe import Recipe
     from workbench.store import Run
 
@@ -36,106 +39,95 @@ STOP_SECONDS = 8.0
 
 
 def run(
+    context: typer.Context,
     recipe: list[str] = RECIPES,
-    seeds: str | None = typer.Option(None, help="Seeds instead of the recipe's, e.g. 0,1."),
+    seeds: str | None = SEEDS_OPTION,
     overrides: list[str] | None = SET_OPTION,
     runs: Path = RUNS_OPTION,
-    force: bool = typer.Option(False, help="Run again what has finished; old folders are kept."),
+    force: bool = FORCE_OPTION,
     detach: bool = typer.Option(False, help="Start a background process and return."),
-    queue: bool = typer.Option(False, "--queue", help="Put them in the queue and return."),
-    processes: int = typer.Option(1, min=1, help="Processes that train together."),
+    queue: bool = typer.Option(False, "--queue", help="Add them to the queue and return."),
+    processes: int = typer.Option(1, min=1, help="Data-parallel processes per run."),
     shard: bool = typer.Option(
-        False, "--shard", help="Share weights and optimizer between the processes (FSDP2)."
+        False, "--shard", help="Shard weights and optimizer state over the processes (FSDP2)."
     ),
     zero: int = typer.Option(
         0,
         min=0,
         max=2,
-        help="Share the optimizer state (1), the gradients too (2), by DeepSpeed's ZeRO.",
+        help="DeepSpeed ZeRO stage: shard the optimizer state (1), the gradients too (2).",
     ),
-    executor: str | None = executing.EXECUTOR_OPTION,
-    address: str = executing.ADDRESS_OPTION,
-    cpus: float = executing.CPUS_OPTION,
-    gpus: float | None = executing.GPUS_OPTION,
-    memory: float | None = executing.MEMORY_OPTION,
-    retries: int = executing.RETRIES_OPTION,
-    store: str | None = executing.STORE_OPTION,
+    executor: str | None = ray_executor.EXECUTOR_OPTION,
+    address: str = ray_executor.ADDRESS_OPTION,
+    cpus: float = ray_executor.CPUS_OPTION,
+    gpus: float | None = ray_executor.GPUS_OPTION,
+    memory: float | None = ray_executor.MEMORY_OPTION,
+    retries: int = ray_executor.RETRIES_OPTION,
+    store: str | None = ray_executor.STORE_OPTION,
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Run recipes, each once per seed; what has finished with the same values is skipped."""
+    """Run recipes, once per seed; finished runs are skipped."""
     from workbench.recipe import load_recipes
 
-    chosen = chosen_seeds(seeds)
+    which: dict[str, Any] = {"seeds": chosen_seeds(seeds), "force": force}
     loaded = load_recipes(recipe, overrides or ())
     distributed.check_sharing(shard, zero, processes, queue)
     if queue and (detach or executor):
-        raise UsageError(
-            f"--queue with {'--detach' if detach else '--executor'}",
-            why="the queue runs on this machine, in the background",
-            fix="give one of them",
-        )
+        option = "--detach" if detach else "--executor"
+        why = "the queue runs on this machine, in the background"
+        raise UsageError(f"--queue with {option}", why=why, fix="give one of them")
     if executor is not None:
-        executing.check(executor, detach, processes)
-        from workbench.executors.ray import Needs
+        ray_executor.check(executor, detach, processes)
+        needs = {"cpus": cpus, "gpus": gpus, "memory_gb": memory, "retries": retries}
+        _report(ray_executor.run(loaded, runs, address, needs, store, **which), as_json)
+    elif queue:
+        put(loaded, runs, processes=processes, as_json=as_json, worker=True, **which)
+    elif detach:
+        from workbench import jobs
 
-        needs = Needs(cpus, gpus, memory, retries)
-        ended = executing.run_on_ray(loaded, chosen, runs, address, needs, force, store)
-        _report(ended, as_json)
-        return
-    if queue:
-        from workbench.cli.queue import put
-
-        put(loaded, runs, chosen, force, processes, as_json=as_json, worker=True)
-        return
-    if detach:
-        _start(loaded, runs, chosen, force, processes, shard, zero, as_json)
-        return
-    if processes > 1:
+        which |= {"processes": processes, "shard": shard, "zero": zero}
+        _started(jobs.start(loaded, runs, **which), as_json)
+    elif processes > 1 and not distributed.is_rank():
         from workbench.store import run_path
 
-        paths = [run_path(runs, each, seed) for each in loaded for seed in chosen or each.seeds]
-        command = _same_again(recipe, seeds, overrides, runs, force, as_json)
-        raise typer.Exit(distributed.launch(command, processes, paths, shard=shard, zero=zero))
+        paths = [run_path(runs, each, s) for each in loaded for s in which["seeds"] or each.seeds]
+        code = distributed.launch(context.obj, processes, paths, shard=shard, zero=zero)
+        raise typer.Exit(code)
+    else:
+        _report(_run_here(loaded, runs, **which), as_json)
+
+
+def _run_here(
+    recipes: Sequence[Recipe], runs_dir: Path, seeds: Sequence[int] | None, force: bool
+) -> list[Run]:
     from workbench.jobs import end_with_launcher
 
     end_with_launcher()
     with loading_libraries():
         from workbench.pipeline.runner import run_all
 
-    plan = [f"{each.study}/{each.name}" for each in loaded for _ in chosen or each.seeds]
+    plan = [f"{each.study}/{each.name}" for each in recipes for _ in seeds or each.seeds]
     with _watched(plan) as observer:
-        finished = run_all(loaded, seeds=chosen, runs_dir=runs, force=force, observer=observer)
-    _report(finished, as_json)
-
-
-def _same_again(
-    recipe: list[str],
-    seeds: str | None,
-    overrides: list[str] | None,
-    runs: Path,
-    force: bool,
-    as_json: bool,
-) -> list[str]:
-    """The arguments by which each of several processes does the same."""
-    options = [o for value in overrides or () for o in ("--set", value)]
-    options += ["--runs", str(runs), *(["--seeds", seeds] if seeds else [])]
-    options += [*(["--force"] if force else []), *(["--json"] if as_json else [])]
-    return ["run", *options, "--", *recipe]
+        return run_all(recipes, seeds=seeds, runs_dir=runs_dir, force=force, observer=observer)
 
 
 def resume(
-    name: str = typer.Argument(metavar="RUN", help="Path, id or folder name of a run."),
+    context: typer.Context,
+    name: str = RUN,
     runs: Path = RUNS_OPTION,
     force: bool = typer.Option(
-        False, help="Go on although recipe, data, devices or libraries have changed."
+        False, help="Resume even if recipe, data, devices or libraries have changed."
     ),
-    detach: bool = typer.Option(False, help="Go on in a background process and return."),
+    detach: bool = typer.Option(False, help="Resume in a background process and return."),
     processes: int | None = typer.Option(
-        None, min=1, help="Processes that train together; as many as before."
+        None, min=1, help="Data-parallel processes; as many as before by default."
     ),
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Go on with a run that was stopped, failed or interrupted, exactly where it was saved."""
+    """Resume a stopped, failed or interrupted run.
+
+    It continues exactly from its last checkpoint.
+    """
     from workbench.recipe import stored_recipe
     from workbench.store import ACTIVE, find_run
 
@@ -146,16 +138,13 @@ def resume(
     if detach:
         from workbench import jobs
 
-        job = jobs.resume(found, force=force, processes=processes)
-        _started(job.runs, job.folder, as_json)
+        _started(jobs.resume(found, force=force, processes=processes), as_json)
         return
     together = processes or int(found.status.get("processes") or 1)
     if together > 1 and not distributed.is_worker():
-        options = [*(["--force"] if force else []), *(["--json"] if as_json else [])]
-        command = ["resume", *options, "--runs", str(runs), "--", str(found.path)]
         shard, zero = bool(found.status.get("sharded")), int(found.status.get("zero") or 0)
-        started = distributed.launch(command, together, [found.path], shard=shard, zero=zero)
-        raise typer.Exit(started)
+        paths = [found.path]
+        raise typer.Exit(distributed.launch(context.obj, together, paths, shard=shard, zero=zero))
     recipe = stored_recipe(found.recipe_text(), str(found.path / "recipe.yaml"))
     from workbench.jobs import end_with_launcher
 
@@ -175,15 +164,15 @@ def resume(
 
 
 def stop(
-    name: str = typer.Argument(metavar="RUN", help="Path, id or folder name of a run."),
+    name: str = RUN,
     runs: Path = RUNS_OPTION,
-    wait: bool = typer.Option(True, help="Wait until it has saved; otherwise only ask."),
+    wait: bool = typer.Option(True, help="Wait until it has stopped."),
     wait_seconds: float = typer.Option(
-        STOP_SECONDS, min=0, help="How long it may take to save before it is ended by force."
+        STOP_SECONDS, min=0, help="How long it may take to save before it is killed."
     ),
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Ask a run to save and stop; end its processes if it does not."""
+    """Ask a run to save and stop; kill it if it does not."""
     from workbench import jobs
     from workbench.store import find_run, read_run
 
@@ -201,51 +190,13 @@ def stop(
             note(stopped.reason)
 
 
-def chosen_seeds(text: str | None) -> list[int] | None:
-    """The seeds that somebody typed, e.g. ``0,1``; None when nothing was typed.
-
-    Raises:
-        UsageError: when they are no seeds, or one is given twice.
-    """
-    if text is None:
-        return None
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isascii() and part.isdigit() and int(part) < 2**32 for part in parts):
-        raise UsageError(
-            f"--seeds {text}",
-            why="seeds are whole numbers from 0 on, below 2**32",
-            fix="e.g. --seeds 0,1,2",
-        )
-    numbers = [int(part) for part in parts]
-    if len(set(numbers)) < len(numbers):
-        raise UsageError(f"--seeds {text}", why="a seed is given twice", fix="name each once")
-    return numbers
-
-
-def _start(
-    recipes: Sequence[Recipe],
-    runs: Path,
-    seeds: list[int] | None,
-    force: bool,
-    processes: int,
-    shard: bool,
-    zero: int,
-    as_json: bool,
-) -> None:
-    from workbench import jobs
-
-    sharing: dict[str, Any] = {"shard": shard, "zero": zero}
-    job = jobs.start(recipes, runs, seeds=seeds, force=force, processes=processes, **sharing)
-    _started(job.runs, job.folder, as_json)
-
-
-def _started(paths: Sequence[Path], folder: Path, as_json: bool) -> None:
+def _started(job: Job, as_json: bool) -> None:
     if as_json:
-        print_json({"job": str(folder), "runs": [str(path) for path in paths]})
+        print_json({"job": str(job.folder), "runs": [str(path) for path in job.runs]})
         return
-    for path in paths:
+    for path in job.runs:
         typer.echo(str(path))
-    note(f"{plural(len(paths), 'run')} started in the background; `workbench runs` shows them")
+    note(f"{plural(len(job.runs), 'run')} started in the background; `workbench runs` shows them")
 
 
 def _report(finished: Sequence[Run], as_json: bool) -> None:
@@ -296,7 +247,7 @@ def _watched(plan: Sequence[str] = ()) -> Iterator[Progress | None]:
     try:
         yield observer
     except KeyboardInterrupt:
-        note("\ninterrupted; `workbench resume RUN` goes on from the last saved state")
+        note("\ninterrupted; `workbench resume RUN` continues from the last checkpoint")
         raise typer.Exit(INTERRUPTED) from None
     finally:
         if observer is not None:

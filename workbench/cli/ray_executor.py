@@ -1,10 +1,10 @@
-"""``run --executor ray``: the runs of a study on a cluster instead of one after the other here."""
+"""``run --executor ray``: the runs of a study on a Ray cluster."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -12,12 +12,11 @@ from workbench.cli.output import note, scores
 from workbench.errors import UsageError
 
 if TYPE_CHECKING:
-    from workbench.executors.ray import Needs
     from workbench.recipe import Recipe
     from workbench.store import Run
 
 EXECUTOR_OPTION = typer.Option(
-    None, "--executor", metavar="NAME", help="ray: hand the runs to a Ray cluster."
+    None, "--executor", metavar="NAME", help="ray: submit the runs to a Ray cluster."
 )
 ADDRESS_OPTION = typer.Option(
     "auto",
@@ -25,18 +24,16 @@ ADDRESS_OPTION = typer.Option(
     metavar="auto|HOST:PORT|ray://HOST:PORT|local",
     help="The Ray cluster; local starts one here for this study.",
 )
-CPUS_OPTION = typer.Option(1.0, "--cpus-per-run", min=0, help="CPUs that a run takes of a node.")
+CPUS_OPTION = typer.Option(1.0, "--cpus-per-run", min=0, help="CPUs per run.")
 GPUS_OPTION = typer.Option(
-    None, "--gpus-per-run", min=0, help="GPUs of a run; one where the cluster has any."
+    None, "--gpus-per-run", min=0, help="GPUs per run; 1 by default if the cluster has any."
 )
 MEMORY_OPTION = typer.Option(
-    None, "--memory-per-run", min=0, metavar="GIB", help="Main memory that a run reserves."
+    None, "--memory-per-run", min=0, metavar="GIB", help="Main memory to reserve per run."
 )
-RETRIES_OPTION = typer.Option(
-    3, "--retries", min=0, help="Times that a run is tried again when its node is lost."
-)
+RETRIES_OPTION = typer.Option(3, "--retries", min=0, help="Retries of a run whose node was lost.")
 STORE_OPTION = typer.Option(
-    None, "--store", metavar="URL", help="fsspec address that ended run folders are copied to."
+    None, "--store", metavar="URL", help="fsspec address to copy finished run folders to."
 )
 
 
@@ -57,17 +54,21 @@ def check(executor: str, detach: bool, processes: int) -> None:
         raise UsageError("--processes with --executor", why=why, fix=fix)
 
 
-def run_on_ray(
+def run(
     recipes: Sequence[Recipe],
-    seeds: Sequence[int] | None,
-    runs: Path,
+    runs_dir: Path,
     address: str,
-    needs: Needs,
-    force: bool,
+    needs: Mapping[str, Any],
     store: str | None,
+    **which: Any,
 ) -> list[Run]:
-    """Hands each run to a Ray cluster, says what became of it, and returns them all."""
-    from workbench.executors.ray import run_study
+    """Submits each run to a Ray cluster, prints how it ended, and returns them all.
+
+    Args:
+        needs: the fields of ``workbench.executors.ray.Needs``.
+        which: ``seeds`` and ``force``.
+    """
+    from workbench.executors.ray import Needs, run_study
 
     def say(run: Run, uploaded: str | None) -> None:
         metrics = run.result.get("metrics") or {}
@@ -77,5 +78,5 @@ def run_on_ray(
             note(f"  copied to {uploaded}")
 
     return run_study(
-        recipes, seeds, runs, address=address, needs=needs, force=force, store=store, ended=say
+        recipes, runs_dir, address=address, needs=Needs(**needs), store=store, ended=say, **which
     )
