@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from tests.store.stored_recipes import ROOT, news_recipe
-from workbench.jobs import launching
+from workbench.jobs import launch
 from workbench.recipe import Recipe
 
 STAND_IN = """#!{python}
@@ -60,7 +60,7 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     script = tmp_path / "stand-in"
     script.write_text(STAND_IN.format(python=sys.executable), encoding="utf-8")
     script.chmod(0o755)
-    monkeypatch.setattr(launching.sys, "executable", str(script))
+    monkeypatch.setattr(launch.sys, "executable", str(script))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     yield script
     for process in psutil.process_iter(["cmdline"]):
@@ -89,8 +89,8 @@ def worker(stand_in: Path) -> Iterator[Begin]:
     """Starts a real worker process whose runs are stand-ins; ``said.txt`` is what it said."""
     begun: list[subprocess.Popen[bytes]] = []
     source = (
-        "import sys\nfrom workbench.cli import main\nfrom workbench.jobs import launching\n"
-        "launching.sys.executable = sys.argv[1]\nsys.exit(main(sys.argv[2:]))"
+        "import sys\nfrom workbench.cli import main\nfrom workbench.jobs import launch\n"
+        "launch.sys.executable = sys.argv[1]\nsys.exit(main(sys.argv[2:]))"
     )
 
     def begin(root: Path, *slots: str) -> subprocess.Popen[bytes]:

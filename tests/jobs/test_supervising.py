@@ -14,7 +14,7 @@ from tests.jobs.conftest import named, wait_for
 from workbench import jobs
 from workbench.errors import RunRefused
 from workbench.jobs import Job
-from workbench.jobs.stopping import GRACE_SECONDS, KILLED_SECONDS
+from workbench.jobs.stop_run import GRACE_SECONDS, KILLED_SECONDS
 from workbench.store import Run, open_run, read_run, run_path
 
 pytestmark = pytest.mark.usefixtures("stand_in")

@@ -13,7 +13,7 @@ import pytest
 from tests.jobs.conftest import Begin, named, wait_for
 from workbench import jobs
 from workbench.errors import RunRefused, UsageError
-from workbench.jobs import working
+from workbench.jobs import worker as queue_worker
 from workbench.store import Queue, Run, list_runs, read_run, run_path
 
 pytestmark = pytest.mark.usefixtures("stand_in")
@@ -72,7 +72,7 @@ def test_a_run_outlives_its_worker_and_the_next_one_waits_for_it(
         os.kill(process, signal.SIGHUP)  # a closed terminal
     second = worker(tmp_path)
     wait_for(lambda: jobs.list_workers(Queue(tmp_path)))
-    time.sleep(3 * working.LOOK_SECONDS)
+    time.sleep(3 * queue_worker.LOOK_SECONDS)
     assert states(tmp_path) == {"long": "running", "quick": "queued"}
     assert runs_of(tmp_path)["long"].status["pid"] == pid, "it was not started again"
     assert jobs.stop(runs_of(tmp_path)["long"]).state == "stopped"
@@ -95,7 +95,7 @@ def test_what_died_with_its_worker_is_resumed(tmp_path: Path, worker: Begin) -> 
 def test_what_keeps_dying_with_its_worker_is_given_up(tmp_path: Path, worker: Begin) -> None:
     enqueue(tmp_path, "stubborn")
     queue = Queue(tmp_path)
-    queue.update(queue.list()[0], attempts=working.MOST_ATTEMPTS - 1)
+    queue.update(queue.list()[0], attempts=queue_worker.MOST_ATTEMPTS - 1)
     process = worker(tmp_path)
     wait_for(lambda: states(tmp_path)["stubborn"] == "running")
     process.kill()

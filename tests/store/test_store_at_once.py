@@ -135,7 +135,10 @@ def test_five_hundred_runs_are_listed_in_half_a_second(tmp_path: Path, queued: i
         (path / "recipe.yaml").write_text("study: news\n")
         write_json(path / "status.json", {"state": "finished", "seed": number, "method": "lora"})
         write_json(path / "result.json", {"metrics": {"test": {"accuracy": 0.9}}})
-    entries = [Entry("news", f"later-s{n}-12345678", "", {}, n) for n in range(queued)]
+    entries = [
+        Entry(study="news", name=f"later-s{n}-12345678", recipe="", fields={}, seed=n)
+        for n in range(queued)
+    ]
     Queue(tmp_path).add(entries)
     seconds = []
     for _ in range(3):

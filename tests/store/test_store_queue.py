@@ -11,12 +11,14 @@ from tests.store.stored_recipes import at_once, news_recipe
 from workbench.errors import RunRefused
 from workbench.store import Entry, Queue, describe_run, find_run, list_runs, open_run, read_run
 from workbench.store import queue as queue_module
-from workbench.store.opening import run_name
+from workbench.store.run_folder import run_name
 
 
 def entry(seed: int) -> Entry:
     recipe = news_recipe()
-    return Entry("news", run_name(recipe, seed), "", describe_run(recipe, seed), seed)
+    fields = describe_run(recipe, seed)
+    name = run_name(recipe, seed)
+    return Entry(study="news", name=name, recipe="", fields=fields, seed=seed)
 
 
 @pytest.fixture

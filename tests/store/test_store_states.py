@@ -20,12 +20,12 @@ from workbench.store import (
     RunWriter,
     SilentWriter,
     describe_process,
-    endings,
+    exit_reasons,
+    kill_reason,
     open_run,
     processes,
     read_run,
     record_death,
-    why_killed,
     write_json,
 )
 
@@ -144,17 +144,17 @@ def test_a_stop_that_had_to_be_forced_reads_as_stopped(left: Change) -> None:
     ],
 )
 def test_who_waited_knows_how_it_ended(code: int, words: str) -> None:
-    assert words in why_killed(code, {}, None, "log.txt")
+    assert words in kill_reason(code, {}, None, "log.txt")
 
 
 def test_a_kill_is_put_down_to_memory_when_the_kernel_counted_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(endings, "count_oom_kills", lambda: 4)
-    assert "out of memory" in why_killed(-9, {}, 3)
-    assert why_killed(-9, {}, 4).startswith("killed by SIGKILL")
+    monkeypatch.setattr(exit_reasons, "count_oom_kills", lambda: 4)
+    assert "out of memory" in kill_reason(-9, {}, 3)
+    assert kill_reason(-9, {}, 4).startswith("killed by SIGKILL")
     memory = {"available_bytes": 1, "total_bytes": GIB}
-    assert "likely out of memory: 1.1 of 1.1 GB" in why_killed(-9, {"memory": memory}, 4)
+    assert "likely out of memory: 1.1 of 1.1 GB" in kill_reason(-9, {"memory": memory}, 4)
 
 
 def test_a_death_is_written_down_once_and_never_over_an_ending(
@@ -203,12 +203,12 @@ def test_a_full_disk_costs_a_heartbeat_and_not_the_heart(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    from workbench.store import writing
+    from workbench.store import run_writer
 
-    monkeypatch.setattr(writing, "HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr(run_writer, "HEARTBEAT_SECONDS", 0.05)
     other = open_run(writer.path.parents[1], news_recipe(), 1)
     with monkeypatch.context() as patch:
-        patch.setattr(writing, "write_json", full)
+        patch.setattr(run_writer, "write_json", full)
         time.sleep(0.3)
     before = read_run(other.path).status["heartbeat_at"]
     time.sleep(0.3)

@@ -13,7 +13,7 @@ from tests.torture.cells import STEPS, STEPS_PER_EPOCH
 from tests.torture.trials import Trial
 from tests.training.killing import die_at_syscall, dying_at, nth, wrap
 from workbench.pipeline import pipeline
-from workbench.store import count_oom_kills, record_death, why_killed, writing
+from workbench.store import count_oom_kills, kill_reason, record_death, writing
 from workbench.training import checkpoint_folder
 from workbench.training.checkpoint_folder import CheckpointFolder
 
@@ -94,6 +94,6 @@ def by_the_kernel(trial: Trial) -> None:
     code = trial.event(full)
     trial.expect("probably for memory" in trial.run.reason, trial.run.reason)
     if trial.index % 2:
-        record_death(trial.path, why_killed(code, trial.run.status, before))
+        record_death(trial.path, kill_reason(code, trial.run.status, before))
         trial.expect("likely out of memory" in trial.run.reason, trial.run.reason)
     trial.go_on()

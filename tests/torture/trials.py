@@ -20,7 +20,7 @@ from tests.torture import invariants
 from tests.torture.cells import Cell
 from tests.training.killing import without_forecast, wrap
 from workbench import cli
-from workbench.jobs.supervising import PR_SET_CHILD_SUBREAPER
+from workbench.jobs.supervisor import PR_SET_CHILD_SUBREAPER
 from workbench.pipeline import pipeline, runner
 from workbench.store import Run, read_run, run_path
 from workbench.training.checkpoint_folder import CheckpointFolder

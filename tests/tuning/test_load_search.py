@@ -11,7 +11,7 @@ import pytest
 from workbench.recipe.schema import Recipe
 from workbench.store import Run
 from workbench.tuning.load_search import list_searches, options_of
-from workbench.tuning.searching import tune
+from workbench.tuning.search import tune
 from workbench.tuning.trials import trial_of
 
 Make = Callable[..., Recipe]

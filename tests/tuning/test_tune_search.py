@@ -22,7 +22,7 @@ from workbench.store import list_runs, read_run
 from workbench.training import trainer
 from workbench.tuning import searching
 from workbench.tuning.folder import owned
-from workbench.tuning.searching import Outcome, tune
+from workbench.tuning.search import Outcome, tune
 from workbench.tuning.space import LEARNING_RATE
 from workbench.tuning.trials import Tuning
 

@@ -13,7 +13,7 @@ from workbench.recipe import dump_recipe, load_recipe, load_recipes
 from workbench.recipe.schema import Recipe
 from workbench.tuning.space import LEARNING_RATE, Range, with_values
 from workbench.tuning.trials import Trial, Tuning
-from workbench.tuning.writing import check_target, write_recipes
+from workbench.tuning.write_recipes import check_target, write_recipes
 
 Make = Callable[..., Recipe]
 

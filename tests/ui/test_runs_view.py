@@ -16,7 +16,7 @@ import layout
 from runs import hardware
 from runs.event_log import MOST_STEPS, Histories
 from workbench import jobs
-from workbench.jobs import launching
+from workbench.jobs import launch
 from workbench.recipe import dump_recipe
 from workbench.store import Queue, describe_process, read_run, write_json
 
@@ -117,7 +117,7 @@ def test_a_job_that_waits_is_shown_and_one_that_never_began_says_why(
         f"#!{sys.executable}\nimport time\nprint('no such module', flush=True)\ntime.sleep(60)\n"
     )
     script.chmod(0o755)
-    monkeypatch.setattr(launching.sys, "executable", str(script))
+    monkeypatch.setattr(launch.sys, "executable", str(script))
     job = jobs.start([news_recipe("lora")], runs.path, seeds=[0])
     assert open_view("runs").dataframe[0].value.state.iloc[0] == ["starting"]
     os.kill(job.pid, 9)

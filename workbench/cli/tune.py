@@ -18,7 +18,7 @@ from workbench.formatting import count, duration
 from workbench.heavy_imports import loading_libraries
 
 if TYPE_CHECKING:
-    from workbench.tuning.searching import Outcome
+    from workbench.tuning.search import Outcome
     from workbench.tuning.trials import Trial, Tuning
 
 
@@ -49,7 +49,7 @@ def tune(
     """
     from workbench.recipe import load_recipes
     from workbench.tuning.space import parse_searches, spaces_of
-    from workbench.tuning.writing import check_target, write_recipes
+    from workbench.tuning.write_recipes import check_target, write_recipes
 
     if distributed.is_worker():
         fix = "run `workbench tune` by itself, on one device"
@@ -60,7 +60,7 @@ def tune(
     if output is not None:
         check_target(output, loaded)
     with loading_libraries():
-        from workbench.tuning.searching import tune as tune_recipes
+        from workbench.tuning.search import tune as tune_recipes
 
     progress = _Progress()
     try:

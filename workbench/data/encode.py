@@ -17,7 +17,7 @@ from transformers import PreTrainedTokenizerBase
 from workbench.assets import cache_dir
 from workbench.data.examples import Examples
 from workbench.errors import DataError
-from workbench.store import whole
+from workbench.store import atomic_write
 
 Columns = dict[str, list[Any]]
 Row = dict[str, Any]
@@ -162,5 +162,5 @@ def _read(path: Path) -> pa.Table | None:
 
 def _write(table: pa.Table, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole(path) as temporary, pa.ipc.new_file(str(temporary), table.schema) as writer:
+    with atomic_write(path) as temporary, pa.ipc.new_file(str(temporary), table.schema) as writer:
         writer.write_table(table)

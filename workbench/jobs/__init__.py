@@ -14,13 +14,13 @@ ssh), talks to nobody, and writes only files:
 No torch here.
 """
 
-from workbench.jobs.launching import child_environment, resume, start
-from workbench.jobs.queueing import enqueue, ensure_worker, start_worker, stop_workers
+from workbench.jobs.job_records import Job, list_jobs, read_job, tail
+from workbench.jobs.launch import child_environment, resume, start
+from workbench.jobs.queue_runs import enqueue, ensure_worker, start_worker, stop_workers
 from workbench.jobs.ranks import end_with_launcher, run_together
-from workbench.jobs.records import Job, list_jobs, read_job, tail
-from workbench.jobs.stopping import GRACE_SECONDS, request_stop, stop
-from workbench.jobs.workers import WorkerRecord, list_workers
-from workbench.jobs.working import work
+from workbench.jobs.stop_run import GRACE_SECONDS, request_stop, stop
+from workbench.jobs.worker import work
+from workbench.jobs.worker_records import WorkerRecord, list_workers
 
 __all__ = [
     "GRACE_SECONDS",

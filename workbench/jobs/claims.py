@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from workbench.errors import RunRefused
-from workbench.jobs.records import CLAIMS_DIR, JOBS_DIR, read_job, written_since
+from workbench.jobs.job_records import CLAIMS_DIR, JOBS_DIR, read_job, written_since
 from workbench.store import ACTIVE, Run, read_run
 
 STARTING_SECONDS = 10.0

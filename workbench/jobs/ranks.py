@@ -22,10 +22,10 @@ from types import FrameType
 
 from workbench.store import (
     count_oom_kills,
+    kill_reason,
     launcher_of_this_process,
     read_run,
     record_death,
-    why_killed,
 )
 
 POLL_SECONDS = 0.1
@@ -149,7 +149,7 @@ def _record(runs: Sequence[Path], who: str, code: int, oom_kills: int | None) ->
     for path in runs:
         status = read_run(path).status
         if (status.get("launcher") or {}).get("pid") == os.getpid():
-            reason = f"{who} was {why_killed(code, status, oom_kills)}"
+            reason = f"{who} was {kill_reason(code, status, oom_kills)}"
             record_death(path, reason, caused_failure=True)
 
 

@@ -16,16 +16,9 @@ being written, is corrupt or comes from another version for what it is, and neve
 No torch here: listing 500 runs has to take a fraction of a second.
 """
 
-from workbench.store.deleting import delete_run
-from workbench.store.endings import count_oom_kills, memory_now, why_killed
-from workbench.store.files import read_json, sync, whole, write_json, write_text
-from workbench.store.opening import (
-    describe_run,
-    open_run,
-    record_death,
-    run_name,
-    run_path,
-)
+from workbench.store.delete import delete_run
+from workbench.store.exit_reasons import count_oom_kills, kill_reason, memory_now
+from workbench.store.files import atomic_write, read_json, sync, write_json, write_text
 from workbench.store.processes import (
     describe_process,
     find_process,
@@ -34,6 +27,19 @@ from workbench.store.processes import (
     process_start_time,
 )
 from workbench.store.queue import QUEUE_DIR, Entry, Queue
+from workbench.store.run_folder import (
+    describe_run,
+    open_run,
+    record_death,
+    run_name,
+    run_path,
+)
+from workbench.store.run_writer import (
+    HEARTBEAT_SECONDS,
+    VERSION,
+    RunWriter,
+    SilentWriter,
+)
 from workbench.store.runs import (
     ACTIVE,
     DEFAULT_RUNS_DIR,
@@ -43,12 +49,6 @@ from workbench.store.runs import (
     find_run,
     list_runs,
     read_run,
-)
-from workbench.store.writing import (
-    HEARTBEAT_SECONDS,
-    VERSION,
-    RunWriter,
-    SilentWriter,
 )
 
 __all__ = [
@@ -64,6 +64,7 @@ __all__ = [
     "SilentWriter",
     "State",
     "VERSION",
+    "atomic_write",
     "count_oom_kills",
     "delete_run",
     "describe_process",
@@ -82,8 +83,7 @@ __all__ = [
     "run_name",
     "run_path",
     "sync",
-    "whole",
-    "why_killed",
+    "kill_reason",
     "write_json",
     "write_text",
 ]

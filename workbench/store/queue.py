@@ -11,10 +11,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, TypeVar
 
 from filelock import FileLock
+from pydantic import TypeAdapter, ValidationError
 
 from workbench.errors import RunRefused
 from workbench.store.files import read_json, write_json
@@ -27,7 +29,7 @@ STEP = 2**20
 Place = Literal["first", "last"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Entry:
     """One run that waits, or that a worker has taken."""
 
@@ -154,18 +156,8 @@ class Queue:
         entries = self.list()
         if name.isdigit() and 1 <= int(name) <= len(entries):
             return entries[int(name) - 1]
-        found = [e for e in entries if name in (e.id, e.name)] or [
-            e for e in entries if e.name.startswith(name) or e.id.startswith(name)
-        ]
-        if len(found) == 1:
-            return found[0]
-        listing = ", ".join(e.id for e in (found or entries)[:5]) or "none"
-        raise RunRefused(
-            f"{'several runs' if found else 'no run'} called {name!r} in the queue",
-            where=str(self.folder),
-            why=f"candidates: {listing}",
-            fix="`workbench queue` numbers what waits",
-        )
+        fix = "`workbench queue` numbers its runs"
+        return pick_by_name(name, entries, where=self.folder, fix=fix)
 
     def _index(self, others: Sequence[Path], to: Place | Entry) -> int:
         if isinstance(to, Entry):
@@ -185,26 +177,46 @@ class Queue:
         return next((file for file in self._files() if file.name.endswith(end)), None)
 
     def _read(self, file: Path) -> Entry | None:
-        content = read_json(file) or {}
-        content.pop("version", None)
         try:
-            entry = Entry(**content)
-        except TypeError:
+            entry = _reader().validate_python(read_json(file) or {})
+        except ValidationError:  # somebody has edited it
             return None
         # The name of the file is what everybody goes by.
-        return entry if _is_sound(entry) and _run_of(file) == (entry.study, entry.name) else None
+        return entry if _run_of(file) == (entry.study, entry.name) else None
 
 
-def _is_sound(entry: Entry) -> bool:
-    """False for a file that somebody has edited into what nobody can work with."""
-    texts = (entry.recipe, entry.job, entry.host, entry.slot, entry.devices or "")
-    numbers = (entry.seed, entry.processes, entry.attempts)
-    return (
-        all(isinstance(text, str) for text in texts)
-        and all(isinstance(number, int) for number in numbers)
-        and isinstance(entry.fields, dict)
-        and isinstance(entry.added_at, int | float)
-    )
+@cache
+def _reader() -> TypeAdapter[Entry]:
+    return TypeAdapter(Entry)
+
+
+class Named(Protocol):
+    """What a user may name: by ``study/folder``, by ``folder``, or by the start of either."""
+
+    @property
+    def id(self) -> str:
+        """``study/folder``."""
+        ...
+
+
+T = TypeVar("T", bound=Named)
+
+
+def pick_by_name(name: str, candidates: Sequence[T], *, where: Path, fix: str) -> T:
+    """The candidate that a user means.
+
+    Raises:
+        RunRefused: when none or several answer to the name.
+    """
+    names = {each.id: (each.id, each.id.rpartition("/")[2]) for each in candidates}
+    found = [each for each in candidates if name in names[each.id]] or [
+        each for each in candidates if any(known.startswith(name) for known in names[each.id])
+    ]
+    if len(found) == 1:
+        return found[0]
+    listing = ", ".join(each.id for each in (found or candidates)[:5]) or "none"
+    what = f"{'several runs' if found else 'no run'} called {name!r}"
+    raise RunRefused(what, where=str(where), why=f"candidates: {listing}", fix=fix)
 
 
 def _write(file: Path, entry: Entry) -> None:

@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from workbench.errors import RunRefused
 from workbench.recipe.renamed import text_as_today
-from workbench.store.endings import ENDED_BY_FORCE, why_gone, why_silent
+from workbench.store.exit_reasons import ENDED_BY_FORCE, exit_reason, stall_reason
 from workbench.store.files import read_json
 from workbench.store.processes import is_alive, is_of_another_boot
-from workbench.store.queue import QUEUE_DIR, Entry, Queue
+from workbench.store.queue import QUEUE_DIR, Entry, Queue, pick_by_name
 
 State = Literal[
     "queued", "running", "stopping", "finished", "stopped", "failed", "interrupted", "unreadable"
@@ -124,8 +123,8 @@ def _living(path: Path, status: dict[str, Any], reason: str) -> Run:
     if not alive and (path / "stop").exists():
         return Run(path, "stopped", ENDED_BY_FORCE, status)
     if not alive:
-        return Run(path, "interrupted", why_gone(status), status)
-    silent = why_silent(status, age) if not fresh and age != float("inf") else ""
+        return Run(path, "interrupted", exit_reason(status), status)
+    silent = stall_reason(status, age) if not fresh and age != float("inf") else ""
     return Run(path, status["state"], reason or silent, status)
 
 
@@ -199,16 +198,5 @@ def find_run(name: str, runs_dir: Path = DEFAULT_RUNS_DIR) -> Run:
     direct = Path(name)
     if _is_run_folder(direct):
         return read_run(direct)
-    runs = list_runs(runs_dir)
-    found = [r for r in runs if name in (r.id, r.path.name)] or [
-        r for r in runs if r.path.name.startswith(name) or r.id.startswith(name)
-    ]
-    if len(found) == 1:
-        return found[0]
-    listing = ", ".join(r.id for r in (found or runs)[:5]) or "none"
-    raise RunRefused(
-        f"{'several runs' if found else 'no run'} called {name!r}",
-        where=str(runs_dir),
-        why=f"candidates: {listing}",
-        fix="name one run as STUDY/RUN; `workbench runs` lists them",
-    )
+    fix = "name one run as STUDY/RUN; `workbench runs` lists them"
+    return pick_by_name(name, list_runs(runs_dir), where=runs_dir, fix=fix)

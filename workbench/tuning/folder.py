@@ -18,10 +18,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from workbench.errors import RunRefused
 from workbench.recipe import Recipe
+from workbench.store.run_folder import lock_folder
 from workbench.tuning.space import Space
 
 TUNING = "tuning"
@@ -47,30 +46,14 @@ def owned(folder: Path) -> Iterator[None]:
     Raises:
         RunRefused: when another process is at it.
     """
-    locks = folder.parent / ".locks"
-    locks.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(locks / folder.name, blocking=False)
-    try:
-        lock.acquire()
-    except Timeout:
+    lock = lock_folder(folder)
+    if lock is None:
         raise RunRefused(
             "another process is tuning this",
             where=str(folder),
             why="one search has one writer",
-            fix="wait for it; the same command then goes on from what it found",
-        ) from None
-    try:
+            fix="wait for it; the same command then continues from what it found",
+        )
+    with lock:
         folder.mkdir(exist_ok=True)
         yield
-    finally:
-        lock.release()
-
-
-def set_aside(folder: Path) -> None:
-    """Moves a tuning folder to ``.replaced`` beside it and leaves an empty one in its place."""
-    shelf = folder.parent / ".replaced"
-    shelf.mkdir(exist_ok=True)
-    taken = {path.name for path in shelf.iterdir()}
-    number = next(n for n in range(1, len(taken) + 2) if f"{folder.name}.{n}" not in taken)
-    folder.rename(shelf / f"{folder.name}.{number}")
-    folder.mkdir()

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from workbench.jobs import launching
+from workbench.jobs import launch
 from workbench.recipe import Recipe
 from workbench.store import process_start_time, write_json
 
@@ -50,9 +50,9 @@ def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Script]:
         script.chmod(script.stat().st_mode | stat.S_IXUSR)
 
     write("import time; time.sleep(60)")
-    monkeypatch.setattr(launching.sys, "executable", str(script))
+    monkeypatch.setattr(launch.sys, "executable", str(script))
     yield write
-    monkeypatch.setattr(launching.sys, "executable", INTERPRETER)
+    monkeypatch.setattr(launch.sys, "executable", INTERPRETER)
     for process in psutil.Process().children():
         with contextlib.suppress(psutil.NoSuchProcess):  # it may have just ended by itself
             if process.pid not in before and str(script) in process.cmdline():

@@ -14,7 +14,7 @@ import pytest
 from tests.jobs.detached.conftest import Script, Sleeper, wait_for, write_status
 from workbench import jobs
 from workbench.errors import RunRefused, UsageError
-from workbench.jobs import Job, launching
+from workbench.jobs import Job, launch
 from workbench.recipe import Recipe, load_recipe
 from workbench.store import open_run, run_path
 
@@ -27,7 +27,7 @@ def test_a_job_gets_the_resolved_recipes_and_the_options(
     job = jobs.start([recipe, other], tmp_path / "runs", seeds=[3], force=True, processes=2)
     wait_for(lambda: not job.alive)
     files = [job.folder / "news" / f"{name}.yaml" for name in ("lora-r4", "lora-r8")]
-    supervised = ["-m", "workbench.jobs.supervising", str(job.folder), sys.executable]
+    supervised = ["-m", "workbench.jobs.supervisor", str(job.folder), sys.executable]
     expected = [
         *supervised,
         "-m",
@@ -150,7 +150,7 @@ def test_a_job_that_ended_before_it_was_looked_at_is_found(
     recipe: Recipe, tmp_path: Path, child: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended = {"pid": 2**22 + 1, "process_started_at": None}
-    monkeypatch.setattr(launching, "describe_process", lambda pid: ended)
+    monkeypatch.setattr(launch, "describe_process", lambda pid: ended)
     job = jobs.start([recipe], tmp_path, seeds=[0])
     found = jobs.read_job(job.folder)
     assert found is not None and found.process_started_at == job.process_started_at

@@ -19,7 +19,8 @@ from workbench.pipeline.signals import StopRequest, handle_signals
 from workbench.recipe import Recipe
 from workbench.recipe.catalogue import higher_is_better
 from workbench.store import ACTIVE, DEFAULT_RUNS_DIR, Run, read_run, write_json
-from workbench.tuning.folder import owned, set_aside, trial_folder, tuning_folder
+from workbench.store.run_folder import set_aside
+from workbench.tuning.folder import owned, trial_folder, tuning_folder
 from workbench.tuning.journal import Journal
 from workbench.tuning.space import (
     Space,
@@ -153,6 +154,7 @@ class _Search:
             self.tell("warning", message=f"{self.name}: {changed}: its trials run again")
         if force or changed:
             set_aside(self.folder)
+            self.folder.mkdir()
         higher = higher_is_better(self.metric)
         path = self.folder / "optuna.jsonl"
         self.journal = Journal(path, self.space, higher=higher, seed=self.seed)

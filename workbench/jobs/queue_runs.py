@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from workbench.errors import RunRefused, UsageError
-from workbench.jobs.launching import spawn
-from workbench.jobs.records import tail
-from workbench.jobs.workers import WorkerRecord, as_slot, ask_to_stop, list_workers
+from workbench.jobs.job_records import tail
+from workbench.jobs.launch import spawn
+from workbench.jobs.worker_records import WorkerRecord, as_slot, ask_to_stop, list_workers
 from workbench.recipe import Recipe, dump_recipe
 from workbench.store import (
     ACTIVE,

@@ -16,7 +16,7 @@ from pathlib import Path
 import workbench
 from workbench.errors import RunRefused, UsageError
 from workbench.jobs.claims import claim_run
-from workbench.jobs.records import JOBS_DIR, Job
+from workbench.jobs.job_records import JOBS_DIR, Job
 from workbench.recipe import Recipe, dump_recipe
 from workbench.store import (
     ACTIVE,
@@ -149,7 +149,7 @@ def _launch(
             claims.append(claim_run(path, root, folder.name))
         command = [sys.executable, "-m", "workbench", *arguments]
         given = {**(environment or {}), JOB_VARIABLE: folder.name}
-        supervisor = [sys.executable, "-m", "workbench.jobs.supervising", str(folder)]
+        supervisor = [sys.executable, "-m", "workbench.jobs.supervisor", str(folder)]
         process = spawn([*supervisor, *command], folder / "log.txt", given)
     except BaseException:
         for claim in claims:

@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 
 from workbench.errors import RunRefused
-from workbench.jobs.records import JOBS_DIR, read_job
+from workbench.jobs.job_records import JOBS_DIR, read_job
 from workbench.store import ACTIVE, Queue, Run, find_process, read_run, record_death
 
 GRACE_SECONDS = 4.0
@@ -71,10 +71,10 @@ def stop(run: Run, *, grace_seconds: float = GRACE_SECONDS) -> Run:
     request_stop(run)
     if not run.status.get("pid"):
         return Run(run.path, "stopped", "taken out of the queue", run.status)
-    return see_through(run, grace_seconds)
+    return wait_or_kill(run, grace_seconds)
 
 
-def see_through(run: Run, grace_seconds: float = GRACE_SECONDS) -> Run:
+def wait_or_kill(run: Run, grace_seconds: float = GRACE_SECONDS) -> Run:
     """Waits for a run that was asked to stop, and ends its processes if it does not."""
     deadline = time.monotonic() + 2 * grace_seconds
     ended = _wait_until_ended(run.path, grace_seconds)

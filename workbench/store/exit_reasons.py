@@ -50,7 +50,7 @@ def count_oom_kills() -> int | None:
     return counted if counted is not None else _entry(Path("/proc/vmstat"), "oom_kill")
 
 
-def why_gone(status: Mapping[str, Any]) -> str:
+def exit_reason(status: Mapping[str, Any]) -> str:
     """Why a run whose process is gone is no longer running, from its last status alone."""
     host = status.get("host")
     if host != socket.gethostname():
@@ -63,13 +63,13 @@ def why_gone(status: Mapping[str, Any]) -> str:
     return "its process is gone without saying why: killed from outside, or crashed"
 
 
-def why_silent(status: Mapping[str, Any], seconds: float) -> str:
+def stall_reason(status: Mapping[str, Any], seconds: float) -> str:
     """What to say of a process that exists and has shown no sign of life for some time."""
     pid = status.get("pid")
     return f"no sign of life for {_minutes(seconds)}, though process {pid} exists: it may hang"
 
 
-def why_killed(
+def kill_reason(
     code: int, status: Mapping[str, Any], oom_kills_before: int | None, printed: str = ""
 ) -> str:
     """Why a process ended that wrote no ending, told by the one who waited for it.

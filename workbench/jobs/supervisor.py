@@ -1,6 +1,6 @@
 """The small process that a job is: it starts the run, waits for it, and says how it ended.
 
-``python -m workbench.jobs.supervising FOLDER COMMAND...``. A process that is killed cannot write
+``python -m workbench.jobs.supervisor FOLDER COMMAND...``. A process that is killed cannot write
 down why, so that somebody has to be left who knows its exit code. It loads no torch, and it
 outlives a closed terminal.
 """
@@ -18,8 +18,8 @@ from types import FrameType
 
 import psutil
 
-from workbench.jobs.records import read_job
-from workbench.store import count_oom_kills, read_run, record_death, why_killed
+from workbench.jobs.job_records import read_job
+from workbench.store import count_oom_kills, kill_reason, read_run, record_death
 
 LEFT_SECONDS = 3.0
 """How long what a run started may take to notice that the run has ended."""
@@ -48,7 +48,7 @@ def supervise(folder: Path, command: Sequence[str]) -> int:
         status = read_run(path).status
         if status.get("job") == folder.name:
             printed = str(folder / "log.txt")
-            record_death(path, why_killed(code, status, oom_kills, printed))
+            record_death(path, kill_reason(code, status, oom_kills, printed))
     return code if code >= 0 else 128 - code
 
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 import time
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import yaml
-from filelock import FileLock, Timeout
+from filelock import AcquireReturnProxy, FileLock, Timeout
 
 from workbench.errors import RunRefused
 from workbench.recipe.schema import Recipe
 from workbench.store.files import read_json, write_json, write_text
 from workbench.store.processes import describe_process, launcher_of_this_process
+from workbench.store.run_writer import VERSION, RunWriter, take_failures
 from workbench.store.runs import ACTIVE, JOB_VARIABLE, Run, read_run
-from workbench.store.writing import VERSION, RunWriter, take_failures
 
 OWNER_SECONDS = 1.0
 """How long to wait for the owner of a lock to have written who it is."""
@@ -67,22 +69,21 @@ def open_run(
         RunRefused: when the run is active, or finished and not forced.
     """
     path = folder or run_path(runs_dir, recipe, seed)
-    lock = lock_of(path)
-    try:
-        lock.acquire()
-    except Timeout:
+    lock = lock_folder(path)
+    if lock is None:
         raise RunRefused(
             f"another process is at this run{_owner(path)}",
             where=f"{recipe.study}/{path.name}",
             why="one run folder has one writer",
             fix=f"watch that one: `workbench show {path.name}`",
-        ) from None
-    try:
+        )
+    with ExitStack() as stack:
+        stack.enter_context(lock)
         job = job or os.environ.get(JOB_VARIABLE)
-        return _take(path, recipe, seed, lock, force=force, resume=resume, job=job)
-    except BaseException:
-        lock.release()
-        raise
+        _prepare(path, recipe, force=force, resume=resume, job=job)
+        writer = RunWriter(path, _first_status(recipe, seed, job), lock.lock)
+        stack.pop_all()  # the writer releases it
+        return writer
 
 
 def record_death(path: Path, reason: str, *, caused_failure: bool = False) -> bool:
@@ -97,14 +98,10 @@ def record_death(path: Path, reason: str, *, caused_failure: bool = False) -> bo
         caused_failure: the run's first process failed only because another one died: it is
             interrupted, and this is the first line of its reason.
     """
-    if not path.is_dir():
+    lock = lock_folder(path) if path.is_dir() else None
+    if lock is None:
         return False
-    lock = lock_of(path)
-    try:
-        lock.acquire()
-    except Timeout:
-        return False
-    try:
+    with lock:
         status = read_json(path / "status.json") or {}
         run = read_run(path)
         if status.get("state") == "failed" and caused_failure:
@@ -118,16 +115,26 @@ def record_death(path: Path, reason: str, *, caused_failure: bool = False) -> bo
         write_json(path / "status.json", status)
         (path / "stop").unlink(missing_ok=True)
         return True
-    finally:
-        lock.release()
 
 
-def lock_of(path: Path) -> FileLock:
-    """The lock of a run folder, which its writer holds; taking it does not wait."""
+def lock_folder(path: Path) -> AcquireReturnProxy[FileLock] | None:
+    """Takes the lock of a folder until the ``with`` ends; None when another process holds it.
+
+    The system releases it when the process dies.
+    """
     locks = path.parent / ".locks"
     locks.mkdir(parents=True, exist_ok=True)
-    # Held until the run is closed; the system releases it when the process dies.
-    return FileLock(locks / path.name, blocking=False)
+    with suppress(Timeout):
+        return FileLock(locks / path.name, blocking=False).acquire()
+    return None
+
+
+def set_aside(path: Path) -> None:
+    """Moves a folder to ``.replaced`` beside it, under the next free number."""
+    shelf = path.parent / ".replaced"
+    shelf.mkdir(exist_ok=True)
+    targets = (shelf / f"{path.name}.{number}" for number in itertools.count(1))
+    path.rename(next(target for target in targets if not target.exists()))
 
 
 def _owner(path: Path) -> str:
@@ -143,26 +150,21 @@ def _owner(path: Path) -> str:
     return f": process {status.get('pid')} on {status.get('host')}, {run.state} since {since}"
 
 
-def _take(
-    path: Path,
-    recipe: Recipe,
-    seed: int,
-    lock: FileLock,
-    *,
-    force: bool,
-    resume: bool,
-    job: str | None,
-) -> RunWriter:
+def _prepare(path: Path, recipe: Recipe, *, force: bool, resume: bool, job: str | None) -> None:
+    """Makes the folder of a run that may be started, with its recipe in it."""
     _refuse_if_taken(read_run(path, job=job), force)
     if path.exists() and not resume:
-        _set_aside(path)
+        set_aside(path)
     path.mkdir(exist_ok=resume)
     (path / "stop").unlink(missing_ok=True)
     take_failures(path)
-    launcher = launcher_of_this_process()
     text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     write_text(path / "recipe.yaml", text)
-    status = {
+
+
+def _first_status(recipe: Recipe, seed: int, job: str | None) -> dict[str, Any]:
+    launcher = launcher_of_this_process()
+    return {
         "version": VERSION,
         "state": "queued",
         "reason": "",
@@ -176,7 +178,6 @@ def _take(
         "phase": None,
         "progress": None,
     }
-    return RunWriter(path, status, lock)
 
 
 def _refuse_if_taken(run: Run, force: bool) -> None:
@@ -193,13 +194,3 @@ def _refuse_if_taken(run: Run, force: bool) -> None:
             where=run.id,
             fix="use its result, or run again with --force (the old folder is kept)",
         )
-
-
-def _set_aside(path: Path) -> None:
-    shelf = path.parent / ".replaced"
-    shelf.mkdir(exist_ok=True)
-    for number in range(1, 10_000):
-        target = shelf / f"{path.name}.{number}"
-        if not target.exists():
-            path.rename(target)
-            return

@@ -13,7 +13,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from workbench.store.endings import memory_now
+from workbench.store.exit_reasons import memory_now
 from workbench.store.files import read_json, write_json
 from workbench.store.runs import State, read_run
 
@@ -144,35 +144,28 @@ def take_failures(path: Path) -> list[str]:
 
 
 class SilentWriter:
-    """The writer of every process but the first of a distributed run: it writes next to nothing."""
+    """The writer of every rank but the first: all that it writes is why it failed."""
 
     stop_requested = False
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def update(self, **fields: Any) -> None:
-        """Nothing: the first process keeps status.json."""
+    def update(self, **fields: Any) -> None: ...
 
-    def progress(self, **progress: Any) -> None:
-        """Nothing: the first process keeps status.json."""
+    def progress(self, **progress: Any) -> None: ...
 
-    def event(self, kind: str, **fields: Any) -> None:
-        """Nothing: the first process keeps events.jsonl."""
+    def event(self, kind: str, **fields: Any) -> None: ...
 
     def mark(self) -> int:
-        """Nothing is logged here: the first process keeps events.jsonl."""
         return 0
 
     def forget_after(self, mark: int) -> list[dict[str, Any]]:
-        """Nothing is kept here: the first process keeps events.jsonl."""
         return []
 
-    def write(self, name: str, content: Any) -> None:
-        """Nothing: the first process writes documents."""
+    def write(self, name: str, content: Any) -> None: ...
 
-    def finish(self, result: dict[str, Any]) -> None:
-        """Nothing: the first process writes the result."""
+    def finish(self, result: dict[str, Any]) -> None: ...
 
     def close(self, state: State, reason: str = "") -> None:
         """Leaves a failure where the first process finds it, which closes the run."""

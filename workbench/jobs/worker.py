@@ -17,10 +17,10 @@ import yaml
 from pydantic import ValidationError
 
 from workbench.errors import WorkbenchError
-from workbench.jobs.launching import new_name, resume, start
-from workbench.jobs.records import JOBS_DIR, Job, read_job, tail
-from workbench.jobs.stopping import ask, see_through
-from workbench.jobs.workers import (
+from workbench.jobs.job_records import JOBS_DIR, Job, read_job, tail
+from workbench.jobs.launch import new_name, resume, start
+from workbench.jobs.stop_run import ask, wait_or_kill
+from workbench.jobs.worker_records import (
     WorkerRecord,
     as_slot,
     default_slots,
@@ -220,7 +220,7 @@ class Worker:
             for run in running:
                 ask(run)
             for run in running:
-                see_through(run)
+                wait_or_kill(run)
         return True
 
 
