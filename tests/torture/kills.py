@@ -13,7 +13,7 @@ from tests.torture.cells import STEPS, STEPS_PER_EPOCH
 from tests.torture.trials import Trial
 from tests.training.killing import die_at_syscall, dying_at, nth, wrap
 from workbench.pipeline import pipeline
-from workbench.store import count_oom_kills, kill_reason, record_death, writing
+from workbench.store import count_oom_kills, kill_reason, record_death, run_writer
 from workbench.training import checkpoint_folder
 from workbench.training.checkpoint_folder import CheckpointFolder
 
@@ -87,7 +87,7 @@ def by_the_kernel(trial: Trial) -> None:
     memory = {"process_bytes": 7 * 2**30, "available_bytes": 2**20, "total_bytes": 8 * 2**30}
 
     def full() -> None:
-        wrap(writing, "memory_now", lambda _: lambda: memory)
+        wrap(run_writer, "memory_now", lambda _: lambda: memory)
         in_backward(trial.one_of(1, STEPS))()
 
     before = count_oom_kills()

@@ -182,8 +182,8 @@ def test_the_queue_is_started_and_stopped(
 
 
 def test_the_machine_is_shown(runs: RunsFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    line = "0, 37, 10240, 81559\n1, [N/A], [N/A], 81559\nno such thing\n"
-    assert hardware.parse_gpus(line) == [
+    rows = [["0", "37", "10240", "81559"], ["1", "[N/A]", "[N/A]", "81559"], ["no such thing"]]
+    assert hardware.describe_gpus(rows) == [
         ("GPU 0", "37%, 10.7 GB of 85.5 GB"),
         ("GPU 1", "–, – of 85.5 GB"),
     ]

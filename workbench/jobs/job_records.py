@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +19,28 @@ class Job:
     """One detached process and the run folders it will write, in order."""
 
     folder: Path
-    pid: int
-    process_started_at: float
-    runs: tuple[Path, ...]
-    command: tuple[str, ...]
-    process: Mapping[str, Any] = field(default_factory=dict)
-    """What is written down about the process to know it again."""
+    record: Mapping[str, Any]
+    """The content of job.json."""
+
+    @property
+    def pid(self) -> int:
+        """Process id of its supervisor."""
+        return int(self.record["pid"])
+
+    @property
+    def runs(self) -> tuple[Path, ...]:
+        """The run folders that it writes."""
+        return tuple(map(Path, self.record["runs"]))
+
+    @property
+    def command(self) -> list[str]:
+        """What its supervisor runs."""
+        return list(map(str, self.record["command"]))
 
     @property
     def alive(self) -> bool:
         """True while its process exists; a reused pid or a zombie does not count."""
-        return is_alive(self.process)
+        return is_alive(self.record)
 
     @property
     def pending(self) -> tuple[Path, ...]:
@@ -44,15 +55,9 @@ class Job:
 def read_job(folder: Path) -> Job | None:
     """The job in a folder, or None when it has not got that far or cannot be read."""
     record = read_json(folder / "job.json") or {}
-    pid, started = record.get("pid"), record.get("process_started_at")
-    runs, command = record.get("runs"), record.get("command")
-    if not isinstance(pid, int) or not isinstance(started, int | float):
-        return None
-    if not isinstance(runs, list) or not isinstance(command, list):
-        return None
-    return Job(
-        folder, pid, float(started), tuple(map(Path, runs)), tuple(map(str, command)), record
-    )
+    kinds = {"pid": int, "process_started_at": int | float, "runs": list, "command": list}
+    whole = all(isinstance(record.get(key), kind) for key, kind in kinds.items())
+    return Job(folder, record) if whole else None
 
 
 def list_jobs(runs_dir: Path | str = DEFAULT_RUNS_DIR, *, newest: int = 50) -> list[Job]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -92,11 +93,11 @@ def resume(
     name: str | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Job:
-    """Goes on with a stopped, failed or interrupted run, in a process of its own.
+    """Resumes a stopped, failed or interrupted run, in a process of its own.
 
     Args:
-        run: what to go on with.
-        force: go on although recipe, data, devices or libraries have changed.
+        run: what to resume.
+        force: even if recipe, data, devices or libraries have changed.
         processes: how many train together; None for as many as before.
         name: the job's name, from ``new_name``; None for a new one.
         environment: variables to set for it, e.g. ``CUDA_VISIBLE_DEVICES``.
@@ -154,17 +155,13 @@ def _launch(
     except BaseException:
         for claim in claims:
             claim.unlink(missing_ok=True)
-        _discard(folder)
+        shutil.rmtree(folder)
         raise
-    record = {
-        **describe_process(process.pid),
-        "command": command,
-        "runs": [str(path) for path in runs],
-    }
+    record = {**describe_process(process.pid), "command": command, "runs": list(map(str, runs))}
     # A process that has ended already has no start; without one the job would not be found.
-    started = record["process_started_at"] = record["process_started_at"] or time.time()
+    record["process_started_at"] = record["process_started_at"] or time.time()
     write_json(folder / "job.json", record)
-    return Job(folder, process.pid, started, tuple(runs), tuple(command), record)
+    return Job(folder, record)
 
 
 def child_environment() -> dict[str, str]:
@@ -186,13 +183,3 @@ def _new_folder(root: Path, name: str | None) -> Path:
     folder = root / JOBS_DIR / (name or new_name())
     folder.mkdir(parents=True)
     return folder
-
-
-def _discard(folder: Path) -> None:
-    """Removes the folder of a job that never started, as far as it is the job's own."""
-    for file in sorted(folder.rglob("*"), reverse=True):
-        if file.is_dir():
-            file.rmdir()
-        else:
-            file.unlink()
-    folder.rmdir()

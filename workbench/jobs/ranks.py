@@ -49,7 +49,7 @@ def run_together(
 ) -> int:
     """Runs a command as so many processes that train together, until all have ended.
 
-    A signal to this process is handed on to each of them once. When one fails, the others follow
+    A signal to this process is forwarded to each of them once. When one fails, the others follow
     within seconds.
 
     Args:
@@ -62,7 +62,7 @@ def run_together(
     """
     oom_kills = count_oom_kills()
     ranks: list[subprocess.Popen[bytes]] = []
-    with _reserved_port() as port, _handing_on(ranks) as received:
+    with _reserved_port() as port, forward_signals(ranks) as received:
         for rank in range(processes):
             place = {
                 "MASTER_ADDR": "127.0.0.1",
@@ -154,11 +154,11 @@ def _record(runs: Sequence[Path], who: str, code: int, oom_kills: int | None) ->
 
 
 @contextmanager
-def _handing_on(ranks: Sequence[subprocess.Popen[bytes]]) -> Iterator[list[int]]:
-    """Hands signals on to the processes; yields those that were received, in order."""
+def forward_signals(ranks: Sequence[subprocess.Popen[bytes]]) -> Iterator[list[int]]:
+    """Forwards signals to the processes; yields those received so far, in order."""
     received: list[int] = []
 
-    def hand_on(number: int, _frame: FrameType | None) -> None:
+    def forward(number: int, _frame: FrameType | None) -> None:
         received.append(number)
         for rank in ranks:
             with suppress(ProcessLookupError):
@@ -168,7 +168,7 @@ def _handing_on(ranks: Sequence[subprocess.Popen[bytes]]) -> Iterator[list[int]]
     hangup = getattr(signal, "SIGHUP", None)
     if hangup is not None and signal.getsignal(hangup) != signal.SIG_IGN:
         numbers.append(hangup)
-    before = {number: signal.signal(number, hand_on) for number in numbers}
+    before = {number: signal.signal(number, forward) for number in numbers}
     try:
         yield received
     finally:

@@ -45,7 +45,7 @@ def request_stop(run: Run) -> None:
     elif entry is not None and entry.job and entry.host == socket.gethostname():
         job = read_job(queue.root / JOBS_DIR / entry.job)
         if job is not None:
-            _signal(_family(find_process(job.process)), signal.SIGTERM)
+            _signal(_family(job.record), signal.SIGTERM)
 
 
 def ask(run: Run) -> None:
@@ -80,7 +80,7 @@ def wait_or_kill(run: Run, grace_seconds: float = GRACE_SECONDS) -> Run:
     ended = _wait_until_ended(run.path, grace_seconds)
     here = run.status.get("host") == socket.gethostname()
     if not ended and here:
-        _signal(_process_of(run.status), signal.SIGTERM)
+        _signal(_family(run.status)[:1], signal.SIGTERM)
         ended = _wait_until_ended(run.path, grace_seconds)
         if not ended:
             _kill(_processes_of(run.status))
@@ -103,28 +103,16 @@ def _wait_until_ended(path: Path, seconds: float) -> bool:
     return True
 
 
-def _process_of(status: Mapping[str, Any]) -> list[psutil.Process]:
-    process = find_process(status)
-    return [process] if process is not None else []
-
-
-def _launcher_of(status: Mapping[str, Any]) -> psutil.Process | None:
-    """The program that started several processes of a run: it and all of them end together."""
-    launcher = status.get("launcher")
-    return find_process(launcher) if isinstance(launcher, dict) else None
-
-
 def _processes_of(status: Mapping[str, Any]) -> list[psutil.Process]:
-    """All processes of a run: with its launcher where it has one."""
-    return _family(_launcher_of(status)) or _family(find_process(status))
+    """All processes of a run: where a launcher started several, it and all of them."""
+    return _family(status.get("launcher")) or _family(status)
 
 
-def _family(process: psutil.Process | None) -> list[psutil.Process]:
-    """A process and everything it started, the oldest first."""
-    if process is None:
-        return []
+def _family(record: object) -> list[psutil.Process]:
+    """The process of a record and everything it started, the oldest first."""
+    process = find_process(record) if isinstance(record, Mapping) else None
     try:
-        return [process, *process.children(recursive=True)]
+        return [process, *process.children(recursive=True)] if process is not None else []
     except psutil.NoSuchProcess:
         return []
 

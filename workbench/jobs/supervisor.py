@@ -14,11 +14,11 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import FrameType
 
 import psutil
 
 from workbench.jobs.job_records import read_job
+from workbench.jobs.ranks import forward_signals
 from workbench.store import count_oom_kills, kill_reason, read_run, record_death
 
 LEFT_SECONDS = 3.0
@@ -34,21 +34,15 @@ def supervise(folder: Path, command: Sequence[str]) -> int:
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
-
-    def hand_on(number: int, _frame: FrameType | None) -> None:
-        with suppress(ProcessLookupError):
-            process.send_signal(number)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, hand_on)
-    code = process.wait()
-    _end_what_is_left()
-    job = read_job(folder)
-    for path in job.runs if job is not None else ():
-        status = read_run(path).status
-        if status.get("job") == folder.name:
-            printed = str(folder / "log.txt")
-            record_death(path, kill_reason(code, status, oom_kills, printed))
+    with forward_signals([process]):
+        code = process.wait()
+        _end_what_is_left()
+        job = read_job(folder)
+        for path in job.runs if job is not None else ():
+            status = read_run(path).status
+            if status.get("job") == folder.name:
+                printed = str(folder / "log.txt")
+                record_death(path, kill_reason(code, status, oom_kills, printed))
     return code if code >= 0 else 128 - code
 
 

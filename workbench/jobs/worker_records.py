@@ -10,11 +10,10 @@ runs/.queue/
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,10 +36,23 @@ class WorkerRecord:
     """A worker as it has written itself down."""
 
     file: Path
-    host: str
-    pid: int
-    slots: tuple[str, ...]
-    process: dict[str, Any]
+    record: Mapping[str, Any]
+    """The content of the file."""
+
+    @property
+    def host(self) -> str:
+        """The machine that it works on."""
+        return str(self.record["host"])
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return int(self.record["pid"])
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """The devices of each run that it executes at the same time."""
+        return tuple(map(str, self.record["slots"]))
 
     @property
     def stop_file(self) -> Path:
@@ -55,15 +67,18 @@ class WorkerRecord:
 
 def list_workers(queue: Queue) -> list[WorkerRecord]:
     """The living workers of a queue; those of other machines are believed."""
-    workers = []
-    for file in sorted((queue.folder / "workers").glob("*.json")):
-        content = read_json(file) or {}
-        host, slots, pid = content.get("host"), content.get("slots"), content.get("pid")
-        if not isinstance(host, str) or not isinstance(slots, list) or not isinstance(pid, int):
-            continue
-        if host != socket.gethostname() or is_alive(content):
-            workers.append(WorkerRecord(file, host, pid, tuple(map(str, slots)), content))
-    return workers
+    kinds = {"host": str, "pid": int, "slots": list}
+    found = ((file, read_json(file) or {}) for file in sorted(_folder(queue).glob("*.json")))
+    return [
+        WorkerRecord(file, record)
+        for file, record in found
+        if all(isinstance(record.get(key), kind) for key, kind in kinds.items())
+        and (record["host"] != socket.gethostname() or is_alive(record))
+    ]
+
+
+def _folder(queue: Queue) -> Path:
+    return queue.folder / "workers"
 
 
 @contextmanager
@@ -74,7 +89,7 @@ def registered(queue: Queue, slots: Sequence[str]) -> Iterator[WorkerRecord]:
         RunRefused: when another worker of this machine has one of the devices.
     """
     host = socket.gethostname()
-    file = queue.folder / "workers" / f"{host}-{os.getpid()}.json"
+    file = _folder(queue) / f"{host}-{os.getpid()}.json"
     for folder in (queue.folder / "slots", file.parent):
         folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
@@ -92,7 +107,7 @@ def registered(queue: Queue, slots: Sequence[str]) -> Iterator[WorkerRecord]:
             "started_at": time.time(),
         }
         write_json(file, record)
-        worker = WorkerRecord(file, host, os.getpid(), tuple(slots), record)
+        worker = WorkerRecord(file, record)
         try:
             yield worker
         finally:
@@ -115,18 +130,17 @@ def default_slots() -> tuple[str, ...]:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return _names(visible) or (WHOLE_MACHINE,)
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return (WHOLE_MACHINE,)
-    shown = subprocess.run(
-        [program, "--query-gpu=index", "--format=csv,noheader"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    numbers = [line.strip() for line in shown.stdout.splitlines() if line.strip().isdigit()]
-    return tuple(numbers) or (WHOLE_MACHINE,)
+    return tuple(row[0] for row in query_gpus("index") if row[0].isdigit()) or (WHOLE_MACHINE,)
+
+
+def query_gpus(*fields: str, timeout: float = 60) -> list[list[str]]:
+    """The fields of each GPU as nvidia-smi prints them; empty where it does not answer."""
+    command = ["nvidia-smi", f"--query-gpu={','.join(fields)}", "--format=csv,noheader,nounits"]
+    try:
+        shown = subprocess.run(command, capture_output=True, text=True, timeout=timeout)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return [[part.strip() for part in line.split(",")] for line in shown.stdout.splitlines()]
 
 
 def as_slot(devices: str) -> str:
@@ -185,7 +199,7 @@ def _devices(worker: WorkerRecord) -> list[str]:
 def _forget_the_dead(queue: Queue) -> None:
     """Takes away what killed workers of this machine have left."""
     living = {worker.file for worker in list_workers(queue)}
-    for file in (queue.folder / "workers").glob(f"{socket.gethostname()}-*.json"):
+    for file in _folder(queue).glob(f"{socket.gethostname()}-*.json"):
         if file not in living:
             file.with_suffix(".stop").unlink(missing_ok=True)
             file.unlink(missing_ok=True)

@@ -37,7 +37,7 @@ def check_room(folder: Path, needed: int, what: str) -> None:
         StorageError: with the path, the bytes needed and the bytes free.
     """
     more = max(0, needed - _held(folder))
-    free = _free(folder)
+    free = free_bytes(folder)
     if free < more:
         raise StorageError(
             f"{what} may need {_bytes(more)} and {_bytes(free)} are free",
@@ -50,7 +50,7 @@ def check_room(folder: Path, needed: int, what: str) -> None:
 def explain(error: OSError, path: Path, needed: int, what: str) -> StorageError:
     """The failed write of so many bytes in words that say what to do."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    room = f"{_bytes(needed)} needed, {_bytes(_free(path))} free" if full else ""
+    room = f"{_bytes(needed)} needed, {_bytes(free_bytes(path))} free" if full else ""
     quota = " by its owner's quota" if error.errno == errno.EDQUOT else ""
     return StorageError(
         f"{what} could not be written: "
@@ -66,7 +66,7 @@ def _held(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def _free(path: Path) -> int:
+def free_bytes(path: Path) -> int:
     """Bytes that this user may still write where a path is or will be."""
     while not path.exists() and path != path.parent:
         path = path.parent

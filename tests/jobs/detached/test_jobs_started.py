@@ -92,7 +92,7 @@ def test_a_run_can_be_started_again_once_its_job_has_ended(
         job = jobs.start([recipe], tmp_path)
         wait_for(lambda: not job.alive)  # noqa: B023
     claims = list((tmp_path / ".jobs" / "claims").iterdir())
-    assert len(claims) == 4  # two runs, each with the newest claim and the one before
+    assert len([claim for claim in claims if not claim.name.startswith(".")]) == 2
 
 
 def test_a_run_that_its_job_has_finished_can_be_started_while_the_job_goes_on(
@@ -116,7 +116,7 @@ def test_an_active_run_is_not_started_and_leaves_no_job(
         writer.close("failed")
     assert jobs.list_jobs(tmp_path) == []
     assert [p.name for p in (tmp_path / ".jobs").iterdir()] == ["claims"]
-    assert list((tmp_path / ".jobs" / "claims").iterdir()) == []  # seed 0 was given back
+    assert not list((tmp_path / ".jobs" / "claims").glob("[!.]*"))  # seed 0 was given back
     assert jobs.start([recipe], tmp_path).alive
 
 
@@ -153,4 +153,4 @@ def test_a_job_that_ended_before_it_was_looked_at_is_found(
     monkeypatch.setattr(launch, "describe_process", lambda pid: ended)
     job = jobs.start([recipe], tmp_path, seeds=[0])
     found = jobs.read_job(job.folder)
-    assert found is not None and found.process_started_at == job.process_started_at
+    assert found is not None and found.record == job.record
