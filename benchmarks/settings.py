@@ -13,7 +13,7 @@ from workbench.data.encode import encode
 from workbench.data.examples import ROLES, Data, Role
 from workbench.distributed.accelerator import this_process
 from workbench.errors import UsageError
-from workbench.metrics.baselines import references_of
+from workbench.metrics.baselines import score_baselines
 from workbench.models import load_tokenizer
 from workbench.recipe import Recipe, load_recipe
 from workbench.recipe.methods import LoRA
@@ -100,7 +100,7 @@ def _tokens(recipe: Recipe, data: Data) -> Rows:
     task, tokenizer = make_task(recipe.task, data.label_names), load_tokenizer(recipe.model)
     encoder = task.encoder(tokenizer, recipe.model.max_length)
     splits = {role: encode(getattr(data, role), encoder, tokenizer) for role in ROLES}
-    references_of(recipe, task, data, splits["test"], tokenizer, this_process().device)
+    score_baselines(recipe, task, data, splits["test"], tokenizer, this_process().device)
     return {
         role: split.table.select(["input_ids", "labels"]).to_pylist()
         for role, split in splits.items()

@@ -35,7 +35,7 @@ from benchmarks.peak import peak_bytes, reset_peak
 Settings = dict[str, Any]
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Job:
     """What differs between the tasks."""
 
@@ -110,7 +110,13 @@ def classification(s: Settings) -> Job:
         remove_columns=["text"],
     )
     model = AutoModelForSequenceClassification.from_pretrained(s["model"], num_labels=s["labels"])
-    return Job(data, model, "SEQ_CLS", DataCollatorWithPadding(tokenizer), accuracy)
+    return Job(
+        data=data,
+        model=model,
+        peft_task_type="SEQ_CLS",
+        collator=DataCollatorWithPadding(tokenizer),
+        metrics=accuracy,
+    )
 
 
 def instruction(s: Settings) -> Job:
@@ -121,7 +127,13 @@ def instruction(s: Settings) -> Job:
     data = load_dataset("json", data_files=files(s))
     # The checkpoint is stored in half precision, in which transformers would leave it.
     model = AutoModelForCausalLM.from_pretrained(s["model"], dtype=torch.float32)
-    return Job(data, model, "CAUSAL_LM", DataCollatorForSeq2Seq(tokenizer), None)
+    return Job(
+        data=data,
+        model=model,
+        peft_task_type="CAUSAL_LM",
+        collator=DataCollatorForSeq2Seq(tokenizer),
+        metrics=None,
+    )
 
 
 def files(s: Settings) -> dict[str, str]:

@@ -37,7 +37,7 @@ class WorkbenchError(Exception):
         return "\n".join(lines)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Problem:
     """One thing wrong with a recipe: ``file:line: key: what`` and how to put it right."""
 

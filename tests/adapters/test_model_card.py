@@ -29,7 +29,7 @@ ASKED = {
     "token-classification": ('"a text as words"', "goal match player league"),
     "question-answering": ('"a text that answers it"', "the bank profit of market"),
     "masked-lm": ('f"a {tokenizer.mask_token} of words"', "goal [MASK] player"),
-    "causal-lm": ('"a text to go on with"', "goal match"),
+    "causal-lm": ('"a text to continue"', "goal match"),
     "instruction": ('"what to do"', "goal match player"),
 }
 """For each task, the text on its card and one of the tiny model's words in its place."""

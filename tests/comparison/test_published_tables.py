@@ -78,7 +78,7 @@ def test_printed_counts_are_read_with_their_rounding() -> None:
 def _settings(recipe: Recipe, folder: Path) -> dict[str, Any]:
     folder.mkdir(exist_ok=True)
     (folder / "recipe.yaml").write_text(dump_recipe(recipe))
-    return read_settings(Run(folder, "finished", ""))
+    return read_settings(Run(path=folder, state="finished", reason=""))
 
 
 @pytest.mark.parametrize("name", CLAIMING)

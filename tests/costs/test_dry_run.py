@@ -35,7 +35,13 @@ def outline_of(recipe: Recipe) -> RunSpec:
     task, tokenizer = make_task(recipe.task, data.label_names), load_tokenizer(recipe.model)
     encoder = task.encoder(tokenizer, recipe.model.max_length)
     policy = choose_policy(recipe.training, CPU)
-    return RunSpec(recipe, task, policy, tokenizer, encode(data.train, encoder, tokenizer))
+    return RunSpec(
+        recipe=recipe,
+        task=task,
+        policy=policy,
+        tokenizer=tokenizer,
+        train=encode(data.train, encoder, tokenizer),
+    )
 
 
 @pytest.fixture

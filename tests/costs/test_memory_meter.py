@@ -54,6 +54,21 @@ def test_a_phase_entered_twice_keeps_the_higher_peak() -> None:
     assert meter.phases["train"] >= 38 * MEGABYTE
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc of Linux")
+def test_the_peak_of_a_first_batch_has_none_of_the_later_ones() -> None:
+    meter = MemoryMeter(torch.device("cpu"))
+    meter.start()
+    with meter.first_batch("evaluate") as after_batch:
+        for done, size in enumerate([40, 80], start=1):
+            block = torch.ones(size * MEGABYTE // 4)
+            del block
+            after_batch(done, 2)
+    assert 38 * MEGABYTE <= meter.phases["evaluate"] < 60 * MEGABYTE
+    with meter.first_batch("evaluate"):  # of nothing: the higher peak stays
+        pass
+    assert 38 * MEGABYTE <= meter.phases["evaluate"] < 60 * MEGABYTE
+
+
 def test_the_breakdown_counts_bytes() -> None:
     model = torch.nn.Sequential(torch.nn.Linear(100, 100), torch.nn.Linear(100, 10))
     model[0].requires_grad_(False)

@@ -59,7 +59,9 @@ def test_shares_are_disjoint_and_complete(processes: int) -> None:
 def test_padding_is_on_the_right_and_never_beyond_the_longest(tiny_bert: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(tiny_bert)
     texts = ("goal", "goal match player", "the bank of the league market team on goal match")
-    encoded = encoded_by(tokenizer, Examples(("a", "b", "c"), texts, None, (0, 1, 2)), 9)
+    encoded = encoded_by(
+        tokenizer, Examples(ids=("a", "b", "c"), texts=texts, pairs=None, labels=(0, 1, 2)), 9
+    )
     assert encoded.lengths.tolist() == [3, 5, 9]
     assert encoded.truncated == 1
     batch = pad(encoded.rows([1, 2]), tokenizer, int(encoded.lengths.max()))
@@ -72,7 +74,7 @@ def test_padding_is_on_the_right_and_never_beyond_the_longest(tiny_bert: Path) -
 
 def test_pairs_say_which_text_a_token_is_from(tiny_bert: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(tiny_bert)
-    pair = Examples(("a",), ("goal match",), ("bank",), (0,))
+    pair = Examples(ids=("a",), texts=("goal match",), pairs=("bank",), labels=(0,))
     batch = pad(encoded_by(tokenizer, pair, 16).rows([0]), tokenizer, 6)
     assert batch.inputs["input_ids"].shape == (1, 6)
     assert batch.inputs.get("token_type_ids") is not None
@@ -83,7 +85,7 @@ def test_tokens_are_cached_and_the_key_is_the_content(
     tiny_bert: Path,
 ) -> None:
     tokenizer = AutoTokenizer.from_pretrained(tiny_bert)
-    examples = Examples(("a", "b"), ("goal goal team", "bank"), None, (0, 1))
+    examples = Examples(ids=("a", "b"), texts=("goal goal team", "bank"), pairs=None, labels=(0, 1))
     first = encoded_by(tokenizer, examples, 12)
 
     def must_not_run(*_: object) -> None:
@@ -109,7 +111,11 @@ def test_looking_at_features_does_without_pandas(
     """It takes as long to import as steps to dry_run; pyarrow asks for it where it sees lists."""
     monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path))
     tokenizer = AutoTokenizer.from_pretrained(tiny_bert)
-    encoded_by(tokenizer, Examples(("a", "b"), ("goal goal team", "bank"), None, (0, 1)), 12)
+    encoded_by(
+        tokenizer,
+        Examples(ids=("a", "b"), texts=("goal goal team", "bank"), pairs=None, labels=(0, 1)),
+        12,
+    )
     (kept,) = (tmp_path / "tokens").iterdir()
     script = (
         "import sys; from pathlib import Path; from workbench.data import encode;"
@@ -126,7 +132,7 @@ def test_kept_tokens_that_are_damaged_are_made_again(
 ) -> None:
     monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path))
     tokenizer = AutoTokenizer.from_pretrained(tiny_bert)
-    examples = Examples(("a", "b"), ("goal goal team", "bank"), None, (0, 1))
+    examples = Examples(ids=("a", "b"), texts=("goal goal team", "bank"), pairs=None, labels=(0, 1))
     first = encoded_by(tokenizer, examples, 12).rows([1, 0])
     (kept,) = (tmp_path / "tokens").iterdir()
     whole = kept.read_bytes()

@@ -127,11 +127,13 @@ def alone(last: Last) -> Run:
     ],
 )
 def test_a_later_run_is_what_it_is_alone(recipes: str, seeds: str, last: Last, alone: Run) -> None:
-    """The same bytes, and the same peak of the training within 1%."""
+    """The same bytes, and the same peaks of training and test within 1%."""
     run = last(recipes, seeds)
     assert_same(run, alone)
-    peaks = [each.result["memory"]["peak_memory_bytes"] for each in (run, alone)]
-    assert peaks[0] == pytest.approx(peaks[1], rel=0.01)
+    memory, expected = (each.result["memory"] for each in (run, alone))
+    assert memory["peak_memory_bytes"] == pytest.approx(expected["peak_memory_bytes"], rel=0.01)
+    test = expected["phases"]["evaluate"]
+    assert memory["phases"]["evaluate"] == pytest.approx(test, rel=0.01)
 
 
 @pytest.mark.assets

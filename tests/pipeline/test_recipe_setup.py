@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from workbench.pipeline.recipe_setup import StudyCache
+from tests.trained_runs import TrainedRuns
+from workbench.costs import warm_up as warming
+from workbench.data import load_data
+from workbench.pipeline import recipe_setup
+from workbench.pipeline.recipe_setup import StudyCache, set_up
 from workbench.pipeline.runner import run_all
 from workbench.recipe.schema import Recipe
 
@@ -36,3 +40,32 @@ def test_recipes_of_one_command_are_each_set_up_for_themselves(
     assert cut[0] == 0 < cut[1]
     expected = [run.result["forecast"]["adapter_bytes"] for run in (head, lora)]
     assert 0 < expected[0] < expected[1]
+
+
+@pytest.mark.parametrize(
+    "task, method, family",
+    [
+        ("text-classification", "lora", "bert"),
+        ("token-classification", "full", "bert"),
+        ("question-answering", "prompt", "bert"),
+        ("masked-lm", "lora", "bert"),
+        ("causal-lm", "prefix", "llama"),
+        ("instruction", "lora", "llama"),
+        ("instruction", "prompt", "gpt2"),
+    ],
+)
+def test_all_that_a_run_computes_is_warmed_up(
+    task: str,
+    method: str,
+    family: str,
+    trained_runs: TrainedRuns,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Training, validation and test, to the last: what fails on the way is no error of the run."""
+    warmed: list[bool] = []
+    monkeypatch.setattr(
+        recipe_setup, "warm_up", lambda *given: warmed.append(warming.warm_up(*given))
+    )
+    recipe = trained_runs.recipe(task, method, family)
+    set_up(recipe, 0, load_data(recipe.data, recipe.task), trial=False)
+    assert warmed == [True]

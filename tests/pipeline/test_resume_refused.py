@@ -164,7 +164,7 @@ def test_a_run_that_would_not_fit_is_refused_before_the_base_is_loaded(
         raise AssertionError("the base was loaded")
 
     monkeypatch.setattr(setup, "load_base", load)
-    monkeypatch.setattr(recipe_setup, "references_of", load)
+    monkeypatch.setattr(recipe_setup, "score_baselines", load)
     usage = shutil.disk_usage(tmp_path)._replace(free=17_000_000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     run = train(make_recipe("full"), 0, tmp_path)

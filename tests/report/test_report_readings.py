@@ -23,9 +23,13 @@ def answers(
 ) -> Answers:
     count = len(labels)
     return Answers(
-        tuple(map(str, range(count))), ("text",) * count, None, tuple(labels), tuple(predictions),
-        tuple(scores or [None] * count),
-    )  # fmt: skip
+        ids=tuple(map(str, range(count))),
+        texts=("text",) * count,
+        pairs=None,
+        labels=tuple(labels),
+        predictions=tuple(predictions),
+        scores=tuple(scores or [None] * count),
+    )
 
 
 @pytest.fixture

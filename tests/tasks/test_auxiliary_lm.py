@@ -42,7 +42,9 @@ def encoded_by(task: AnyTask, folder: Path) -> Encoded:
     tokenizer = load_tokenizer(ModelSpec(source=str(folder)))
     ids = tuple(str(i) for i in range(len(TEXTS)))
     encoder = task.encoder(tokenizer, 32)
-    return encode(Examples(ids, TEXTS, None, LABELS), encoder, tokenizer, cached=False)
+    return encode(
+        Examples(ids=ids, texts=TEXTS, pairs=None, labels=LABELS), encoder, tokenizer, cached=False
+    )
 
 
 def by_hand(model: Any, ids: list[int]) -> Tensor:

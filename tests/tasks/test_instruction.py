@@ -53,7 +53,7 @@ def make(**spec: Any) -> InstructionTask:
 def pairs(*rows: tuple[str, str], parts: Any = None) -> Examples:
     ids = tuple(f"r{i}" for i in range(len(rows)))
     prompts, completions = zip(*rows, strict=True)
-    return Examples(ids, prompts, None, completions, parts)
+    return Examples(ids=ids, texts=prompts, pairs=None, labels=completions, parts=parts)
 
 
 def features(task: InstructionTask, tokenizer: Any, *rows: Any, length: int = 200) -> list[Row]:

@@ -108,7 +108,7 @@ def test_the_first_right_answer_in_the_window_counts(tiny_bert: Path) -> None:
     text = "goal " * 12 + "net and net"
     second = text.index("net and")
     labels = (((second, "net"), (text.rindex("net"), "net")),)
-    given = Examples(("0",), (text,), ("match",), labels)
+    given = Examples(ids=("0",), texts=(text,), pairs=("match",), labels=labels)
     encoded = encode(given, task().encoder(tokenizer, 20), tokenizer)
     row = encoded.rows([len(encoded) - 1])[0]
     assert row["char_starts"][row["start"]] == second

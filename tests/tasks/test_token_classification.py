@@ -235,7 +235,7 @@ def test_a_text_from_outside_needs_no_tags(tiny_bert: Path) -> None:
 
 def test_a_text_that_leaves_no_token_is_refused() -> None:
     tokenizer = byte_level()
-    empty = Examples(("a.conll:1",), ("",), None, ((),), ((),))
+    empty = Examples(ids=("a.conll:1",), texts=("",), pairs=None, labels=((),), parts=((),))
     with pytest.raises(DataError, match="no words to tag"):
         encode(empty, task().encoder(tokenizer, 8), tokenizer, cached=False)
 

@@ -97,7 +97,12 @@ def encoded_by(task: AnyTask, tokenizer: Any, examples: Examples, max_length: in
 
 def texts_only(*texts: str) -> Examples:
     """Examples without labels."""
-    return Examples(tuple(f"t{i}" for i in range(len(texts))), texts, None, ("",) * len(texts))
+    return Examples(
+        ids=tuple(f"t{i}" for i in range(len(texts))),
+        texts=texts,
+        pairs=None,
+        labels=("",) * len(texts),
+    )
 
 
 def whole_batch(task: AnyTask, tokenizer: Any, encoded: Encoded) -> Batch:

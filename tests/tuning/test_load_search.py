@@ -24,7 +24,9 @@ Make = Callable[..., Recipe]
 def test_a_hub_metric_of_several_numbers_scores_a_trial(
     tmp_path: Path, scores: dict[str, float | None], expected: float | None
 ) -> None:
-    run = Run(tmp_path, "finished", "", result={"metrics": {"validation": scores}})
+    run = Run(
+        path=tmp_path, state="finished", reason="", result={"metrics": {"validation": scores}}
+    )
     trial = trial_of(run, 0, {}, "hub:x")
     assert trial.score == expected and bool(trial.reason) == (expected is None)
 

@@ -107,13 +107,13 @@ def test_a_trial_never_sees_the_test_split(
     monkeypatch.setattr(recipe_setup, "encode", noting_encode)
     monkeypatch.setattr(trainer, "predict", noting_predict)
     referenced: list[str] = []
-    references_of = recipe_setup.references_of
+    score_baselines = recipe_setup.score_baselines
 
-    def noting_references(*args: Any) -> Any:
+    def noting_baselines(*args: Any) -> Any:
         referenced.append(args[0].name)
-        return references_of(*args)
+        return score_baselines(*args)
 
-    monkeypatch.setattr(recipe_setup, "references_of", noting_references)
+    monkeypatch.setattr(recipe_setup, "score_baselines", noting_baselines)
 
     data = load_data(recipes[0].data, recipes[0].task)
     test = set(data.test.ids)

@@ -24,12 +24,29 @@ def tuning(tmp_path: Path) -> Callable[..., Tuning]:
 
     def make(recipe: Recipe, *, failed: bool = False) -> Tuning:
         def trial(number: int, rate: float, loss: float, score: float | None = 0.5) -> Trial:
-            return Trial(number, {LEARNING_RATE: rate}, score, loss, "", 10, 900, 1.5, 0.5)
+            return Trial(
+                number=number,
+                values={LEARNING_RATE: rate},
+                score=score,
+                loss=loss,
+                reason="",
+                steps=10,
+                tokens=900,
+                train_seconds=1.5,
+                validation_seconds=0.5,
+            )
 
         trials = [trial(0, 1e-3, 1.2), trial(1, 2.34e-3, 1.1), trial(2, 9e-3, 0.1, None)]
         kept = trials[2:] if failed else trials
         space = {LEARNING_RATE: Range(1e-4, 1e-2)}
-        return Tuning(recipe, dict(space), 3, True, tmp_path / "runs", kept)
+        return Tuning(
+            recipe=recipe,
+            space=dict(space),
+            seed=3,
+            higher=True,
+            folder=tmp_path / "runs",
+            trials=kept,
+        )
 
     return make
 

@@ -19,7 +19,17 @@ OWN = {"lora": 5e-3, "prefix": 3e-2}
 
 def trial(number: int, rate: float, score: float | None, reason: str = "") -> Trial:
     loss = None if score is None else 1 - score
-    return Trial(number, {LEARNING_RATE: rate}, score, loss, reason, 100, 180_000, 16.0, 2.0)
+    return Trial(
+        number=number,
+        values={LEARNING_RATE: rate},
+        score=score,
+        loss=loss,
+        reason=reason,
+        steps=100,
+        tokens=180_000,
+        train_seconds=16.0,
+        validation_seconds=2.0,
+    )
 
 
 def add_search(
@@ -30,7 +40,9 @@ def add_search(
     space = space or {LEARNING_RATE: Range(own / 10, own * 10)}
     folder = tuning_folder(runs.path, recipe, space, 3)
     folder.mkdir(parents=True)
-    document = Tuning(recipe, space, 3, True, folder, trials).document() | {"wanted": wanted}
+    document = Tuning(
+        recipe=recipe, space=space, seed=3, higher=True, folder=folder, trials=trials
+    ).document() | {"wanted": wanted}
     write_json(folder / "tuning.json", document)
     return folder
 

@@ -145,7 +145,13 @@ def test_the_downloads_are_made_when_they_are_asked_for(folder: Path) -> None:
     assert {"download-csv", "download-latex", "download-report", "download-report-zip"} <= keys
     assert "picture-1-memory-SVG" in keys and "picture-1-curve-loss-PNG" in keys
     paths = (folder / "news",)
-    chosen = Selection(compare_runs(paths), paths, "full", "accuracy", frozenset(METHODS))
+    chosen = Selection(
+        comparison=compare_runs(paths),
+        paths=paths,
+        baseline="full",
+        metric="accuracy",
+        kept=frozenset(METHODS),
+    )
     page = downloads.report_page(chosen, texts=False).decode()
     assert "<h1>news</h1>" in page and "secret" not in page
     with zipfile.ZipFile(io.BytesIO(downloads.report_zip(chosen, texts=True))) as archive:

@@ -180,7 +180,16 @@ def test_an_adapter_comes_in_only_with_its_base_confirmed(
     asked: list[tuple[list[str], dict[str, str]]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    proposal = Proposal("LORA", "SEQ_CLS", "some/base", None, Path("/base"), "other/base", 8, 4096)
+    proposal = Proposal(
+        method="LORA",
+        task="SEQ_CLS",
+        base="some/base",
+        revision=None,
+        base_folder=Path("/base"),
+        named_base="other/base",
+        tensors=8,
+        weight_bytes=4096,
+    )
     monkeypatch.setattr("workbench.adapters.foreign.propose", lambda source, base: proposal)
     app = open_view("export")
     app.text_input(key="from").set_value("/downloads/theirs.zip").run()

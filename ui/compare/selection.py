@@ -22,7 +22,7 @@ KEPT_SECONDS = 30
 """How long a comparison is kept whose results did not change: a run may have failed meanwhile."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Group:
     """Rows that may be compared with each other."""
 
@@ -45,7 +45,7 @@ class Group:
         return " · ".join(filter(None, (", ".join(studies), ", ".join(models))))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Selection:
     """What the page is about."""
 
@@ -72,7 +72,15 @@ class Selection:
                 and finite(value := reference["metrics"].get(metric))
             }
             samples = [by_label[row["label"]] for row in members]
-            groups.append(Group(number, members, samples, metric, references))
+            groups.append(
+                Group(
+                    number=number,
+                    rows=members,
+                    samples=samples,
+                    metric=metric,
+                    references=references,
+                )
+            )
         return groups
 
 
@@ -113,13 +121,21 @@ def choose() -> Selection | None:
             help="Show these rows. All of them stay in the tests' correction and the downloads.",
         )  # fmt: skip
     if not labels:
-        return Selection(plain_comparison, paths, None, "", frozenset())
+        return Selection(
+            comparison=plain_comparison, paths=paths, baseline=None, metric="", kept=frozenset()
+        )
     baseline = _baseline(baseline_box, plain_comparison)
     metric = _metric(metric_box, plain_comparison)
     comparison = _compared(paths, baseline, metric)
     if comparison is None:
         return None
-    return Selection(comparison, paths, baseline, metric, frozenset(shown or labels))
+    return Selection(
+        comparison=comparison,
+        paths=paths,
+        baseline=baseline,
+        metric=metric,
+        kept=frozenset(shown or labels),
+    )
 
 
 def _baseline(box: Any, comparison: Comparison) -> str | None:

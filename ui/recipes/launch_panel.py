@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from typing import Any, Literal
 
 import streamlit as st
@@ -65,7 +66,7 @@ def _with_choices(wanted: Wanted) -> Wanted:
             bind="query-params",
             help="GPUs of this machine that train one run together; the batch size stays the same.",
         )
-    return Wanted(wanted.path, wanted.recipe, wanted.overrides, seeds, int(processes or 1))
+    return replace(wanted, seeds=seeds, processes=int(processes or 1))
 
 
 def _with_force(wanted: Wanted, runs: list[Run]) -> tuple[Wanted, list[Run]]:
@@ -77,9 +78,7 @@ def _with_force(wanted: Wanted, runs: list[Run]) -> tuple[Wanted, list[Run]]:
         "Rerun finished runs", help="The old folders are kept.", key="again"
     )
     todo = runs if again else [run for run in runs if run.state != "finished"]
-    return Wanted(
-        wanted.path, wanted.recipe, wanted.overrides, wanted.seeds, wanted.processes, again
-    ), todo
+    return replace(wanted, force=again), todo
 
 
 def _seeds(wanted: Wanted) -> list[int]:

@@ -11,7 +11,7 @@ from layout import runs_dir
 from workbench.recipe import Recipe, recipes_dir
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Wanted:
     """What is to be started, as the page says it."""
 

@@ -27,7 +27,7 @@ MEANS = ("loss", "learning_rate", "seconds", "tokens")
 Row = dict[str, Any]
 
 
-@dataclass
+@dataclass(kw_only=True)
 class History:
     """The rows of one run, steps thinned, everything else as it was logged."""
 

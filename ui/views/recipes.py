@@ -60,7 +60,9 @@ def _middle(path: Path, shipped: Recipe, right: DeltaGenerator) -> None:
     with data:
         data_preview.show(recipe)
     with right:
-        launch_panel.panel(Wanted(path, recipe, overrides, recipe.seeds))
+        launch_panel.panel(
+            Wanted(path=path, recipe=recipe, overrides=overrides, seeds=recipe.seeds)
+        )
         save_recipe.form(recipe)
         if overrides:
             st.button(

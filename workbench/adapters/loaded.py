@@ -25,7 +25,7 @@ _WRAPPING = {"base_layer", "original_module"}
 """Names that PEFT puts between a module and its weights."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class LoadedAdapter:
     """A trained adapter on its base, ready to answer texts."""
 
@@ -144,7 +144,7 @@ def _ready(
         path,
         "its tokenizer cannot be loaded",
     )
-    return LoadedAdapter(path, model, tokenizer, task, about["max_length"], virtual_tokens)
+    return LoadedAdapter(folder=path, model=model, tokenizer=tokenizer, task=task, max_length=about["max_length"], virtual_tokens=virtual_tokens)
 
 
 def load_adapters(folders: Iterable[str | Path], *, base: str | None = None) -> list[LoadedAdapter]:

@@ -7,7 +7,8 @@ from typing import Any
 
 import yaml
 
-from workbench.adapters.usage import usage
+from workbench.recipe.tasks import TASK_SPECS
+from workbench.tasks import TASKS
 
 _LOADING = {
     "full": """from transformers import {auto}, AutoTokenizer
@@ -34,13 +35,6 @@ model = {auto}.from_pretrained({base}, config=AutoConfig.from_pretrained(folder)
 model = PeftModel.from_pretrained(model, folder).eval()""",
 }
 
-
-_PIPELINES = {
-    "masked-lm": "fill-mask",
-    "causal-lm": "text-generation",
-    "instruction": "text-generation",
-}
-"""The Hub's names of tasks, where they differ."""
 
 _MERGED = """
 What was trained is merged into the weights: this folder holds a whole model.
@@ -103,13 +97,14 @@ def model_card(
         merged: whether an adapter has been merged into the weights that the folder holds.
     """
     base, revision, kind = about["base"], about["revision"], about["kind"]
+    task = about["task"]["name"]
     named = json.dumps(base) + (f", revision={json.dumps(revision)}" if revision else "")
     sizes, parameters = result["data"]["sizes"], result["parameters"]
     tested, references = result["metrics"]["test"], result["references"]
     return _PAGE.format(
         base=json.dumps(base),
         library="peft" if kind == "peft" else "transformers",
-        task=_PIPELINES.get(result["task"], result["task"]),
+        task=TASK_SPECS[task].hub_task or task,
         method=result["method"],
         title=f"{result['recipe']}: {result['method']} on {base}",
         description=result["description"] or "Fine-tuned with the PEFT workbench.",
@@ -125,7 +120,7 @@ def model_card(
         test_size=sizes["test"],
         max_length=about["max_length"],
         loading=_LOADING[kind].format(auto=about["auto_class"], base=named),
-        usage=usage(about, pairs=_has_pairs(recipe_text)),
+        usage="\n".join(TASKS[task].usage(about, pairs=_has_pairs(recipe_text))),
         checked=result["export"]["examples"],
         difference=result["export"]["max_logit_difference"],
         device=result["policy"]["device_name"],

@@ -15,16 +15,12 @@ from peft import PeftModel, get_peft_model_state_dict
 from peft.utils import SAFETENSORS_WEIGHTS_NAME as WEIGHTS
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import PreTrainedTokenizerBase
 
 from workbench.adapters.folder import ABOUT, TRAINED_WEIGHTS
 from workbench.methods import METHODS, AdaptedModel
 from workbench.methods.base import ExportKind
-from workbench.recipe.tasks import Instruction
 from workbench.store import sync, write_json
 from workbench.tasks import AnyTask
-from workbench.tasks.base import WritingTask
-from workbench.tasks.word_spacing import after_question, before_word
 
 
 def write_weights(adapted: AdaptedModel, method: str, folder: Path) -> ExportKind:
@@ -65,22 +61,10 @@ def describe(
         "virtual_tokens": adapted.virtual_tokens,
         "output": task.plain_output,
         "per_position": task.per_position,
-        "reading": _reading(adapted.base.tokenizer, task),
+        "reading": task.reading(adapted.base.tokenizer),
     }
     write_json(folder / ABOUT, about)
     return about
-
-
-def _reading(tokenizer: PreTrainedTokenizerBase, task: AnyTask) -> dict[str, Any]:
-    """How the task hands texts to this tokenizer, which the model card has to say."""
-    spec, ends = task.spec, {tokenizer.eos_token_id, tokenizer.sep_token_id}
-    return {
-        "before_word": before_word(tokenizer),
-        "after_question": after_question(tokenizer),
-        "appends_end": tokenizer("a")["input_ids"][-1] in ends,
-        "chat": isinstance(spec, Instruction) and spec.chat and tokenizer.chat_template is not None,
-        "stop_ids": task.stop_ids(tokenizer) if isinstance(task, WritingTask) else [],
-    }
 
 
 def _save_peft(model: nn.Module, folder: Path, start: dict[str, Tensor] | None) -> None:

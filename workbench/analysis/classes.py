@@ -16,7 +16,7 @@ Decision = tuple[str, str]
 """What is right and what was predicted."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ClassScore:
     """One class of one recipe: means over seeds, with the lowest and the highest F1."""
 

@@ -17,7 +17,7 @@ _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Answer:
     """What the seeds of one recipe say to one example."""
 
@@ -42,7 +42,7 @@ class Answer:
         return self.right is not None and 2 * self.right > self.seeds
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Example:
     """A test example with the answer of each recipe by its label."""
 
@@ -55,7 +55,7 @@ class Example:
     """How far the recipes are apart, for the order: share of seeds that are right, else a score."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Pair:
     """Two recipes on the same test examples: on how many of them each is mostly right."""
 
@@ -121,20 +121,43 @@ def _answer(kind: AnswerKind | None, i: int, label: str, seeds: Sequence[Answers
     texts = [seed.predictions[i] for seed in seeds]
     scores = [seed.scores[i] for seed in seeds]
     if kind == REGRESSION and (mean := _mean([_float(each) for each in texts])) is not None:
-        return Answer(f"{mean:.4g}", True, len(texts), len(texts), None, _mean(scores))
+        return Answer(
+            text=f"{mean:.4g}",
+            decided=True,
+            agreeing=len(texts),
+            seeds=len(texts),
+            right=None,
+            score=_mean(scores),
+        )
     votes = Counter(_vote(kind, each) for each in texts)
     vote, agreeing = votes.most_common(1)[0]
     said = [_vote(kind, each) == vote for each in texts]
     text = texts[said.index(True)]
     judge = _JUDGES.get(kind) if kind else None
     if judge is None:
-        return Answer(text, True, agreeing, len(texts), None, _mean(scores))
+        return Answer(
+            text=text,
+            decided=True,
+            agreeing=agreeing,
+            seeds=len(texts),
+            right=None,
+            score=_mean(scores),
+        )
     right = sum(judge(label, each) for each in texts)
     if 2 * agreeing > len(texts):
         own = [score for score, so in zip(scores, said, strict=True) if so]
-        return Answer(text, True, agreeing, len(texts), right, _mean(own))
+        return Answer(
+            text=text,
+            decided=True,
+            agreeing=agreeing,
+            seeds=len(texts),
+            right=right,
+            score=_mean(own),
+        )
     text = " / ".join(each or ABSENT for each in dict.fromkeys(texts))
-    return Answer(text, False, agreeing, len(texts), right, None)
+    return Answer(
+        text=text, decided=False, agreeing=agreeing, seeds=len(texts), right=right, score=None
+    )
 
 
 def _vote(kind: AnswerKind | None, text: str) -> str:
@@ -189,6 +212,14 @@ def pairs_of(kind: AnswerKind | None, examples: Sequence[Example]) -> list[Pair]
     pairs = []
     for one, other in combinations(right, 2):
         seen = Counter(zip(right[one], right[other], strict=True))
-        counts = (seen[True, True], seen[True, False], seen[False, True], seen[False, False])
-        pairs.append(Pair(one, other, *counts))
+        pairs.append(
+            Pair(
+                first=one,
+                second=other,
+                both=seen[True, True],
+                only_first=seen[True, False],
+                only_second=seen[False, True],
+                neither=seen[False, False],
+            )
+        )
     return pairs

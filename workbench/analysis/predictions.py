@@ -23,7 +23,7 @@ _KEPT_FILES = 256
 """Files whose answers stay in memory: 500 texts of 2 kB are 1 MB."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Answers:
     """One entry for each test example, in the order of the file."""
 
@@ -61,12 +61,12 @@ def _read(path: Path, changed: int, size: int) -> Answers | None:
     texts = {name: tuple(map(_text, columns[name])) for name in columns if name != "score"}
     scores = columns.get("score") or [None] * table.num_rows
     return Answers(
-        texts["id"],
-        texts["text"],
-        texts.get("text_pair"),
-        texts["label"],
-        texts["prediction"],
-        tuple(value if isinstance(value, float) else None for value in scores),
+        ids=texts["id"],
+        texts=texts["text"],
+        pairs=texts.get("text_pair"),
+        labels=texts["label"],
+        predictions=texts["prediction"],
+        scores=tuple(value if isinstance(value, float) else None for value in scores),
     )
 
 

@@ -18,7 +18,7 @@ Preparation = Literal["dequantise", "headlines"]
 a cache knows by the name what made it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Asset:
     """One embedded model or data set.
 

@@ -32,7 +32,7 @@ _SWITCHES = {
 VARIABLE = "HF_HUB_OFFLINE"
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _Known:
     """What was found out last, and what was switched for it."""
 

@@ -36,7 +36,7 @@ ROUNDING = 1e-3
 """Relative difference that two scores of the same reference may have."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Comparison:
     """Recipes side by side. All but ``samples`` are plain JSON values."""
 
@@ -132,15 +132,15 @@ def compare(
     wanted = list(objectives or (DEFAULT if len(rows) <= MOST_TESTED else ()))
     wanted = [metric if metric and name == METRIC else name for name in wanted]
     return Comparison(
-        rows,
-        references,
-        warnings + disagreements,
-        held.verdicts,
-        held.notes,
-        pareto(rows, wanted, held.intervals) if wanted else [],
-        wanted,
-        objectives is not None,
-        samples,
+        rows=rows,
+        references=references,
+        warnings=warnings + disagreements,
+        verdicts=held.verdicts,
+        verdict_notes=held.notes,
+        pareto=pareto(rows, wanted, held.intervals) if wanted else [],
+        pareto_objectives=wanted,
+        pareto_column=objectives is not None,
+        samples=samples,
     )
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.comparison.rows import Sample
+from workbench.recipe.catalogue import METRICS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +25,6 @@ EACH, WEIGHT = "example_{}", "example_{}_weight"
 """Columns of predictions.parquet: what each example adds to a metric, and to what it is divided
 by where that is not their number."""
 
-EXPONENTIALS = frozenset({"perplexity", "word_perplexity", "pseudo_perplexity"})
 FROM_LABELS = frozenset({"accuracy", "f1_macro"})
 """Metrics that label and prediction give where the columns above are not there."""
 
@@ -153,7 +153,7 @@ def _contributions(metric: str, columns: Mapping[str, Sequence[float]]) -> np.nd
         raise NoItems(f"{metric} is not defined on its items")
     ratio = each.sum() / total
     change = (each - ratio * weight) / weight.mean()
-    if metric not in EXPONENTIALS:
+    if not METRICS[metric].exponential:
         return np.asarray(ratio + change)
     value = math.exp(ratio)
     return np.asarray(value + value * change)

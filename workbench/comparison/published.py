@@ -24,7 +24,7 @@ WIDTH = 100
 SPREAD = "the published ± is as printed; ours is half of a 95% interval"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Match:
     """One of our rows beside one published figure; scores are in the table's units."""
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from workbench.comparison.testing import TESTS
-from workbench.recipe.catalogue import SHARES
+from workbench.recipe.catalogue import is_share
 
 if TYPE_CHECKING:
     from workbench.comparison.verdicts import Verdict
@@ -62,7 +62,7 @@ def _by_little(verdict: Verdict) -> str:
 def _difference(verdict: Verdict) -> str:
     metric, estimate = verdict["metric"], verdict["difference"]
     assert estimate is not None  # asked of verdicts with one only
-    share = metric in SHARES
+    share = is_share(metric)
     text = f"difference {_number(metric, estimate)}{' points' if share else ''} of {metric}"
     low, high = verdict["ci_low"], verdict["ci_high"]
     if low is None or high is None:
@@ -123,14 +123,14 @@ def tests_used(verdicts: Sequence[Verdict]) -> list[str]:
 
 def amount(metric: str, value: float) -> str:
     """``1 point``, ``0.5 points``, or a number of the metric's own unit."""
-    if metric not in SHARES:
+    if not is_share(metric):
         return f"{value:.3g} of {metric}"
     points = f"{100 * value:.3g}"
     return f"{points} point" if points == "1" else f"{points} points"
 
 
 def _number(metric: str, value: float) -> str:
-    if metric in SHARES:
+    if is_share(metric):
         return f"{100 * value:+.1f}".replace("+0.0", "0.0").replace("-0.0", "0.0")
     return f"{value:+.3g}"
 

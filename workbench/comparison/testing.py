@@ -46,7 +46,7 @@ Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 _TINY = 1e-300
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Spread:
     """What a difference varies with; a forecast of another number of seeds or items needs it."""
 
@@ -64,7 +64,7 @@ class Spread:
     """Degrees of freedom of the former."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Difference:
     """The first side minus the second, in the units of the metric.
 
@@ -112,7 +112,14 @@ def single_runs(one: ItemScores, other: ItemScores) -> Difference:
         items=count,
         effect="Cohen's dz over items",
         effect_size=estimate / deviation if known else None,
-        spread=Spread((math.nan, math.nan), deviation**2, 0.0, 0.0, error**2, None),
+        spread=Spread(
+            seeds=(math.nan, math.nan),
+            items=deviation**2,
+            both=0.0,
+            over_seeds=0.0,
+            over_items=error**2,
+            df=None,
+        ),
     )
 
 
@@ -134,7 +141,14 @@ def _right_or_wrong(by_item: np.ndarray) -> Difference:
         items=count,
         effect="odds ratio of the items that one alone gets right",
         effect_size=(better + 0.5) / (worse + 0.5),  # halves keep it finite where a count is 0
-        spread=Spread((math.nan, math.nan), count * over_items, 0.0, 0.0, over_items, None),
+        spread=Spread(
+            seeds=(math.nan, math.nan),
+            items=count * over_items,
+            both=0.0,
+            over_seeds=0.0,
+            over_items=over_items,
+            df=None,
+        ),
     )
 
 
@@ -199,7 +213,14 @@ def several_runs(one: ItemScores, other: ItemScores) -> Difference:
         items=count,
         effect=effect,
         effect_size=size,
-        spread=Spread(seeds, alone, sum(residual), over_seeds, over_items, df),
+        spread=Spread(
+            seeds=seeds,
+            items=alone,
+            both=sum(residual),
+            over_seeds=over_seeds,
+            over_items=over_items,
+            df=df,
+        ),
     )
 
 
@@ -233,7 +254,9 @@ def seeds_only(one: Mapping[int, float], other: Mapping[int, float]) -> Differen
         items=None,
         effect="Cohen's d over seeds" if enough else None,
         effect_size=estimate / deviation if enough and deviation > 0 else None,
-        spread=Spread(seeds, 0.0, 0.0, over_seeds, 0.0, df),
+        spread=Spread(
+            seeds=seeds, items=0.0, both=0.0, over_seeds=over_seeds, over_items=0.0, df=df
+        ),
     )
 
 

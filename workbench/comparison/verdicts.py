@@ -15,7 +15,7 @@ from workbench.comparison.sentences import sentence, tests_used
 from workbench.comparison.statistics import CONFIDENCE, holm
 from workbench.comparison.testing import Difference, seeds_only, several_runs, single_runs
 from workbench.errors import UsageError
-from workbench.recipe.catalogue import SHARES, higher_is_better
+from workbench.recipe.catalogue import higher_is_better, is_share
 
 Conclusion = Literal["better", "worse", "same", "hint", "unclear", "untested"]
 
@@ -253,7 +253,7 @@ def _verdict(
 
 def _margin(metric: str, baseline: Row) -> float:
     mean = baseline["metrics"][metric]["mean"] if metric in baseline["metrics"] else None
-    return MARGIN if metric in SHARES or not mean else RELATIVE_MARGIN * abs(mean)
+    return MARGIN if is_share(metric) or not mean else RELATIVE_MARGIN * abs(mean)
 
 
 def _conclusion(

@@ -63,7 +63,7 @@ class StepTime:
     slow, as it was measured. None below three timings."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Calibration:
     """Seconds per call of operators on one device."""
 
@@ -87,7 +87,13 @@ class Calibration:
         name = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
         path = cache_dir() / "calibration" / f"{name}.json"
         kept = {} if anew else read_json(path) or {}
-        return cls(device, path, about, _usable(kept, "seconds"), _usable(kept, "while_busy"))
+        return cls(
+            device=device,
+            path=path,
+            about=about,
+            seconds=_usable(kept, "seconds"),
+            while_busy=_usable(kept, "while_busy"),
+        )
 
     def lacks(self, operations: OpCounts) -> list[OpSignature]:
         """Kinds that have not been measured here, or only beside other programs."""

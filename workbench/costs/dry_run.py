@@ -40,7 +40,7 @@ STEPS = 2
 """Steps that are rehearsed: as many as a run measures."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunSpec:
     """What a training is made of, but for the weights."""
 
@@ -83,7 +83,7 @@ class StepProfile:
         return int(self.live_bytes.max())
 
 
-@dataclass
+@dataclass(kw_only=True)
 class DryRun:
     """A training without numbers that has taken its first steps and can be asked what-if."""
 
@@ -171,7 +171,7 @@ def dry_run(outline: RunSpec, seed: int) -> Iterator[DryRun]:
         with fake_mode() as tracker:
             base = build_fake(outline.recipe.model, outline.task, outline.policy, outline.tokenizer)
             trainer = make_trainer(base, outline, spec, accelerator, seed)
-            dry = DryRun(outline, tracker, trainer)
+            dry = DryRun(outline=outline, tracker=tracker, trainer=trainer)
             _take_steps(dry, spec, seed)
             yield dry
 
@@ -196,16 +196,16 @@ def make_trainer(
     nothing = np.zeros(0, dtype=np.int64)
     validation = dataclasses.replace(train, lengths=nothing, owners=nothing)
     return Trainer(
-        accelerator,
-        adapted,
-        task,
-        train,
-        validation,
-        spec,
-        recipe.learning_rate,
-        seed,
-        lambda _encoded, _predicted: {},
-        Path("nowhere"),
+        accelerator=accelerator,
+        adapted=adapted,
+        task=task,
+        train=train,
+        validation=validation,
+        spec=spec,
+        peak_learning_rate=recipe.learning_rate,
+        seed=seed,
+        score=lambda _encoded, _predicted: {},
+        folder=Path("nowhere"),
     )
 
 

@@ -35,7 +35,7 @@ class _Unknown(Exception):
     """An argument or a result of a kind that is left to torch."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Made:
     """A tensor that a call made: with a storage of its own, or with that of an argument."""
 
@@ -212,9 +212,16 @@ def _part(result: Any, args: Sequence[Any], tensors: Sequence[Tensor]) -> _Part:
             positions = [i for i, argument in enumerate(args) if argument is tensor]
             if not positions:
                 raise _Unknown
-            return _Made(dtype, shape, stride, device, positions[0], offset)
+            return _Made(
+                dtype=dtype,
+                shape=shape,
+                stride=stride,
+                device=device,
+                shared_with=positions[0],
+                offset=offset,
+            )
     last = sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
     needed = 0 if 0 in shape else (last + 1) * dtype.itemsize
     if offset or storage.nbytes() != needed:
         raise _Unknown
-    return _Made(dtype, shape, stride, device, None)
+    return _Made(dtype=dtype, shape=shape, stride=stride, device=device, shared_with=None)

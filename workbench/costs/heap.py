@@ -38,9 +38,14 @@ _scattered: list[bytes] = []
 """Objects that keep Python from giving free room back: a few in each of its arenas."""
 
 
-def trim_eagerly() -> None:
-    """Gives back what is free, and lets blocks over 64 kB go back as soon as they are freed."""
-    gc.collect()
+def trim_eagerly(*, again: bool = False) -> None:
+    """Gives back what is free, and lets blocks over 64 kB go back as soon as they are freed.
+
+    Args:
+        again: of what is measured already: nothing is made or collected that would change it.
+    """
+    if not again:
+        gc.collect()
     libc = _glibc()
     if libc is None:
         return
@@ -49,7 +54,8 @@ def trim_eagerly() -> None:
     libc.mallopt(_M_MMAP_THRESHOLD, _EXACT_BYTES)
     libc.mallopt(_M_TRIM_THRESHOLD, _EXACT_BYTES)
     _let_go(libc)
-    _keep_room_for_objects()
+    if not again:
+        _keep_room_for_objects()
     libc.malloc_trim(0)
     _fill_free_blocks(libc)
 

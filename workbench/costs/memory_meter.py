@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import resource
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,6 +60,33 @@ class MemoryMeter:
             yield
         finally:
             self.note(name)
+            heap.give_back()
+
+    @contextmanager
+    def first_batch(self, name: str) -> Iterator[Callable[[int, int], None]]:
+        """A phase whose peak is that of its first batch, which has the longest texts.
+
+        It gives what is to be called, with any numbers, after each batch. The heap is exact until
+        the first call. On a GPU the peak is that of all batches: it costs nothing there.
+        """
+        measured = False
+
+        def after_batch(_done: int, _of: int) -> None:
+            nonlocal measured
+            if measured or self.device.type == "cuda":
+                return
+            measured = True
+            self.note(name)
+            heap.keep_freed()
+
+        heap.trim_eagerly(again=True)
+        self.reset()
+        try:
+            yield after_batch
+        finally:
+            if not measured:
+                self.note(name)
+                heap.keep_freed()
             heap.give_back()
 
     def reset(self) -> None:

@@ -59,7 +59,15 @@ def plan(recipe: Recipe, *, time: bool = True, recalibrate: bool = False) -> dic
         found = unknown(str(error).splitlines()[0])
         return exact | found | {"notes": [*policy.notes, *found["notes"]]}
     train = texts.encoded(tokenizer, recipe.model.max_length)
-    outline = RunSpec(recipe, texts.task, policy, tokenizer, train, texts.number, texts.upper_bound)
+    outline = RunSpec(
+        recipe=recipe,
+        task=texts.task,
+        policy=policy,
+        tokenizer=tokenizer,
+        train=train,
+        examples=texts.number,
+        upper_bound=texts.upper_bound,
+    )
     device, seed = process.device, recipe.seeds[0]
     found = forecast(outline, device, seed, calibration, measuring=True, what_if=True)
     return exact | found | {"notes": [*policy.notes, *found["notes"]]}

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
@@ -15,8 +14,7 @@ from workbench.data.sources import ASSET_PREFIX
 from workbench.data.tables import TABLE_SUFFIXES
 from workbench.errors import DataError
 from workbench.recipe import Recipe
-from workbench.recipe.catalogue import MULTI, REGRESSION
-from workbench.recipe.tasks import TextClassification
+from workbench.recipe.catalogue import REGRESSION
 from workbench.tasks import AnyTask, make_task
 
 WORD = "the"
@@ -47,7 +45,7 @@ def read_texts(recipe: Recipe) -> Texts:
         DataError: when the data cannot be read and the recipe does not list its labels.
     """
     named = tuple(getattr(recipe.task, "labels", None) or ())
-    needs_names = hasattr(recipe.task, "labels") and not named and not _is_regression(recipe)
+    needs_names = hasattr(recipe.task, "labels") and not named and recipe.task.kind != REGRESSION
     if needs_names or _is_here(recipe.data.source):
         try:
             data = load_data(recipe.data, recipe.task)
@@ -59,11 +57,8 @@ def read_texts(recipe: Recipe) -> Texts:
                 raise
     size = recipe.data.train_size
     number = size if isinstance(size, int) else None
-    return Texts(make_task(recipe.task, named), _longest(recipe, named), number, True)
-
-
-def _is_regression(recipe: Recipe) -> bool:
-    return getattr(recipe.task, "problem_type", None) == REGRESSION
+    task = make_task(recipe.task, named)
+    return Texts(task, _longest(recipe, task), number, True)
 
 
 def _is_here(source: str) -> bool:
@@ -76,26 +71,8 @@ def _is_here(source: str) -> bool:
     return (Path(config.HF_DATASETS_CACHE) / source.replace("/", "___")).exists()
 
 
-def _longest(recipe: Recipe, labels: tuple[str, ...]) -> Examples:
+def _longest(recipe: Recipe, task: AnyTask) -> Examples:
     """A batch of texts that fill ``max_length``, in the form of the task."""
-    count, words = recipe.training.batch_size, recipe.model.max_length
-    text = " ".join([WORD] * words)
-    label: Any = {
-        "token-classification": (0,) * words,
-        "question-answering": ((0, WORD),),
-        "instruction": text,
-    }.get(recipe.task.name, "")
-    if isinstance(recipe.task, TextClassification):
-        many = (0,) * len(labels)
-        label = {MULTI: many, REGRESSION: 0.0}.get(recipe.task.problem_type, 0)
-    parts = None
-    if recipe.task.name == "token-classification":
-        parts = ((WORD,) * words,) * count
-    pairs = (WORD,) * count if recipe.data.text_pair else None
-    return Examples(
-        tuple(map(str, range(count))),
-        ((WORD if recipe.task.name == "instruction" else text),) * count,
-        pairs,
-        (label,) * count,
-        parts,
-    )
+    count, paired = recipe.training.batch_size, recipe.data.text_pair is not None
+    example = task.longest_example(WORD, recipe.model.max_length, paired=paired)
+    return replace(example.select([0] * count), ids=tuple(map(str, range(count))))

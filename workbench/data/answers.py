@@ -49,7 +49,9 @@ def read_answers(splits: Mapping[Role, Rows], spec: DataSpec, task: QuestionAnsw
             isinstance(answer, str) and bool(answer.strip()) and text.count(answer.strip()) > 1
             for answer, text in zip(rows.labels, found, strict=True)
         )
-    examples = Examples(joined_ids(splits), tuple(contexts), tuple(questions), tuple(labels))
+    examples = Examples(
+        ids=joined_ids(splits), texts=tuple(contexts), pairs=tuple(questions), labels=tuple(labels)
+    )
     note = (
         f"{repeated:,} of {len(examples):,} answers occur more than once in their context; the "
         "first place is taken for the right one."

@@ -24,7 +24,11 @@ def read_classes(splits: Mapping[Role, Rows], spec: DataSpec, task: TextClassifi
     labels, names = map_labels(splits, spec, task)
     texts = joined_texts(splits, spec)
     pairs, notes = joined_pairs(splits, spec)
-    return Reading(Examples(joined_ids(splits), texts, pairs, tuple(labels)), names, notes)
+    return Reading(
+        Examples(ids=joined_ids(splits), texts=texts, pairs=pairs, labels=tuple(labels)),
+        names,
+        notes,
+    )
 
 
 def class_as_hashed(label: Label, names: Sequence[str]) -> object:

@@ -47,7 +47,9 @@ def _prompts(splits: Mapping[Role, Rows], spec: DataSpec) -> Reading:
         if not rows.labels and isinstance(spec.label, str):
             refuse_missing([spec.text, spec.label], rows.found, rows.where)
         completions += _completions(rows, str(spec.label))
-    return Reading(Examples(joined_ids(splits), prompts, None, tuple(completions)))
+    return Reading(
+        Examples(ids=joined_ids(splits), texts=prompts, pairs=None, labels=tuple(completions))
+    )
 
 
 def _completions(rows: Rows, column: str) -> tuple[str, ...]:
@@ -80,7 +82,9 @@ def _chats(splits: Mapping[Role, Rows], spec: DataSpec) -> Reading:
         "comes after it is not used."
     )
     ids = joined_ids(splits)
-    examples = Examples(ids, tuple(texts), None, tuple(completions), tuple(parts))
+    examples = Examples(
+        ids=ids, texts=tuple(texts), pairs=None, labels=tuple(completions), parts=tuple(parts)
+    )
     return Reading(examples, notes=(note,) if going_on else ())
 
 

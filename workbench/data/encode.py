@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ class Encoder:
     """Names everything but tokenizer and examples that decides the outcome."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Encoded:
     """One split as token ids: the same for every method and seed of a study."""
 
@@ -73,6 +73,13 @@ class Encoded:
         rows: list[Row] = pa.concat_tables(found).to_pylist() if found else []
         return rows
 
+    def part(self, indices: list[int]) -> Encoded:
+        """The features at some positions, at least one, as a split of their own."""
+        table = pa.concat_tables([self.table.slice(index, 1) for index in indices])
+        return replace(
+            self, table=table, lengths=self.lengths[indices], owners=self.owners[indices]
+        )
+
 
 def encode(
     examples: Examples,
@@ -105,7 +112,13 @@ def _encoded(examples: Examples, table: pa.Table) -> Encoded:
     owners, short = table["example"].to_pylist(), table["truncated"].to_pylist()
     cut = set(itertools.compress(owners, short))
     kept = table.drop_columns(["example", "truncated"])
-    return Encoded(examples, kept, lengths, np.array(owners, dtype=np.int64), len(cut))
+    return Encoded(
+        examples=examples,
+        table=kept,
+        lengths=lengths,
+        owners=np.array(owners, dtype=np.int64),
+        truncated=len(cut),
+    )
 
 
 def tokenisation_fingerprint(

@@ -25,7 +25,7 @@ def take(column: Sequence[_T], rows: Sequence[int]) -> tuple[_T, ...]:
     return tuple(column[i] for i in rows)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Examples:
     """One split: columns of equal length.
 
@@ -61,7 +61,7 @@ class Examples:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Data:
     """A data set as a run sees it.
 

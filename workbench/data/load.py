@@ -26,8 +26,8 @@ def load_data(spec: DataSpec, task: TaskSpec) -> Data:
         DataError: the data cannot be trained or tested on; says where and what to do.
         AssetError: an embedded data set that is unknown or could not be fetched.
     """
-    form = FORMS[task.name]  # type: ignore[attr-defined]  # each task's own literal
-    source = read_source(spec, Columns.of(spec, form.label))
+    form = FORMS[task.name]
+    source = read_source(spec, Columns.of(spec, task.label))
     for rows in source.splits.values():
         if not rows.ids:
             raise DataError("no rows", where=rows.where, fix="check the file and data.splits")

@@ -6,10 +6,10 @@ import difflib
 import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from workbench.errors import DataError
 from workbench.recipe.schema import DataSpec
+from workbench.recipe.tasks import Need
 
 MAX_TEXT_CHARACTERS = 1_000_000
 """Longest text accepted: some 200,000 tokens, more than any encoder reads."""
@@ -21,7 +21,7 @@ SHOWN = 5
 """Rows that a message shows before it says how many more there are."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Rows:
     """The columns that the recipe asks for, as read.
 
@@ -43,10 +43,6 @@ class Rows:
     found: tuple[str, ...] = ()
 
 
-LabelNeed = Literal["required", "optional", "unread"]
-"""Whether a task reads labels; "optional" where texts may bring their own, as chats do."""
-
-
 @dataclass(frozen=True)
 class Columns:
     """Names of the columns that a task reads.
@@ -62,7 +58,7 @@ class Columns:
     label_optional: bool = False
 
     @classmethod
-    def of(cls, spec: DataSpec, label: LabelNeed) -> Columns:
+    def of(cls, spec: DataSpec, label: Need) -> Columns:
         """Those that the recipe names and the task has a use for."""
         read = None if label == "unread" else spec.label
         return cls(spec.text, spec.text_pair, read, label == "optional")

@@ -36,7 +36,9 @@ def read_tags(splits: Mapping[Role, Rows], spec: DataSpec, task: TokenClassifica
     names, indices = indexed(LabelColumn.of(splits, spec.source), written, task)
     following = iter(indices)
     labels = tuple(tuple(islice(following, len(row))) for row in words)
-    examples = Examples(joined_ids(splits), tuple(texts), None, labels, tuple(words))
+    examples = Examples(
+        ids=joined_ids(splits), texts=tuple(texts), pairs=None, labels=labels, parts=tuple(words)
+    )
     return Reading(examples, names)
 
 

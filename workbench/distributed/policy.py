@@ -23,7 +23,7 @@ from workbench.recipe.schema import TrainingSpec
 Precision = Literal["fp32", "bf16"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Policy:
     """How a run computes; stored with its result."""
 
@@ -74,13 +74,13 @@ def choose_policy(training: TrainingSpec, device: torch.device, processes: int =
     if training.dropout != "auto":
         dropout = training.dropout
     return Policy(
-        device.type,
-        _device_name(device),
-        precision,
-        attention,
-        dropout,
-        why,
-        processes,
+        device=device.type,
+        device_name=_device_name(device),
+        precision=precision,
+        attention=attention,
+        dropout=dropout,
+        why=why,
+        processes=processes,
         sharded=processes > 1 and shards_weights(),
         zero=zero_stage() if processes > 1 else 0,
         notes=notes,

@@ -114,10 +114,12 @@ def _outcome(ray: Any, handle: Any, path: Path) -> tuple[Run, str | None]:
         found = ray.get(handle)
     except ray.exceptions.RayError as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
-        return Run(path, "interrupted", f"lost by the cluster: {lines[-1]}"), None
+        return Run(path=path, state="interrupted", reason=f"lost by the cluster: {lines[-1]}"), None
     status = {"signal": found.get("signal")}
     result = {"metrics": found.get("metrics")}
-    return Run(path, found["state"], found["reason"], status, result), found.get("uploaded")
+    return Run(
+        path=path, state=found["state"], reason=found["reason"], status=status, result=result
+    ), found.get("uploaded")
 
 
 def _stop(ray: Any, handles: list[Any]) -> None:

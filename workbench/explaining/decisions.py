@@ -32,7 +32,7 @@ Measure = Callable[[nn.Module, Batch, int], Tensor]
 """How sure a model (with so many virtual tokens in its outputs) is of the answer, for each row."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Decision:
     """An answer to a text, and how to ask a model how sure it is of it."""
 
@@ -101,7 +101,15 @@ def _label(
     # An encoder's head reads its first token, a decoder's the last.
     last = len(reading.ids) - 1 if _is_decoder(adapter) else 0
     unit = "score" if kind == REGRESSION else "log-probability"
-    return Decision(reading, names[choice], unit, measure, last, choice, tuple(names))
+    return Decision(
+        reading=reading,
+        about=names[choice],
+        unit=unit,
+        measure=measure,
+        position=last,
+        choice=choice,
+        choices=tuple(names),
+    )
 
 
 def _tag(
@@ -130,7 +138,15 @@ def _tag(
         return task.outputs(model, batch, virtual_tokens)[:, at].log_softmax(dim=1)[:, tag]
 
     about = f"{task.label_names[tag]} for “{words[choice]}”"
-    return Decision(reading, about, "log-probability", measure, at, choice, words)
+    return Decision(
+        reading=reading,
+        about=about,
+        unit="log-probability",
+        measure=measure,
+        position=at,
+        choice=choice,
+        choices=words,
+    )
 
 
 def _span(adapter: LoadedAdapter, task: QuestionAnsweringTask, encoded: Encoded) -> Decision:
@@ -145,7 +161,15 @@ def _span(adapter: LoadedAdapter, task: QuestionAnsweringTask, encoded: Encoded)
 
     about = span.text or "no answer"
     reading = window_of(adapter, encoded, span.window)
-    return Decision(reading, about, "log-probability", measure, start, 0, (about,))
+    return Decision(
+        reading=reading,
+        about=about,
+        unit="log-probability",
+        measure=measure,
+        position=start,
+        choice=0,
+        choices=(about,),
+    )
 
 
 def _masked(adapter: LoadedAdapter, reading: Reading, choice: int | None) -> Decision:
@@ -187,7 +211,15 @@ def _token(
         return logits_at(model, batch.inputs, places).log_softmax(dim=1)[:, token]
 
     about = told.text.strip() or repr(told.text)
-    return Decision(reading, about, "log-probability", measure, at - lead, choice, choices)
+    return Decision(
+        reading=reading,
+        about=about,
+        unit="log-probability",
+        measure=measure,
+        position=at - lead,
+        choice=choice,
+        choices=choices,
+    )
 
 
 def text_words(encoded: Encoded) -> tuple[str, ...]:

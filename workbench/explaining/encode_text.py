@@ -35,7 +35,7 @@ class Token:
     """True when it belongs to the word that the token before it is of."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Reading:
     """One text as token ids, one window of it where the task cuts long texts into windows."""
 
@@ -109,7 +109,13 @@ def reading_of(adapter: LoadedAdapter, row: Row, *, cut: bool, windows: int = 1)
     """A feature, alone in its batch, on the device that the adapter is on."""
     device = next(adapter.model.parameters()).device
     batch = on_device(pad([row], adapter.tokenizer, len(row["input_ids"])), device)
-    return Reading(row, batch, tokens_of(row["input_ids"], adapter.tokenizer), cut, windows)
+    return Reading(
+        row=row,
+        batch=batch,
+        tokens=tokens_of(row["input_ids"], adapter.tokenizer),
+        cut=cut,
+        windows=windows,
+    )
 
 
 def tokens_of(ids: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> tuple[Token, ...]:

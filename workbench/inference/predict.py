@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -31,12 +32,14 @@ def predict(
     batch_size: int,
     virtual_tokens: int,
     labelled: bool = True,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> Predicted:
     """Losses and values of every feature of a split, on every process.
 
     Args:
         accelerator: None to work alone on the device that the model is on.
         labelled: False for texts from outside, which have no loss.
+        on_progress: called with the features of this process that are done and those of all.
     """
     was_training = model.training
     model.eval()
@@ -59,6 +62,8 @@ def predict(
             values = task.values(outputs, batch)
             if mine:
                 found += zip(mine, losses, weights, values, strict=True)
+            if on_progress:
+                on_progress(len(found), len(encoded))
     model.train(was_training)
     if processes > 1:
         found = gather_object(found)

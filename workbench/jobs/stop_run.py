@@ -6,6 +6,7 @@ import signal
 import socket
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ def stop(run: Run, *, grace_seconds: float = GRACE_SECONDS) -> Run:
     """
     request_stop(run)
     if not run.status.get("pid"):
-        return Run(run.path, "stopped", "taken out of the queue", run.status)
+        return replace(run, state="stopped", reason="taken out of the queue")
     return wait_or_kill(run, grace_seconds)
 
 

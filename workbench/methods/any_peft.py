@@ -81,8 +81,8 @@ def _apply(base: Base, spec: Peft, setting: MethodContext) -> AdaptedModel:
     allocate = getattr(model.base_model, "update_and_allocate", None)
     allocator = getattr(model.base_model, "rankallocator", None)
     return AdaptedModel(
-        model,
-        base,
+        model=model,
+        base=base,
         virtual_tokens=config.num_virtual_tokens if before_text else 0,
         after_step=allocate,
         own_state=_ranks(allocator, model) if allocator is not None else None,

@@ -34,7 +34,7 @@ class ExtraState:
     write: Callable[[dict[str, Tensor]], None]
 
 
-@dataclass
+@dataclass(kw_only=True)
 class AdaptedModel:
     """A base model with a method applied: ``model`` is what is trained."""
 

@@ -22,7 +22,7 @@ def _apply(base: Base, spec: IA3Spec, setting: MethodContext) -> AdaptedModel:
         feedforward_modules=spec.feedforward,
         fan_in_fan_out=any(isinstance(m, Conv1D) for m in base.model.modules()),
     )
-    return AdaptedModel(wrap(base, config, setting), base)
+    return AdaptedModel(model=wrap(base, config, setting), base=base)
 
 
 IA3 = Method(

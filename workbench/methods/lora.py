@@ -52,7 +52,7 @@ def _apply(base: Base, spec: LoRA, setting: MethodContext) -> AdaptedModel:
         # GPT-2 keeps its weights transposed (Conv1D); PEFT corrects this with a warning.
         fan_in_fan_out=_is_transposed(base),
     )
-    return AdaptedModel(wrap(base, config, setting), base)
+    return AdaptedModel(model=wrap(base, config, setting), base=base)
 
 
 def _initialise(adapted: AdaptedModel, spec: LoRA, _setting: MethodContext) -> None:

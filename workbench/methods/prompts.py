@@ -68,7 +68,9 @@ def _shape(base: Base) -> dict[str, int]:
 
 def _apply_prompt(base: Base, spec: Prompt, setting: MethodContext) -> AdaptedModel:
     config = PromptTuningConfig(num_virtual_tokens=spec.num_virtual_tokens, **_shape(base))
-    return AdaptedModel(wrap(base, config, setting), base, virtual_tokens=spec.num_virtual_tokens)
+    return AdaptedModel(
+        model=wrap(base, config, setting), base=base, virtual_tokens=spec.num_virtual_tokens
+    )
 
 
 def _initialise_prompt(adapted: AdaptedModel, spec: Prompt, setting: MethodContext) -> None:
@@ -95,7 +97,9 @@ def _apply_p_tuning(base: Base, spec: PTuning, setting: MethodContext) -> Adapte
         **_shape(base),
         **layers,
     )
-    return AdaptedModel(wrap(base, config, setting), base, virtual_tokens=spec.num_virtual_tokens)
+    return AdaptedModel(
+        model=wrap(base, config, setting), base=base, virtual_tokens=spec.num_virtual_tokens
+    )
 
 
 def _initialise_p_tuning(adapted: AdaptedModel, spec: PTuning, setting: MethodContext) -> None:
@@ -129,7 +133,7 @@ def _apply_prefix(base: Base, spec: Prefix, setting: MethodContext) -> AdaptedMo
         # A projected prefix can only start from a text through PEFT's own zero-started network.
         init_weights="zero" if spec.init == "zero" else None,
     )
-    return AdaptedModel(wrap(base, config, setting), base)
+    return AdaptedModel(model=wrap(base, config, setting), base=base)
 
 
 def _check_takes_a_prefix(base: Base) -> None:

@@ -13,7 +13,7 @@ def _train_only(
     chosen: Callable[[str], bool],
 ) -> Callable[[Base, Any, MethodContext], AdaptedModel]:
     def apply(base: Base, _spec: Any, _setting: MethodContext) -> AdaptedModel:
-        adapted = AdaptedModel(base.model, base)
+        adapted = AdaptedModel(model=base.model, base=base)
         for name, parameter in base.model.named_parameters():
             parameter.requires_grad_(adapted.is_head(name) or chosen(name))
         return adapted

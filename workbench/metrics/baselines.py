@@ -1,37 +1,41 @@
-"""The references of a run: what its test split gives without fine-tuning."""
+"""The baselines of a run: what its test split gives without fine-tuning.
+
+For text classification the most frequent answer and a linear model on word counts; for tags the
+most frequent tag of each word; for a language model the base model itself (zero-shot).
+"""
 
 from __future__ import annotations
 
-from functools import partial
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
+from sklearn import __version__ as sklearn_version
 from torch import device
 from transformers import PreTrainedTokenizerBase
 
+from workbench.assets import cache_dir
 from workbench.data.encode import Encoded, tokenisation_fingerprint
 from workbench.data.examples import Data
 from workbench.distributed.policy import choose_policy
 from workbench.inference.predict import predict
-from workbench.metrics.baseline_models import (
-    cached,
-    most_frequent_tags,
-    reference_scores,
-    split_condition,
-)
 from workbench.metrics.evaluate import score_split, write_texts
 from workbench.metrics.scores import score
 from workbench.models import load_base, weights_fingerprint
 from workbench.recipe import Recipe
-from workbench.recipe.tasks import TextClassification, TokenClassification
+from workbench.store.files import read_json, write_json
 from workbench.tasks import AnyTask
 from workbench.training.sharding import shard
 
-References = dict[str, dict[str, float | None]]
+Scores = dict[str, dict[str, float | None]]
+"""The scores of each baseline, by its name."""
+ZERO_SHOT = "base model (zero-shot)"
 
 
-def references_of(
+def score_baselines(
     recipe: Recipe,
     task: AnyTask,
     data: Data,
@@ -39,23 +43,24 @@ def references_of(
     tokenizer: PreTrainedTokenizerBase,
     where: device,
     together: Accelerator | None = None,
-) -> References:
-    """Scores by name of reference, computed once for all runs that share split and base.
+) -> Scores:
+    """Scores by name of baseline, computed once for all runs that share split and base.
 
     Args:
-        where: the device that an untouched base is tested on.
+        where: the device that a base model is tested on.
         together: of processes that share the weights of a base that may fit on none of them; all
             of them have to call this at once.
     """
-    condition = split_condition(data, recipe.task)
-    scorer = partial(score, task.spec.score_names, task.spec.kind)
-    if isinstance(recipe.task, TextClassification):
-        spec = recipe.task
-        return cached(condition, lambda: reference_scores(data, spec, scorer))
-    if isinstance(recipe.task, TokenClassification):
-        return cached(condition, lambda: most_frequent_tags(data, scorer))
-    if recipe.task.new_head:  # an untrained head answers at random
-        return {}
+    names, written = recipe.task.score_names, recipe.task.model_dump_json()
+    condition: tuple[Any, ...] = (
+        data.content_hash,
+        data.split_hash,
+        names,
+        written,
+        sklearn_version,
+    )
+    if recipe.task.new_head:  # whose answers are random
+        return cached(condition, lambda: _without_model(task, data, test))
     condition += (
         weights_fingerprint(recipe.model, task),
         tokenisation_fingerprint(tokenizer, recipe.model.max_length),
@@ -63,14 +68,42 @@ def references_of(
     )
     return cached(
         condition,
-        lambda: _untouched(recipe, task, test, where, together),
+        lambda: {ZERO_SHOT: _zero_shot(recipe, task, test, where, together)},
         (lambda known: broadcast_object_list([known])[0]) if together else (lambda known: known),
     )
 
 
-def _untouched(
+def cached(
+    condition: Sequence[Any],
+    compute: Callable[[], Scores],
+    agree: Callable[[Any], Any] = lambda known: known,
+) -> Scores:
+    """Scores computed once for all runs under the same condition.
+
+    Args:
+        condition: whatever decides the scores: split, metrics, base model, versions.
+        agree: lets processes that can only compute together go by what the first one knows.
+    """
+    key = hashlib.sha256(repr(condition).encode()).hexdigest()[:32]
+    path = cache_dir() / "baselines" / f"{key}.json"
+    known: Scores | None = agree(read_json(path))
+    if known is not None:
+        return known
+    scores = compute()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, scores)
+    return scores
+
+
+def _without_model(task: AnyTask, data: Data, test: Encoded) -> Scores:
+    spec, right = task.spec, task.references(test)
+    found = task.baselines(data)
+    return {name: score(spec.score_names, spec.kind, given, right) for name, given in found.items()}
+
+
+def _zero_shot(
     recipe: Recipe, task: AnyTask, test: Encoded, where: device, together: Accelerator | None
-) -> References:
+) -> dict[str, float | None]:
     base = load_base(recipe.model, task, choose_policy(recipe.training, where))
     if together:
         shard(base.model, base.model, where)
@@ -80,4 +113,4 @@ def _untouched(
     size = recipe.training.eval_batch_size
     predicted = predict(model, task, test, tokenizer, together, batch_size=size, virtual_tokens=0)
     texts = write_texts(model, task, test, tokenizer, together, batch_size=size)
-    return {"untouched base": score_split(task, test, predicted, texts)}
+    return score_split(task, test, predicted, texts)

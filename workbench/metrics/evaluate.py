@@ -14,7 +14,7 @@ from workbench.data.encode import Encoded
 from workbench.errors import UsageError
 from workbench.inference.generate import generate
 from workbench.metrics.scores import score
-from workbench.recipe.catalogue import GENERATED, HUB_METRIC_PREFIX, MULTI, REGRESSION, SINGLE
+from workbench.recipe.catalogue import needs_generation
 from workbench.tasks import AnyTask, Predicted
 from workbench.tasks.base import WritingTask
 
@@ -32,8 +32,7 @@ def score_split(
     answers: Sequence[Any] = ()
     references: Sequence[Any] = ()
     if isinstance(task, WritingTask) and generated is None:
-        likely = (n for n in names if n not in GENERATED and not n.startswith(HUB_METRIC_PREFIX))
-        names = tuple(likely) or ("perplexity",)
+        names = tuple(n for n in names if not needs_generation(n)) or ("perplexity",)
     else:
         answers = task.answers(encoded, predicted) if generated is None else generated
         references = task.references(encoded)
@@ -83,7 +82,7 @@ def try_metrics(task: AnyTask, labels: Sequence[Any]) -> None:
     Raises:
         UsageError: naming the metrics and what is wrong.
     """
-    if task.spec.kind not in (SINGLE, MULTI, REGRESSION):
+    if task.spec.view != "labels":
         return
     try:
         score(task.spec.score_names, task.spec.kind, labels, labels)

@@ -8,7 +8,7 @@ from typing import Any
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Base:
     """A pretrained model with the task's head on it, before any method has touched it."""
 

@@ -59,13 +59,13 @@ def build_empty(spec: ModelSpec, task: AnyTask) -> Base:
         )
     tokenizer: Any = None
     return Base(
-        model,
-        tokenizer,
-        config,
-        place.location,
-        place.public_name,
-        place.revision,
-        "",
+        model=model,
+        tokenizer=tokenizer,
+        config=config,
+        location=place.location,
+        public_name=place.public_name,
+        revision=place.revision,
+        fingerprint="",
         new_head=task.spec.new_head,
     )
 
@@ -89,13 +89,13 @@ def build_fake(
         trust_remote_code=False,
     )
     return Base(
-        model,
-        tokenizer,
-        config,
-        place.location,
-        place.public_name,
-        place.revision,
-        "",
+        model=model,
+        tokenizer=tokenizer,
+        config=config,
+        location=place.location,
+        public_name=place.public_name,
+        revision=place.revision,
+        fingerprint="",
         new_head=task.spec.new_head,
     )
 
@@ -175,16 +175,16 @@ def load_base(
     )
     config.architectures = [type(model).__name__]
     base = Base(
-        model,
-        tokenizer,
-        config,
-        place.location,
-        place.public_name,
-        place.revision,
-        fingerprint(place, config),
-        task.spec.new_head,
-        notes,
-        tuple(sorted(loading["missing_keys"])),
+        model=model,
+        tokenizer=tokenizer,
+        config=config,
+        location=place.location,
+        public_name=place.public_name,
+        revision=place.revision,
+        fingerprint=fingerprint(place, config),
+        new_head=task.spec.new_head,
+        notes=notes,
+        missing=tuple(sorted(loading["missing_keys"])),
     )
     refuse_missing_weights(base, spec)
     return base

@@ -23,7 +23,7 @@ WORTH_BYTES_PER_SECOND = 8e6
 about 170 MB/s on a plain disk, so that they stay below a twentieth of the training."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Checkpointer:
     """A training so far, over all its attempts."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +11,7 @@ from workbench.data.encode import encode
 from workbench.data.examples import ROLES, Data, Examples
 from workbench.models import load_tokenizer
 from workbench.recipe import Recipe
-from workbench.tasks import make_task
+from workbench.tasks import AnyTask, make_task
 
 SHOWN_ROWS = 20
 MEASURED_ROWS = 5000
@@ -34,62 +32,38 @@ def inspect_data(recipe: Recipe) -> dict[str, Any]:
         WorkbenchError: when the data or the tokenizer cannot be used, as the run would say it.
     """
     data = load_data(recipe.data, recipe.task)
-    names = data.label_names
+    task = make_task(recipe.task, data.label_names)
     return {
         "study": recipe.study,
         "recipe": recipe.name,
         "splits": {role: len(getattr(data, role)) for role in ROLES},
-        "rows": _rows(data.train, names, recipe.task.name),
-        "labels": _balance(data, recipe.task.name),
+        "rows": _rows(data.train, task),
+        "labels": _balance(data, task),
         "lengths": _lengths(recipe, data),
         "duplicates_removed": data.duplicates_removed,
         "notes": list(data.notes),
     }
 
 
-def _rows(examples: Examples, names: Sequence[str], task: str) -> list[dict[str, Any]]:
+def _rows(examples: Examples, task: AnyTask) -> list[dict[str, Any]]:
     rows = []
     for index in range(min(SHOWN_ROWS, len(examples))):
         row = {"id": examples.ids[index], "text": examples.texts[index]}
         if examples.pairs is not None:
             row["text_pair"] = examples.pairs[index]
-        row["label"] = _in_words(examples.labels[index], names, task)
+        row["label"] = task.label_text(examples.labels[index])
         rows.append(row)
     return rows
 
 
-def _in_words(label: Any, names: Sequence[str], task: str) -> str:
-    if task == "question-answering":
-        return " | ".join(text for _, text in label)
-    if isinstance(label, tuple):
-        if task == "token-classification":
-            return " ".join(names[tag] for tag in label)
-        return ", ".join(name for name, on in zip(names, label, strict=True) if on)
-    return names[label] if names and isinstance(label, int) else str(label)
-
-
-def _balance(data: Data, task: str) -> list[dict[str, Any]] | None:
+def _balance(data: Data, task: AnyTask) -> list[dict[str, Any]] | None:
     """How often each label is in each split; each tag, for words."""
-    names = data.label_names
-    if not names or task == "question-answering":
-        return None
-    counts = {role: _counted(getattr(data, role).labels, task) for role in ROLES}
+    found = ((role, task.label_counts(getattr(data, role).labels)) for role in ROLES)
+    counts = {role: count for role, count in found if count is not None}
     return [
-        {"label": name, **{role: counts[role][index] for role in ROLES}}
-        for index, name in enumerate(names)
-    ]
-
-
-def _counted(labels: Sequence[Any], task: str) -> Counter[int]:
-    counter: Counter[int] = Counter()
-    for label in labels:
-        if not isinstance(label, tuple):
-            counter[label] += 1
-        elif task == "token-classification":
-            counter.update(label)
-        else:
-            counter.update(index for index, on in enumerate(label) if on)
-    return counter
+        {"label": name, **{role: count[index] for role, count in counts.items()}}
+        for index, name in enumerate(data.label_names if counts else ())
+    ] or None
 
 
 def _lengths(recipe: Recipe, data: Data) -> dict[str, Any]:

@@ -54,7 +54,7 @@ class Tested:
     metrics: dict[str, float | None]
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Pipeline:
     """One run from data to record."""
 
@@ -125,7 +125,13 @@ class Pipeline:
             ),
         }
         minutes = self.recipe.training.checkpoint_minutes
-        checkpointer = Checkpointer(ready.trainer, self.writer, self._event, conditions, minutes)
+        checkpointer = Checkpointer(
+            trainer=ready.trainer,
+            writer=self.writer,
+            event=self._event,
+            conditions=conditions,
+            minutes=minutes,
+        )
         if self.resume:
             checkpointer.go_on(ready.meter, force=self.force)
         checkpointer.warn(policy.notes)
@@ -196,19 +202,28 @@ class Pipeline:
         test, tokenizer = ready.setup.splits["test"], ready.adapted.base.tokenizer
         size = self.recipe.training.eval_batch_size
         started = time.perf_counter()
-        with ready.meter.phase("evaluate"), only_first_token(model):
-            predicted = predict(
-                model,
-                ready.setup.task,
-                test,
-                tokenizer,
-                self.accelerator,
-                batch_size=size,
-                virtual_tokens=ready.adapted.virtual_tokens,
-            )
-            generated = write_texts(
-                model, ready.setup.task, test, tokenizer, self.accelerator, batch_size=size
-            )
+        with only_first_token(model):
+            with ready.meter.first_batch("evaluate") as after_batch:
+                predicted = predict(
+                    model,
+                    ready.setup.task,
+                    test,
+                    tokenizer,
+                    self.accelerator,
+                    batch_size=size,
+                    virtual_tokens=ready.adapted.virtual_tokens,
+                    on_progress=after_batch,
+                )
+            with ready.meter.first_batch("evaluate") as after_batch:
+                generated = write_texts(
+                    model,
+                    ready.setup.task,
+                    test,
+                    tokenizer,
+                    self.accelerator,
+                    batch_size=size,
+                    on_progress=after_batch,
+                )
         clock.test = time.perf_counter() - started
         return Tested(
             predicted, generated, score_split(ready.setup.task, test, predicted, generated)

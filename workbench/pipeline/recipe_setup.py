@@ -21,7 +21,7 @@ from workbench.data.examples import ROLES, Data
 from workbench.distributed.accelerator import make_accelerator, this_process
 from workbench.distributed.policy import Policy, choose_policy
 from workbench.errors import UsageError
-from workbench.metrics.baselines import References, references_of
+from workbench.metrics.baselines import Scores, score_baselines
 from workbench.metrics.evaluate import try_metrics
 from workbench.models import load_tokenizer
 from workbench.recipe import Recipe
@@ -79,7 +79,7 @@ class RecipeSetup:
     tokenizer_calls: CallState
     """How the tokenizer cuts and pads, as it was loaded."""
     splits: dict[str, Encoded]
-    references: References
+    references: Scores
     forecast: dict[str, Any]
     """What is expected of a training before it begins; empty on all processes but one."""
 
@@ -128,12 +128,14 @@ def set_up(recipe: Recipe, seed: int, data: Data, *, trial: bool) -> RecipeSetup
     known = partial(_references, recipe, task, policy, data, splits["test"], tokenizer)
     references = {} if trial else known()
     predicted: dict[str, Any] = {}
-    outline = RunSpec(recipe, task, policy, tokenizer, splits["train"])
+    outline = RunSpec(
+        recipe=recipe, task=task, policy=policy, tokenizer=tokenizer, train=splits["train"]
+    )
     if process.is_main_process:  # before the meter starts, and before the run's own accelerator
         calibration = Calibration.of(policy, process.device)
         predicted = forecast(outline, process.device, seed, calibration)
     if not trial:
-        warm_up(outline, process.device, seed)
+        warm_up(outline, splits["validation"], splits["test"], process.device, seed)
     return RecipeSetup(
         data=data,
         task=task,
@@ -177,10 +179,10 @@ def _references(
     data: Data,
     test: Encoded,
     tokenizer: PreTrainedTokenizerBase,
-) -> References:
+) -> Scores:
     """Scores to judge the test scores by; a base too large for one process is shared by all."""
     together = make_accelerator(policy, recipe.training) if policy.sharded else None
     device = this_process().device
-    look_up = partial(references_of, recipe, task, data, test, tokenizer, device, together)
-    references: References = look_up() if together else main_first(look_up)
+    look_up = partial(score_baselines, recipe, task, data, test, tokenizer, device, together)
+    references: Scores = look_up() if together else main_first(look_up)
     return references

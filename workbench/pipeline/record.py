@@ -17,7 +17,7 @@ from workbench.data.encode import Encoded, tokenisation_fingerprint
 from workbench.data.examples import Data
 from workbench.metrics.per_example import example_columns
 from workbench.models import Base
-from workbench.recipe.catalogue import TAGS, TEXT, AnswerKind
+from workbench.recipe.catalogue import SCORING_LIBRARIES
 from workbench.recipe.renamed import as_first_written
 from workbench.recipe.schema import Recipe
 from workbench.store import sync
@@ -25,17 +25,11 @@ from workbench.tasks import AnyTask, Predicted
 from workbench.training.events import Checkpoint, Step, Validation
 from workbench.training.trainer import Trainer
 
-SCORING_LIBRARIES: dict[AnswerKind, tuple[str, ...]] = {
-    TAGS: ("seqeval",),
-    TEXT: ("rouge-score", "sacrebleu"),
-}
-"""What computes the metrics of a kind besides scikit-learn: another version may score otherwise."""
-
 WARMUP_STEPS = 2
 """Steps whose memory is measured exactly and which are therefore not timed."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Clock:
     """Adds up where the time of a run goes; seconds."""
 

@@ -153,20 +153,20 @@ def run_recipe(
         asked = request or stack.enter_context(handle_signals())
         own_loader = loader or stack.enter_context(PlainLoader())
         line = Pipeline(
-            recipe,
-            seed,
-            writer,
-            observer or _ignore,
-            own_loader,
-            asked,
-            resume,
-            force,
-            trial,
-            cache or StudyCache(),
+            recipe=recipe,
+            seed=seed,
+            writer=writer,
+            observer=observer or _ignore,
+            loader=own_loader,
+            request=asked,
+            resume=resume,
+            force=force,
+            trial=trial,
+            cache=cache or StudyCache(),
         )
         state = _see_through(line, asked)
     # The other processes must not judge by files that the first one may still be writing.
-    return read_run(path) if process.is_main_process else Run(path, state, "")
+    return read_run(path) if process.is_main_process else Run(path=path, state=state, reason="")
 
 
 def _see_through(line: Pipeline, asked: StopRequest) -> State:

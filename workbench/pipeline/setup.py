@@ -92,18 +92,18 @@ def prepare(
         )
         start = start_from(adapted, setup.task, recipe.init_from) if recipe.init_from else None
     trainer = Trainer(
-        accelerator,
-        adapted,
-        setup.task,
-        setup.splits["train"],
-        setup.splits["validation"],
-        recipe.training,
-        recipe.learning_rate,
-        seed,
-        partial(score_split, setup.task),
-        checkpoints,
-        setup.policy.sharded,
-        setup.policy.zero,
+        accelerator=accelerator,
+        adapted=adapted,
+        task=setup.task,
+        train=setup.splits["train"],
+        validation=setup.splits["validation"],
+        spec=recipe.training,
+        peak_learning_rate=recipe.learning_rate,
+        seed=seed,
+        score=partial(score_split, setup.task),
+        folder=checkpoints,
+        sharded=setup.policy.sharded,
+        zero=setup.policy.zero,
     )
     if meter.device.type == "cuda":  # the trainer has moved the model there
         meter.note("load")

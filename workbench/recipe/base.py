@@ -1,10 +1,21 @@
 """The base of every recipe section."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from workbench.recipe.renamed import LAST_PARTS
+from workbench.recipe.yaml_reader import KeyPath
+
+
+class Finding(NamedTuple):
+    """One thing wrong with a recipe, before it is known in which file and line it was written."""
+
+    path: KeyPath
+    what: str
+    fix: str = ""
+    others: tuple[KeyPath, ...] = ()
+    """Further keys that the rule looked at; it says nothing when one of them is broken."""
 
 
 class StrictModel(BaseModel):

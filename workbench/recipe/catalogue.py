@@ -1,4 +1,4 @@
-"""The metrics a recipe may name, with their direction; the arithmetic is in ``measure.quality``."""
+"""The metrics a recipe may name, with their direction; the arithmetic is in ``metrics.scores``."""
 
 from __future__ import annotations
 
@@ -27,110 +27,119 @@ MASKED_TOKENS: AnswerKind = "masked-tokens"
 """The tokens behind the masks."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Metric:
     """What a reader needs to know of a metric before anything is computed."""
 
     about: str
     kinds: frozenset[AnswerKind]
     higher_is_better: bool = True
+    is_share: bool = False
+    """From 0 to 1, so that differences are read in points (hundredths)."""
+    needs_generation: bool = False
+    """For kind text: needs generated text, which is slow, so it is measured on the test split."""
+    from_likelihood: bool = False
+    """Needs the likelihood of the right text and no answers."""
+    exponential: bool = False
+    """The exponential of a ratio of sums over examples, not the ratio itself."""
 
 
-def _metric(about: str, *kinds: AnswerKind, higher_is_better: bool = True) -> Metric:
-    return Metric(about, frozenset(kinds), higher_is_better)
+def _metric(about: str, *kinds: AnswerKind, **more: bool) -> Metric:
+    return Metric(about=about, kinds=frozenset(kinds), **more)
 
 
-_CLASSIFICATION = {
-    "accuracy": _metric(
-        "share of exactly right answers, of words with the right tag; 0 to 1", SINGLE, MULTI, TAGS
-    ),
-    "f1": _metric("F1 of the positive class of two, 0 to 1", SINGLE),
-    "f1_macro": _metric("F1 averaged over classes, 0 to 1", SINGLE, MULTI),
-    "f1_micro": _metric("F1 over all decisions, 0 to 1", SINGLE, MULTI),
-    "precision_macro": _metric("precision averaged over classes, 0 to 1", SINGLE, MULTI),
-    "recall_macro": _metric("recall averaged over classes, 0 to 1", SINGLE, MULTI),
+def _share(about: str, *kinds: AnswerKind, **more: bool) -> Metric:
+    return _metric(f"{about}, 0 to 1", *kinds, is_share=True, **more)
+
+
+def _error(about: str, *kinds: AnswerKind, **more: bool) -> Metric:
+    return _metric(about, *kinds, higher_is_better=False, **more)
+
+
+_WRITTEN = {"needs_generation": True}
+_LIKELY = {"from_likelihood": True}
+
+METRICS: dict[str, Metric] = {
+    "accuracy": _share("exactly right answers, words with the right tag", SINGLE, MULTI, TAGS),
+    "f1": _share("F1 of the positive class of two", SINGLE),
+    "f1_macro": _share("F1 averaged over classes", SINGLE, MULTI),
+    "f1_micro": _share("F1 over all decisions", SINGLE, MULTI),
+    "precision_macro": _share("precision averaged over classes", SINGLE, MULTI),
+    "recall_macro": _share("recall averaged over classes", SINGLE, MULTI),
     "matthews_correlation": _metric("Matthews correlation, -1 to 1 (GLUE's CoLA)", SINGLE),
     "pearson": _metric("Pearson correlation, -1 to 1", REGRESSION),
     "spearman": _metric("Spearman rank correlation, -1 to 1", REGRESSION),
-    "mean_squared_error": _metric("mean squared error", REGRESSION, higher_is_better=False),
-    "mean_absolute_error": _metric("mean absolute error", REGRESSION, higher_is_better=False),
-}
-
-_EXTRACTION = {
-    "entity_f1": _metric(
-        "F1 of whole entities with their type, 0 to 1 (CoNLL's, by seqeval); null for tags without "
-        "B- and I- prefixes, such as parts of speech: use accuracy",
+    "mean_squared_error": _error("mean squared error", REGRESSION),
+    "mean_absolute_error": _error("mean absolute error", REGRESSION),
+    "entity_f1": _share(
+        "F1 of whole entities with their type (CoNLL's, by seqeval; null for tags without B- and "
+        "I- prefixes, such as parts of speech: use accuracy)",
         TAGS,
     ),
-    "entity_precision": _metric("share of the entities found that are right, 0 to 1", TAGS),
-    "entity_recall": _metric("share of the right entities that are found, 0 to 1", TAGS),
-    "answer_f1": _metric(
-        "F1 of the words shared with the closest right answer, 0 to 1 (SQuAD's)", SPANS
+    "entity_precision": _share("entities found that are right", TAGS),
+    "entity_recall": _share("right entities that are found", TAGS),
+    "answer_f1": _share("F1 of the words shared with the closest right answer (SQuAD's)", SPANS),
+    "rouge1": _share(
+        "words shared with the right text, F-measure, stems of English words", TEXT, **_WRITTEN
     ),
-}
-
-_GENERATION = {
-    "rouge1": _metric(
-        "words shared with the right text, F-measure, 0 to 1; stems of English words", TEXT
+    "rouge2": _share(
+        "pairs of words shared with the right text, F-measure, stems of English words",
+        TEXT,
+        **_WRITTEN,
     ),
-    "rouge2": _metric(
-        "pairs of words shared with the right text, F-measure, 0 to 1; stems of English words", TEXT
+    "rouge_l": _share(
+        "longest common subsequence of words, F-measure, stems of English words", TEXT, **_WRITTEN
     ),
-    "rouge_l": _metric(
-        "longest common subsequence of words, F-measure, 0 to 1; stems of English words", TEXT
-    ),
-    "bleu": _metric("BLEU over the whole split, 0 to 100 (sacrebleu's default)", TEXT),
-    "exact_match": _metric(
-        "share of answers that are the right one, 0 to 1; without outer space, for spans as SQuAD "
-        "compares them",
+    "bleu": _metric("BLEU over the whole split, 0 to 100 (sacrebleu's default)", TEXT, **_WRITTEN),
+    "exact_match": _share(
+        "answers that are the right one (without outer space; spans as SQuAD compares them)",
         TEXT,
         SPANS,
+        **_WRITTEN,
     ),
-}
-
-_LANGUAGE_MODELLING = {
-    "perplexity": _metric(
+    "perplexity": _error(
         "perplexity of the right text per token: compares models with the same tokens only",
         TOKENS,
         TEXT,
-        higher_is_better=False,
+        exponential=True,
+        **_LIKELY,
     ),
-    "word_perplexity": _metric(
+    "word_perplexity": _error(
         "perplexity of the right text per word between spaces, whatever the tokens",
         TOKENS,
         TEXT,
-        higher_is_better=False,
+        exponential=True,
+        **_LIKELY,
     ),
-    "bits_per_byte": _metric(
+    "bits_per_byte": _error(
         "bits that the model needs for a byte of the right text in UTF-8, whatever the tokens",
         TOKENS,
         TEXT,
-        higher_is_better=False,
+        **_LIKELY,
     ),
-    "masked_accuracy": _metric("share of the masked tokens that are right, 0 to 1", MASKED_TOKENS),
+    "masked_accuracy": _share("masked tokens that are right", MASKED_TOKENS),
     # Salazar et al. 2020 (Masked Language Model Scoring) mask one token at a time, so theirs sees
     # all others; ours is the training's own question, asked of held-out text.
-    "pseudo_perplexity": _metric(
+    "pseudo_perplexity": _error(
         "perplexity of the masked tokens, masked 15% at a time (mask_fraction) and not one by one "
         "as in Salazar et al. 2020: higher than theirs",
         MASKED_TOKENS,
-        higher_is_better=False,
+        exponential=True,
+        **_LIKELY,
     ),
 }
 
-METRICS: dict[str, Metric] = _CLASSIFICATION | _EXTRACTION | _GENERATION | _LANGUAGE_MODELLING
 
-SHARES: frozenset[str] = frozenset(
-    {
-        *("accuracy", "f1", "f1_macro", "f1_micro", "precision_macro", "recall_macro"),
-        *("entity_f1", "entity_precision", "entity_recall", "answer_f1", "exact_match"),
-        *("rouge1", "rouge2", "rouge_l", "masked_accuracy"),
-    }
-)
-"""Metrics from 0 to 1, whose differences are read in points (hundredths)."""
+def needs_generation(metric: str) -> bool:
+    """Whether a task that writes has to write before this can be computed."""
+    known = METRICS.get(metric)
+    return known.needs_generation if known else metric.startswith(HUB_METRIC_PREFIX)
 
-GENERATED: frozenset[str] = frozenset(_GENERATION)
-"""Metrics that for kind text need generated text, which is slow: measured on the test split."""
+
+def is_share(metric: str) -> bool:
+    """Whether a metric goes from 0 to 1; a ``hub:`` metric is not known to."""
+    return metric in METRICS and METRICS[metric].is_share
+
 
 DEFAULT_METRICS: dict[AnswerKind, tuple[str, ...]] = {
     SINGLE: ("accuracy", "f1_macro"),
@@ -142,6 +151,12 @@ DEFAULT_METRICS: dict[AnswerKind, tuple[str, ...]] = {
     TOKENS: ("perplexity", "word_perplexity"),
     MASKED_TOKENS: ("masked_accuracy", "pseudo_perplexity"),
 }
+
+SCORING_LIBRARIES: dict[AnswerKind, tuple[str, ...]] = {
+    TAGS: ("seqeval",),
+    TEXT: ("rouge-score", "sacrebleu"),
+}
+"""What computes the metrics of a kind besides scikit-learn: another version may score otherwise."""
 
 HUB_METRIC_PREFIX = "hub:"
 LOWER = ":lower"

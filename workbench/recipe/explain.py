@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic_core import ErrorDetails
 
+from workbench.recipe.base import Finding
 from workbench.recipe.json_schema import allowed, keys_at, owners, schema_at
 from workbench.recipe.schema import VARIANTS
 from workbench.recipe.suggest import choice, did_you_mean, shown
 from workbench.recipe.yaml_reader import KeyPath, key_text
-
-
-class Finding(NamedTuple):
-    """One thing wrong with a recipe, before it is known in which file and line it was written."""
-
-    path: KeyPath
-    what: str
-    fix: str = ""
-    others: tuple[KeyPath, ...] = ()
-    """Further keys that the rule looked at; it says nothing when one of them is broken."""
 
 
 def explain(errors: Sequence[ErrorDetails], values: dict[str, Any]) -> list[Finding]:

@@ -107,11 +107,12 @@ def _base_of(path: Path, document: Document, bases: Bases) -> tuple[Document, li
     name, place = document.values.pop("base"), document.places[("base",)]
     problem = _base_problem(path, name, bases)
     if problem:
-        return Document(), [Problem(place.file, place.line, "base", *problem)]
+        what, fix = problem
+        return Document(), [Problem(**place._asdict(), key="base", what=what, fix=fix)]
     base_path = path.parent / name
     if not base_path.is_file():
         what = f"no such file: {base_path}"
-        return Document(), [Problem(place.file, place.line, "base", what)]
+        return Document(), [Problem(**place._asdict(), key="base", what=what)]
     return bases.read(base_path)
 
 
@@ -120,7 +121,11 @@ def _read_base(path: Path) -> tuple[Document, list[Problem]]:
     if "base" in base.values:
         at = base.places[("base",)]
         what = "a base cannot have a base itself"
-        problems.append(Problem(at.file, at.line, "base", what, "write its values out here"))
+        problems.append(
+            Problem(
+                file=at.file, line=at.line, key="base", what=what, fix="write its values out here"
+            )
+        )
         _remove(base, "base")
     return _with_paths(base, path.parent), problems
 
@@ -142,12 +147,16 @@ def _read_overrides(overrides: Iterable[str]) -> tuple[Document, list[Problem]]:
         path = tuple(key.strip().split("."))
         if not equals or not all(path):
             what = f"{override!r} is not of the form key.path=value"
-            problems.append(Problem(OVERRIDE, None, "", what, "e.g. method.r=16"))
+            problems.append(
+                Problem(file=OVERRIDE, line=None, key="", what=what, fix="e.g. method.r=16")
+            )
             continue
         value, wrong = parse_value(text)
         if wrong:
             fix = "quote a text that holds special characters"
-            problems.append(Problem(OVERRIDE, None, key_text(path), wrong, fix))
+            problems.append(
+                Problem(file=OVERRIDE, line=None, key=key_text(path), what=wrong, fix=fix)
+            )
             continue
         document = merge(document, _nested(path, value))
     return document, problems

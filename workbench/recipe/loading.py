@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from workbench.errors import Problem, RecipeError
 from workbench.recipe import rules, yaml_reader
-from workbench.recipe.explain import Finding, explain
+from workbench.recipe.base import Finding
+from workbench.recipe.explain import explain
 from workbench.recipe.layers import OVERRIDE, Bases, read_layers
 from workbench.recipe.renamed import as_today, old_names
 from workbench.recipe.schema import Recipe
@@ -35,7 +36,9 @@ def load_recipe(path: PathLike, overrides: Iterable[str] = ()) -> Recipe:
     files = find_recipes(path)
     if len(files) != 1:
         what = f"holds {len(files)} recipes, and one is needed"
-        raise RecipeError([Problem(str(path), None, "", what, "name one of its files")])
+        raise RecipeError(
+            [Problem(file=str(path), line=None, key="", what=what, fix="name one of its files")]
+        )
     recipe, problems = _load(files[0], tuple(overrides), Bases())
     if recipe is None or problems:
         raise RecipeError(problems)
@@ -71,7 +74,11 @@ def load_recipes(
         recipes.append(recipe)
         if (first := taken.setdefault((recipe.study, recipe.name), file)) is not file:
             what = f"{recipe.study}/{recipe.name} is also the name of {first}"
-            problems.append(Problem(str(file), None, "name", what, "write another `name:`"))
+            problems.append(
+                Problem(
+                    file=str(file), line=None, key="name", what=what, fix="write another `name:`"
+                )
+            )
     if problems:
         raise RecipeError(list(dict.fromkeys(problems)))
     return recipes
@@ -110,12 +117,14 @@ def find_recipes(path: PathLike) -> list[Path]:
         if target.name.startswith("_"):
             what = "is a base, not a recipe"
             fix = "name a recipe that is built on it, or the whole folder"
-            raise RecipeError([Problem(str(path), None, "", what, fix)])
+            raise RecipeError([Problem(file=str(path), line=None, key="", what=what, fix=fix)])
         return [target]
     files = sorted(p for suffix in SUFFIXES for p in target.rglob(f"*{suffix}") if p.is_file())
     found = [p for p in files if not p.name.startswith("_") and not _hidden(p.relative_to(target))]
     if not found:
-        raise RecipeError([Problem(str(path), None, "", "holds no recipe (*.yaml)")])
+        raise RecipeError(
+            [Problem(file=str(path), line=None, key="", what="holds no recipe (*.yaml)")]
+        )
     return found
 
 
@@ -221,8 +230,11 @@ def _drop(values: Any, path: KeyPath) -> None:
 def _located(finding: Finding, document: Document, file: str) -> Problem:
     for length in range(len(finding.path), 0, -1):
         if place := document.places.get(finding.path[:length]):
-            return Problem(*place, key_text(finding.path), finding.what, finding.fix)
-    return Problem(file, None, key_text(finding.path), finding.what, finding.fix)
+            break
+    else:
+        place = Place(file)
+    key = key_text(finding.path)
+    return Problem(**place._asdict(), key=key, what=finding.what, fix=finding.fix)
 
 
 def _hidden(path: Path) -> bool:
@@ -239,4 +251,4 @@ def _shipped(name: str) -> Path:
     if slash and study in studies:
         studies = [f"{study}/{p.stem}" for p in find_recipes(root / study)]
     what = "no such file or folder, and no shipped recipe of that name"
-    raise RecipeError([Problem(name, None, "", what, choice(name, studies))])
+    raise RecipeError([Problem(file=name, line=None, key="", what=what, fix=choice(name, studies))])

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.assets import ASSETS
-from workbench.recipe.explain import Finding
+from workbench.recipe.base import Finding
 from workbench.recipe.methods import IA3, LoRA, Peft, Prefix, Prompt, PTuning
 from workbench.recipe.peft_types import CACHE_TYPES, PEFT_TYPES
 from workbench.recipe.schema import Recipe, Size

@@ -5,37 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from workbench.assets import ASSETS, Asset
+from workbench.recipe.base import Finding
 from workbench.recipe.catalogue import (
-    GENERATED,
     HUB_METRIC_PREFIX,
-    MASKED_TOKENS,
     METRICS,
     MULTI,
     REGRESSION,
-    TEXT,
-    TOKENS,
     hub_id,
+    needs_generation,
 )
-from workbench.recipe.explain import Finding
-from workbench.recipe.methods import BitFit, Head
 from workbench.recipe.schema import Recipe
 from workbench.recipe.sources import ASSET_PREFIX, HUB_ID, is_conll, is_separated
 from workbench.recipe.suggest import choice, shown
-from workbench.recipe.tasks import (
-    CausalLM,
-    Family,
-    Instruction,
-    MaskedLM,
-    QuestionAnswering,
-    TextClassification,
-    TokenClassification,
-)
+from workbench.recipe.tasks import TASK_SPECS, Family, TaskSpec
 
 _TASK = (("task", "name"),)
+_PROBLEM_TYPE = (("task", "problem_type"),)
 
 
 def task_findings(recipe: Recipe) -> list[Finding]:
     """Everything about a recipe that its task cannot do."""
+    source, asset = recipe.model.source, _asset(recipe.model.source)
+    family, longest = asset.family if asset else None, recipe.model.max_length
     return [
         *_metrics(recipe),
         *_labels(recipe),
@@ -43,24 +34,22 @@ def task_findings(recipe: Recipe) -> list[Finding]:
         *_format(recipe),
         *_model(recipe),
         *_new_head(recipe),
-        *_language_modelling(recipe),
-        *_stride(recipe),
-        *_decoding(recipe),
+        *recipe.task.findings(source, family, longest, recipe.method.name),
     ]
 
 
 def _metrics(recipe: Recipe) -> Iterator[Finding]:
     task, kind = recipe.task, recipe.task.kind
     fitting = [name for name, metric in METRICS.items() if kind in metric.kinds]
-    classifies = isinstance(task, TextClassification)
-    others = (("task", "problem_type"),) if classifies else _TASK
+    classifies = _has_problem_type(task)
+    others = _PROBLEM_TYPE if classifies else _TASK
     for index, name in enumerate(task.metrics):
         path = ("task", "metrics", index)
         if name.startswith(HUB_METRIC_PREFIX):
             if not HUB_ID.fullmatch(hub_id(name)):
                 fix = "write hub:NAME, e.g. hub:accuracy, or hub:NAME:lower for an error"
                 yield Finding(path, f"found {shown(name)}", fix)
-            elif kind in (TOKENS, MASKED_TOKENS):
+            elif not task.hub_metrics:
                 what = f"{task.name} gives no answers that a Hub metric could compare"
                 yield Finding(path, what, f"one of: {', '.join(fitting)}", others)
         elif name not in METRICS:
@@ -76,11 +65,12 @@ def _selecting(recipe: Recipe) -> Iterator[Finding]:
     """The first metric selects the best adapter, so validation has to be able to compute it."""
     task, data = recipe.task, recipe.data
     has_validation = data.validation_size is not None or (data.splits and data.splits.validation)
-    if task.kind != TEXT or not task.metrics or not has_validation:
+    if not task.writes or not task.metrics or not has_validation:
         return
     first = task.metrics[0]
-    if first in GENERATED or first.startswith(HUB_METRIC_PREFIX):
-        likely = [n for n, metric in METRICS.items() if TEXT in metric.kinds and n not in GENERATED]
+    if needs_generation(first):
+        fitting = [name for name, metric in METRICS.items() if task.kind in metric.kinds]
+        likely = [name for name in fitting if not needs_generation(name)]
         what = f"the first metric selects the best adapter, and {first} needs generated text, "
         what += "which is made for the test split only"
         fix = f"put one of these first: {', '.join(likely)}"
@@ -88,41 +78,36 @@ def _selecting(recipe: Recipe) -> Iterator[Finding]:
 
 
 def _labels(recipe: Recipe) -> Iterator[Finding]:
-    task = recipe.task
-    if not isinstance(task, TextClassification | TokenClassification) or task.labels is None:
+    labels = getattr(recipe.task, "labels", None)
+    if labels is None:
         return
-    yield from repeated(("task", "labels"), task.labels)
-    if task.kind == REGRESSION:
+    yield from repeated(("task", "labels"), labels)
+    if recipe.task.kind == REGRESSION:
         fix = "remove it, or choose another problem_type"
-        others = (("task", "problem_type"),)
-        yield Finding(("task", "labels"), "a regression has no labels", fix, others)
+        yield Finding(("task", "labels"), "a regression has no labels", fix, _PROBLEM_TYPE)
 
 
 def _columns(recipe: Recipe) -> Iterator[Finding]:
     task, data = recipe.task, recipe.data
-    classifies = isinstance(task, TextClassification)
     if isinstance(data.label, list):
         if task.kind != MULTI:
             fix = f"name one column, or set task.problem_type: {MULTI}"
             what = f"several label columns, but problem_type is {task.kind}"
-            others = (("task", "problem_type"),)
-            if not classifies:
+            others = _PROBLEM_TYPE
+            if not _has_problem_type(task):
                 what, fix, others = f"several columns, and {task.name} reads one", "name one", _TASK
             yield Finding(("data", "label"), what, fix, others)
         yield from repeated(("data", "label"), data.label)
-    if isinstance(task, QuestionAnswering) and data.text_pair is None:
-        what = "question-answering needs the column with the questions"
-        fix = "name it, e.g. text_pair: question"
-        yield Finding(("data", "text_pair"), what, fix, _TASK)
-    elif data.text_pair is not None and not isinstance(
-        task, TextClassification | QuestionAnswering
-    ):
+    if task.second_text == "required" and data.text_pair is None:
+        what = f"{task.name} needs the column with the questions"
+        yield Finding(("data", "text_pair"), what, "name it, e.g. text_pair: question", _TASK)
+    elif task.second_text == "unread" and data.text_pair is not None:
         what = f"{task.name} reads no second text"
         yield Finding(("data", "text_pair"), what, "remove it", _TASK)
     if data.text_pair == data.text:
         what = f"the same column as data.text ({shown(data.text)})"
         yield Finding(("data", "text_pair"), what, "name the second text's column, or remove it")
-    if not isinstance(task, CausalLM | MaskedLM):
+    if task.label != "unread":
         columns = [data.label] if isinstance(data.label, str) else data.label
         for text in {data.text, data.text_pair} & set(columns):
             what = f"column {shown(text)} is also the text"
@@ -132,26 +117,25 @@ def _columns(recipe: Recipe) -> Iterator[Finding]:
 def _format(recipe: Recipe) -> Iterator[Finding]:
     """Formats that cannot hold what the task reads."""
     task, source = recipe.task, recipe.data.source
-    tags = isinstance(task, TokenClassification)
     path = ("data", "source")
     if is_conll(source):
-        if not tags:
-            what = f"{shown(source)} holds words with tags, for token-classification"
+        if not task.words:
+            tagging = next(name for name, spec in TASK_SPECS.items() if spec.words)
+            what = f"{shown(source)} holds words with tags, for {tagging}"
             yield Finding(path, what, f"use a file with the columns of {task.name}", _TASK)
         for key in ("text", "label"):
-            if tags and getattr(recipe.data, key) != key:
+            if task.words and getattr(recipe.data, key) != key:
                 what = "the columns of this file have no names: the first is the word, the last "
                 what += "the tag"
                 yield Finding(("data", key), what, "remove it", (path,))
-    if tags and is_separated(source):
-        what = f"{shown(source)} holds plain texts; token-classification reads lists"
+    if task.words and is_separated(source):
+        what = f"{shown(source)} holds plain texts; {task.name} reads lists"
         fix = "use jsonl or parquet with lists of words and of tags, or a .conll file"
         yield Finding(path, what, fix, _TASK)
-    if isinstance(task, TokenClassification | QuestionAnswering):
-        asset = _asset(source)
-        if asset and asset.kind == "data":
-            what = f"{source} holds nothing that {task.name} could learn"
-            yield Finding(path, what, "use data of your own, or of the Hub", _TASK)
+    asset = _asset(source)
+    if asset and asset.kind == "data" and not task.embedded_data:
+        what = f"{source} holds nothing that {task.name} could learn"
+        yield Finding(path, what, "use data of your own, or of the Hub", _TASK)
 
 
 def _model(recipe: Recipe) -> Iterator[Finding]:
@@ -184,58 +168,20 @@ def _new_head(recipe: Recipe) -> Iterator[Finding]:
     task, method, source = recipe.task, recipe.method, recipe.model.source
     if task.new_head:
         return
-    if isinstance(method, Head):
+    if method.name == "head":
         what = f"{task.name} brings no new head, so nothing would be trained"
         fix = "the nearest that work: bitfit on models with biases, or lora"
         yield Finding(("method", "name"), what, fix, _TASK)
     asset = _asset(source)
-    if isinstance(method, BitFit) and asset and not asset.biases:
+    if method.name == "bitfit" and asset and not asset.biases:
         what = f"{source} has no bias terms and {task.name} brings no new head, so nothing would "
         what += "be trained"
         others = (*_TASK, ("model", "source"))
         yield Finding(("method", "name"), what, "the nearest that works: lora", others)
 
 
-def _language_modelling(recipe: Recipe) -> Iterator[Finding]:
-    """The second loss of a classification needs a decoder, and something that it can teach."""
-    task, source = recipe.task, recipe.model.source
-    if not isinstance(task, TextClassification) or task.lm_weight == 0:
-        return
-    path = ("task", "lm_weight")
-    asset = _asset(source)
-    if asset and asset.family == "encoder":
-        what = f"{source} is an encoder, which sees the next token and cannot learn to predict it"
-        fix = f"set it to 0, or take a decoder, e.g. {_models(['decoder'])[0]}"
-        yield Finding(path, what, fix, (("model", "source"),))
-    if isinstance(recipe.method, Head):
-        what = "method head trains nothing that predicts the next token"
-        fix = "set it to 0; the nearest that works: lora"
-        yield Finding(path, what, fix, (("method", "name"),))
-
-
-def _stride(recipe: Recipe) -> Iterator[Finding]:
-    task, longest = recipe.task, recipe.model.max_length
-    if isinstance(task, QuestionAnswering) and task.stride >= longest:
-        what = f"{task.stride} is not below model.max_length ({longest}): windows would not move on"
-        others = (("model", "max_length"),)
-        yield Finding(("task", "stride"), what, "make it smaller; it counts shared tokens", others)
-
-
-def _decoding(recipe: Recipe) -> Iterator[Finding]:
-    if not isinstance(recipe.task, Instruction):
-        return
-    decoding, section = recipe.task.decoding, ("task", "decoding")
-    if decoding.num_beams > 1 and decoding.temperature > 0:
-        what = f"{decoding.temperature:g} with {decoding.num_beams} beams: beams look for the most "
-        what += "probable text, a temperature draws one at random"
-        fix = "set temperature: 0 or num_beams: 1"
-        yield Finding((*section, "temperature"), what, fix, ((*section, "num_beams"),))
-    if decoding.top_p < 1 and decoding.temperature == 0:
-        what = "only used with a temperature above 0"
-        yield Finding((*section, "top_p"), what, "remove it", ((*section, "temperature"),))
-    if decoding.length_penalty != 1 and decoding.num_beams == 1:
-        what = "only used with more than one beam"
-        yield Finding((*section, "length_penalty"), what, "remove it", ((*section, "num_beams"),))
+def _has_problem_type(task: TaskSpec) -> bool:
+    return "problem_type" in type(task).model_fields
 
 
 def repeated(path: tuple[str, ...], values: Sequence[str | int]) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""What a recipe may say about each task.
+"""What a recipe may say about each task, and what is known of it without torch.
 
 Only the words: the code behind them is in ``workbench.tasks``, under the same names. A test
 holds the two tables together.
@@ -6,14 +6,17 @@ holds the two tables together.
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Iterator
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field
 
-from workbench.recipe.base import StrictModel
+from workbench.recipe.base import Finding, StrictModel
 from workbench.recipe.catalogue import DEFAULT_METRICS, SINGLE, AnswerKind, ProblemType
 
 Family = Literal["encoder", "decoder"]
+Need = Literal["required", "optional", "unread"]
+View = Literal["labels", "tags", "span", "masked", "text"]
 
 
 class TaskSpec(StrictModel):
@@ -21,11 +24,29 @@ class TaskSpec(StrictModel):
 
     families: ClassVar[tuple[Family, ...]] = ("encoder", "decoder")
     """Models that can do it: those that see both sides of a word, and those that generate."""
+    peft_task_type: ClassVar[str]
+    """PEFT's name of it."""
+    hub_task: ClassVar[str] = ""
+    """The Hub's name of it, where that is another."""
+    view: ClassVar[View]
+    """How its answer to one text is shown and explained, see ``workbench.explaining``."""
     new_head: ClassVar[bool] = True
     """True when the task puts an untrained head on the model, which every method then trains."""
+    label: ClassVar[Need] = "required"
+    """Whether it reads a label; "optional" where texts may bring their own, as chats do."""
+    second_text: ClassVar[Need] = "unread"
+    words: ClassVar[bool] = False
+    """Whether a text is a list of words, each with a label."""
+    writes: ClassVar[bool] = False
+    """Whether the test split is answered by writing text."""
+    hub_metrics: ClassVar[bool] = True
+    """Whether its answers can be compared by a metric of the Hub."""
+    embedded_data: ClassVar[bool] = True
+    """Whether the embedded data sets hold something that it could learn."""
     training_only: ClassVar[frozenset[str]] = frozenset()
     """Fields that change what is learned and not what is tested: recipes that differ in them can
     be compared, as those with other learning rates can."""
+    name: str
     metrics: list[str] = Field(
         default_factory=list,
         description="Scores to report; the first one selects the best adapter. Empty for the "
@@ -42,10 +63,24 @@ class TaskSpec(StrictModel):
         """The metrics to compute: those named, or the usual ones."""
         return tuple(self.metrics) or DEFAULT_METRICS[self.kind]
 
+    def findings(
+        self, source: str, family: Family | None, max_length: int, method: str
+    ) -> Iterator[Finding]:
+        """What of its own settings does not go together, or with the rest of the recipe.
+
+        Args:
+            source: of the model, whose ``family`` is None where it is not known yet.
+            method: name of the method.
+        """
+        return iter(())
+
 
 class TextClassification(TaskSpec):
     """One label, several labels or a number for a text or a pair of texts."""
 
+    peft_task_type = "SEQ_CLS"
+    view = "labels"
+    second_text = "optional"
     training_only: ClassVar[frozenset[str]] = frozenset({"lm_weight"})
     name: Literal["text-classification"]
     problem_type: ProblemType = Field(
@@ -66,10 +101,27 @@ class TextClassification(TaskSpec):
     def kind(self) -> AnswerKind:
         return self.problem_type
 
+    def findings(
+        self, source: str, family: Family | None, max_length: int, method: str
+    ) -> Iterator[Finding]:
+        path = ("task", "lm_weight")
+        if self.lm_weight and family == "encoder":
+            what = f"{source} is an encoder, which sees the next token and cannot learn to predict "
+            fix = "set it to 0, or take a decoder, e.g. asset:smollm2-135m"
+            yield Finding(path, f"{what}it", fix, (("model", "source"),))
+        if self.lm_weight and method == "head":
+            what = "method head trains nothing that predicts the next token"
+            fix = "set it to 0; the nearest that works: lora"
+            yield Finding(path, what, fix, (("method", "name"),))
+
 
 class TokenClassification(TaskSpec):
     """A tag for every word: named entities, parts of speech."""
 
+    peft_task_type = "TOKEN_CLS"
+    view = "tags"
+    words = True
+    embedded_data = False
     name: Literal["token-classification"]
     labels: list[str] | None = Field(
         None, min_length=2, description="Tag names in order; null to take them from the data."
@@ -83,6 +135,10 @@ class TokenClassification(TaskSpec):
 class QuestionAnswering(TaskSpec):
     """Extractive question answering: the span of a text that answers a question."""
 
+    peft_task_type = "QUESTION_ANS"
+    view = "span"
+    second_text = "required"
+    embedded_data = False
     name: Literal["question-answering"]
     stride: int = Field(
         64, ge=0, description="Tokens that neighbouring windows of a long text share."
@@ -96,12 +152,26 @@ class QuestionAnswering(TaskSpec):
     def kind(self) -> AnswerKind:
         return "spans"
 
+    def findings(
+        self, source: str, family: Family | None, max_length: int, method: str
+    ) -> Iterator[Finding]:
+        if self.stride >= max_length:
+            what = f"{self.stride} is not below model.max_length ({max_length}): windows would not "
+            others = (("model", "max_length"),)
+            fix = "make it smaller; it counts shared tokens"
+            yield Finding(("task", "stride"), f"{what}move on", fix, others)
+
 
 class CausalLM(TaskSpec):
     """Language modelling: the next token of raw text."""
 
     families: ClassVar[tuple[Family, ...]] = ("decoder",)
-    new_head: ClassVar[bool] = False
+    peft_task_type = "CAUSAL_LM"
+    hub_task = "text-generation"
+    view = "text"
+    new_head = False
+    label = "unread"
+    hub_metrics = False
     name: Literal["causal-lm"]
     packing: bool = Field(
         False,
@@ -128,7 +198,12 @@ class Instruction(TaskSpec):
     """Supervised fine-tuning: a prompt and the completion that is to be learned."""
 
     families: ClassVar[tuple[Family, ...]] = ("decoder",)
-    new_head: ClassVar[bool] = False
+    peft_task_type = "CAUSAL_LM"
+    hub_task = "text-generation"
+    view = "text"
+    new_head = False
+    label = "optional"
+    writes = True
     name: Literal["instruction"]
     chat: bool = Field(
         True, description="Put prompts into the tokenizer's chat template, if it has one."
@@ -142,12 +217,35 @@ class Instruction(TaskSpec):
     def kind(self) -> AnswerKind:
         return "text"
 
+    def findings(
+        self, source: str, family: Family | None, max_length: int, method: str
+    ) -> Iterator[Finding]:
+        decoding, section = self.decoding, ("task", "decoding")
+        beams, temperature = (*section, "num_beams"), (*section, "temperature")
+        if decoding.num_beams > 1 and decoding.temperature > 0:
+            what = f"{decoding.temperature:g} with {decoding.num_beams} beams: beams look for the "
+            what += "most probable text, a temperature draws one at random"
+            yield Finding(temperature, what, "set temperature: 0 or num_beams: 1", (beams,))
+        if decoding.top_p < 1 and decoding.temperature == 0:
+            what = "only used with a temperature above 0"
+            yield Finding((*section, "top_p"), what, "remove it", (temperature,))
+        if decoding.length_penalty != 1 and decoding.num_beams == 1:
+            what = "only used with more than one beam"
+            yield Finding((*section, "length_penalty"), what, "remove it", (beams,))
+
 
 class MaskedLM(TaskSpec):
     """Masked-word prediction: an encoder learns the language of a domain."""
 
     families: ClassVar[tuple[Family, ...]] = ("encoder",)
-    new_head: ClassVar[bool] = False
+    # PEFT (0.21) has no type for masked language models; this one adds no head and passes the
+    # model's own output on.
+    peft_task_type = "FEATURE_EXTRACTION"
+    hub_task = "fill-mask"
+    view = "masked"
+    new_head = False
+    label = "unread"
+    hub_metrics = False
     name: Literal["masked-lm"]
     mask_fraction: float = Field(0.15, gt=0, lt=1, description="Share of the words hidden.")
     whole_words: bool = Field(True, description="Hide all pieces of a word together.")
@@ -168,10 +266,6 @@ AnyTask = Annotated[
 ]
 
 TASK_SPECS: dict[str, type[TaskSpec]] = {
-    "text-classification": TextClassification,
-    "token-classification": TokenClassification,
-    "question-answering": QuestionAnswering,
-    "causal-lm": CausalLM,
-    "instruction": Instruction,
-    "masked-lm": MaskedLM,
+    get_args(spec.model_fields["name"].annotation)[0]: spec
+    for spec in get_args(get_args(AnyTask)[0])
 }

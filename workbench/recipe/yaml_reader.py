@@ -80,19 +80,25 @@ def read_file(path: Path) -> tuple[Document, list[Problem]]:
     try:
         if not path.is_file():
             what = "is a folder, not a file" if path.is_dir() else "no such file"
-            return Document(), [Problem(file, None, "", what)]
+            return Document(), [Problem(file=file, line=None, key="", what=what)]
         if (size := path.stat().st_size) > MAX_BYTES:
             what = f"{size:,} bytes; a recipe has at most {MAX_BYTES:,}"
-            return Document(), [Problem(file, None, "", what, "is this a data file?")]
+            return Document(), [
+                Problem(file=file, line=None, key="", what=what, fix="is this a data file?")
+            ]
         content = path.read_bytes()
     except OSError as error:
-        return Document(), [Problem(file, None, "", f"cannot be read: {error.strerror}")]
+        return Document(), [
+            Problem(file=file, line=None, key="", what=f"cannot be read: {error.strerror}")
+        ]
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         what = f"byte 0x{content[error.start]:02x} at offset {error.start} is not UTF-8"
-        return Document(), [Problem(file, line, "", what, "save the file as UTF-8")]
+        return Document(), [
+            Problem(file=file, line=line, key="", what=what, fix="save the file as UTF-8")
+        ]
     return read_text(text, file)
 
 
@@ -100,13 +106,15 @@ def read_text(text: str, file: str) -> tuple[Document, list[Problem]]:
     """Reads the text of a recipe; ``file`` is what problems call it."""
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        return Document(), [Problem(file, line, "", "holds a NUL character; is it a text file?")]
+        return Document(), [
+            Problem(file=file, line=line, key="", what="holds a NUL character; is it a text file?")
+        ]
     reader = _Reader(file)
     values = reader.read(text)
     if not isinstance(values, dict) and not reader.problems:
         what = "is empty" if values is None else "is not a list of `key: value` lines"
         fix = "write at least task, model, data and method"
-        reader.problems.append(Problem(file, None, "", what, fix))
+        reader.problems.append(Problem(file=file, line=None, key="", what=what, fix=fix))
     return Document(values if isinstance(values, dict) else {}, reader.places), reader.problems
 
 
@@ -146,11 +154,13 @@ class _Reader:
             mark = error.problem_mark or error.context_mark
             what = error.problem or error.context or "cannot be read"
             line = mark.line + 1 if mark else None
-            self.problems.append(Problem(self.file, line, "", f"not valid YAML: {what}"))
+            self.problems.append(
+                Problem(file=self.file, line=line, key="", what=f"not valid YAML: {what}")
+            )
             return None
         except yaml.YAMLError as error:
             what = f"not valid YAML: {' '.join(str(error).split())}"
-            self.problems.append(Problem(self.file, None, "", what))
+            self.problems.append(Problem(file=self.file, line=None, key="", what=what))
             return None
         return value
 
@@ -237,7 +247,9 @@ class _Reader:
         return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
 
     def _add(self, event: Event, path: KeyPath, what: str, fix: str = "") -> None:
-        self.problems.append(Problem(self.file, _line(event), key_text(path), what, fix))
+        self.problems.append(
+            Problem(file=self.file, line=_line(event), key=key_text(path), what=what, fix=fix)
+        )
 
 
 def _line(event: Event) -> int | None:

@@ -31,7 +31,7 @@ from workbench.report.figures import Figure
 from workbench.store import Run, list_runs
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Group:
     """Rows that may be compared, and everything that is said of them."""
 
@@ -86,7 +86,7 @@ class Group:
         return [figure for figure in some if figure is not None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Content:
     """A whole report."""
 

@@ -26,7 +26,7 @@ SMOOTHING = 0.8
 AnyRow = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Figure:
     """One picture of a page."""
 
@@ -63,7 +63,13 @@ def cost_figure(
         return None
     words = cost_in_words(rows, metric, references, front)
     title = f"{charts.axis_title(metric)} against trainable parameters"
-    return Figure("score-against-parameters", title, words.alt, words.caption, chart)
+    return Figure(
+        name="score-against-parameters",
+        title=title,
+        alt=words.alt,
+        caption=words.caption,
+        chart=chart,
+    )
 
 
 def memory_figure(bars: Sequence[AnyRow], table: Table | None = None) -> Figure | None:
@@ -73,7 +79,9 @@ def memory_figure(bars: Sequence[AnyRow], table: Table | None = None) -> Figure 
         return None
     words = memory_in_words(bars)
     title = "Peak memory by component"
-    return Figure("memory", title, words.alt, words.caption, chart, table=table)
+    return Figure(
+        name="memory", title=title, alt=words.alt, caption=words.caption, chart=chart, table=table
+    )
 
 
 def curve_figures(samples: Sequence[Sample], metric: str) -> list[Figure]:
@@ -97,11 +105,11 @@ def curve_figures(samples: Sequence[Sample], metric: str) -> list[Figure]:
         caption += "; the band reaches from the lowest to the highest seed." if several else "."
         figures.append(
             Figure(
-                f"curve-{'loss' if quantity == LOSS else 'validation'}",
-                title[0].upper() + title[1:],
-                f"{title} of each recipe over the steps; at the end: {'; '.join(ends)}.",
-                caption,
-                chart,
+                name=f"curve-{'loss' if quantity == LOSS else 'validation'}",
+                title=title[0].upper() + title[1:],
+                alt=f"{title} of each recipe over the steps; at the end: {'; '.join(ends)}.",
+                caption=caption,
+                chart=chart,
                 width=HALF_WIDTH,
                 lines=[{"curve": title, **point} for point in bands],
             )
@@ -124,11 +132,11 @@ def class_figures(classes: Mapping[str, Classes], table: Table | None) -> list[F
         more = f" {rest} classes with fewer examples are in the table." if rest else ""
         figures.append(
             Figure(
-                "classes",
-                "F1 of each class",
-                f"F1 of each class by recipe; the lowest of each recipe: {weakest}.",
-                f"Dot: mean over seeds; line: lowest to highest seed.{more}",
-                chart,
+                name="classes",
+                title="F1 of each class",
+                alt=f"F1 of each class by recipe; the lowest of each recipe: {weakest}.",
+                caption=f"Dot: mean over seeds; line: lowest to highest seed.{more}",
+                chart=chart,
                 width=760,
                 table=table,
             )
@@ -146,11 +154,12 @@ def _matrices(classes: Mapping[str, Classes]) -> list[Figure]:
         names = [each.names[i] for i in kept]
         figures.append(
             Figure(
-                f"confusion-{len(figures) + 1}",
-                label,
-                confusion_in_words(label, counts, names),
-                f"{label}: right class by row, prediction by column, test examples per seed.",
-                charts.confusion_matrix(counts, names),
+                name=f"confusion-{len(figures) + 1}",
+                title=label,
+                alt=confusion_in_words(label, counts, names),
+                caption=f"{label}: right class by row, prediction by column, "
+                "test examples per seed.",
+                chart=charts.confusion_matrix(counts, names),
                 small=True,
             )
         )

@@ -29,7 +29,7 @@ JOB_VARIABLE = "WORKBENCH_JOB"
 """Environment variable by which a run's process knows the job that it belongs to."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """One run folder as it is now. ``status`` and ``result`` are empty when absent or corrupt."""
 
@@ -100,14 +100,23 @@ def _read(path: Path, entry: Entry | None, job: str | None = None) -> Run:
     if entry is not None and not (asking and asking == entry.job) and _is_to_come(entry, status):
         return _waiting(path, entry)
     if status is None or status.get("state") not in get_args(State):
-        return Run(path, "unreadable", "status.json is missing, half written or not a run's")
+        return Run(
+            path=path,
+            state="unreadable",
+            reason="status.json is missing, half written or not a run's",
+        )
     state, reason = status["state"], str(status.get("reason") or "")
     if state in ACTIVE:
         return _living(path, status, reason)
     result = read_json(path / "result.json") if state == "finished" else None
     if state == "finished" and result is None:
-        return Run(path, "unreadable", "finished, but result.json is missing or broken", status)
-    return Run(path, state, reason, status, result or {})
+        return Run(
+            path=path,
+            state="unreadable",
+            reason="finished, but result.json is missing or broken",
+            status=status,
+        )
+    return Run(path=path, state=state, reason=reason, status=status, result=result or {})
 
 
 def _living(path: Path, status: dict[str, Any], reason: str) -> Run:
@@ -121,11 +130,11 @@ def _living(path: Path, status: dict[str, Any], reason: str) -> Run:
     else:
         alive = is_alive(status)
     if not alive and (path / "stop").exists():
-        return Run(path, "stopped", ENDED_BY_FORCE, status)
+        return Run(path=path, state="stopped", reason=ENDED_BY_FORCE, status=status)
     if not alive:
-        return Run(path, "interrupted", exit_reason(status), status)
+        return Run(path=path, state="interrupted", reason=exit_reason(status), status=status)
     silent = stall_reason(status, age) if not fresh and age != float("inf") else ""
-    return Run(path, status["state"], reason or silent, status)
+    return Run(path=path, state=status["state"], reason=reason or silent, status=status)
 
 
 def _is_to_come(entry: Entry, status: dict[str, Any] | None) -> bool:
@@ -142,7 +151,12 @@ def _is_to_come(entry: Entry, status: dict[str, Any] | None) -> bool:
 
 def _waiting(path: Path, entry: Entry) -> Run:
     reason = "is being started" if entry.job else "waits in the queue"
-    return Run(path, "queued", reason, {**entry.fields, "queued_at": entry.added_at})
+    return Run(
+        path=path,
+        state="queued",
+        reason=reason,
+        status={**entry.fields, "queued_at": entry.added_at},
+    )
 
 
 def list_runs(runs_dir: Path = DEFAULT_RUNS_DIR) -> list[Run]:

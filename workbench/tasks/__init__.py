@@ -30,5 +30,4 @@ TASKS: dict[str, type[AnyTask]] = {
 
 def make_task(spec: TaskSpec, label_names: Sequence[str]) -> AnyTask:
     """The task that a recipe names, for the labels that its data has."""
-    name: str = spec.name  # type: ignore[attr-defined]  # each task's own literal
-    return TASKS[name](spec, label_names)
+    return TASKS[spec.name](spec, label_names)

@@ -17,7 +17,7 @@ NO_CONTEXT = -1
 """Place in the context of a token that is not of the context."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Span:
     """A piece of a context that may be the answer."""
 
@@ -46,7 +46,14 @@ class Span:
         start, end = tokens
         first, last = torch.from_numpy(logits).double().softmax(dim=1)
         total = float(logits[0, start]) + float(logits[1, end])
-        return cls(text, total, float(first[start] * last[end]), tokens, window, characters)
+        return cls(
+            text=text,
+            total=total,
+            probability=float(first[start] * last[end]),
+            tokens=tokens,
+            window=window,
+            characters=characters,
+        )
 
 
 def context_places(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
@@ -13,8 +14,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from workbench.data.batches import Batch
 from workbench.data.encode import Encoded, Encoder, Row
-from workbench.data.examples import Examples
+from workbench.data.examples import Data, Examples
 from workbench.recipe.tasks import Family, TaskSpec
+from workbench.tasks.usage import About
 
 Spec = TypeVar("Spec", bound=TaskSpec)
 Values = np.ndarray
@@ -77,7 +79,6 @@ class Task(ABC, Generic[Spec]):
 
     auto_class: ClassVar[str]
     """Class of transformers that loads the model with the task's head."""
-    peft_task_type: ClassVar[str]
     plain_output: ClassVar[PlainOutput] = "logits"
     model_inputs: ClassVar[tuple[str, ...] | None] = None
     """Inputs that every method sees, where PEFT does not pass on all of the tokenizer's."""
@@ -87,6 +88,11 @@ class Task(ABC, Generic[Spec]):
     def __init__(self, spec: Spec, label_names: Sequence[str]) -> None:
         self.spec = spec
         self.label_names = tuple(label_names)
+
+    @property
+    def peft_task_type(self) -> str:
+        """PEFT's name of the task."""
+        return self.spec.peft_task_type
 
     @property
     @abstractmethod
@@ -122,6 +128,26 @@ class Task(ABC, Generic[Spec]):
     def weight(self, row: Row) -> float:
         """What the loss of a feature is divided by: 1, or its positions with a label."""
         return 1.0
+
+    # --- the data, as people look at it -----------------------------------------------------
+
+    def label_text(self, label: Any) -> str:
+        """A label as people read it."""
+        return str(label)
+
+    def label_counts(self, labels: Sequence[Any]) -> Counter[int] | None:
+        """How often each of `label_names` occurs, by position; None without a set of labels."""
+        return None
+
+    def longest_example(self, word: str, words: int, *, paired: bool) -> Examples:
+        """An example that fills ``words`` tokens: what a step costs before the data is here.
+
+        Args:
+            word: one token, whatever the tokenizer, or more.
+            paired: whether the recipe names a second text.
+        """
+        text = " ".join([word] * words)
+        return Examples(ids=("0",), texts=(text,), pairs=(word,) if paired else None, labels=("",))
 
     # --- model to losses and values ---------------------------------------------------------
 
@@ -170,7 +196,26 @@ class Task(ABC, Generic[Spec]):
         """Columns of predictions.parquet, one entry per example: at least ``id``, ``text``,
         ``label``, ``prediction`` and ``score``."""
 
-    # --- the check of an export -------------------------------------------------------------
+    def baselines(self, data: Data) -> dict[str, list[Any]]:
+        """What the test split is answered without a language model, by name of who answers: in
+        the form that the metrics take, fitted on the train split."""
+        return {}
+
+    # --- an export: its model card and its check --------------------------------------------
+
+    def reading(self, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+        """What `usage` has to know of how texts are handed to this tokenizer."""
+        return {}
+
+    @staticmethod
+    @abstractmethod
+    def usage(about: About, *, pairs: bool) -> Iterator[str]:
+        """Lines of Python that go on from ``tokenizer`` and ``model`` and print an answer.
+
+        Args:
+            about: what ``workbench.json`` of the export says, `reading` included.
+            pairs: whether a text comes with a second one.
+        """
 
     @abstractmethod
     def plain_request(self, encoded: Encoded, index: int) -> dict[str, Any]:
@@ -187,7 +232,7 @@ class Task(ABC, Generic[Spec]):
     def question(self, text: str, pair: str | None) -> Examples:
         """One text from outside as an example without a label."""
         pairs = None if pair is None else (pair,)
-        return Examples(("",), (text,), pairs, ("",))
+        return Examples(ids=("",), texts=(text,), pairs=pairs, labels=("",))
 
 
 class WritingTask(Task[Spec]):
@@ -209,3 +254,12 @@ class WritingTask(Task[Spec]):
 def pretrained(model: nn.Module) -> PreTrainedModel:
     """The transformers model inside whatever wraps it."""
     return next(module for module in model.modules() if isinstance(module, PreTrainedModel))
+
+
+def label_config(names: Sequence[str]) -> dict[str, Any]:
+    """What a model's config has to say about labels of these names."""
+    return {
+        "num_labels": len(names),
+        "id2label": dict(enumerate(names)),
+        "label2id": {name: index for index, name in enumerate(names)},
+    }

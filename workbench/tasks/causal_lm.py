@@ -20,6 +20,7 @@ from workbench.tasks.token_likelihood import (
     spelled,
     without_end,
 )
+from workbench.tasks.usage import About, appends_end, end_removed
 
 ID, SCORED, WORDS, BYTES = range(4)
 """Columns of a text as an array: token id, whether it is to be predicted, and what it spells."""
@@ -37,7 +38,6 @@ class CausalLMTask(TokenLikelihoodTask[CausalLM]):
     """
 
     auto_class = "AutoModelForCausalLM"
-    peft_task_type = "CAUSAL_LM"
     lead = 1
 
     @property
@@ -68,6 +68,16 @@ class CausalLMTask(TokenLikelihoodTask[CausalLM]):
 
         packed = "packed" if self.spec.packing else ""
         return Encoder(_columns, features, f"causal-lm {max_length} {end} {packed}")
+
+    def reading(self, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+        return {"appends_end": appends_end(tokenizer)}
+
+    @staticmethod
+    def usage(about: About, *, pairs: bool) -> Iterator[str]:
+        yield 'inputs = tokenizer("a text to continue", return_tensors="pt")'
+        yield from end_removed(about)
+        yield "new = model.generate(**inputs, max_new_tokens=8, do_sample=False)"
+        yield "print(tokenizer.decode(new[0], skip_special_tokens=True))"
 
     def answers(self, encoded: Encoded, predicted: Predicted) -> list[Any]:
         """None: the model is scored by the likelihood of the text."""

@@ -19,7 +19,7 @@ _REPLY = "completion"
 """Stands in for an answer while a template is looked at."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Turn:
     """One example as token ids, nothing cut off."""
 
@@ -74,7 +74,13 @@ class PlainWriter:
         words, sizes = spelled(completion, answer["offset_mapping"])
         # A decoder needs one token to start from, also where an empty prompt gives none.
         prompt_ids = ids or [self.end]
-        return Turn(prompt_ids, body, [*answer["input_ids"], self.end], [*words, 0], [*sizes, 0])
+        return Turn(
+            prompt=prompt_ids,
+            body=body,
+            completion=[*answer["input_ids"], self.end],
+            words=[*words, 0],
+            bytes=[*sizes, 0],
+        )
 
 
 class ChatWriter:
@@ -126,11 +132,11 @@ class ChatWriter:
             kept += 1  # text that the template puts before the token that ends the turn
         words, sizes = spelled(reply[:content], offsets[:kept])
         return Turn(
-            asked["input_ids"],
-            _span(asked["offset_mapping"], *self._user_text(prompt, messages)),
-            [*ids[:kept], self.stop_ids[0]],
-            [*words, 0],
-            [*sizes, 0],
+            prompt=asked["input_ids"],
+            body=_span(asked["offset_mapping"], *self._user_text(prompt, messages)),
+            completion=[*ids[:kept], self.stop_ids[0]],
+            words=[*words, 0],
+            bytes=[*sizes, 0],
         )
 
     def _with_instruction(self, messages: Messages) -> Messages:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
@@ -14,6 +15,7 @@ from workbench.recipe.tasks import Instruction
 from workbench.tasks.base import Predicted, WritingTask
 from workbench.tasks.chat import ChatWriter, PlainWriter, Turn
 from workbench.tasks.token_likelihood import TokenLikelihoodTask, mean_log_probs
+from workbench.tasks.usage import About, appends_end, end_removed
 
 
 class InstructionTask(TokenLikelihoodTask[Instruction], WritingTask[Instruction]):
@@ -25,7 +27,6 @@ class InstructionTask(TokenLikelihoodTask[Instruction], WritingTask[Instruction]
     """
 
     auto_class = "AutoModelForCausalLM"
-    peft_task_type = "CAUSAL_LM"
     lead = 1
 
     @property
@@ -59,6 +60,10 @@ class InstructionTask(TokenLikelihoodTask[Instruction], WritingTask[Instruction]
     def _writer(self, tokenizer: PreTrainedTokenizerBase) -> ChatWriter | PlainWriter:
         chat = self.spec.chat and tokenizer.chat_template is not None
         return (ChatWriter if chat else PlainWriter)(tokenizer, self.spec.instruction)
+
+    def longest_example(self, word: str, words: int, *, paired: bool) -> Examples:
+        examples = super().longest_example(word, words, paired=False)
+        return replace(examples, texts=(word,), labels=examples.texts)
 
     # --- generation -------------------------------------------------------------------------
 
@@ -97,6 +102,46 @@ class InstructionTask(TokenLikelihoodTask[Instruction], WritingTask[Instruction]
             "prediction": list(answers) or [""] * len(examples),
             "score": mean_log_probs(encoded, predicted),
         }
+
+    def reading(self, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+        writer = self._writer(tokenizer)
+        return {
+            "appends_end": appends_end(tokenizer),
+            "chat": isinstance(writer, ChatWriter),
+            "stop_ids": writer.stop_ids,
+        }
+
+    @staticmethod
+    def usage(about: About, *, pairs: bool) -> Iterator[str]:
+        reading, instruction = about["reading"], about["task"]["instruction"]
+        before = repr(f"{instruction}\n") + " + " if instruction else ""
+        yield 'prompt = "what to do"'
+        if reading["chat"]:
+            yield f'turns = [{{"role": "user", "content": {before}prompt}}]'
+            yield "text = tokenizer.apply_chat_template("
+            yield "    turns, add_generation_prompt=True, tokenize=False"
+            yield ")"
+            yield 'inputs = tokenizer(text, add_special_tokens=False, return_tensors="pt")'
+        else:
+            yield f'inputs = tokenizer({before}prompt + "\\n", return_tensors="pt")'
+            yield from end_removed(about)
+        decoding = ", ".join(f"{k}={v!r}" for k, v in _decoding(about["task"]["decoding"]).items())
+        yield f"new = model.generate(**inputs, eos_token_id={reading['stop_ids']}, {decoding})"
+        yield 'answer = new[0, inputs["input_ids"].shape[1] :]'
+        yield "print(tokenizer.decode(answer, skip_special_tokens=True).strip())"
+
+
+def _decoding(decoding: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of ``generate`` for the recipe's section on decoding."""
+    samples, beams = decoding["temperature"] > 0, decoding["num_beams"]
+    arguments = {"max_new_tokens": decoding["max_new_tokens"], "do_sample": samples}
+    if samples:
+        arguments |= {"temperature": decoding["temperature"], "top_p": decoding["top_p"]}
+    if beams > 1:
+        arguments |= {"num_beams": beams, "length_penalty": decoding["length_penalty"]}
+    if decoding["no_repeat_ngram_size"]:
+        arguments["no_repeat_ngram_size"] = decoding["no_repeat_ngram_size"]
+    return arguments
 
 
 def _columns(examples: Examples, chat: bool) -> Columns:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from workbench.errors import UsageError
 from workbench.recipe.tasks import MaskedLM
 from workbench.tasks.base import EVALUATION_SEED, Likelihood, Predicted, Values
 from workbench.tasks.token_likelihood import TokenLikelihoodTask, labelled
+from workbench.tasks.usage import About, prompt_note, truncation
 
 MASKED, RANDOM = 0.8, 0.1
 """Shares of the hidden tokens that are shown as the mask and as a random token; the others are
@@ -43,9 +44,6 @@ class MaskedLMTask(TokenLikelihoodTask[MaskedLM]):
     """
 
     auto_class = "AutoModelForMaskedLM"
-    # PEFT (0.21) has no type for masked language models; this one adds no head and passes the
-    # model's own output on.
-    peft_task_type = "FEATURE_EXTRACTION"
     lead = 0
     _vocabulary: _Vocabulary
 
@@ -92,7 +90,7 @@ class MaskedLMTask(TokenLikelihoodTask[MaskedLM]):
         return Encoder(_columns, features, f"masked-lm {max_length} {self._vocabulary.mask}")
 
     def question(self, text: str, pair: str | None) -> Examples:
-        return Examples(("",), (text,), None, ("",), ((text,),))
+        return Examples(ids=("",), texts=(text,), pairs=None, labels=("",), parts=((text,),))
 
     def rows(self, encoded: Encoded, indices: Sequence[int], seed: Sequence[int]) -> list[Row]:
         """The features with words hidden; seed and position alone decide which."""
@@ -188,6 +186,15 @@ class MaskedLMTask(TokenLikelihoodTask[MaskedLM]):
             columns["prediction"][owner] = self._pieces(values[ANSWER].astype(int).tolist())
             columns["score"][owner] = float(np.exp(values[CONFIDENCE]).mean())
         return {"id": list(examples.ids), "text": list(examples.texts), **columns}
+
+    @staticmethod
+    def usage(about: About, *, pairs: bool) -> Iterator[str]:
+        before = f"{about['virtual_tokens']} + " if about["virtual_tokens"] else ""
+        yield 'text = f"a {tokenizer.mask_token} of words"'
+        yield f'inputs = tokenizer(text, return_tensors="pt", {truncation(about)})'
+        yield 'place = inputs["input_ids"][0].tolist().index(tokenizer.mask_token_id)'
+        yield from prompt_note(about)
+        yield f"print(tokenizer.decode(model(**inputs).logits[0, {before}place].argmax()))"
 
     def plain_request(self, encoded: Encoded, index: int) -> dict[str, Any]:
         return self.request(self.rows(encoded, [index], EVALUATION_SEED)[0])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from workbench.tasks.answer_spans import (
     context_places,
 )
 from workbench.tasks.base import Predicted, Task, Values
+from workbench.tasks.usage import About, prompt_note, text_only
 from workbench.tasks.word_spacing import after_question
 
 
@@ -32,7 +34,6 @@ class QuestionAnsweringTask(Task[QuestionAnswering]):
     """How well an answer starts and ends at each token; the values kept are (2, tokens) logits."""
 
     auto_class = "AutoModelForQuestionAnswering"
-    peft_task_type = "QUESTION_ANS"
     plain_output = "spans"
     # PEFT (0.21) takes token_type_ids here and never hands them to the model, so full
     # fine-tuning would see which text a token is of and no adapter would.
@@ -95,6 +96,13 @@ class QuestionAnsweringTask(Task[QuestionAnswering]):
 
         key = f"question-answering {max_length} {self.spec.stride} {separator!r}"
         return Encoder(_columns, features, key)
+
+    def label_text(self, label: Sequence[tuple[int, str]]) -> str:
+        return " | ".join(dict.fromkeys(text for _, text in label))
+
+    def longest_example(self, word: str, words: int, *, paired: bool) -> Examples:
+        examples = super().longest_example(word, words, paired=True)
+        return replace(examples, labels=(((0, word),),))
 
     # --- model to losses and values ---------------------------------------------------------
 
@@ -179,10 +187,36 @@ class QuestionAnsweringTask(Task[QuestionAnswering]):
             "id": list(examples.ids),
             "text": list(examples.texts),
             "text_pair": list(_questions(examples)),
-            "label": [" | ".join(dict.fromkeys(texts)) for texts in self.references(encoded)],
+            "label": [self.label_text(answers) for answers in examples.labels],
             "prediction": list(answers),
             "score": [span.probability for span in self.spans(encoded, predicted)],
         }
+
+    def reading(self, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+        return {"after_question": after_question(tokenizer)}
+
+    @staticmethod
+    def usage(about: About, *, pairs: bool) -> Iterator[str]:
+        behind, end = text_only(about), about["reading"]["after_question"]
+        longest = about["task"]["max_answer_tokens"]
+        cut = f'truncation="only_second", max_length={about["max_length"]}'
+        yield 'question, text = "a question", "a text that answers it"'
+        yield f"# What goes beyond {about['max_length']} tokens would need a second window."
+        yield f"asked = question + {end!r}" if end else "asked = question"
+        yield f'inputs = tokenizer(asked, text, return_tensors="pt", {cut})'
+        yield "output = model(**inputs)"
+        yield from prompt_note(about)
+        yield f"starts = output.start_logits[0{behind}].tolist()"
+        yield f"ends = output.end_logits[0{behind}].tolist()"
+        yield "places = [i for i, part in enumerate(inputs.sequence_ids()) if part == 1]"
+        yield f"spans = [(i, j) for i in places for j in places if i <= j < i + {longest}]"
+        yield "i, j = max(spans, key=lambda span: starts[span[0]] + ends[span[1]])"
+        yield "answer = text[inputs.token_to_chars(i).start : inputs.token_to_chars(j).end].strip()"
+        if about["task"]["allow_no_answer"]:
+            yield "found = starts[i] + ends[j] >= starts[0] + ends[0]"
+            yield 'print(answer if found else "no answer")'
+        else:
+            yield "print(answer)"
 
     def plain_request(self, encoded: Encoded, index: int) -> dict[str, Any]:
         return {"input_ids": encoded.rows([index])[0]["input_ids"]}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from transformers import PreTrainedTokenizerBase
 
 from workbench.data.batches import Batch
 from workbench.data.encode import Columns, Encoded, Encoder, Row
-from workbench.data.examples import Examples, Label
+from workbench.data.examples import Data, Examples, Label
 from workbench.recipe.catalogue import MULTI, REGRESSION, SINGLE
 from workbench.recipe.tasks import Family, TextClassification
 from workbench.tasks.auxiliary_lm import (
@@ -22,14 +24,15 @@ from workbench.tasks.auxiliary_lm import (
     next_token_logits,
     next_token_losses,
 )
-from workbench.tasks.base import Losses, Predicted, Task, Values
+from workbench.tasks.base import Losses, Predicted, Task, Values, label_config
+from workbench.tasks.baselines import class_baselines
+from workbench.tasks.usage import About, truncation
 
 
 class TextClassificationTask(Task[TextClassification]):
     """Scores of the head, one row per text; the values kept are these logits, (labels,)."""
 
     auto_class = "AutoModelForSequenceClassification"
-    peft_task_type = "SEQ_CLS"
     per_position = False
 
     @property
@@ -39,12 +42,7 @@ class TextClassificationTask(Task[TextClassification]):
 
     def head_config(self) -> dict[str, Any]:
         names = self.label_names or ("score",)
-        return {
-            "num_labels": len(names),
-            "id2label": dict(enumerate(names)),
-            "label2id": {name: index for index, name in enumerate(names)},
-            "problem_type": self.spec.problem_type,
-        }
+        return label_config(names) | {"problem_type": self.spec.problem_type}
 
     def check_base(self, config: Any, family: Family, source: str) -> None:
         if self.spec.lm_weight:
@@ -78,6 +76,21 @@ class TextClassificationTask(Task[TextClassification]):
             {**row, "label": labels[encoded.owners[i]]}
             for row, i in zip(rows, indices, strict=True)
         ]
+
+    def label_text(self, label: Label) -> str:
+        if isinstance(label, tuple):
+            return ", ".join(n for n, on in zip(self.label_names, label, strict=True) if on)
+        return self.label_names[label] if isinstance(label, int) else f"{label:g}"
+
+    def label_counts(self, labels: Sequence[Any]) -> Counter[int] | None:
+        if self.spec.problem_type == MULTI:
+            labels = [index for row in labels for index, on in enumerate(row) if on]
+        return None if self.spec.problem_type == REGRESSION else Counter(labels)
+
+    def longest_example(self, word: str, words: int, *, paired: bool) -> Examples:
+        blank: dict[str, Label] = {SINGLE: 0, MULTI: (0,) * len(self.label_names), REGRESSION: 0.0}
+        examples = super().longest_example(word, words, paired=paired)
+        return replace(examples, labels=(blank[self.spec.problem_type],))
 
     def outputs(self, model: nn.Module, batch: Batch, virtual_tokens: int) -> Tensor:
         """Scores of the head in fp32, (batch, labels), the same whatever the padding.
@@ -141,12 +154,6 @@ class TextClassificationTask(Task[TextClassification]):
             return [float(v) for v in torch.maximum(p, 1 - p).mean(dim=1)]
         return [float(v) for v in logits.softmax(dim=1).amax(dim=1)]
 
-    def label_text(self, label: Label) -> str:
-        """A label or prediction as people read it."""
-        if isinstance(label, tuple):
-            return ", ".join(n for n, on in zip(self.label_names, label, strict=True) if on)
-        return self.label_names[label] if isinstance(label, int) else f"{label:g}"
-
     def table(
         self, encoded: Encoded, predicted: Predicted, answers: Sequence[Any]
     ) -> dict[str, list[Any]]:
@@ -160,6 +167,20 @@ class TextClassificationTask(Task[TextClassification]):
             "logits": [row.tolist() for row in predicted.values],
         }
         return columns if examples.pairs is None else columns | {"text_pair": list(examples.pairs)}
+
+    def baselines(self, data: Data) -> dict[str, list[Any]]:
+        return class_baselines(data, self.spec.problem_type)
+
+    @staticmethod
+    def usage(about: About, *, pairs: bool) -> Iterator[str]:
+        texts = '"a text", "its second text"' if pairs else '"a text"'
+        yield f'inputs = tokenizer({texts}, return_tensors="pt", {truncation(about)})'
+        yield "logits = model(**inputs).logits[0]"
+        yield {
+            SINGLE: "print(model.config.id2label[int(logits.argmax())])",
+            MULTI: "print([model.config.id2label[i] for i, x in enumerate(logits) if x > 0])",
+            REGRESSION: "print(float(logits[0]))",
+        }[about["task"]["problem_type"]]
 
     def plain_request(self, encoded: Encoded, index: int) -> dict[str, Any]:
         owner, examples = int(encoded.owners[index]), encoded.examples

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,12 @@ from transformers import PreTrainedTokenizerBase
 
 from workbench.data.batches import IGNORED, Batch, padded
 from workbench.data.encode import Columns, Encoded, Encoder, Row
-from workbench.data.examples import Examples
+from workbench.data.examples import Data, Examples
 from workbench.errors import DataError
 from workbench.recipe.tasks import TokenClassification
-from workbench.tasks.base import Predicted, Task, Values
+from workbench.tasks.base import Predicted, Task, Values, label_config
+from workbench.tasks.baselines import tag_baseline
+from workbench.tasks.usage import About, prompt_note, text_only, truncation
 from workbench.tasks.word_spacing import before_word
 
 OUTSIDE = "O"
@@ -33,18 +35,13 @@ class TokenClassificationTask(Task[TokenClassification]):
     """
 
     auto_class = "AutoModelForTokenClassification"
-    peft_task_type = "TOKEN_CLS"
 
     @property
     def prompt_text(self) -> str:
         return f"Tag the words: {', '.join(self.label_names)}."
 
     def head_config(self) -> dict[str, Any]:
-        return {
-            "num_labels": len(self.label_names),
-            "id2label": dict(enumerate(self.label_names)),
-            "label2id": {name: index for index, name in enumerate(self.label_names)},
-        }
+        return label_config(self.label_names)
 
     def encoder(self, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Encoder:
         """Sentences cut to ``max_length`` tokens; words cut off have no label.
@@ -80,6 +77,16 @@ class TokenClassificationTask(Task[TokenClassification]):
 
     def weight(self, row: Row) -> float:
         return float(sum(label != IGNORED for label in row["labels"]))
+
+    def label_text(self, label: Sequence[int]) -> str:
+        return " ".join(self.label_names[tag] for tag in label)
+
+    def label_counts(self, labels: Sequence[Any]) -> Counter[int]:
+        return Counter(tag for tags in labels for tag in tags)
+
+    def longest_example(self, word: str, words: int, *, paired: bool) -> Examples:
+        examples = super().longest_example(word, words, paired=False)
+        return replace(examples, labels=((0,) * words,), parts=((word,) * words,))
 
     def outputs(self, model: nn.Module, batch: Batch, virtual_tokens: int) -> Tensor:
         """Scores of the tags in fp32, (batch, seq, tags), of the text's own positions.
@@ -136,10 +143,31 @@ class TokenClassificationTask(Task[TokenClassification]):
         return {
             "id": list(examples.ids),
             "text": list(examples.texts),
-            "label": [" ".join(tags) for tags in self.references(encoded)],
+            "label": [self.label_text(tags) for tags in examples.labels],
             "prediction": [" ".join(tags) for tags in answers],
             "score": [seen.mean_probability for seen in _seen(encoded, predicted)],
         }
+
+    def baselines(self, data: Data) -> dict[str, list[Any]]:
+        return tag_baseline(data)
+
+    def reading(self, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+        return {"before_word": before_word(tokenizer)}
+
+    @staticmethod
+    def usage(about: About, *, pairs: bool) -> Iterator[str]:
+        space = about["reading"]["before_word"]
+        given = f"[{space!r} + word for word in words]" if space else "words"
+        yield 'words = "a text as words".split()'
+        yield "inputs = tokenizer("
+        yield f'    {given}, is_split_into_words=True, return_tensors="pt", {truncation(about)}'
+        yield ")"
+        yield from prompt_note(about)
+        yield f"tags = model(**inputs).logits[0{text_only(about)}].argmax(-1)"
+        yield "# A word's tag is that of its first piece."
+        yield "first = {word: i for i, word in reversed(list(enumerate(inputs.word_ids())))}"
+        yield "names = model.config.id2label"
+        yield "print(*(names[int(tags[first[i]])] for i in range(len(words)) if i in first))"
 
     def plain_request(self, encoded: Encoded, index: int) -> dict[str, Any]:
         row = encoded.rows([index])[0]
@@ -153,7 +181,7 @@ class TokenClassificationTask(Task[TokenClassification]):
         """
         words = tuple(text.split())
         _refuse_no_tokens(words, words)
-        return Examples(("",), (text,), None, ("",), (words,))
+        return Examples(ids=("",), texts=(text,), pairs=None, labels=("",), parts=(words,))
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ class Accumulated:
     tokens: int
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Accumulation:
     """Adds up the gradients of a whole batch from what fits into memory at once.
 

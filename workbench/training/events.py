@@ -17,7 +17,7 @@ class _Row:
         return cls(**known)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Step(_Row):
     """One optimizer step."""
 
@@ -34,7 +34,7 @@ class Step(_Row):
     """The means per example that ``loss`` is a weighted sum of; empty where it is one loss."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Validation(_Row):
     """One scoring of the validation split."""
 

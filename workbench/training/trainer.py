@@ -47,7 +47,7 @@ Scorer = Callable[[Encoded, Predicted], dict[str, float | None]]
 """Metrics of a split from what the model makes of it."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Trainer:
     """Everything that one training needs; ``events`` runs it."""
 
@@ -90,20 +90,20 @@ class Trainer:
         self.gradients = self._exchange(optimizer)
         self.model, self.optimizer = self.gradients.model, self.gradients.optimizer
         self.accumulation = Accumulation(
-            self.accelerator,
-            self.gradients,
-            self.adapted,
-            self.task,
-            self.train,
-            self.spec,
-            self.agree,
+            accelerator=self.accelerator,
+            gradients=self.gradients,
+            adapted=self.adapted,
+            task=self.task,
+            train=self.train,
+            spec=self.spec,
+            agree=self.agree,
         )
 
     def _exchange(self, optimizer: Optimizer) -> GradientSync:
         parts = (self.accelerator, self.adapted.model, optimizer, self.parameters)
         if not self.zero:
             return GradientSync(*parts)
-        return ZeroExchange(*parts, self.spec)
+        return ZeroExchange(*parts, training=self.spec)
 
     # --- the loop ---------------------------------------------------------------------------
 
@@ -157,15 +157,15 @@ class Trainer:
         if guard:
             guard.check()
         return Step(
-            self.step,
-            self.epoch,
-            done.loss,
-            rate,
-            norm,
-            time.perf_counter() - started,
-            done.tokens,
-            len(batch),
-            done.parts,
+            step=self.step,
+            epoch=self.epoch,
+            loss=done.loss,
+            learning_rate=rate,
+            grad_norm=norm,
+            seconds=time.perf_counter() - started,
+            tokens=done.tokens,
+            examples=len(batch),
+            losses=done.parts,
         )
 
     @property
@@ -198,7 +198,14 @@ class Trainer:
             yield self._save_best()
         else:
             self.best.epochs_without_improvement += 1
-        yield Validation(self.step, self.epoch, loss, metrics, better, seconds)
+        yield Validation(
+            step=self.step,
+            epoch=self.epoch,
+            loss=loss,
+            metrics=metrics,
+            best=better,
+            seconds=seconds,
+        )
 
     def _save_best(self) -> Checkpoint:
         started, written = time.perf_counter(), 0

@@ -44,6 +44,7 @@ class ZeroExchange(GradientSync):
         model: nn.Module,
         optimizer: Optimizer,
         parameters: dict[str, nn.Parameter],
+        *,
         training: TrainingSpec,
     ) -> None:
         trained = sum(p.numel() for p in parameters.values())

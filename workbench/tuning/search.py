@@ -83,7 +83,15 @@ def tune(
     with ExitStack() as stack:
         request, cache = stack.enter_context(handle_signals()), StudyCache()
         found = [
-            _Search(recipe, space, chosen, runs_dir, request, observer or _ignore, cache)
+            _Search(
+                recipe=recipe,
+                space=space,
+                seed=chosen,
+                runs_dir=runs_dir,
+                request=request,
+                observer=observer or _ignore,
+                cache=cache,
+            )
             for recipe, space in zip(recipes, spaces, strict=True)
         ]
         for search in found:
@@ -131,6 +139,7 @@ class _Search:
 
     def __init__(
         self,
+        *,
         recipe: Recipe,
         space: Space,
         seed: int,
@@ -171,7 +180,14 @@ class _Search:
         """What is no longer as a trial found it, the values that it tried apart."""
         same = {"fingerprint": self.recipe.fingerprint}
         return what_changed(
-            self.recipe, Run(run.path, run.state, "", run.status, run.result | same)
+            self.recipe,
+            Run(
+                path=run.path,
+                state=run.state,
+                reason="",
+                status=run.status,
+                result=run.result | same,
+            ),
         )
 
     def ended(self, number: int) -> bool:
@@ -201,7 +217,17 @@ class _Search:
         recipe, problems = built(self.recipe, values)
         if recipe is None:  # two values that do not go together
             reason = "; ".join(f"{problem.key}: {problem.what}" for problem in problems)
-            return Trial(number, values, None, None, reason, 0, 0, 0.0, 0.0)
+            return Trial(
+                number=number,
+                values=values,
+                score=None,
+                loss=None,
+                reason=reason,
+                steps=0,
+                tokens=0,
+                train_seconds=0.0,
+                validation_seconds=0.0,
+            )
         run = self._run_of(recipe, trial_folder(self.folder, number))
         if run.state in ("stopped", "interrupted"):
             return None
@@ -259,7 +285,14 @@ class _Search:
                 outcome = self.journal.outcome(number) or {}
                 ended.append(Trial.from_outcome(number, self.journal.values(number), outcome))
         higher = higher_is_better(self.metric)
-        return Tuning(self.recipe, self.space, self.seed, higher, self.folder, ended)
+        return Tuning(
+            recipe=self.recipe,
+            space=self.space,
+            seed=self.seed,
+            higher=higher,
+            folder=self.folder,
+            trials=ended,
+        )
 
     def report(self, number: int, trials: int, eta_seconds: float) -> None:
         """Tells the observer what came of a trial."""

@@ -16,7 +16,7 @@ from workbench.tuning.space import Space, Values
 VERSION = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Trial:
     """One trial that has ended."""
 
@@ -44,7 +44,7 @@ class Trial:
         return {k: v for k, v in asdict(self).items() if k not in ("number", "values")}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Tuning:
     """The search of one recipe so far."""
 
@@ -135,13 +135,13 @@ def trial_of(run: Run, number: int, values: Values, metric: str) -> Trial:
         kept = [row for row in validations if row["best"]] if keeps_best else validations
         loss = kept[-1]["loss"] if kept else None
     return Trial(
-        number,
-        values,
-        score,
-        loss,
-        reason,
-        len(steps),
-        sum(row["tokens"] for row in steps),
-        sum(row["seconds"] for row in steps),
-        sum(row["seconds"] for row in validations),
+        number=number,
+        values=values,
+        score=score,
+        loss=loss,
+        reason=reason,
+        steps=len(steps),
+        tokens=sum(row["tokens"] for row in steps),
+        train_seconds=sum(row["seconds"] for row in steps),
+        validation_seconds=sum(row["seconds"] for row in validations),
     )

@@ -24,7 +24,7 @@ from workbench.adapters.foreign.files import WEIGHTS, receive
 from workbench.adapters.foreign.header import TensorHeader, read_header, refuse_what_is_no_number
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Proposal:
     """What the user is shown before anything is taken."""
 
@@ -107,14 +107,14 @@ def _examine(
     check_ranks(config, tensors)
     found = find_base(config.base, config.revision, base)
     proposal = Proposal(
-        config.peft_type,
-        config.task,
-        found.name,
-        found.revision,
-        found.folder,
-        config.base,
-        len(tensors),
-        (received / WEIGHTS).stat().st_size,
+        method=config.peft_type,
+        task=config.task,
+        base=found.name,
+        revision=found.revision,
+        base_folder=found.folder,
+        named_base=config.base,
+        tensors=len(tensors),
+        weight_bytes=(received / WEIGHTS).stat().st_size,
     )
     return proposal, config, tensors, found
 

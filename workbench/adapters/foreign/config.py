@@ -16,15 +16,11 @@ from workbench.adapters.foreign.files import CONFIG
 from workbench.adapters.foreign.header import TensorHeader
 from workbench.recipe.peft_types import PEFT_TYPES
 from workbench.recipe.suggest import choice, shown
+from workbench.recipe.tasks import TASK_SPECS
 
-TASK_OF_TYPE = {
-    "SEQ_CLS": "text-classification",
-    "TOKEN_CLS": "token-classification",
-    "QUESTION_ANS": "question-answering",
-    "CAUSAL_LM": "instruction",
-    "FEATURE_EXTRACTION": "masked-lm",
-}
-"""The task that asks an adapter of each PEFT task type; a decoder's adapter is asked to write."""
+TASK_OF_TYPE = {spec.peft_task_type: name for name, spec in TASK_SPECS.items()}
+"""The task that asks an adapter of each PEFT task type; of two, the later: a decoder's adapter is
+asked to write."""
 
 MAX_RANK = 8192
 MAX_NUMBER = 1_000_000

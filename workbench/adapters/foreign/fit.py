@@ -23,6 +23,7 @@ from workbench.adapters.foreign.header import TensorHeader
 from workbench.adapters.folder import ABOUT
 from workbench.methods import AdaptedModel
 from workbench.models import Base, build_empty, load_tokenizer
+from workbench.recipe.catalogue import REGRESSION
 from workbench.recipe.renamed import as_today
 from workbench.recipe.schema import ModelSpec
 from workbench.recipe.suggest import did_you_mean, shown
@@ -34,7 +35,6 @@ Tensors = dict[str, TensorHeader]
 
 _LONGEST = 512
 """Tokens of text where the adapter does not say how many it was trained with."""
-_CLASSIFIERS = ("text-classification", "token-classification")
 
 
 def fit(
@@ -72,7 +72,7 @@ def fit(
     _write_adapter(received, built, config, known, found)
     tokens = getattr(peft_config, "num_virtual_tokens", 0) if peft_config.is_prompt_learning else 0
     before_text = 0 if config.peft_type == "PREFIX_TUNING" else tokens
-    adapted = AdaptedModel(model, base, virtual_tokens=before_text)
+    adapted = AdaptedModel(model=model, base=base, virtual_tokens=before_text)
     describe(built, adapted, task, "peft", _max_length(about, base, tokens))
 
 
@@ -88,13 +88,11 @@ def _task(
     labels: Sequence[str],
 ) -> AnyTask:
     spec = _task_spec(config, about)
-    name: str = spec.name  # type: ignore[attr-defined]  # each task's own literal
-    if name not in _CLASSIFIERS:
+    if not hasattr(spec, "labels"):
         return make_task(spec, ())
     outputs = _outputs(config, found, tensors)
-    if outputs == 1 and name == "text-classification":
-        spec = TASK_SPECS[name].model_validate({"name": name, "problem_type": "regression"})
-        return make_task(spec, ())
+    if outputs == 1 and hasattr(spec, "problem_type"):
+        return make_task(spec.model_copy(update={"problem_type": REGRESSION}), ())
     names = list(labels) or _recorded_labels(about, received)
     names = names or [f"LABEL_{index}" for index in range(outputs)]
     if len(names) != outputs or len(set(names)) != outputs:
