@@ -14,9 +14,9 @@ from safetensors.torch import load_file, save_file
 
 from tests.trained_runs import TrainedRuns
 from workbench import load_adapter
-from workbench.errors import ExportError, RunRefused
 from workbench.adapters.export import export_run, push
 from workbench.adapters.plain_load import compare_outputs
+from workbench.errors import ExportError, RunRefused
 from workbench.recipe.schema import Recipe
 from workbench.store import Run, open_run, read_run
 

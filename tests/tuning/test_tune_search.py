@@ -20,7 +20,7 @@ from workbench.pipeline.runner import run_recipe
 from workbench.recipe.schema import Recipe
 from workbench.store import list_runs, read_run
 from workbench.training import trainer
-from workbench.tuning import searching
+from workbench.tuning import search as tune_search
 from workbench.tuning.folder import owned
 from workbench.tuning.search import Outcome, tune
 from workbench.tuning.space import LEARNING_RATE
@@ -162,7 +162,7 @@ def test_a_killed_search_goes_on_where_it_was(make_recipe: Make, tmp_path: Path)
     assert half.name == "trial-001" and half.parent.name.startswith("lora-")
 
     def without_end() -> Outcome:
-        searching.Journal.end = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[method-assign,assignment,return-value]
+        tune_search.Journal.end = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[method-assign,assignment,return-value]
         return tune(longer, 2, runs_dir=runs)
 
     assert in_child(without_end) == signal.SIGKILL
@@ -262,4 +262,4 @@ def test_a_seed_that_is_reported_is_refused(make_recipe: Make, tmp_path: Path) -
         tune([recipe], 1, seed=3, runs_dir=tmp_path)
     with pytest.raises(UsageError, match="3 trials of 2 combinations"):
         tune([recipe], 3, [f"{LEARNING_RATE}=1e-3,1e-2"], runs_dir=tmp_path)
-    assert searching._seed([recipe, make_recipe("lora")], None) == 2
+    assert tune_search._seed([recipe, make_recipe("lora")], None) == 2

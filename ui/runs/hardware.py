@@ -6,10 +6,10 @@ import psutil
 import streamlit as st
 
 from layout import runs_dir
-from workbench.store import memory_now
-from workbench.store.disk import free_bytes
 from workbench.formatting import ABSENT, size
 from workbench.jobs.worker_records import query_gpus
+from workbench.store import memory_now
+from workbench.store.disk import free_bytes
 
 GPU_SECONDS = 4
 """How long an answer of nvidia-smi is good for; asking takes a tenth of a second."""

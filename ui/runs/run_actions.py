@@ -9,8 +9,8 @@ import streamlit as st
 from layout import plain, show_error
 from workbench import jobs
 from workbench.errors import WorkbenchError
-from workbench.store import ACTIVE, Run, delete_run, read_run
 from workbench.formatting import size
+from workbench.store import ACTIVE, Run, delete_run, read_run
 
 RESUMABLE = ("stopped", "failed", "interrupted")
 

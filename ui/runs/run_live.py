@@ -7,13 +7,13 @@ from typing import Any
 
 import streamlit as st
 
+from layout import plain
+from run_summary import number, part, progress_of, share_done, state_of, time_of
+from workbench import charts
 from workbench.charts.loss_parts import with_parts
 from workbench.charts.pace import learning_rate_curve, speed_curve, speed_now
-from run_summary import number, part, progress_of, share_done, state_of, time_of
-from layout import plain
-from workbench import charts
-from workbench.store import Run
 from workbench.formatting import ABSENT, duration, size
+from workbench.store import Run
 
 Event = dict[str, Any]
 

@@ -6,13 +6,11 @@ from typing import Any
 
 import streamlit as st
 
-from runs import run_live
-from runs import run_log
-from runs import run_result
-from runs.event_log import histories
-from run_summary import items, state_of
-from runs.run_actions import RESUMABLE, actions
 from layout import error_box, plain, remarks
+from run_summary import items, state_of
+from runs import run_live, run_log, run_result
+from runs.event_log import histories
+from runs.run_actions import RESUMABLE, actions
 from workbench.store import ACTIVE, Run
 
 Event = dict[str, Any]

@@ -8,8 +8,8 @@ import pandas as pd
 import streamlit as st
 
 from compare.draw import draw
-from run_summary import decimal, finite, items, number, part, scored
 from layout import facts, plain
+from run_summary import decimal, finite, items, number, part, scored
 from workbench import charts
 from workbench.formatting import ABSENT, count, duration, share, size
 

@@ -10,13 +10,13 @@ import pandas as pd
 import streamlit as st
 
 from compare.draw import draw
-from run_summary import decimal, finite, number, part, share_done
 from layout import empty, plain, runs_dir
-from workbench.recipe import recipes_dir
+from run_summary import decimal, finite, number, part, share_done
 from workbench.charts import HEIGHT, PALETTE
+from workbench.formatting import ABSENT, count, duration
+from workbench.recipe import recipes_dir
 from workbench.tuning.load_search import Search, list_searches, options_of
 from workbench.tuning.space import LEARNING_RATE
-from workbench.formatting import ABSENT, count, duration
 
 REFRESH_SECONDS = 2
 USUAL_TRIALS = 8
@@ -51,7 +51,9 @@ def _study(study: str, watched: bool) -> None:
         st.caption("These searches no longer exist.")
         return
     st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", column_config=_columns())
-    st.caption("Validation scores chose the values; the score to report is the test score of a run.")
+    st.caption(
+        "Validation scores chose the values; the score to report is the test score of a run."
+    )
     _picture(searches)
     _trials(searches)
     st.subheader("Continue from a terminal", anchor=False)
@@ -97,7 +99,8 @@ def _columns() -> dict[str, Any]:
         "best": config.TextColumn("best score", alignment="right"),
         "values": config.TextColumn("best values", width="medium"),
         **{
-            key: config.TextColumn(key, alignment="right") for key in ("training time", "steps", "tokens")
+            key: config.TextColumn(key, alignment="right")
+            for key in ("training time", "steps", "tokens")
         },
     }
 
@@ -123,7 +126,9 @@ def _picture(searches: list[Search]) -> None:
     st.subheader(plain(f"validation {metric} against learning rate"), anchor=False)
     words = f"Validation {metric} of each trial by its learning rate; the table has the numbers."
     draw(_chart(points, metric), "searched", words)
-    st.caption("One dot per trial; the ring marks the best of a recipe. Failed trials have no score.")
+    st.caption(
+        "One dot per trial; the ring marks the best of a recipe. Failed trials have no score."
+    )
 
 
 def points_of(search: Search) -> list[Row]:

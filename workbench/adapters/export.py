@@ -10,13 +10,13 @@ from typing import Any
 from torch import nn
 from transformers import AutoTokenizer
 
+from workbench.adapters.folder import ABOUT, find_export, load_exported, local_base
+from workbench.adapters.model_card import model_card
+from workbench.adapters.plain_load import PlainLoader, compare_outputs
+from workbench.adapters.save import building
 from workbench.assets import hub
 from workbench.data.encode import Encoded
 from workbench.errors import ExportError, RunRefused
-from workbench.adapters.save import building
-from workbench.adapters.model_card import model_card
-from workbench.adapters.plain_load import PlainLoader, compare_outputs
-from workbench.adapters.folder import ABOUT, find_export, load_exported, local_base
 from workbench.store import Run, read_json, write_json
 from workbench.tasks import AnyTask, Predicted
 

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from transformers import AutoConfig
 
 from workbench.assets import ASSETS, fetch
-from workbench.errors import ExportError
 from workbench.assets.hub import why_unreachable
+from workbench.errors import ExportError
 from workbench.recipe.renamed import as_today
 from workbench.store import read_json
 from workbench.tasks import TASKS

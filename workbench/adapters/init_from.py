@@ -14,8 +14,8 @@ from peft.utils import SAFETENSORS_WEIGHTS_NAME as WEIGHTS
 from safetensors.torch import load_file
 from torch import Tensor
 
+from workbench.adapters.folder import TRAINED_WEIGHTS, check_weights, find_export, read_model_config
 from workbench.errors import ExportError, MethodError
-from workbench.adapters.folder import (TRAINED_WEIGHTS, check_weights, find_export, read_model_config)
 from workbench.methods import AdaptedModel
 from workbench.models import PLAIN_ATTENTION
 from workbench.store import read_json

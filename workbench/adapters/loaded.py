@@ -12,14 +12,20 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+from workbench.adapters.folder import (
+    find_export,
+    in_words,
+    load_base_of,
+    load_exported,
+    not_an_export,
+)
 from workbench.data.encode import encode
 from workbench.data.examples import Examples
-from workbench.adapters.folder import (find_export, in_words, load_base_of, load_exported, not_an_export)
+from workbench.inference.predict import predict
 from workbench.metrics.evaluate import write_texts
 from workbench.recipe.tasks import TASK_SPECS
 from workbench.tasks import AnyTask, make_task
 from workbench.tasks.base import pretrained
-from workbench.inference.predict import predict
 
 _WRAPPING = {"base_layer", "original_module"}
 """Names that PEFT puts between a module and its weights."""
@@ -144,7 +150,14 @@ def _ready(
         path,
         "its tokenizer cannot be loaded",
     )
-    return LoadedAdapter(folder=path, model=model, tokenizer=tokenizer, task=task, max_length=about["max_length"], virtual_tokens=virtual_tokens)
+    return LoadedAdapter(
+        folder=path,
+        model=model,
+        tokenizer=tokenizer,
+        task=task,
+        max_length=about["max_length"],
+        virtual_tokens=virtual_tokens,
+    )
 
 
 def load_adapters(folders: Iterable[str | Path], *, base: str | None = None) -> list[LoadedAdapter]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from workbench.recipe.layers import flatten
 from workbench.recipe.methods import METHOD_SPECS
 from workbench.store import Run
 
@@ -140,18 +141,8 @@ def read_settings(run: Run) -> dict[str, Any]:
         return {}
     if not isinstance(recipe, dict):
         return {}
-    flat = _flatten({key: part for key, part in recipe.items() if key not in _NAMES})
+    flat = flatten({key: part for key, part in recipe.items() if key not in _NAMES})
     method = METHOD_SPECS.get(str(flat.get("method.name")))
     if method and flat.get("training.learning_rate", 0) is None:
         flat["training.learning_rate"] = method.default_learning_rate
-    return flat
-
-
-def _flatten(section: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in section.items():
-        if isinstance(value, dict) and value:
-            flat |= _flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
     return flat

@@ -41,6 +41,10 @@ from workbench.training.trainer import Trainer
 Observer = Callable[[str, dict[str, Any]], None]
 
 
+def no_op_observer(_kind: str, _fields: dict[str, Any]) -> None:
+    """Default observer: does nothing."""
+
+
 class Stopped(Exception):
     """The run was asked to stop and has saved its state."""
 

@@ -11,6 +11,7 @@ from workbench.errors import RunRefused
 from workbench.models import Base
 from workbench.pipeline.record import comparability
 from workbench.recipe import Recipe
+from workbench.recipe.layers import flatten
 from workbench.recipe.renamed import flat_as_today
 from workbench.store import Run, read_json
 from workbench.training.checkpoint_files import STATE
@@ -33,7 +34,7 @@ def conditions_known(
     if policy.zero:
         together = f"{policy.processes}, ZeRO {policy.zero} of DeepSpeed {packages['deepspeed']}"
     return {
-        **_flat(recipe.numerics()),
+        **flatten(recipe.numerics()),
         "seed": seed,
         "processes": together,
         **{name: value for name, value in policy.record().items() if name in kept},
@@ -95,16 +96,6 @@ def _recorded(folder: Path) -> Conditions:
         if state and isinstance(state.get("conditions"), dict):
             return dict(state["conditions"])
     return {}
-
-
-def _flat(values: dict[str, Any], before: str = "") -> Conditions:
-    flat: Conditions = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{before}{key}.")
-        else:
-            flat[f"{before}{key}"] = value
-    return flat
 
 
 def _short(value: Any) -> str:

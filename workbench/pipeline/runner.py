@@ -16,7 +16,7 @@ from workbench.distributed.policy import choose_policy
 from workbench.errors import RunRefused, WorkbenchError
 from workbench.pipeline import environment
 from workbench.pipeline.log_file import tee_log
-from workbench.pipeline.pipeline import Observer, Pipeline, Stopped
+from workbench.pipeline.pipeline import Observer, Pipeline, Stopped, no_op_observer
 from workbench.pipeline.recipe_setup import StudyCache
 from workbench.pipeline.resume_check import check_unchanged, conditions_known
 from workbench.pipeline.signals import StopRequest, handle_signals
@@ -50,7 +50,7 @@ def run_all(
     processes a failure ends them all too, because the others would wait for the one that failed.
     """
     plan = [(recipe, seed) for recipe in recipes for seed in (seeds or recipe.seeds)]
-    notify = observer or _ignore
+    notify = observer or no_op_observer
     runs: list[Run] = []
     cache = StudyCache()
     with PlainLoader() as loader, handle_signals() as request:
@@ -156,7 +156,7 @@ def run_recipe(
             recipe=recipe,
             seed=seed,
             writer=writer,
-            observer=observer or _ignore,
+            observer=observer or no_op_observer,
             loader=own_loader,
             request=asked,
             resume=resume,
@@ -205,10 +205,6 @@ def _see_through(line: Pipeline, asked: StopRequest) -> State:
 
 def _headline(run: Run) -> dict[str, Any]:
     return {"metrics": run.result.get("metrics", {}).get("test", {})}
-
-
-def _ignore(_kind: str, _fields: dict[str, Any]) -> None:
-    """The observer of nobody."""
 
 
 def _log(run: Path, error: Exception) -> None:

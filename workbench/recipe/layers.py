@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +160,15 @@ def _read_overrides(overrides: Iterable[str]) -> tuple[Document, list[Problem]]:
             continue
         document = merge(document, _nested(path, value))
     return document, problems
+
+
+def flatten(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Values by dotted key, ``method.r``; an empty section has none."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        name = f"{before}{key}"
+        flat |= flatten(value, f"{name}.") if isinstance(value, dict) else {name: value}
+    return flat
 
 
 def _nested(path: tuple[str, ...], value: Any) -> Document:

@@ -128,7 +128,7 @@ class WorkerClient:
                 except queue.Empty:
                     raise self._gave_up(worker, began) from None
                 if event is None:
-                    raise worker.why_gone(began)
+                    raise worker.exit_error(began)
                 if "error" in event:
                     raise self.error(**event["error"])
                 began = True
@@ -202,7 +202,7 @@ class _Worker:
             except (OSError, ValueError):
                 pass  # it has ended meanwhile
 
-    def why_gone(self, began: bool) -> Exception:
+    def exit_error(self, began: bool) -> Exception:
         """What to tell somebody whose request was lost with the process."""
         code = self._process.wait()
         if self._ended_on_purpose:
@@ -229,12 +229,12 @@ class _Worker:
         """Ends the process, whatever it is doing."""
         self._ended_on_purpose = True
         deadline = time.monotonic() + _ENDING_SECONDS
-        self._hang_up()
+        self._close_input()
         while self.is_alive() and time.monotonic() < deadline:
             time.sleep(0.02)
         self.kill()
 
-    def _hang_up(self) -> None:
+    def _close_input(self) -> None:
         """Closes the worker's input, by which it ends."""
         assert self._process.stdin is not None
         try:
@@ -261,6 +261,6 @@ class _Worker:
             self._process.kill()
         self._process.wait()
         self._process.stdout.close()
-        self._hang_up()
+        self._close_input()
         for events in list(self.pending.values()):
             events.put(None)

@@ -14,7 +14,7 @@ class PlaygroundError(WorkerError):
 class Playground(WorkerClient):
     """The process that keeps adapters in memory; requests are those of `Adapters`."""
 
-    module = "workbench.services.playground_main"
+    module = "workbench.services.playground_worker"
     name = "the playground's process"
     error = PlaygroundError
     slow = "the model is too slow here, or its base is still being loaded from a slow disk"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +12,7 @@ import psutil
 
 from workbench.heavy_imports import loading_libraries
 from workbench.services.protocol import Message
-from workbench.services.server import Send
+from workbench.services.server import Send, main
 
 if TYPE_CHECKING:
     from workbench.explaining import Decision, Resident
@@ -110,3 +112,8 @@ def _text(request: Message, key: str) -> str | None:
     if not isinstance(text, str) or len(text) > LONGEST_TEXT:
         raise ValueError(f"{key} is no text of at most {LONGEST_TEXT:,} characters")
     return text.encode("utf-8", "replace").decode("utf-8")  # half of a surrogate pair is no text
+
+
+if __name__ == "__main__":
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # a request is one text
+    main(Adapters(), float(sys.argv[1]))

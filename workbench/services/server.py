@@ -23,7 +23,7 @@ Send = Callable[[Message], None]
 
 
 class RequestHandler(Protocol):
-    """Where questions are answered."""
+    """Answers the requests of one worker process."""
 
     closed: bool
     """Whether the process shall end, because what it holds cannot be let go of otherwise."""
@@ -80,10 +80,12 @@ class Requests:
         os._exit(0)  # a computation in another thread would keep the process alive
 
 
-def serve(desk: RequestHandler, source: IO[bytes], target: IO[bytes], idle_seconds: float) -> None:
+def serve(
+    handler: RequestHandler, source: IO[bytes], target: IO[bytes], idle_seconds: float
+) -> None:
     """Answers requests until none has come for some seconds."""
     requests = Requests(source)
-    while not desk.closed and (request := requests.next(idle_seconds)) is not None:
+    while not handler.closed and (request := requests.next(idle_seconds)) is not None:
         number = request["id"]
 
         def send(message: Message, number: int = number) -> None:
@@ -93,8 +95,8 @@ def serve(desk: RequestHandler, source: IO[bytes], target: IO[bytes], idle_secon
 
         try:
             send({"began": True})
-            result = desk.handle(request, send)
-            send({"result": result, "memory": desk.memory()})
+            result = handler.handle(request, send)
+            send({"result": result, "memory": handler.memory()})
         except _Cancelled:
             continue
         except WorkbenchError as error:
@@ -111,11 +113,11 @@ def _words(error: WorkbenchError) -> dict[str, str]:
     return {part: without_secrets(words) for part, words in said.items()}
 
 
-def main(desk: RequestHandler, idle_seconds: float) -> None:
+def main(handler: RequestHandler, idle_seconds: float) -> None:
     """Serves the process that started this one, over its standard input and output."""
     os.environ |= {"TRANSFORMERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
     warnings.filterwarnings("ignore")  # of libraries to programmers; here people read along
     target = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints goes to stderr, not between the messages
-    serve(desk, sys.stdin.buffer, target, idle_seconds)
+    serve(handler, sys.stdin.buffer, target, idle_seconds)
     os._exit(0)  # the thread that waits for input would make an orderly end fail

@@ -126,7 +126,7 @@ def _distribution(key: str, space: Space) -> BaseDistribution:
     wanted = space[key]
     if isinstance(wanted, Choices):
         return CategoricalDistribution(wanted.values)
-    if wanted.whole:
+    if wanted.is_integer:
         return IntDistribution(int(wanted.low), int(wanted.high), log=True)
     return FloatDistribution(wanted.low, wanted.high, log=True)
 

@@ -6,13 +6,14 @@ import itertools
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from workbench.errors import RunRefused, TrainingError, UsageError
+from workbench.pipeline.pipeline import Observer, no_op_observer
 from workbench.pipeline.recipe_setup import StudyCache
 from workbench.pipeline.runner import run_recipe, what_changed
 from workbench.pipeline.signals import StopRequest, handle_signals
@@ -32,8 +33,6 @@ from workbench.tuning.space import (
     spaces_of,
 )
 from workbench.tuning.trials import Trial, Tuning, trial_of
-
-Observer = Callable[[str, dict[str, Any]], None]
 
 SAYS_SOMETHING = ("training", "method", "memory", "bad recipe")
 """Kinds of failure that come of what a trial tried; any other would meet the next one too."""
@@ -89,7 +88,7 @@ def tune(
                 seed=chosen,
                 runs_dir=runs_dir,
                 request=request,
-                observer=observer or _ignore,
+                observer=observer or no_op_observer,
                 cache=cache,
             )
             for recipe, space in zip(recipes, spaces, strict=True)
@@ -98,7 +97,7 @@ def tune(
             stack.enter_context(owned(search.folder))
         for search in found:
             search.open(force)
-            search.put_down(trials)
+            search.write_record(trials)
         complete = _take_turns(found, trials)
         return Outcome([each.tuning(trials) for each in found], request.signal_number, complete)
 
@@ -194,13 +193,13 @@ class _Search:
         """True for a trial that need not be run."""
         return number < len(self.journal) and self.journal.outcome(number) is not None
 
-    def put_down(self, wanted: int) -> None:
+    def write_record(self, wanted: int) -> None:
         """Writes what is known so far, for whoever watches."""
         document = self.tuning().document() | {"wanted": wanted}
         write_json(self.folder / "tuning.json", document)
 
     def run(self, number: int, wanted: int) -> bool:
-        """Runs a trial, or goes on with it, and puts down what came of it; False when stopped."""
+        """Runs or resumes a trial and records its outcome; False when stopped."""
         begun = number < len(self.journal)
         own = own_values(self.recipe, self.space)
         values = self.journal.values(number) if begun else self.journal.begin(own)
@@ -209,7 +208,7 @@ class _Search:
         if trial is None:
             return False
         self.journal.end(number, trial.score, trial.outcome())
-        self.put_down(wanted)
+        self.write_record(wanted)
         shutil.rmtree(trial_folder(self.folder, number) / "checkpoints", ignore_errors=True)
         return True
 
@@ -236,7 +235,7 @@ class _Search:
         return trial_of(run, number, values, self.metric)
 
     def _run_of(self, recipe: Recipe, path: Path) -> Run:
-        """The ended run of a trial: as it was left, gone on with, or new."""
+        """The ended run of a trial: as it was left, resumed, or new."""
         before = read_run(path)
         if before.state in ACTIVE:
             raise RunRefused(f"this trial is {before.state}", where=str(path), fix="wait for it")
@@ -338,7 +337,3 @@ def _refuse_too_many(recipe: Recipe, space: Space, trials: int) -> None:
             where=f"{recipe.study}/{recipe.name}",
             fix=f"--trials {count}, or more values",
         )
-
-
-def _ignore(_kind: str, _fields: dict[str, Any]) -> None:
-    """The observer of nobody."""

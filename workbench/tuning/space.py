@@ -10,6 +10,7 @@ from typing import Any
 
 from workbench.errors import Problem, RecipeError, UsageError
 from workbench.recipe import Recipe, build
+from workbench.recipe.layers import flatten
 from workbench.recipe.suggest import did_you_mean
 from workbench.recipe.yaml_reader import parse_value
 
@@ -35,8 +36,8 @@ class Range:
     high: float
 
     @property
-    def whole(self) -> bool:
-        """True where both ends are whole numbers, and then so is what is tried."""
+    def is_integer(self) -> bool:
+        """True where both ends are integers, and then so is what is tried."""
         return isinstance(self.low, int) and isinstance(self.high, int)
 
     def holds(self, value: Any) -> bool:
@@ -109,9 +110,9 @@ def _range(key: str, text: str) -> Range:
     if not 0 < low < high < math.inf:
         turned = 0 < high < low < math.inf
         raise UsageError(
-            f"{key}: {text} is no range",
+            f"{key}: {text} is not a range",
             where=OPTION,
-            why="a range is drawn on a logarithmic scale: 0 < lowest < highest",
+            why="a range is sampled on a log scale: 0 < low < high",
             fix=f"did you mean {key}={high}..{low}?"
             if turned
             else f"list the values instead, e.g. {key}=0,0.1,0.2",
@@ -122,9 +123,9 @@ def _range(key: str, text: str) -> Range:
 def _choices(key: str, text: str) -> Choices:
     values = tuple(_scalar(key, part) for part in text.split(","))
     if len(set(values)) < len(values) or len(values) < 2:
-        what = "a value twice" if len(values) > 1 else "one value, which is no search"
+        what = "has a duplicate" if len(values) > 1 else "is only one value to search"
         fix = f"two values or more; `--set {key}=VALUE` sets one" if len(values) < 2 else ""
-        raise UsageError(f"{key}: {text!r} holds {what}", where=OPTION, fix=fix)
+        raise UsageError(f"{key}: {text!r} {what}", where=OPTION, fix=fix)
     return Choices(values)
 
 
@@ -212,13 +213,13 @@ def combinations(space: Space) -> Iterator[Values] | None:
 def rounded(space: Space, values: Values) -> Values:
     """Drawn values as they are tried: numbers of a range in three significant digits."""
 
-    def whole(key: str, value: Any) -> Any:
+    def shorten(key: str, value: Any) -> Any:
         wanted = space[key]
-        if not isinstance(wanted, Range) or wanted.whole:
+        if not isinstance(wanted, Range) or wanted.is_integer:
             return value
         return min(max(_rounded(value), wanted.low), wanted.high)
 
-    return {key: whole(key, value) for key, value in values.items()}
+    return {key: shorten(key, value) for key, value in values.items()}
 
 
 def _rounded(value: float) -> float:
@@ -238,16 +239,5 @@ def _refuse_without_validation(recipe: Recipe) -> None:
 
 def _flat(recipe: Recipe) -> Values:
     """Values by dotted key; the learning rate is the one that the recipe trains with."""
-    flat: Values = {}
-
-    def add(section: Mapping[str, Any], prefix: str) -> None:
-        for key, value in section.items():
-            if isinstance(value, dict):
-                add(value, f"{prefix}{key}.")
-            else:
-                flat[f"{prefix}{key}"] = value
-
-    document = recipe.model_dump()
-    for name in SECTIONS:
-        add(document[name], f"{name}.")
+    flat = flatten(recipe.model_dump(include=set(SECTIONS)))
     return flat | {LEARNING_RATE: recipe.learning_rate}

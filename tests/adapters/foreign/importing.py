@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from workbench.errors import WorkbenchError
 from workbench.adapters.foreign import import_adapter
+from workbench.errors import WorkbenchError
 
 Pack = Callable[..., Path]
 

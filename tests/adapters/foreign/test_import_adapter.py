@@ -14,10 +14,10 @@ from peft import PeftModel, PromptTuningConfig, get_peft_model
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from tests.adapters.foreign.importing import Pack, refusal, taken
-from workbench.cli import main
-from workbench.errors import UsageError
 from workbench.adapters.foreign import Proposal, import_adapter, propose
 from workbench.adapters.loaded import load_adapter
+from workbench.cli import main
+from workbench.errors import UsageError
 from workbench.recipe.schema import Recipe
 from workbench.store import Run
 

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 
-from workbench.errors import RunRefused, UsageError
-from workbench.adapters.foreign.config import AdapterConfig, check_ranks, read_config
 from workbench.adapters.foreign.base import LocalBase, find_base
+from workbench.adapters.foreign.config import AdapterConfig, check_ranks, read_config
 from workbench.adapters.foreign.files import WEIGHTS, receive
 from workbench.adapters.foreign.header import TensorHeader, read_header, refuse_what_is_no_number
+from workbench.errors import RunRefused, UsageError
 
 
 @dataclass(frozen=True, kw_only=True)

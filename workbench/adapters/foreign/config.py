@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench.errors import UsageError
 from workbench.adapters.foreign.files import CONFIG
 from workbench.adapters.foreign.header import TensorHeader
+from workbench.errors import UsageError
 from workbench.recipe.peft_types import PEFT_TYPES
 from workbench.recipe.suggest import choice, shown
 from workbench.recipe.tasks import TASK_SPECS

@@ -14,13 +14,13 @@ from peft import __version__ as peft_version
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 from pydantic import ValidationError
 
-from workbench.errors import ExportError, UsageError
-from workbench.adapters.save import describe
-from workbench.adapters.foreign.config import AdapterConfig
+from workbench.adapters.folder import ABOUT
 from workbench.adapters.foreign.base import LocalBase
+from workbench.adapters.foreign.config import AdapterConfig
 from workbench.adapters.foreign.files import ALLOWED, CONFIG, WEIGHTS
 from workbench.adapters.foreign.header import TensorHeader
-from workbench.adapters.folder import ABOUT
+from workbench.adapters.save import describe
+from workbench.errors import ExportError, UsageError
 from workbench.methods import AdaptedModel
 from workbench.models import Base, build_empty, load_tokenizer
 from workbench.recipe.catalogue import REGRESSION
