@@ -15,13 +15,18 @@ from typing import Any
 import transformers
 
 from workbench.adapters.save import write_weights
-from workbench.costs.memory_meter import breakdown
-from workbench.costs.parameters import stored
+from workbench.costs.memory_meter import MemoryMeter, breakdown
+from workbench.costs.parameters import count_parameters, stored
 from workbench.costs.plan import plan
+from workbench.data import load_data
+from workbench.distributed.accelerator import make_accelerator
+from workbench.methods.build import build_model
 from workbench.pipeline.record import WARMUP_STEPS
-from workbench.pipeline.setup import RunSetup, prepare
+from workbench.pipeline.setup import make_trainer, set_up
 from workbench.recipe import Recipe
 from workbench.training.events import Step
+from workbench.training.optimizer import total_steps
+from workbench.training.trainer import Trainer
 
 COUNTED = ("trainable", "head", "adapter", "total")
 ROUND_STEPS, ROUND_SECONDS = 6, 2.0
@@ -47,25 +52,33 @@ def measure(recipe: Recipe, rounds: int, folder: Path) -> dict[str, Any]:
 
     With ``rounds``, plans that begin a new calibration and training steps take turns after that.
     """
-    ready = prepare(recipe, 0, folder / "checkpoints", lambda _phase: None)
-    trainer = ready.trainer
+    setup = set_up(recipe, 0, load_data(recipe.data, recipe.task), trial=False)
+    accelerator = make_accelerator(setup.policy, recipe.training)
+    meter = MemoryMeter(accelerator.device)
+    meter.start()
+    with meter.phase("load"):
+        steps = total_steps(recipe.training, len(setup.splits["train"]))
+        adapted = build_model(recipe, setup.task, setup.load_base, steps=steps, seed=0)
+    counts = count_parameters(adapted)
+    trainer = make_trainer(recipe, 0, setup, adapted, accelerator, folder / "checkpoints")
     training = trainer.events()
-    measured = _first_steps(ready, training)
+    measured = _first_steps(trainer, meter, training)
     # Only now: what a plan measures of the device would be in the process's memory.
     timed = _in_turn(recipe, training, rounds)
     model = trainer.finish()
     assert model is not None
-    write_weights(ready.adapted, recipe.method.name, folder / "adapter")
+    write_weights(adapted, recipe.method.name, folder / "adapter")
     size = stored(folder / "adapter")
-    measured |= {f"{name}_parameters": ready.parameters[name] for name in COUNTED}
+    measured |= {f"{name}_parameters": counts[name] for name in COUNTED}
     measured |= {"stored_parameters": size["stored"], "adapter_bytes": size["bytes"]}
     counted = plan(recipe, time=False)
     exact = {key: counted[key] for key in EXACT}
-    return {"forecast": {**ready.forecast, **exact}, "measured": measured, "exact": EXACT, **timed}
+    return {"forecast": {**setup.forecast, **exact}, "measured": measured, "exact": EXACT, **timed}
 
 
-def _first_steps(ready: RunSetup, training: Iterator[object]) -> dict[str, Any]:
-    trainer, meter = ready.trainer, ready.meter
+def _first_steps(
+    trainer: Trainer, meter: MemoryMeter, training: Iterator[object]
+) -> dict[str, Any]:
     meter.reset()
     for _step in itertools.islice(_steps(training), WARMUP_STEPS):
         meter.note("train")

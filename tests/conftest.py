@@ -78,7 +78,7 @@ def no_forecast(monkeypatch: pytest.MonkeyPatch) -> None:
 
     A folder or a file of tests that need forecasts has a fixture of this name that does nothing.
     """
-    if setup := sys.modules.get("workbench.pipeline.recipe_setup"):
+    if setup := sys.modules.get("workbench.pipeline.setup"):
         monkeypatch.setattr(setup, "forecast", lambda *_, **__: {})
         monkeypatch.setattr(setup, "warm_up", lambda *_, **__: False)
 

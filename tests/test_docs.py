@@ -20,13 +20,11 @@ from transformers import AutoConfig, AutoModelForMaskedLM
 import workbench
 from tests.test_layers import ASIDE, LAYERS, ON_TOP
 from workbench.cli import main
-from workbench.costs import shapes
 from workbench.data import load_data
 from workbench.distributed.policy import choose_policy
 from workbench.errors import MethodError, UsageError, WorkbenchError
-from workbench.methods import METHODS
-from workbench.models import build_empty, load_base
-from workbench.pipeline import setup
+from workbench.methods.build import build_model
+from workbench.models import empty_base, load_base
 from workbench.recipe import Recipe, load_recipe
 from workbench.recipe.methods import METHOD_SPECS
 from workbench.recipe.rules import check_rules
@@ -109,7 +107,11 @@ def test_the_architecture_page_names_what_exists() -> None:
     paths = re.findall(r"\bworkbench/[\w/]+(?:\.py)?", pipeline)
     paths += re.findall(r"`(\w+/\w+\.py)`", ARCHITECTURE)
     assert len(paths) > 20
-    missing = [p for p in paths if not ((ROOT / p).exists() or (ROOT / "workbench" / p).exists())]
+    missing = [
+        p
+        for p in paths
+        if "NEW" not in p and not ((ROOT / p).exists() or (ROOT / "workbench" / p).exists())
+    ]
     assert not missing
 
 
@@ -217,15 +219,11 @@ def _recipe(task: str, model: str, folder: Path, method: str) -> Recipe:
 
 def _refusal(recipe: Recipe) -> str | None:
     """Why a method cannot be put on a model, in the words that the user sees; nothing is loaded."""
-    task, policy = make_task(recipe.task, ("A", "B")), choose_policy(recipe.training, CPU)
     found = next((f for f in check_rules(recipe) if f.path[0] == "method"), None)
     if found:
         return f"{found.what}. Fix: {found.fix}"
-    method, setting = METHODS[recipe.method.name], shapes.setting_for(task, 1)
     try:
-        adapted = method.apply(build_empty(recipe.model, task), recipe.method, setting)
-        if not adapted.trainable():
-            setup._adapt(recipe, 0, task, policy, 1)  # says why
+        build_model(recipe, make_task(recipe.task, ("A", "B")), empty_base)
     except MethodError as error:
         return _sentence(error)
     return None

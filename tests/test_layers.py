@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,37 @@ def test_imports_point_one_way():
             if imported not in visible:
                 wrong.append(f"{module.relative_to(ROOT)}:{line}: {package} imports {imported}")
     assert not wrong, "\n".join(wrong)
+
+
+def import_graph() -> dict[str, set[str]]:
+    """Modules of workbench and ui, and those that each names in an import: at the top, within
+    functions, and for types alone."""
+    paths = {}
+    for root, folder in ((ROOT, PACKAGE), (ROOT / "ui", ROOT / "ui")):
+        for path in folder.rglob("*.py"):
+            parts = path.relative_to(root).with_suffix("").parts
+            paths[".".join(parts).removesuffix(".__init__")] = path
+    graph: dict[str, set[str]] = {}
+    for name, path in paths.items():
+        named: set[str] = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                named |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                members = {f"{node.module}.{alias.name}" for alias in node.names}
+                named |= {m if m in paths else node.module or "" for m in members}
+        graph[name] = named & paths.keys()
+    return graph
+
+
+def test_no_imports_in_a_circle():
+    graph = import_graph()
+    assert "workbench.comparison.terminal" in graph["workbench.comparison.comparison"]
+    assert "compare.draw" in graph["compare.figures"]
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" imports ".join(reversed(error.args[1])))
 
 
 def test_light_packages_load_no_torch():

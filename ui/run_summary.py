@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from workbench.analysis.records import finite, items, number, part
+from workbench.analysis.records import finite, get_section, get_strings, number
 from workbench.formatting import ABSENT, duration, score
 from workbench.store import ACTIVE, Run
 
@@ -14,9 +14,9 @@ __all__ = [
     "ago",
     "decimal",
     "finite",
-    "items",
+    "get_strings",
     "number",
-    "part",
+    "get_section",
     "progress_of",
     "score_of",
     "scored",
@@ -39,7 +39,7 @@ def state_of(run: Run) -> str:
 
 def progress_of(run: Run) -> dict[str, Any]:
     """Step, steps, loss and time left, as far as they are known."""
-    return part(run.status, "progress")
+    return get_section(run.status, "progress")
 
 
 def share_done(run: Run) -> float | None:
@@ -70,8 +70,8 @@ def scored(metrics: Mapping[str, Any], first: object = None) -> list[str]:
 
 def score_of(run: Run) -> str:
     """The test score on the metric that selected the adapter."""
-    test = part(part(run.result, "metrics"), "test")
-    names = scored(test, part(run.result, "selected").get("metric"))
+    test = get_section(get_section(run.result, "metrics"), "test")
+    names = scored(test, get_section(run.result, "selected").get("metric"))
     return f"{decimal(test[names[0]])} {names[0]}" if names else ABSENT
 
 

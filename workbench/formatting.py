@@ -43,6 +43,14 @@ def plural(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
+def listing(names: Sequence[str], most: int | None = 4) -> str:
+    """``a, b and c``, or ``a, b, c, d and 3 more``; None names all of them."""
+    shown = list(names[:most])
+    if len(names) > len(shown):
+        return f"{', '.join(shown)} and {len(names) - len(shown)} more"
+    return " and ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else "".join(shown)
+
+
 def timed(timings: int, between: Sequence[float] | None) -> str:
     """On what a forecast of time rests, ``2.0 s to 2.9 s by 5 timings of the device``.
 

@@ -35,7 +35,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> dict[str, Tensor]:
         seen.update({n: t.detach().clone() for n, t in init_from._state(adapted).items()})
         return taken
 
-    monkeypatch.setattr("workbench.pipeline.setup.start_from", start_and_look)
+    monkeypatch.setattr("workbench.pipeline.pipeline.start_from", start_and_look)
     return seen
 
 

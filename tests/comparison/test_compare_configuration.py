@@ -5,15 +5,20 @@ from pathlib import Path
 import pytest
 from fabricated_runs import WriteRun
 
-from workbench.comparison import compare, config_difference
-from workbench.store import list_runs
+from workbench.comparison import compare
+
+
+def difference(runs: Path) -> dict[str, dict[str, object]]:
+    """What the recipes of the only group set differently."""
+    (group,) = compare([runs]).groups()
+    return group.config_difference()
 
 
 def test_only_what_differs_is_listed(run: WriteRun, runs: Path) -> None:
     for seed in (0, 1):
         run("full", seed)
         run("lora", seed, settings={"training": {"learning_rate": 0.001}})
-    assert config_difference(list_runs(runs)) == {
+    assert difference(runs) == {
         "method.name": {"full": "full", "lora": "lora"},
         "method.r": {"lora": 8},
         "method.alpha": {"lora": 16.0},
@@ -25,7 +30,7 @@ def test_only_what_differs_is_listed(run: WriteRun, runs: Path) -> None:
 def test_the_same_recipe_has_no_difference(run: WriteRun, runs: Path) -> None:
     for seed in (0, 1):
         run("lora", seed)
-    assert config_difference(list_runs(runs)) == {} == config_difference([])
+    assert difference(runs) == {}
 
 
 @pytest.mark.parametrize(
@@ -35,9 +40,9 @@ def test_a_recipe_that_cannot_be_read_is_left_out(run: WriteRun, runs: Path, tex
     run("lora", 0)
     run("prefix", 0)
     (run("full", 0) / "recipe.yaml").write_text(text)
-    difference = config_difference(list_runs(runs))
-    assert difference["method.r"] == {"lora": 8}
-    assert all("full" not in values for values in difference.values())
+    found = difference(runs)
+    assert found["method.r"] == {"lora": 8}
+    assert all("full" not in values for values in found.values())
     assert {row["label"] for row in compare([runs]).rows} == {"lora", "prefix", "full"}
 
 

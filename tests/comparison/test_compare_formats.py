@@ -68,7 +68,7 @@ def test_csv_holds_exact_numbers_under_names_with_units(runs: Path) -> None:
 def test_csv_says_what_may_be_concluded(runs: Path) -> None:
     comparison = compare([runs])
     lines = {line["name"]: line for line in csv.DictReader(io.StringIO(comparison.to("csv")))}
-    standings = {each["label"]: each["standing"] for each in comparison.pareto}
+    standings = {each["label"]: each["status"] for each in comparison.pareto}
     assert set(standings.values()) > {"front"}, "or the column would tell nothing apart"
     for name, standing in standings.items():
         assert lines[name]["pareto"] == standing
@@ -138,7 +138,7 @@ def test_latex_is_a_booktabs_table(runs: Path) -> None:
     assert "\\begin{tabular}{lrrrrrrrrrr}" in text
     assert "lora & 0.958 $\\pm$ 0.005 (3) & -0.006 $\\pm$ 0.009 & " in text
     lora = next(line for line in text.splitlines() if line.startswith("lora & "))
-    verdict, standing = comparison.verdicts[0]["conclusion"], comparison.pareto[1]["standing"]
+    verdict, standing = comparison.verdicts[0]["conclusion"], comparison.pareto[1]["status"]
     assert f" & {verdict} & {standing} & 75.7k" in lora
     assert " & verdict & Pareto & trainable & " in text
     assert "75.7k (0.33\\%)" in text and "f1\\_macro" in text

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from fabricated_runs import WriteRun, keep
 
-from workbench.comparison import Comparison, Standing, compare, pareto
+from workbench.comparison import Comparison, ParetoStatus, compare, pareto
 from workbench.errors import UsageError
 
 
@@ -18,7 +18,7 @@ def row(
         run(name, seed, score, parameters={"trainable": parameters}, **more)
 
 
-def standings(comparison: Comparison, *objectives: str) -> dict[str, Standing]:
+def standings(comparison: Comparison, *objectives: str) -> dict[str, ParetoStatus]:
     return {s["label"]: s for s in pareto(comparison.rows, objectives)}
 
 
@@ -31,14 +31,14 @@ def test_sure_and_unsure_standings(run: WriteRun, runs: Path) -> None:
     row(run, "lora", (0.959, 0.961, 0.963), 100)
     row(run, "prompt", (0.90, 0.903, 0.901), 10)
     found = standings(compare([runs]), *BETWEEN)
-    assert {name: s["standing"] for name, s in found.items()} == {
-        "full": "perhaps",  # lora is as good as it and smaller
+    assert {name: s["status"] for name, s in found.items()} == {
+        "full": "possibly_dominated",  # lora is as good as it and smaller
         "bad": "dominated",
         "lora": "front",
         "prompt": "front",
     }
     assert found["bad"]["dominated_by"] == ["lora", "prompt"]
-    assert found["full"]["perhaps_dominated_by"] == ["lora"]
+    assert found["full"]["possibly_dominated_by"] == ["lora"]
     assert found["full"]["on_front_by_means"] is False
     assert found["lora"]["values"] == {
         "metric": pytest.approx(0.961),
@@ -54,7 +54,7 @@ def test_the_interval_of_the_difference_holds_in_both_directions(
     row(run, better, (0.96, 0.961, 0.962), 100)
     row(run, worse, (0.80, 0.802, 0.801), parameters)
     found = {s["label"]: s for s in compare([runs], objectives=BETWEEN).pareto}
-    assert (found[better]["standing"], found[worse]["standing"]) == ("front", standing)
+    assert (found[better]["status"], found[worse]["status"]) == ("front", standing)
 
 
 def test_one_seed_never_makes_a_score_sure(run: WriteRun, runs: Path) -> None:
@@ -65,7 +65,7 @@ def test_one_seed_never_makes_a_score_sure(run: WriteRun, runs: Path) -> None:
     comparison = compare([runs], objectives=BETWEEN)
     assert [v["conclusion"] for v in comparison.verdicts] == ["better"]
     found = {s["label"]: s for s in comparison.pareto}
-    assert (found["full"]["standing"], found["lora"]["standing"]) == ("perhaps", "front")
+    assert (found["full"]["status"], found["lora"]["status"]) == ("possibly_dominated", "front")
     assert found["full"]["on_front_by_means"] is False
 
 
@@ -73,7 +73,7 @@ def test_equal_in_everything_exact_dominates_nobody(run: WriteRun, runs: Path) -
     for name in ("one", "two"):
         row(run, name, (0.9, 0.91), 100)
     found = standings(compare([runs]), "trainable_parameters", "adapter_bytes")
-    assert {s["standing"] for s in found.values()} == {"front"}
+    assert {s["status"] for s in found.values()} == {"front"}
 
 
 def test_an_error_is_better_when_it_is_lower(run: WriteRun, runs: Path) -> None:
@@ -84,7 +84,7 @@ def test_an_error_is_better_when_it_is_lower(run: WriteRun, runs: Path) -> None:
             more = {"metrics": metrics, "selected": None}
             run(name, seed, parameters={"trainable": parameters}, replace=more)
     found = standings(compare([runs]), "perplexity", "trainable_parameters")
-    assert (found["full"]["standing"], found["lora"]["standing"]) == ("front", "dominated")
+    assert (found["full"]["status"], found["lora"]["status"]) == ("front", "dominated")
 
 
 def test_memory_of_single_runs_decides_from_10_percent_on(run: WriteRun, runs: Path) -> None:
@@ -92,8 +92,8 @@ def test_memory_of_single_runs_decides_from_10_percent_on(run: WriteRun, runs: P
         row(run, name, (0.9,), 100, memory={"peak_memory_bytes": peak})
     found = standings(compare([runs]), "trainable_parameters", "peak_memory_bytes")
     assert found["full"]["dominated_by"] == ["prompt"]
-    assert found["full"]["perhaps_dominated_by"] == ["lora"]
-    assert found["prompt"]["standing"] == "front"
+    assert found["full"]["possibly_dominated_by"] == ["lora"]
+    assert found["prompt"]["status"] == "front"
 
 
 def test_machines_are_not_ranked_by_their_time(run: WriteRun, runs: Path) -> None:
@@ -101,7 +101,7 @@ def test_machines_are_not_ranked_by_their_time(run: WriteRun, runs: Path) -> Non
     row(run, "full", (0.9, 0.91), 100, time={"train_seconds": 100.0})
     row(run, "lora", (0.9, 0.91), 100, time={"train_seconds": 1.0}, **gpu)
     found = standings(compare([runs]), "trainable_parameters", "train_seconds")
-    assert {s["standing"] for s in found.values()} == {"perhaps"}
+    assert {s["status"] for s in found.values()} == {"possibly_dominated"}
     assert all(s["on_front_by_means"] for s in found.values())
 
 
@@ -109,14 +109,14 @@ def test_a_row_without_a_value_has_no_standing(run: WriteRun, runs: Path) -> Non
     row(run, "full", (0.9, 0.91), 100, memory={"peak_memory_bytes": None})
     row(run, "lora", (0.9, 0.91), 100)
     found = standings(compare([runs]), "metric", "peak_memory_bytes")
-    assert found["full"]["standing"] is None and found["full"]["on_front_by_means"] is None
-    assert found["lora"]["standing"] == "front"
+    assert found["full"]["status"] is None and found["full"]["on_front_by_means"] is None
+    assert found["lora"]["status"] == "front"
 
 
 def test_groups_are_fronts_of_their_own(run: WriteRun, runs: Path) -> None:
     row(run, "full", (0.9, 0.91), 100)
     row(run, "lora", (0.5, 0.51), 1000, comparability={"data": "other"})
-    assert {s["standing"] for s in standings(compare([runs]), *BETWEEN).values()} == {"front"}
+    assert {s["status"] for s in standings(compare([runs]), *BETWEEN).values()} == {"front"}
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_groups_are_fronts_of_their_own(run: WriteRun, runs: Path) -> None:
     [
         (["metric"], "two or three different objectives"),
         (["metric", "metric"], "two or three different objectives"),
-        (["metric", "trainable_parameter"], "did you mean 'trainable_parameters'"),
+        (["metric", "trainable_parameter"], "Did you mean trainable_parameters?"),
     ],
 )
 def test_objectives_that_are_none_are_refused(
@@ -140,7 +140,10 @@ def test_the_column_is_there_when_asked_for(study: None, runs: Path) -> None:
     comparison = compare([runs], objectives=BETWEEN)
     for format in ("table", "markdown", "latex"):
         text = comparison.to(format)
-        assert "Pareto, between metric, trainable" in text.replace("\\_", "_") and "perhaps" in text
+        assert (
+            "Pareto, between metric, trainable" in text.replace("\\_", "_")
+            and "possibly dominated" in text
+        )
     assert compare([runs]).pareto_objectives == [
         *("metric", "trainable_parameters", "peak_memory_bytes")
     ]

@@ -54,11 +54,11 @@ def test_what_cannot_be_told_apart_says_what_would_be_needed(run: WriteRun, runs
     method(run, "lora", 0.89, 3, 100)
     (found,) = compare([runs]).verdicts
     assert found["conclusion"] == "unclear"
-    assert "lora and full cannot be told apart here: difference" in found["sentence"]
-    assert "would be needed to see 1 point" in found["sentence"] or "it takes" in found["sentence"]
+    assert "no significant difference between lora and full: difference" in found["sentence"]
+    assert "detecting 1 point takes" in found["sentence"]
     assert found["detectable"] and found["detectable"] > 0.01 and found["limit"]
     (wide,) = compare([runs], margin=0.3).verdicts
-    assert wide["conclusion"] == "same" and "the same to within 30 points" in wide["sentence"]
+    assert wide["conclusion"] == "same" and "equivalent within 30 points" in wide["sentence"]
 
 
 def test_one_run_each_is_mcnemar_and_says_what_it_is_about(run: WriteRun, runs: Path) -> None:
@@ -66,7 +66,7 @@ def test_one_run_each_is_mcnemar_and_says_what_it_is_about(run: WriteRun, runs: 
     method(run, "lora", 0.85, 1)
     (found,) = compare([runs]).verdicts
     assert found["test"] in ("mcnemar-exact", "mcnemar-mid-p") and found["covers"] == ["items"]
-    assert "something of these adapters and not of the methods" in found["sentence"]
+    assert "applies to these two adapters, not to the methods" in found["sentence"]
 
 
 def test_seeds_on_one_side_only_are_not_tested(run: WriteRun, runs: Path) -> None:
@@ -74,7 +74,7 @@ def test_seeds_on_one_side_only_are_not_tested(run: WriteRun, runs: Path) -> Non
     method(run, "lora", 0.85, 1)
     (found,) = compare([runs]).verdicts
     assert found["conclusion"] == "untested" and found["p_value"] is None
-    assert "what a seed changes is not known of lora" in found["sentence"]
+    assert "the variance over seeds is unknown for lora" in found["sentence"]
 
 
 def test_all_pairs_are_corrected_together(run: WriteRun, runs: Path) -> None:
@@ -106,7 +106,7 @@ def test_without_predictions_the_seeds_alone_are_tested_and_it_is_said(
     comparison = compare([runs])
     lora = verdict(comparison, "lora")
     assert lora["test"] == "seeds-paired-t" and lora["items"] is None
-    assert "test items are not counted in: its predictions are not there" in lora["sentence"]
+    assert "over seeds only: its predictions are not there" in lora["sentence"]
     paired = next(r for r in comparison.rows if r["label"] == "lora")["baseline_paired"]["accuracy"]
     assert (lora["ci_low"], lora["ci_high"]) == (
         pytest.approx(paired["ci_low"]),
@@ -167,7 +167,7 @@ def test_a_verdict_counts_the_runs_that_have_the_score(run: WriteRun, runs: Path
     lora, prompt = verdict(comparison, "lora"), verdict(comparison, "prompt")
     assert (lora["runs"], lora["runs_against"], lora["test"]) == (2, 3, "seeds-welch")
     assert "2 and 3 seeds" in lora["sentence"]
-    assert "not counted in: accuracy is absent in lora seed 1" in lora["sentence"]
+    assert "over seeds only: accuracy is absent in lora seed 1" in lora["sentence"]
     assert "accuracy is absent in prompt" in prompt["sentence"]
 
 
@@ -225,7 +225,7 @@ def test_f1_over_classes_comes_from_the_labels(run: WriteRun, runs: Path) -> Non
     assert found["test"] == "seeds-and-items" and found["note"] is None
     with pytest.raises(UsageError, match="no run has the metric 'f1_micro'") as caught:
         compare([runs], metric="f1_micro")
-    assert "did you mean 'f1_macro'?" in str(caught.value)
+    assert "Did you mean f1_macro?" in str(caught.value)
 
 
 def test_many_runs_are_tested_only_when_asked(run: WriteRun, runs: Path) -> None:
@@ -234,9 +234,7 @@ def test_many_runs_are_tested_only_when_asked(run: WriteRun, runs: Path) -> None
         run("lora", seed, 0.8 + seed / 1000)
     comparison = compare([runs])
     assert comparison.verdicts == []
-    assert comparison.verdict_notes == [
-        "62 runs: whether differences are more than chance is tested with --tests"
-    ]
+    assert comparison.verdict_notes == ["62 runs: add --tests for significance tests"]
     assert len(compare([runs], tests=True).verdicts) == 1
     assert compare([runs], tests=False).verdict_notes == []
 

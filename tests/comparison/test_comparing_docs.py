@@ -33,7 +33,7 @@ def test_every_field_of_a_row_is_on_the_page_and_no_other(runs: Path) -> None:
 
 
 @pytest.mark.usefixtures("study")
-def test_every_field_of_a_verdict_and_a_standing_is_on_the_page(runs: Path) -> None:
+def test_every_field_of_a_verdict_and_a_pareto_status_is_on_the_page(runs: Path) -> None:
     table = PAGE.split("| field of a verdict | meaning |")[1].split("\n\n")[0]
     names = [
         name
@@ -42,7 +42,7 @@ def test_every_field_of_a_verdict_and_a_standing_is_on_the_page(runs: Path) -> N
     ]
     content = json.loads(compare([runs]).to("json"))
     assert sorted(names) == sorted(content["verdicts"][0]) == sorted(Verdict.__annotations__)
-    paragraph = PAGE.split("A standing, one for each row, is")[1].split("between")[0]
+    paragraph = PAGE.split("A Pareto status, one for each row, is")[1].split("between")[0]
     assert re.findall(r'"(\w+)"', paragraph) == list(content["pareto"][0])
     for name in content:
         assert f'"{name}": [' in " ".join(PAGE.split())

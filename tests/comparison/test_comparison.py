@@ -72,7 +72,7 @@ def test_the_baseline_can_be_named(runs: Path, name: str) -> None:
 def test_an_unknown_baseline_is_refused_with_the_recipes_there_are(runs: Path) -> None:
     with pytest.raises(UsageError) as caught:
         compare([runs], baseline="promt")
-    assert "'promt'" in str(caught.value) and "did you mean 'prompt'" in str(caught.value)
+    assert "'promt'" in str(caught.value) and "Did you mean prompt?" in str(caught.value)
     assert "full, lora, prefix, prompt" in str(caught.value)
 
 
@@ -146,7 +146,7 @@ def test_the_same_seed_again_does_not_narrow_the_interval(run: WriteRun, runs: P
     comparison = compare([runs])
     assert comparison.rows[0]["seeds"] == [0, 1]
     assert comparison.rows[0]["runs"][0].startswith("copied/")
-    assert any("is there twice" in warning for warning in comparison.warnings)
+    assert any("duplicate run" in warning for warning in comparison.warnings)
 
 
 @pytest.mark.usefixtures("study")

@@ -12,7 +12,7 @@ import scipy.stats
 from tests.comparison.fabricated_runs import fabricate
 from workbench.cli import main
 from workbench.comparison import compare
-from workbench.comparison.published import Match, beside_papers
+from workbench.comparison.published import Match, compare_with_papers
 
 PARAMETERS = {"trainable": 887_042, "head": 592_130, "adapter": 294_912, "total": 125_532_674}
 SETTINGS: dict[str, Any] = {
@@ -56,7 +56,7 @@ def runs(tmp_path: Path) -> Path:
 
 
 def only(runs: Path) -> Match:
-    (match,) = beside_papers(compare([runs])).matches
+    (match,) = compare_with_papers(compare([runs])).matches
     return match
 
 
@@ -77,7 +77,7 @@ def test_a_matching_run_stands_beside_its_number(runs: Path) -> None:
     assert match.notes[0].startswith("starts from the MNLI adapter")
     assert any("best epoch" in note for note in match.notes)
 
-    text = beside_papers(compare([runs])).text()
+    text = compare_with_papers(compare([runs])).text()
     for part in ("86.6 ± 0.7, 0.3M trained", "80 ± 5 (95% interval, 3 seeds)",
                  "294,912 trained", "difference -6.60", "outside our 95% interval",
                  "training.epochs 80, ours 10.0",
@@ -89,7 +89,7 @@ def test_a_reproduction_that_holds_says_so(runs: Path) -> None:
     for seed, value in enumerate([0.85, 0.87, 0.88]):
         glue(runs, seed, value)
     assert only(runs).holds is True
-    assert "lies in our 95% interval" in beside_papers(compare([runs])).text()
+    assert "lies in our 95% interval" in compare_with_papers(compare([runs])).text()
 
 
 def test_a_run_on_a_sliver_of_the_data_says_so(runs: Path) -> None:
@@ -105,8 +105,8 @@ def test_a_run_on_a_sliver_of_the_data_says_so(runs: Path) -> None:
         "trained for 8 steps, however many epochs that is",
     ]
     assert match.setup_differs == {}
-    text = " ".join(beside_papers(compare([runs])).text().split())
-    assert "mind tested on texts cut from another split" in text
+    text = " ".join(compare_with_papers(compare([runs])).text().split())
+    assert "note tested on texts cut from another split" in text
     assert "the published ± is as printed; ours is half of a 95% interval" in text
 
 
@@ -114,7 +114,7 @@ def test_seeds_that_tie_decide_nothing(runs: Path) -> None:
     for seed in range(3):
         glue(runs, seed, 0.87)
     assert only(runs).holds is None
-    text = " ".join(beside_papers(compare([runs])).text().split())
+    text = " ".join(compare_with_papers(compare([runs])).text().split())
     assert "the same score with every seed, so no interval" in text and "one seed" not in text
 
 
@@ -122,7 +122,7 @@ def test_one_seed_decides_nothing(runs: Path) -> None:
     glue(runs, 0, 0.866)
     match = only(runs)
     assert match.holds is None and match.ours_low is None
-    assert "one seed, so no interval" in beside_papers(compare([runs])).text()
+    assert "one seed, so no interval" in compare_with_papers(compare([runs])).text()
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_one_seed_decides_nothing(runs: Path) -> None:
 )
 def test_another_model_or_data_is_no_match(runs: Path, settings: dict[str, Any]) -> None:
     glue(runs, 0, 0.8, settings=settings)
-    beside = beside_papers(compare([runs]))
+    beside = compare_with_papers(compare([runs]))
     assert beside.matches == [] and beside.unmatched == ["lora"]
     assert "no published number here for lora" in beside.text()
     assert "FacebookAI/roberta-base, method lora: MNLI" in beside.text()
@@ -146,7 +146,7 @@ def test_another_method_or_metric_is_no_match(runs: Path) -> None:
     glue(runs, 0, 0.8, recipe="prompt")
     metrics = {"test": {"f1": 0.8}, "validation": {}}
     glue(runs, 0, 0.8, replace={"metrics": metrics}, recipe="lora")
-    beside = beside_papers(compare([runs]))
+    beside = compare_with_papers(compare([runs]))
     assert beside.matches == [] and sorted(beside.unmatched) == ["lora", "prompt"]
 
 
@@ -165,4 +165,4 @@ def test_the_command_shows_table_and_json(runs: Path, capsys: pytest.CaptureFixt
 
 def test_a_hostile_name_is_printed_and_nothing_more(runs: Path) -> None:
     glue(runs, 0, 0.8, recipe="lora", replace={"recipe": "lo\x1b[31mra"})
-    assert "\x1b" not in beside_papers(compare([runs])).text()
+    assert "\x1b" not in compare_with_papers(compare([runs])).text()

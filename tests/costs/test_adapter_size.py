@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,9 @@ from tests.tiny_models import make_tiny
 from workbench.adapters.save import write_weights
 from workbench.costs.adapter_size import adapter_size, file_size
 from workbench.costs.parameters import stored
-from workbench.costs.shapes import adapt_empty, setting_for
 from workbench.distributed.policy import choose_policy
-from workbench.methods import METHODS
-from workbench.models import load_base
+from workbench.methods.build import build_model
+from workbench.models import empty_base, load_base
 from workbench.recipe.methods import METHOD_SPECS
 from workbench.recipe.schema import Recipe
 from workbench.tasks import make_task
@@ -46,6 +46,9 @@ CASES = [
     for method in VARIANTS
     # PEFT (0.21) has no LoHa for GPT-2 and warns of VeRA there.
     if not (family == "gpt2" and "type" in method)
+    # They have nothing to train there.
+    and not (method["name"] == "head" and task.endswith("-lm"))
+    and (family, task, method["name"]) != ("llama", "causal-lm", "bitfit")
 ]
 
 
@@ -63,14 +66,10 @@ def test_the_exported_file_has_the_size_that_was_foretold(
     labels = {"labels": ["a", "b", "c"]} if "classification" in task else {}
     recipe = make_recipe(method, task={"name": task, **labels}, model={"source": str(folder)})
     made = make_task(recipe.task, labels.get("labels", ()))
-    foretold = adapter_size(adapt_empty(recipe, made)[0], recipe)
+    foretold = adapter_size(build_model(recipe, made, empty_base), recipe)
 
     policy = choose_policy(recipe.training, torch.device("cpu"))
-    setting = setting_for(made, 100)
-    chosen = METHODS[recipe.method.name]
-    adapted = chosen.apply(load_base(recipe.model, made, policy), recipe.method, setting)
-    if chosen.initialise:
-        chosen.initialise(adapted, recipe.method, setting)
+    adapted = build_model(recipe, made, partial(load_base, policy=policy), steps=100, seed=0)
     write_weights(adapted, recipe.method.name, tmp_path / "adapter")
     assert foretold == stored(tmp_path / "adapter")
 

@@ -49,7 +49,7 @@ def with_numbers(monkeypatch: pytest.MonkeyPatch) -> Callable[[RunSpec], int]:
     """The same steps over real tensors, counted in the same way: the peak in bytes."""
     tracker = MemoryTracker()
 
-    def build(spec: Any, task: Any, policy: Any, _tokenizer: Any) -> Any:
+    def build(spec: Any, task: Any, *, policy: Any, tokenizer: Any) -> Any:
         base = load_base(spec, task, policy)
         for tensor in (*base.model.parameters(), *base.model.buffers()):
             tracker._hold(tensor)
@@ -63,7 +63,7 @@ def with_numbers(monkeypatch: pytest.MonkeyPatch) -> Callable[[RunSpec], int]:
     def peak(outline: RunSpec) -> int:
         gc.collect()
         monkeypatch.setattr(module, "fake_mode", real)
-        monkeypatch.setattr(module, "build_fake", build)
+        monkeypatch.setattr(module, "fake_base", build)
         with dry_run(outline, 0) as done:
             return done.peak
 
@@ -171,11 +171,11 @@ def test_the_largest_batch_is_one_of_a_forward_pass(make_recipe: Callable[..., R
 def test_what_cannot_be_rehearsed_is_said_and_not_raised(
     make_recipe: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def exotic(*_: object) -> None:
+    def exotic(*_: object, **__: object) -> None:
         raise NotImplementedError("no fake of my_kernel\nat great length")
 
     outline = outline_of(make_recipe("lora"))
-    monkeypatch.setattr(module, "build_fake", exotic)
+    monkeypatch.setattr(module, "fake_base", exotic)
     found = forecast(outline, CPU, 0)
     assert found["notes"] == ["not foretold, NotImplementedError: no fake of my_kernel"]
     assert found["peak_memory_bytes"] is None and found["fits"] is None

@@ -20,7 +20,7 @@ from workbench.cli.plans import _row
 from workbench.cli.record import print_record
 from workbench.costs.forecast import unknown
 from workbench.errors import DataError, UsageError
-from workbench.pipeline import recipe_setup
+from workbench.pipeline import setup
 from workbench.recipe.schema import Recipe
 from workbench.store import Run, list_runs
 
@@ -69,7 +69,7 @@ def test_a_run_is_the_same_to_the_bit_without_its_forecast(
         return unknown("switched off")
 
     with_it = train(recipe, 0, tmp_path / "with")
-    monkeypatch.setattr(recipe_setup, "forecast", nothing)
+    monkeypatch.setattr(setup, "forecast", nothing)
     without = train(recipe, 0, tmp_path / "without")
     assert len(asked) == 1 and without.result["forecast"]["peak_memory_bytes"] is None
     assert with_it.result["forecast"]["peak_memory_bytes"] > 0

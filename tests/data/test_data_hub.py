@@ -131,8 +131,16 @@ def test_offline_is_refused_at_once_and_without_a_connection(refusal, monkeypatc
     assert "the Hugging Face Hub cannot be reached" in message
 
 
-@pytest.mark.parametrize("source", ["https://example.com/x.zip", "a/b/c", "../data", "-x/y"])
+@pytest.mark.parametrize(
+    "source", ["https://example.com/x.zip", "a/b/c", "../data", "-x/y", "a--b", "x/a..b", "x."]
+)
 def test_what_is_no_hub_id_never_reaches_the_hub(refusal, hub, source):
     calls = hub({})
     assert "no Hub id either" in refusal(source)
     assert calls == []
+
+
+def test_a_name_of_the_hub_may_begin_with_an_underscore(load, hub):
+    calls = hub({"train": polarity(40)})
+    load("_owner/_name", text="sentence")
+    assert calls == [("_owner/_name", None, None, "train")]

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from tests.methods.test_contract import CASES
-from workbench.costs.shapes import adapt_empty
 from workbench.distributed import deepspeed
 from workbench.distributed.accelerator import this_process
 from workbench.distributed.deepspeed import BUCKET, settings, zero_stage
 from workbench.distributed.launcher import check_launch
 from workbench.distributed.policy import choose_policy
 from workbench.errors import MethodError, UsageError
+from workbench.methods.build import build_model
+from workbench.models import empty_base
 from workbench.recipe.schema import Recipe, TrainingSpec
 from workbench.store import Run
 from workbench.tasks import make_task
@@ -175,7 +176,7 @@ def test_methods_are_refused_before_weights_are_read_or_not_at_all(
 ) -> None:
     recipe = make_recipe(CASES[case], task={"labels": ["business", "sport", "tech"]})
     task = make_task(recipe.task, ("business", "sport", "tech"))
-    adapted, _ = adapt_empty(recipe, task)
+    adapted = build_model(recipe, task, empty_base)
     if case != "peft-adalora":
         zero.check(adapted, recipe.method)
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ from workbench.data.encode import encode
 from workbench.distributed.policy import choose_policy
 from workbench.errors import ExportError
 from workbench.inference.predict import predict
-from workbench.methods import METHODS, AdaptedModel, MethodContext
+from workbench.methods import METHODS, AdaptedModel
+from workbench.methods.build import build_model
 from workbench.models import load_base
 from workbench.pipeline import pipeline
 from workbench.recipe.methods import METHOD_SPECS
@@ -68,13 +70,7 @@ def adapt(recipe: Recipe, *, seed: int = 0) -> AdaptedModel:
     data = load_data(recipe.data, recipe.task)
     task = make_task(recipe.task, data.label_names)
     policy = choose_policy(recipe.training, torch.device("cpu"))
-    torch.manual_seed(seed)
-    base = load_base(recipe.model, task, policy)
-    method, setting = METHODS[recipe.method.name], MethodContext("SEQ_CLS", 20, "sport bank game")
-    adapted = method.apply(base, recipe.method, setting)
-    if method.initialise:
-        method.initialise(adapted, recipe.method, setting)
-    return adapted
+    return build_model(recipe, task, partial(load_base, policy=policy), steps=20, seed=seed)
 
 
 def test_the_tables_name_the_same_methods() -> None:
@@ -159,7 +155,7 @@ def test_counts_are_pefts(case: str, make_recipe: Make) -> None:
         recipe.model.source, num_labels=3
     )
     base_count = sum(p.numel() for p in plain.parameters())
-    counts = count_parameters(adapted, base_count)
+    counts = count_parameters(adapted)
     head = sum(p.numel() for n, p in plain.named_parameters() if n.startswith("classifier"))
     assert counts["head"] == head == 3 * 32 + 3
     assert counts["trainable"] == counts["adapter"] + head

@@ -10,8 +10,7 @@ from scipy import stats
 from sklearn import metrics as sk
 
 from workbench.errors import UsageError
-from workbench.metrics.likelihood import LIKELIHOOD_METRICS
-from workbench.metrics.scores import _SCORES, score
+from workbench.metrics.scores import BY_EXAMPLE, OF_SPLIT, UNITS, score
 from workbench.recipe.catalogue import (
     DEFAULT_METRICS,
     METRICS,
@@ -37,8 +36,10 @@ def _no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("kind", DEFAULT_METRICS)
 def test_every_metric_of_the_catalogue_is_computed(kind: AnswerKind) -> None:
     named = {name for name, metric in METRICS.items() if kind in metric.kinds}
-    assert named - LIKELIHOOD_METRICS == _SCORES.get(kind, {}).keys()
     assert named, "no metric fits"
+    assert named <= {*BY_EXAMPLE.get(kind, {}), *OF_SPLIT, *UNITS}
+    assert BY_EXAMPLE.get(kind, {}).keys() <= named
+    assert UNITS.keys() == {name for name in METRICS if METRICS[name].from_likelihood}
 
 
 def test_single_label_scores_are_scikit_learns() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import math
+import random
 import socket
 from dataclasses import dataclass
 
@@ -177,6 +178,21 @@ def test_bleu_is_counted_over_the_corpus() -> None:
     assert score(["bleu"], TEXT, texts, right)["bleu"] == pytest.approx(expected)
     assert score(["bleu"], TEXT, right, right) == pytest.approx({"bleu": 100.0})
     assert score(["bleu"], TEXT, ["", "", ""], right) == {"bleu": 0.0}
+
+
+def test_entity_scores_are_seqevals() -> None:
+    from seqeval.metrics import f1_score, precision_score, recall_score
+
+    draw, names = random.Random(1), ["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "I-ORG"]
+    lengths = [draw.randint(1, 9) for _ in range(60)]
+    right, given = ([draw.choices(names, k=n) for n in lengths] for _ in "ab")
+    assert score(DEFAULT_METRICS[TAGS][:3], TAGS, given, right) == pytest.approx(
+        {
+            "entity_f1": f1_score(right, given),
+            "entity_precision": precision_score(right, given),
+            "entity_recall": recall_score(right, given),
+        }
+    )
 
 
 def test_bleu_has_the_signature_that_is_documented() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.killed_runs import after_step, difference, in_backward, killed, the_recipe
 from workbench.errors import RunRefused
-from workbench.pipeline import environment, pipeline, recipe_setup, setup
+from workbench.pipeline import environment, pipeline, setup
 from workbench.recipe import load_recipe
 from workbench.recipe.schema import Recipe
 from workbench.store import Run, open_run, read_run
@@ -164,7 +164,7 @@ def test_a_run_that_would_not_fit_is_refused_before_the_base_is_loaded(
         raise AssertionError("the base was loaded")
 
     monkeypatch.setattr(setup, "load_base", load)
-    monkeypatch.setattr(recipe_setup, "score_baselines", load)
+    monkeypatch.setattr(setup, "score_baselines", load)
     usage = shutil.disk_usage(tmp_path)._replace(free=17_000_000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     run = train(make_recipe("full"), 0, tmp_path)

@@ -14,7 +14,7 @@ import pytest
 
 from workbench.costs.forecast import forecast
 from workbench.errors import RunRefused
-from workbench.pipeline import recipe_setup
+from workbench.pipeline import setup
 from workbench.pipeline.runner import run_all
 from workbench.recipe import load_recipe
 from workbench.recipe.schema import Recipe
@@ -64,7 +64,7 @@ def test_a_finished_run_holds_everything(make_recipe: Make, train: Train, tmp_pa
 def test_a_run_records_what_was_forecast_of_it(
     make_recipe: Make, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recipe_setup, "forecast", forecast)
+    monkeypatch.setattr(setup, "forecast", forecast)
     result = train(make_recipe("lora"), 0, tmp_path).result
     expected = result["forecast"]
     assert expected["steps"] == result["time"]["steps"] == 14

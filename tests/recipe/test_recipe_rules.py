@@ -76,6 +76,8 @@ ASKED = {"text": "context", "text_pair": "question", "label": "answers"}
          'PEFT has no method called "LOHAA"', "Did you mean LOHA?"),
         ({"method": {"name": "peft", "type": "lora"}}, "method.type",
          'PEFT has no method called "lora"', "Did you mean LORA?"),
+        ({"method": {"name": "peft", "type": "XLORA"}}, "method.type",
+         "XLORA cannot be trained from a recipe: it mixes other adapters", "take another PEFT"),
         ({"method": {"target_modules": []}}, "method.target_modules",
          "an empty list adapts nothing", ""),
         ({"method": {"target_modules": ["query", "query"]}}, "method.target_modules",

@@ -27,7 +27,7 @@ def test_the_command_says_where_the_page_is(
     assert json.loads(capsys.readouterr().out)["page"] == str(to / "report.html")
     options = ["--runs", str(runs), "--output", str(to)]
     assert main(["report", "news", *options, "--baseline", "lroa"]) == 2
-    assert "did you mean 'lora'" in capsys.readouterr().err
+    assert "Did you mean lora?" in capsys.readouterr().err
     assert main(["report", "no-such-study", *options]) == 2
     assert main(["report", "news", "--runs", str(runs), "--output", str(runs)]) == 3
 

@@ -12,7 +12,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from workbench.analysis.classes import classes_of, most_common, split_labels
 from workbench.analysis.disagreements import disagreements, examples_of, pairs_of
 from workbench.analysis.learning_curves import LOSS, seed_bands, validation_metrics
-from workbench.analysis.predictions import Answers, aligned_answers, read_answers
+from workbench.analysis.predictions import Predictions, aligned_predictions, read_predictions
 from workbench.comparison import compare
 from workbench.recipe.catalogue import MULTI, REGRESSION, SINGLE, SPANS, TAGS, TOKENS
 from workbench.store import read_run
@@ -20,9 +20,9 @@ from workbench.store import read_run
 
 def answers(
     labels: list[str], predictions: list[str], scores: list[float | None] | None = None
-) -> Answers:
+) -> Predictions:
     count = len(labels)
-    return Answers(
+    return Predictions(
         ids=tuple(map(str, range(count))),
         texts=("text",) * count,
         pairs=None,
@@ -165,6 +165,8 @@ def test_spans_are_compared_as_squad_does_and_likelihoods_by_their_distance() ->
             "two": [answers(["476 | in 476"], ["477"])]}  # fmt: skip
     (example,) = disagreements(SPANS, examples_of(SPANS, said))
     assert (example.answers["one"].right, example.answers["two"].right) == (1, 0)
+    (example,) = examples_of(SPANS, {"one": [answers(["the | Paris"], ["A."])]})
+    assert example.answers["one"].right == 0, "SQuAD leaves out an answer that is an article"
     apart = {"one": [answers(["", ""], ["", ""], [-1.0, -2.0])],
              "two": [answers(["", ""], ["", ""], [-1.0, -5.0])]}  # fmt: skip
     (example,) = disagreements(TOKENS, examples_of(TOKENS, apart))
@@ -178,11 +180,11 @@ def test_runs_that_answered_something_else_are_left_out(runs: Path) -> None:
     add_run(runs, recipe_of("lora"), 0, labels=["tech", "sport"], predictions=["tech", "tech"])
     other = add_run(runs, recipe_of("lora"), 1, labels=["sport", "tech"], predictions=["tech"] * 2)
     samples = compare([runs]).samples
-    found = aligned_answers(samples)
+    found = aligned_predictions(samples)
     assert {label: len(seeds) for label, seeds in found.items()} == {"full": 1, "lora": 1}
-    assert read_answers(read_run(other)) is not None
+    assert read_predictions(read_run(other)) is not None
     (other / "predictions.parquet").unlink()
-    assert read_answers(read_run(other)) is None
+    assert read_predictions(read_run(other)) is None
 
 
 # --- curves --------------------------------------------------------------------------------

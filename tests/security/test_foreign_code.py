@@ -105,6 +105,8 @@ def test_code_beside_an_adapter_is_not_run(
     [
         ("adapter_config.json", {"auto_mapping": {"base_model_class": "system"}}),
         ("adapter_config.json", {"megatron_config": {"a": 1}, "megatron_core": "os"}),
+        ("adapter_config.json", {"megatron_core": "os"}),
+        ("adapter_config.json", {"rank_pattern": {"auto_map": "evil.Model"}}),
         ("workbench.json", {"auto_class": "pipeline"}),
         ("workbench.json", {"auto_class": "AutoModel"}),
         ("workbench.json", {"kind": "pickle"}),

@@ -10,7 +10,8 @@ from pathlib import Path
 from tests.small_recipes import METHODS
 from tests.tiny_models import make_tiny, topic_rows
 from tests.training.killing import in_child, wrap
-from workbench.costs.shapes import adapt_empty
+from workbench.methods.build import build_model
+from workbench.models import empty_base
 from workbench.recipe import dump_recipe
 from workbench.recipe.schema import Recipe
 from workbench.store import Run, read_run, run_path
@@ -73,7 +74,8 @@ def make_cells(folder: Path, names: Sequence[str] = CELLS) -> list[Cell]:
     in_child(lambda: _run_whole(cells))
     for cell in cells:
         # What every run does first, done once before the forks.
-        adapt_empty(cell.recipe, make_task(cell.recipe.task, ("business", "sport", "tech")))
+        task = make_task(cell.recipe.task, ("business", "sport", "tech"))
+        build_model(cell.recipe, task, empty_base)
     return cells
 
 

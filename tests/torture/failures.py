@@ -81,9 +81,10 @@ def read_only_folder(trial: Trial) -> None:
     def start() -> int:
         return cli.main(["run", str(trial.cell.file), "--runs", str(locked)])
 
-    code = trial.end(
-        trial.fork(start, lambda: wrap(pipeline, "prepare", lambda _: lambda *_: os._exit(99)))
-    )
+    def die_if_loading() -> None:
+        wrap(pipeline, "make_accelerator", lambda _: lambda *_: os._exit(99))
+
+    code = trial.end(trial.fork(start, die_if_loading))
     trial.expect(code == StorageError.exit_code, f"exit code {code}")
     said = (trial.root / "said.txt").read_text()
     words = "Read-only file system" if os.geteuid() == 0 else "Permission denied"

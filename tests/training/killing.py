@@ -19,10 +19,10 @@ def die() -> None:
 
 def without_forecast() -> None:
     """Leaves the rehearsal out of this process: it would use up the calls that are counted."""
-    from workbench.pipeline import recipe_setup
+    from workbench.pipeline import setup
 
-    recipe_setup.forecast = lambda *_arguments, **_options: {}
-    recipe_setup.warm_up = lambda *_arguments, **_options: False
+    setup.forecast = lambda *_arguments, **_options: {}
+    setup.warm_up = lambda *_arguments, **_options: False
 
 
 def nth(

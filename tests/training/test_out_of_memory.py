@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from workbench.costs.memory_meter import MemoryMeter, over_processes
 from workbench.data.encode import Row
 from workbench.distributed.accelerator import is_out_of_memory
-from workbench.pipeline import recipe_setup
+from workbench.pipeline import setup
 from workbench.recipe.schema import Recipe
 from workbench.store import Run
 from workbench.training.accumulation import Accumulation
@@ -44,7 +44,7 @@ def only(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[int]]:
 
         monkeypatch.setattr(Accumulation, "_losses", losses)
         # A forecast rehearses the first steps, and its passes would be counted too.
-        monkeypatch.setattr(recipe_setup, "forecast", lambda *_, **__: {})
+        monkeypatch.setattr(setup, "forecast", lambda *_, **__: {})
         return tried
 
     return limit

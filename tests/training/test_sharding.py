@@ -29,11 +29,12 @@ from tests.shared_runs import (
 from tests.trained_runs import SharedFolder
 from tests.two_processes import SHARDED
 from workbench.cli.distributed import configs_dir
-from workbench.costs.shapes import adapt_empty
 from workbench.distributed.accelerator import this_process
 from workbench.distributed.launcher import check_launch
 from workbench.distributed.policy import choose_policy
 from workbench.errors import MethodError, RunRefused, UsageError
+from workbench.methods.build import build_model
+from workbench.models import empty_base
 from workbench.pipeline.runner import run_recipe
 from workbench.recipe.schema import TrainingSpec
 from workbench.store import read_run
@@ -107,7 +108,7 @@ def test_methods_are_refused_before_weights_are_read_or_not_at_all(
     method = CASES.get(case) or {"name": "peft", "type": "VBLORA", "config": VBLORA}
     recipe = make_recipe(method, task={"labels": ["business", "sport", "tech"]})
     task = make_task(recipe.task, ("business", "sport", "tech"))
-    adapted, _ = adapt_empty(recipe, task)
+    adapted = build_model(recipe, task, empty_base)
     assert next(adapted.model.parameters()).is_meta
     if case not in REFUSED:
         sharding.check(adapted, recipe.method)

@@ -15,7 +15,7 @@ from tests.training.killing import in_child
 from workbench import training
 from workbench.data import load_data
 from workbench.errors import RunRefused, UsageError
-from workbench.pipeline import recipe_setup
+from workbench.pipeline import setup
 from workbench.pipeline.runner import run_recipe
 from workbench.recipe.schema import Recipe
 from workbench.store import list_runs, read_run
@@ -94,7 +94,7 @@ def test_a_trial_never_sees_the_test_split(
     recipes: list[Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: set[str] = set()
-    encode, predict = recipe_setup.encode, training.trainer.predict
+    encode, predict = setup.encode, training.trainer.predict
 
     def noting_encode(examples: Any, *args: Any, **kwargs: Any) -> Any:
         seen.update(examples.ids)
@@ -104,16 +104,16 @@ def test_a_trial_never_sees_the_test_split(
         seen.update(encoded.examples.ids)
         return predict(model, task, encoded, *args, **kwargs)
 
-    monkeypatch.setattr(recipe_setup, "encode", noting_encode)
+    monkeypatch.setattr(setup, "encode", noting_encode)
     monkeypatch.setattr(trainer, "predict", noting_predict)
     referenced: list[str] = []
-    score_baselines = recipe_setup.score_baselines
+    score_baselines = setup.score_baselines
 
     def noting_baselines(*args: Any) -> Any:
         referenced.append(args[0].name)
         return score_baselines(*args)
 
-    monkeypatch.setattr(recipe_setup, "score_baselines", noting_baselines)
+    monkeypatch.setattr(setup, "score_baselines", noting_baselines)
 
     data = load_data(recipes[0].data, recipes[0].task)
     test = set(data.test.ids)

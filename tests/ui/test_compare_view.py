@@ -9,10 +9,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import toy_chart
 from opening import open_view, texts
 from reported_runs import METHODS, add_run, add_study, recipe_of
 from streamlit.testing.v1 import AppTest
 
+from workbench.charts import figures
 from workbench.store import read_json, write_json
 
 HOSTILE = "<img src=x onerror=alert(1)> **bold** [a](javascript:b)"
@@ -31,9 +33,9 @@ def test_scores_stand_beside_what_may_be_concluded(folder: Path) -> None:
     add_study(folder)
     app = compare("Scores")
     table = app.dataframe[0].value.set_index("recipe")
-    assert table.loc["full", "vs baseline"] == "baseline"
-    assert set(table.loc[list(METHODS), "Pareto"]) <= {"on the front", "may be beaten", "beaten"}
-    assert "What may be concluded" in said(app)
+    assert table.loc["full", "Δ vs full"] == "baseline"
+    assert set(table.loc[list(METHODS), "Pareto"]) <= {"front", "possibly dominated", "dominated"}
+    assert "Conclusions" in said(app)
     sentences = [text.value for text in app.text if "prompt" in text.value and "full" in text.value]
     assert any("95% interval" in sentence for sentence in sentences)
     assert "accuracy against trainable parameters" in said(app)
@@ -43,13 +45,13 @@ def test_the_baseline_and_the_metric_come_from_the_address(folder: Path) -> None
     add_study(folder)
     app = compare("Scores", baseline="lora", score="f1_macro")
     table = app.dataframe[0].value.set_index("recipe")
-    assert table.loc["lora", "vs baseline"] == "baseline" and "f1_macro" in table.columns
-    assert table.loc["full", "vs baseline"].startswith("+")
+    assert table.loc["lora", "Δ vs lora"] == "baseline" and "f1_macro" in table.columns
+    assert table.loc["full", "Δ vs lora"].startswith("+")
     app = compare("Scores", recipes="lora")
     assert set(app.dataframe[0].value["recipe"]) == {"lora", "majority class"}
     one = next((folder / "news").glob("lora-s1*"))
     app = compare("Scores", runs=f"news/{one.name}")
-    assert list(app.dataframe[0].value["seeds"]) == ["1", ""]
+    assert list(app.dataframe[0].value["accuracy"].str[-3:]) == ["(1)", "330"]
 
 
 @pytest.mark.parametrize(
@@ -57,7 +59,7 @@ def test_the_baseline_and_the_metric_come_from_the_address(folder: Path) -> None
     [
         ("Costs", 2, "the red tick is the peak"),
         ("Curves", 2, "lowest to the highest seed"),
-        ("Classes", 3, "prediction by column"),
+        ("Classes", 4, "prediction by column"),
         ("Recipes", 0, "keys differ"),
     ],
 )
@@ -67,6 +69,20 @@ def test_each_tab_shows_its_charts(folder: Path, view: str, charts: int, words: 
     drawn = app.get("vega_lite_chart")
     assert len(drawn) == charts
     assert words in said(app)
+
+
+def test_a_listed_figure_stands_in_the_tab_of_its_section(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_study(folder)
+    listed = [*figures.FIGURES, toy_chart.FIGURE]
+    monkeypatch.setattr("workbench.charts.figures.FIGURES", listed)
+    app = compare("Costs", **{"toy-1": "gray"})
+    assert "How many seeds" in said(app)
+    chart = app.get("vega_lite_chart")[-1].proto
+    assert "gray" in chart.spec and chart.alt.startswith("Seeds of each recipe as bars: full 3")
+    keys = {str(button.key) for button in compare("Download").download_button}
+    assert {"picture-1-toy-SVG", "picture-1-toy-PNG"} <= keys
 
 
 def test_curves_are_drawn_over_what_is_chosen(folder: Path) -> None:
@@ -92,7 +108,7 @@ def test_disagreements_are_shown_with_their_texts_and_can_be_searched(folder: Pa
     for kind in (app.markdown, app.caption):
         for element in kind:
             assert not re.search(r"(?<!\\)(<img|\*\*bold|\[a\])", element.value)
-    found = re.search(r"to (\d+) of 30 test examples", said(app))
+    found = re.search(r"disagree on (\d+) of 30 test examples", said(app))
     assert found and int(found[1]) > 0
     app = compare("Disagreements", **{"find-1": "no such text"})
     assert "; 0 match." in said(app)
@@ -131,7 +147,7 @@ def test_tasks_without_classes_say_so(folder: Path) -> None:
         recipe = recipe_of(method, task=task, model={"source": "asset:smollm2-135m"})
         add_run(folder, recipe, 0, labels=[""] * 4, predictions=[""] * 4, metrics={"perplexity": 9})
     assert "no classes" in said(compare("Classes"))
-    assert "to 0 of 4 test examples" in said(compare("Disagreements"))
+    assert "disagree on 0 of 4 test examples" in said(compare("Disagreements"))
     assert "lower is better" in said(compare("Scores"))
 
 

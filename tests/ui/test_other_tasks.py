@@ -12,7 +12,8 @@ from opening import open_view, texts
 from streamlit.testing.v1 import AppTest
 
 import layout
-from workbench import charts
+from workbench.charts.run_curves import validation_curve
+from workbench.charts.scores import far_references, score_against_cost
 from workbench.store import write_json
 
 PERPLEXITY = {"full": 28.0, "lora": 26.0, "prefix": 30.0, "prompt": 41.5}
@@ -56,16 +57,18 @@ def test_compare_shows_the_lowest_perplexity_first(runs: RunsFolder) -> None:
     assert app.selectbox(key="score").value == "perplexity"
     table = app.dataframe[0].value.set_index("recipe")
     assert list(table.index) == ["lora", "full", "prefix", "prompt", "untouched base"]
-    assert table.loc["lora", "perplexity"] == "26.10 ± 0.25"
+    assert table.loc["lora", "perplexity ↓"] == "26.10 ± 0.25 (3)"
     # The seeds of all methods are as far apart, so of a difference there is no interval.
-    assert table.loc["lora", "vs baseline"] == "-2.000"
-    assert table.loc["untouched base", "perplexity"] == "161.3"
-    assert "perplexity: lower is better, so a difference below 0 is an improvement." in said(app)
+    assert table.loc["lora", "Δ vs full"] == "-2.000"
+    assert table.loc["untouched base", "perplexity ↓"] == "161.3"
+    assert "↓ lower is better, so Δ below 0 is an improvement" in said(app)
     assert "Above the axis: untouched base 161.3." in said(app)
     app.selectbox(key="score").set_value("rouge_l").run()
     assert not app.exception
-    assert "untouched base" not in set(app.dataframe[0].value["recipe"])
-    assert "lower is better" not in said(app)
+    table = app.dataframe[0].value.set_index("recipe")
+    assert list(table.columns)[:2] == ["rouge_l", "Δ vs full"]
+    assert table.loc["untouched base", "rouge_l"] == "–"
+    assert "is an improvement" not in said(app)
 
 
 def test_compare_shows_each_group_by_a_metric_that_it_has(runs: RunsFolder) -> None:
@@ -89,10 +92,10 @@ def test_references_are_left_off_the_chart_on_the_worse_side_only() -> None:
     metrics = {"perplexity": score, "bleu": score}
     rows = [{"label": "lora", "method": "lora", "metrics": metrics, "trainable_parameters": 9}]
     references = {"far above": 61.0, "near": 26.6, "far below": 3.0}
-    assert set(charts.far_references(rows, "perplexity", references)) == {"far above"}
-    assert set(charts.far_references(rows, "bleu", references)) == {"far below"}
-    assert charts.far_references(rows, "accuracy", references) == {}
-    chart = charts.score_against_cost(rows, "perplexity", references)
+    assert set(far_references(rows, "perplexity", references)) == {"far above"}
+    assert set(far_references(rows, "bleu", references)) == {"far below"}
+    assert far_references(rows, "accuracy", references) == {}
+    chart = score_against_cost(rows, "perplexity", references)
     assert chart is not None
     titles = [layer["encoding"]["y"].get("title") for layer in chart.to_dict()["layer"][:2]]
     assert titles == ["perplexity (lower is better)"] * 2
@@ -100,7 +103,7 @@ def test_references_are_left_off_the_chart_on_the_worse_side_only() -> None:
 
 def test_the_validation_curve_says_which_way_is_better() -> None:
     events = [{"kind": "validation", "step": 1, "metrics": {"perplexity": 30.0}, "best": True}]
-    chart = charts.validation_curve(events, "perplexity")
+    chart = validation_curve(events, "perplexity")
     assert chart is not None
     title = chart.to_dict()["layer"][0]["encoding"]["y"]["title"]
     assert title == "validation perplexity (lower is better)"

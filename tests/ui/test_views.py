@@ -36,10 +36,9 @@ def test_compare_puts_recipes_side_by_side(runs: RunsFolder) -> None:
     runs.add_corrupt()
     app = open_view("compare")
     table = app.dataframe[0].value.set_index("recipe")
-    assert table.loc["lora", "accuracy"] == "0.961 ± 0.007"
-    assert table.loc["full", "vs baseline"] == "baseline"
-    assert table.loc["lora", "vs baseline"].startswith("-0.007")
-    assert table.loc["lora", "seeds"] == "0, 1, 2"
+    assert table.loc["lora", "accuracy"] == "0.961 ± 0.007 (3)"
+    assert table.loc["full", "Δ vs full"] == "baseline"
+    assert table.loc["lora", "Δ vs full"].startswith("-0.007")
     assert table.loc["TF-IDF + logistic regression", "accuracy"] == "0.952"
     assert "Below the axis: majority class 0.230" in texts(app).replace("\\", "")
     assert "1 unreadable run is left out" in texts(app)

@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-import pandas as pd
 import streamlit as st
 
-from compare.selection import Group, Selection
+from compare.draw import show_table
+from compare.selection import Selection
 from layout import plain
-from workbench.analysis.tables import said
-from workbench.comparison.configuration import differing
-from workbench.formatting import ABSENT
+from workbench.analysis.group import Analysis
+from workbench.analysis.tables import difference_table
 
 
-def show(selection: Selection, group: Group) -> None:
+def show(selection: Selection, analysis: Analysis) -> None:
     """Only the keys whose values differ; the whole recipe of one below."""
-    settings = {sample.label: sample.variant.settings for sample in group.samples}
-    found = differing(settings)
+    group, number = analysis.group, analysis.number
+    found = group.config_difference()
     if not found:
-        st.caption("The recipes are the same." if len(settings) > 1 else "There is one recipe.")
+        st.caption("The recipes are the same." if len(group.rows) > 1 else "There is one recipe.")
     else:
-        words = st.text_input(
-            "Key contains", key=f"key-{group.number}", bind="query-params", width=260
-        )
-        lines = [
-            {"key": key}
-            | {name: said(values[name]) if name in values else ABSENT for name in group.labels}
-            for key, values in found.items()
-            if words.lower() in key.lower()
-        ]
-        st.dataframe(pd.DataFrame(lines), hide_index=True, height="content")
-        same = len({key for flat in settings.values() for key in flat}) - len(found)
+        words = st.text_input("Key contains", key=f"key-{number}", bind="query-params", width=260)
+        shown = {key: values for key, values in found.items() if words.lower() in key.lower()}
+        show_table(difference_table(shown, group.labels))
+        settings = [sample.settings for sample in group.samples]
+        same = len({key for flat in settings for key in flat}) - len(found)
         st.caption(f"{len(found)} keys differ; {same} are the same everywhere and not shown.")
     chosen = st.selectbox(
-        "Whole recipe", group.labels, index=None, key=f"recipe-{group.number}", bind="query-params",
+        "Whole recipe", group.labels, index=None, key=f"recipe-{number}", bind="query-params",
         placeholder="none", width=320, format_func=str,
     )  # fmt: skip
     for sample in group.samples:

@@ -1,16 +1,17 @@
-"""Test examples on which the recipes say different things."""
+"""Test examples on which the recipes disagree."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-import pandas as pd
 import streamlit as st
 
-from compare.selection import Group, Selection
+from compare.draw import show_table
+from compare.selection import Selection
 from layout import plain
 from workbench.analysis.disagreements import Answer, Example, disagreements, examples_of, pairs_of
-from workbench.analysis.predictions import aligned_answers, kind_of, score_word
+from workbench.analysis.group import Analysis
+from workbench.analysis.predictions import score_word
 from workbench.analysis.tables import pair_table
 from workbench.formatting import ABSENT, score
 
@@ -18,31 +19,33 @@ ON_A_PAGE = 10
 LONGEST_TEXT = 420
 SHORT_ANSWER = 40
 """Characters up to which answers stand beside each other."""
+_COLORS: dict[str | None, Literal["green", "red", "orange", "gray"]] = {
+    "right": "green",
+    "wrong": "red",
+    "mixed": "orange",
+    None: "gray",
+}
 
 
-def show(selection: Selection, group: Group) -> None:
+def show(selection: Selection, analysis: Analysis) -> None:
     """Who is right how often, then the examples one by one, furthest apart first."""
-    kind = kind_of(group.samples[0])
-    answers = aligned_answers(group.samples)
-    if len(answers) < 2:
-        st.caption("It takes two recipes whose runs kept their answers.")
+    kind, found, number = analysis.kind, analysis.predictions, analysis.number
+    if len(found) < 2:
+        st.caption("Needs at least two recipes with saved predictions.")
         return
-    number = group.number
     chosen = st.multiselect(
-        "Between", list(answers), default=list(answers),
+        "Between", list(found), default=list(found),
         key=f"between-{number}", bind="query-params", format_func=plain,
     )  # fmt: skip
     if len(chosen) < 2:
         st.caption("Choose two recipes or more.")
         return
-    examples = examples_of(kind, {label: answers[label] for label in chosen})
+    examples = examples_of(kind, {label: found[label] for label in chosen})
     apart = disagreements(kind, examples)
-    table = pair_table(pairs_of(kind, examples))
-    if table.lines:
-        names = [name for name, _ in table.headers]
-        lines = [[line[0].text, *(cell.value for cell in line[1:])] for line in table.lines]
-        st.dataframe(pd.DataFrame(lines, columns=names), hide_index=True, height="content")
-        st.caption("Test examples by who is right, with more than half of the seeds of a recipe.")
+    pairs = pairs_of(kind, examples)
+    if pairs:
+        show_table(table := pair_table(pairs))
+        st.caption(f"{table.title}.")
     labels = sorted({example.label for example in apart})
     with st.container(horizontal=True, vertical_alignment="bottom"):
         words = st.text_input("Text contains", key=f"find-{number}", bind="query-params", width=260)
@@ -52,13 +55,13 @@ def show(selection: Selection, group: Group) -> None:
                 "Right answer", labels, index=None, key=f"right-{number}", bind="query-params",
                 placeholder="any", width=220,
             )  # fmt: skip
-    found = [e for e in apart if _matches(e, words, right)]
+    matching = [e for e in apart if _matches(e, words, right)]
     st.caption(
-        f"They say different things to {len(apart)} of {len(examples)} test examples"
-        + (f"; {len(found)} match." if len(found) < len(apart) else ".")
+        f"They disagree on {len(apart)} of {len(examples)} test examples"
+        + (f"; {len(matching)} match." if len(matching) < len(apart) else ".")
         + f" Numbers beside a recipe: {score_word(kind)}, mean over seeds."
     )
-    pages = max(1, -(-len(found) // ON_A_PAGE))
+    pages = max(1, -(-len(matching) // ON_A_PAGE))
     page = 1
     if pages > 1:
         page = int(
@@ -66,7 +69,7 @@ def show(selection: Selection, group: Group) -> None:
                 f"Page of {pages}", 1, pages, key=f"page-{number}", bind="query-params", width=140
             )
         )
-    for example in found[(page - 1) * ON_A_PAGE : page * ON_A_PAGE]:
+    for example in matching[(page - 1) * ON_A_PAGE : page * ON_A_PAGE]:
         _example(example)
 
 
@@ -85,11 +88,11 @@ def _example(example: Example) -> None:
             with st.container(horizontal=True, gap="medium"):
                 for name, answer in answers:
                     with st.container(gap="xxsmall", width=200):
-                        st.caption(plain(f"{name}{_votes(answer)}"))
-                        st.badge(plain(answer.text or ABSENT), color=_color(answer))
+                        st.caption(plain(f"{name}{_notes(answer)}"))
+                        st.badge(plain(answer.text or ABSENT), color=_COLORS[answer.outcome])
         else:
             for name, answer in answers:
-                st.caption(plain(f"{name}{_votes(answer)}"))
+                st.caption(plain(f"{name}{_notes(answer)}"))
                 st.text(answer.text or ABSENT)
 
 
@@ -103,19 +106,7 @@ def _text(text: str) -> None:
             st.text(text)
 
 
-def _votes(answer: Answer) -> str:
+def _notes(answer: Answer) -> str:
     """How far the seeds of a recipe agree, and its mean score."""
-    words = [] if answer.decided else ["undecided"]
-    if answer.right is not None and 0 < answer.right < answer.seeds:
-        words.append(f"{answer.right} of {answer.seeds} seeds right")
-    elif answer.decided and answer.agreeing < answer.seeds:
-        words.append(f"{answer.agreeing} of {answer.seeds} seeds say so")
-    if answer.score is not None:
-        words.append(score(answer.score))
+    words = answer.notes + ([score(answer.score)] if answer.score is not None else [])
     return f" · {', '.join(words)}" if words else ""
-
-
-def _color(answer: Answer) -> Literal["green", "red", "orange", "gray"]:
-    if answer.right is None:
-        return "gray"
-    return "green" if answer.right == answer.seeds else "orange" if answer.right else "red"

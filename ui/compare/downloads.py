@@ -1,10 +1,12 @@
-"""The comparison to take away: tables, pictures, and the whole report."""
+"""The comparison as files: tables, pictures, and the whole report."""
 
 from __future__ import annotations
 
 import io
 import zipfile
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -23,19 +25,12 @@ TABLES = {
 
 def show(selection: Selection) -> None:
     """Buttons; what takes time is made when its button is pressed."""
-    st.header("To take away", anchor=False)
+    st.header("Download", anchor=False)
     st.subheader("The table", anchor=False)
     with st.container(horizontal=True):
         for name, (format, mime, suffix) in TABLES.items():
-            st.download_button(
-                name,
-                selection.comparison.to(format),
-                f"comparison.{suffix}",
-                mime,
-                on_click="ignore",
-                icon=":material/download:",
-                key=f"download-{format}",
-            )
+            file, text = f"comparison.{suffix}", selection.comparison.to(format)
+            _button(name, text, file, mime, f"download-{format}", icon=":material/download:")
     try:
         check_extra()
     except WorkbenchError as error:
@@ -56,53 +51,43 @@ def _report(selection: Selection) -> None:
         "With texts of the test data", value=True, key="texts", bind="query-params",
         help="Without, no text of the data leaves this machine with the report.",
     )  # fmt: skip
+    page, files = (partial(make, selection, texts) for make in (report_page, report_zip))
     with st.container(horizontal=True):
-        st.download_button(
-            "HTML report",
-            partial(report_page, selection, texts),
-            "report.html",
-            "text/html",
-            on_click="ignore",
-            icon=":material/article:",
-            key="download-report",
-            type="primary",
-        )
-        st.download_button(
-            "Report with all files",
-            partial(report_zip, selection, texts),
-            "report.zip",
-            "application/zip",
-            on_click="ignore",
+        _button(
+            "HTML report", page, "report.html", "text/html", "download-report",
+            icon=":material/article:", type="primary",
+        )  # fmt: skip
+        _button(
+            "Report with all files", files, "report.zip", "application/zip", "download-report-zip",
             icon=":material/folder_zip:",
-            key="download-report-zip",
-        )
+        )  # fmt: skip
 
 
 def _pictures(selection: Selection) -> None:
-    from workbench.report.figures import score_memory_and_curves
+    from workbench.charts import figures
+    from workbench.charts.figure import defaults
     from workbench.report.pictures import png_file, svg_file
 
     st.subheader("Pictures", anchor=False)
-    several = len(selection.groups) > 1
-    for group in selection.groups:
-        if several:
-            st.caption(plain(f"Group {group.number}: {group.title}"))
-        figures = score_memory_and_curves(group.rows, group.samples, group.metric, group.references)
-        for figure in figures:
-            with st.container(horizontal=True, vertical_alignment="center"):
-                st.text(figure.title, width=360)
-                for suffix, mime, draw in (
-                    ("SVG", "image/svg+xml", svg_file),
-                    ("PNG", "image/png", png_file),
-                ):
-                    st.download_button(
-                        suffix,
-                        partial(draw, figure.chart, width=figure.width),
-                        f"{figure.name}.{suffix.lower()}",
-                        mime,
-                        on_click="ignore",
-                        key=f"picture-{group.number}-{figure.name}-{suffix}",
-                    )
+    for analysis in selection.groups:
+        if analysis.group.several:
+            st.caption(plain(analysis.group.title))
+        for figure in figures.FIGURES:
+            for picture in figure.draw(analysis, **defaults(figure.options(analysis))):
+                with st.container(horizontal=True, vertical_alignment="center"):
+                    st.text(picture.title, width=360)
+                    for kind, mime, write in (
+                        ("SVG", "image/svg+xml", svg_file),
+                        ("PNG", "image/png", png_file),
+                    ):
+                        data = partial(write, picture.chart, width=picture.width)
+                        key = f"picture-{analysis.number}-{picture.name}-{kind}"
+                        _button(kind, data, f"{picture.name}.{kind.lower()}", mime, key)
+
+
+def _button(label: str, data: Any, file: str, mime: str, key: str, **look: Any) -> None:
+    """A download; data that is a function is made when it is pressed."""
+    st.download_button(label, data, file, mime, key=key, on_click="ignore", **look)
 
 
 def report_page(selection: Selection, texts: bool) -> bytes:
@@ -128,8 +113,6 @@ def report_zip(selection: Selection, texts: bool) -> bytes:
 
 
 def _files(selection: Selection, texts: bool) -> dict[str, str | bytes]:
-    from pathlib import Path
-
     from workbench.report import DEFAULT_TEXTS
     from workbench.report.content import read_content
     from workbench.report.writing import report_files

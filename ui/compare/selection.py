@@ -6,43 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import streamlit as st
 
 from layout import empty, runs_dir, show_error
-from run_summary import finite
+from workbench.analysis.group import Analysis
 from workbench.comparison import Comparison, compare
-from workbench.comparison.rows import Sample
 from workbench.errors import WorkbenchError
 
-Row = dict[str, Any]
 Stamp = tuple[tuple[str, int], ...]
 KEPT_SECONDS = 30
 """How long a comparison is kept whose results did not change: a run may have failed meanwhile."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Group:
-    """Rows that may be compared with each other."""
-
-    number: int
-    rows: list[Row]
-    samples: list[Sample]
-    metric: str
-    references: dict[str, float]
-
-    @property
-    def labels(self) -> list[str]:
-        """The rows' names, best first."""
-        return [row["label"] for row in self.rows]
-
-    @property
-    def title(self) -> str:
-        """Studies and models of the group."""
-        studies = dict.fromkeys(str(row["study"]) for row in self.rows)
-        models = dict.fromkeys(str(row["model"]) for row in self.rows if row["model"])
-        return " · ".join(filter(None, (", ".join(studies), ", ".join(models))))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,39 +31,9 @@ class Selection:
     kept: frozenset[str]
 
     @cached_property
-    def groups(self) -> list[Group]:
+    def groups(self) -> list[Analysis]:
         """The rows that are shown, by what may be compared."""
-        chosen = [row for row in self.comparison.rows if row["label"] in self.kept]
-        rows = [cast(Row, row) for row in chosen]
-        by_label = {sample.label: sample for sample in self.comparison.samples}
-        groups = []
-        for number in dict.fromkeys(row["group"] for row in rows):
-            members = [row for row in rows if row["group"] == number]
-            metric = metric_of(members, self.metric)
-            references = {
-                reference["name"]: value
-                for reference in self.comparison.references
-                if reference["group"] == number
-                and finite(value := reference["metrics"].get(metric))
-            }
-            samples = [by_label[row["label"]] for row in members]
-            groups.append(
-                Group(
-                    number=number,
-                    rows=members,
-                    samples=samples,
-                    metric=metric,
-                    references=references,
-                )
-            )
-        return groups
-
-
-def metric_of(rows: Sequence[Row], chosen: str) -> str:
-    """The metric chosen for the page, or these rows' own where they do not have it."""
-    if any(chosen in row["metrics"] for row in rows):
-        return chosen
-    return rows[0].get("primary_metric") or chosen
+        return [Analysis(group) for group in self.comparison.groups(self.metric, self.kept)]
 
 
 def choose() -> Selection | None:
@@ -147,7 +92,7 @@ def _baseline(box: Any, comparison: Comparison) -> str | None:
         key="baseline",
         bind="query-params",
         placeholder="none",
-        help="The recipe that the others are held against.",
+        help="The recipe that the others are compared with.",
     )
     return chosen
 

@@ -12,7 +12,7 @@ import streamlit as st
 from layout import runs_dir, show_error
 from run_cli import ask
 from workbench.errors import UsageError, WorkbenchError
-from workbench.recipe.sources import HUB_ID
+from workbench.recipe.sources import is_hub_id
 from workbench.store import Run
 
 TOKEN = "HF_TOKEN"
@@ -84,7 +84,7 @@ def push(run: Run, card: str | None, repository: str, token: str) -> str:
     Raises:
         WorkbenchError: when the name is none, or with what the upload said, without the token.
     """
-    if "/" not in repository or not HUB_ID.fullmatch(repository):
+    if "/" not in repository or not is_hub_id(repository):
         raise UsageError(
             f"{repository[:96]!r} is not a Hub repository", fix="owner/name, e.g. me/my-adapter"
         )

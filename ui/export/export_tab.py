@@ -10,7 +10,7 @@ import streamlit as st
 from export import export_actions
 from export.archives import CARD, adapter_files, adapter_zip
 from layout import empty, facts, plain, runs_dir
-from run_summary import finite, part
+from run_summary import finite, get_section
 from workbench.formatting import size
 from workbench.store import Run, list_runs
 
@@ -39,7 +39,7 @@ def show() -> None:
 
 
 def _check(run: Run) -> None:
-    export = part(run.result, "export")
+    export = get_section(run.result, "export")
     gap, examples = export.get("max_logit_difference"), export.get("examples")
     if export.get("checked") is True:
         words = "Reloaded with plain transformers and PEFT in a fresh process"

@@ -9,13 +9,11 @@ from typing import Any
 import pyarrow.parquet as parquet
 
 from layout import runs_dir
-from run_summary import part
+from run_summary import get_section
+from workbench.recipe.tasks import TASK_SPECS, TaskSpec
 from workbench.store import list_runs, read_json
 
 ABOUT = "workbench.json"
-WRITING = ("instruction", "causal-lm")
-OWN_OUTPUT = (*WRITING, "masked-lm")
-"""Tasks that use the base model's own output layer, so that it can answer zero-shot."""
 _EXAMPLES = 400
 
 
@@ -39,7 +37,17 @@ class Adapter:
     @property
     def task(self) -> str:
         """The task that it was trained for."""
-        return str(part(self.stated, "task").get("name") or "")
+        return str(get_section(self.stated, "task").get("name") or "")
+
+    @property
+    def spec(self) -> type[TaskSpec] | None:
+        """What is known of that task; None for a folder that cannot be read."""
+        return TASK_SPECS.get(self.task)
+
+    @property
+    def view(self) -> str:
+        """How its answers are shown."""
+        return self.spec.view if self.spec else ""
 
     @property
     def base(self) -> str:
@@ -104,10 +112,11 @@ def examples_of(adapter: Adapter) -> list[dict[str, str]]:
 
 def takes_a_second_text(adapter: Adapter) -> bool:
     """Whether it answers questions about texts, or was trained on pairs of texts."""
-    if adapter.task == "question-answering":
+    need = adapter.spec.second_text if adapter.spec else "unread"
+    if need == "required":
         return True
     path = adapter.folder.parent / "predictions.parquet"
-    if adapter.task != "text-classification" or not path.is_file():
+    if need == "unread" or not path.is_file():
         return False
     try:
         return "text_pair" in parquet.read_schema(path).names

@@ -9,14 +9,14 @@ import streamlit as st
 
 from layout import plain, show_error
 from playground import playground_client, token_charts, weight_charts
-from playground.adapters import OWN_OUTPUT, WRITING, Adapter
-from workbench.charts import Chart
+from playground.adapters import Adapter
+from workbench.charts.style import Chart
 from workbench.errors import WorkbenchError
 from workbench.formatting import ABSENT
 
 PER_ROW, WIDE_PER_ROW = 3, 2
-WIDE = ("token-classification", "question-answering")
-"""Tasks whose answer is a marked text, which needs more room than bars."""
+WIDE = ("tags", "span")
+"""Views that mark a text, which needs more room than bars."""
 MARKED_WIDTH = 300
 SHOWN_LABELS = 8
 TAG_COLORS = (
@@ -46,7 +46,7 @@ def show(adapters: list[Adapter], text: str, pairs: dict[str, str | None]) -> di
     cards: list[tuple[Adapter, bool]] = [(adapter, False) for adapter in adapters]
     cards += [(adapter, True) for adapter in bases]
     found: dict[str, Result] = {}
-    per_row = WIDE_PER_ROW if any(adapter.task in WIDE for adapter in adapters) else PER_ROW
+    per_row = WIDE_PER_ROW if any(adapter.view in WIDE for adapter in adapters) else PER_ROW
     for start in range(0, len(cards), per_row):
         row = cards[start : start + per_row]
         columns = st.columns(max(2, min(len(cards), per_row)), gap="small")
@@ -67,7 +67,7 @@ def _bases(adapters: list[Adapter]) -> list[Adapter]:
     """An adapter of every base whose own answer means something."""
     asked: dict[tuple[str, str], Adapter] = {}
     for adapter in adapters:
-        if adapter.task in OWN_OUTPUT:
+        if adapter.spec and not adapter.spec.new_head:
             asked.setdefault((adapter.base, adapter.task), adapter)
     return list(asked.values())
 
@@ -110,7 +110,7 @@ def _ask(adapter: Adapter, text: str, pair: str | None, zero_shot: bool) -> Resu
 
 
 def _writes(adapter: Adapter) -> bool:
-    return adapter.task in WRITING
+    return adapter.view == "text"
 
 
 def _headline(answer: str, note: str) -> None:

@@ -13,7 +13,7 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from workbench.charts import Chart
+from workbench.charts.style import Chart
 
 FOR, AGAINST = "#3b82c4", "#d9772b"
 """Blue and orange: told apart with any kind of colour blindness, on white and on black."""

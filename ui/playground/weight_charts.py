@@ -10,7 +10,7 @@ import altair as alt
 import pandas as pd
 
 from playground.token_charts import AGAINST, FOR, NONE, dark, spoken, text_color
-from workbench.charts import Chart
+from workbench.charts.style import Chart
 
 
 def attention_map(

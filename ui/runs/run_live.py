@@ -8,10 +8,14 @@ from typing import Any
 import streamlit as st
 
 from layout import plain
-from run_summary import number, part, progress_of, share_done, state_of, time_of
-from workbench import charts
-from workbench.charts.loss_parts import with_parts
-from workbench.charts.pace import learning_rate_curve, speed_curve, speed_now
+from run_summary import get_section, number, progress_of, share_done, state_of, time_of
+from workbench.charts.run_curves import (
+    learning_rate_curve,
+    loss_curve,
+    speed_curve,
+    speed_now,
+    validation_curve,
+)
 from workbench.formatting import ABSENT, duration, size
 from workbench.store import Run
 
@@ -43,7 +47,7 @@ def _figures(run: Run, events: list[Event]) -> None:
         ("loss", ABSENT if loss is None else f"{loss:.4f}"),
         ("learning rate", ABSENT if rate is None else f"{rate:.2e}"),
         ("tokens per second", ABSENT if speed is None else f"{speed:,.0f}"),
-        ("process memory", size(number(part(run.status, "memory"), "process_bytes"))),
+        ("process memory", size(number(get_section(run.status, "memory"), "process_bytes"))),
         ("elapsed", ABSENT if started is None else duration(max(0, time.time() - started))),
         ("time left", time_of(run).removesuffix(" left")),
     ]
@@ -59,7 +63,7 @@ def curves(run: Run, events: list[Event]) -> None:
             name
             for event in events
             if event.get("kind") == "validation"
-            for name in part(event, "metrics")
+            for name in get_section(event, "metrics")
         }
     )
     left, right = st.columns(2, gap="large", vertical_alignment="center")
@@ -68,8 +72,8 @@ def curves(run: Run, events: list[Event]) -> None:
         st.subheader("Validation", anchor=False, width="stretch")
         metric = _metric(run, metrics)
     left, right = st.columns(2, gap="large")
-    loss = with_parts(charts.loss_curve(events), events)
-    scores = charts.validation_curve(events, metric) if metric else None
+    loss = loss_curve(events)
+    scores = validation_curve(events, metric) if metric else None
     _chart(left, loss, "loss", "No training step logged yet.")
     _chart(right, scores, "validation", "Not validated yet.")
     left, right = st.columns(2, gap="large")
@@ -85,7 +89,7 @@ def curves(run: Run, events: list[Event]) -> None:
 def _metric(run: Run, metrics: list[str]) -> str | None:
     if not metrics:
         return None
-    selected = part(run.result, "selected").get("metric")
+    selected = get_section(run.result, "selected").get("metric")
     return st.selectbox(
         "Validation metric",
         metrics,

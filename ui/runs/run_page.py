@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from layout import error_box, plain, remarks
-from run_summary import items, state_of
+from run_summary import get_strings, state_of
 from runs import run_live, run_log, run_result
 from runs.event_log import histories
 from runs.run_actions import RESUMABLE, actions
@@ -78,4 +78,4 @@ def _saved(run: Run) -> str:
 
 def _warnings(run: Run, events: list[Event]) -> list[str]:
     logged = [str(event.get("message")) for event in events if event.get("kind") == "warning"]
-    return list(dict.fromkeys([*items(run.result, "warnings"), *logged]))
+    return list(dict.fromkeys([*get_strings(run.result, "warnings"), *logged]))

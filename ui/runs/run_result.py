@@ -9,8 +9,8 @@ import streamlit as st
 
 from compare.draw import draw
 from layout import facts, plain
-from run_summary import decimal, finite, items, number, part, scored
-from workbench import charts
+from run_summary import decimal, finite, get_section, get_strings, number, scored
+from workbench.charts.memory import memory_bars
 from workbench.formatting import ABSENT, count, duration, share, size
 
 Event = dict[str, Any]
@@ -26,15 +26,18 @@ FORECAST = {
 
 def tiles(result: Event) -> None:
     """The figures that a run is judged by."""
-    test, parameters = part(part(result, "metrics"), "test"), part(result, "parameters")
+    test, parameters = (
+        get_section(get_section(result, "metrics"), "test"),
+        get_section(result, "parameters"),
+    )
     trainable, total = number(parameters, "trainable"), number(parameters, "total")
-    names = scored(test, part(result, "selected").get("metric"))
+    names = scored(test, get_section(result, "selected").get("metric"))
     shown = [(f"test {name}", decimal(test[name])) for name in names[:2]]
     shown += [
         ("trainable", count(trainable)),
         ("of the model", share(trainable, total)),
-        ("peak memory", size(number(part(result, "memory"), "peak_memory_bytes"))),
-        ("training time", duration(number(part(result, "time"), "train_seconds"))),
+        ("peak memory", size(number(get_section(result, "memory"), "peak_memory_bytes"))),
+        ("training time", duration(number(get_section(result, "time"), "train_seconds"))),
         ("adapter", size(number(result, "adapter_bytes"))),
     ]
     with st.container(border=True):
@@ -49,12 +52,12 @@ def outcome(result: Event) -> None:
         st.subheader("Test scores", anchor=False)
         st.dataframe(_scores(result), width="stretch")
         st.subheader("Memory", anchor=False)
-        memory = part(result, "memory")
+        memory = get_section(result, "memory")
         peak = {
             "label": str(result.get("recipe")),
             "peak_memory_bytes": number(memory, "peak_memory_bytes"),
         }
-        chart = charts.memory_bars([part(memory, "breakdown") | peak])
+        chart = memory_bars([get_section(memory, "breakdown") | peak])
         if chart is not None:
             draw(chart, "memory", "Peak memory by component")
         st.caption(plain(memory.get("how") or ""))
@@ -66,7 +69,7 @@ def outcome(result: Event) -> None:
 
 def _forecast(result: Event) -> None:
     """What was forecast beside what was measured, where the run kept a forecast."""
-    forecast = part(result, "forecast")
+    forecast = get_section(result, "forecast")
     rows = []
     for key, (name, write, place) in FORECAST.items():
         measured: Any = result
@@ -83,13 +86,13 @@ def _forecast(result: Event) -> None:
 
 
 def _facts(result: Event) -> list[tuple[str, Any]]:
-    policy, data = part(result, "policy"), part(result, "data")
-    parameters, selected = part(result, "parameters"), part(result, "selected")
+    policy, data = get_section(result, "policy"), get_section(result, "data")
+    parameters, selected = get_section(result, "parameters"), get_section(result, "selected")
     counted = [(number(parameters, key), key) for key in ("adapter", "head", "total")]
     sizes, features = (_per_split(data, key) for key in ("sizes", "features"))
     computed = [policy.get("device_name") or policy.get("device"), policy.get("precision")]
     attention = policy.get("attention")
-    told = items(result, "warnings")  # which stand on top of the page
+    told = get_strings(result, "warnings")  # which stand on top of the page
     return [
         ("task", result.get("task")),
         ("model", result.get("model")),
@@ -98,12 +101,12 @@ def _facts(result: Event) -> list[tuple[str, Any]]:
         ("examples", sizes),
         ("features", features if features != sizes else ABSENT),
         ("duplicates", _removed(data)),
-        ("steps", _speed(part(result, "time"))),
+        ("steps", _speed(get_section(result, "time"))),
         ("selected checkpoint", _kept(selected)),
         ("device", ", ".join(str(word) for word in computed if word)),
         ("attention", attention),
         ("policy", policy.get("why")),
-        ("notes", "\n".join(note for note in items(data, "notes") if note not in told)),
+        ("notes", "\n".join(note for note in get_strings(data, "notes") if note not in told)),
     ]
 
 
@@ -117,7 +120,7 @@ def _kept(selected: Event) -> str:
 
 
 def _per_split(data: Event, key: str) -> str:
-    return ", ".join(f"{n} {split}" for split, n in part(data, key).items())
+    return ", ".join(f"{n} {split}" for split, n in get_section(data, key).items())
 
 
 def _removed(data: Event) -> str:
@@ -132,9 +135,12 @@ def _speed(time: Event) -> str:
 
 def _scores(result: Event) -> pd.DataFrame:
     """Metrics as rows; this run and the references on the same test split as columns."""
-    metrics, references = part(result, "metrics"), part(result, "references")
-    columns = {"test": part(metrics, "test"), "validation": part(metrics, "validation")}
-    columns |= {name: part(references, name) for name in references}
+    metrics, references = get_section(result, "metrics"), get_section(result, "references")
+    columns = {
+        "test": get_section(metrics, "test"),
+        "validation": get_section(metrics, "validation"),
+    }
+    columns |= {name: get_section(references, name) for name in references}
     names = list(dict.fromkeys(name for scores in columns.values() for name in scores))
     series = {name: pd.Series(scores, dtype=object) for name, scores in columns.items()}
     return pd.DataFrame(series, index=names).map(decimal)

@@ -11,8 +11,8 @@ import streamlit as st
 
 from compare.draw import draw
 from layout import empty, plain, runs_dir
-from run_summary import decimal, finite, number, part, share_done
-from workbench.charts import HEIGHT, PALETTE
+from run_summary import decimal, finite, get_section, number, share_done
+from workbench.charts.style import HEIGHT, PALETTE
 from workbench.formatting import ABSENT, count, duration
 from workbench.recipe import recipes_dir
 from workbench.tuning.load_search import Search, list_searches, options_of
@@ -64,7 +64,7 @@ def _study(study: str, watched: bool) -> None:
 
 
 def _row(search: Search, active: bool) -> Row:
-    best = part(search.document, "best")
+    best = get_section(search.document, "best")
     steps, seconds = (number(search.document, key) for key in ("steps", "train_seconds"))
     failed = int(number(search.document, "failed") or 0)
     return {
@@ -74,7 +74,7 @@ def _row(search: Search, active: bool) -> Row:
         "trials": f"{len(search.trials)} of {search.wanted or '?'}"
         + (f", {failed} failed" if failed else ""),
         "best": decimal(best.get("score")),
-        "values": values_in_words(part(best, "values")) or ABSENT,
+        "values": values_in_words(get_section(best, "values")) or ABSENT,
         "training time": ABSENT if seconds is None else duration(seconds),
         "steps": ABSENT if steps is None else f"{steps:,.0f}",
         "tokens": count(number(search.document, "tokens")),
@@ -133,10 +133,10 @@ def _picture(searches: list[Search]) -> None:
 
 def points_of(search: Search) -> list[Row]:
     """The trials of a search that have both a learning rate and a score."""
-    best = part(search.document, "best").get("number")
+    best = get_section(search.document, "best").get("number")
     found = []
     for trial in search.trials:
-        rate, score = part(trial, "values").get(LEARNING_RATE), trial.get("score")
+        rate, score = get_section(trial, "values").get(LEARNING_RATE), trial.get("score")
         if finite(rate) and rate > 0 and finite(score):
             found.append(
                 {
@@ -145,7 +145,7 @@ def points_of(search: Search) -> list[Row]:
                     "score": score,
                     "trial": int(number(trial, "number") or 0) + 1,
                     "best": trial.get("number") == best,
-                    "tried": values_in_words(part(trial, "values")),
+                    "tried": values_in_words(get_section(trial, "values")),
                 }
             )
     return found
@@ -186,7 +186,7 @@ def _trials(searches: list[Search]) -> None:
         rows = [
             {
                 "trial": int(number(trial, "number") or 0) + 1,
-                "tried": values_in_words(part(trial, "values")),
+                "tried": values_in_words(get_section(trial, "values")),
                 "score": decimal(trial.get("score")),
                 "loss": decimal(trial.get("loss")),
                 "training time": duration(number(trial, "train_seconds") or 0.0),

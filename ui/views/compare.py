@@ -6,19 +6,17 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from compare import classes, configuration, costs, curves, disagreements, downloads, overview
-from compare.selection import Group, Selection, choose
+from compare import configuration, disagreements, downloads, overview
+from compare.figures import show_figures
+from compare.selection import Selection, choose
 from layout import empty, heading, plain, remarks
+from workbench.analysis.group import Analysis
+from workbench.charts.figures import sections
+from workbench.formatting import plural
 
-Tab = Callable[[Selection, Group], None]
-TABS: dict[str, Tab] = {
-    "Scores": overview.show,
-    "Costs": costs.show,
-    "Curves": curves.show,
-    "Classes": classes.show,
-    "Disagreements": disagreements.show,
-    "Recipes": configuration.show,
-}
+Tab = Callable[[Selection, Analysis], None]
+ABOVE_FIGURES: dict[str, Tab] = {"Scores": overview.show}  # stands above the figures of the section
+OTHERS: dict[str, Tab] = {"Disagreements": disagreements.show, "Recipes": configuration.show}
 DOWNLOAD = "Download"
 
 
@@ -35,30 +33,31 @@ def page() -> None:
     if not selection.comparison.rows:
         empty("Nothing to compare here", "None of these runs has a result that can be read.")
         return
-    opened = st.tabs([*TABS, DOWNLOAD], key="view", bind="query-params")
-    for tab, show in zip(opened, TABS.values(), strict=False):
-        if tab.open:  # what is closed is not read
-            with tab:
-                _groups(selection, show)
-    if opened[-1].open:
-        with opened[-1]:
-            downloads.show(selection)
+    names = [*sections(), *OTHERS, DOWNLOAD]
+    for name, tab in zip(names, st.tabs(names, key="view", bind="query-params"), strict=True):
+        if not tab.open:  # what is closed is not read
+            continue
+        with tab:
+            if name == DOWNLOAD:
+                downloads.show(selection)
+            else:
+                _groups(selection, name)
 
 
-def _groups(selection: Selection, show: Tab) -> None:
-    several = len(selection.groups) > 1
-    for group in selection.groups:
-        place = f"Group {group.number}: " if several else ""
-        st.header(plain(f"{place}{group.title}"), anchor=False)
-        if several:
+def _groups(selection: Selection, name: str) -> None:
+    for analysis in selection.groups:
+        st.header(plain(analysis.group.title), anchor=False)
+        if analysis.group.several:
             st.caption("Not comparable with the other groups.")
-        show(selection, group)
+        for show in (ABOVE_FIGURES.get(name), OTHERS.get(name)):
+            if show:
+                show(selection, analysis)
+        show_figures(sections().get(name, []), analysis)
 
 
 def _remarks(selection: Selection) -> None:
     warnings = selection.comparison.warnings
-    title = f"{len(warnings)} remark{'' if len(warnings) == 1 else 's'} on what is compared"
-    remarks(title, warnings, ":material/info:")
+    remarks(plural(len(warnings), "warning"), warnings, ":material/info:")
 
 
 page()

@@ -139,7 +139,7 @@ def _answer(chosen: list[Adapter], given: Given) -> None:
 def _typed(chosen: list[Adapter]) -> tuple[str, str] | None:
     """The text in the box and the second one; None while there is none."""
     asks = any(takes_a_second_text(adapter) for adapter in chosen)
-    masked = any(adapter.task == "masked-lm" for adapter in chosen)
+    masked = any(adapter.view == "masked" for adapter in chosen)
     hint = (
         "Put [MASK] where the model should fill in a word." if masked else "Type or paste a text."
     )
@@ -170,7 +170,7 @@ def _typed(chosen: list[Adapter]) -> tuple[str, str] | None:
         _right_label(text)
     if not text.strip():
         return None
-    if any(a.task == "question-answering" for a in chosen) and not second.strip():
+    if any(a.spec and a.spec.second_text == "required" for a in chosen) and not second.strip():
         st.caption("Ask a question about the text.")
         return None
     return text, second

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import AutoConfig
 
+from workbench.adapters.code_keys import names_code
 from workbench.assets import ASSETS, fetch
 from workbench.assets.hub import why_unreachable
 from workbench.errors import ExportError
@@ -27,10 +28,6 @@ TRAINED_WEIGHTS = "trained_weights.safetensors"
 """File of an export that holds the trained tensors alone (head, bitfit)."""
 ABOUT = "workbench.json"
 """File of an export that says what it is: base, task, labels, how to load it."""
-
-_NAMES_CODE = ("auto_mapping", "megatron_config", "tokenizer_kwargs")
-"""Fields of PEFT's configs by which one would import a module or load a foreign tokenizer."""
-
 
 # Never True, and never None either: transformers would ask on the terminal.
 _SAFELY: dict[str, Any] = {"use_safetensors": True, "trust_remote_code": False}
@@ -162,15 +159,15 @@ def _fitting(load: Callable[[], Any], folder: Path) -> nn.Module:
 
 def _refuse_code(folder: Path) -> None:
     """Refuses an adapter that PEFT would have to import something for, or read a pickle of."""
-    config = read_json(folder / ADAPTER_CONFIG) or {}
-    named = [key for key in _NAMES_CODE if config.get(key)]
-    if named or not (folder / WEIGHTS).is_file():
-        raise ExportError(
-            f"{named[0]} names code to load" if named else f"there is no {WEIGHTS}",
-            where=str(folder / ADAPTER_CONFIG) if named else str(folder),
-            why="nothing that comes with an adapter is run",
-            fix="export it again, or take an adapter of somebody else in with `workbench import`",
-        )
+    for key, _, why, _ in names_code(read_json(folder / ADAPTER_CONFIG) or {}):
+        raise _not_taken(f"{key} names code to load", folder / ADAPTER_CONFIG, why)
+    if not (folder / WEIGHTS).is_file():
+        raise _not_taken(f"there is no {WEIGHTS}", folder, "no pickle of an adapter is read")
+
+
+def _not_taken(what: str, where: Path, why: str) -> ExportError:
+    fix = "export it again, or import an adapter of somebody else with `workbench import`"
+    return ExportError(what, where=str(where), why=why, fix=fix)
 
 
 def _with_tensors(model: nn.Module, state: dict[str, Tensor]) -> nn.Module:

@@ -1,1 +1,1 @@
-"""What report and UI both compute from run records. Loads no torch."""
+"""What report and UI both compute from finished runs. Loads no torch."""

@@ -1,19 +1,16 @@
-"""Scores of each class and confusions, from the answers of some seeds."""
+"""Scores of each class and confusions, from the predictions of some seeds."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from workbench.analysis.predictions import Answers
+from workbench.analysis.predictions import Predictions
 from workbench.recipe.catalogue import MULTI, SINGLE, TAGS, AnswerKind
 
 MOST_CLASSES = 20
 """Classes that a picture shows; the tables have all."""
-
-Decision = tuple[str, str]
-"""What is right and what was predicted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,63 +44,72 @@ class Classes:
 
 
 def classes_of(
-    kind: AnswerKind | None, seeds: Sequence[Answers], known: Sequence[str]
+    kind: AnswerKind | None, seeds: Sequence[Predictions], known: Sequence[str]
 ) -> Classes | None:
     """Scores of each class over the seeds of a recipe; None for answers that are no classes.
 
     Args:
         kind: what the models answer with.
-        seeds: the answers of each seed, to the same examples.
+        seeds: the predictions of each seed, on the same examples.
         known: the labels of the data, in order.
     """
     if kind not in (SINGLE, MULTI, TAGS) or not seeds:
         return None
+    import numpy as np
+    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+    confusion: list[list[float]] | None = None
+    pairs = [p for seed in seeds if len((p := _right_and_predicted(kind, seed, known))[0])]
+    if not pairs:
+        return Classes([], confusion)
     if kind == MULTI:
-        outcomes = [_outcomes_of_sets(answers, known) for answers in seeds]
-        names = [name for name in known if any(name in seed for seed in outcomes)]
-        return Classes(_scores(names, outcomes), None)
-    decisions = [_decisions(kind, answers) for answers in seeds]
-    met = {name for seed in decisions for pair in seed for name in pair}
-    names = [name for name in known if name in met] + sorted(met - set(known))
-    outcomes = [_outcomes(seed) for seed in decisions]
-    return Classes(_scores(names, outcomes), _confusion(names, decisions))
+        met = np.any([side.any(axis=0) for pair in pairs for side in pair], axis=0)
+        names = [name for name, seen in zip(known, met, strict=False) if seen]
+        labels: Sequence[str | int] = np.flatnonzero(met).tolist()
+    else:
+        found = {name for pair in pairs for side in pair for name in side}
+        labels = names = [n for n in known if n in found] + sorted(found - set(known))
+        matrices = [confusion_matrix(*pair, labels=names) for pair in pairs]
+        confusion = np.mean(matrices, axis=0).tolist()
+    if not names:
+        return Classes([], confusion)
+    scores = np.array(
+        [precision_recall_fscore_support(*pair, labels=labels, zero_division=0.0) for pair in pairs]
+    )
+    f1 = scores[:, 2]
+    numbers = np.stack([*scores.mean(axis=0)[:3], f1.min(axis=0), f1.max(axis=0)], axis=1).tolist()
+    keys = ("precision", "recall", "f1", "f1_low", "f1_high")
+    return Classes(
+        [
+            ClassScore(name=name, support=int(support), **dict(zip(keys, values, strict=True)))
+            for name, support, values in zip(names, scores[0, 3], numbers, strict=True)
+        ],
+        confusion,
+    )
 
 
-def _decisions(kind: AnswerKind, answers: Answers) -> Counter[Decision]:
+def _right_and_predicted(
+    kind: AnswerKind, seed: Predictions, known: Sequence[str]
+) -> tuple[Any, Any]:
+    """What scikit-learn compares: class by example, for tags by word; for several labels at once a
+    row of yes and no, shape (examples, known labels)."""
     if kind == SINGLE:
-        return Counter(zip(answers.labels, answers.predictions, strict=True))
-    found: Counter[Decision] = Counter()
-    for right, predicted in zip(answers.labels, answers.predictions, strict=True):
-        # A predicted sequence has a tag for every word; what was cut off has none and counts not.
-        found.update(zip(right.split(), predicted.split(), strict=False))
-    return found
+        return seed.labels, seed.predictions
+    if kind == MULTI:
+        import numpy as np
 
-
-_Outcome = tuple[int, int, int]
-"""Right answers of a class, its examples, and how often it was predicted."""
-
-
-def _outcomes(decisions: Counter[Decision]) -> dict[str, _Outcome]:
-    hits: Counter[str] = Counter()
-    support: Counter[str] = Counter()
-    predicted: Counter[str] = Counter()
-    for (right, answer), count in decisions.items():
-        support[right] += count
-        predicted[answer] += count
-        hits[right] += count if right == answer else 0
-    return {name: (hits[name], support[name], predicted[name]) for name in support | predicted}
-
-
-def _outcomes_of_sets(answers: Answers, known: Sequence[str]) -> dict[str, _Outcome]:
-    hits: Counter[str] = Counter()
-    support: Counter[str] = Counter()
-    predicted: Counter[str] = Counter()
-    for right, answer in zip(answers.labels, answers.predictions, strict=True):
-        wanted, given = split_labels(right, known), split_labels(answer, known)
-        support.update(wanted)
-        predicted.update(given)
-        hits.update(wanted & given)
-    return {name: (hits[name], support[name], predicted[name]) for name in support | predicted}
+        sides = (seed.labels, seed.predictions)
+        sets = [[split_labels(text, known) for text in side] for side in sides]
+        # A last column of no: with one column scikit-learn would take yes and no for two classes.
+        flags = [np.array([[*(n in each for n in known), False] for each in s]) for s in sets]
+        return flags[0], flags[1]
+    # A predicted sequence has a tag for every word; what was cut off has none and counts not.
+    words = [
+        pair
+        for right, predicted in zip(seed.labels, seed.predictions, strict=True)
+        for pair in zip(right.split(), predicted.split(), strict=False)
+    ]
+    return [right for right, _ in words], [predicted for _, predicted in words]
 
 
 def split_labels(text: str, known: Sequence[str]) -> set[str]:
@@ -114,38 +120,6 @@ def split_labels(text: str, known: Sequence[str]) -> set[str]:
             found.add(name)
             rest = rest[len(name) + 2 :]
     return found
-
-
-def _scores(names: Sequence[str], seeds: Sequence[dict[str, _Outcome]]) -> list[ClassScore]:
-    scores = []
-    for name in names:
-        counts = [seed.get(name, (0, 0, 0)) for seed in seeds]
-        precision = [hits / predicted if predicted else 0.0 for hits, _, predicted in counts]
-        recall = [hits / support if support else 0.0 for hits, support, _ in counts]
-        f1 = [2 * hits / ((s + p) or 1) for hits, s, p in counts]
-        scores.append(
-            ClassScore(
-                name=name,
-                support=counts[0][1],
-                precision=_mean(precision),
-                recall=_mean(recall),
-                f1=_mean(f1),
-                f1_low=min(f1),
-                f1_high=max(f1),
-            )
-        )
-    return scores
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
-
-
-def _confusion(names: Sequence[str], seeds: Sequence[Counter[Decision]]) -> list[list[float]]:
-    return [
-        [sum(seed[right, answer] for seed in seeds) / len(seeds) for answer in names]
-        for right in names
-    ]
 
 
 def most_common(classes: Classes, limit: int = MOST_CLASSES) -> list[int]:

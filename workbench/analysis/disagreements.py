@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
-import string
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Literal
 
-from workbench.analysis.predictions import Answers
+from workbench.analysis.predictions import Predictions
 from workbench.formatting import ABSENT
 from workbench.recipe.catalogue import MULTI, REGRESSION, SINGLE, SPANS, TAGS, TOKENS, AnswerKind
-
-_ARTICLES = re.compile(r"\b(a|an|the)\b")
-_PUNCTUATION = str.maketrans("", "", string.punctuation)
+from workbench.recipe.squad import normalised, same_answer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +37,23 @@ class Answer:
     def mostly_right(self) -> bool:
         """Whether more than half of the seeds are right."""
         return self.right is not None and 2 * self.right > self.seeds
+
+    @property
+    def outcome(self) -> Literal["right", "wrong", "mixed"] | None:
+        """What the seeds are together; None where an answer is not right or wrong."""
+        if self.right is None:
+            return None
+        return "right" if self.right == self.seeds else "mixed" if self.right else "wrong"
+
+    @property
+    def notes(self) -> list[str]:
+        """How many seeds are right, and how far they agree."""
+        mixed = f"{self.right} of {self.seeds} seeds right"
+        notes = [mixed if self.outcome == "mixed" else self.outcome] if self.outcome else []
+        if not self.decided:
+            return [*notes, "undecided"]
+        agreed = f"{self.agreeing} of {self.seeds} seeds agree"
+        return [*notes, agreed] if self.agreeing < self.seeds else notes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,12 +89,7 @@ def _same(label: str, prediction: str) -> bool:
 
 
 def _same_span(label: str, prediction: str) -> bool:
-    """As SQuAD's exact match compares: without case, punctuation and articles."""
-    return _bare(prediction) in {_bare(answer) for answer in label.split(" | ")}
-
-
-def _bare(text: str) -> str:
-    return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
+    return same_answer(label.split(" | "), prediction)
 
 
 _JUDGES: dict[AnswerKind, Right] = {
@@ -91,19 +100,21 @@ _JUDGES: dict[AnswerKind, Right] = {
 }
 
 
-def examples_of(kind: AnswerKind | None, answers: Mapping[str, Sequence[Answers]]) -> list[Example]:
+def examples_of(
+    kind: AnswerKind | None, predictions: Mapping[str, Sequence[Predictions]]
+) -> list[Example]:
     """Every test example with what each recipe says to it, in the order of the test split.
 
     Args:
         kind: what the models answer with.
-        answers: the answers of each seed by row label, to the same examples.
+        predictions: those of each seed by row label, on the same examples.
     """
-    if not answers:
+    if not predictions:
         return []
-    first = next(iter(answers.values()))[0]
+    first = next(iter(predictions.values()))[0]
     found = []
     for i, label in enumerate(first.labels):
-        said = {name: _answer(kind, i, label, seeds) for name, seeds in answers.items()}
+        said = {name: _answer(kind, i, label, seeds) for name, seeds in predictions.items()}
         found.append(
             Example(
                 id=first.ids[i],
@@ -117,52 +128,34 @@ def examples_of(kind: AnswerKind | None, answers: Mapping[str, Sequence[Answers]
     return found
 
 
-def _answer(kind: AnswerKind | None, i: int, label: str, seeds: Sequence[Answers]) -> Answer:
+def _answer(kind: AnswerKind | None, i: int, label: str, seeds: Sequence[Predictions]) -> Answer:
     texts = [seed.predictions[i] for seed in seeds]
     scores = [seed.scores[i] for seed in seeds]
-    if kind == REGRESSION and (mean := _mean([_float(each) for each in texts])) is not None:
-        return Answer(
-            text=f"{mean:.4g}",
-            decided=True,
-            agreeing=len(texts),
-            seeds=len(texts),
-            right=None,
-            score=_mean(scores),
-        )
     votes = Counter(_vote(kind, each) for each in texts)
     vote, agreeing = votes.most_common(1)[0]
     said = [_vote(kind, each) == vote for each in texts]
-    text = texts[said.index(True)]
-    judge = _JUDGES.get(kind) if kind else None
-    if judge is None:
-        return Answer(
-            text=text,
-            decided=True,
-            agreeing=agreeing,
-            seeds=len(texts),
-            right=None,
-            score=_mean(scores),
-        )
-    right = sum(judge(label, each) for each in texts)
-    if 2 * agreeing > len(texts):
-        own = [score for score, so in zip(scores, said, strict=True) if so]
-        return Answer(
-            text=text,
-            decided=True,
-            agreeing=agreeing,
-            seeds=len(texts),
-            right=right,
-            score=_mean(own),
-        )
-    text = " / ".join(each or ABSENT for each in dict.fromkeys(texts))
+    text, decided, right = texts[said.index(True)], True, None
+    if kind == REGRESSION and (mean := _mean([_float(each) for each in texts])) is not None:
+        text, agreeing = f"{mean:.4g}", len(texts)
+    elif judge := _JUDGES.get(kind) if kind else None:
+        right = sum(judge(label, each) for each in texts)
+        decided = 2 * agreeing > len(texts)
+        scores = [score for score, so in zip(scores, said, strict=True) if so and decided]
+        if not decided:
+            text = " / ".join(each or ABSENT for each in dict.fromkeys(texts))
     return Answer(
-        text=text, decided=False, agreeing=agreeing, seeds=len(texts), right=right, score=None
+        text=text,
+        decided=decided,
+        agreeing=agreeing,
+        seeds=len(texts),
+        right=right,
+        score=_mean(scores),
     )
 
 
 def _vote(kind: AnswerKind | None, text: str) -> str:
     """What two answers that are the same have in common."""
-    return _bare(text) if kind == SPANS else text.strip()
+    return normalised(text) if kind == SPANS else text.strip()
 
 
 def _mean(scores: Sequence[float | None]) -> float | None:

@@ -1,14 +1,15 @@
-"""Curves of several seeds taken together: their mean, and the lowest and highest of them."""
+"""Learning curves over the seeds of a recipe: their mean, and the lowest and highest of them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Literal
 
-from workbench.analysis.records import finite, part
+from workbench.analysis.records import finite, get_section
 from workbench.comparison.rows import Sample
 from workbench.store import Run, read_run
 
@@ -25,6 +26,8 @@ X_TITLES: dict[Across, str] = {
 MAX_POINTS = 400
 _KEPT_FILES = 128
 
+Point = tuple[float, float]
+
 
 def validation_metrics(samples: Sequence[Sample]) -> list[str]:
     """Names of what was measured on validation while training, in the order of the first run."""
@@ -34,7 +37,7 @@ def validation_metrics(samples: Sequence[Sample]) -> list[str]:
         for run in sample.runs
         for event in logged(run)
         if event.get("kind") == "validation"
-        for name, value in part(event, "metrics").items()
+        for name, value in get_section(event, "metrics").items()
         if finite(value)
     ]
     return list(dict.fromkeys(names))
@@ -57,55 +60,51 @@ def seed_bands(
     curves = [c for run in sample.runs if (c := _curve(run, quantity, across, smoothing))]
     if not curves:
         return []
-    shared = sorted(set.intersection(*(set(curve) for curve in curves)))
-    width = max(1, math.ceil(len(shared) / MAX_POINTS))
-    points = []
-    for i in range(0, len(shared), width):
-        steps = shared[i : i + width]
-        seeds = [_mean([curve[step][1] for step in steps]) for curve in curves]
-        x = _mean([curve[steps[-1]][0] for curve in curves])
-        points.append(
-            {
-                "label": sample.label,
-                "x": x,
-                "mean": _mean(seeds),
-                "low": min(seeds),
-                "high": max(seeds),
-                "seeds": len(seeds),
-            }
-        )
-    return points
+    shared = sorted(set.intersection(*map(set, curves)))
+    thinned = [thin([curve[step] for step in shared], MAX_POINTS) for curve in curves]
+    bands = []
+    for points in zip(*thinned, strict=True):
+        values = [value for _, value in points]
+        band = {"label": sample.label, "x": fmean(x for x, _ in points), "mean": fmean(values)}
+        bands.append(band | {"low": min(values), "high": max(values), "seeds": len(values)})
+    return bands
 
 
-def _curve(
-    run: Run, quantity: str, across: Across, smoothing: float
-) -> dict[float, tuple[float, float]]:
+def _curve(run: Run, quantity: str, across: Across, smoothing: float) -> dict[float, Point]:
     """x and value by step."""
     kind = "step" if quantity == LOSS else "validation"
-    value_of: Callable[[dict[str, Any]], object] = (
-        (lambda event: event.get("loss"))
-        if quantity == LOSS
-        else (lambda event: part(event, "metrics").get(quantity))
-    )
-    seconds = tokens = total = weight = 0.0
-    curve: dict[float, tuple[float, float]] = {}
+    seconds = tokens = 0.0
+    found: dict[float, Point] = {}
     for event in logged(run):
         if event.get("kind") == "step":
             seconds += event["seconds"] if finite(event.get("seconds")) else 0.0
             tokens += event["tokens"] if finite(event.get("tokens")) else 0.0
-        step, value = event.get("step"), value_of(event)
+        values = event if quantity == LOSS else get_section(event, "metrics")
+        step, value = event.get("step"), values.get(quantity)
         if event.get("kind") != kind or not finite(step) or not finite(value):
             continue
-        total, weight = smoothing * total + value, smoothing * weight + 1
         places = {"step": step, "epoch": event.get("epoch"), "seconds": seconds, "tokens": tokens}
         x = places[across]
         if finite(x):
-            curve[step] = (x, total / weight)
-    return curve
+            found[step] = (x, value)
+    means = running_mean([value for _, value in found.values()], smoothing)
+    return {step: (x, m) for (step, (x, _)), m in zip(found.items(), means, strict=True)}
 
 
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)
+def running_mean(values: Sequence[float], keep: float) -> list[float]:
+    """Exponential running mean without the pull towards zero at the start."""
+    means, total, weight = [], 0.0, 0.0
+    for value in values:
+        total, weight = keep * total + value, keep * weight + 1
+        means.append(total / weight)
+    return means
+
+
+def thin(points: Sequence[Point], limit: int) -> list[Point]:
+    """At most ``limit`` points: means of equally many neighbours, so that nothing is hidden."""
+    width = max(1, math.ceil(len(points) / limit))
+    groups = [points[i : i + width] for i in range(0, len(points), width)]
+    return [(group[-1][0], fmean(value for _, value in group)) for group in groups]
 
 
 def logged(run: Run) -> list[dict[str, Any]]:

@@ -1,6 +1,6 @@
-"""What the runs answered on the test split: ``predictions.parquet``, read once and kept.
+"""The predictions of the runs on the test split: ``predictions.parquet``, read once and kept.
 
-A run that is older than its reader, or whose file is damaged, has no answers; nothing is raised.
+A run that is older than its reader, or whose file is damaged, has none; nothing is raised.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ FILE = "predictions.parquet"
 _COLUMNS = ("id", "text", "text_pair", "label", "prediction", "score")
 _REQUIRED = frozenset({"id", "text", "label", "prediction"})
 _KEPT_FILES = 256
-"""Files whose answers stay in memory: 500 texts of 2 kB are 1 MB."""
+"""Files whose predictions stay in memory: 500 texts of 2 kB are 1 MB."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answers:
+class Predictions:
     """One entry for each test example, in the order of the file."""
 
     ids: tuple[str, ...]
@@ -35,8 +35,8 @@ class Answers:
     scores: tuple[float | None, ...]
 
 
-def read_answers(run: Run) -> Answers | None:
-    """The answers of a run; None when there is no file or it cannot be read."""
+def read_predictions(run: Run) -> Predictions | None:
+    """The predictions of a run; None when there is no file or it cannot be read."""
     path = run.path / FILE
     try:
         found = path.stat()
@@ -46,7 +46,7 @@ def read_answers(run: Run) -> Answers | None:
 
 
 @lru_cache(maxsize=_KEPT_FILES)
-def _read(path: Path, changed: int, size: int) -> Answers | None:
+def _read(path: Path, changed: int, size: int) -> Predictions | None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -60,7 +60,7 @@ def _read(path: Path, changed: int, size: int) -> Answers | None:
     columns: dict[str, list[Any]] = table.to_pydict()
     texts = {name: tuple(map(_text, columns[name])) for name in columns if name != "score"}
     scores = columns.get("score") or [None] * table.num_rows
-    return Answers(
+    return Predictions(
         ids=texts["id"],
         texts=texts["text"],
         pairs=texts.get("text_pair"),
@@ -79,23 +79,23 @@ def kind_of(sample: Sample) -> AnswerKind | None:
     spec = TASK_SPECS.get(str(sample.first.task))
     if spec is None:
         return None
-    problem = sample.variant.settings.get("task.problem_type")
+    problem = sample.settings.get("task.problem_type")
     known = {} if problem is None else {"problem_type": problem}
     kind: AnswerKind = spec.model_construct(**known).kind
     return kind
 
 
-def aligned_answers(samples: Sequence[Sample]) -> dict[str, list[Answers]]:
-    """The answers of each seed by row label, of the rows that answered the same examples.
+def aligned_predictions(samples: Sequence[Sample]) -> dict[str, list[Predictions]]:
+    """The predictions of each seed by row label, of the rows that were tested on the same examples.
 
     Rows of one group share their test split, so another set of examples means another version of
     the workbench or a damaged file; such runs are left out.
     """
-    found: dict[str, list[Answers]] = {}
+    found: dict[str, list[Predictions]] = {}
     asked: tuple[tuple[str, ...], tuple[str, ...]] | None = None
     for sample in samples:
         for run in sample.runs:
-            answers = read_answers(run)
+            answers = read_predictions(run)
             if answers is None or not answers.ids:
                 continue
             asked = asked or (answers.ids, answers.labels)

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import Any, TypeGuard
 
 
-def part(record: Mapping[str, Any], key: str) -> dict[str, Any]:
+def get_section(record: Mapping[str, Any], key: str) -> dict[str, Any]:
     """A section of a record; empty when it is not there."""
     value = record.get(key)
     return value if isinstance(value, dict) else {}
 
 
-def items(record: Mapping[str, Any], key: str) -> list[str]:
+def get_strings(record: Mapping[str, Any], key: str) -> list[str]:
     """A list of a record as texts; empty when it is not there."""
     value = record.get(key)
     return [str(item) for item in value] if isinstance(value, list) else []

@@ -1,178 +1,102 @@
-"""Tables of a report: cells with the text for a reader and the exact number behind it."""
+"""Tables of a report and of the UI besides that of the comparison itself."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from workbench.analysis.classes import Classes
+from workbench.analysis.costs import COMPONENTS, FORECASTS, PEAK, forecast_error
 from workbench.analysis.disagreements import Pair
-from workbench.comparison import Comparison, Row
-from workbench.comparison.grid import LOWER, Grid
+from workbench.comparison.result import ComparisonResult
+from workbench.comparison.table import Cell, Table, table_of
 from workbench.formatting import ABSENT, duration, score, size
-
-Align = Literal["left", "right"]
-
-
-@dataclass(frozen=True)
-class Cell:
-    """What a reader sees, and the number as it is in the record."""
-
-    text: str
-    value: float | None = None
-
-
-@dataclass(frozen=True)
-class Table:
-    """Headers with their alignment, and lines of as many cells."""
-
-    caption: str
-    headers: list[tuple[str, Align]]
-    lines: list[list[Cell]]
-    notes: list[str] = field(default_factory=list)
-
-
-def comparison_table(grid: Grid, rows: Sequence[Row]) -> Table:
-    """The table of a group as the command line prints it, with the exact means behind the scores.
-
-    Args:
-        grid: the group's columns; its lines are the rows, then the references.
-        rows: the rows of the group, in the same order.
-    """
-    lines = []
-    for i, texts in enumerate(grid.lines):
-        metrics = rows[i]["metrics"] if i < len(rows) else {}
-        line = []
-        for column, text in zip(grid.columns, texts, strict=True):
-            found = metrics.get(column.header.removesuffix(f" {LOWER}"))
-            line.append(Cell(text, found["mean"] if found else None))
-        lines.append(line)
-    headers: list[tuple[str, Align]] = [(column.header, column.align) for column in grid.columns]
-    return Table("Recipes side by side", headers, lines, list(grid.notes))
-
-
-_MEMORY = (
-    ("weights", "weights_bytes"),
-    ("gradients", "gradients_bytes"),
-    ("optimizer", "optimizer_bytes"),
-    ("activations", "activations_bytes"),
-)
 
 
 def memory_table(bars: Sequence[Mapping[str, Any]]) -> Table:
-    """Components and peak of each recipe as measured."""
-    headers = ["recipe", *(name for name, _ in _MEMORY), "measured peak"]
-    keys = [*(key for _, key in _MEMORY), "peak_memory_bytes"]
-    lines = [
-        [Cell(str(bar["label"])), *(Cell(size(bar[key]), bar[key]) for key in keys)] for bar in bars
-    ]
-    return Table("Memory of training, mean over seeds", _headers(headers), lines)
-
-
-_FORETOLD: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (
-    ("peak", "peak_memory_bytes", size),
-    ("step", "seconds_per_step", duration),
-    ("adapter", "adapter_bytes", size),
-)
+    """Components and peak of each recipe as measured; ``bars`` as ``memory_rows`` gives them."""
+    keys = [*COMPONENTS, PEAK]
+    lines = [[Cell(str(bar["label"])), *(_cell(bar[key], size) for key in keys)] for bar in bars]
+    headers = ["recipe", *COMPONENTS.values(), "measured peak"]
+    return table_of("Memory of training, mean over seeds", headers, lines)
 
 
 def forecast_table(rows: Sequence[Mapping[str, Any]]) -> Table | None:
-    """What was forecast before the runs beside what came, and how far off it was."""
+    """What was forecast before the runs, what was measured, and how far off it was."""
     if not rows:
         return None
-    headers = ["recipe"]
-    for name, _, _ in _FORETOLD:
-        headers += [f"{name}, forecast", f"{name}, measured", "off by"]
-    lines = []
+    headers, lines = ["recipe"], []
+    for name, _ in FORECASTS.values():
+        headers += [f"{name}, forecast", f"{name}, measured", f"{name}, error"]
     for row in rows:
         line = [Cell(str(row["label"]))]
-        for _, key, text in _FORETOLD:
+        for key, (_, text) in FORECASTS.items():
             expected, measured = row[key]
-            off = (expected - measured) / measured if measured and expected is not None else None
-            line += [Cell(text(expected), expected), Cell(text(measured), measured)]
-            line.append(Cell(ABSENT if off is None else f"{100 * off:+.1f}%", off))
+            error = forecast_error(expected, measured)
+            line += [_cell(expected, text), _cell(measured, text)]
+            line.append(Cell(ABSENT if error is None else f"{100 * error:+.1f}%", error))
         lines.append(line)
-    return Table("Forecast before the runs beside what was measured", _headers(headers), lines)
+    return table_of("Forecast and measurement", headers, lines)
 
 
-def class_table(names: Sequence[str], classes: Mapping[str, Classes]) -> Table:
+def class_table(classes: Mapping[str, Classes]) -> Table:
     """F1 of each class by recipe, with the number of its test examples."""
-    by_name = {label: {s.name: s for s in found.scores} for label, found in classes.items()}
+    names = next(iter(classes.values())).names
+    by_name = [{s.name: s for s in found.scores} for found in classes.values()]
     lines = []
     for name in names:
-        scores = [found.get(name) for found in by_name.values()]
+        scores = [found.get(name) for found in by_name]
         support = next((s.support for s in scores if s), 0)
-        line = [Cell(name), Cell(str(support), support)]
-        line += [Cell(score(s.f1 if s else None), s.f1 if s else None) for s in scores]
-        lines.append(line)
+        cells = [_cell(s.f1 if s else None, score) for s in scores]
+        lines.append([Cell(name), Cell(str(support), support), *cells])
     headers = ["class", "test examples", *classes]
-    return Table("F1 of each class, mean over seeds", _headers(headers), lines)
+    return table_of("F1 of each class, mean over seeds", headers, lines)
 
 
 def pair_table(pairs: Sequence[Pair]) -> Table:
     """Two recipes on the same test examples."""
-    lines = [
-        [
-            Cell(f"{pair.first} and {pair.second}"),
-            *(
-                Cell(str(n), n)
-                for n in (pair.both, pair.only_first, pair.only_second, pair.neither)
-            ),
-        ]
-        for pair in pairs
-    ]
+    lines = []
+    for pair in pairs:
+        counts = (pair.both, pair.only_first, pair.only_second, pair.neither)
+        named = Cell(f"{pair.first} and {pair.second}")
+        lines.append([named, *(Cell(str(n), n) for n in counts)])
     headers = ["recipes", "both right", "only the first", "only the second", "neither"]
-    return Table(
-        "Test examples by who is right, with more than half of the seeds of a recipe",
-        _headers(headers),
-        lines,
-    )
+    title = "Test examples by who is right, with more than half of the seeds of a recipe"
+    return table_of(title, headers, lines)
 
 
-def run_table(comparison: Comparison, metrics: Sequence[str]) -> Table:
-    """Every run that the page is made from, with its own scores."""
+def run_table(comparison: ComparisonResult) -> Table:
+    """Every run with its own scores."""
+    metrics = list(dict.fromkeys(name for row in comparison.rows for name in row["metrics"]))
     lines = []
     for sample in comparison.samples:
         for run, record in zip(sample.runs, sample.records, strict=True):
-            scores = [record.metrics.test.get(name) for name in metrics]
+            scores = [_cell(record.metrics.test.get(name), score) for name in metrics]
             peak, seconds = record.memory.peak_memory_bytes, record.time.train_seconds
-            lines.append(
-                [
-                    Cell(run.id),
-                    Cell(sample.label),
-                    Cell(str(record.seed), record.seed),
-                    *(Cell(score(value), value) for value in scores),
-                    Cell(size(peak), peak),
-                    Cell(duration(seconds), seconds),
-                    Cell(record.hardware),
-                ]
-            )
+            line = [Cell(run.id), Cell(sample.label), Cell(str(record.seed), record.seed), *scores]
+            line += [_cell(peak, size), _cell(seconds, duration), Cell(record.hardware)]
+            lines.append(line)
     headers = ["run", "recipe", "seed", *metrics, "peak memory", "train time", "ran on"]
-    left = {"run", "recipe", "ran on"}
-    return Table(
-        "Every run behind this page",
-        [(h, "left" if h in left else "right") for h in headers],
-        lines,
-    )
+    return table_of("Every run behind this page", headers, lines, left=["recipe", "ran on"])
 
 
-def difference_table(differing: Mapping[str, Mapping[str, object]], labels: Sequence[str]) -> Table:
+def difference_table(
+    differences: Mapping[str, Mapping[str, object]], labels: Sequence[str]
+) -> Table:
     """The keys of the recipes whose values differ; empty where a recipe does not have the key."""
     lines = [
-        [Cell(key), *(Cell(said(values[name]) if name in values else ABSENT) for name in labels)]
-        for key, values in differing.items()
+        [Cell(key), *(Cell(setting(found[n]) if n in found else ABSENT) for n in labels)]
+        for key, found in differences.items()
     ]
-    headers: list[tuple[str, Align]] = [("key", "left"), *((name, "left") for name in labels)]
-    return Table("What the recipes set differently", headers, lines)
+    return table_of("What the recipes set differently", ["key", *labels], lines, left=labels)
 
 
-def said(value: object) -> str:
+def setting(value: object) -> str:
     """A value of a recipe as a recipe writes it."""
     if isinstance(value, list):
-        return ", ".join(map(said, value)) or "[]"
+        return ", ".join(map(setting, value)) or "[]"
     return {"None": "null", "True": "true", "False": "false"}.get(str(value), str(value))
 
 
-def _headers(names: Sequence[str]) -> list[tuple[str, Align]]:
-    return [(name, "right" if i else "left") for i, name in enumerate(names)]
+def _cell(value: float | None, text: Any) -> Cell:
+    return Cell(text(value), value)

@@ -13,6 +13,9 @@ from typing import Literal
 
 from workbench.errors import AssetError
 
+ASSET_PREFIX = "asset:"
+"""Before the name of an embedded asset, where a recipe names a model or data."""
+
 Preparation = Literal["dequantise", "headlines"]
 """What is made of the files taken; a new name where it makes something else of the same files, as
 a cache knows by the name what made it."""
@@ -164,12 +167,12 @@ def get(name: str) -> Asset:
     Raises:
         AssetError: when there is none.
     """
-    bare = name.removeprefix("asset:")
+    bare = name.removeprefix(ASSET_PREFIX)
     if bare in ASSETS:
         return ASSETS[bare]
     near = get_close_matches(bare, ASSETS, n=1)
     raise AssetError(
         f"no asset called {bare!r}",
         why=f"there are {', '.join(sorted(ASSETS))}",
-        fix=f"did you mean asset:{near[0]}?" if near else "`workbench assets` lists them",
+        fix=f"did you mean {ASSET_PREFIX}{near[0]}?" if near else "`workbench assets` lists them",
     )

@@ -3,71 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import altair as alt
 import pandas as pd
 
-from workbench.charts.style import ACCENT, Chart, Row, row_colors, row_legend
+from workbench.analysis.classes import Classes, most_common
+from workbench.analysis.group import Analysis
+from workbench.analysis.tables import class_table
+from workbench.charts.figure import Csv, Figure, Option, Picture
+from workbench.charts.style import ACCENT, Chart, Fields, row_colors, row_legend, tooltips
+from workbench.formatting import score
 
+MOST_MATRICES = 6
+"""Confusion matrices that are shown unasked, those of the best recipes; the tables have all."""
 CELL = 44
 """Pixels of one cell of a confusion matrix."""
 
 
-def class_scores(rows: Sequence[Row], labels: Sequence[str], title: str = "F1") -> Chart | None:
-    """A score of each class as one dot a recipe, with a line over its seeds.
+def class_scores(scores: Csv, labels: Sequence[str]) -> Chart:
+    """F1 of each class as one dot a recipe, with a line from its lowest to its highest seed.
 
     Args:
-        rows: ``label`` of the recipe, ``name`` of the class, ``mean``, ``low``, ``high`` (lowest
-            and highest seed) and ``support``, the test examples of the class.
+        scores: ``recipe`` and the members of a ``ClassScore``.
         labels: every label of the page, so that colours are the same in each chart.
-        title: what the score is.
     """
-    if not rows:
-        return None
-    names = list(dict.fromkeys(str(row["name"]) for row in rows))
-    base = alt.Chart(pd.DataFrame(rows)).encode(
-        y=alt.Y(
-            "name:N",
-            title=None,
-            sort=names,
-            axis=alt.Axis(labelLimit=180, grid=True, tickBand="extent", ticks=False),
-        ),
-        yOffset=alt.YOffset("label:N", sort=list(labels)),
-        color=alt.Color("label:N", scale=row_colors(labels), legend=row_legend()),
-    )
-    x = alt.X(
-        "mean:Q",
-        title=title,
-        scale=alt.Scale(zero=False, nice=True),
-        axis=alt.Axis(grid=False, tickCount=6),
+    names = list(dict.fromkeys(each["name"] for each in scores))
+    axis = alt.Axis(labelLimit=180, grid=True, tickBand="extent", ticks=False)
+    base = alt.Chart(pd.DataFrame(scores)).encode(
+        y=alt.Y("name:N", title=None, sort=names, axis=axis),
+        yOffset=alt.YOffset("recipe:N", sort=list(labels)),
+        color=alt.Color("recipe:N", scale=row_colors(labels), legend=row_legend()),
     )
     lines = base.mark_rule(strokeWidth=2, opacity=0.55).encode(
-        x=alt.X("low:Q", title=title), x2="high:Q"
+        x=alt.X("f1_low:Q", title="F1"), x2="f1_high:Q"
     )
+    scale, axis = alt.Scale(zero=False, nice=True), alt.Axis(grid=False, tickCount=6)
+    shown: Fields = {"recipe:N": "recipe", "name:N": "class", "f1:Q": ("F1", ".3f")}
+    shown |= {"f1_low:Q": ("lowest seed", ".3f"), "f1_high:Q": ("highest seed", ".3f")}
     dots = base.mark_point(filled=True, size=60, opacity=1).encode(
-        x=x,
-        tooltip=[
-            alt.Tooltip("label:N", title="recipe"),
-            alt.Tooltip("name:N", title="class"),
-            alt.Tooltip("mean:Q", title=title, format=".3f"),
-            alt.Tooltip("low:Q", title="lowest seed", format=".3f"),
-            alt.Tooltip("high:Q", title="highest seed", format=".3f"),
-            alt.Tooltip("support:Q", title="test examples"),
-        ],
+        x=alt.X("f1:Q", title="F1", scale=scale, axis=axis),
+        tooltip=tooltips({**shown, "support:Q": "test examples"}),
     )
-    drawn = {str(row["label"]) for row in rows}
+    drawn = {each["recipe"] for each in scores}
     return alt.layer(lines, dots).properties(height=len(names) * (12 * len(drawn) + 10))
 
 
-def confusion_matrix(
-    counts: Sequence[Sequence[float]], names: Sequence[str], *, ink: str | None = None
-) -> Chart:
+def confusion_matrix(counts: Sequence[Sequence[float]], names: Sequence[str]) -> Chart:
     """A row for each right class, a column for what was predicted, the share of the row as shade.
 
     Args:
         counts: test examples, a mean over seeds where there are several.
         names: the classes, in the order of both.
-        ink: colour of the counts on pale cells; None for that of the page's texts.
     """
     cells = [
         {"right": right, "predicted": predicted, "count": count, "share": count / (sum(row) or 1.0)}
@@ -75,38 +62,26 @@ def confusion_matrix(
         for predicted, count in zip(names, row, strict=True)
     ]
     order = list(names)
+    names_axis: dict[str, Any] = {"labelOverlap": False, "grid": False}
+    across = alt.Axis(orient="bottom", labelAngle=-40, labelLimit=110, **names_axis)
+    down = alt.Axis(labelLimit=130, **names_axis)
     base = alt.Chart(pd.DataFrame(cells)).encode(
-        x=alt.X(
-            "predicted:N",
-            sort=order,
-            title="predicted",
-            axis=alt.Axis(
-                orient="bottom", labelAngle=-40, labelLimit=110, labelOverlap=False, grid=False
-            ),
-        ),
-        y=alt.Y(
-            "right:N",
-            sort=order,
-            title="right",
-            axis=alt.Axis(labelLimit=130, labelOverlap=False, grid=False),
-        ),
+        x=alt.X("predicted:N", sort=order, title="predicted", axis=across),
+        y=alt.Y("right:N", sort=order, title="right", axis=down),
     )
+    strength = alt.Scale(domain=[0, 1], range=[0.04, 1])
+    shown: Fields = {
+        "right:N": "right",
+        "predicted:N": "predicted",
+        "count:Q": ("test examples", ".1~f"),
+    }
     shades = base.mark_rect(color=ACCENT).encode(
-        opacity=alt.Opacity(
-            "share:Q", scale=alt.Scale(domain=[0, 1], range=[0.04, 1]), legend=None
-        ),
-        tooltip=[
-            alt.Tooltip("right:N"),
-            alt.Tooltip("predicted:N"),
-            alt.Tooltip("count:Q", title="test examples", format=".1~f"),
-            alt.Tooltip("share:Q", title="of this class", format=".1%"),
-        ],
+        opacity=alt.Opacity("share:Q", scale=strength, legend=None),
+        tooltip=tooltips({**shown, "share:Q": ("of this class", ".1%")}),
     )
     layers = [shades]
     if len(order) <= 12:
-        texts = base.mark_text(fontSize=11, color=ink or alt.Undefined).encode(
-            text=alt.Text("count:Q", format=".1~f")
-        )
+        texts = base.mark_text(fontSize=11).encode(text=alt.Text("count:Q", format=".1~f"))
         some = texts.transform_filter("datum.count > 0 && datum.share <= 0.5")
         most = texts.transform_filter("datum.share > 0.5").mark_text(
             fontSize=11, color="#ffffff", fontWeight=600
@@ -114,3 +89,120 @@ def confusion_matrix(
         layers += [some, most]
     side = max(120, min(CELL, 420 // len(order)) * len(order))
     return alt.layer(*layers).properties(width=side, height=side)
+
+
+# --- F1 of each class ------------------------------------------------------------------------
+
+
+def _draw(analysis: Analysis) -> list[Picture]:
+    classes = analysis.classes
+    first = next(iter(classes.values()), None)
+    if first is None or not first.scores:
+        return []
+    names = [first.names[i] for i in most_common(first)]
+    lowest = {label: min(each.scores, key=lambda s: s.f1) for label, each in classes.items()}
+    weakest = "; ".join(f"{label}: {s.name} {score(s.f1)}" for label, s in lowest.items())
+    rest = len(first.names) - len(names)
+    more = f" {rest} classes with fewer examples are in the table." if rest else ""
+    shown = [each for each in _csv(analysis) if each["name"] in names]
+    return [
+        Picture(
+            name="classes",
+            title="F1 of each class",
+            chart=class_scores(shown, analysis.labels),
+            alt=f"F1 of each class by recipe; the lowest of each recipe: {weakest}.",
+            caption=f"Dot: mean over seeds; line: lowest to highest seed.{more}",
+            width=760,
+        )
+    ]
+
+
+def _csv(analysis: Analysis) -> Csv:
+    return [
+        {"recipe": label} | vars(each)
+        for label, classes in analysis.classes.items()
+        for each in classes.scores
+    ]
+
+
+FIGURE = Figure(
+    name="classes",
+    section="Classes",
+    title="F1 of each class",
+    draw=_draw,
+    tables=lambda analysis: [class_table(analysis.classes)] if analysis.classes else [],
+    csv=_csv,
+    csv_about="scores of each class",
+    absent="This task has no classes, or the runs kept no predictions.",
+)
+
+# --- confusion -------------------------------------------------------------------------------
+
+
+def _matrices(analysis: Analysis) -> dict[str, Classes]:
+    """The recipes that have a matrix of two classes or more."""
+    return {
+        label: each
+        for label, each in analysis.classes.items()
+        if each.confusion is not None and len(each.names) > 1
+    }
+
+
+def _draw_confusion(analysis: Analysis, *, confusion: Sequence[str]) -> list[Picture]:
+    pictures: list[Picture] = []
+    for label, each in _matrices(analysis).items():
+        if label not in confusion:
+            continue
+        kept = most_common(each)
+        counts = [[(each.confusion or [])[i][j] for j in kept] for i in kept]
+        names = [each.names[i] for i in kept]
+        pictures.append(
+            Picture(
+                name=f"confusion-{len(pictures) + 1}",
+                title=f"Confusion: {label}",
+                chart=confusion_matrix(counts, names),
+                alt=_confusion_alt_text(label, counts, names),
+                caption="Right class by row, prediction by column; test examples per seed.",
+            )
+        )
+    return pictures
+
+
+def _confusion_alt_text(label: str, counts: Sequence[Sequence[float]], names: Sequence[str]) -> str:
+    """What is mistaken for what most often."""
+    wrong = [
+        (number, names[i], names[j])
+        for i, row in enumerate(counts)
+        for j, number in enumerate(row)
+        if i != j and number > 0
+    ]
+    worst = [f"{right} taken for {said} {n:.3g} times" for n, right, said in sorted(wrong)[:-4:-1]]
+    listed = ", ".join(worst) or "none"
+    return f"Confusion matrix of {label}. Most frequent confusions: {listed}."
+
+
+def _confusion_options(analysis: Analysis) -> list[Option]:
+    possible = list(_matrices(analysis))
+    shown = possible[:MOST_MATRICES]
+    return [Option(key="confusion", label="Recipes", choices=possible, default=shown)]
+
+
+def _confusion_csv(analysis: Analysis) -> Csv:
+    return [
+        {"recipe": label, "right": right, "predicted": predicted, "examples": n}
+        for label, classes in analysis.classes.items()
+        for right, row in zip(classes.names, classes.confusion or [], strict=False)
+        for predicted, n in zip(classes.names, row, strict=True)
+    ]
+
+
+CONFUSION_FIGURE = Figure(
+    name="confusion",
+    section="Classes",
+    title="Confusion",
+    draw=_draw_confusion,
+    options=_confusion_options,
+    csv=_confusion_csv,
+    csv_about="confusions",
+    layout="small",
+)

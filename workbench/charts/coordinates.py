@@ -9,20 +9,16 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from workbench.analysis.records import finite, part
+from workbench.analysis.costs import COSTS
+from workbench.analysis.group import Analysis
+from workbench.analysis.records import finite, get_section
+from workbench.charts.figure import Figure, Option, Picture
 from workbench.charts.style import HEIGHT, MUTED, Chart, Row, row_colors, row_legend
-from workbench.formatting import count, duration, score, size
+from workbench.formatting import score
 from workbench.recipe.catalogue import higher_is_better
 
 _Axis = tuple[str, list[Any], Callable[[float], str]]
 """What an axis is called, the value of each row, and how one is written."""
-
-_COSTS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
-    ("trainable_parameters", "trainable", count),
-    ("peak_memory_bytes", "peak memory", size),
-    ("train_seconds", "training time", duration),
-    ("adapter_bytes", "adapter file", size),
-)
 
 
 def parallel_coordinates(
@@ -76,9 +72,10 @@ def _axes(
 ) -> tuple[list[str], list[dict[str, Any]], list[dict[str, Any]]]:
     """The axes by name, where each row meets them, and what stands at both ends."""
     axes: list[_Axis] = [
-        (m, [part(part(row, "metrics"), m).get("mean") for row in rows], score) for m in metrics
+        (m, [get_section(get_section(row, "metrics"), m).get("mean") for row in rows], score)
+        for m in metrics
     ]
-    axes += [(title, [row.get(key) for row in rows], text) for key, title, text in _COSTS]
+    axes += [(cost.name, [row.get(key) for row in rows], cost.text) for key, cost in COSTS.items()]
     points: list[dict[str, Any]] = []
     ends: list[dict[str, Any]] = []
     names: list[str] = []
@@ -99,3 +96,37 @@ def _axes(
         ends.append({"axis": name, "height": 1.0, "text": text(best), "shift": "up"})
         ends.append({"axis": name, "height": 0.0, "text": text(worst), "shift": "down"})
     return names, points, ends
+
+
+# --- the figure ------------------------------------------------------------------------------
+
+
+def _draw(analysis: Analysis, *, axes: Sequence[str]) -> list[Picture]:
+    chart = parallel_coordinates(analysis.group.rows, axes)
+    if chart is None:
+        return []
+    return [
+        Picture(
+            name="scores-and-costs",
+            title="All scores and costs",
+            chart=chart,
+            alt="Each recipe as a line over its scores and costs, whose numbers are in the table "
+            f"of the group: {', '.join(analysis.labels)}.",
+            caption="The better end of each axis is on top; costs are logarithmic.",
+        )
+    ]
+
+
+def _options(analysis: Analysis) -> list[Option]:
+    metrics = list(dict.fromkeys(name for row in analysis.group.rows for name in row["metrics"]))
+    chosen = [analysis.metric] if analysis.metric in metrics else []
+    return [Option(key="axes", label="Scores", choices=metrics, default=chosen)]
+
+
+FIGURE = Figure(
+    name="scores-and-costs",
+    section="Costs",
+    title="All scores and costs",
+    draw=_draw,
+    options=_options,
+)

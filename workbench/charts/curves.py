@@ -1,112 +1,42 @@
-"""Curves of a training: one run's loss and validation, or the seeds of several recipes."""
+"""Learning curves of several recipes, seeds taken together."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import altair as alt
 import pandas as pd
 
-from workbench.analysis.records import finite, part
+from workbench.analysis.group import Analysis
+from workbench.analysis.learning_curves import (
+    LOSS,
+    X_TITLES,
+    Across,
+    seed_bands,
+    validation_metrics,
+)
+from workbench.charts.figure import HALF_WIDTH, Csv, Figure, Option, Picture
 from workbench.charts.style import (
-    ACCENT,
     HEIGHT,
     SCORE,
-    SECOND,
     Chart,
+    Fields,
     Row,
     axis_title,
     few_ticks,
     row_colors,
     row_legend,
+    tooltips,
 )
+from workbench.formatting import score
 
-MAX_POINTS = 800
-SMOOTHING = 0.9
-
-
-def loss_curve(events: Sequence[Row], *, height: int = HEIGHT) -> Chart | None:
-    """Training loss over steps, faint as logged and bold as running mean; None before the first."""
-    steps = [
-        (row["step"], row["loss"])
-        for row in events
-        if row.get("kind") == "step" and finite(row.get("step")) and finite(row.get("loss"))
-    ]
-    if not steps:
-        return None
-    frame = pd.DataFrame(thin(steps), columns=["step", "loss"])
-    frame["running mean"] = running_mean(list(frame["loss"]))
-    base = alt.Chart(frame).encode(x=alt.X("step:Q", title="step", axis=few_ticks()))
-    raw = base.mark_line(color=ACCENT, opacity=0.4, strokeWidth=1).encode(
-        y=alt.Y("loss:Q", title="training loss", scale=alt.Scale(zero=False, nice=True))
-    )
-    mean = base.mark_line(color=ACCENT, strokeWidth=2.2).encode(
-        y="running mean:Q",
-        tooltip=[
-            alt.Tooltip("step:Q", title="step"),
-            alt.Tooltip("loss:Q", format=".4f"),
-            alt.Tooltip("running mean:Q", format=".4f"),
-        ],
-    )
-    layers = [raw, mean]
-    if len(frame) == 1:
-        layers = [base.mark_point(color=ACCENT, filled=True, size=60).encode(y="loss:Q")]
-    return alt.layer(*layers).properties(height=height)
-
-
-def validation_curve(events: Sequence[Row], metric: str, *, height: int = HEIGHT) -> Chart | None:
-    """A validation metric over steps with the state that is kept marked; None before the first."""
-    rows = []
-    for row in events:
-        value = part(row, "metrics").get(metric) if row.get("kind") == "validation" else None
-        if finite(value) and finite(row.get("step")):
-            rows.append({"step": row["step"], "value": value, "best": bool(row.get("best"))})
-    if not rows:
-        return None
-    frame = pd.DataFrame(rows)
-    base = alt.Chart(frame).encode(
-        x=alt.X("step:Q", title="step", axis=few_ticks(), scale=alt.Scale(zero=True)),
-        y=alt.Y(
-            "value:Q",
-            title=f"validation {axis_title(metric)}",
-            scale=alt.Scale(zero=False, nice=True),
-        ),
-        tooltip=[
-            alt.Tooltip("step:Q", title="step"),
-            alt.Tooltip("value:Q", title=metric, format=SCORE),
-        ],
-    )
-    line = base.mark_line(color=SECOND, strokeWidth=2.2)
-    points = base.mark_point(color=SECOND, filled=True, size=45, opacity=1)
-    kept = [i for i, row in enumerate(rows) if row["best"]][-1:]
-    best = (
-        alt.Chart(frame.iloc[kept])
-        .mark_point(color=SECOND, size=190, strokeWidth=2, filled=False)
-        .encode(x="step:Q", y="value:Q")
-    )
-    return alt.layer(line, points, best).properties(height=height)
-
-
-def running_mean(values: Sequence[float], keep: float = SMOOTHING) -> list[float]:
-    """Exponential running mean without the pull towards zero at the start."""
-    means, total, weight = [], 0.0, 0.0
-    for value in values:
-        total = keep * total + (1 - keep) * value
-        weight = keep * weight + (1 - keep)
-        means.append(total / weight)
-    return means
-
-
-def thin(
-    points: Sequence[tuple[float, float]], limit: int = MAX_POINTS
-) -> list[tuple[float, float]]:
-    """At most ``limit`` points: means of equally many neighbours, so that nothing is hidden."""
-    width = math.ceil(len(points) / limit)
-    if width <= 1:
-        return list(points)
-    groups = [points[i : i + width] for i in range(0, len(points), width)]
-    return [(group[-1][0], sum(value for _, value in group) / len(group)) for group in groups]
+_SHOWN: Fields = {
+    "mean:Q": ("mean", SCORE),
+    "low:Q": ("lowest seed", SCORE),
+    "high:Q": ("highest seed", SCORE),
+    "seeds:Q": "seeds",
+}
+SMOOTHINGS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98)
 
 
 def seed_curves(
@@ -150,13 +80,98 @@ def seed_curves(
         strokeWidth=2, point=alt.OverlayMarkDef(size=34, filled=True) if points else False
     ).encode(
         y=alt.Y("mean:Q", title=title, scale=up),
-        tooltip=[
-            alt.Tooltip("label:N", title="recipe"),
-            alt.Tooltip("x:Q", title=x_title, format=".4~s"),
-            alt.Tooltip("mean:Q", title="mean", format=SCORE),
-            alt.Tooltip("low:Q", title="lowest seed", format=SCORE),
-            alt.Tooltip("high:Q", title="highest seed", format=SCORE),
-            alt.Tooltip("seeds:Q"),
-        ],
+        tooltip=tooltips({"label:N": "recipe", "x:Q": (x_title, ".4~s"), **_SHOWN}),
     )
     return alt.layer(band, mean).properties(height=height)
+
+
+# --- the figure ------------------------------------------------------------------------------
+
+
+def _draw(
+    analysis: Analysis,
+    *,
+    over: Across = "step",
+    smooth: float = 0.8,
+    log: Sequence[str] = (),
+    validation: str | None = None,
+) -> list[Picture]:
+    found = []
+    for quantity, title, smoothing in _quantities(validation, smooth):
+        bands = _bands(analysis, quantity, over, smoothing)
+        chart = seed_curves(
+            bands,
+            title,
+            analysis.labels,
+            x_title=X_TITLES[over],
+            log_x="x" in log,
+            log_y="y" in log,
+            points=quantity != LOSS,
+        )
+        if chart is None:
+            continue
+        last = {point["label"]: point for point in bands}
+        ends = [f"{name} {score(p['mean'])} at {over} {p['x']:.4g}" for name, p in last.items()]
+        several = any(point["seeds"] > 1 for point in bands)
+        caption = "Mean over seeds" if several else "One seed each"
+        caption += ", as running mean" if smoothing else ""
+        caption += "; the band reaches from the lowest to the highest seed." if several else "."
+        found.append(
+            Picture(
+                name=f"curve-{'loss' if quantity == LOSS else 'validation'}",
+                title=title[0].upper() + title[1:],
+                chart=chart,
+                alt=f"{title} of each recipe over {X_TITLES[over]}; at the end: {'; '.join(ends)}.",
+                caption=caption,
+                width=HALF_WIDTH,
+            )
+        )
+    return found
+
+
+def _quantities(validation: str | None, smooth: float) -> list[tuple[str, str, float]]:
+    """What is drawn: its name, its title and how far it is smoothed."""
+    wanted = [(LOSS, "training loss", smooth)]
+    return wanted + (
+        [(validation, f"validation {axis_title(validation)}", 0.0)] if validation else []
+    )
+
+
+def _bands(
+    analysis: Analysis, quantity: str, over: Across = "step", smooth: float = 0.0
+) -> list[Row]:
+    samples = analysis.group.samples
+    return [point for each in samples for point in seed_bands(each, quantity, over, smooth)]
+
+
+def _options(analysis: Analysis) -> list[Option]:
+    measured = validation_metrics(analysis.group.samples)
+    chosen = analysis.metric if analysis.metric in measured else next(iter(measured), None)
+    return [
+        Option(key="over", label="Over", choices=list(X_TITLES), default="step"),
+        Option(key="smooth", label="Smoothing of the loss", choices=SMOOTHINGS, default=0.8),
+        Option(key="log", label="Logarithmic", choices=["x", "y"], default=[]),
+        Option(key="validation", label="Validation", choices=measured, default=chosen),
+    ]
+
+
+def _csv(analysis: Analysis) -> Csv:
+    chosen = {option.key: option.default for option in _options(analysis)}
+    return [
+        {"curve": title, **point}
+        for quantity, title, smoothing in _quantities(chosen["validation"], chosen["smooth"])
+        for point in _bands(analysis, quantity, smooth=smoothing)
+    ]
+
+
+FIGURE = Figure(
+    name="curves",
+    section="Curves",
+    title="Learning curves",
+    draw=_draw,
+    options=_options,
+    csv=_csv,
+    csv_about="the learning curves",
+    absent="No data for these axes.",
+    layout="half",
+)

@@ -8,16 +8,16 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from workbench.analysis.costs import BYTES
-from workbench.analysis.records import finite, part
-from workbench.charts.style import ALARM, Chart, Row
+from workbench.analysis.costs import COMPONENTS, PEAK, forecast_rows, memory_rows
+from workbench.analysis.group import Analysis
+from workbench.analysis.records import finite, get_section
+from workbench.analysis.tables import forecast_table, memory_table
+from workbench.charts.figure import Csv, Figure, Picture
+from workbench.charts.style import ALARM, BYTES, Chart, Fields, Row, tooltips
+from workbench.comparison.table import Table
+from workbench.formatting import size
 
-COMPONENTS: dict[str, tuple[str, str]] = {
-    "weights_bytes": ("weights", "#7d868c"),
-    "gradients_bytes": ("gradients", "#d07a26"),
-    "optimizer_bytes": ("optimizer", "#6f63b6"),
-    "activations_bytes": ("activations", "#0f8a80"),
-}
+_COLORS = ("#7d868c", "#d07a26", "#6f63b6", "#0f8a80")
 MEASURED, FORECAST = "measured", "forecast"
 
 
@@ -26,79 +26,123 @@ def memory_bars(rows: Sequence[Row]) -> Chart | None:
 
     Args:
         rows: ``label``, ``peak_memory_bytes`` and the components, in bytes; absent is None. Under
-            ``forecast`` the same as it was foretold, drawn as a second, fainter bar.
+            ``forecast`` the same as it was predicted, drawn as a second, fainter bar.
     """
     parts, peaks = [], []
     for row in rows:
-        for which, found in ((MEASURED, row), (FORECAST, part(row, FORECAST))):
+        for which, found in ((MEASURED, row), (FORECAST, get_section(row, FORECAST))):
             place = {"label": str(row["label"]), "which": which}
             parts += [place | piece for piece in _pieces(found)]
-            if finite(found.get("peak_memory_bytes")):
-                peaks.append(place | {"peak": found["peak_memory_bytes"]})
+            if finite(found.get(PEAK)):
+                peaks.append(place | {"peak": found[PEAK]})
     if not parts and not peaks:
         return None
-    bars, ticks = pd.DataFrame(parts, columns=_COLUMNS), pd.DataFrame(peaks)
     labels = [str(row["label"]) for row in rows]
-    forecast = any(piece["which"] == FORECAST for piece in (*parts, *peaks))
-    layers = [_bars(bars, labels, forecast)]
+    forecast = any(each["which"] == FORECAST for each in (*parts, *peaks))
+    kinds = alt.Scale(domain=[MEASURED, FORECAST])
+    offset = {"yOffset": alt.YOffset("which:N", scale=kinds)} if forecast else {}
+    names = alt.Axis(labelLimit=220, labelOverlap=False)
+    places: dict[str, Any] = {"y": alt.Y("label:N", title=None, sort=labels, axis=names), **offset}
+    layers = [_bars(pd.DataFrame(parts, columns=_COLUMNS), places, forecast)]
     if peaks:
-        layers.append(_ticks(ticks, labels, forecast))
+        ticks = alt.Chart(pd.DataFrame(peaks))
+        layers.append(
+            ticks.mark_tick(color=ALARM, thickness=2.5, height={"band": 0.85}).encode(
+                x=alt.X("peak:Q", axis=_bytes_axis()),
+                tooltip=tooltips({**_SHOWN, "peak:Q": ("peak", ".3s")}),
+                **places,
+            )
+        )
     return alt.layer(*layers).properties(height=(44 if forecast else 34) * len(labels) + 60)
 
 
 _COLUMNS = ["label", "which", "part", "bytes", "order"]
+_SHOWN: Fields = {"label:N": "recipe", "which:N": "which"}
 
 
 def _pieces(found: Row) -> list[dict[str, Any]]:
     return [
         {"part": name, "bytes": found[key], "order": order}
-        for order, (key, (name, _)) in enumerate(COMPONENTS.items())
+        for order, (key, name) in enumerate(COMPONENTS.items())
         if finite(found.get(key))
     ]
 
 
-def _bars(frame: pd.DataFrame, labels: list[str], forecast: bool) -> alt.Chart:
-    names = [name for name, _ in COMPONENTS.values()]
-    colors = alt.Scale(domain=names, range=[color for _, color in COMPONENTS.values()])
-    bars = alt.Chart(frame).mark_bar(height={"band": 0.8 if forecast else 0.62})
-    drawn: alt.Chart = bars.encode(
-        y=_places(labels),
-        x=alt.X("bytes:Q", title=None, stack="zero", axis=_bytes_axis()),
-        color=alt.Color("part:N", scale=colors, legend=alt.Legend(title=None, orient="top")),
-        order="order:O",
-        tooltip=["label:N", "which:N", "part:N", alt.Tooltip("bytes:Q", format=".3s")],
-    )
-    if not forecast:
-        return drawn
-    faint = alt.Opacity(
-        "which:N",
-        scale=alt.Scale(domain=[MEASURED, FORECAST], range=[1, 0.5]),
-        legend=None,  # its symbols would have none of the colours
-    )
-    paired: alt.Chart = drawn.encode(yOffset=_beside(), opacity=faint)
-    return paired
-
-
-def _ticks(frame: pd.DataFrame, labels: list[str], forecast: bool) -> alt.Chart:
-    ticks = alt.Chart(frame).mark_tick(color=ALARM, thickness=2.5, height={"band": 0.85})
-    drawn: alt.Chart = ticks.encode(
-        y=_places(labels),
-        x=alt.X("peak:Q", axis=_bytes_axis()),
-        tooltip=["label:N", "which:N", alt.Tooltip("peak:Q", title="peak", format=".3s")],
+def _bars(frame: pd.DataFrame, places: dict[str, Any], forecast: bool) -> alt.Chart:
+    colors = alt.Scale(domain=list(COMPONENTS.values()), range=list(_COLORS))
+    drawn: alt.Chart = (
+        alt.Chart(frame)
+        .mark_bar(height={"band": 0.8 if forecast else 0.62})
+        .encode(
+            x=alt.X("bytes:Q", title=None, stack="zero", axis=_bytes_axis()),
+            color=alt.Color("part:N", scale=colors, legend=alt.Legend(title=None, orient="top")),
+            order="order:O",
+            tooltip=tooltips({**_SHOWN, "part:N": "part", "bytes:Q": ("bytes", ".3s")}),
+            **places,
+        )
     )
     if forecast:
-        drawn = drawn.encode(yOffset=_beside())
+        faint = alt.Scale(domain=[MEASURED, FORECAST], range=[1, 0.5])
+        # A legend would have none of the colours.
+        drawn = drawn.encode(opacity=alt.Opacity("which:N", scale=faint, legend=None))
     return drawn
-
-
-def _places(labels: list[str]) -> alt.Y:
-    axis = alt.Axis(labelLimit=220, labelOverlap=False)
-    return alt.Y("label:N", title=None, sort=labels, axis=axis)
-
-
-def _beside() -> alt.YOffset:
-    return alt.YOffset("which:N", scale=alt.Scale(domain=[MEASURED, FORECAST]))
 
 
 def _bytes_axis() -> alt.Axis:
     return alt.Axis(tickCount=5, labelExpr=BYTES)
+
+
+# --- the figure ------------------------------------------------------------------------------
+
+
+def _draw(analysis: Analysis) -> list[Picture]:
+    bars = memory_rows(analysis.group)
+    chart = memory_bars(bars)
+    if chart is None:
+        return []
+    peaks = "; ".join(f"{bar['label']} {size(bar[PEAK])}" for bar in bars)
+    caption = "Mean over seeds; the red tick is the peak."
+    if any(bar[FORECAST][PEAK] is not None for bar in bars):
+        caption = "Mean over seeds. The full bar and its red tick, the peak, were measured; the "
+        caption += "fainter bar and its tick were forecast before the run."
+    return [
+        Picture(
+            name="memory",
+            title="Peak memory by component",
+            chart=chart,
+            alt=f"Peak memory of training by component; measured peaks: {peaks}.",
+            caption=caption,
+        )
+    ]
+
+
+def _csv(analysis: Analysis) -> Csv:
+    return [
+        {key: value for key, value in bar.items() if key != FORECAST}
+        | {f"forecast_{key}": value for key, value in bar[FORECAST].items()}
+        for bar in memory_rows(analysis.group)
+    ]
+
+
+def _forecasts(analysis: Analysis) -> list[Table]:
+    table = forecast_table(forecast_rows(analysis.group))
+    return [table] if table else []
+
+
+FIGURE = Figure(
+    name="memory",
+    section="Costs",
+    title="Memory",
+    draw=_draw,
+    tables=lambda analysis: [memory_table(memory_rows(analysis.group))],
+    csv=_csv,
+    csv_about="memory by component, forecast and measured, in bytes",
+    absent="These runs did not measure memory.",
+)
+FORECAST_FIGURE = Figure(
+    name="forecast",
+    section="Costs",
+    title="Forecast and measurement",
+    draw=lambda _: [],
+    tables=_forecasts,
+)

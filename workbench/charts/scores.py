@@ -9,21 +9,32 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from workbench.analysis.costs import COSTS, Cost
-from workbench.analysis.records import finite, part
+from workbench.analysis.costs import COSTS, PEAK, TRAINABLE
+from workbench.analysis.group import Analysis
+from workbench.analysis.records import finite, get_section
+from workbench.charts.figure import Figure, Option, Picture
 from workbench.charts.style import (
+    BYTES,
     MUTED,
     SCORE,
     Chart,
+    Fields,
     Row,
     axis_title,
     log_axis,
     log_domain,
     row_colors,
+    tooltips,
 )
+from workbench.comparison.pareto import front_by_means
+from workbench.comparison.result import half_interval
+from workbench.formatting import score
 from workbench.recipe.catalogue import higher_is_better
 
-TRAINABLE = "trainable_parameters"
+_FORMATS = {TRAINABLE: (",", None), PEAK: (".3s", BYTES), "train_seconds": (".3~s", None)}
+_FORMATS["adapter_bytes"] = _FORMATS[PEAK]
+"""How Vega writes a cost in a tooltip, and at the ticks of its axis where SI prefixes do not do."""
+
 _NEAR_X, _NEAR_Y = 0.14, 0.07
 """Shares of the two axes within which two names would be written over each other."""
 
@@ -52,8 +63,8 @@ def score_against_cost(
     if not points:
         return None
     frame = pd.DataFrame(_with_sides(points))
-    about, title = COSTS[cost], axis_title(metric)
-    x = log_axis([p["cost"] for p in points], "cost", about.title, about.labels)
+    title, (_, ticks) = axis_title(metric), _FORMATS[cost]
+    x = log_axis([p["cost"] for p in points], "cost", COSTS[cost].axis, ticks)
     scale = alt.Scale(zero=False, nice=True, padding=18)
     color = alt.Color("label:N", legend=None, scale=row_colors([str(r["label"]) for r in rows]))
     base = alt.Chart(frame).encode(x=x, color=color)
@@ -61,7 +72,7 @@ def score_against_cost(
         y=alt.Y("low:Q", title=title, scale=scale), y2="high:Q"
     )
     dots = base.mark_point(filled=True, size=110, opacity=1).encode(
-        y=alt.Y("mean:Q", title=title, scale=scale), tooltip=_tooltip(metric, about)
+        y=alt.Y("mean:Q", title=title, scale=scale), tooltip=_tooltip(metric, cost)
     )
     if bubbles and frame["memory"].notna().all():
         area = alt.Scale(domainMin=0, range=[0, 900])
@@ -78,12 +89,12 @@ def _points(rows: Sequence[Row], metric: str, cost: str = TRAINABLE) -> list[dic
     """What there is to draw of each row: cost, mean and interval of a metric."""
     points: list[dict[str, Any]] = []
     for row in rows:
-        found = part(part(row, "metrics"), metric)
+        found = get_section(get_section(row, "metrics"), metric)
         mean, spent = found.get("mean"), row.get(cost)
         if not finite(mean) or not finite(spent) or spent <= 0:
             continue
         low, high = found.get("ci_low"), found.get("ci_high")
-        memory = row.get("peak_memory_bytes")
+        memory = row.get(PEAK)
         points.append(
             {
                 "label": str(row.get("label") or row.get("recipe")),
@@ -100,19 +111,13 @@ def _points(rows: Sequence[Row], metric: str, cost: str = TRAINABLE) -> list[dic
     return points
 
 
-def _tooltip(metric: str, about: Cost) -> list[alt.Tooltip]:
-    costs = [] if about is COSTS[TRAINABLE] else [("cost:Q", about.title, about.format)]
-    numbers = [
-        ("mean:Q", metric, SCORE),
-        ("low:Q", "95% low", SCORE),
-        ("high:Q", "95% high", SCORE),
-        *costs,
-        ("parameters:Q", "trainable", ","),
-        ("memory:Q", "peak memory", ".3s"),
-    ]
-    names = [alt.Tooltip("label:N", title="recipe"), alt.Tooltip("study:N")]
-    counted = [alt.Tooltip(field, title=title, format=f) for field, title, f in numbers]
-    return [*names, *counted, alt.Tooltip("seeds:Q")]
+def _tooltip(metric: str, cost: str) -> list[alt.Tooltip]:
+    shown: Fields = {"label:N": "recipe", "study:N": "study"}
+    shown |= {"mean:Q": (metric, SCORE), "low:Q": ("95% low", SCORE), "high:Q": ("95% high", SCORE)}
+    if cost != TRAINABLE:
+        shown["cost:Q"] = (COSTS[cost].axis, _FORMATS[cost][0])
+    shown |= {"parameters:Q": ("trainable", ","), "memory:Q": ("peak memory", ".3s")}
+    return tooltips(shown | {"seeds:Q": "seeds"})
 
 
 def _with_sides(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -204,3 +209,70 @@ def far_references(
     best = max(sign * point["mean"] for point in points)
     room = 1.5 * max(best - worst, 0.01 * max(1.0, abs(worst)))
     return {name: value for name, value in references.items() if sign * value < worst - room}
+
+
+# --- the figure ------------------------------------------------------------------------------
+
+
+def _draw(analysis: Analysis, *, cost: str = TRAINABLE, bubbles: bool = False) -> list[Picture]:
+    group, metric = analysis.group, analysis.metric
+    front = front_by_means(group.rows, metric, cost)
+    chart = score_against_cost(
+        group.rows, metric, group.reference_scores, cost=cost, front=front, bubbles=bubbles
+    )
+    if chart is None:
+        return []
+    name = COSTS[cost].name
+    return [
+        Picture(
+            name=f"score-against-{name.replace(' ', '-')}",
+            title=f"{axis_title(metric)} against {name}",
+            chart=chart,
+            alt=f"{metric} and {name} of each recipe: {_listed(analysis, cost)}.",
+            caption=_caption(analysis, cost, len(front) > 1),
+        )
+    ]
+
+
+def _caption(analysis: Analysis, cost: str, front: bool) -> str:
+    group, metric = analysis.group, analysis.metric
+    found = [row["metrics"].get(metric) for row in group.rows]
+    text = f"The axis of {COSTS[cost].name} is logarithmic."
+    if any(half_interval(each) is not None for each in found):
+        text = f"Bars are the 95% intervals of the mean over seeds. {text}"
+    if front:
+        text += " The line joins the recipes that no other beats in both, by their means."
+    if far := far_references(group.rows, metric, group.reference_scores):
+        named = ", ".join(f"{name} {score(value)}" for name, value in far.items())
+        text += f" {'Below' if higher_is_better(metric) else 'Above'} the axis: {named}."
+    return text
+
+
+def _listed(analysis: Analysis, cost: str) -> str:
+    """``lora 0.957 with 75.7k; full ...``."""
+    parts = []
+    for row in analysis.group.rows:
+        found = row["metrics"].get(analysis.metric)
+        value = score(found["mean"] if found else None, half_interval(found))
+        spent = COSTS[cost].text(row[cost])  # type: ignore[literal-required]
+        parts.append(f"{row['label']} {value} with {spent}")
+    return "; ".join(parts)
+
+
+FIGURE = Figure(
+    name="score-and-cost",
+    section="Scores",
+    title="Score and cost",
+    draw=_draw,
+    options=lambda _: [
+        Option(
+            key="cost",
+            label="Cost",
+            choices=list(COSTS),
+            default=TRAINABLE,
+            names=lambda key: COSTS[key].name,
+        ),
+        Option(key="bubbles", label="Area is memory", default=False),
+    ],
+    absent="No recipe here has both a score and this cost.",
+)

@@ -16,6 +16,7 @@ from workbench.recipe.catalogue import higher_is_better
 Row = Mapping[str, Any]
 Point = tuple[float, float]
 Chart = alt.LayerChart | alt.FacetChart
+Fields = dict[str, str | tuple[str, str]]
 
 ACCENT, SECOND, MUTED, ALARM = "#0f8a80", "#d07a26", "#8b949a", "#c2504a"
 PALETTE = (
@@ -25,6 +26,8 @@ PALETTE = (
 HEIGHT = 240
 SCORE = ".4~r"
 """Vega's format of a score: four digits, whether it is an accuracy or a perplexity."""
+BYTES = "format(datum.value, '~s') + 'B'"
+"""Vega's expression for a label that counts bytes."""
 
 
 def row_colors(labels: Sequence[str]) -> alt.Scale:
@@ -36,6 +39,16 @@ def row_colors(labels: Sequence[str]) -> alt.Scale:
 def row_legend() -> alt.Legend:
     """The legend of the rows, above the plot and as strong as their lines."""
     return alt.Legend(title=None, orient="top", symbolOpacity=1, symbolType="circle")
+
+
+def tooltips(fields: Fields) -> list[alt.Tooltip]:
+    """What a reader sees at a mark: by field its title, or its title and Vega's format."""
+    return [
+        alt.Tooltip(field, title=shown)
+        if isinstance(shown, str)
+        else alt.Tooltip(field, title=shown[0], format=shown[1])
+        for field, shown in fields.items()
+    ]
 
 
 def axis_title(metric: str) -> str:

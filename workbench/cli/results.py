@@ -71,7 +71,7 @@ def compare(
     )
     format = "json" if as_json else format
     if published:
-        _beside_papers(comparison, format)
+        _compare_with_papers(comparison, format)
         return
     text = _config_diff(comparison, format) if config_diff else comparison.to(format)
     typer.echo(text.rstrip("\n"))
@@ -117,16 +117,16 @@ def report(
         typer.echo(str(page))
 
 
-def _beside_papers(comparison: Comparison, format: str) -> None:
-    from workbench.comparison.published import beside_papers
+def _compare_with_papers(comparison: Comparison, format: str) -> None:
+    from workbench.comparison.published import compare_with_papers
 
     if format not in ("table", "json"):
         raise UsageError(f"--published with --format {format}", fix="use table or json")
-    beside = beside_papers(comparison)
+    found = compare_with_papers(comparison)
     if format == "json":
-        print_json(beside.document())
+        print_json(found.document())
     else:
-        typer.echo(beside.text())
+        typer.echo(found.text())
 
 
 def _runs_folder(path: Path, runs: Path) -> Path:

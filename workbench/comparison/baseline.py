@@ -1,41 +1,41 @@
-"""The row that the others of its group are held against."""
+"""The row that the others of its group are compared with."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 
-from workbench.comparison.fairness import listing
-from workbench.comparison.rows import Row, add_differences
+from workbench.comparison.rows import add_differences
+from workbench.comparison.schema import Row
 from workbench.errors import UsageError
+from workbench.formatting import listing
+from workbench.recipe.suggest import did_you_mean
 
 DEFAULT_BASELINE = "full"
 
 
-def hold_against(rows: Sequence[Row], baseline: str | None) -> list[str]:
+def set_baseline(rows: Sequence[Row], baseline: str | None) -> list[str]:
     """Sets the differences to the baseline in every group that has one; returns warnings."""
     name = baseline or DEFAULT_BASELINE
     known = {row["recipe"] for row in rows} | {f"{row['study']}/{row['recipe']}" for row in rows}
-    if baseline and rows and not any(_answers_to(row, baseline) for row in rows):
-        close = difflib.get_close_matches(baseline, sorted(known), 1)
-        hint = f"did you mean {close[0]!r}? " if close else ""
+    if baseline and rows and not any(_is_called(row, baseline) for row in rows):
+        recipes = ", ".join(sorted({row["recipe"] for row in rows}))
         raise UsageError(
             f"no finished run is of the baseline {baseline!r}",
-            fix=f"{hint}The recipes are {', '.join(sorted({row['recipe'] for row in rows}))}.",
+            fix=f"{did_you_mean(baseline, sorted(known))} The recipes are {recipes}.".strip(),
         )
     warnings: list[str] = []
     for group in sorted({row["group"] for row in rows}):
         members = [row for row in rows if row["group"] == group]
-        candidates = [row for row in members if _answers_to(row, name)]
+        candidates = [row for row in members if _is_called(row, name)]
         if not candidates and baseline:
             warnings.append(f"group {group} has no {baseline}: no differences are shown there")
         for row in members:
             same_study = [c for c in candidates if c["study"] == row["study"]]
-            choice = same_study or candidates
-            if len(choice) == 1:
-                add_differences(row, choice[0])
-            elif choice:
-                labels = listing([c["label"] for c in choice])
+            chosen = same_study or candidates
+            if len(chosen) == 1:
+                add_differences(row, chosen[0])
+            elif chosen:
+                labels = listing([c["label"] for c in chosen])
                 warnings.append(
                     f"several rows are called {name} ({labels}), so no differences are shown in "
                     f"group {group}; name one with --baseline"
@@ -43,5 +43,5 @@ def hold_against(rows: Sequence[Row], baseline: str | None) -> list[str]:
     return list(dict.fromkeys(warnings))
 
 
-def _answers_to(row: Row, name: str) -> bool:
+def _is_called(row: Row, name: str) -> bool:
     return name in (row["recipe"], row["label"], f"{row['study']}/{row['recipe']}")

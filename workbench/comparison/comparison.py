@@ -8,25 +8,21 @@ could otherwise take for granted.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from workbench.comparison import fairness, formats
-from workbench.comparison.baseline import hold_against
-from workbench.comparison.configuration import differing, distinct_labels
-from workbench.comparison.pareto import DEFAULT, METRIC, Standing, pareto
-from workbench.comparison.records import Record, Scores, UnusableResult, read_record
-from workbench.comparison.rows import (
-    Reference,
-    Row,
-    Sample,
-    choose_primary,
-    make_row,
-    ordered,
-)
-from workbench.comparison.verdicts import Asked, Held, Verdict, check_metric, hold
+from workbench.comparison import fairness, formats, terminal
+from workbench.comparison.baseline import set_baseline
+from workbench.comparison.labels import set_labels
+from workbench.comparison.pareto import DEFAULT, METRIC, pareto
+from workbench.comparison.records import Record, UnusableResult, read_record
+from workbench.comparison.result import ComparisonResult, Group
+from workbench.comparison.rows import Sample, choose_primary, make_row, ordered
+from workbench.comparison.schema import Reference, Scores
+from workbench.comparison.verdicts import TestRequest, TestResults, check_metric, run_tests
 from workbench.errors import UsageError
+from workbench.formatting import listing, plural
 from workbench.store import DEFAULT_RUNS_DIR, Run, list_runs
 
 MOST_TESTED = 60
@@ -36,20 +32,8 @@ ROUNDING = 1e-3
 """Relative difference that two scores of the same reference may have."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """Recipes side by side. All but ``samples`` are plain JSON values."""
-
-    rows: list[Row]
-    references: list[Reference]
-    warnings: list[str]
-    verdicts: list[Verdict] = field(default_factory=list)
-    verdict_notes: list[str] = field(default_factory=list)
-    pareto: list[Standing] = field(default_factory=list)
-    pareto_objectives: list[str] = field(default_factory=list)
-    pareto_column: bool = False
-    """Whether tables show the standing of each row; it was asked for."""
-    samples: list[Sample] = field(default_factory=list, repr=False, compare=False)
+class Comparison(ComparisonResult):
+    """Recipes side by side, and the same as text."""
 
     def to(self, format: str, *, width: int | None = None) -> str:
         """The comparison as ``table``, ``markdown``, ``csv``, ``latex`` or ``json`` text.
@@ -62,18 +46,11 @@ class Comparison:
             UsageError: when there is no such format.
         """
         if format == "table":
-            from workbench.comparison.terminal import table
-
-            return table(self, width)
+            return terminal.table(self, width)
         if format not in formats.RENDERERS:
             known = ["table", *formats.RENDERERS]
             raise UsageError(f"no format {format!r}", fix=f"use one of {', '.join(known)}")
         return formats.RENDERERS[format](self)
-
-    def config_difference(self, group: int) -> dict[str, dict[str, object]]:
-        """Dotted recipe keys whose values differ within a group, by key, then by row label."""
-        members = [sample for sample in self.samples if sample.group == group]
-        return differing({sample.label: sample.variant.settings for sample in members})
 
 
 def compare(
@@ -90,8 +67,7 @@ def compare(
 
     Args:
         paths: folders of runs, of one study, or single runs.
-        baseline: recipe (or ``study/recipe``) that the others are held against; None for
-            ``full`` where there is one.
+        baseline: the baseline recipe (or ``study/recipe``); None for ``full`` where there is one.
         tests: whether differences are tested, which reads the predictions of every run; None for
             up to `MOST_TESTED` runs.
         metric: what is tested; None for the metric that selected the adapters.
@@ -105,51 +81,45 @@ def compare(
         UsageError: when a path is not a folder, no finished run is of the baseline's recipe, no
             run has the metric or an objective, or the margin is not above 0.
     """
-    if margin is not None and not 0 < margin < math.inf:
-        raise UsageError(
-            f"a margin of {margin:g}",
-            why="it is the difference worth seeing, in units of the metric",
-            fix="a number above 0, e.g. 0.005 of an accuracy",
-        )
+    request = TestRequest(metric, all_pairs, margin)
     warnings: list[str] = []
     runs = _runs(paths)
     samples = _samples(_finished(runs, warnings), warnings)
     _assign_groups(samples)
-    labels = distinct_labels([sample.variant for sample in samples])
-    for sample, label in zip(samples, labels, strict=True):
-        sample.label = label
+    set_labels(samples)
     rows = [make_row(sample) for sample in samples]
     choose_primary(rows)
     for check in fairness.CHECKS:
         warnings += check(samples)
-    warnings += hold_against(rows, baseline)
+    warnings += set_baseline(rows, baseline)
     if not runs:
         warnings.append(f"no runs below {', '.join(str(path) for path in paths)}")
     references, disagreements = _references(samples)
     rows = ordered(rows)
     check_metric(rows, metric)
-    held = _held(samples, rows, tests, Asked(metric, all_pairs, margin))
+    groups = ComparisonResult(rows=rows, references=[], warnings=[], samples=samples).groups(metric)
+    results = _tested(groups, tests, request)
     wanted = list(objectives or (DEFAULT if len(rows) <= MOST_TESTED else ()))
     wanted = [metric if metric and name == METRIC else name for name in wanted]
     return Comparison(
         rows=rows,
         references=references,
         warnings=warnings + disagreements,
-        verdicts=held.verdicts,
-        verdict_notes=held.notes,
-        pareto=pareto(rows, wanted, held.intervals) if wanted else [],
+        verdicts=results.verdicts,
+        verdict_notes=results.notes,
+        pareto=pareto(rows, wanted, results.intervals) if wanted else [],
         pareto_objectives=wanted,
         pareto_column=objectives is not None,
         samples=samples,
     )
 
 
-def _held(samples: Sequence[Sample], rows: Sequence[Row], tests: bool | None, asked: Asked) -> Held:
-    count = sum(len(sample.runs) for sample in samples)
-    if tests or (tests is None and (count <= MOST_TESTED or asked != Asked())):
-        return hold(samples, rows, asked)
-    note = f"{count} runs: whether differences are more than chance is tested with --tests"
-    return Held(notes=[note] if tests is None else [])
+def _tested(groups: Sequence[Group], tests: bool | None, request: TestRequest) -> TestResults:
+    count = sum(len(sample.runs) for group in groups for sample in group.samples)
+    if tests or (tests is None and (count <= MOST_TESTED or request != TestRequest())):
+        return run_tests(groups, request)
+    note = f"{count} runs: add --tests for significance tests"
+    return TestResults(notes=[note] if tests is None else [])
 
 
 def _runs(paths: Sequence[Path]) -> list[Run]:
@@ -179,7 +149,8 @@ def _finished(runs: Sequence[Run], warnings: list[str]) -> list[tuple[Run, Recor
         except UnusableResult as problem:
             warnings.append(f"{run.id} is left out: {problem}")
     warnings += [
-        f"{fairness.number(ids, f'{state} run')} left out: {fairness.listing(ids)}"
+        f"{plural(len(ids), f'{state} run')} {'is' if len(ids) == 1 else 'are'} left out: "
+        f"{listing(ids)}"
         for state, ids in sorted(left_out.items())
     ]
     return usable
@@ -194,12 +165,12 @@ def _samples(finished: Sequence[tuple[Run, Record]], warnings: list[str]) -> lis
         if record.seed in seeds:
             # The same seed again is no further evidence: it would only narrow the interval.
             older = seeds[record.seed][0]
-            warnings.append(f"{run.id} is there twice: {run.path} is used, {older.path} is not")
+            warnings.append(f"duplicate run {run.id}: using {run.path}, ignoring {older.path}")
         seeds[record.seed] = (run, record)
     samples = []
     for seeds in cells.values():
-        pairs = [seeds[seed] for seed in sorted(seeds)]
-        samples.append(Sample([run for run, _ in pairs], [record for _, record in pairs]))
+        runs, records = zip(*(seeds[seed] for seed in sorted(seeds)), strict=True)
+        samples.append(Sample(list(runs), list(records)))
     return sorted(samples, key=lambda s: (s.first.study, s.first.recipe, s.first.fingerprint))
 
 
@@ -210,9 +181,7 @@ def _when_ended(finished: tuple[Run, Record]) -> tuple[float, str]:
 
 def _assign_groups(samples: Sequence[Sample]) -> None:
     """Numbers the sets of conditions from 1 on, largest first within the studies' order."""
-    sizes: dict[object, int] = {}
-    for sample in samples:
-        sizes[sample.first.conditions] = sizes.get(sample.first.conditions, 0) + 1
+    sizes = Counter(sample.first.conditions for sample in samples)
     order = sorted(samples, key=lambda s: (s.first.study, -sizes[s.first.conditions]))
     numbers: dict[object, int] = {}
     for sample in order:
@@ -241,7 +210,7 @@ def _references(samples: Sequence[Sample]) -> tuple[list[Reference], list[str]]:
 
 
 def _agree(one: Scores, other: Scores) -> bool:
-    """Equal but for rounding: each machine scores an untouched base anew."""
+    """Equal but for rounding: each machine scores the base model anew."""
     if one.keys() != other.keys():
         return False
     return all(

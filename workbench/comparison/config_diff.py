@@ -4,35 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import Any
 
-from workbench.comparison.grid import plain
+from workbench.comparison.result import ComparisonResult
+from workbench.comparison.schema import GroupDifference
+from workbench.comparison.table import plain
 from workbench.formatting import ABSENT
-
-if TYPE_CHECKING:
-    from workbench.comparison.comparison import Comparison
 
 NOTHING = "nothing: these recipes differ in name only"
 
 
-class GroupDifference(TypedDict):
-    """The settings in which the rows of a group differ; a row without the key is absent there."""
-
-    group: int
-    rows: list[str]
-    settings: dict[str, dict[str, Any]]
-
-
-def config_differences(comparison: Comparison) -> list[GroupDifference]:
+def config_differences(comparison: ComparisonResult) -> list[GroupDifference]:
     """One for each group, in the order of the table."""
-    groups = list(dict.fromkeys(row["group"] for row in comparison.rows))
     return [
-        {
-            "group": group,
-            "rows": [row["label"] for row in comparison.rows if row["group"] == group],
-            "settings": comparison.config_difference(group),
-        }
-        for group in groups
+        {"group": group.number, "rows": group.labels, "settings": group.config_difference()}
+        for group in comparison.groups()
     ]
 
 
@@ -56,8 +42,8 @@ def to_text(differences: list[GroupDifference]) -> str:
 def _lines(key: str, values: Mapping[str, Any], rows: list[str]) -> list[str]:
     by_value: dict[str, list[str]] = {}
     for label in rows:
-        held = json.dumps(values[label], default=str) if label in values else ABSENT
-        by_value.setdefault(held, []).append(label)
+        text = json.dumps(values[label], default=str) if label in values else ABSENT
+        by_value.setdefault(text, []).append(label)
     width = max(len(value) for value in by_value)
     return [f"  {plain(key)}"] + [
         f"    {plain(value).ljust(width)}  {plain(', '.join(labels))}"

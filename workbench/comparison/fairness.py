@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 from workbench.comparison.configuration import MOST_READ, differing
 from workbench.comparison.records import Record
-from workbench.comparison.rows import Sample
+from workbench.comparison.rows import Sample, grouped
 from workbench.comparison.statistics import interval
+from workbench.formatting import listing
 
 STEPS_APART = 1.25
 """Ratio of the steps of two searches up to which they count as equally long."""
@@ -47,16 +48,16 @@ def different_conditions(samples: Sequence[Sample]) -> list[str]:
 def several_configurations(samples: Sequence[Sample]) -> list[str]:
     """Recipes of the same name that were changed between runs."""
     warnings = []
-    for rows in _same_name(samples):
+    for rows in grouped(samples, lambda s: (s.first.study, s.first.recipe)).values():
         fingerprints = {s.first.fingerprint for s in rows}
         if len(fingerprints) == 1:
             continue
         few = rows if len(rows) <= MOST_READ else []
-        keys = list(differing({s.label: s.variant.settings for s in few}))
+        keys = list(differing({s.label: s.settings for s in few}))
         where = f" (they differ in {listing(keys)})" if keys else ""
         warnings.append(
             f"{rows[0].first.recipe} was run in {len(fingerprints)} configurations{where}: each "
-            f"has its own row, {listing([s.label for s in rows])}"
+            f"has its own row, {_labels(rows)}"
         )
     return warnings
 
@@ -71,14 +72,8 @@ def few_seeds(samples: Sequence[Sample]) -> list[str]:
     if same:
         warnings.append(f"the same score with every seed, so no interval: {listing(same)}")
     for group, members in _by_group(samples).items():
-        sets: dict[tuple[int, ...], list[str]] = {}
-        for sample in members:
-            sets.setdefault(tuple(sample.seeds), []).append(sample.label)
-        if len(sets) > 1:
-            parts = [
-                f"{listing(labels)} with {listing([str(seed) for seed in seeds], 8)}"
-                for seeds, labels in sorted(sets.items(), key=lambda item: -len(item[1]))
-            ]
+        if len({tuple(sample.seeds) for sample in members}) > 1:
+            parts = _shared(members, lambda s: listing([str(seed) for seed in s.seeds], 8))
             place = f" in group {group}" if len({s.group for s in samples}) > 1 else ""
             warnings.append(f"different seeds{place}: {'; '.join(parts)}")
     return warnings
@@ -100,11 +95,8 @@ def different_hardware(samples: Sequence[Sample]) -> list[str]:
         if len(s.hardware) > 1
     ]
     for members in _by_group(samples).values():
-        places: dict[tuple[str, ...], list[str]] = {}
-        for sample in members:
-            places.setdefault(tuple(sample.hardware), []).append(sample.label)
-        if len(places) > 1:
-            parts = [f"{listing(ls)} ran on {listing(list(hw))}" for hw, ls in places.items()]
+        if len({tuple(sample.hardware) for sample in members}) > 1:
+            parts = _shared(members, lambda s: listing(s.hardware), "ran on")
             warnings.append(
                 "time and memory are not comparable between these rows (scores are): "
                 + "; ".join(parts)
@@ -152,13 +144,13 @@ def different_budgets(samples: Sequence[Sample]) -> list[str]:
     return warnings
 
 
-def _shared(members: Sequence[Sample], describe: Callable[[Sample], str | None]) -> list[str]:
+def _shared(
+    members: Sequence[Sample], describe: Callable[[Sample], str | None], verb: str = "with"
+) -> list[str]:
     """Which rows share each description, most first."""
-    found: dict[str, list[str]] = {}
-    for sample in members:
-        found.setdefault(describe(sample) or "what is not known", []).append(sample.label)
+    found = grouped(members, lambda sample: describe(sample) or "what is not known")
     ordered = sorted(found.items(), key=lambda item: -len(item[1]))
-    return [f"{listing(labels)} with {text}" for text, labels in ordered]
+    return [f"{_labels(sharing)} {verb} {text}" for text, sharing in ordered]
 
 
 def _training(sample: Sample) -> str | None:
@@ -199,11 +191,8 @@ def forced_runs(samples: Sequence[Sample]) -> list[str]:
         for record in s.records
         if record.forced
     ]
-    return (
-        [f"forced to go on after a change, so neither the old run nor a new one: {listing(found)}"]
-        if found
-        else []
-    )
+    why = "resumed with --force after a change, so neither the old run nor a new one"
+    return [f"{why}: {listing(found)}"] if found else []
 
 
 Check = Callable[[Sequence[Sample]], list[str]]
@@ -221,35 +210,12 @@ CHECKS: tuple[Check, ...] = (
 # --- words -----------------------------------------------------------------------------------
 
 
-def listing(names: Sequence[str], most: int = 4) -> str:
-    """``a, b, c, d and 3 more``."""
-    shown, rest = list(names[:most]), len(names) - most
-    if rest > 0:
-        return f"{', '.join(shown)} and {rest} more"
-    return " and ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else "".join(shown)
-
-
-def number(things: Sequence[object], noun: str) -> str:
-    """``1 run is``, ``3 runs are``."""
-    return f"{len(things)} {noun} is" if len(things) == 1 else f"{len(things)} {noun}s are"
-
-
 def _labels(samples: Sequence[Sample]) -> str:
     return listing([s.label for s in samples])
 
 
 def _by_group(samples: Iterable[Sample]) -> dict[int, list[Sample]]:
-    groups: dict[int, list[Sample]] = {}
-    for sample in samples:
-        groups.setdefault(sample.group, []).append(sample)
-    return groups
-
-
-def _same_name(samples: Sequence[Sample]) -> list[list[Sample]]:
-    names: dict[tuple[str, str], list[Sample]] = {}
-    for sample in samples:
-        names.setdefault((sample.first.study, sample.first.recipe), []).append(sample)
-    return list(names.values())
+    return grouped(samples, lambda sample: sample.group)
 
 
 def _differences(one: Sample, other: Sample) -> list[str]:

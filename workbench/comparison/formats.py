@@ -11,19 +11,17 @@ import io
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from workbench.comparison.findings import finding_of, standing_of
-from workbench.comparison.grid import Grid, grids, plain, verdict_sentences
-from workbench.comparison.rows import Reference, Row, Summary
-
-if TYPE_CHECKING:
-    from workbench.comparison.comparison import Comparison
+from workbench.comparison.result import ComparisonResult, Group
+from workbench.comparison.schema import Reference, Row, Summary
+from workbench.comparison.sentences import all_conclusions
+from workbench.comparison.table import Table, comparison_tables, plain
 
 NOTHING = "No finished runs."
 
 
-def to_json(comparison: Comparison) -> str:
+def to_json(comparison: ComparisonResult) -> str:
     """One JSON document: rows, references, warnings, verdicts and the Pareto front."""
     content = {
         "rows": comparison.rows,
@@ -55,12 +53,13 @@ _COSTS = (
 _OF_VERDICT = ("against", "metric", "difference", "ci_low", "ci_high", "p_adjusted")
 
 
-def to_csv(comparison: Comparison) -> str:
+def to_csv(comparison: ComparisonResult) -> str:
     """One line for each row and reference; units are in the column names.
 
     A verdict is that against the row's baseline; those of all pairs are in the JSON.
     """
-    lines = [_csv_row(row) | _csv_findings(comparison, row) for row in comparison.rows]
+    groups = comparison.groups()
+    lines = [_csv_row(row) | _csv_findings(group, row) for group in groups for row in group.rows]
     lines += [_csv_reference(reference) for reference in comparison.references]
     return csv_text(lines)
 
@@ -93,15 +92,15 @@ def _csv_row(row: Row) -> dict[str, Any]:
     return line
 
 
-def _csv_findings(comparison: Comparison, row: Row) -> dict[str, Any]:
+def _csv_findings(group: Group, row: Row) -> dict[str, Any]:
     """What the tests and the Pareto front say of a row, empty where they say nothing."""
-    found: Mapping[str, Any] = finding_of(comparison.verdicts, row) or {}
-    standing = standing_of(comparison.pareto, row)
+    verdict: Mapping[str, Any] = group.verdict_on(row) or {}
+    pareto = group.pareto_status(row)
     return {
-        "verdict": found.get("verdict"),
-        **{f"verdict_{name}": found.get(name) for name in _OF_VERDICT},
-        "pareto": standing["standing"] if standing else None,
-        "pareto_dominated_by": ", ".join(standing["dominated_by"]) if standing else None,
+        "verdict": verdict.get("conclusion"),
+        **{f"verdict_{name}": verdict.get(name) for name in _OF_VERDICT},
+        "pareto": pareto["status"] if pareto else None,
+        "pareto_dominated_by": ", ".join(pareto["dominated_by"]) if pareto else None,
     }
 
 
@@ -133,14 +132,15 @@ def _csv_cell(value: Any) -> Any:
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|~$#!])")
 
 
-def to_markdown(comparison: Comparison) -> str:
+def to_markdown(comparison: ComparisonResult) -> str:
     """A table for each group, then the notes and the warnings."""
-    parts = [_markdown_table(grid) for grid in grids(comparison)] or [NOTHING]
-    said = verdict_sentences(comparison)
-    if said:
-        parts.append("\n".join(f"- {markdown_text(text)}" for text in said))
-    if comparison.warnings:
-        parts.append("\n".join(f"- {markdown_text(text)}" for text in comparison.warnings))
+    parts = [
+        f"**{markdown_text(table.title)}**\n\n{markdown_table(table)}"
+        for table in comparison_tables(comparison)
+    ] or [NOTHING]
+    for said in (all_conclusions(comparison), comparison.warnings):
+        if said:
+            parts.append("\n".join(f"- {markdown_text(text)}" for text in said))
     return "\n\n".join(parts) + "\n"
 
 
@@ -149,13 +149,14 @@ def markdown_text(text: str) -> str:
     return _MARKDOWN.sub(r"\\\1", plain(text).replace("&", "&amp;"))
 
 
-def _markdown_table(grid: Grid) -> str:
-    rulers = ["---" if column.align == "left" else "---:" for column in grid.columns]
-    lines: list[Sequence[str]] = [[markdown_text(c.header) for c in grid.columns], rulers]
-    lines += [[markdown_text(cell) for cell in line] for line in grid.lines]
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    notes = "\n".join(f"{markdown_text(note)}  " for note in grid.notes)
-    return f"**{markdown_text(grid.title)}**\n\n{table}\n\n{notes}"
+def markdown_table(table: Table) -> str:
+    """A table with its notes, without the title."""
+    lines = [[markdown_text(header) for header in table.headers]]
+    lines.append(["---" if column.align == "left" else "---:" for column in table.columns])
+    lines += [[markdown_text(cell.text) for cell in line] for line in table.lines]
+    text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    notes = "\n".join(f"{markdown_text(note)}  " for note in table.notes)
+    return f"{text}\n\n{notes}" if notes else text
 
 
 # --- LaTeX -----------------------------------------------------------------------------------
@@ -183,12 +184,13 @@ _LATEX = {
 }
 
 
-def to_latex(comparison: Comparison) -> str:
+def to_latex(comparison: ComparisonResult) -> str:
     r"""A booktabs table for each group, with verdicts and the Pareto front as columns; notes and
     warnings are comments. Needs UTF-8 and T1."""
+    tables = comparison_tables(comparison, findings=True)
     parts = ["% \\usepackage{booktabs} and \\usepackage[T1]{fontenc}"]
-    parts += [_latex_table(grid) for grid in grids(comparison, findings=True)] or [f"% {NOTHING}"]
-    parts += [f"% {plain(text)}" for text in verdict_sentences(comparison) + comparison.warnings]
+    parts += [_latex_table(table) for table in tables] or [f"% {NOTHING}"]
+    parts += [f"% {plain(text)}" for text in all_conclusions(comparison) + comparison.warnings]
     return "\n".join(parts) + "\n"
 
 
@@ -197,28 +199,26 @@ def latex_text(text: str) -> str:
     return "".join(_LATEX.get(character, character) for character in plain(text))
 
 
-def _latex_table(grid: Grid) -> str:
-    alignment = "".join(column.align[0] for column in grid.columns)
-    lines = [[latex_text(cell) for cell in line] for line in grid.lines]
-    written = [f"{' & '.join(line)} \\\\" for line in lines]
-    cut = len(written) - grid.references
+def _latex_table(table: Table) -> str:
+    alignment = "".join(column.align[0] for column in table.columns)
+    lines = [[latex_text(cell.text) for cell in line] for line in table.lines]
+    head, *written = [
+        f"{' & '.join(line)} \\\\" for line in ([latex_text(h) for h in table.headers], *lines)
+    ]
+    cut = len(written) - table.references
     return "\n".join(
         [
-            f"% {grid.title}",
+            f"% {table.title}",
             f"\\begin{{tabular}}{{{alignment}}}",
-            "\\toprule",
-            " & ".join(latex_text(column.header) for column in grid.columns) + " \\\\",
-            "\\midrule",
-            *written[:cut],
-            *(["\\midrule", *written[cut:]] if grid.references else []),
-            "\\bottomrule",
-            "\\end{tabular}",
-            *(f"% {note}" for note in grid.notes),
+            *("\\toprule", head, "\\midrule", *written[:cut]),
+            *(["\\midrule", *written[cut:]] if table.references else []),
+            *("\\bottomrule", "\\end{tabular}"),
+            *(f"% {note}" for note in table.notes),
         ]
     )
 
 
-RENDERERS: dict[str, Callable[[Comparison], str]] = {
+RENDERERS: dict[str, Callable[[ComparisonResult], str]] = {
     "markdown": to_markdown,
     "csv": to_csv,
     "latex": to_latex,

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypedDict
 
-from workbench.comparison.rows import Row
+from workbench.comparison.rows import by_seed
+from workbench.comparison.schema import Dominance, ParetoStatus, Row
 from workbench.comparison.testing import seeds_only
 from workbench.errors import UsageError
 from workbench.recipe.catalogue import higher_is_better
+from workbench.recipe.suggest import choice
 
 METRIC = "metric"
 """Stands for the primary metric of each group."""
 
 EXACT = ("trainable_parameters", "adapter_parameters", "adapter_bytes")
 MEASURED = ("peak_memory_bytes", "train_seconds")
+OBJECTIVES = {
+    METRIC: "score",
+    "trainable_parameters": "trainable parameters",
+    "adapter_parameters": "adapter parameters",
+    "adapter_bytes": "adapter size",
+    "peak_memory_bytes": "peak memory",
+    "train_seconds": "training time",
+}
+"""What an objective is called in a sentence; a metric has its own name."""
 DEFAULT = (METRIC, "trainable_parameters", "peak_memory_bytes")
 
 SINGLE_RUN_DOUBT = 0.1
@@ -24,18 +33,6 @@ SINGLE_RUN_DOUBT = 0.1
 
 Intervals = Mapping[tuple[str, str, str], tuple[float, float]]
 """By metric and the labels of two rows: the 95% interval of the first minus the second."""
-
-
-class Standing(TypedDict):
-    """Where a row stands among those of its group; the rules are in docs/comparing.md."""
-
-    group: int
-    label: str
-    standing: Literal["front", "perhaps", "dominated"] | None
-    on_front_by_means: bool | None
-    dominated_by: list[str]
-    perhaps_dominated_by: list[str]
-    values: dict[str, float | None]
 
 
 @dataclass(frozen=True)
@@ -51,14 +48,14 @@ def pareto(
     rows: Sequence[Row],
     objectives: Sequence[str] = DEFAULT,
     intervals: Intervals | None = None,
-) -> list[Standing]:
-    """The standing of each row among those of its group, in the order of the rows.
+) -> list[ParetoStatus]:
+    """The Pareto status of each row among those of its group, in the order of the rows.
 
     A row is ``dominated`` when another is surely at least as good in every objective and surely
     better in one; it is on the ``front`` when it surely beats each other row in something, so that
-    none can dominate it; everything else is ``perhaps``. Costs that are counted are exact; scores,
-    memory and time differ surely when the 95% interval of the difference leaves out 0. A row that
-    lacks a value has no standing.
+    none can dominate it; everything else is ``possibly_dominated``. Costs that are counted are
+    exact; scores, memory and time differ surely when the 95% interval of the difference leaves out
+    0. A row that lacks a value has no status.
 
     Args:
         objectives: two or three of ``metric`` (or the name of one), ``trainable_parameters``,
@@ -71,44 +68,40 @@ def pareto(
     check_objectives(rows, objectives)
     values = [{name: _value(row, name) for name in objectives} for row in rows]
     complete = [None not in found.values() for found in values]
-    standings = []
+    found: list[ParetoStatus] = []
     for i, row in enumerate(rows):
-        sure: list[str] = []
-        perhaps: list[str] = []
+        surely: list[str] = []
+        possibly: list[str] = []
         by_means = True
         for j, other in enumerate(rows):
             if i == j or other["group"] != row["group"] or not (complete[i] and complete[j]):
                 continue
             compared = [_compare(other, row, name, intervals or {}) for name in objectives]
             if all(c.surely in (0, 1) for c in compared) and any(c.surely == 1 for c in compared):
-                sure.append(other["label"])
+                surely.append(other["label"])
             elif not any(c.surely == -1 for c in compared) and any(c.surely != 0 for c in compared):
-                perhaps.append(other["label"])
+                possibly.append(other["label"])
             worst, best = (f(c.by_means for c in compared) for f in (min, max))
             by_means = by_means and not (worst >= 0 and best > 0)
-        standings.append(_standing(row, values[i], complete[i], by_means, sure, perhaps))
-    return standings
+        status: Dominance = "dominated" if surely else "possibly_dominated" if possibly else "front"
+        found.append(
+            {
+                "group": row["group"],
+                "label": row["label"],
+                "status": status if complete[i] else None,
+                "on_front_by_means": by_means if complete[i] else None,
+                "dominated_by": surely,
+                "possibly_dominated_by": possibly,
+                "values": values[i],
+            }
+        )
+    return found
 
 
-def _standing(
-    row: Row,
-    values: dict[str, float | None],
-    complete: bool,
-    by_means: bool,
-    sure: list[str],
-    perhaps: list[str],
-) -> Standing:
-    standing: Literal["front", "perhaps", "dominated"]
-    standing = "dominated" if sure else "perhaps" if perhaps else "front"
-    return {
-        "group": row["group"],
-        "label": row["label"],
-        "standing": standing if complete else None,
-        "on_front_by_means": by_means if complete else None,
-        "dominated_by": sure,
-        "perhaps_dominated_by": perhaps,
-        "values": values,
-    }
+def front_by_means(rows: Sequence[Row], metric: str, cost: str) -> list[str]:
+    """Labels of the rows that no other beats in both a metric and a cost, by their means."""
+    found = pareto(rows, [metric, cost]) if metric else []
+    return [each["label"] for each in found if each["on_front_by_means"]]
 
 
 def check_objectives(rows: Sequence[Row], objectives: Sequence[str]) -> None:
@@ -121,9 +114,7 @@ def check_objectives(rows: Sequence[Row], objectives: Sequence[str]) -> None:
     known = [METRIC, *EXACT, *MEASURED, *metrics]
     for name in objectives:
         if name not in known and (rows or name.count("_")):
-            close = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean {close[0]!r}? " if close else ""
-            raise UsageError(f"no objective {name!r}", fix=f"{hint}Use {', '.join(known)}.")
+            raise UsageError(f"no objective {name!r}", fix=choice(name, known))
     if not 2 <= len(set(objectives)) == len(objectives) <= 3:
         raise UsageError(
             f"a Pareto front of {', '.join(objectives) or 'nothing'}",
@@ -159,8 +150,8 @@ def _compare(one: Row, other: Row, objective: str, intervals: Intervals) -> _Com
         return _Compared(-1, None)  # nor do two metrics
     direction = 1 if higher_is_better(metric) else -1
     found = intervals.get((metric, one["label"], other["label"])) or _over_seeds(
-        _by_seed(one, one["metrics"][metric]["values"]),
-        _by_seed(other, other["metrics"][metric]["values"]),
+        by_seed(one, one["metrics"][metric]["values"]),
+        by_seed(other, other["metrics"][metric]["values"]),
     )
     return _Compared(direction * ((left > right) - (left < right)), _surely(found, direction))
 
@@ -170,11 +161,6 @@ def _surely(interval: tuple[float, float] | None, direction: int) -> int | None:
     if interval is None or interval[0] <= 0 <= interval[1]:
         return None
     return direction if interval[0] > 0 else -direction
-
-
-def _by_seed(row: Row, values: Sequence[float | None]) -> dict[int, float]:
-    pairs = zip(row["seeds"], values, strict=True)
-    return {seed: value for seed, value in pairs if value is not None}
 
 
 def _over_seeds(one: dict[int, float], other: dict[int, float]) -> tuple[float, float] | None:
@@ -188,7 +174,7 @@ def _over_runs(
     one: Row, other: Row, cost: str, left: float, right: float
 ) -> tuple[float, float] | None:
     """The interval of a difference in cost; of single runs, 10% either way."""
-    sides = [_by_seed(row, row["per_seed"][cost]) for row in (one, other)]
+    sides = [by_seed(row, row["per_seed"][cost]) for row in (one, other)]
     interval = _over_seeds(*sides)
     if interval is not None or max(left, right) <= 0:
         return interval

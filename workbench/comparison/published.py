@@ -1,4 +1,4 @@
-"""Runs beside the published numbers of the same model, data, method and metric."""
+"""Runs compared with the published numbers of the same model, data, method and metric."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from workbench.comparison import Comparison, Row, Summary
-from workbench.comparison.grid import plain
 from workbench.comparison.published_tables import (
     Column,
-    Paper,
+    Line,
     Published,
     Table,
     printed_count,
     published,
 )
-from workbench.comparison.published_tables import Row as Line
+from workbench.comparison.result import ComparisonResult
+from workbench.comparison.schema import Row
+from workbench.comparison.table import plain
 from workbench.formatting import plural
 
 WIDTH = 100
@@ -58,8 +58,8 @@ class Match:
 
 
 @dataclass(frozen=True)
-class Beside:
-    """All matches, and the rows that no published number is there for."""
+class PaperComparison:
+    """All matches, and the rows without a published number."""
 
     matches: list[Match]
     unmatched: list[str]
@@ -84,17 +84,17 @@ class Beside:
         return "\n\n".join(parts)
 
 
-def beside_papers(comparison: Comparison) -> Beside:
+def compare_with_papers(comparison: ComparisonResult) -> PaperComparison:
     """Every row that has a published counterpart, with it."""
     rows = {row["label"]: row for row in comparison.rows}
     matches: list[Match] = []
     unmatched: list[str] = []
     for sample in comparison.samples:
         row = rows[sample.label]
-        found = list(_matches(row, sample.variant.settings, published()))
+        found = list(_matches(row, sample.settings, published()))
         matches += found
         unmatched += [] if found else [sample.label]
-    return Beside(matches, unmatched)
+    return PaperComparison(matches, unmatched)
 
 
 def figures(
@@ -128,61 +128,50 @@ def available(numbers: Published) -> list[str]:
 
 
 def _matches(row: Row, settings: Mapping[str, Any], numbers: Published) -> Iterator[Match]:
+    trained = row["adapter_parameters"]
+    trained = row["trainable_parameters"] if trained is None else trained
     for table, line, index in figures(settings, row["method"], numbers):
-        column = table.columns[index]
+        column, value, paper = table.columns[index], line.values[index], numbers.papers[table.paper]
         summary = row["metrics"].get(column.metric)
-        if summary is not None and summary["mean"] is not None:
-            paper = numbers.papers[table.paper]
-            yield _match(row, settings, paper, table, line, index, summary)
-
-
-def _match(
-    row: Row,
-    settings: Mapping[str, Any],
-    paper: Paper,
-    table: Table,
-    line: Line,
-    index: int,
-    summary: Summary,
-) -> Match:
-    column, value = table.columns[index], line.values[index]
-    assert value is not None and summary["mean"] is not None
-    ours, low, high = (
-        None if each is None else each * column.scale
-        for each in (summary["mean"], summary["ci_low"], summary["ci_high"])
-    )
-    assert ours is not None
-    trained = _without_head(row)
-    return Match(
-        label=row["label"],
-        metric=column.metric,
-        seeds=summary["n"],
-        paper=f"{paper.authors}, arXiv:{paper.arxiv}",
-        table=table.name,
-        line=line.label,
-        column=column.name,
-        verified=table.verified,
-        read_at=table.read_at,
-        published=value,
-        published_spread=line.spreads[index] if line.spreads else None,
-        ours=ours,
-        ours_low=low,
-        ours_high=high,
-        difference=ours - value,
-        holds=low <= value <= high if low is not None and high is not None else None,
-        published_trainable=line.trainable,
-        trainable_parameters=trained,
-        trainable_with_head=row["trainable_parameters"],
-        trainable_agrees=agrees(line.trainable, trained),
-        setup_differs=_different(line, index, settings),
-        notes=[
-            *_cut(settings, column),
-            *_column_note(line, column),
-            *line.notes,
-            *table.notes,
-            *([SPREAD] if line.spreads and line.spreads[index] is not None else []),
-        ],
-    )
+        if summary is None or summary["mean"] is None or value is None:
+            continue
+        ours, low, high = (
+            None if each is None else each * column.scale
+            for each in (summary["mean"], summary["ci_low"], summary["ci_high"])
+        )
+        assert ours is not None
+        spread = line.spreads[index] if line.spreads else None
+        note = line.column_notes.get(column.name)
+        yield Match(
+            label=row["label"],
+            metric=column.metric,
+            seeds=summary["n"],
+            paper=f"{paper.authors}, arXiv:{paper.arxiv}",
+            table=table.name,
+            line=line.label,
+            column=column.name,
+            verified=table.verified,
+            read_at=table.read_at,
+            published=value,
+            published_spread=spread,
+            ours=ours,
+            ours_low=low,
+            ours_high=high,
+            difference=ours - value,
+            holds=low <= value <= high if low is not None and high is not None else None,
+            published_trainable=line.trainable,
+            trainable_parameters=trained,
+            trainable_with_head=row["trainable_parameters"],
+            trainable_agrees=agrees(line.trainable, trained),
+            setup_differs=_different(line, index, settings),
+            notes=[
+                *_cut(settings, column),
+                *([note] if note else []),
+                *line.notes,
+                *table.notes,
+                *([SPREAD] if spread is not None else []),
+            ],
+        )
 
 
 def agrees(printed: str | None, trained: int) -> bool | None:
@@ -191,11 +180,6 @@ def agrees(printed: str | None, trained: int) -> bool | None:
         return None
     value, half = printed_count(printed)
     return abs(trained - value) <= half
-
-
-def _without_head(row: Row) -> int:
-    adapter = row["adapter_parameters"]
-    return row["trainable_parameters"] if adapter is None else adapter
 
 
 def _different(line: Line, index: int, settings: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -224,14 +208,6 @@ def _cut(settings: Mapping[str, Any], column: Column) -> list[str]:
     return notes
 
 
-def _column_note(line: Line, column: Column) -> list[str]:
-    note = line.column_notes.get(column.name)
-    return [note] if note else []
-
-
-# --- words -----------------------------------------------------------------------------------
-
-
 def _block(match: Match) -> str:
     half = None
     if match.ours_low is not None and match.ours_high is not None:
@@ -256,8 +232,8 @@ def _block(match: Match) -> str:
     ]
     if match.setup_differs:
         pairs = "; ".join(f"{k} {a}, ours {b}" for k, (a, b) in match.setup_differs.items())
-        lines.append(plain(f"  set-up     {pairs}"))
-    lines += [f"  mind       {note}" for note in match.notes]
+        lines.append(plain(f"  setup      {pairs}"))
+    lines += [f"  note       {note}" for note in match.notes]
     return "\n".join(_wrapped(line) for line in lines)
 
 

@@ -39,7 +39,7 @@ class Column(StrictModel):
     scale: Literal[1, 100] = Field(description="100 where the table is in percent of ours.")
 
 
-class Row(StrictModel):
+class Line(StrictModel):
     """One line of a table."""
 
     label: Text
@@ -67,7 +67,7 @@ class Table(StrictModel):
     verified: Literal["read", "quoted"]
     notes: list[Text] = []
     columns: list[Column] = Field(min_length=1)
-    rows: list[Row] = Field(min_length=1)
+    rows: list[Line] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _complete(self) -> Table:

@@ -2,68 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypedDict
+from typing import TypeVar
 
-from workbench.comparison.configuration import Variant
-from workbench.comparison.records import Record, Scores
+from workbench.comparison.configuration import Settings, read_settings
+from workbench.comparison.records import Record
+from workbench.comparison.schema import Row, Scores, Summary
 from workbench.comparison.statistics import Interval, interval
 from workbench.recipe.catalogue import higher_is_better
 from workbench.store import Run
 
-
-class Summary(TypedDict):
-    """A metric over the seeds of a row; ``values`` in the order of ``seeds``, null where absent."""
-
-    mean: float | None
-    ci_low: float | None
-    ci_high: float | None
-    n: int
-    values: list[float | None]
-
-
-class Reference(TypedDict):
-    """A score without fine-tuning on the same test split, e.g. of the majority class."""
-
-    name: str
-    group: int
-    metrics: Scores
-
-
-class Row(TypedDict):
-    """One recipe with one fingerprint; documented field by field in docs/comparing.md."""
-
-    group: int
-    label: str
-    study: str
-    method: str
-    recipe: str
-    task: str | None
-    model: str | None
-    fingerprint: str
-    seeds: list[int]
-    runs: list[str]
-    primary_metric: str | None
-    metrics: dict[str, Summary]
-    validation_metrics: dict[str, Summary]
-    baseline: str | None
-    baseline_delta: dict[str, float]
-    baseline_paired: dict[str, Summary]
-    trainable_parameters: int
-    head_parameters: int | None
-    adapter_parameters: int | None
-    total_parameters: int
-    stored_parameters: int | None
-    adapter_bytes: int | None
-    device: str | None
-    hardware: list[str]
-    peak_memory_bytes: int | None
-    train_seconds: float | None
-    steps_per_second: float | None
-    tokens_per_second: float | None
-    per_seed: dict[str, list[float | None]]
+Item = TypeVar("Item")
+Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass
@@ -80,10 +32,9 @@ class Sample:
         return self.records[0]
 
     @cached_property
-    def variant(self) -> Variant:
-        """The recipe behind the runs."""
-        first = self.first
-        return Variant(first.study, first.recipe, first.fingerprint, self.runs[0])
+    def settings(self) -> Settings:
+        """The values of the recipe by dotted key, without its names and seeds."""
+        return read_settings(self.runs[0])
 
     @property
     def seeds(self) -> list[int]:
@@ -93,6 +44,14 @@ class Sample:
     def hardware(self) -> list[str]:
         """The distinct devices that the runs ran on."""
         return sorted({record.hardware for record in self.records})
+
+
+def grouped(items: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, list[Item]]:
+    """What has the same key together, in the order in which the keys occur."""
+    found: dict[Key, list[Item]] = {}
+    for item in items:
+        found.setdefault(key(item), []).append(item)
+    return found
 
 
 def summarise(values: Sequence[float | None]) -> Summary:
@@ -175,7 +134,7 @@ def add_differences(row: Row, baseline: Row) -> None:
         if other is None or summary["mean"] is None or other["mean"] is None:
             continue
         row["baseline_delta"][name] = summary["mean"] - other["mean"]
-        ours, theirs = _by_seed(row, summary), _by_seed(baseline, other)
+        ours, theirs = by_seed(row, summary["values"]), by_seed(baseline, other["values"])
         if ours.keys() == theirs.keys():
             row["baseline_paired"][name] = summarise([ours[s] - theirs[s] for s in sorted(ours)])
 
@@ -192,8 +151,9 @@ def ordered(rows: Sequence[Row]) -> list[Row]:
     return sorted(rows, key=rank)
 
 
-def _by_seed(row: Row, summary: Summary) -> dict[int, float]:
-    pairs = zip(row["seeds"], summary["values"], strict=True)
+def by_seed(row: Row, values: Sequence[float | None]) -> dict[int, float]:
+    """Values of a row, in the order of its seeds, by seed; without those that are absent."""
+    pairs = zip(row["seeds"], values, strict=True)
     return {seed: value for seed, value in pairs if value is not None}
 
 

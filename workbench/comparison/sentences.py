@@ -1,15 +1,32 @@
-"""A verdict in plain words."""
+"""What may be concluded, in plain words: of a verdict, of the references, of the Pareto front."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from workbench import formatting
+from workbench.comparison.pareto import OBJECTIVES
+from workbench.comparison.result import ComparisonResult, Group
+from workbench.comparison.schema import Summary, Verdict
 from workbench.comparison.testing import TESTS
-from workbench.recipe.catalogue import is_share
+from workbench.formatting import listing
+from workbench.recipe.catalogue import higher_is_better, is_share
 
-if TYPE_CHECKING:
-    from workbench.comparison.verdicts import Verdict
+
+def conclusions(group: Group) -> list[str]:
+    """What the tests say of each pair that is shown, and who beats the best reference."""
+    shown = set(group.labels)
+    pairs = [v for v in group.verdicts if {v["label"], v["against"]} <= shown]
+    return [verdict["sentence"] for verdict in pairs] + reference_sentences(group)
+
+
+def all_conclusions(comparison: ComparisonResult) -> list[str]:
+    """Those of all groups, pairs first, then how they were tested, then the references."""
+    said = [verdict["sentence"] for verdict in comparison.verdicts] + comparison.verdict_notes
+    return said + [text for group in comparison.groups() for text in reference_sentences(group)]
+
+
+# --- verdicts --------------------------------------------------------------------------------
 
 
 def sentence(verdict: Verdict) -> str:
@@ -18,8 +35,8 @@ def sentence(verdict: Verdict) -> str:
     if verdict["conclusion"] != "untested":
         parts.append(_p_value(verdict))
     parts.append(_evidence(verdict))
-    forecast = _forecast(verdict)
-    text = f"{', '.join(part for part in parts if part)}{f'; {forecast}' if forecast else ''}"
+    power = _power(verdict)
+    text = f"{', '.join(part for part in parts if part)}{f'; {power}' if power else ''}"
     return f"{text} ({verdict['note']})" if verdict["note"] else text
 
 
@@ -28,26 +45,23 @@ def _conclusion(verdict: Verdict) -> str:
     if verdict["conclusion"] == "untested":
         if verdict["difference"] is None:
             return f"{one} and {other} are not tested"
-        alone = [
-            label
-            for label, runs in ((one, verdict["runs"]), (other, verdict["runs_against"]))
-            if runs < 2
-        ]
+        runs = ((one, verdict["runs"]), (other, verdict["runs_against"]))
+        single = [label for label, count in runs if count < 2]
         if verdict["items"]:
-            why = ": what is between them is the same on every test item"
-        elif alone:
-            why = f": what a seed changes is not known of {' and '.join(alone)}"
+            why = "the difference is the same on every test item"
+        elif single:
+            why = f"the variance over seeds is unknown for {' and '.join(single)}"
         else:
-            why = ": what is between them is the same with every seed, which may well be chance"
-        return f"{one} and {other} are not tested{why}: {_difference(verdict)}"
-    worth = amount(verdict["metric"], verdict["margin"])
+            why = "the difference is the same with every seed, which may well be chance"
+        return f"{one} and {other} are not tested, {why}: {_difference(verdict)}"
+    margin = amount(verdict["metric"], verdict["margin"])
     said = {
         "better": f"{one} is better than {other}{_by_little(verdict)}",
         "worse": f"{one} is worse than {other}{_by_little(verdict)}",
-        "same": f"{one} and {other} are the same to within {worth}",
-        "hint": f"{one} and {other} may differ, or it is one of {verdict['comparisons']} "
-        "comparisons that does so by chance",
-        "unclear": f"{one} and {other} cannot be told apart here",
+        "same": f"{one} and {other} are equivalent within {margin}",
+        "hint": f"{one} and {other} may differ, but not significantly after correction for "
+        f"{verdict['comparisons']} comparisons",
+        "unclear": f"no significant difference between {one} and {other}",
     }[verdict["conclusion"]]
     return f"{said}: {_difference(verdict)}"
 
@@ -80,7 +94,7 @@ def _evidence(verdict: Verdict) -> str:
     runs = (verdict["runs"], verdict["runs_against"])
     items = f"{verdict['items']:,} test items" if verdict["items"] else ""
     if runs == (1, 1):
-        seeds = "one run each, so it says something of these adapters and not of the methods"
+        seeds = "one seed each: this applies to these two adapters, not to the methods"
     elif runs[0] == runs[1]:
         seeds = f"{runs[0]} seeds"
     else:
@@ -88,27 +102,27 @@ def _evidence(verdict: Verdict) -> str:
     return ", ".join(part for part in (items, seeds) if part)
 
 
-def _forecast(verdict: Verdict) -> str:
-    """What would be needed to see a difference that is worth it; nothing where one was seen."""
+def _power(verdict: Verdict) -> str:
+    """What it takes to detect a difference of the margin; nothing where one was found."""
     if verdict["conclusion"] not in ("unclear", "hint") or not verdict["detectable"]:
         return ""
     metric = verdict["metric"]
-    worth = amount(metric, verdict["margin"])
+    margin = amount(metric, verdict["margin"])
     shown = amount(metric, float(f"{verdict['detectable']:.2g}"))
     seeds, items = verdict["seeds_needed"], _about(verdict["items_needed"] or 0)
     runs = f"about {_about(seeds)} seeds" if seeds else "more than a thousand seeds"
     if verdict["limit"] is None:
-        return f"{worth} would have shown in 4 of 5 such comparisons"
+        return f"80% power to detect {margin}"
     if verdict["limit"] == "seeds":
-        wanted = f"{runs} would be needed to see {worth}"
+        wanted = f"detecting {margin} takes {runs}"
     elif "seeds" in verdict["covers"]:
         wanted = (
-            f"no number of seeds would show {worth} on so few test items, it takes about {items} "
-            f"of them and {runs}"
+            f"more seeds alone do not help: detecting {margin} takes about {items} test items and "
+            f"{runs}"
         )
     else:
-        wanted = f"about {items} test items would be needed to see {worth}"
-    return f"{wanted}; as it is, differences show from {shown} on"
+        wanted = f"detecting {margin} takes about {items} test items"
+    return f"{wanted}; these runs have 80% power from {shown} on"
 
 
 def tests_used(verdicts: Sequence[Verdict]) -> list[str]:
@@ -117,7 +131,7 @@ def tests_used(verdicts: Sequence[Verdict]) -> list[str]:
     if not used:
         return []
     many = max(verdict["comparisons"] for verdict in verdicts)
-    correction = f"; p after Holm's correction for {many} comparisons" if many > 1 else ""
+    correction = f"; p-values corrected for {many} comparisons (Holm)" if many > 1 else ""
     return [f"tested by {' and '.join(used)}{correction}"]
 
 
@@ -139,3 +153,63 @@ def _about(count: int) -> str:
     """Two digits are all that such a forecast is worth."""
     digits = max(0, len(str(count)) - 2)
     return f"{round(count, -digits):,}"
+
+
+# --- references ------------------------------------------------------------------------------
+
+_SIDES = {
+    "better": ("scores better", "score better"),
+    "unclear": ("does not differ significantly", "do not differ significantly"),
+    "worse": ("scores worse", "score worse"),
+}
+
+
+def reference_sentences(group: Group) -> list[str]:
+    """Who beats the best score without fine-tuning; empty where there is none to beat.
+
+    A row is on one side of it when its interval over seeds is, or the one run that it has.
+    """
+    metric, scores = group.metric, group.reference_scores
+    if not scores:
+        return []
+    higher = higher_is_better(metric)
+    best = (max if higher else min)(scores, key=lambda name: scores[name])
+    sides: dict[str, list[str]] = {side: [] for side in _SIDES}
+    found = [(row["label"], row["metrics"].get(metric)) for row in group.rows]
+    scored = [(label, each) for label, each in found if each and each["mean"] is not None]
+    for label, summary in scored:
+        sides[_side(summary, scores[best], higher)].append(label)
+    parts = [
+        f"{listing(labels, None)} {_SIDES[side][len(labels) > 1]}"
+        for side, labels in sides.items()
+        if labels
+    ]
+    several = any(summary["n"] > 1 for _, summary in scored)
+    by = "95% intervals over seeds" if several else "one run each"
+    score = formatting.score(scores[best])
+    return [f"compared with {best} ({metric} {score}): {'; '.join(parts)} ({by})"]
+
+
+def _side(summary: Summary, reference: float, higher: bool) -> str:
+    low, high = summary["ci_low"], summary["ci_high"]
+    if summary["n"] == 1:
+        low = high = summary["mean"]
+    if low is None or high is None or low <= reference <= high:
+        return "unclear"
+    return "better" if (low > reference) == higher else "worse"
+
+
+# --- the Pareto front ------------------------------------------------------------------------
+
+
+def pareto_sentences(group: Group) -> list[str]:
+    """Who is on the front by the means, and who is surely beaten."""
+    if len(group.pareto) < 2 or not group.objectives:
+        return []
+    together = listing([OBJECTIVES.get(name, name) for name in group.objectives])
+    front = [each["label"] for each in group.pareto if each["on_front_by_means"]]
+    said = [f"Pareto front of {together}, by means: {listing(front, None)}."] if front else []
+    for each in group.pareto:
+        if each["dominated_by"]:
+            said.append(f"{each['label']} is dominated by {listing(each['dominated_by'], None)}.")
+    return said

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
+from statistics import NormalDist, fmean
 from typing import TYPE_CHECKING, Literal
 
 from workbench.comparison.statistics import CONFIDENCE, t_quantile, t_two_sided, varies
@@ -50,17 +50,17 @@ _TINY = 1e-300
 class Spread:
     """What a difference varies with; a forecast of another number of seeds or items needs it."""
 
-    seeds: tuple[float, float]
+    seeds: tuple[float, float] = (math.nan, math.nan)
     """Variance between the runs of each side; nan where there is one run."""
-    items: float
+    items: float = 0.0
     """Variance between items of the difference that all seeds share; 0 where unknown."""
-    both: float
+    both: float = 0.0
     """Variance of what is neither the seed's nor the item's, both sides together."""
-    over_seeds: float
+    over_seeds: float = 0.0
     """Variance of the difference over the seeds that there are; 0 where it is not covered."""
-    over_items: float
+    over_items: float = 0.0
     """The same over the items."""
-    df: int | None
+    df: int | None = None
     """Degrees of freedom of the former."""
 
 
@@ -74,9 +74,9 @@ class Difference:
     """
 
     estimate: float
-    low: float | None
-    high: float | None
-    p_value: float | None
+    low: float | None = None
+    high: float | None = None
+    p_value: float | None = None
     test: Test
     covers: tuple[Literal["seeds", "items"], ...]
     runs: tuple[int, int]
@@ -112,14 +112,7 @@ def single_runs(one: ItemScores, other: ItemScores) -> Difference:
         items=count,
         effect="Cohen's dz over items",
         effect_size=estimate / deviation if known else None,
-        spread=Spread(
-            seeds=(math.nan, math.nan),
-            items=deviation**2,
-            both=0.0,
-            over_seeds=0.0,
-            over_items=error**2,
-            df=None,
-        ),
+        spread=Spread(items=deviation**2, over_items=error**2),
     )
 
 
@@ -141,14 +134,7 @@ def _right_or_wrong(by_item: np.ndarray) -> Difference:
         items=count,
         effect="odds ratio of the items that one alone gets right",
         effect_size=(better + 0.5) / (worse + 0.5),  # halves keep it finite where a count is 0
-        spread=Spread(
-            seeds=(math.nan, math.nan),
-            items=count * over_items,
-            both=0.0,
-            over_seeds=0.0,
-            over_items=over_items,
-            df=None,
-        ),
+        spread=Spread(items=count * over_items, over_items=over_items),
     )
 
 
@@ -167,10 +153,9 @@ def mcnemar(better: int, worse: int) -> tuple[Test, float]:
 
 
 def _half_binomial(n: int, k: int) -> float:
-    return math.exp(math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) - n * _LOG_2)
-
-
-_LOG_2 = math.log(2)
+    return math.exp(
+        math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) - n * math.log(2)
+    )
 
 
 def _shrunk_variance(squares: float, centre: float, count: int) -> float:
@@ -232,7 +217,7 @@ def seeds_only(one: Mapping[int, float], other: Mapping[int, float]) -> Differen
     changes anything, there is a difference and no interval.
     """
     runs = (len(one), len(other))
-    estimate = _mean(list(one.values())) - _mean(list(other.values()))
+    estimate = fmean(one.values()) - fmean(other.values())
     enough, paired = min(runs) > 1, one.keys() == other.keys()
     both = (_variance(list(one.values())), _variance(list(other.values())))
     # The variance of paired differences is all of one side's, with n - 1 degrees of freedom.
@@ -254,20 +239,14 @@ def seeds_only(one: Mapping[int, float], other: Mapping[int, float]) -> Differen
         items=None,
         effect="Cohen's d over seeds" if enough else None,
         effect_size=estimate / deviation if enough and deviation > 0 else None,
-        spread=Spread(
-            seeds=seeds, items=0.0, both=0.0, over_seeds=over_seeds, over_items=0.0, df=df
-        ),
+        spread=Spread(seeds=seeds, over_seeds=over_seeds, df=df),
     )
-
-
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)
 
 
 def _variance(values: Sequence[float]) -> float:
     if len(values) < 2:
         return math.nan
-    mean = _mean(values)
+    mean = fmean(values)
     return math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
 
 

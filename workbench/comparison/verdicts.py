@@ -2,90 +2,63 @@
 
 from __future__ import annotations
 
-import difflib
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypedDict
 
 from workbench.comparison.items import ItemScores, NoItems, item_scores
 from workbench.comparison.power import Needed, detectable, needed
-from workbench.comparison.rows import Row, Sample
+from workbench.comparison.result import Group
+from workbench.comparison.schema import Conclusion, Row, Verdict
 from workbench.comparison.sentences import sentence, tests_used
 from workbench.comparison.statistics import CONFIDENCE, holm
 from workbench.comparison.testing import Difference, seeds_only, several_runs, single_runs
 from workbench.errors import UsageError
 from workbench.recipe.catalogue import higher_is_better, is_share
+from workbench.recipe.suggest import choice
 
-Conclusion = Literal["better", "worse", "same", "hint", "unclear", "untested"]
+Intervals = dict[tuple[str, str, str], tuple[float, float]]
 
 LEVEL = 1 - CONFIDENCE
 MARGIN = 0.01
-"""The difference worth seeing where none is named: one point of a share."""
+"""The smallest difference worth detecting where none is named: one point of a share."""
 RELATIVE_MARGIN = 0.05
 """The same for scores that are no shares, such as perplexity, as part of the baseline's."""
 
 
-class Verdict(TypedDict):
-    """A recipe against another; documented field by field in docs/comparing.md."""
-
-    group: int
-    metric: str
-    label: str
-    against: str
-    difference: float | None
-    ci_low: float | None
-    ci_high: float | None
-    p_value: float | None
-    p_adjusted: float | None
-    comparisons: int
-    test: str | None
-    covers: list[str]
-    runs: int
-    runs_against: int
-    items: int | None
-    effect: str | None
-    effect_size: float | None
-    conclusion: Conclusion
-    margin: float
-    detectable: float | None
-    limit: str | None
-    seeds_needed: int | None
-    items_needed: int | None
-    note: str | None
-    sentence: str
-
-
 @dataclass(frozen=True)
-class Asked:
-    """What is to be held against what."""
+class TestRequest:
+    """What is tested against what."""
+
+    __test__ = False  # pytest collects classes by this name
 
     metric: str | None = None
     """None for the primary metric of each group."""
     all_pairs: bool = False
     margin: float | None = None
+    """The smallest difference worth detecting, in units of the metric; None for the default."""
+
+    def __post_init__(self) -> None:
+        if self.margin is not None and not 0 < self.margin < math.inf:
+            raise UsageError(
+                f"a margin of {self.margin:g}",
+                why="it is the smallest difference worth detecting, in units of the metric",
+                fix="a number above 0, e.g. 0.005 of an accuracy",
+            )
 
 
 @dataclass
-class Held:
+class TestResults:
     """The verdicts on some rows, and the intervals of all differences within their groups."""
 
     verdicts: list[Verdict] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    intervals: dict[tuple[str, str, str], tuple[float, float]] = field(default_factory=dict)
+    intervals: Intervals = field(default_factory=dict)
     """By metric and the labels of two rows: the 95% interval of the first minus the second; of two
     recipes, so not where it is one of two adapters only."""
 
-
-def metric_of(rows: Sequence[Row], name: str | None) -> str | None:
-    """The metric that the rows of a group are judged by.
-
-    Raises:
-        UsageError: when no row has the one that is asked for.
-    """
-    if name is None:
-        return next((row["primary_metric"] for row in rows if row["primary_metric"]), None)
-    return name if any(name in row["metrics"] for row in rows) else None
+    __test__ = False
 
 
 def check_metric(rows: Sequence[Row], name: str | None) -> None:
@@ -95,41 +68,32 @@ def check_metric(rows: Sequence[Row], name: str | None) -> None:
         UsageError: with those that there are.
     """
     known = sorted({metric for row in rows for metric in row["metrics"]})
-    if name is None or not rows or name in known:
-        return
-    close = difflib.get_close_matches(name, known, 1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    raise UsageError(
-        f"no run has the metric {name!r}", fix=f"{hint}The metrics are {', '.join(known)}."
-    )
+    if name is not None and rows and name not in known:
+        raise UsageError(f"no run has the metric {name!r}", fix=choice(name, known))
 
 
-def hold(samples: Sequence[Sample], rows: Sequence[Row], asked: Asked) -> Held:
+def run_tests(groups: Sequence[Group], request: TestRequest) -> TestResults:
     """Tests the rows of each group against their baseline, or all against all."""
-    held = Held()
-    by_label = {sample.label: sample for sample in samples}
-    groups = list(dict.fromkeys(row["group"] for row in rows))
+    results = TestResults()
     for group in groups:
-        members = [row for row in rows if row["group"] == group]
-        metric = metric_of(members, asked.metric)
-        if metric is None or len(members) < 2:
+        if len(group.rows) < 2 or group.metric != (request.metric or group.metric):
             continue
-        place = f" in group {group}" if len(groups) > 1 else ""
-        scores = _Scores(metric, {row["label"]: by_label[row["label"]] for row in members})
-        pairs = _pairs(members, asked)
+        place = f" in group {group.number}" if group.several else ""
+        scores = _Scores(group)
+        pairs = _pairs(group.rows, request)
         if not pairs:
-            held.notes.append(
+            results.notes.append(
                 f"nothing is tested{place}: name a recipe with --baseline, or use --all-pairs"
             )
-        found = _verdicts(members, pairs, scores, asked)
-        held.verdicts += found
-        held.notes += [f"{text}{place}" for text in tests_used(found)]
-        held.intervals |= scores.intervals(members)
-    return held
+        found = _verdicts(pairs, scores, request)
+        results.verdicts += found
+        results.notes += [f"{text}{place}" for text in tests_used(found)]
+        results.intervals |= scores.intervals(group.labels)
+    return results
 
 
-def _pairs(members: Sequence[Row], asked: Asked) -> list[tuple[Row, Row]]:
-    if asked.all_pairs:
+def _pairs(members: Sequence[Row], request: TestRequest) -> list[tuple[Row, Row]]:
+    if request.all_pairs:
         return list(itertools.combinations(members, 2))
     by_label = {row["label"]: row for row in members}
     pairs = [
@@ -143,9 +107,9 @@ def _pairs(members: Sequence[Row], asked: Asked) -> list[tuple[Row, Row]]:
 class _Scores:
     """The scores of the rows of a group, read once; of items where every run keeps them."""
 
-    def __init__(self, metric: str, samples: dict[str, Sample]) -> None:
-        self.metric = metric
-        self.samples = samples
+    def __init__(self, group: Group) -> None:
+        self.metric = group.metric
+        self.samples = {sample.label: sample for sample in group.samples}
         self._items: dict[str, ItemScores | str] = {}
 
     def items(self, label: str) -> ItemScores | str:
@@ -166,9 +130,9 @@ class _Scores:
         left, right = self.items(one), self.items(other)
         if isinstance(left, str) or isinstance(right, str):
             why = left if isinstance(left, str) else str(right)
-            return seeds_only(*values), f"test items are not counted in: {why}"
+            return seeds_only(*values), f"over seeds only: {why}"
         if left.ids != right.ids:
-            return seeds_only(*values), "test items are not counted in: they are not the same"
+            return seeds_only(*values), "over seeds only: the test items are not the same"
         runs = {len(left.values), len(right.values)}
         if runs == {1}:
             return single_runs(left, right), None
@@ -180,9 +144,9 @@ class _Scores:
         scores = ((r.seed, r.metrics.test.get(self.metric)) for r in self.samples[label].records)
         return {seed: score for seed, score in scores if score is not None}
 
-    def intervals(self, members: Sequence[Row]) -> dict[tuple[str, str, str], tuple[float, float]]:
+    def intervals(self, labels: Sequence[str]) -> Intervals:
         found = {}
-        for one, other in itertools.combinations([row["label"] for row in members], 2):
+        for one, other in itertools.combinations(labels, 2):
             difference, _ = self.difference(one, other)
             if difference is None or "seeds" not in difference.covers:
                 continue
@@ -193,7 +157,7 @@ class _Scores:
 
 
 def _verdicts(
-    members: Sequence[Row], pairs: Sequence[tuple[Row, Row]], scores: _Scores, asked: Asked
+    pairs: Sequence[tuple[Row, Row]], scores: _Scores, request: TestRequest
 ) -> list[Verdict]:
     found = [scores.difference(one["label"], other["label"]) for one, other in pairs]
     tested = [i for i, (d, _) in enumerate(found) if d and d.p_value is not None]
@@ -201,7 +165,7 @@ def _verdicts(
         zip(tested, holm([found[i][0].p_value or 0.0 for i in tested]), strict=True)  # type: ignore[union-attr]
     )
     return [
-        _verdict(one, other, scores.metric, *found[i], adjusted.get(i), len(tested), asked)
+        _verdict(one, other, scores.metric, *found[i], adjusted.get(i), len(tested), request)
         for i, (one, other) in enumerate(pairs)
     ]
 
@@ -214,11 +178,11 @@ def _verdict(
     note: str | None,
     adjusted: float | None,
     comparisons: int,
-    asked: Asked,
+    request: TestRequest,
 ) -> Verdict:
-    margin = _margin(metric, other) if asked.margin is None else asked.margin
-    ask = found is not None and found.p_value is not None
-    more = needed(found, margin, comparisons) if ask and found else Needed(None, None, None)
+    margin = _margin(metric, other) if request.margin is None else request.margin
+    tested = found if found and found.p_value is not None else None
+    more = needed(tested, margin, comparisons) if tested else Needed(None, None, None)
     runs = found.runs if found else (len(one["runs"]), len(other["runs"]))
     verdict: Verdict = {
         "group": one["group"],
@@ -231,16 +195,16 @@ def _verdict(
         "p_value": found.p_value if found else None,
         "p_adjusted": adjusted,
         "comparisons": comparisons,
-        "test": found.test if found and ask else None,
+        "test": tested.test if tested else None,
         "covers": list(found.covers) if found else [],
         "runs": runs[0],
         "runs_against": runs[1],
         "items": found.items if found else None,
         "effect": found.effect if found else None,
         "effect_size": found.effect_size if found else None,
-        "conclusion": _conclusion(metric, found, adjusted, margin),
+        "conclusion": _conclusion(metric, tested, adjusted, margin),
         "margin": margin,
-        "detectable": detectable(found, comparisons) if found else None,
+        "detectable": detectable(tested, comparisons) if tested else None,
         "limit": more.limit,
         "seeds_needed": more.seeds,
         "items_needed": more.items,
@@ -265,5 +229,4 @@ def _conclusion(
         return "better" if (found.estimate > 0) == higher_is_better(metric) else "worse"
     if -margin < found.low and found.high < margin:
         return "same"
-    alone = found.p_value is not None and found.p_value <= LEVEL
-    return "hint" if alone else "unclear"
+    return "hint" if found.p_value is not None and found.p_value <= LEVEL else "unclear"

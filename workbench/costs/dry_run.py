@@ -7,28 +7,25 @@ nothing in it is a formula of ours, so a new method or task is forecast without 
 
 from __future__ import annotations
 
-import dataclasses
-import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from accelerate import Accelerator
 from transformers import PreTrainedTokenizerBase
 
 from workbench.costs.fake_tensors import MemoryTracker, fake_mode
 from workbench.costs.memory_meter import breakdown
 from workbench.costs.operations import OpCounts
-from workbench.costs.shapes import setting_for
 from workbench.data.batches import PAD_TO_MULTIPLE, epoch_order
 from workbench.data.encode import Encoded
 from workbench.distributed.accelerator import make_accelerator, single_process
 from workbench.distributed.policy import Policy
-from workbench.methods import METHODS
-from workbench.models import Base, build_fake
+from workbench.methods.build import LoadBase, build_model
+from workbench.models import fake_base
 from workbench.recipe import Recipe
 from workbench.recipe.schema import TrainingSpec
 from workbench.tasks import AnyTask
@@ -90,9 +87,9 @@ class DryRun:
     outline: RunSpec
     tracker: MemoryTracker
     trainer: Trainer
-    taken: list[StepProfile] = dataclasses.field(default_factory=list)
+    taken: list[StepProfile] = field(default_factory=list)
     """The first steps."""
-    pieces: dict[str, int] = dataclasses.field(default_factory=dict)
+    pieces: dict[str, int] = field(default_factory=dict)
     """Bytes of weights, gradients and optimizer state, as ``measure.memory.breakdown``."""
 
     @property
@@ -135,7 +132,7 @@ class DryRun:
         accumulation, indices = self.trainer.accumulation, batch.tolist()
         kept, accumulation.size = accumulation.size, at_once
         try:
-            take = functools.partial(self.trainer.take_step, indices, None)
+            take = partial(self.trainer.take_step, indices, None)
             return self.take(indices, take, listening=listening)
         finally:
             accumulation.size = kept
@@ -165,43 +162,29 @@ class DryRun:
 @contextmanager
 def dry_run(outline: RunSpec, seed: int) -> Iterator[DryRun]:
     """Takes a training's first steps without numbers; what comes out is valid inside the block."""
-    spec = one_process_spec(outline)
-    with single_process():
-        accelerator = make_accelerator(dataclasses.replace(outline.policy, processes=1), spec)
-        with fake_mode() as tracker:
-            base = build_fake(outline.recipe.model, outline.task, outline.policy, outline.tokenizer)
-            trainer = make_trainer(base, outline, spec, accelerator, seed)
-            dry = DryRun(outline=outline, tracker=tracker, trainer=trainer)
-            _take_steps(dry, spec, seed)
-            yield dry
+    load = partial(fake_base, policy=outline.policy, tokenizer=outline.tokenizer)
+    with single_process(), fake_mode() as tracker:
+        dry = DryRun(outline=outline, tracker=tracker, trainer=trial_trainer(outline, load, seed))
+        _take_steps(dry, seed)
+        yield dry
 
 
-def one_process_spec(outline: RunSpec) -> TrainingSpec:
-    """The training of one process: its share of each batch, nothing caught and nothing saved."""
-    return outline.recipe.training.model_copy(
-        update={"batch_size": outline.share, "auto_micro_batch": False}
-    )
+def trial_trainer(outline: RunSpec, load: LoadBase, seed: int) -> Trainer:
+    """A trainer of one process: its share of each batch, nothing caught, validated or saved.
 
-
-def make_trainer(
-    base: Base, outline: RunSpec, spec: TrainingSpec, accelerator: Accelerator, seed: int
-) -> Trainer:
-    """The trainer that a run trains with, without validation."""
-    recipe, task, train = outline.recipe, outline.task, outline.train
-    if spec.gradient_checkpointing:
-        base.model.activation_checkpointing_enable({"use_reentrant": False})
-        base.model.enable_input_require_grads()
-    setting = setting_for(task, total_steps(spec, len(train)))
-    adapted = METHODS[recipe.method.name].apply(base, recipe.method, setting)
-    nothing = np.zeros(0, dtype=np.int64)
-    validation = dataclasses.replace(train, lengths=nothing, owners=nothing)
+    To be made and used inside of ``single_process``.
+    """
+    changes = {"batch_size": outline.share, "auto_micro_batch": False}
+    training = outline.recipe.training.model_copy(update=changes)
+    recipe = outline.recipe.model_copy(update={"training": training})
+    train, nothing = outline.train, np.zeros(0, dtype=np.int64)
     return Trainer(
-        accelerator=accelerator,
-        adapted=adapted,
-        task=task,
+        accelerator=make_accelerator(replace(outline.policy, processes=1), training),
+        adapted=build_model(recipe, outline.task, load, steps=total_steps(training, len(train))),
+        task=outline.task,
         train=train,
-        validation=validation,
-        spec=spec,
+        validation=replace(train, lengths=nothing, owners=nothing),
+        spec=training,
         peak_learning_rate=recipe.learning_rate,
         seed=seed,
         score=lambda _encoded, _predicted: {},
@@ -209,9 +192,9 @@ def make_trainer(
     )
 
 
-def _take_steps(dry: DryRun, spec: TrainingSpec, seed: int) -> None:
+def _take_steps(dry: DryRun, seed: int) -> None:
     trainer, train = dry.trainer, dry.outline.train
-    order = epoch_order(train.lengths, spec.batch_size, seed=seed, epoch=0)
+    order = epoch_order(train.lengths, trainer.spec.batch_size, seed=seed, epoch=0)
     events = trainer.events()
     steps = min(STEPS, trainer.steps)
     for number in range(steps):

@@ -104,6 +104,11 @@ class MemoryMeter:
             reserved = torch.cuda.max_memory_reserved(self.device)
             self.reserved[name] = max(self.reserved.get(name, 0), reserved)
 
+    def note_cuda(self, name: str) -> None:
+        """Takes a peak as ``note`` where that costs nothing and the phase is over already."""
+        if self.device.type == "cuda":
+            self.note(name)
+
     def _now(self) -> int:
         if self.device.type == "cuda":
             return torch.cuda.memory_allocated(self.device)

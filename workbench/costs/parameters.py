@@ -10,7 +10,7 @@ from safetensors import safe_open
 from workbench.methods import AdaptedModel
 
 
-def count_parameters(adapted: AdaptedModel, base_parameters: int) -> dict[str, int]:
+def count_parameters(adapted: AdaptedModel) -> dict[str, int]:
     """Counts of one adapted model.
 
     ``trainable`` includes the head, as PEFT counts it; ``adapter`` leaves the head out. ``total``
@@ -22,6 +22,7 @@ def count_parameters(adapted: AdaptedModel, base_parameters: int) -> dict[str, i
     count = sum(p.numel() for p in trainable.values())
     own = {id(p) for p in adapted.base.model.parameters()}
     added = sum(p.numel() for p in adapted.model.parameters() if id(p) not in own)
+    base_parameters = adapted.base.parameter_count
     inside = sum(p.numel() for p in adapted.base.model.parameters()) - base_parameters
     copies = head if inside >= head and adapted.model is not adapted.base.model else 0
     return {

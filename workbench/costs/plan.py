@@ -9,13 +9,13 @@ from workbench.costs.calibration import Calibration
 from workbench.costs.dry_run import RunSpec
 from workbench.costs.forecast import forecast, unknown
 from workbench.costs.parameters import count_parameters
-from workbench.costs.shapes import adapt_empty
 from workbench.costs.texts import read_texts
 from workbench.distributed.accelerator import this_process
 from workbench.distributed.launcher import check_launch
 from workbench.distributed.policy import choose_policy
 from workbench.errors import UsageError
-from workbench.models import load_tokenizer
+from workbench.methods.build import build_model
+from workbench.models import empty_base, load_tokenizer
 from workbench.recipe import Recipe
 
 
@@ -39,8 +39,8 @@ def plan(recipe: Recipe, *, time: bool = True, recalibrate: bool = False) -> dic
         WorkbenchError: when model, method or data do not work out.
     """
     texts = read_texts(recipe)
-    adapted, base_parameters = adapt_empty(recipe, texts.task)
-    counts = count_parameters(adapted, base_parameters)
+    adapted = build_model(recipe, texts.task, empty_base)
+    counts = count_parameters(adapted)
     size = adapter_size(adapted, recipe)
     process = this_process()
     check_launch(recipe.training, process.num_processes)

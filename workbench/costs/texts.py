@@ -10,11 +10,10 @@ from transformers import PreTrainedTokenizerBase
 from workbench.data import load_data
 from workbench.data.encode import Encoded, encode
 from workbench.data.examples import Examples
-from workbench.data.sources import ASSET_PREFIX
-from workbench.data.tables import TABLE_SUFFIXES
 from workbench.errors import DataError
 from workbench.recipe import Recipe
 from workbench.recipe.catalogue import REGRESSION
+from workbench.recipe.sources import ASSET_PREFIX, is_table
 from workbench.tasks import AnyTask, make_task
 
 WORD = "the"
@@ -62,7 +61,7 @@ def read_texts(recipe: Recipe) -> Texts:
 
 
 def _is_here(source: str) -> bool:
-    if source.startswith(ASSET_PREFIX) or Path(source).suffix.lower() in TABLE_SUFFIXES:
+    if source.startswith(ASSET_PREFIX) or is_table(source):
         return True
     if Path(source).expanduser().exists():
         return True

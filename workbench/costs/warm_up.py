@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
+from functools import partial
 from itertools import islice
 
 import torch
 
-from workbench.costs.dry_run import STEPS, RunSpec, make_trainer, one_process_spec
+from workbench.costs.dry_run import STEPS, RunSpec, trial_trainer
 from workbench.data.batches import evaluation_order
 from workbench.data.encode import Encoded
-from workbench.distributed.accelerator import make_accelerator, single_process
+from workbench.distributed.accelerator import single_process
 from workbench.inference.generate import generate
 from workbench.inference.predict import predict
 from workbench.models import PLAIN_ATTENTION, load_base, only_first_token, set_attention
@@ -37,12 +37,10 @@ def warm_up(
     policy = outline.policy
     if device.type != "cpu" or policy.sharded or policy.zero:
         return False
-    spec, recipe = one_process_spec(outline), outline.recipe
+    load = partial(load_base, policy=policy, tokenizer=outline.tokenizer, layers=LAYERS)
     try:
         with single_process():
-            accelerator = make_accelerator(dataclasses.replace(policy, processes=1), spec)
-            base = load_base(recipe.model, outline.task, policy, outline.tokenizer, layers=LAYERS)
-            trainer = make_trainer(base, outline, spec, accelerator, seed)
+            trainer = trial_trainer(outline, load, seed)
             for _ in islice(trainer.events(), STEPS):
                 pass
             _evaluate(trainer, outline, validation, test)

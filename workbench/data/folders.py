@@ -6,10 +6,11 @@ from operator import attrgetter
 from pathlib import Path
 
 from workbench.data.rows import Columns, Rows
-from workbench.data.tables import TABLE_SUFFIXES, fallback_note, read_table
+from workbench.data.tables import fallback_note, read_table
 from workbench.data.text_files import read_text
 from workbench.errors import DataError
 from workbench.recipe.schema import DataSpec
+from workbench.recipe.sources import TABLE_SUFFIXES
 
 # Sub-folders with these names are splits that somebody forgot to declare, never classes.
 _SPLIT_NAMES = {"train", "training", "validation", "valid", "val", "dev", "test", "testing"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import Any
 
@@ -11,8 +10,6 @@ from workbench.data.rows import Columns, Rows, check_columns
 from workbench.data.tables import rows_of
 from workbench.errors import DataError
 from workbench.recipe.schema import DataSpec
-
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
 def read_hub(spec: DataSpec, columns: Columns, split: str) -> Rows:

@@ -9,13 +9,12 @@ from pathlib import Path
 from workbench import assets
 from workbench.data.examples import Role
 from workbench.data.folders import read_folder, read_split_of_folder
-from workbench.data.hub import HUB_ID, read_hub
+from workbench.data.hub import read_hub
 from workbench.data.rows import Columns, Rows
-from workbench.data.tables import TABLE_SUFFIXES, read_table
+from workbench.data.tables import read_table
 from workbench.errors import DataError
 from workbench.recipe.schema import DataSpec, Splits
-
-ASSET_PREFIX = "asset:"
+from workbench.recipe.sources import ASSET_PREFIX, TABLE_SUFFIXES, is_hub_id
 
 Reader = Callable[[str], tuple[Rows, tuple[str, ...]]]
 
@@ -42,7 +41,7 @@ def read_source(spec: DataSpec, columns: Columns) -> Source:
         return _read_folder(path, _not_of_the_hub(spec), columns)
     if path.suffix.lower() in TABLE_SUFFIXES or path.exists():
         return _read_file(path, _not_of_the_hub(spec), columns)
-    if not HUB_ID.fullmatch(spec.source):
+    if not is_hub_id(spec.source):
         raise DataError(
             f"{spec.source!r} is no file or folder here, and no Hub id either",
             where="data.source",

@@ -15,10 +15,7 @@ from workbench.data.rows import MAX_TEXT_CHARACTERS, SHOWN, Columns, Rows, check
 from workbench.data.text_files import MAX_FILE_BYTES, read_text
 from workbench.errors import DataError
 from workbench.recipe.schema import DataSpec
-from workbench.recipe.sources import CONLL_SUFFIXES
-
-SEPARATORS = {".csv": ",", ".tsv": "\t"}
-TABLE_SUFFIXES = (*SEPARATORS, ".jsonl", ".json", ".parquet", *CONLL_SUFFIXES)
+from workbench.recipe.sources import CONLL_SUFFIXES, SEPARATORS
 
 
 def read_table(

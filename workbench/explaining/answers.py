@@ -18,11 +18,6 @@ from workbench.inference.predict import predict
 from workbench.recipe.catalogue import MULTI, REGRESSION
 from workbench.recipe.tasks import Decoding
 from workbench.tasks.base import Predicted, WritingTask
-from workbench.tasks.causal_lm import CausalLMTask
-from workbench.tasks.masked_lm import MaskedLMTask
-from workbench.tasks.question_answering import QuestionAnsweringTask
-from workbench.tasks.text_classification import TextClassificationTask
-from workbench.tasks.token_classification import TokenClassificationTask
 from workbench.tasks.token_likelihood import labelled, logits_at
 
 CONTINUATION = Decoding(max_new_tokens=40, no_repeat_ngram_size=3)
@@ -54,31 +49,29 @@ def answer_text(
     Raises:
         UsageError, DataError: as `encode_text` does.
     """
-    task = adapter.task
-    if isinstance(task, WritingTask | CausalLMTask):
+    task, view = adapter.task, adapter.task.spec.view
+    if view == "text":
         return _written(adapter, text, on_token)
-    if isinstance(task, MaskedLMTask):
+    if view == "masked":
         return _masked(adapter, read_text(adapter, text))
     encoded = encode_text(adapter, text, pair)
     predicted = predict(adapter.model, task, encoded, adapter.tokenizer, None, batch_size=8,
                         virtual_tokens=adapter.virtual_tokens, labelled=False)  # fmt: skip
     told: Answer = {"tokens": int(encoded.lengths.sum()), "cut": bool(encoded.truncated)}
-    if isinstance(task, TextClassificationTask):
-        return told | _labels(task, predicted)
-    if isinstance(task, TokenClassificationTask):
-        return told | _tags(task, encoded, predicted)
-    assert isinstance(task, QuestionAnsweringTask)
-    return told | _span(task, encoded, predicted)
+    return told | {"kind": view} | _BY_VIEW[view](task, encoded, predicted)
 
 
-def _labels(task: TextClassificationTask, predicted: Predicted) -> Answer:
+# The tasks are Any below: of those that have the view, whatever their class.
+
+
+def _labels(task: Any, encoded: Encoded, predicted: Predicted) -> Answer:
     logits = torch.from_numpy(predicted.values[0]).double()
     kind = task.spec.problem_type
     (score,) = task.confidences(predicted.values)
     if kind == REGRESSION:
         value = float(logits[0])
         rows: list[dict[str, Any]] = [{"label": "score", "probability": None, "value": value}]
-        return {"kind": "labels", "prediction": f"{value:g}", "score": None, "labels": rows}
+        return {"prediction": f"{value:g}", "score": None, "labels": rows}
     probabilities = logits.sigmoid() if kind == MULTI else logits.softmax(dim=0)
     rows = [
         {"label": label, "probability": float(p)}
@@ -88,7 +81,6 @@ def _labels(task: TextClassificationTask, predicted: Predicted) -> Answer:
     if kind == MULTI:
         chosen = tuple(int(v > 0) for v in logits)
     return {
-        "kind": "labels",
         "prediction": task.label_text(chosen),
         "score": score,
         "labels": rows,
@@ -96,7 +88,7 @@ def _labels(task: TextClassificationTask, predicted: Predicted) -> Answer:
     }
 
 
-def _tags(task: TokenClassificationTask, encoded: Encoded, predicted: Predicted) -> Answer:
+def _tags(task: Any, encoded: Encoded, predicted: Predicted) -> Answer:
     (tags,) = task.answers(encoded, predicted)
     words = text_words(encoded)
     probabilities: list[float | None] = [None] * len(words)
@@ -110,20 +102,26 @@ def _tags(task: TokenClassificationTask, encoded: Encoded, predicted: Predicted)
     ]
     seen = [p for p in probabilities if p is not None]
     score = float(np.mean(seen)) if seen else None
-    return {"kind": "tags", "prediction": " ".join(tags), "score": score, "words": rows}
+    return {"prediction": " ".join(tags), "score": score, "words": rows}
 
 
-def _span(task: QuestionAnsweringTask, encoded: Encoded, predicted: Predicted) -> Answer:
+def _span(task: Any, encoded: Encoded, predicted: Predicted) -> Answer:
     (span,) = task.spans(encoded, predicted)
     start, end = span.characters
     return {
-        "kind": "span",
         "prediction": span.text,
         "score": span.probability,
         "start": start,
         "end": end,
         "windows": len(encoded),
     }
+
+
+_BY_VIEW: dict[str, Callable[[Any, Encoded, Predicted], Answer]] = {
+    "labels": _labels,
+    "tags": _tags,
+    "span": _span,
+}
 
 
 def _masked(adapter: LoadedAdapter, reading: Reading) -> Answer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,16 +17,13 @@ from workbench.explaining.encode_text import (
     Reading,
     encode_text,
     read_text,
-    reading_of,
     tokens_of,
     window_of,
 )
 from workbench.inference.predict import predict
 from workbench.recipe.catalogue import MULTI, REGRESSION
-from workbench.tasks.masked_lm import MaskedLMTask
-from workbench.tasks.question_answering import QuestionAnsweringTask
-from workbench.tasks.text_classification import TextClassificationTask
-from workbench.tasks.token_classification import OUTSIDE, TokenClassificationTask
+from workbench.recipe.tasks import View
+from workbench.tasks.token_classification import OUTSIDE
 from workbench.tasks.token_likelihood import labelled, logits_at
 
 Measure = Callable[[nn.Module, Batch, int], Tensor]
@@ -68,21 +66,22 @@ def decide(
     Raises:
         UsageError: when there is no such choice, or the task needs what is not there.
     """
-    task = adapter.task
-    if isinstance(task, TextClassificationTask):
-        return _label(adapter, task, read_text(adapter, text, pair), choice)
-    if isinstance(task, TokenClassificationTask):
-        return _tag(adapter, task, encode_text(adapter, text), choice)
-    if isinstance(task, QuestionAnsweringTask):
-        return _span(adapter, task, encode_text(adapter, text, pair))
-    if isinstance(task, MaskedLMTask):
-        return _masked(adapter, read_text(adapter, text), choice)
-    return _written(adapter, text, list(answer), choice)
+    view: View = adapter.task.spec.view
+    match view:
+        case "labels":
+            return _label(adapter, read_text(adapter, text, pair), choice)
+        case "tags":
+            return _tag(adapter, encode_text(adapter, text), choice)
+        case "span":
+            return _span(adapter, encode_text(adapter, text, pair))
+        case "masked":
+            return _masked(adapter, read_text(adapter, text), choice)
+        case "text":
+            return _written(adapter, text, list(answer), choice)
 
 
-def _label(
-    adapter: LoadedAdapter, task: TextClassificationTask, reading: Reading, choice: int | None
-) -> Decision:
+def _label(adapter: LoadedAdapter, reading: Reading, choice: int | None) -> Decision:
+    task: Any = adapter.task  # of a class with this view
     kind, names = task.spec.problem_type, task.label_names or ("score",)
     if choice is None:
         with torch.inference_mode():
@@ -91,7 +90,7 @@ def _label(
     _check(choice, names)
 
     def measure(model: nn.Module, batch: Batch, virtual_tokens: int) -> Tensor:
-        logits = task.outputs(model, batch, virtual_tokens)
+        logits: Tensor = task.outputs(model, batch, virtual_tokens)
         if kind == REGRESSION:
             return logits[:, 0]
         if kind == MULTI:
@@ -112,9 +111,8 @@ def _label(
     )
 
 
-def _tag(
-    adapter: LoadedAdapter, task: TokenClassificationTask, encoded: Encoded, choice: int | None
-) -> Decision:
+def _tag(adapter: LoadedAdapter, encoded: Encoded, choice: int | None) -> Decision:
+    task = adapter.task
     reading = window_of(adapter, encoded, 0)
     first = {word: at for at, word in enumerate(reading.row["words"]) if word != IGNORED}
     if not first:
@@ -149,14 +147,15 @@ def _tag(
     )
 
 
-def _span(adapter: LoadedAdapter, task: QuestionAnsweringTask, encoded: Encoded) -> Decision:
+def _span(adapter: LoadedAdapter, encoded: Encoded) -> Decision:
+    task: Any = adapter.task  # of a class with this view
     predicted = predict(adapter.model, task, encoded, adapter.tokenizer, None, batch_size=8,
                         virtual_tokens=adapter.virtual_tokens, labelled=False)  # fmt: skip
     (span,) = task.spans(encoded, predicted)
     start, end = span.tokens
 
     def measure(model: nn.Module, batch: Batch, virtual_tokens: int) -> Tensor:
-        log_probs = task.outputs(model, batch, virtual_tokens).log_softmax(dim=2)
+        log_probs: Tensor = task.outputs(model, batch, virtual_tokens).log_softmax(dim=2)
         return log_probs[:, 0, start] + log_probs[:, 1, end]
 
     about = span.text or "no answer"
@@ -240,6 +239,3 @@ def _check(choice: int, names: Sequence[str]) -> None:
             why=f"{len(names)} can be explained, counted from 0",
             fix="choose one of them",
         )
-
-
-__all__ = ["Decision", "Measure", "decide", "reading_of", "text_words"]

@@ -16,7 +16,6 @@ from workbench.data.encode import Encoded, Row, encode
 from workbench.errors import UsageError
 from workbench.inference.predict import on_device
 from workbench.tasks.base import EVALUATION_SEED, WritingTask
-from workbench.tasks.causal_lm import CausalLMTask
 from workbench.tasks.token_likelihood import without_end
 
 _NEW_WORD = ("Ġ", "▁", "Ċ")
@@ -89,7 +88,7 @@ def read_text(
         DataError: when there is no word in it.
     """
     task = adapter.task
-    if isinstance(task, CausalLMTask):
+    if task.spec.view == "text" and not task.spec.writes:
         ids, cut = _beginning(adapter, text)
         return reading_of(adapter, {"input_ids": [*ids, *answer]}, cut=cut)
     encoded = encode_text(adapter, text, pair)

@@ -16,25 +16,17 @@ from workbench.methods.base import AdaptedModel, ExtraState, Method, MethodConte
 from workbench.methods.wrapping import check_targets, wrap
 from workbench.models import Base
 from workbench.recipe.methods import Peft
-
-_NEEDS_MORE = {
-    "ADAPTION_PROMPT": "it exists for Llama-like language models only",
-    "CARTRIDGE": "it is distilled from a context, not trained on labels",
-    "CPT": "it needs an in-context prompt and its own loss",
-    "MULTITASK_PROMPT_TUNING": "it needs a task id with every example",
-    "POLY": "it needs a task id with every example",
-    "XLORA": "it mixes adapters that were trained before",
-}
+from workbench.recipe.peft_types import NOT_ALONE
 
 
 def _config_class(spec: Peft) -> type[PeftConfig]:
     classes = {str(k.value): v for k, v in PEFT_TYPE_TO_CONFIG_MAPPING.items()}
     name = spec.type.upper()
-    if name in _NEEDS_MORE:
+    if name in NOT_ALONE:
         raise MethodError(
             f"{spec.type} cannot be trained from a recipe",
             where="method.type",
-            why=_NEEDS_MORE[name],
+            why=NOT_ALONE[name],
             fix="take another PEFT method",
         )
     if name not in classes:
@@ -42,7 +34,7 @@ def _config_class(spec: Peft) -> type[PeftConfig]:
         raise MethodError(
             f"PEFT has no method {spec.type!r}" + (f"; did you mean {close[0]}?" if close else ""),
             where="method.type",
-            fix=f"one of {', '.join(sorted(set(classes) - set(_NEEDS_MORE)))}",
+            fix=f"one of {', '.join(sorted(set(classes) - set(NOT_ALONE)))}",
         )
     chosen: type[PeftConfig] = classes[name]
     return chosen

@@ -8,6 +8,7 @@ only, when a recipe names one.
 from __future__ import annotations
 
 import math
+import sys
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -22,7 +23,6 @@ from sklearn import metrics as sk
 from workbench.assets.hub import why_unreachable
 from workbench.errors import UsageError
 from workbench.metrics import text_scores
-from workbench.metrics.likelihood import LIKELIHOOD_METRICS, Likelihood, likelihood_score
 from workbench.recipe.catalogue import (
     HUB_METRIC_PREFIX,
     MASKED_TOKENS,
@@ -36,9 +36,113 @@ from workbench.recipe.catalogue import (
     AnswerKind,
     hub_id,
 )
+from workbench.recipe.squad import same_answer
+from workbench.tasks.base import Likelihood
 
 Score = Callable[[Any, Any], float]
 """One number from references and predictions; nan where it is not defined."""
+Parts = tuple[list[float], list[float] | None]
+"""What each example adds to a metric, and to what that is divided by if not their number."""
+ByExample = Callable[[Any, Any], Parts]
+
+
+# --- arithmetic by example: a score is the ratio of the sums -------------------------------------
+
+
+def _mean_of(score: Callable[[Any, Any], float]) -> ByExample:
+    def parts(references: Sequence[Any], answers: Sequence[Any]) -> Parts:
+        return [float(score(*pair)) for pair in zip(references, answers, strict=True)], None
+
+    return parts
+
+
+def _ratio_of(count: Callable[[Any, Any], tuple[float, float]]) -> ByExample:
+    def parts(references: Sequence[Any], answers: Sequence[Any]) -> Parts:
+        return _split([count(*pair) for pair in zip(references, answers, strict=True)])
+
+    return parts
+
+
+def _split(counts: Sequence[tuple[float, float]]) -> Parts:
+    return [float(part) for part, _ in counts], [float(whole) for _, whole in counts]
+
+
+def _positives(right: Sequence[int], answer: Sequence[int]) -> tuple[float, float]:
+    """Twice the labels that both have, and those that either has: F1 is the ratio of the sums."""
+    both = sum(a and b for a, b in zip(right, answer, strict=True))
+    return 2 * both, sum(right) + sum(answer)
+
+
+def _share_of_items(references: Sequence[Any], answers: Sequence[Any]) -> Parts:
+    """Words or masked tokens that are right, of all of them: long examples weigh more."""
+    pairs = zip(references, answers, strict=True)
+    hits = [[a == b for a, b in zip(right, given, strict=True)] for right, given in pairs]
+    return _split([(sum(each), len(each)) if any(hits) else (math.nan, 0) for each in hits])
+
+
+def _entities(of: Callable[[int, int, int], tuple[float, float]]) -> ByExample:
+    def parts(references: text_scores.Tags, answers: text_scores.Tags) -> Parts:
+        if not text_scores.mark_entities(references):
+            return [math.nan] * len(references), [0.0] * len(references)
+        return _split([of(*count) for count in text_scores.entity_counts(references, answers)])
+
+    return parts
+
+
+def _rouge(kind: str) -> ByExample:
+    return lambda references, answers: (text_scores.rouge(kind, references, answers), None)
+
+
+_EQUAL = _mean_of(lambda right, answer: bool(right == answer))
+
+BY_EXAMPLE: dict[AnswerKind, dict[str, ByExample]] = {
+    SINGLE: {
+        "accuracy": _EQUAL,
+        "f1_micro": _EQUAL,  # with one label each, the accuracy
+        "f1": _ratio_of(lambda right, answer: _positives([right == 1], [answer == 1])),
+    },
+    MULTI: {"accuracy": _EQUAL, "f1_micro": _ratio_of(_positives)},
+    REGRESSION: {
+        "mean_squared_error": _mean_of(lambda right, answer: (right - answer) ** 2),
+        "mean_absolute_error": _mean_of(lambda right, answer: abs(right - answer)),
+    },
+    TAGS: {
+        "accuracy": _share_of_items,
+        "entity_f1": _entities(lambda both, right, given: (2 * both, right + given)),
+        "entity_precision": _entities(lambda both, right, given: (both, given)),
+        "entity_recall": _entities(lambda both, right, given: (both, right)),
+    },
+    SPANS: {
+        "answer_f1": _mean_of(text_scores.shared_words_f1),
+        "exact_match": _mean_of(same_answer),
+    },
+    TEXT: {
+        "rouge1": _rouge("rouge1"),
+        "rouge2": _rouge("rouge2"),
+        "rouge_l": _rouge("rougeL"),
+        "exact_match": _mean_of(lambda right, answer: right.strip() == answer.strip()),
+    },
+    MASKED_TOKENS: {"masked_accuracy": _share_of_items},
+}
+"""Metrics that add up over examples."""
+
+UNITS: dict[str, Callable[[Likelihood], float]] = {
+    "perplexity": lambda text: text.tokens,
+    "pseudo_perplexity": lambda text: text.tokens,
+    "word_perplexity": lambda text: text.words,
+    "bits_per_byte": lambda text: text.bytes * math.log(2),
+}
+"""What the nats of a metric that is made of likelihood are divided by."""
+
+
+def _ratio(parts: Parts) -> float:
+    each, weight = parts
+    whole = len(each) if weight is None else sum(weight)
+    part = sum(each)
+    return part / whole if whole else 0.0 * part  # nan where the parts are
+
+
+# --- of a whole split only -----------------------------------------------------------------------
 
 
 def _of_arrays(function: Any, **options: Any) -> Score:
@@ -61,46 +165,21 @@ def _correlation(function: Any) -> Score:
     return correlation
 
 
-_CLASSES: dict[str, Score] = {
-    "accuracy": _of_arrays(sk.accuracy_score),
+OF_SPLIT: dict[str, Score] = {
+    # Here too, for it refuses more than two classes.
+    "f1": _averaged(sk.f1_score, "binary"),
     "f1_macro": _averaged(sk.f1_score, "macro"),
-    "f1_micro": _averaged(sk.f1_score, "micro"),
     "precision_macro": _averaged(sk.precision_score, "macro"),
     "recall_macro": _averaged(sk.recall_score, "macro"),
+    "matthews_correlation": _of_arrays(sk.matthews_corrcoef),
+    "pearson": _correlation(stats.pearsonr),
+    "spearman": _correlation(stats.spearmanr),
+    "bleu": text_scores.bleu,
 }
+"""Metrics that no sum over examples gives."""
 
-_SCORES: dict[AnswerKind, dict[str, Score]] = {
-    SINGLE: _CLASSES
-    | {
-        "f1": _averaged(sk.f1_score, "binary"),
-        "matthews_correlation": _of_arrays(sk.matthews_corrcoef),
-    },
-    MULTI: _CLASSES,
-    REGRESSION: {
-        "pearson": _correlation(stats.pearsonr),
-        "spearman": _correlation(stats.spearmanr),
-        "mean_squared_error": _of_arrays(sk.mean_squared_error),
-        "mean_absolute_error": _of_arrays(sk.mean_absolute_error),
-    },
-    TAGS: {
-        "accuracy": text_scores.share_of_items,
-        "entity_f1": text_scores.entity_score("f1_score"),
-        "entity_precision": text_scores.entity_score("precision_score"),
-        "entity_recall": text_scores.entity_score("recall_score"),
-    },
-    SPANS: {
-        "answer_f1": text_scores.squad_score(text_scores.shared_words_f1),
-        "exact_match": text_scores.squad_score(text_scores.same_answer),
-    },
-    TEXT: {
-        "rouge1": text_scores.rouge_score("rouge1"),
-        "rouge2": text_scores.rouge_score("rouge2"),
-        "rouge_l": text_scores.rouge_score("rougeL"),
-        "bleu": text_scores.bleu,
-        "exact_match": text_scores.exact_match,
-    },
-    MASKED_TOKENS: {"masked_accuracy": text_scores.share_of_items},
-}
+
+# --- through evaluate ----------------------------------------------------------------------------
 
 _LABEL, _NUMBER, _WORDS = Value("int64"), Value("float64"), Value("string")
 _COLUMNS: dict[AnswerKind, tuple[Any, Any]] = {
@@ -132,8 +211,10 @@ class OfflineMetric(evaluate.Metric):  # type: ignore[misc]  # evaluate ships no
         )
 
     def _compute(self, predictions: Any, references: Any) -> dict[str, float]:
-        value = _SCORES[self._kind][self._name](list(references), list(predictions))
-        return {self._name: float(value)}
+        given = list(references), list(predictions)
+        if compute := OF_SPLIT.get(self._name):
+            return {self._name: float(compute(*given))}
+        return {self._name: _ratio(BY_EXAMPLE[self._kind][self._name](*given))}
 
 
 def score(
@@ -158,8 +239,8 @@ def score(
     """
     result: dict[str, float | None] = {}
     for name in names:
-        if name in LIKELIHOOD_METRICS:
-            result[name] = likelihood_score(name, likelihood)
+        if name in UNITS:
+            result[name] = _likelihood_score(name, likelihood)
         elif len(predictions) == 0:
             result[name] = None
         elif name.startswith(HUB_METRIC_PREFIX):
@@ -169,6 +250,19 @@ def score(
             value = metric.compute(predictions=list(predictions), references=list(labels))[name]
             result[name] = _finite(value)
     return result
+
+
+def _likelihood_score(name: str, likelihood: Likelihood | None) -> float | None:
+    """From sums over the whole split: batches differ in tokens, and the mean of their perplexities
+    is not the perplexity of the split. None when nothing was scored."""
+    units = UNITS[name](likelihood) if likelihood else 0
+    if not likelihood or not units:
+        return None
+    ratio = likelihood.nll / units
+    if not METRICS[name].exponential:
+        return _finite(ratio)
+    # An untrained or broken model may be beyond e^709, where the floats end.
+    return math.exp(ratio) if ratio < math.log(sys.float_info.max) else None
 
 
 def _finite(value: Any) -> float | None:

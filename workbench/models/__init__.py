@@ -4,8 +4,8 @@ from workbench.models.attention import PLAIN_ATTENTION, set_attention
 from workbench.models.base import Base
 from workbench.models.first_token import only_first_token
 from workbench.models.loading import (
-    build_empty,
-    build_fake,
+    empty_base,
+    fake_base,
     load_base,
     load_config,
     load_tokenizer,
@@ -18,9 +18,9 @@ from workbench.models.refusals import check_positions
 __all__ = [
     "PLAIN_ATTENTION",
     "Base",
-    "build_empty",
-    "build_fake",
     "check_positions",
+    "empty_base",
+    "fake_base",
     "load_base",
     "load_config",
     "load_tokenizer",

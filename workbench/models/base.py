@@ -21,13 +21,18 @@ class Base:
     public_name: str
     """Hub id (or folder) by which another machine finds the same weights."""
     revision: str | None
-    fingerprint: str
-    """sha256 of the weights, or the Hub commit."""
+    fingerprint: str = ""
+    """sha256 of the weights, or the Hub commit; empty where none were read."""
     new_head: bool = True
     """Whether the task has put an untrained head on the model."""
     notes: list[str] = field(default_factory=list)
     missing: tuple[str, ...] = ()
     """Names of weights that the checkpoint does not have."""
+    parameter_count: int = field(init=False)
+    """Parameters of the base with its head, before a method adds any."""
+
+    def __post_init__(self) -> None:
+        self.parameter_count = sum(p.numel() for p in self.model.parameters())
 
     @property
     def head_names(self) -> tuple[str, ...]:
@@ -45,8 +50,3 @@ class Base:
             for name, module in self.model.named_children()
             if name != backbone and any(True for _ in module.parameters())
         )
-
-    @property
-    def parameter_count(self) -> int:
-        """Parameters of the base with its head."""
-        return sum(p.numel() for p in self.model.parameters())

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from dataclasses import asdict
 from typing import Any
 
 import torch
 import transformers
-from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from workbench.distributed.policy import Policy
 from workbench.errors import UsageError
@@ -37,6 +38,9 @@ def load_config(spec: ModelSpec, task: AnyTask) -> Any:
         spec,
     )
     check_family(config, spec, task)
+    # What is computed with and exported is fp32; a checkpoint's own half precision would make
+    # a plain load, which goes by the config, give other logits.
+    config.dtype = torch.float32
     return config
 
 
@@ -45,59 +49,30 @@ def weights_fingerprint(spec: ModelSpec, task: AnyTask) -> str:
     return fingerprint(locate(spec), load_config(spec, task))
 
 
-def build_empty(spec: ModelSpec, task: AnyTask) -> Base:
+def empty_base(spec: ModelSpec, task: AnyTask) -> Base:
     """The model with its exact shapes and no weights (meta device), to count parameters."""
-    place, config = locate(spec), load_config(spec, task)
-    config.dtype = torch.float32  # what a run loads and stores, whatever the checkpoint is in
+    config = load_config(spec, task)
     with torch.device("meta"):
         # Named here, because a config may name an attention kernel of the Hub, which is code.
-        model = getattr(transformers, task.auto_class).from_config(
-            config,
-            attn_implementation=PLAIN_ATTENTION,
-            trust_remote_code=False,
-            dtype=torch.float32,
-        )
+        model = _auto_class(task).from_config(config, **_options(PLAIN_ATTENTION))
     tokenizer: Any = None
-    return Base(
-        model=model,
-        tokenizer=tokenizer,
-        config=config,
-        location=place.location,
-        public_name=place.public_name,
-        revision=place.revision,
-        fingerprint="",
-        new_head=task.spec.new_head,
-    )
+    return _base(spec, task, config, model, tokenizer)
 
 
-def build_fake(
+def fake_base(
     spec: ModelSpec, task: AnyTask, policy: Policy, tokenizer: PreTrainedTokenizerBase
 ) -> Base:
     """The model as ``load_base`` makes it for a training, without reading any weights.
 
-    To be called where tensors hold no numbers (``planning.fake_mode``), which this does not see
+    To be called where tensors hold no numbers (``costs.fake_tensors``), which this does not see
     to. The names of missing weights are not known, nor is the fingerprint.
     """
-    place, config = locate(spec), load_config(spec, task)
-    config.dtype = torch.float32
-    if task.model_inputs is not None:
-        tokenizer.model_input_names = list(task.model_inputs)
-    model = getattr(transformers, task.auto_class).from_config(
-        _with_dropout(config, policy.dropout),
-        attn_implementation=policy.attention,
-        dtype=torch.float32,
-        trust_remote_code=False,
+    config = load_config(spec, task)
+    _name_inputs(tokenizer, task)
+    model = _auto_class(task).from_config(
+        _with_dropout(config, policy.dropout), **_options(policy.attention)
     )
-    return Base(
-        model=model,
-        tokenizer=tokenizer,
-        config=config,
-        location=place.location,
-        public_name=place.public_name,
-        revision=place.revision,
-        fingerprint="",
-        new_head=task.spec.new_head,
-    )
+    return _base(spec, task, config, model, tokenizer)
 
 
 def load_tokenizer(spec: ModelSpec) -> PreTrainedTokenizerBase:
@@ -155,39 +130,53 @@ def load_base(
     notes = _note_padding(tokenizer, config)
     if notes and task.spec.new_head and not task.per_position:
         refuse_padded_ends(tokenizer, spec)
-    # What is computed with and exported is fp32; a checkpoint's own half precision would make
-    # a plain load, which goes by the config, give other logits.
-    config.dtype = torch.float32
-    if task.model_inputs is not None:
-        tokenizer.model_input_names = list(task.model_inputs)
+    _name_inputs(tokenizer, task)
     model, loading = or_refuse(
-        lambda: getattr(transformers, task.auto_class).from_pretrained(
+        lambda: _auto_class(task).from_pretrained(
             place.location,
             revision=place.revision,
             config=_with_dropout(config, policy.dropout),
-            attn_implementation=policy.attention,
-            dtype=torch.float32,
             use_safetensors=True,
-            trust_remote_code=False,
             output_loading_info=True,
+            **_options(policy.attention),
         ),
         spec,
     )
     config.architectures = [type(model).__name__]
-    base = Base(
+    base = _base(spec, task, config, model, tokenizer)
+    base.fingerprint, base.notes = fingerprint(place, config), notes
+    base.missing = tuple(sorted(loading["missing_keys"]))
+    refuse_missing_weights(base, spec)
+    return base
+
+
+def _auto_class(task: AnyTask) -> Any:
+    return getattr(transformers, task.auto_class)
+
+
+def _options(attention: str) -> dict[str, Any]:
+    return {
+        "attn_implementation": attention,
+        "dtype": torch.float32,
+        "trust_remote_code": False,
+    }
+
+
+def _base(
+    spec: ModelSpec, task: AnyTask, config: Any, model: PreTrainedModel, tokenizer: Any
+) -> Base:
+    return Base(
         model=model,
         tokenizer=tokenizer,
         config=config,
-        location=place.location,
-        public_name=place.public_name,
-        revision=place.revision,
-        fingerprint=fingerprint(place, config),
+        **asdict(locate(spec)),
         new_head=task.spec.new_head,
-        notes=notes,
-        missing=tuple(sorted(loading["missing_keys"])),
     )
-    refuse_missing_weights(base, spec)
-    return base
+
+
+def _name_inputs(tokenizer: PreTrainedTokenizerBase, task: AnyTask) -> None:
+    if task.model_inputs is not None:
+        tokenizer.model_input_names = list(task.model_inputs)
 
 
 def _note_padding(tokenizer: PreTrainedTokenizerBase, config: Any) -> list[str]:

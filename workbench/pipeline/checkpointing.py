@@ -13,7 +13,7 @@ from workbench.pipeline import record
 from workbench.pipeline.resume_check import Conditions, differences, refusal
 from workbench.store import RunWriter, SilentWriter, read_run
 from workbench.training import checkpoints
-from workbench.training.events import Checkpoint, Step, Validation
+from workbench.training.events import EVENTS
 from workbench.training.trainer import Trainer
 
 SMALL_BYTES = 16 * 2**20
@@ -70,13 +70,9 @@ class Checkpointer:
         if self.trainer.step == self._saved_step:
             return
         saved = checkpoints.save(self.trainer, self.conditions, self.writer.mark())
-        self.add(saved)
-        self._saved_at, self._saved_step = time.monotonic(), self.trainer.step
-
-    def add(self, saved: Checkpoint) -> None:
-        """Counts and logs a checkpoint."""
         self.clock.add(saved)
-        self.event("checkpoint", **asdict(saved))
+        self.event(saved.kind, **asdict(saved))
+        self._saved_at, self._saved_step = time.monotonic(), self.trainer.step
 
     def warn(self, messages: Iterable[str]) -> None:
         """Logs what an earlier attempt has not logged yet, and keeps it for the result."""
@@ -85,7 +81,7 @@ class Checkpointer:
                 self.event("warning", message=message)
                 self.warnings.append(message)
 
-    def go_on(self, meter: MemoryMeter, *, force: bool) -> None:
+    def load_latest(self, meter: MemoryMeter, *, force: bool) -> None:
         """Goes back to the newest whole checkpoint, and forgets what was logged after it.
 
         Raises:
@@ -120,15 +116,10 @@ class Checkpointer:
             for before, after in pairwise(rows)
             if after["kind"] != "resumed"
         )
-        events: dict[str, type[Step | Validation | Checkpoint]] = {
-            "step": Step,
-            "validation": Validation,
-            "checkpoint": Checkpoint,
-        }
         for row in rows:
             kind = row["kind"]
-            if kind in events:
-                self.clock.add(events[kind].from_row(row))
+            if kind in EVENTS:
+                self.clock.add(EVENTS[kind].from_row(row))
             elif kind == "memory":
                 meter.phases["train"], self.pieces = row["peak_bytes"], row["pieces"]
                 meter.keep_freed()

@@ -6,36 +6,48 @@ import gc
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import transformers
+from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import gather_object
 
 from workbench.adapters.export import PlainLoader, building, check_folder, write_expected
+from workbench.adapters.init_from import start_from
 from workbench.adapters.model_card import model_card
 from workbench.adapters.save import describe, write_weights
-from workbench.costs.memory_meter import breakdown, over_processes
-from workbench.costs.parameters import stored
-from workbench.distributed.accelerator import this_process
+from workbench.costs.memory_meter import MemoryMeter, breakdown, over_processes
+from workbench.costs.parameters import count_parameters, stored
+from workbench.data.examples import Data
+from workbench.distributed.accelerator import make_accelerator, this_process
 from workbench.distributed.deepspeed import zero_stage
-from workbench.distributed.launcher import shards_weights
+from workbench.distributed.launcher import check_launch, shards_weights
 from workbench.inference.predict import predict
-from workbench.methods import METHODS
+from workbench.methods import METHODS, AdaptedModel
+from workbench.methods.build import build_model
 from workbench.metrics.evaluate import score_split, write_texts
 from workbench.models import PLAIN_ATTENTION, only_first_token, set_attention
 from workbench.pipeline import environment, record
 from workbench.pipeline.checkpointing import Checkpointer
-from workbench.pipeline.recipe_setup import StudyCache
 from workbench.pipeline.resume_check import conditions_known, conditions_loaded
-from workbench.pipeline.setup import RunSetup, prepare
+from workbench.pipeline.setup import (
+    RecipeSetup,
+    StudyCache,
+    count_bytes,
+    main_first,
+    make_trainer,
+    set_up,
+)
 from workbench.pipeline.signals import StopRequest
 from workbench.recipe import Recipe, dump_recipe
 from workbench.store import RunWriter, SilentWriter, read_run
+from workbench.store.disk import check_room
 from workbench.tasks import Predicted
 from workbench.training.checkpoint_folder import CheckpointFolder
-from workbench.training.events import Checkpoint, MicroBatch, Step, Validation
+from workbench.training.events import MicroBatch, Step, Validation
+from workbench.training.optimizer import total_steps
 from workbench.training.trainer import Trainer
 
 Observer = Callable[[str, dict[str, Any]], None]
@@ -70,11 +82,12 @@ class Pipeline:
     request: StopRequest
     resume: bool
     force: bool = False
-    """Go on although something is not what it was when the run was saved."""
+    """Resume even if recipe, data or versions changed since the run was saved."""
     trial: bool = False
     """Train and validate only: the test split is not read and nothing is exported."""
     cache: StudyCache = field(default_factory=StudyCache)
     """What the runs of one command share."""
+    accelerator: Accelerator | None = field(default=None, init=False)
 
     def run(self) -> dict[str, Any]:
         """Does the work; returns the content of result.json, empty on all processes but one.
@@ -83,97 +96,123 @@ class Pipeline:
             Stopped: when it was asked to stop; its state is saved.
             WorkbenchError: when data, model, method or training do not work out.
         """
-        started = time.monotonic()
-        _quieten()
-        together = this_process().num_processes
-        several = together > 1
-        shared = {"sharded": several and shards_weights(), "zero": zero_stage() if several else 0}
-        self.writer.update(state="running", phase="data", processes=together, **shared)
-        surroundings = environment.describe()
-        self.writer.write("environment.json", surroundings)
-        checks = this_process().is_main_process and not self.trial
-        if checks:
-            self.loader.start()
-        checkpoints = self.writer.path / "checkpoints"
-        ready = prepare(
-            self.recipe, self.seed, checkpoints, self._phase, trial=self.trial, cache=self.cache
+        started, recipe = time.monotonic(), self.recipe
+        packages = self._open_record()
+        data = self._read_data()
+        setup = self._set_up(data)
+        accelerator = self.accelerator = make_accelerator(setup.policy, recipe.training)
+        meter = MemoryMeter(accelerator.device)
+        meter.start()
+        with meter.phase("load"):
+            steps = total_steps(recipe.training, len(setup.splits["train"]))
+            model = build_model(recipe, setup.task, setup.load_base, steps=steps, seed=self.seed)
+            start = start_from(model, setup.task, recipe.init_from) if recipe.init_from else None
+        parameters = count_parameters(model)
+        trainer = make_trainer(
+            recipe, self.seed, setup, model, accelerator, self.writer.path / "checkpoints"
         )
-        self.accelerator = ready.accelerator
-        checkpointer = self._checkpointer(ready, surroundings["packages"])
-        if checks:
-            self.loader.wait()
-        self._train(ready, checkpointer)
-        tested = None if self.trial else self._test(ready, checkpointer.clock)
-        memory = over_processes(gather_object([ready.meter.record(checkpointer.pieces)]))
-        whole = METHODS[self.recipe.method.name].export_kind == "full"
-        ready.trainer.bring_home(everything=whole)
-        if not self.accelerator.is_main_process:
-            return {}
-        result = self._result(ready, checkpointer, memory, tested)
-        if tested is not None:
-            test = ready.setup.splits["test"]
-            record.write_predictions(
-                self.writer.path, ready.setup.task, test, tested.predicted, tested.generated
-            )
-            self._export(ready, result, tested.predicted)
-        result["time"] = checkpointer.clock.record(time.monotonic() - started)
-        return result
-
-    def _checkpointer(self, ready: RunSetup, packages: dict[str, Any]) -> Checkpointer:
-        """A training that has not begun, or that goes on from where it was saved."""
-        policy = ready.setup.policy
-        conditions = {
-            **conditions_known(self.recipe, self.seed, policy, packages),
-            **conditions_loaded(
-                self.recipe, ready.setup.data, ready.adapted.base, policy.record(), ready.start
-            ),
-        }
-        minutes = self.recipe.training.checkpoint_minutes
+        meter.note_cuda("load")  # which the trainer has moved the model to
+        comparability = record.comparability(recipe, data, model.base, setup.policy.record(), start)
+        conditions = conditions_known(recipe, self.seed, setup.policy, packages)
         checkpointer = Checkpointer(
-            trainer=ready.trainer,
+            trainer=trainer,
             writer=self.writer,
             event=self._event,
-            conditions=conditions,
-            minutes=minutes,
+            conditions=conditions | conditions_loaded(comparability),
+            minutes=recipe.training.checkpoint_minutes,
         )
         if self.resume:
-            checkpointer.go_on(ready.meter, force=self.force)
-        checkpointer.warn(policy.notes)
-        return checkpointer
+            checkpointer.load_latest(meter, force=self.force)
+        checkpointer.warn(setup.policy.notes)
+        if self._exports:
+            self.loader.wait()
+        self._train(trainer, meter, checkpointer)
+        tested = None if self.trial else self._test(setup, trainer, meter, checkpointer.clock)
+        memory = over_processes(gather_object([meter.record(checkpointer.pieces)]))
+        trainer.gather_on_main(everything=METHODS[recipe.method.name].export_kind == "full")
+        if not accelerator.is_main_process:
+            return {}
+        result = {
+            **self._result(setup, trainer, checkpointer, tested),
+            "parameters": parameters,
+            "memory": {**memory, "micro_batch_size": trainer.accumulation.largest},
+            "comparability": comparability,
+        }
+        if tested is not None:
+            self._export(setup, model, result, tested)
+        return {**result, "time": checkpointer.clock.record(time.monotonic() - started)}
 
-    def _train(self, ready: RunSetup, checkpointer: Checkpointer) -> None:
+    # --- before the training ----------------------------------------------------------------
+
+    def _open_record(self) -> dict[str, Any]:
+        """Notes what runs where; returns the versions of the libraries."""
+        # transformers' load report and progress bars say nothing about the run.
+        transformers.utils.logging.set_verbosity_error()
+        transformers.utils.logging.disable_progress_bar()
+        processes = this_process().num_processes
+        several = processes > 1
+        shared = {"sharded": several and shards_weights(), "zero": zero_stage() if several else 0}
+        self.writer.update(state="running", phase="data", processes=processes, **shared)
+        surroundings = environment.describe()
+        self.writer.write("environment.json", surroundings)
+        if self._exports:
+            self.loader.start()
+        check_launch(self.recipe.training, processes)
+        packages: dict[str, Any] = surroundings["packages"]
+        return packages
+
+    @property
+    def _exports(self) -> bool:
+        """Whether this process writes an adapter and checks it with a plain load."""
+        return this_process().is_main_process and not self.trial
+
+    def _read_data(self) -> Data:
+        data = main_first(lambda: self.cache.data(self.recipe))
+        return data.without_test() if self.trial else data
+
+    def _set_up(self, data: Data) -> RecipeSetup:
+        """What the seeds of the recipe share, with a place on the disk for what they write."""
+        recipe, trial = self.recipe, self.trial
+        key = recipe.fingerprint, trial
+        written = self.cache.get("bytes", key, lambda: count_bytes(recipe, data))
+        if this_process().is_main_process:
+            what = "the checkpoints and the adapter of this run"
+            check_room(self.writer.path, written["most"], what)
+        self._phase("load")
+        setup = self.cache.get("setup", key, lambda: set_up(recipe, self.seed, data, trial=trial))
+        return replace(setup, forecast={"adapter_bytes": written["adapter"], **setup.forecast})
+
+    # --- training ---------------------------------------------------------------------------
+
+    def _train(self, trainer: Trainer, meter: MemoryMeter, checkpointer: Checkpointer) -> None:
         """Consumes the training's events: logs them, measures, saves, and stops when asked to."""
-        trainer, meter, clock = ready.trainer, ready.meter, checkpointer.clock
         self._phase("train")
         meter.reset()
         for event in trainer.events():
+            self._event(event.kind, **asdict(event))
+            checkpointer.clock.add(event)
             if isinstance(event, MicroBatch):
-                self._event("micro_batch", **asdict(event))
                 meter.reset()  # what did not fit is no part of the figures
-                continue
-            if isinstance(event, Checkpoint):
-                checkpointer.add(event)
-                continue
-            clock.add(event)
-            if isinstance(event, Validation):
-                self._event("validation", **asdict(event))
-                if trainer.step < trainer.steps:
-                    checkpointer.save_if_worth_it()
-                continue
-            self._event("step", **asdict(event))
-            if not checkpointer.pieces:
-                meter.note("train")
-            if not checkpointer.pieces and clock.steps == min(record.WARMUP_STEPS, trainer.steps):
-                kept = trainer.weights.kept_bytes
-                checkpointer.pieces = breakdown(trainer.model, trainer.optimizer, kept)
-                checkpointer.pieces |= trainer.gradients.extra_bytes()
-                meter.keep_freed()
-                self._event("memory", peak_bytes=meter.phases["train"], pieces=checkpointer.pieces)
-            self._progress(trainer, clock, event)
-            self._save_or_stop(checkpointer)
+            elif isinstance(event, Validation) and trainer.step < trainer.steps:
+                checkpointer.save_if_worth_it()
+            elif isinstance(event, Step):
+                self._measure_first_steps(trainer, meter, checkpointer)
+                self._progress(trainer, checkpointer.clock, event)
+                self._save_or_stop(checkpointer)
         checkpointer.save_if_worth_it()
-        if meter.device.type == "cuda":  # the allocator's peak costs nothing, so it covers all
-            meter.note("train")
+        meter.note_cuda("train")  # the allocator's peak costs nothing, so it covers all
+
+    def _measure_first_steps(
+        self, trainer: Trainer, meter: MemoryMeter, checkpointer: Checkpointer
+    ) -> None:
+        if checkpointer.pieces:
+            return
+        meter.note("train")
+        if checkpointer.clock.steps == min(record.WARMUP_STEPS, trainer.steps):
+            pieces = breakdown(trainer.model, trainer.optimizer, trainer.weights.kept_bytes)
+            checkpointer.pieces = pieces | trainer.gradients.extra_bytes()
+            meter.keep_freed()
+            self._event("memory", peak_bytes=meter.phases["train"], pieces=checkpointer.pieces)
 
     def _save_or_stop(self, checkpointer: Checkpointer) -> None:
         """Saves when it is time, or when the run was asked to stop, which ends it here."""
@@ -186,67 +225,54 @@ class Pipeline:
 
     def _progress(self, trainer: Trainer, clock: record.Clock, step: Step) -> None:
         pace = clock.train / clock.timed_steps if clock.timed_steps else None
-        left = trainer.steps - trainer.step
         progress = {
             "phase": "train",
             "step": trainer.step,
             "steps": trainer.steps,
             "epoch": step.epoch,
-            "eta_seconds": pace * left if pace is not None else None,
+            "eta_seconds": pace * (trainer.steps - trainer.step) if pace is not None else None,
             "loss": step.loss,
         }
         self.writer.progress(**progress)
         self.observer("progress", progress)
 
-    def _test(self, ready: RunSetup, clock: record.Clock) -> Tested:
+    # --- after it ---------------------------------------------------------------------------
+
+    def _test(
+        self, setup: RecipeSetup, trainer: Trainer, meter: MemoryMeter, clock: record.Clock
+    ) -> Tested:
         """The test split, once, in fp32 and with the attention of a plain load."""
-        model = ready.trainer.finish()
+        model = trainer.finish()
         self._phase("test")
         set_attention(model, PLAIN_ATTENTION)
-        test, tokenizer = ready.setup.splits["test"], ready.adapted.base.tokenizer
+        split = (model, setup.task, setup.splits["test"], trainer.tokenizer, trainer.accelerator)
         size = self.recipe.training.eval_batch_size
         started = time.perf_counter()
         with only_first_token(model):
-            with ready.meter.first_batch("evaluate") as after_batch:
+            with meter.first_batch("evaluate") as after_batch:
                 predicted = predict(
-                    model,
-                    ready.setup.task,
-                    test,
-                    tokenizer,
-                    self.accelerator,
+                    *split,
                     batch_size=size,
-                    virtual_tokens=ready.adapted.virtual_tokens,
+                    virtual_tokens=trainer.adapted.virtual_tokens,
                     on_progress=after_batch,
                 )
-            with ready.meter.first_batch("evaluate") as after_batch:
-                generated = write_texts(
-                    model,
-                    ready.setup.task,
-                    test,
-                    tokenizer,
-                    self.accelerator,
-                    batch_size=size,
-                    on_progress=after_batch,
-                )
+            with meter.first_batch("evaluate") as after_batch:
+                generated = write_texts(*split, batch_size=size, on_progress=after_batch)
         clock.test = time.perf_counter() - started
-        return Tested(
-            predicted, generated, score_split(ready.setup.task, test, predicted, generated)
-        )
+        metrics = score_split(setup.task, setup.splits["test"], predicted, generated)
+        return Tested(predicted, generated, metrics)
 
     def _result(
         self,
-        ready: RunSetup,
+        setup: RecipeSetup,
+        trainer: Trainer,
         checkpointer: Checkpointer,
-        memory: dict[str, Any],
         tested: Tested | None,
     ) -> dict[str, Any]:
-        """What is known before the export: scores, costs, conditions."""
-        recipe, data = self.recipe, ready.setup.data
-        validation, selected = record.validation_record(ready.trainer, checkpointer.clock)
-        scores = {"validation": validation}
-        if tested is not None:
-            scores = {"test": tested.metrics, **scores}
-        policy = ready.setup.policy.record()
+        """What is known before the export."""
+        recipe = self.recipe
+        validation, selected = record.validation_record(trainer, checkpointer.clock)
+        test = {"test": tested.metrics} if tested is not None else {}
         return {
             "study": recipe.study,
             "recipe": recipe.name,
@@ -257,37 +283,35 @@ class Pipeline:
             "model": recipe.model.source,
             "description": recipe.description,
             "tuning": recipe.tuning.model_dump(mode="json") if recipe.tuning else None,
-            "metrics": scores,
+            "metrics": {**test, "validation": validation},
             "selected": selected,
-            "parameters": ready.parameters,
-            "memory": {**memory, "micro_batch_size": ready.trainer.accumulation.largest},
-            "policy": policy,
-            "data": record.data_record(data, ready.setup.splits),
-            "comparability": record.comparability(
-                recipe, data, ready.adapted.base, policy, ready.start
-            ),
-            "references": ready.setup.references,
-            "forecast": ready.forecast,
+            "policy": setup.policy.record(),
+            "data": record.data_record(setup.data, setup.splits),
+            "references": setup.references,
+            "forecast": setup.forecast,
             "warnings": [
-                *ready.adapted.base.notes,
-                *data.notes,
-                *record.untrained_warnings(ready.trainer),
-                *_reduced(ready.trainer),
+                *trainer.adapted.base.notes,
+                *setup.data.notes,
+                *record.trainer_warnings(trainer),
                 *checkpointer.warnings,
             ],
             **({"forced": checkpointer.forced} if checkpointer.forced else {}),
         }
 
-    def _export(self, ready: RunSetup, result: dict[str, Any], predicted: Predicted) -> None:
+    def _export(
+        self, setup: RecipeSetup, model: AdaptedModel, result: dict[str, Any], tested: Tested
+    ) -> None:
         """Writes the adapter, checks it with a plain load, and completes the result with it."""
-        self._phase("export")
         recipe, run = self.recipe, read_run(self.writer.path)
+        test = setup.splits["test"]
+        record.write_predictions(run.path, setup.task, test, tested.predicted, tested.generated)
+        self._phase("export")
         for left in (run.adapter, *run.path.glob(f".{run.adapter.name}.*")):
             shutil.rmtree(left, ignore_errors=True)  # of an attempt that ended right here
-        expected = write_expected(run.path, ready.setup.task, ready.setup.splits["test"], predicted)
+        expected = write_expected(run.path, setup.task, test, tested.predicted)
         with building(run.adapter) as folder:
-            kind = write_weights(ready.adapted, recipe.method.name, folder)
-            about = describe(folder, ready.adapted, ready.setup.task, kind, recipe.model.max_length)
+            kind = write_weights(model, recipe.method.name, folder)
+            about = describe(folder, model, setup.task, kind, recipe.model.max_length)
             difference = check_folder(self.loader, folder, about, expected)
             weights = stored(folder)
             result["parameters"]["stored"] = weights["stored"]
@@ -300,6 +324,8 @@ class Pipeline:
             }
             card = model_card(result, about, dump_recipe(recipe))
             (folder / "README.md").write_text(card, encoding="utf-8")
+
+    # --- all along --------------------------------------------------------------------------
 
     @property
     def _asked(self) -> bool:
@@ -323,24 +349,7 @@ class Pipeline:
 
     def release(self) -> None:
         """Frees the model, so that the next run in this process starts from nothing."""
-        accelerator = getattr(self, "accelerator", None)
-        if accelerator is not None:
-            accelerator.free_memory()
+        if self.accelerator is not None:
+            self.accelerator.free_memory()
         gc.collect()
         AcceleratorState._reset_state()
-
-
-def _quieten() -> None:
-    """Silences transformers' load report and progress bars, which say nothing about the run."""
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-
-
-def _reduced(trainer: Trainer) -> list[str]:
-    asked, size = trainer.spec.micro_batch_size, trainer.accumulation.size
-    if size == asked:
-        return []
-    return [
-        f"memory ran out: {size} examples at once per process (the effective batch stays "
-        f"{trainer.spec.batch_size})"
-    ]

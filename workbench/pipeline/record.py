@@ -22,7 +22,7 @@ from workbench.recipe.renamed import as_first_written
 from workbench.recipe.schema import Recipe
 from workbench.store import sync
 from workbench.tasks import AnyTask, Predicted
-from workbench.training.events import Checkpoint, Step, Validation
+from workbench.training.events import Checkpoint, Event, Step, Validation
 from workbench.training.trainer import Trainer
 
 WARMUP_STEPS = 2
@@ -49,27 +49,26 @@ class Clock:
     last_validation: Validation | None = field(default=None)
     best_validation: Validation | None = field(default=None)
 
-    def add(self, event: Step | Validation | Checkpoint) -> None:
+    def add(self, event: Event) -> None:
         """Counts one event of the training."""
         if isinstance(event, Checkpoint):
             self.checkpoints += event.bytes > 0
             self.checkpoint_seconds += event.seconds
             self.checkpoint_bytes += event.bytes
-            return
-        if isinstance(event, Validation):
+        elif isinstance(event, Validation):
             self.validation += event.seconds
             self.last_validation = event
             if event.best:
                 self.best_validation = event
-            return
-        self.steps += 1
-        self.examples += event.examples
-        if self.steps <= WARMUP_STEPS:
-            self.warmup += event.seconds
-        else:
-            self.train += event.seconds
-            self.timed_steps += 1
-            self.timed_tokens += event.tokens
+        elif isinstance(event, Step):
+            self.steps += 1
+            self.examples += event.examples
+            if self.steps <= WARMUP_STEPS:
+                self.warmup += event.seconds
+            else:
+                self.train += event.seconds
+                self.timed_steps += 1
+                self.timed_tokens += event.tokens
 
     def record(self, total_seconds: float) -> dict[str, Any]:
         """Times for result.json; rates are None when no step was timed."""
@@ -159,10 +158,17 @@ def write_predictions(
     temporary.replace(path)
 
 
-def untrained_warnings(trainer: Trainer) -> list[str]:
-    """Names the trained tensors that got no gradient, though their method or head did."""
-    names = trainer.untrained
-    if not names:
-        return []
-    listed = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-    return [f"{len(names)} of {len(trainer.parameters)} trained tensors got no gradient: {listed}"]
+def trainer_warnings(trainer: Trainer) -> list[str]:
+    """The trained tensors that got no gradient, though their method or head did; and what memory
+    ran out for."""
+    found = []
+    if names := trainer.untrained:
+        listed = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+        what = f"{len(names)} of {len(trainer.parameters)} trained tensors got no gradient"
+        found.append(f"{what}: {listed}")
+    if (size := trainer.accumulation.size) != trainer.spec.micro_batch_size:
+        found.append(
+            f"memory ran out: {size} examples at once per process (the effective batch stays "
+            f"{trainer.spec.batch_size})"
+        )
+    return found

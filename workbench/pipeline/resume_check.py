@@ -8,8 +8,6 @@ from typing import Any
 
 from workbench.distributed.policy import Policy
 from workbench.errors import RunRefused
-from workbench.models import Base
-from workbench.pipeline.record import comparability
 from workbench.recipe import Recipe
 from workbench.recipe.layers import flatten
 from workbench.recipe.renamed import flat_as_today
@@ -42,12 +40,11 @@ def conditions_known(
     }
 
 
-def conditions_loaded(
-    recipe: Recipe, data: Any, base: Base, policy: dict[str, Any], start: str | None
-) -> Conditions:
+def conditions_loaded(comparability: dict[str, str]) -> Conditions:
     """Hashes of the data, its split, the base and its tokenisation."""
-    shared = comparability(recipe, data, base, policy, start)
-    return {f"hash of {name}": shared[name] for name in ("data", "split", "base", "tokenisation")}
+    return {
+        f"hash of {name}": comparability[name] for name in ("data", "split", "base", "tokenisation")
+    }
 
 
 def differences(was: Conditions, now: Conditions) -> list[str]:

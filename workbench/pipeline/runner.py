@@ -17,8 +17,8 @@ from workbench.errors import RunRefused, WorkbenchError
 from workbench.pipeline import environment
 from workbench.pipeline.log_file import tee_log
 from workbench.pipeline.pipeline import Observer, Pipeline, Stopped, no_op_observer
-from workbench.pipeline.recipe_setup import StudyCache
 from workbench.pipeline.resume_check import check_unchanged, conditions_known
+from workbench.pipeline.setup import StudyCache
 from workbench.pipeline.signals import StopRequest, handle_signals
 from workbench.recipe import Recipe
 from workbench.redact import without_secrets

@@ -1,4 +1,4 @@
-"""Everything that stands ready before the first step: base, method and trainer of one seed."""
+"""What the runs of one command share: data, tokens, baselines and the forecast, made once."""
 
 from __future__ import annotations
 
@@ -6,94 +6,205 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from accelerate import Accelerator
-from accelerate.utils import set_seed
 from transformers import PreTrainedTokenizerBase
 
-from workbench.adapters.init_from import start_from
-from workbench.costs.memory_meter import MemoryMeter
-from workbench.costs.parameters import count_parameters
-from workbench.costs.shapes import setting_for
-from workbench.data.examples import Data
+from workbench.costs.adapter_size import adapter_size
+from workbench.costs.calibration import Calibration
+from workbench.costs.dry_run import RunSpec
+from workbench.costs.forecast import forecast
+from workbench.costs.warm_up import warm_up
+from workbench.data import load_data
+from workbench.data.encode import Encoded, encode
+from workbench.data.examples import ROLES, Data
 from workbench.distributed.accelerator import make_accelerator, this_process
-from workbench.distributed.launcher import check_launch
-from workbench.distributed.policy import Policy
-from workbench.errors import MethodError
-from workbench.methods import METHODS, AdaptedModel
-from workbench.metrics.evaluate import score_split
-from workbench.models import check_positions, load_base
-from workbench.pipeline.recipe_setup import RecipeSetup, StudyCache, disk_bytes, main_first, set_up
+from workbench.distributed.policy import Policy, choose_policy
+from workbench.errors import UsageError
+from workbench.methods import AdaptedModel
+from workbench.methods.build import LoadBase, build_model
+from workbench.metrics.baselines import Scores, score_baselines
+from workbench.metrics.evaluate import score_split, try_metrics
+from workbench.models import empty_base, load_base, load_tokenizer
 from workbench.recipe import Recipe
-from workbench.store.disk import check_room
 from workbench.tasks import AnyTask, make_task
-from workbench.training.optimizer import total_steps
+from workbench.training import sharding, zero
+from workbench.training.checkpoint_folder import MOST
 from workbench.training.trainer import Trainer
 
+T = TypeVar("T")
 
-@dataclass(kw_only=True)
-class RunSetup:
-    """A run before its first step."""
+SMALL_FILES = 16 * 2**20
+"""Bytes set aside for the log, the events and the predictions."""
 
-    setup: RecipeSetup
-    accelerator: Accelerator
-    meter: MemoryMeter
-    adapted: AdaptedModel
-    trainer: Trainer
-    parameters: dict[str, int]
-    start: str | None
-    """sha256 of the adapter that the run went on from."""
+
+CallState = tuple[dict[str, Any] | None, dict[str, Any] | None]
+"""Truncation and padding of a fast tokenizer, which keeps those of its last call and writes them
+into what is exported."""
+
+
+class StudyCache:
+    """Keeps the newest of each kind of thing that runs share, so that it does not grow.
+
+    Without it a later seed of a recipe takes 0.2 s (MiniLM) to 1.5 s (SmolLM2-135M) of a core more
+    (``python -m benchmarks.later_runs``, before and after): most of it is the forecast.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[object, Any]] = {}
+
+    def get(self, kind: str, key: object, make: Callable[[], T]) -> T:
+        """What was made with this key before, or what ``make`` returns now."""
+        if kind not in self._kept or self._kept[kind][0] != key:
+            self._kept.pop(kind, None)  # not held while the next one is made
+            self._kept[kind] = key, make()
+        value: T = self._kept[kind][1]
+        return value
+
+    def data(self, recipe: Recipe) -> Data:
+        """The three splits of a recipe; all runs of a command see the data that the first saw.
+
+        Raises:
+            DataError: the data cannot be trained or tested on.
+        """
+        key = recipe.data.model_dump_json(), recipe.task.model_dump_json()
+        return self.get("data", key, lambda: load_data(recipe.data, recipe.task))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeSetup:
+    """What all seeds of a recipe have in common; no run changes any of it."""
+
+    data: Data
+    task: AnyTask
+    policy: Policy
+    tokenizer: PreTrainedTokenizerBase
+    tokenizer_calls: CallState
+    """How the tokenizer cuts and pads, as it was loaded."""
+    splits: dict[str, Encoded]
+    references: Scores
     forecast: dict[str, Any]
-    """What was expected of the training before it began; empty on all processes but one."""
+    """What is expected of a training before it begins; empty on all processes but one."""
+
+    @property
+    def load_base(self) -> LoadBase:
+        """Loads a fresh base, with the tokenizer as it was loaded first: loading it again takes
+        0.04 to 0.17 s, copying too."""
+        (truncation, padding), backend = self.tokenizer_calls, self.tokenizer.backend_tokenizer
+        backend.enable_truncation(**truncation) if truncation else backend.no_truncation()
+        backend.enable_padding(**padding) if padding else backend.no_padding()
+        return partial(load_base, policy=self.policy, tokenizer=self.tokenizer)
 
 
-def prepare(
-    recipe: Recipe,
-    seed: int,
-    checkpoints: Path,
-    phase: Callable[[str], None],
-    *,
-    trial: bool = False,
-    cache: StudyCache | None = None,
-) -> RunSetup:
-    """Reads the data, makes features, loads a fresh base and puts the method on it.
+def count_bytes(recipe: Recipe, data: Data) -> dict[str, int]:
+    """Bytes of the adapter, and at ``most`` of checkpoints and adapter at once, from shapes alone.
+
+    A checkpoint holds the trained parameters and AdamW's two moments of each; the best state that
+    it refers to, the parameters; the adapter holds them once more.
+    """
+    adapted = build_model(recipe, make_task(recipe.task, data.label_names), empty_base)
+    trained = sum(parameter.nbytes for parameter in adapted.trainable().values())
+    most = (3 + 1) * trained * MOST + trained + SMALL_FILES
+    return {"adapter": adapter_size(adapted, recipe)["bytes"], "most": most}
+
+
+def set_up(recipe: Recipe, seed: int, data: Data, *, trial: bool) -> RecipeSetup:
+    """Features, baselines and forecast of a recipe on its data.
 
     Args:
-        checkpoints: the folder that the trainer saves to.
-        phase: told what is being done.
-        trial: leave the test split out, and the references, which are scores on it.
-        cache: of the runs of one command, which share what does not depend on the seed.
+        seed: of the first run, whose order of batches the forecast is made for.
+        trial: leave the baselines out, which are scores on the test split, and the warm-up: nobody
+            compares the memory of trials.
 
     Raises:
         WorkbenchError: when data, model or method do not work out.
     """
-    process, cache = this_process(), cache or StudyCache()
-    check_launch(recipe.training, process.num_processes)
-    data: Data = main_first(lambda: cache.data(recipe))
-    if trial:
-        data = data.without_test()
-    key = recipe.fingerprint, trial
-    expected = {}
-    if process.is_main_process:
-        task = make_task(recipe.task, data.label_names)
-        adapter, most = cache.get("bytes", key, lambda: disk_bytes(recipe, task))
-        check_room(checkpoints.parent, most, "the checkpoints and the adapter of this run")
-        expected = {"adapter_bytes": adapter}
-    phase("load")
-    setup = cache.get("setup", key, lambda: set_up(recipe, seed, data, trial=trial))
-    accelerator = make_accelerator(setup.policy, recipe.training)
-    meter = MemoryMeter(accelerator.device)
-    meter.start()
-    with meter.phase("load"):
-        tokenizer, features = setup.fresh_tokenizer(), len(setup.splits["train"])
-        adapted, base_parameters = _adapt(
-            recipe, seed, setup.task, setup.policy, features, tokenizer
+    process = this_process()
+    task = make_task(recipe.task, data.label_names)
+    policy = choose_policy(recipe.training, process.device, process.num_processes)
+    if policy.sharded or policy.zero:
+        check = sharding.check if policy.sharded else zero.check
+        check(build_model(recipe, task, empty_base), recipe.method)
+    tokenizer = load_tokenizer(recipe.model)
+    backend = tokenizer.backend_tokenizer
+    calls = backend.truncation, backend.padding
+    splits = _encode(data, task, tokenizer, recipe.model.max_length)
+    known = partial(_references, recipe, task, policy, data, splits["test"], tokenizer)
+    references = {} if trial else known()
+    predicted: dict[str, Any] = {}
+    outline = RunSpec(
+        recipe=recipe, task=task, policy=policy, tokenizer=tokenizer, train=splits["train"]
+    )
+    if process.is_main_process:  # before the meter starts, and before the run's own accelerator
+        calibration = Calibration.of(policy, process.device)
+        predicted = forecast(outline, process.device, seed, calibration)
+    if not trial:
+        warm_up(outline, splits["validation"], splits["test"], process.device, seed)
+    return RecipeSetup(
+        data=data,
+        task=task,
+        policy=policy,
+        tokenizer=tokenizer,
+        tokenizer_calls=calls,
+        splits=splits,
+        references=references,
+        forecast=predicted,
+    )
+
+
+def main_first(work: Callable[[], T]) -> T:
+    """Does something that is kept on disk on the main process before the others do it."""
+    with this_process().main_process_first():
+        return work()
+
+
+def _encode(
+    data: Data, task: AnyTask, tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> dict[str, Encoded]:
+    """Features of each split, from the cache where they were made before."""
+    encoder = task.encoder(tokenizer, max_length)
+    splits: dict[str, Encoded] = {
+        name: main_first(partial(encode, getattr(data, name), encoder, tokenizer)) for name in ROLES
+    }
+    if not len(splits["train"]):
+        raise UsageError(
+            "the training split gives not one feature",
+            where="data",
+            fix="check data.text and model.max_length",
         )
-        start = start_from(adapted, setup.task, recipe.init_from) if recipe.init_from else None
-    trainer = Trainer(
+    try_metrics(task, data.train.labels)
+    return splits
+
+
+def _references(
+    recipe: Recipe,
+    task: AnyTask,
+    policy: Policy,
+    data: Data,
+    test: Encoded,
+    tokenizer: PreTrainedTokenizerBase,
+) -> Scores:
+    """Scores to judge the test scores by; a base too large for one process is shared by all."""
+    together = make_accelerator(policy, recipe.training) if policy.sharded else None
+    device = this_process().device
+    look_up = partial(score_baselines, recipe, task, data, test, tokenizer, device, together)
+    references: Scores = look_up() if together else main_first(look_up)
+    return references
+
+
+def make_trainer(
+    recipe: Recipe,
+    seed: int,
+    setup: RecipeSetup,
+    model: AdaptedModel,
+    accelerator: Accelerator,
+    folder: Path,
+) -> Trainer:
+    """The trainer of one seed, whose checkpoints go to a folder."""
+    return Trainer(
         accelerator=accelerator,
-        adapted=adapted,
+        adapted=model,
         task=setup.task,
         train=setup.splits["train"],
         validation=setup.splits["validation"],
@@ -101,50 +212,7 @@ def prepare(
         peak_learning_rate=recipe.learning_rate,
         seed=seed,
         score=partial(score_split, setup.task),
-        folder=checkpoints,
+        folder=folder,
         sharded=setup.policy.sharded,
         zero=setup.policy.zero,
     )
-    if meter.device.type == "cuda":  # the trainer has moved the model there
-        meter.note("load")
-    return RunSetup(
-        setup=setup,
-        accelerator=accelerator,
-        meter=meter,
-        adapted=adapted,
-        trainer=trainer,
-        parameters=count_parameters(adapted, base_parameters),
-        start=start,
-        forecast={**expected, **setup.forecast},
-    )
-
-
-def _adapt(
-    recipe: Recipe,
-    seed: int,
-    task: AnyTask,
-    policy: Policy,
-    features: int,
-    tokenizer: PreTrainedTokenizerBase | None = None,
-) -> tuple[AdaptedModel, int]:
-    """A fresh base, seeded, with the method on it; and the parameters that it had before."""
-    set_seed(seed)
-    base = load_base(recipe.model, task, policy, tokenizer)
-    check_positions(base, recipe.model.max_length, recipe.method.prompt_length)
-    count = base.parameter_count
-    if recipe.training.gradient_checkpointing:
-        base.model.activation_checkpointing_enable({"use_reentrant": False})
-        base.model.enable_input_require_grads()
-    setting = setting_for(task, total_steps(recipe.training, features))
-    method = METHODS[recipe.method.name]
-    adapted = method.apply(base, recipe.method, setting)
-    if not adapted.trainable():
-        raise MethodError(
-            f"{recipe.method.name} has nothing to train on {base.config.model_type}",
-            where="method.name",
-            why="the model has no parameters of that kind (many decoders have no biases)",
-            fix="take lora, prefix or prompt",
-        )
-    if method.initialise:
-        method.initialise(adapted, recipe.method, setting)
-    return adapted, count

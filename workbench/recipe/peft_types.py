@@ -14,5 +14,17 @@ PEFT_TYPES = tuple(
     """.split()
 )
 
+NOT_ALONE = {
+    "ADAPTION_PROMPT": "it exists for Llama-like language models only",
+    "CARTRIDGE": "it is distilled from a context, not trained on labels",
+    "CPT": "it needs an in-context prompt and a loss of its own",
+    "MULTITASK_PROMPT_TUNING": "it needs a task id with every text",
+    "POLY": "it needs a task id with every text",
+    "XLORA": "it mixes other adapters, which it would load",
+}
+"""Those that are neither trained by a recipe nor imported as they are, and why."""
+
+ALONE = tuple(name for name in PEFT_TYPES if name not in NOT_ALONE)
+
 CACHE_TYPES = frozenset({"PREFIX_TUNING", "CARTRIDGE"})
 """Those that PEFT feeds as past keys and values, which gradient checkpointing drops."""

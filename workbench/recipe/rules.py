@@ -13,9 +13,9 @@ from typing import Any
 from workbench.assets import ASSETS
 from workbench.recipe.base import Finding
 from workbench.recipe.methods import IA3, LoRA, Peft, Prefix, Prompt, PTuning
-from workbench.recipe.peft_types import CACHE_TYPES, PEFT_TYPES
+from workbench.recipe.peft_types import ALONE, CACHE_TYPES, NOT_ALONE, PEFT_TYPES
 from workbench.recipe.schema import Recipe, Size
-from workbench.recipe.sources import ASSET_PREFIX, HUB_ID, is_local, is_table
+from workbench.recipe.sources import ASSET_PREFIX, is_hub_id, is_local, is_table
 from workbench.recipe.suggest import choice, did_you_mean, shown
 from workbench.recipe.task_rules import repeated, task_findings
 
@@ -56,7 +56,7 @@ def _sources(recipe: Recipe) -> Iterator[Finding]:
         on_hub = not is_local(source) and not source.startswith(ASSET_PREFIX)
         if source.startswith(ASSET_PREFIX):
             yield from _asset(path, source.removeprefix(ASSET_PREFIX), kind)
-        elif on_hub and (len(source) > 96 or not HUB_ID.fullmatch(source)):
+        elif on_hub and not is_hub_id(source):
             what = f"{shown(source)} is neither a Hub id (owner/name) nor asset:NAME nor a path"
             yield Finding(path, what, "start a path with ./ or write it in full")
         for key in ("revision", "config"):
@@ -159,7 +159,10 @@ def _method(recipe: Recipe) -> Iterator[Finding]:
     method = recipe.method
     if isinstance(method, Peft) and method.type not in PEFT_TYPES:
         what = f"PEFT has no method called {shown(method.type)}"
-        yield Finding(("method", "type"), what, choice(method.type, PEFT_TYPES))
+        yield Finding(("method", "type"), what, choice(method.type, ALONE))
+    if isinstance(method, Peft) and method.type in NOT_ALONE:
+        what = f"{method.type} cannot be trained from a recipe: {NOT_ALONE[method.type]}"
+        yield Finding(("method", "type"), what, "take another PEFT method")
     if isinstance(method, LoRA | IA3) and isinstance(method.target_modules, list):
         if not method.target_modules:
             fix = "name layers, or null for PEFT's own choice"

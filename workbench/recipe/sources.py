@@ -5,12 +5,19 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-ASSET_PREFIX = "asset:"
-HUB_ID = re.compile(r"(?!.*(?:--|\.\.))(?:[A-Za-z0-9_][\w.-]*/)?[A-Za-z0-9_][\w.-]*(?<![.-])")
-SEPARATED_SUFFIXES = (".csv", ".tsv")
+from workbench.assets.catalogue import ASSET_PREFIX as ASSET_PREFIX
+
+_HUB_ID = re.compile(r"(?!.*(?:--|\.\.))(?:[A-Za-z0-9_][\w.-]*/)?[A-Za-z0-9_][\w.-]*(?<![.-])")
+_LONGEST_HUB_ID = 96
+SEPARATORS = {".csv": ",", ".tsv": "\t"}
 CONLL_SUFFIXES = (".conll", ".bio", ".iob")
 """Files with a word and its tag on each line, and an empty line between sentences."""
-TABLE_SUFFIXES = frozenset({*SEPARATED_SUFFIXES, ".jsonl", ".json", ".parquet", *CONLL_SUFFIXES})
+TABLE_SUFFIXES = (*SEPARATORS, ".jsonl", ".json", ".parquet", *CONLL_SUFFIXES)
+
+
+def is_hub_id(source: str) -> bool:
+    """True for what the Hub takes as a name: ``name`` or ``owner/name``."""
+    return len(source) <= _LONGEST_HUB_ID and _HUB_ID.fullmatch(source) is not None
 
 
 def is_table(source: str) -> bool:
@@ -20,7 +27,7 @@ def is_table(source: str) -> bool:
 
 def is_separated(source: str) -> bool:
     """True for the path of a table whose cells hold plain text only."""
-    return is_table(source) and Path(source).suffix.lower() in SEPARATED_SUFFIXES
+    return is_table(source) and Path(source).suffix.lower() in SEPARATORS
 
 
 def is_conll(source: str) -> bool:

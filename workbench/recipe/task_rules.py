@@ -15,7 +15,7 @@ from workbench.recipe.catalogue import (
     needs_generation,
 )
 from workbench.recipe.schema import Recipe
-from workbench.recipe.sources import ASSET_PREFIX, HUB_ID, is_conll, is_separated
+from workbench.recipe.sources import ASSET_PREFIX, is_conll, is_hub_id, is_separated
 from workbench.recipe.suggest import choice, shown
 from workbench.recipe.tasks import TASK_SPECS, Family, TaskSpec
 
@@ -46,7 +46,7 @@ def _metrics(recipe: Recipe) -> Iterator[Finding]:
     for index, name in enumerate(task.metrics):
         path = ("task", "metrics", index)
         if name.startswith(HUB_METRIC_PREFIX):
-            if not HUB_ID.fullmatch(hub_id(name)):
+            if not is_hub_id(hub_id(name)):
                 fix = "write hub:NAME, e.g. hub:accuracy, or hub:NAME:lower for an error"
                 yield Finding(path, f"found {shown(name)}", fix)
             elif not task.hub_metrics:

@@ -1,6 +1,6 @@
 """A study's report: one HTML page, a Markdown page, pictures and tables. Loads no torch.
 
-``charts`` draws, for the UI too; ``content`` reads the runs; ``html`` and ``markdown`` say it.
+``content`` reads the runs and draws ``charts.figures``; ``pages`` renders that.
 Importing this package loads none of them: drawing needs the extra ``report``.
 """
 
@@ -36,7 +36,7 @@ def write_report(
     Args:
         paths: folders of runs, of one study, or single runs.
         to: the folder to write.
-        baseline: recipe that the others are held against; None for ``full`` where there is one.
+        baseline: recipe that the others are compared with; None for ``full`` where there is one.
         title: title of the page; None for the names of the studies.
         texts: how many disagreements are shown with the texts of the test examples; with 0 no
             text of the data is in the report.
@@ -49,9 +49,21 @@ def write_report(
         StorageError: when it cannot be written.
     """
     check_extra()
-    from workbench.report.writing import write
+    from workbench.report.content import read_content
+    from workbench.report.files import check_target, write_folder
+    from workbench.report.writing import PAGE, report_files
 
-    return write(paths, to, baseline=baseline, title=title, texts=texts, force=force)
+    check_target(to, force=force)
+    content = read_content(paths, baseline=baseline, title=title, texts=texts)
+    if not content.comparison.rows:
+        raise UsageError(
+            "there is no finished run to report on",
+            where=", ".join(map(str, paths)),
+            why="; ".join(content.comparison.warnings[:3]),
+            fix="`workbench run` a study first; `workbench runs` shows what there is",
+        )
+    write_folder(to, report_files(content, to))
+    return to / PAGE
 
 
 def check_extra() -> None:

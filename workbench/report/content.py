@@ -2,88 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from workbench.analysis.classes import Classes, classes_of
-from workbench.analysis.conclusions import findings
-from workbench.analysis.costs import forecast_rows, memory_rows
-from workbench.analysis.disagreements import Example, Pair, disagreements, examples_of, pairs_of
-from workbench.analysis.predictions import aligned_answers, kind_of, score_word
-from workbench.analysis.records import finite, items, part
-from workbench.analysis.tables import (
-    Table,
-    class_table,
-    comparison_table,
-    difference_table,
-    forecast_table,
-    memory_table,
-    pair_table,
-)
-from workbench.comparison import Comparison, Row, compare
-from workbench.comparison.grid import Grid, grids
-from workbench.comparison.rows import Sample
-from workbench.recipe.catalogue import AnswerKind
-from workbench.report import DEFAULT_TEXTS, figures
-from workbench.report.figures import Figure
+from workbench.analysis.group import Analysis
+from workbench.analysis.predictions import score_word
+from workbench.analysis.tables import difference_table, pair_table, run_table
+from workbench.charts.figure import Figure, Picture, defaults
+from workbench.charts.figures import sections
+from workbench.comparison import Comparison, compare
+from workbench.comparison.sentences import conclusions, pareto_sentences
+from workbench.comparison.table import Table, comparison_table
+from workbench.formatting import plural
 from workbench.store import Run, list_runs
 
 
-@dataclass(frozen=True, kw_only=True)
-class Group:
+@dataclass(frozen=True)
+class Drawn:
+    """A figure of a group, drawn with its defaults."""
+
+    figure: Figure
+    pictures: list[Picture]
+    tables: list[Table]
+
+    @property
+    def absent(self) -> str:
+        """What is said instead of pictures, where there are none."""
+        return "" if self.pictures else self.figure.absent
+
+
+class GroupReport:
     """Rows that may be compared, and everything that is said of them."""
 
-    number: int
-    title: str
-    rows: list[Row]
-    samples: list[Sample]
-    metric: str
-    table: Table
-    findings: list[str]
-    score: Figure | None
-    memory: Figure | None
-    memory_table: Table
-    memory_bars: list[dict[str, Any]]
-    forecast_table: Table | None
-    curves: list[Figure]
-    classes: dict[str, Classes]
-    class_figures: list[Figure]
-    kind: AnswerKind | None
-    examples: list[Example]
-    disagreements: list[Example]
-    pairs: list[Pair]
-    pair_table: Table | None
-    differences: Table
+    def __init__(self, analysis: Analysis) -> None:
+        group = analysis.group
+        self.analysis, self.number, self.labels = analysis, group.number, group.labels
+        self.title, self.facts = group.title, analysis.facts
+        self.table = comparison_table(group)
+        self.conclusions = conclusions(group) + pareto_sentences(group)
+        self.differences = difference_table(group.config_difference(), group.labels)
+        self.pair_table = pair_table(analysis.pairs) if analysis.pairs else None
+        self.score_word = score_word(analysis.kind)
+
+    @cached_property
+    def sections(self) -> dict[str, list[Drawn]]:
+        """The figures that there are, by heading."""
+        found: dict[str, list[Drawn]] = {}
+        for heading, figures in sections().items():
+            drawn = [self._draw(figure) for figure in figures]
+            if shown := [each for each in drawn if each.pictures or each.tables]:
+                found[heading] = shown
+        return found
+
+    def _draw(self, figure: Figure) -> Drawn:
+        chosen = defaults(figure.options(self.analysis))
+        return Drawn(figure, figure.draw(self.analysis, **chosen), figure.tables(self.analysis))
 
     @property
-    def labels(self) -> list[str]:
-        """The rows' names, best first."""
-        return [row["label"] for row in self.rows]
-
-    @property
-    def score_word(self) -> str:
-        """What the score of an answer is."""
-        return score_word(self.kind)
-
-    @property
-    def facts(self) -> list[str]:
-        """What was asked of the models, in sentences."""
-        first = self.samples[0].runs[0].result
-        sizes = part(part(first, "data"), "sizes")
-        counted = [f"{count:,} for {name}" for name, count in sizes.items() if finite(count)]
-        sources = {s.variant.settings.get("data.source") for s in self.samples}
-        source = ", ".join(sorted(str(name) for name in sources if name))
-        data = f" on {source}" if source else ""
-        examples = f": examples {', '.join(counted)}" if counted else ""
-        return [f"{self.samples[0].first.task}{data}{examples}."]
-
-    @property
-    def figures(self) -> list[Figure]:
+    def pictures(self) -> list[Picture]:
         """Every picture, in the order of the page."""
-        some = [self.score, self.memory, *self.curves, *self.class_figures]
-        return [figure for figure in some if figure is not None]
+        return [p for drawn in self.sections.values() for each in drawn for p in each.pictures]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,13 +72,23 @@ class Content:
 
     title: str
     comparison: Comparison
-    groups: list[Group]
+    groups: list[GroupReport]
+    runs: Table
     left_out: list[Run]
     paths: list[Path]
     baseline: str | None
-    texts: int = DEFAULT_TEXTS
-    recipes: dict[str, str] = field(default_factory=dict)
+    texts: int
+    recipes: dict[str, str]
     """The resolved recipe of each row as YAML, by label."""
+
+    @property
+    def counted(self) -> str:
+        """What the page is made from."""
+        text = f"{plural(len(self.comparison.rows), 'recipe')}, "
+        text += plural(len(self.runs.lines), "finished run")
+        if len(self.groups) > 1:
+            text += f", in {len(self.groups)} groups that must not be compared with each other"
+        return text
 
 
 def read_content(
@@ -106,13 +96,13 @@ def read_content(
     *,
     baseline: str | None = None,
     title: str | None = None,
-    texts: int = DEFAULT_TEXTS,
+    texts: int,
 ) -> Content:
     """Everything that a report says of the finished runs below some folders.
 
     Args:
         paths: folders of runs, of one study, or single runs.
-        baseline: recipe that the others are held against; None for ``full`` where there is one.
+        baseline: recipe that the others are compared with; None for ``full`` where there is one.
         title: the page's title; None for the names of the studies.
         texts: how many disagreements are shown with their texts.
 
@@ -121,74 +111,15 @@ def read_content(
     """
     comparison = compare(paths, baseline=baseline, tests=True)
     found = {run.path.absolute(): run for path in paths for run in list_runs(path)}
-    numbers = list(dict.fromkeys(row["group"] for row in comparison.rows))
     studies = dict.fromkeys(row["study"] for row in comparison.rows)
     return Content(
         title=title or ", ".join(studies) or "No finished runs",
         comparison=comparison,
-        groups=[
-            group_content(comparison, number, grid)
-            for number, grid in zip(numbers, grids(comparison), strict=True)
-        ],
+        groups=[GroupReport(Analysis(group)) for group in comparison.groups()],
+        runs=run_table(comparison),
         left_out=[run for run in found.values() if run.state != "finished"],
         paths=list(paths),
         baseline=baseline,
         texts=texts,
         recipes={sample.label: sample.runs[0].recipe_text() for sample in comparison.samples},
     )
-
-
-def group_content(comparison: Comparison, number: int, grid: Grid) -> Group:
-    """What is said of one group of comparable rows."""
-    rows = [row for row in comparison.rows if row["group"] == number]
-    by_label = {sample.label: sample for sample in comparison.samples}
-    samples = [by_label[row["label"]] for row in rows]
-    metric = rows[0]["primary_metric"] or next(iter(rows[0]["metrics"]), "")
-    kind = kind_of(samples[0])
-    answers = aligned_answers(samples)
-    known = items(part(samples[0].runs[0].result, "data"), "labels")
-    classes = {
-        label: found
-        for label, seeds in answers.items()
-        if (found := classes_of(kind, seeds, known)) is not None
-    }
-    examples = examples_of(kind, answers) if len(answers) > 1 else []
-    pairs = pairs_of(kind, examples)
-    bars = memory_rows(rows, samples)
-    memory = memory_table(bars)
-    names = list(next(iter(classes.values())).names) if classes else []
-    table = class_table(names, classes) if classes else None
-    labels = [row["label"] for row in rows]
-    return Group(
-        number=number,
-        title=grid.title,
-        rows=rows,
-        samples=samples,
-        metric=metric,
-        table=comparison_table(grid, rows),
-        findings=findings(comparison, number),
-        score=figures.cost_figure(rows, metric, references_of(comparison, number, metric)),
-        memory=figures.memory_figure(bars, memory),
-        memory_table=memory,
-        memory_bars=bars,
-        forecast_table=forecast_table(forecast_rows(rows, samples)),
-        curves=figures.curve_figures(samples, metric),
-        classes=classes,
-        class_figures=figures.class_figures(classes, table),
-        kind=kind,
-        examples=examples,
-        disagreements=disagreements(kind, examples),
-        pairs=pairs,
-        pair_table=pair_table(pairs) if pairs else None,
-        differences=difference_table(comparison.config_difference(number), labels),
-    )
-
-
-def references_of(comparison: Comparison, group: int, metric: str) -> dict[str, float]:
-    """The score of each reference of a group on a metric."""
-    found: Mapping[str, Any] = {
-        reference["name"]: reference["metrics"].get(metric)
-        for reference in comparison.references
-        if reference["group"] == group
-    }
-    return {name: value for name, value in found.items() if value is not None}

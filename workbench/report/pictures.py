@@ -12,8 +12,8 @@ from typing import Any
 import altair as alt
 import vl_convert
 
-from workbench.charts import Chart
-from workbench.charts.style import PALETTE
+from workbench.charts.figure import WIDTH
+from workbench.charts.style import PALETTE, Chart
 
 _VERSION = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
 FONT = "Helvetica, Arial, 'Liberation Sans', sans-serif"
@@ -22,8 +22,6 @@ _IN_PAGE = {"ink": "var(--ink)", "quiet": "var(--quiet)", "rule": "var(--rule)",
 """Colours that follow the page: light, dark or print."""
 _IN_FILE = {"ink": "#1d2327", "quiet": "#586169", "rule": "#e3e6e3", "paper": "#ffffff"}
 """Colours of a picture that stands alone, on white whatever is around it."""
-WIDTH = 940
-"""Pixels of a chart's plot where it does not say itself."""
 
 
 def svg_for_page(chart: Chart, name: str, *, width: int = WIDTH) -> str:

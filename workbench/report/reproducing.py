@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from workbench.analysis.records import part
+from workbench.analysis.records import get_section
 from workbench.comparison import Comparison
 from workbench.comparison.rows import Sample
 from workbench.store import read_json
@@ -26,17 +26,17 @@ def environments(comparison: Comparison) -> list[tuple[str, str]]:
             facts = _facts(read_json(run.path / "environment.json") or {})
             facts["computed on"] = record.hardware
             for name, value in facts.items():
-                held = seen.setdefault(name, {})
-                held[value] = held.get(value, 0) + 1
+                counts = seen.setdefault(name, {})
+                counts[value] = counts.get(value, 0) + 1
     return [(name, _said(values)) for name, values in seen.items()]
 
 
 def _facts(environment: dict[str, Any]) -> dict[str, str]:
     facts = {name: environment.get(name) for name in ("python", "platform")}
-    git = part(environment, "git")
+    git = get_section(environment, "git")
     if git.get("commit"):
         facts["commit"] = f"{git['commit']}{' with changes' if git.get('dirty') else ''}"
-    facts |= part(environment, "packages")
+    facts |= get_section(environment, "packages")
     return {name: str(value) for name, value in facts.items() if value is not None}
 
 
@@ -50,7 +50,7 @@ def requirements(comparison: Comparison) -> str:
     """Versions of the packages as pip reads them, from the newest run that says."""
     for sample in reversed(comparison.samples):
         environment = read_json(sample.runs[-1].path / "environment.json") or {}
-        named = part(environment, "packages").items()
+        named = get_section(environment, "packages").items()
         # pip obeys what it reads, and anybody may have written a run's record.
         packages = {
             name: version
@@ -73,17 +73,17 @@ def commands(
     Args:
         comparison: the runs.
         files: the recipe file of each row, relative to the report.
-        baseline: what the rows were held against, if it was named.
+        baseline: what the rows were compared with, if it was named.
         folder: where the report was written.
     """
-    held = f" --baseline {shlex.quote(baseline)}" if baseline else ""
+    named = f" --baseline {shlex.quote(baseline)}" if baseline else ""
     lines = [
         ("run the same recipes with the same seeds", _run(seeds, samples, files))
         for seeds, samples in _by_seeds(comparison.samples).items()
     ]
-    lines.append(("set them side by side", f"workbench compare runs{held}"))
+    lines.append(("set them side by side", f"workbench compare runs{named}"))
     again = shlex.quote(f"{folder.name or 'report'}-again")
-    lines.append(("write this page again", f"workbench report runs --output {again}{held}"))
+    lines.append(("write this page again", f"workbench report runs --output {again}{named}"))
     return lines
 
 
@@ -102,6 +102,6 @@ def _run(seeds: Sequence[int], samples: Sequence[Sample], files: dict[str, str])
 def local_sources(comparison: Comparison) -> list[str]:
     """Files and folders of the machine it ran on that the recipes name; they are not copied."""
     keys = ("data.source", "model.source", "init_from")
-    values = [s.variant.settings.get(key) for s in comparison.samples for key in keys]
+    values = [s.settings.get(key) for s in comparison.samples for key in keys]
     named = [str(v) for v in values if isinstance(v, str)]
     return [v for v in dict.fromkeys(named) if v.startswith((".", "/", "~")) or Path(v).exists()]

@@ -1,61 +1,31 @@
-"""Writes a report: the two pages, their pictures, tables and recipes."""
+"""The files of a report: the two pages, their pictures, tables and recipes."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from workbench.analysis.disagreements import Example
+from workbench.charts import figures
 from workbench.comparison.formats import csv_text
-from workbench.errors import UsageError
-from workbench.report.content import Content, read_content
-from workbench.report.files import check_target, write_folder
-from workbench.report.html import html_page
-from workbench.report.markdown import markdown_page
+from workbench.report.content import Content
 from workbench.report.names import file_names
+from workbench.report.pages import html_page, markdown_page
 from workbench.report.pictures import png_file, svg_file
 from workbench.report.reproducing import commands, requirements
 
 Files = dict[str, str | bytes]
 PAGE, MARKDOWN = "report.html", "report.md"
-LINKS = [
+_LINKS = [
     (MARKDOWN, "the same page as Markdown"),
     ("tables/comparison.csv", "the table with exact numbers"),
     ("tables/comparison.tex", "the table for LaTeX (booktabs)"),
     ("comparison.json", "everything that is compared, as JSON"),
     ("tables/runs.csv", "each run by itself"),
-    ("tables/memory.csv", "memory by component, forecast and measured, in bytes"),
-    ("tables/curves.csv", "the learning curves"),
-    ("tables/classes.csv", "scores of each class"),
-    ("tables/confusion.csv", "confusions"),
     ("tables/disagreements.csv", "all test examples that the recipes disagree on"),
     ("requirements.txt", "the versions of the packages"),
 ]
-
-
-def write(
-    paths: Sequence[Path],
-    to: Path,
-    *,
-    baseline: str | None,
-    title: str | None,
-    texts: int,
-    force: bool,
-) -> Path:
-    """Reads the runs and writes the report; see ``workbench.report.write_report``."""
-    check_target(to, force=force)
-    content = read_content(paths, baseline=baseline, title=title, texts=texts)
-    if not content.comparison.rows:
-        raise UsageError(
-            "there is no finished run to report on",
-            where=", ".join(map(str, paths)),
-            why="; ".join(content.comparison.warnings[:3]),
-            fix="`workbench run` a study first; `workbench runs` shows what there is",
-        )
-    write_folder(to, report_files(content, to))
-    return to / PAGE
 
 
 def report_files(content: Content, to: Path) -> Files:
@@ -64,7 +34,6 @@ def report_files(content: Content, to: Path) -> Files:
     names = file_names([row["label"] for row in comparison.rows])
     recipes = {label: f"recipes/{name}.yaml" for label, name in names.items()}
     lines = commands(comparison, recipes, content.baseline, to)
-    written = time.strftime("%Y-%m-%d")
     files: Files = {
         "comparison.json": comparison.to("json"),
         "tables/comparison.csv": comparison.to("csv"),
@@ -73,20 +42,18 @@ def report_files(content: Content, to: Path) -> Files:
         **{f"tables/{name}.csv": csv_text(rows) for name, rows in _tables(content).items() if rows},
         **{file: content.recipes[label] for label, file in recipes.items()},
     }
-    pictures = {
-        (group.number, figure.name): f"pictures/group-{group.number}-{figure.name}.svg"
-        for group in content.groups
-        for figure in group.figures
-    }
+    pictures = {}
     for group in content.groups:
-        for figure in group.figures:
-            path = pictures[group.number, figure.name]
-            files[path] = svg_file(figure.chart, width=figure.width)
-            png = png_file(figure.chart, width=figure.width)
-            files[path.removesuffix("svg") + "png"] = png
-    files[MARKDOWN] = markdown_page(content, pictures, lines, recipes, written)
-    links = [(name, about) for name, about in LINKS if name in files]
-    files[PAGE] = html_page(content, lines, links, written)
+        for picture in group.pictures:
+            path = f"pictures/group-{group.number}-{picture.name}"
+            pictures[group.number, picture.name] = f"{path}.svg"
+            files[f"{path}.svg"] = svg_file(picture.chart, width=picture.width)
+            files[f"{path}.png"] = png_file(picture.chart, width=picture.width)
+    shown = {"commands": lines, "written": time.strftime("%Y-%m-%d")}
+    files[MARKDOWN] = markdown_page(content, pictures, recipes, **shown)
+    drawn = [(f"tables/{figure.name}.csv", figure.csv_about) for figure in figures.FIGURES]
+    links = [(name, about) for name, about in [*_LINKS, *drawn] if name in files]
+    files[PAGE] = html_page(content, links, **shown)
     return files
 
 
@@ -94,29 +61,13 @@ def report_files(content: Content, to: Path) -> Files:
 
 
 def _tables(content: Content) -> dict[str, list[dict[str, Any]]]:
-    tables: dict[str, list[dict[str, Any]]] = {
-        "runs": _runs(content),
-        "memory": [],
-        "curves": [],
-        "classes": [],
-        "confusion": [],
-        "disagreements": [],
-    }
+    tables: dict[str, list[dict[str, Any]]] = {"runs": _runs(content)}
     for group in content.groups:
-        place = {"group": group.number}
-        tables["memory"] += [place | _flat(bar) for bar in group.memory_bars]
-        tables["curves"] += [place | point for figure in group.curves for point in figure.lines]
-        for label, classes in group.classes.items():
-            tables["classes"] += [
-                place | {"recipe": label} | vars(score) for score in classes.scores
-            ]
-            tables["confusion"] += [
-                place | {"recipe": label, "right": right, "predicted": predicted, "examples": n}
-                for right, row in zip(classes.names, classes.confusion or [], strict=False)
-                for predicted, n in zip(classes.names, row, strict=True)
-            ]
+        found = {figure.name: figure.csv(group.analysis) for figure in figures.FIGURES}
         if content.texts:
-            tables["disagreements"] += [place | _example(e) for e in group.disagreements]
+            found["disagreements"] = [_example(each) for each in group.analysis.disagreements]
+        for name, lines in found.items():
+            tables.setdefault(name, []).extend({"group": group.number} | line for line in lines)
     return tables
 
 
@@ -140,11 +91,6 @@ def _runs(content: Content) -> list[dict[str, Any]]:
                 }
             )
     return rows
-
-
-def _flat(bar: Mapping[str, Any]) -> dict[str, Any]:
-    own = {key: value for key, value in bar.items() if key != "forecast"}
-    return own | {f"forecast_{key}": value for key, value in bar["forecast"].items()}
 
 
 def _example(example: Example) -> dict[str, Any]:

@@ -1,9 +1,9 @@
-"""What the training loop yields, and how it remembers its best validation."""
+"""What the training loop yields, by its kind in events.jsonl, and its best validation."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 
 class _Row:
@@ -21,6 +21,7 @@ class _Row:
 class Step(_Row):
     """One optimizer step."""
 
+    kind: ClassVar = "step"
     step: int
     epoch: float
     loss: float
@@ -38,6 +39,7 @@ class Step(_Row):
 class Validation(_Row):
     """One scoring of the validation split."""
 
+    kind: ClassVar = "validation"
     step: int
     epoch: float
     loss: float
@@ -50,6 +52,7 @@ class Validation(_Row):
 class Checkpoint(_Row):
     """Something that was saved."""
 
+    kind: ClassVar = "checkpoint"
     step: int
     of: str
     """``step``: what the training goes on from; ``best``: the best state on validation."""
@@ -59,14 +62,21 @@ class Checkpoint(_Row):
 
 
 @dataclass(frozen=True)
-class MicroBatch:
+class MicroBatch(_Row):
     """A step that did not fit into memory and is tried again with fewer examples at once."""
 
+    kind: ClassVar = "micro_batch"
     step: int
     tried: int
     """Examples per forward pass and process that did not fit."""
     size: int
     """What is tried next; the effective batch stays what it was."""
+
+
+Event = Step | Validation | Checkpoint | MicroBatch
+EVENTS: dict[str, type[Event]] = {
+    each.kind: each for each in (Step, Validation, Checkpoint, MicroBatch)
+}
 
 
 @dataclass

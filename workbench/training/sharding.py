@@ -76,7 +76,7 @@ class ShardedWeights:
         _assign(model, parts)
         self._adapted.model, self._adapted.base.model = model, base
 
-    def bring_home(self, *, everything: bool) -> None:
+    def gather_on_main(self, *, everything: bool) -> None:
         """Gives the first process a plain model on the CPU, with the trained weights in it.
 
         Every process has to call it, and keeps what it has.

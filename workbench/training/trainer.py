@@ -30,7 +30,14 @@ from workbench.tasks import AnyTask, Predicted
 from workbench.training import checkpoint_files, state_dicts
 from workbench.training.accumulation import Accumulation
 from workbench.training.checkpoint_folder import CheckpointFolder
-from workbench.training.events import BestCheckpoint, Checkpoint, MicroBatch, Step, Validation
+from workbench.training.events import (
+    BestCheckpoint,
+    Checkpoint,
+    Event,
+    MicroBatch,
+    Step,
+    Validation,
+)
 from workbench.training.frozen_weights import FrozenWeights
 from workbench.training.gradients import GradientSync
 from workbench.training.guards import MovementGuard, check_finite
@@ -107,7 +114,7 @@ class Trainer:
 
     # --- the loop ---------------------------------------------------------------------------
 
-    def events(self) -> Iterator[Step | Validation | Checkpoint | MicroBatch]:
+    def events(self) -> Iterator[Event]:
         """Trains from the present step to the last, yielding each step and validation, the best
         states that were saved, and each reduction of what is tried at once.
 
@@ -263,10 +270,10 @@ class Trainer:
             for parameter in self.parameters.values():
                 broadcast(parameter.data)
 
-    def bring_home(self, *, everything: bool) -> None:
+    def gather_on_main(self, *, everything: bool) -> None:
         """Lets the first process have all that is exported, in a plain model."""
         if isinstance(self.weights, ShardedWeights):
-            self.weights.bring_home(everything=everything)
+            self.weights.gather_on_main(everything=everything)
 
     def method_state(self) -> dict[str, Tensor]:
         """What the method keeps outside the weights; empty for most."""

@@ -14,8 +14,8 @@ from typing import Any
 
 from workbench.errors import RunRefused, TrainingError, UsageError
 from workbench.pipeline.pipeline import Observer, no_op_observer
-from workbench.pipeline.recipe_setup import StudyCache
 from workbench.pipeline.runner import run_recipe, what_changed
+from workbench.pipeline.setup import StudyCache
 from workbench.pipeline.signals import StopRequest, handle_signals
 from workbench.recipe import Recipe
 from workbench.recipe.catalogue import higher_is_better

@@ -21,7 +21,7 @@ from workbench.adapters.loaded import load_adapter
     ("values", "words"),
     [
         ({"peft_type": "LoRa"}, ["adapter_config.json: peft_type", "Did you mean LORA?"]),
-        ({"peft_type": "XLORA"}, ["names other adapters"]),
+        ({"peft_type": "XLORA"}, ["mixes other adapters"]),
         ({"task_type": None}, ["task_type", "SEQ_CLS"]),
         ({"task_type": ["SEQ_CLS"]}, ["task_type", "SEQ_CLS"]),
         ({"auto_mapping": {"base_model_class": "system", "parent_library": "os"}},

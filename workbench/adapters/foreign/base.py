@@ -7,7 +7,7 @@ from pathlib import Path
 
 from workbench.assets import ASSETS, path_of, state
 from workbench.errors import UsageError
-from workbench.recipe.sources import ASSET_PREFIX, HUB_ID
+from workbench.recipe.sources import ASSET_PREFIX, is_hub_id
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def find_base(adapter_says: str, revision: str | None, given: str | None) -> Loc
         if folder.is_dir():
             return LocalBase(str(folder.resolve()), None, folder.resolve())
         return _cached(given, revision if given == adapter_says else None)
-    if not HUB_ID.fullmatch(adapter_says):
+    if not is_hub_id(adapter_says):
         raise UsageError(
             f"the adapter names {adapter_says[:200]!r} as its base, which is no name of the Hub"
             if adapter_says
@@ -51,7 +51,7 @@ def _cached(name: str, revision: str | None) -> LocalBase:
             if state(asset.name) != "cached":
                 raise _absent(name, str(path_of(asset)), f"workbench assets pull {asset.name}")
             return LocalBase(asset.hub_id or asset.name, None, path_of(asset))
-    if not HUB_ID.fullmatch(name):
+    if not is_hub_id(name):
         raise UsageError(
             f"{name[:200]!r} is neither a folder here nor a Hub id nor asset:NAME", where="--base"
         )

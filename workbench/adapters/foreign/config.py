@@ -6,15 +6,15 @@ Torch is not loaded here: a config that asks for too much is refused before anyt
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from workbench.adapters.code_keys import leaves, names_code
 from workbench.adapters.foreign.files import CONFIG
 from workbench.adapters.foreign.header import TensorHeader
 from workbench.errors import UsageError
-from workbench.recipe.peft_types import PEFT_TYPES
+from workbench.recipe.peft_types import ALONE, NOT_ALONE, PEFT_TYPES
 from workbench.recipe.suggest import choice, shown
 from workbench.recipe.tasks import TASK_SPECS
 
@@ -25,21 +25,12 @@ asked to write."""
 MAX_RANK = 8192
 MAX_NUMBER = 1_000_000
 
-_NOT_ALONE = {
-    "XLORA": "it names other adapters that it would load",
-    "CPT": "it holds texts and a loss of its own",
-    **dict.fromkeys(("CARTRIDGE", "ADAPTION_PROMPT"), "it is made for one kind of model only"),
-    **dict.fromkeys(("MULTITASK_PROMPT_TUNING", "POLY"), "it needs a task id with every text"),
-}
 _BEFORE_TEXT = {"PROMPT_TUNING", "P_TUNING", "PREFIX_TUNING"}
 """Methods that wrap nothing inside the model."""
 _RANKS = {"r", "init_r", "target_r", "num_virtual_tokens", "rank_pattern"}
 _ANY_SIZE = ("seed", "key", "step")
 """Parts of names of numbers that nothing is as large as."""
 
-_NAMES_CODE = {"auto_mapping", "auto_map", "parent_library", "megatron_config", "trust_remote_code"}
-_MEGATRON = "megatron.core"
-"""What PEFT writes in every LoRA, and imports only where there is a megatron_config."""
 _PLAIN_STARTS = {"gaussian", "orthogonal", "pissa", "olora"}
 """Ways for a LoRA to start that need neither data nor another file."""
 
@@ -78,9 +69,9 @@ def read_config(folder: Path) -> AdapterConfig:
     values = _parsed(folder / CONFIG)
     peft_type = values.get("peft_type")
     if not isinstance(peft_type, str) or peft_type not in PEFT_TYPES:
-        raise _refused("peft_type", peft_type, "PEFT has no such method", choice(peft_type, _KNOWN))
-    if peft_type in _NOT_ALONE:
-        raise _refused("peft_type", peft_type, _NOT_ALONE[peft_type], "take another adapter")
+        raise _refused("peft_type", peft_type, "PEFT has no such method", choice(peft_type, ALONE))
+    if peft_type in NOT_ALONE:
+        raise _refused("peft_type", peft_type, NOT_ALONE[peft_type], "take another adapter")
     task_type = values.get("task_type")
     if not isinstance(task_type, str) or task_type not in TASK_OF_TYPE:
         raise _refused(
@@ -95,9 +86,6 @@ def read_config(folder: Path) -> AdapterConfig:
     if not isinstance(base, str | None) or not isinstance(revision, str | None):
         raise _refused("base_model_name_or_path", base, "it has to be a name", "pass --base MODEL")
     return AdapterConfig(_without_start(values), base or "", revision or None)
-
-
-_KNOWN = [name for name in PEFT_TYPES if name not in _NOT_ALONE]
 
 
 def check_ranks(config: AdapterConfig, tensors: dict[str, TensorHeader]) -> None:
@@ -146,20 +134,8 @@ def _parsed(path: Path) -> dict[str, Any]:
 
 
 def _refuse_code(values: dict[str, Any]) -> None:
-    for key, name, value in _leaves(values):
-        if name in _NAMES_CODE and value not in (None, False, {}):
-            raise _refused(
-                key,
-                value,
-                "it names code that would be imported or run, and no code of a stranger is",
-                "ask for an adapter of a plain transformers model, saved without it",
-            )
-        if name == "megatron_core" and value not in (None, _MEGATRON):
-            why = "it names a module that PEFT would import"
-            raise _refused(key, value, why, f"only {_MEGATRON} or null is taken")
-        if name == "tokenizer_kwargs" and value:
-            why = "these are arguments that a tokenizer of the Hub would be loaded with"
-            raise _refused(key, value, why, "remove the key; a trained prompt needs no tokenizer")
+    for key, value, why, fix in names_code(values):
+        raise _refused(key, value, why, fix)
     start = values.get("init_lora_weights")
     if isinstance(start, str) and start not in _PLAIN_STARTS:
         why = "such a LoRA changed its base by data that the adapter does not hold"
@@ -168,7 +144,7 @@ def _refuse_code(values: dict[str, Any]) -> None:
 
 
 def _refuse_sizes(values: dict[str, Any]) -> None:
-    for key, name, value in _leaves(values):
+    for key, name, value in leaves(values):
         if isinstance(value, str) and len(value) > 2_000:
             raise _refused(key, value, "a text of more than 2,000 characters", "shorten it")
         if not isinstance(value, int | float) or any(part in name for part in _ANY_SIZE):
@@ -178,16 +154,6 @@ def _refuse_sizes(values: dict[str, Any]) -> None:
         if abs(value) > limit or (is_rank and (value < 1 or not isinstance(value, int))):
             why = f"a whole number from 1 to {limit:,} is expected" if is_rank else ""
             raise _refused(key, value, why or f"more than {limit:,} is refused", "correct it")
-
-
-def _leaves(values: dict[str, Any], path: str = "") -> Iterator[tuple[str, str, Any]]:
-    """Key path, own key and value of everything in the config; sections before what is in them."""
-    for name, value in values.items():
-        key = f"{path}.{name}" if path else name
-        yield key, name, value
-        for item in value if isinstance(value, list) else [value]:
-            if isinstance(item, dict):
-                yield from _leaves(item, key)
 
 
 def _without_start(values: dict[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from workbench.adapters.foreign.header import TensorHeader
 from workbench.adapters.save import describe
 from workbench.errors import ExportError, UsageError
 from workbench.methods import AdaptedModel
-from workbench.models import Base, build_empty, load_tokenizer
+from workbench.models import Base, empty_base, load_tokenizer
 from workbench.recipe.catalogue import REGRESSION
 from workbench.recipe.renamed import as_today
 from workbench.recipe.schema import ModelSpec
@@ -54,7 +54,7 @@ def fit(
     """
     about = as_today(read_json(received / ABOUT) or {})
     task = _task(config, about, received, found, tensors, labels)
-    base = build_empty(ModelSpec(source=str(found.folder)), task)
+    base = empty_base(ModelSpec(source=str(found.folder)), task)
     peft_config = _peft_config(config)
     _check_head(base, config, tensors)
     model = _wrapped(base, peft_config)
@@ -136,7 +136,7 @@ def _outputs(config: AdapterConfig, found: LocalBase, tensors: Tensors) -> int:
     """Outputs of the task head: the size in which two heads of the same base differ."""
     spec = TASK_SPECS[config.task].model_validate({"name": config.task})
     two, three = (
-        build_empty(ModelSpec(source=str(found.folder)), make_task(spec, names)).model
+        empty_base(ModelSpec(source=str(found.folder)), make_task(spec, names)).model
         for names in (("0", "1"), ("0", "1", "2"))
     )
     others = three.state_dict()

@@ -10,9 +10,9 @@ import pytest
 from tests.trained_runs import TrainedRuns
 from workbench.costs import warm_up as warming
 from workbench.data import load_data
-from workbench.pipeline import recipe_setup
-from workbench.pipeline.recipe_setup import StudyCache, set_up
+from workbench.pipeline import setup
 from workbench.pipeline.runner import run_all
+from workbench.pipeline.setup import StudyCache, set_up
 from workbench.recipe.schema import Recipe
 
 
@@ -63,9 +63,7 @@ def test_all_that_a_run_computes_is_warmed_up(
 ) -> None:
     """Training, validation and test, to the last: what fails on the way is no error of the run."""
     warmed: list[bool] = []
-    monkeypatch.setattr(
-        recipe_setup, "warm_up", lambda *given: warmed.append(warming.warm_up(*given))
-    )
+    monkeypatch.setattr(setup, "warm_up", lambda *given: warmed.append(warming.warm_up(*given)))
     recipe = trained_runs.recipe(task, method, family)
     set_up(recipe, 0, load_data(recipe.data, recipe.task), trial=False)
     assert warmed == [True]

@@ -8,7 +8,12 @@ import pytest
 from fabricated_runs import WriteRun
 
 from workbench.comparison import compare
-from workbench.comparison.worth import worth_sentences
+from workbench.comparison.result import Group
+from workbench.comparison.sentences import reference_sentences
+
+
+def said(groups: list[Group]) -> list[str]:
+    return [sentence for group in groups for sentence in reference_sentences(group)]
 
 
 def references(score: float, metric: str = "accuracy") -> dict[str, dict[str, float]]:
@@ -22,13 +27,13 @@ def test_a_row_beats_the_best_reference_when_its_interval_does(run: WriteRun, ru
             run(recipe, seed, value, replace={"references": references(0.9)})
     found = compare([runs])
     sentence = (
-        "beside TF-IDF, accuracy 0.900: full does better; prompt cannot be told apart from it; "
-        "bad does worse (by intervals over seeds)"
+        "compared with TF-IDF (accuracy 0.900): full scores better; prompt does not differ "
+        "significantly; bad scores worse (95% intervals over seeds)"
     )
-    assert worth_sentences(found.rows, found.references) == [sentence]
+    assert said(found.groups()) == [sentence]
     for format in ("table", "markdown", "latex"):
         words = found.to(format, width=400) if format == "table" else found.to(format)
-        assert "full does better; prompt cannot be told apart" in words, format
+        assert "full scores better; prompt does not differ significantly" in words, format
 
 
 def test_of_an_error_the_lowest_is_best_and_one_run_stands_for_itself(
@@ -39,9 +44,9 @@ def test_of_an_error_the_lowest_is_best_and_one_run_stands_for_itself(
         known = {"untouched base": {"perplexity": 175.2}, "noise": {"perplexity": 900.0}}
         run(recipe, 0, value, replace={"metrics": metrics, "references": known})
     found = compare([runs])
-    assert worth_sentences(found.rows, found.references, "perplexity") == [
-        "beside untouched base, perplexity 175.2: lora and prefix do better; prompt does worse "
-        "(by one run each)"
+    assert said(found.groups("perplexity")) == [
+        "compared with untouched base (perplexity 175.2): lora and prefix score better; prompt "
+        "scores worse (one run each)"
     ]
 
 
@@ -51,4 +56,4 @@ def test_without_a_reference_nothing_is_said(
 ) -> None:
     run("full", 0, 0.9, replace={"references": known})
     found = compare([runs])
-    assert worth_sentences(found.rows, found.references) == []
+    assert said(found.groups()) == []

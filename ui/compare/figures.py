@@ -1,0 +1,62 @@
+"""The figures of a section, with a widget for everything that may be chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from compare.draw import draw, show_table
+from layout import plain
+from workbench.analysis.group import Analysis
+from workbench.charts.figure import Figure, Option, Picture
+
+
+def show_figures(figures: Sequence[Figure], analysis: Analysis) -> None:
+    """Each with its choices, its pictures and the numbers behind them."""
+    for figure in figures:
+        place = st.container()
+        tables, options = figure.tables(analysis), figure.options(analysis)
+        with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+            chosen = {each.key: _ask(each, f"{each.key}-{analysis.number}") for each in options}
+        pictures = figure.draw(analysis, **chosen)
+        if pictures or tables or figure.absent:
+            place.subheader(plain(figure.title), anchor=False)
+        if figure.absent and not pictures:
+            st.caption(figure.absent)
+        columns = [st.container()] if figure.layout == "wide" else st.columns(2, gap="large")
+        for i, picture in enumerate(pictures):
+            with columns[i % len(columns)]:
+                _picture(picture, analysis.number)
+        for table in tables:
+            if pictures:
+                with st.expander("The numbers"):
+                    show_table(table)
+            else:
+                show_table(table)
+
+
+def _ask(option: Option, key: str) -> Any:
+    """The widget of an option, which the address keeps."""
+    if isinstance(option.default, bool):
+        return st.toggle(option.label, option.default, key=key, bind="query-params")
+    if not option.choices:
+        return option.default
+    choices, shown = list(option.choices), lambda value: plain(option.names(value))
+    if isinstance(option.default, list):
+        return st.multiselect(
+            option.label, choices, default=option.default, key=key, bind="query-params",
+            width=360, format_func=shown, placeholder="none",
+        )  # fmt: skip
+    return st.selectbox(
+        option.label, choices, index=choices.index(option.default), key=key, bind="query-params",
+        width=220, format_func=shown,
+    )  # fmt: skip
+
+
+def _picture(picture: Picture, group: int) -> None:
+    st.markdown(f"**{plain(picture.title)}**")
+    draw(picture.chart, f"{picture.name}-{group}", picture.alt)
+    if picture.caption:
+        st.caption(plain(picture.caption))

@@ -1,0 +1,189 @@
+"""Curves of one run while it trains: loss, validation, learning rate and speed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from workbench.analysis.learning_curves import Point, running_mean, thin
+from workbench.analysis.records import finite, get_section
+from workbench.charts.style import (
+    ACCENT,
+    HEIGHT,
+    MUTED,
+    SCORE,
+    SECOND,
+    Chart,
+    Row,
+    axis_title,
+    few_ticks,
+)
+
+MAX_POINTS = 800
+SMOOTHING = 0.9
+SMALL = 130
+"""Pixels of the curves of learning rate and speed."""
+LATEST = 10
+"""Steps over which the speed of the moment is taken."""
+PART_COLORS = ["#d07a26", "#6f63b6", "#c2504a", "#8b949a"]
+
+
+def loss_curve(events: Sequence[Row], *, height: int = HEIGHT) -> Chart | None:
+    """Training loss over steps, faint as logged and bold as running mean; None before the first.
+
+    Losses that it is a weighted sum of are dashed running means.
+    """
+    steps = _points(events, lambda row: row.get("loss"))
+    if not steps:
+        return None
+    frame = _frame(steps, "loss", "running mean")
+    base = alt.Chart(frame).encode(x=_steps_axis())
+    raw = base.mark_line(color=ACCENT, opacity=0.4, strokeWidth=1).encode(
+        y=alt.Y("loss:Q", title="training loss", scale=alt.Scale(zero=False, nice=True))
+    )
+    mean = base.mark_line(color=ACCENT, strokeWidth=2.2).encode(
+        y="running mean:Q",
+        tooltip=[_STEP, *(alt.Tooltip(f"{n}:Q", format=".4f") for n in ("loss", "running mean"))],
+    )
+    layers = [raw, mean]
+    if len(frame) == 1:
+        layers = [base.mark_point(color=ACCENT, filled=True, size=60).encode(y="loss:Q")]
+    return alt.layer(*layers, *_parts(events)).properties(height=height)
+
+
+def _parts(events: Sequence[Row]) -> list[alt.Chart]:
+    """The parts of the loss, thinned as the whole is."""
+    names = dict.fromkeys(name for row in events for name in get_section(row, "losses"))
+    frames = []
+    for name in names:
+        points = _points(events, partial(_part, name))
+        if points:
+            frames.append(_frame(points, "loss", "mean").assign(part=name.replace("_", " ")))
+    if not frames:
+        return []
+    shown = [frame["part"][0] for frame in frames]
+    lines = alt.Chart(pd.concat(frames)).mark_line(
+        strokeDash=[4, 3], strokeWidth=1.6, point=all(len(frame) == 1 for frame in frames)
+    )
+    color = alt.Color(
+        "part:N",
+        scale=alt.Scale(domain=shown, range=PART_COLORS),
+        legend=alt.Legend(title=None, orient="top"),
+    )
+    tooltip = [
+        _STEP,
+        alt.Tooltip("part:N", title="part of the loss"),
+        alt.Tooltip("mean:Q", title="running mean", format=".4f"),
+    ]
+    mean = alt.Y("mean:Q", title="training loss")
+    return [lines.encode(x="step:Q", y=mean, color=color, tooltip=tooltip)]
+
+
+def validation_curve(events: Sequence[Row], metric: str, *, height: int = HEIGHT) -> Chart | None:
+    """A validation metric over steps with the state that is kept marked; None before the first."""
+    rows = []
+    for row in events:
+        found = get_section(row, "metrics") if row.get("kind") == "validation" else {}
+        if finite(found.get(metric)) and finite(row.get("step")):
+            best = bool(row.get("best"))
+            rows.append({"step": row["step"], "value": found[metric], "best": best})
+    if not rows:
+        return None
+    frame = pd.DataFrame(rows)
+    base = alt.Chart(frame).encode(
+        x=alt.X("step:Q", title="step", axis=few_ticks(), scale=alt.Scale(zero=True)),
+        y=alt.Y(
+            "value:Q",
+            title=f"validation {axis_title(metric)}",
+            scale=alt.Scale(zero=False, nice=True),
+        ),
+        tooltip=[_STEP, alt.Tooltip("value:Q", title=metric, format=SCORE)],
+    )
+    line = base.mark_line(color=SECOND, strokeWidth=2.2)
+    points = base.mark_point(color=SECOND, filled=True, size=45, opacity=1)
+    best = (
+        alt.Chart(frame[frame["best"]].tail(1))
+        .mark_point(color=SECOND, size=190, strokeWidth=2, filled=False)
+        .encode(x="step:Q", y="value:Q")
+    )
+    return alt.layer(line, points, best).properties(height=height)
+
+
+def learning_rate_curve(events: Sequence[Row]) -> alt.Chart | None:
+    """The learning rate over steps; None before the first."""
+    # As an expression because the format writes 0 as 0e+0.
+    powers = "datum.value === 0 ? '0' : format(datum.value, '~e')"
+    points = _points(events, lambda row: row.get("learning_rate"))
+    return _small(points, "learning rate", SECOND, alt.Axis(tickCount=3, labelExpr=powers))
+
+
+def speed_curve(events: Sequence[Row]) -> alt.Chart | None:
+    """Tokens per second over steps, as a running mean; None where they were not logged."""
+    points = _points(events, _speed)
+    means = running_mean([value for _, value in points], SMOOTHING)
+    smooth = [(step, mean) for (step, _), mean in zip(points, means, strict=True)]
+    return _small(smooth, "tokens per second", MUTED, alt.Axis(tickCount=3, format="~s"))
+
+
+def speed_now(events: Sequence[Row]) -> float | None:
+    """Tokens per second over the latest steps."""
+    latest = [
+        row
+        for row in events
+        if row.get("kind") == "step" and all(finite(row.get(k)) for k in ("step", *_PACE))
+    ][-LATEST:]
+    tokens, seconds = (sum(row[key] for row in latest) for key in _PACE)
+    return tokens / seconds if seconds > 0 else None
+
+
+# --- parts of a curve ------------------------------------------------------------------------
+
+_PACE = ("tokens", "seconds")
+_STEP = alt.Tooltip("step:Q", title="step")
+
+
+def _speed(row: Row) -> float | None:
+    tokens, seconds = (row.get(key) for key in _PACE)
+    return tokens / seconds if finite(tokens) and finite(seconds) and seconds > 0 else None
+
+
+def _part(name: str, row: Row) -> Any:
+    return get_section(row, "losses").get(name)
+
+
+def _points(events: Sequence[Row], value: Callable[[Row], Any]) -> list[Point]:
+    """Step and value of the training steps that have both."""
+    found = [(row.get("step"), value(row)) for row in events if row.get("kind") == "step"]
+    return [(step, number) for step, number in found if finite(step) and finite(number)]
+
+
+def _frame(points: Sequence[Point], name: str, mean: str) -> pd.DataFrame:
+    frame = pd.DataFrame(thin(points, MAX_POINTS), columns=["step", name])
+    frame[mean] = running_mean(list(frame[name]), SMOOTHING)
+    return frame
+
+
+def _steps_axis() -> alt.X:
+    return alt.X("step:Q", title="step", axis=few_ticks())
+
+
+def _small(points: Sequence[Point], title: str, color: str, axis: alt.Axis) -> alt.Chart | None:
+    if not points:
+        return None
+    frame = pd.DataFrame(thin(points, MAX_POINTS), columns=["step", "value"])
+    chart = alt.Chart(frame)
+    marks = (
+        chart.mark_point(color=color, filled=True)
+        if len(frame) == 1
+        else chart.mark_line(color=color, strokeWidth=1.8)
+    )
+    drawn: alt.Chart = marks.encode(
+        x=_steps_axis(),
+        y=alt.Y("value:Q", title=None, axis=axis, scale=alt.Scale(zero=True)),
+        tooltip=[_STEP, alt.Tooltip("value:Q", title=title, format=".3~g")],
+    ).properties(height=SMALL)
+    return drawn

@@ -1,0 +1,155 @@
+"""What a comparison found: its rows and verdicts, and the same by group of comparable rows."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+from workbench.comparison.configuration import differing
+from workbench.comparison.rows import Sample
+from workbench.comparison.schema import (
+    Conclusion,
+    ParetoStatus,
+    Reference,
+    Row,
+    Summary,
+    Verdict,
+)
+
+_TURNED: dict[Conclusion, Conclusion] = {"better": "worse", "worse": "better"}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Group:
+    """Rows whose scores may be compared with each other, best first, and what was found of them."""
+
+    number: int
+    several: bool
+    """Whether the comparison has other groups too."""
+    rows: list[Row]
+    samples: list[Sample]
+    """The runs behind each row, in the same order."""
+    metric: str
+    """What the rows are judged by; empty where they have no metric at all."""
+    references: list[Reference]
+    verdicts: list[Verdict]
+    pareto: list[ParetoStatus]
+    objectives: list[str]
+
+    @property
+    def labels(self) -> list[str]:
+        """The rows' names."""
+        return [row["label"] for row in self.rows]
+
+    @property
+    def title(self) -> str:
+        """Studies and models of the group, with its number where there are others."""
+        studies = ", ".join(dict.fromkeys(row["study"] for row in self.rows))
+        models = ", ".join(dict.fromkeys(row["model"] for row in self.rows if row["model"]))
+        title = " · ".join(part for part in (studies, models) if part)
+        return f"Group {self.number}: {title}" if self.several else title
+
+    @property
+    def reference_scores(self) -> dict[str, float]:
+        """The score of each reference on the group's metric."""
+        found = {each["name"]: each["metrics"].get(self.metric) for each in self.references}
+        return {name: score for name, score in found.items() if score is not None}
+
+    def config_difference(self) -> dict[str, dict[str, Any]]:
+        """Dotted recipe keys whose values differ, by key, then by row label."""
+        return differing({sample.label: sample.settings for sample in self.samples})
+
+    def verdict_on(self, row: Row) -> Verdict | None:
+        """The verdict on a row against its baseline, or against the one other row that there is.
+
+        None where that pair was not tested. Where the pair was tested the other way round, its
+        numbers and conclusion are turned; effect size and sentence are those of the test.
+        """
+        pair = row["label"], row["baseline"]
+        for verdict in self.verdicts:
+            tested = verdict["label"], verdict["against"]
+            only = len(self.verdicts) == 1 and not row["baseline"] and tested[0] == row["label"]
+            if tested == pair or only:
+                return verdict
+            if tested == pair[::-1]:
+                return _turned(verdict)
+        return None
+
+    def pareto_status(self, row: Row) -> ParetoStatus | None:
+        """Where a row stands to the Pareto front, where one was drawn."""
+        return next((each for each in self.pareto if each["label"] == row["label"]), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonResult:
+    """Recipes side by side. All but ``samples`` are plain JSON values."""
+
+    rows: list[Row]
+    references: list[Reference]
+    warnings: list[str]
+    verdicts: list[Verdict] = field(default_factory=list)
+    verdict_notes: list[str] = field(default_factory=list)
+    pareto: list[ParetoStatus] = field(default_factory=list)
+    pareto_objectives: list[str] = field(default_factory=list)
+    pareto_column: bool = False
+    """Whether the terminal's table has a column for the front, which was asked for."""
+    samples: list[Sample] = field(default_factory=list, repr=False, compare=False)
+
+    def groups(
+        self, metric: str | None = None, labels: Collection[str] | None = None
+    ) -> list[Group]:
+        """The groups in the order of the table.
+
+        Args:
+            metric: what the rows are judged by where they have it, instead of their own.
+            labels: only these rows; None for all.
+        """
+        rows = [row for row in self.rows if labels is None or row["label"] in labels]
+        samples = {sample.label: sample for sample in self.samples}
+        numbers = list(dict.fromkeys(row["group"] for row in rows))
+        found = []
+        for number in numbers:
+            members = [row for row in rows if row["group"] == number]
+            found.append(
+                Group(
+                    number=number,
+                    several=len(numbers) > 1,
+                    rows=members,
+                    samples=[samples[row["label"]] for row in members],
+                    metric=_metric_of(members, metric),
+                    references=[each for each in self.references if each["group"] == number],
+                    verdicts=[each for each in self.verdicts if each["group"] == number],
+                    pareto=[each for each in self.pareto if each["group"] == number],
+                    objectives=self.pareto_objectives,
+                )
+            )
+        return found
+
+
+def half_interval(found: Summary | Verdict | None) -> float | None:
+    """Half the width of a 95% interval; None where there is none."""
+    if found is None or found["ci_low"] is None or found["ci_high"] is None:
+        return None
+    return (found["ci_high"] - found["ci_low"]) / 2
+
+
+def _metric_of(rows: list[Row], chosen: str | None) -> str:
+    if chosen and any(chosen in row["metrics"] for row in rows):
+        return chosen
+    primary = next((row["primary_metric"] for row in rows if row["primary_metric"]), None)
+    return primary or next(iter(rows[0]["metrics"]), "")
+
+
+def _turned(verdict: Verdict) -> Verdict:
+    turned = verdict.copy()
+    turned["label"], turned["against"] = verdict["against"], verdict["label"]
+    turned["runs"], turned["runs_against"] = verdict["runs_against"], verdict["runs"]
+    turned["difference"] = _minus(verdict["difference"])
+    turned["ci_low"], turned["ci_high"] = _minus(verdict["ci_high"]), _minus(verdict["ci_low"])
+    turned["conclusion"] = _TURNED.get(verdict["conclusion"], verdict["conclusion"])
+    return turned
+
+
+def _minus(number: float | None) -> float | None:
+    return None if number is None else -number

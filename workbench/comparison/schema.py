@@ -1,0 +1,119 @@
+"""Every shape of the JSON document of a comparison; docs/comparing.md says what each field means.
+
+``{"rows": [Row], "references": [Reference], "warnings": [text], "verdicts": [Verdict],
+"verdict_notes": [text], "pareto": [ParetoStatus], "pareto_objectives": [name]}``. Numbers are
+exact, in the unit that the name says; what is absent is null.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypedDict
+
+Scores = dict[str, float | None]
+"""A score by the name of its metric."""
+
+Conclusion = Literal["better", "worse", "same", "hint", "unclear", "untested"]
+Dominance = Literal["front", "possibly_dominated", "dominated"]
+
+
+class Summary(TypedDict):
+    """A metric over the seeds of a row; ``values`` in the order of ``seeds``, null where absent."""
+
+    mean: float | None
+    ci_low: float | None
+    ci_high: float | None
+    n: int
+    values: list[float | None]
+
+
+class Reference(TypedDict):
+    """A score without fine-tuning on the same test split, e.g. of the majority class."""
+
+    name: str
+    group: int
+    metrics: Scores
+
+
+class Row(TypedDict):
+    """One recipe with one fingerprint, its seeds taken together."""
+
+    group: int
+    label: str
+    study: str
+    method: str
+    recipe: str
+    task: str | None
+    model: str | None
+    fingerprint: str
+    seeds: list[int]
+    runs: list[str]
+    primary_metric: str | None
+    metrics: dict[str, Summary]
+    validation_metrics: dict[str, Summary]
+    baseline: str | None
+    baseline_delta: dict[str, float]
+    baseline_paired: dict[str, Summary]
+    trainable_parameters: int
+    head_parameters: int | None
+    adapter_parameters: int | None
+    total_parameters: int
+    stored_parameters: int | None
+    adapter_bytes: int | None
+    device: str | None
+    hardware: list[str]
+    peak_memory_bytes: int | None
+    train_seconds: float | None
+    steps_per_second: float | None
+    tokens_per_second: float | None
+    per_seed: dict[str, list[float | None]]
+
+
+class Verdict(TypedDict):
+    """A recipe against another; the numbers are the first minus the second."""
+
+    group: int
+    metric: str
+    label: str
+    against: str
+    difference: float | None
+    ci_low: float | None
+    ci_high: float | None
+    p_value: float | None
+    p_adjusted: float | None
+    comparisons: int
+    test: str | None
+    covers: list[str]
+    runs: int
+    runs_against: int
+    items: int | None
+    effect: str | None
+    effect_size: float | None
+    conclusion: Conclusion
+    margin: float
+    detectable: float | None
+    limit: str | None
+    seeds_needed: int | None
+    items_needed: int | None
+    note: str | None
+    sentence: str
+
+
+class ParetoStatus(TypedDict):
+    """Whether another row of the group beats a row in all objectives."""
+
+    group: int
+    label: str
+    status: Dominance | None
+    on_front_by_means: bool | None
+    dominated_by: list[str]
+    possibly_dominated_by: list[str]
+    values: dict[str, float | None]
+
+
+class GroupDifference(TypedDict):
+    """The settings in which the rows of a group differ (``compare --config-diff``); a row without
+    the key is absent there."""
+
+    group: int
+    rows: list[str]
+    settings: dict[str, dict[str, Any]]

@@ -1,0 +1,217 @@
+"""Tables: cells with the text for a reader and the exact number behind it, for every format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from workbench import formatting
+from workbench.comparison.configuration import MOST_READ
+from workbench.comparison.result import ComparisonResult, Group, half_interval
+from workbench.comparison.schema import Row
+from workbench.recipe.catalogue import higher_is_better
+
+SCORE_NOTE = "score ± half of the 95% interval of its mean over seeds (number of seeds)"
+LOWER = "↓"
+MOST_VALUES, MOST_KEYS = 6, 4
+"""Different values of a setting, and settings, that the note under a table lists."""
+
+
+class Cell(NamedTuple):
+    """What a reader sees, and the number as it is in the record."""
+
+    text: str
+    value: float | None = None
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column with a cell for each line."""
+
+    header: str
+    cells: Sequence[Cell]
+    align: Literal["left", "right"] = "right"
+    drop: int = 0
+    """Which columns go first where there is no room, the highest first; 0 always stays."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table under its title; the last ``references`` lines are set apart."""
+
+    title: str
+    columns: Sequence[Column]
+    references: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def headers(self) -> list[str]:
+        """The columns' names."""
+        return [column.header for column in self.columns]
+
+    @property
+    def lines(self) -> list[tuple[Cell, ...]]:
+        """The cells line by line."""
+        return list(zip(*(column.cells for column in self.columns), strict=True))
+
+
+def table_of(
+    title: str, headers: Sequence[str], lines: Sequence[Sequence[Cell]], left: Sequence[str] = ()
+) -> Table:
+    """A table from its lines.
+
+    Args:
+        left: columns of words, besides the first.
+    """
+    columns = []
+    for i, header in enumerate(headers):
+        align: Literal["left", "right"] = "left" if i == 0 or header in left else "right"
+        columns.append(Column(header, [line[i] for line in lines], align))
+    return Table(title, columns)
+
+
+def plain(text: str) -> str:
+    """Text of a run folder on one line, with nothing in it that a terminal could obey."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def comparison_tables(comparison: ComparisonResult, *, findings: bool = False) -> list[Table]:
+    """One table for each group.
+
+    Args:
+        findings: give verdicts and the Pareto front a column each, for tables without a terminal's
+            width whose readers do not see the sentences.
+    """
+    pareto = findings or comparison.pareto_column
+    return [
+        comparison_table(group, verdicts=findings, pareto=pareto) for group in comparison.groups()
+    ]
+
+
+def comparison_table(group: Group, *, verdicts: bool = False, pareto: bool = False) -> Table:
+    """The rows of a group with scores and costs, then its references with their scores."""
+    pareto = pareto and bool(group.pareto)
+    names = [
+        row["label"] if row["method"] in row["label"] else f"{row['label']} ({row['method']})"
+        for row in group.rows
+    ]
+    names += [reference["name"] for reference in group.references]
+    found = [group.verdict_on(row) for row in group.rows] if verdicts else []
+    columns = [Column("recipe", [Cell(plain(name)) for name in names], "left")]
+    columns += _score_columns(group)
+    if any(found):
+        columns.append(
+            _column(group, "verdict", [Cell(each["conclusion"] if each else "") for each in found])
+        )
+    if pareto:
+        statuses = [group.pareto_status(row) for row in group.rows]
+        words = [((each and each["status"]) or formatting.ABSENT) for each in statuses]
+        columns.append(_column(group, "Pareto", [Cell(word.replace("_", " ")) for word in words]))
+    columns += [
+        _column(group, header, [cell(row) for row in group.rows], drop)
+        for header, drop, cell in _COSTS
+    ]
+    notes = [SCORE_NOTE, *_direction_note(group)]
+    if pareto:
+        notes.append(
+            f"Pareto, between {', '.join(group.objectives)}: front, no other row can beat it in "
+            "all of them; dominated, another row surely does; possibly dominated, where the "
+            "intervals leave it open"
+        )
+    notes += _configuration_note(group)
+    return Table(plain(group.title), columns, len(group.references), notes)
+
+
+def _column(group: Group, header: str, cells: Sequence[Cell], drop: int = 0) -> Column:
+    """A column about the rows alone."""
+    return Column(header, [*cells, *[Cell("")] * len(group.references)], drop=drop)
+
+
+def _score_columns(group: Group) -> list[Column]:
+    """Every metric, the group's own first and followed by the difference to the baseline."""
+    names = dict.fromkeys([group.metric, *(m for row in group.rows for m in row["metrics"])])
+    columns = []
+    for position, name in enumerate(filter(None, names)):
+        cells = [_score(row, name) for row in group.rows]
+        scores = [reference["metrics"].get(name) for reference in group.references]
+        cells += [Cell(formatting.score(score), score) for score in scores]
+        header = plain(name) if higher_is_better(name) else f"{plain(name)} {LOWER}"
+        columns.append(Column(header, cells, drop=10 + position if position else 0))
+        if name == group.metric and any(row["baseline"] for row in group.rows):
+            columns.append(_difference_column(group))
+    return columns
+
+
+def _score(row: Row, metric: str) -> Cell:
+    if (found := row["metrics"].get(metric)) is None:
+        return Cell(formatting.ABSENT)
+    return Cell(formatting.score(found["mean"], half_interval(found), found["n"]), found["mean"])
+
+
+def _difference_column(group: Group) -> Column:
+    """The ± is the verdict's where there is one, else that of the differences by seed."""
+    cells = []
+    for row in group.rows:
+        if row["baseline"] == row["label"]:
+            cells.append(Cell("baseline"))
+            continue
+        verdict = group.verdict_on(row) if row["baseline"] else None
+        tested = verdict if verdict and verdict["metric"] == group.metric else None
+        half = half_interval(tested)
+        half = half_interval(row["baseline_paired"].get(group.metric)) if half is None else half
+        delta = row["baseline_delta"].get(group.metric)
+        cells.append(Cell(formatting.difference(delta, half), delta))
+    baselines = list(dict.fromkeys(row["baseline"] for row in group.rows if row["baseline"]))
+    name = plain(baselines[0]) if len(baselines) == 1 else "baseline"
+    return _column(group, f"Δ vs {name}", cells)
+
+
+def _trainable(row: Row) -> Cell:
+    trained = row["trainable_parameters"]
+    of_model = formatting.share(trained, row["total_parameters"])
+    return Cell(f"{formatting.count(trained)} ({of_model})", trained)
+
+
+def _cost(key: str, text: Callable[[float | None], str]) -> Callable[[Row], Cell]:
+    return lambda row: Cell(text(row[key]), row[key])  # type: ignore[literal-required]
+
+
+# Header, the order in which a narrow terminal loses the column, and the cell.
+_COSTS = (
+    ("trainable", 1, _trainable),
+    ("task head", 5, _cost("head_parameters", formatting.count)),
+    ("adapter file", 4, _cost("adapter_bytes", formatting.size)),
+    ("peak memory", 2, _cost("peak_memory_bytes", formatting.size)),
+    ("train time", 3, _cost("train_seconds", formatting.duration)),
+)
+
+
+def _direction_note(group: Group) -> list[str]:
+    """What the arrow at a metric means, where there is one."""
+    if all(higher_is_better(name) for row in group.rows for name in row["metrics"]):
+        return []
+    compared = any(row["baseline"] for row in group.rows) and not higher_is_better(group.metric)
+    return [f"{LOWER} lower is better" + (", so Δ below 0 is an improvement" if compared else "")]
+
+
+def _configuration_note(group: Group) -> list[str]:
+    """What the recipes of a group do differently besides the method itself."""
+    if len(group.rows) > MOST_READ:
+        return [f"more than {MOST_READ} recipes: how they differ besides the method is not listed"]
+    parts = []
+    for key, values in group.config_difference().items():
+        if key.startswith("method."):
+            continue
+        by_value: dict[str, list[str]] = {}
+        for label, value in values.items():
+            by_value.setdefault(str(value), []).append(label)
+        shown = ", ".join(f"{value} ({', '.join(labels)})" for value, labels in by_value.items())
+        few = len(by_value) <= MOST_VALUES
+        parts.append(f"{key} = {shown}" if few else f"{key} ({len(by_value)} values)")
+    if not parts:
+        return []
+    rest = len(parts) - MOST_KEYS
+    more = f"; and {rest} more keys" if rest > 0 else ""
+    listed = "; ".join(parts[:MOST_KEYS])
+    return [plain(f"besides the method, the recipes differ in {listed}{more}")]

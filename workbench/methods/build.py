@@ -1,0 +1,61 @@
+"""The model of a recipe: a base with the method on it, in this one place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from accelerate.utils import set_seed
+
+from workbench import methods
+from workbench.errors import MethodError
+from workbench.methods.base import AdaptedModel, MethodContext
+from workbench.models import Base, check_positions
+from workbench.recipe import Recipe
+from workbench.recipe.schema import ModelSpec
+from workbench.tasks import AnyTask
+
+LoadBase = Callable[[ModelSpec, AnyTask], Base]
+"""``load_base``, ``empty_base`` or ``fake_base`` of ``workbench.models``, given all but these."""
+
+ANY_STEPS = 10**6
+"""Steps of a training whose length is not known yet, long enough for any method's schedule."""
+
+
+def build_model(
+    recipe: Recipe,
+    task: AnyTask,
+    load: LoadBase,
+    *,
+    steps: int = ANY_STEPS,
+    seed: int | None = None,
+) -> AdaptedModel:
+    """The base that ``load`` gives, with the recipe's method on it.
+
+    Args:
+        steps: optimizer steps that the training will take.
+        seed: of all random numbers that the model starts from; None where the base has no numbers,
+            and nothing is set that depends on them.
+
+    Raises:
+        WorkbenchError: when there is no such base, or the method does not work out on it.
+    """
+    if seed is not None:
+        set_seed(seed)
+    base = load(recipe.model, task)
+    check_positions(base, recipe.model.max_length, recipe.method.prompt_length)
+    if recipe.training.gradient_checkpointing:
+        base.model.activation_checkpointing_enable({"use_reentrant": False})
+        base.model.enable_input_require_grads()
+    method = methods.METHODS[recipe.method.name]
+    context = MethodContext(task.peft_task_type, steps, task.prompt_text)
+    adapted = method.apply(base, recipe.method, context)
+    if not adapted.trainable():
+        raise MethodError(
+            f"{recipe.method.name} has nothing to train on {base.config.model_type}",
+            where="method.name",
+            why="the model has no parameters of that kind (many decoders have no biases)",
+            fix="take lora, prefix or prompt",
+        )
+    if seed is not None and method.initialise:
+        method.initialise(adapted, recipe.method, context)
+    return adapted
