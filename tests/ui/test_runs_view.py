@@ -257,7 +257,7 @@ def test_a_forecast_stands_beside_what_was_measured(runs: RunsFolder) -> None:
     write_json(path / "result.json", {**result, "forecast": forecast})
     app = open_view("runs", run=f"news/{path.name}")
     (table,) = [frame.value for frame in app.dataframe if "forecast" in frame.value.columns]
-    assert list(table["error"]) == ["+10%"]
+    assert list(table["error"]) == ["+10.0%"]
 
 
 # --- reading on ----------------------------------------------------------------------------

@@ -10,18 +10,11 @@ import streamlit as st
 from compare.draw import draw
 from layout import facts, plain
 from run_summary import decimal, finite, get_section, get_strings, number, scored
+from workbench.analysis.costs import forecast_lines
 from workbench.charts.memory import memory_bars
 from workbench.formatting import ABSENT, count, duration, share, size
 
 Event = dict[str, Any]
-
-FORECAST = {
-    "peak_memory_bytes": ("peak memory", size, ("memory", "peak_memory_bytes")),
-    "train_seconds": ("training time", duration, ("time", "train_seconds")),
-    "trainable_parameters": ("trainable", count, ("parameters", "trainable")),
-    "adapter_bytes": ("adapter", size, ("adapter_bytes",)),
-}
-"""What may have been forecast: its name, how it is written, where it was measured."""
 
 
 def tiles(result: Event) -> None:
@@ -68,21 +61,11 @@ def outcome(result: Event) -> None:
 
 
 def _forecast(result: Event) -> None:
-    """What was forecast beside what was measured, where the run kept a forecast."""
-    forecast = get_section(result, "forecast")
-    rows = []
-    for key, (name, write, place) in FORECAST.items():
-        measured: Any = result
-        for step in place:
-            measured = measured.get(step) if isinstance(measured, dict) else None
-        expected = number(forecast, key)
-        if expected is not None and finite(measured):
-            off = f"{expected / measured - 1:+.0%}" if measured else ABSENT
-            rows.append({"": name, "forecast": write(expected), "measured": write(measured),
-                         "error": off})  # fmt: skip
-    if rows:
+    """What was forecast and measured, where the run kept a forecast."""
+    if lines := forecast_lines(result):
         st.subheader("Forecast", anchor=False)
-        st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
+        table = pd.DataFrame(lines, columns=["", "forecast", "measured", "error"])
+        st.dataframe(table, hide_index=True, width="stretch")
 
 
 def _facts(result: Event) -> list[tuple[str, Any]]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
 from workbench import formatting
-from workbench.analysis.records import finite, get_section, number
+from workbench.analysis.records import get_section, number
 from workbench.comparison.result import Group
+from workbench.comparison.rows import Sample
 
 TRAINABLE, PEAK = "trainable_parameters", "peak_memory_bytes"
 
@@ -41,10 +42,58 @@ COMPONENTS = {
 
 FORECASTS: dict[str, tuple[str, Callable[[float | None], str]]] = {
     PEAK: ("peak memory", formatting.size),
-    "seconds_per_step": ("time per step", formatting.duration),
+    **{key: (name, formatting.size) for key, name in COMPONENTS.items()},
     "adapter_bytes": ("adapter size", formatting.size),
+    "seconds_per_step": ("time per step", formatting.duration),
+    "train_seconds": ("training time", formatting.duration),
 }
 """What is forecast before a run, by its key: its name, and how it is written."""
+
+Numbers = dict[str, float | None]
+
+
+def forecast_of(result: Mapping[str, Any]) -> Numbers:
+    """What was forecast before a run, by key of ``FORECASTS``."""
+    forecast = get_section(result, "forecast")
+    memory = get_section(forecast, "memory")
+    found = {key: number(memory if key in COMPONENTS else forecast, key) for key in FORECASTS}
+    # A measurement has what libraries take among the activations.
+    runtime, activations = number(memory, "runtime_bytes"), found["activations_bytes"]
+    if runtime is not None and activations is not None:
+        found["activations_bytes"] = activations + runtime
+    return found
+
+
+def measurement_of(result: Mapping[str, Any]) -> Numbers:
+    """The same as it was measured."""
+    memory, time = get_section(result, "memory"), get_section(result, "time")
+    pace = number(time, "steps_per_second")
+    return {
+        PEAK: number(memory, PEAK),
+        **{key: number(get_section(memory, "breakdown"), key) for key in COMPONENTS},
+        "adapter_bytes": number(result, "adapter_bytes"),
+        "seconds_per_step": 1 / pace if pace else None,
+        "train_seconds": number(time, "train_seconds"),
+    }
+
+
+def forecast_lines(result: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+    """What a run kept of its forecast: name, forecast, measurement and error as text."""
+    expected, measured = forecast_of(result), measurement_of(result)
+    return [
+        (name, text(expected[key]), text(measured[key]), error(expected[key], measured[key]))
+        for key, (name, text) in FORECASTS.items()
+        if expected[key] is not None and measured[key] is not None
+    ]
+
+
+def error(expected: float | None, measured: float | None) -> str:
+    """How far off a forecast was, as a share of what was measured."""
+    if expected is None or measured is None:
+        return formatting.ABSENT
+    if expected == measured:
+        return "exact"
+    return f"{100 * (expected / measured - 1):+.1f}%" if measured else formatting.ABSENT
 
 
 def memory_rows(group: Group) -> list[dict[str, Any]]:
@@ -55,49 +104,32 @@ def memory_rows(group: Group) -> list[dict[str, Any]]:
     """
     found = []
     for row, sample in zip(group.rows, group.samples, strict=True):
-        records = [run.result for run in sample.runs]
-        measured = [get_section(get_section(record, "memory"), "breakdown") for record in records]
-        forecasts = [get_section(record, "forecast") for record in records]
-        predicted = [get_section(forecast, "memory") for forecast in forecasts]
-        pieces = {key: mean_of(predicted, key) for key in COMPONENTS}
-        # A measurement has what libraries take among the activations.
-        runtime, activations = mean_of(predicted, "runtime_bytes"), pieces["activations_bytes"]
-        if runtime is not None and activations is not None:
-            pieces["activations_bytes"] = activations + runtime
-        found.append(
-            {"label": row["label"], PEAK: row["peak_memory_bytes"]}
-            | {key: mean_of(measured, key) for key in COMPONENTS}
-            | {"forecast": {PEAK: mean_of(forecasts, PEAK)} | pieces}
-        )
+        measured, expected = _means(sample, measurement_of), _means(sample, forecast_of)
+        bar: dict[str, Any] = {"label": row["label"], PEAK: row["peak_memory_bytes"]}
+        bar |= {key: measured[key] for key in COMPONENTS}
+        found.append(bar | {"forecast": {key: expected[key] for key in (PEAK, *COMPONENTS)}})
     return found
 
 
 def forecast_rows(group: Group) -> list[dict[str, Any]]:
-    """For each row with a forecast its ``label``, and by key of ``FORECASTS`` a pair: what was
+    """For each row with a forecast its ``label``, and for peak, step and adapter a pair: what was
     forecast and what was measured, means over seeds, None where either is not there."""
     found = []
     for row, sample in zip(group.rows, group.samples, strict=True):
-        forecasts = [get_section(run.result, "forecast") for run in sample.runs]
-        pace = row["steps_per_second"]
+        expected, pace = _means(sample, forecast_of), row["steps_per_second"]
         measured = {
             PEAK: row["peak_memory_bytes"],
             "seconds_per_step": 1 / pace if pace else None,
             "adapter_bytes": row["adapter_bytes"],
         }
-        pairs = {key: (mean_of(forecasts, key), value) for key, value in measured.items()}
-        if any(expected is not None for expected, _ in pairs.values()):
+        if any(expected[key] is not None for key in measured):
+            pairs = {key: (expected[key], value) for key, value in measured.items()}
             found.append({"label": row["label"], **pairs})
     return found
 
 
-def forecast_error(expected: object, measured: object) -> float | None:
-    """How far off a forecast was, as a share of what was measured."""
-    if not finite(expected) or not finite(measured) or not measured:
-        return None
-    return (expected - measured) / measured
-
-
-def mean_of(records: Sequence[Mapping[str, Any]], key: str) -> float | None:
-    """The mean of a number over the records that have it."""
-    values = [value for record in records if (value := number(record, key)) is not None]
-    return fmean(values) if values else None
+def _means(sample: Sample, read: Callable[[Mapping[str, Any]], Numbers]) -> Numbers:
+    """Each number's mean over the runs that have it."""
+    records = [read(run.result) for run in sample.runs]
+    known = {key: [v for r in records if (v := r[key]) is not None] for key in FORECASTS}
+    return {key: fmean(values) if values else None for key, values in known.items()}

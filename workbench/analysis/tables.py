@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from workbench.analysis.classes import Classes
-from workbench.analysis.costs import COMPONENTS, FORECASTS, PEAK, forecast_error
+from workbench.analysis.costs import COMPONENTS, FORECASTS, PEAK, error
 from workbench.analysis.disagreements import Pair
 from workbench.comparison.result import ComparisonResult
 from workbench.comparison.table import Cell, Table, table_of
@@ -21,20 +21,18 @@ def memory_table(bars: Sequence[Mapping[str, Any]]) -> Table:
     return table_of("Memory of training, mean over seeds", headers, lines)
 
 
-def forecast_table(rows: Sequence[Mapping[str, Any]]) -> Table | None:
-    """What was forecast before the runs, what was measured, and how far off it was."""
-    if not rows:
-        return None
+def forecast_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """What was forecast before the runs, what was measured, and how far off it was; ``rows`` as
+    ``forecast_rows`` gives them."""
     headers, lines = ["recipe"], []
-    for name, _ in FORECASTS.values():
+    keys = [key for key in FORECASTS if key in rows[0]]
+    for name, _ in (FORECASTS[key] for key in keys):
         headers += [f"{name}, forecast", f"{name}, measured", f"{name}, error"]
     for row in rows:
         line = [Cell(str(row["label"]))]
-        for key, (_, text) in FORECASTS.items():
-            expected, measured = row[key]
-            error = forecast_error(expected, measured)
-            line += [_cell(expected, text), _cell(measured, text)]
-            line.append(Cell(ABSENT if error is None else f"{100 * error:+.1f}%", error))
+        for key in keys:
+            (expected, measured), text = row[key], FORECASTS[key][1]
+            line += [_cell(expected, text), _cell(measured, text), Cell(error(expected, measured))]
         lines.append(line)
     return table_of("Forecast and measurement", headers, lines)
 

@@ -77,7 +77,7 @@ def confusion_matrix(counts: Sequence[Sequence[float]], names: Sequence[str]) ->
     }
     shades = base.mark_rect(color=ACCENT).encode(
         opacity=alt.Opacity("share:Q", scale=strength, legend=None),
-        tooltip=tooltips({**shown, "share:Q": ("of this class", ".1%")}),
+        tooltip=tooltips(shown),
     )
     layers = [shades]
     if len(order) <= 12:

@@ -125,8 +125,8 @@ def _csv(analysis: Analysis) -> Csv:
 
 
 def _forecasts(analysis: Analysis) -> list[Table]:
-    table = forecast_table(forecast_rows(analysis.group))
-    return [table] if table else []
+    rows = forecast_rows(analysis.group)
+    return [forecast_table(rows)] if rows else []
 
 
 FIGURE = Figure(

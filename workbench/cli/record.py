@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import typer
@@ -102,42 +101,18 @@ def _time(values: dict[str, Any]) -> None:
 
 
 def _forecast(result: dict[str, Any]) -> None:
-    """What was expected, beside what came, with the error in percent of the latter."""
-    forecast, memory, time = (_section(result, key) for key in ("forecast", "memory", "time"))
-    expected, measured = _section(forecast, "memory"), _section(memory, "breakdown")
-    pace = time.get("steps_per_second")
-    step = 1 / pace if isinstance(pace, int | float) and pace else None
-    rest = [expected.get(f"{name}_bytes") for name in ("activations", "runtime")]
-    known = [each for each in rest if isinstance(each, int)]  # a run's record has them in one
-    activations = sum(known) if len(known) == len(rest) else None
+    """What was forecast and measured, with the error in percent of the latter."""
+    from workbench.analysis.costs import forecast_lines
+
+    forecast = _section(result, "forecast")
     pairs: list[tuple[str, object]] = [
-        (
-            "peak memory",
-            _beside(forecast.get("peak_memory_bytes"), memory.get("peak_memory_bytes"), size),
-        ),
-        *(
-            (name, _beside(expected.get(f"{name}_bytes"), measured.get(f"{name}_bytes"), size))
-            for name in ("weights", "gradients", "optimizer")
-        ),
-        ("activations", _beside(activations, measured.get("activations_bytes"), size)),
-        ("adapter file", _beside(forecast.get("adapter_bytes"), result.get("adapter_bytes"), size)),
-        ("a step", _beside(forecast.get("seconds_per_step"), step, duration)),
+        (name, ", ".join(texts)) for name, *texts in forecast_lines(result)
     ]
     if isinstance(between := forecast.get("seconds_per_step_range"), list):
-        pairs.append(("its range", timed(forecast.get("timings") or 0, between)))
+        pairs.append(("range of a step", timed(forecast.get("timings") or 0, between)))
     notes = forecast.get("notes")
-    print_pairs(
-        "forecast, measured, error",
-        [*pairs, *(("note", each) for each in (notes if isinstance(notes, list) else []))],
-    )
-
-
-def _beside(expected: Any, measured: Any, words: Callable[[Any], str]) -> str:
-    known = [isinstance(each, int | float) for each in (expected, measured)]
-    if not all(known):
-        return ""
-    error = f"{100 * (expected / measured - 1):+.1f}%" if measured else ABSENT
-    return f"{words(expected)}, {words(measured)}, {error if expected != measured else 'exact'}"
+    pairs += [("note", each) for each in (notes if isinstance(notes, list) else [])]
+    print_pairs("forecast, measured, error", pairs)
 
 
 def _policy(values: dict[str, Any]) -> None:

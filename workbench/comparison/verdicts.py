@@ -16,7 +16,7 @@ from workbench.comparison.statistics import CONFIDENCE, holm
 from workbench.comparison.testing import Difference, seeds_only, several_runs, single_runs
 from workbench.errors import UsageError
 from workbench.recipe.catalogue import higher_is_better, is_share
-from workbench.recipe.suggest import choice
+from workbench.recipe.suggest import did_you_mean
 
 Intervals = dict[tuple[str, str, str], tuple[float, float]]
 
@@ -69,7 +69,8 @@ def check_metric(rows: Sequence[Row], name: str | None) -> None:
     """
     known = sorted({metric for row in rows for metric in row["metrics"]})
     if name is not None and rows and name not in known:
-        raise UsageError(f"no run has the metric {name!r}", fix=choice(name, known))
+        fix = f"{did_you_mean(name, known)} The metrics are {', '.join(known)}.".strip()
+        raise UsageError(f"no run has the metric {name!r}", fix=fix)
 
 
 def run_tests(groups: Sequence[Group], request: TestRequest) -> TestResults:
