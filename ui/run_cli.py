@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from workbench.errors import WorkbenchError
 from workbench.jobs import child_environment
+from workbench.recipe import Recipe, dump_recipe
 from workbench.redact import without_secrets
 
 TIMEOUT_SECONDS = 600
@@ -64,6 +67,15 @@ def ask(
         raise NotAnswered(_clean(str(told.get("what")), given), **words)
     said = (done.stderr or done.stdout).strip() or f"exit code {done.returncode}"
     raise NotAnswered(f"`workbench {arguments[0]}` failed", why=_clean(said[-2000:], given))
+
+
+@contextmanager
+def recipe_file(recipe: Recipe) -> Iterator[Path]:
+    """The resolved recipe in a file of its own, for another process to read."""
+    with tempfile.TemporaryDirectory(prefix="workbench-recipe-") as folder:
+        file = Path(folder) / f"{recipe.name}.yaml"
+        file.write_text(dump_recipe(recipe), encoding="utf-8")
+        yield file
 
 
 def _document(text: str) -> dict[str, Any] | None:

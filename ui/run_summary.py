@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
-from workbench.analysis.records import finite, get_section, get_strings, number
+from workbench.analysis.records import finite, get_section, number
 from workbench.formatting import ABSENT, duration, score
 from workbench.store import ACTIVE, Run
 
-__all__ = [
-    "ago",
-    "decimal",
-    "finite",
-    "get_strings",
-    "number",
-    "get_section",
-    "progress_of",
-    "score_of",
-    "scored",
-    "share_done",
-    "state_of",
-    "time_of",
-]
+# "starting" is the page's own: a job that is there, for a run whose folder is not.
+Color = Literal["green", "blue", "orange", "gray", "red"]
+STATES: dict[str, tuple[Color, str]] = {
+    "running": ("blue", "#2f7fc1"),
+    "queued": ("gray", "#7d868c"),
+    "starting": ("gray", "#7d868c"),
+    "stopping": ("orange", "#d07a26"),
+    "finished": ("green", "#2f8f5b"),
+    "stopped": ("gray", "#7d868c"),
+    "failed": ("red", "#c2504a"),
+    "interrupted": ("red", "#c2504a"),
+    "unreadable": ("red", "#c2504a"),
+}
+"""Each state's colour: of a badge, and in a table."""
 
 
 def decimal(value: object) -> str:

@@ -70,7 +70,7 @@ def test_from_a_study_to_tuned_runs(workbench: Workbench, study: Path) -> None:
         (["--trials", "2", "--search", "method.rank=4,8"], "no recipe has a key method.rank"),
         (["--trials", "2", "--search", "data.source=a,b"], "data.source cannot be searched"),
         (["--trials", "2", "--seed", "0"], "--seed 0 is one of the seeds that a recipe reports"),
-        (["--trials", "2", "--output", "no good"], "cannot be the name of a study"),
+        (["--trials", "2", "--output", "no good"], "cannot be a name"),
         (["--trials", "2", "--set", "method.r"], "is not of the form key.path=value"),
         (
             ["--trials", "9", "--search", "training.learning_rate=1e-3,1e-2"],

@@ -109,7 +109,7 @@ def test_folders_that_cannot_be_written_to(make_recipe: Make, tmp_path: Path) ->
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="is a file"):
         check_target(tmp_path / "file", [recipe])
-    with pytest.raises(UsageError, match="cannot be the name of a study"):
+    with pytest.raises(UsageError, match="cannot be a name"):
         check_target(tmp_path / "-a b", [recipe])
     check_target(tmp_path / "new", [recipe])
     assert not (tmp_path / "new").exists()

@@ -8,12 +8,14 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from made_runs import RunsFolder
 from opening import open_view, texts
 from streamlit.testing.v1 import AppTest
 
+import run_cli
 from recipes import data_preview, plan_panel
 from workbench.recipe import load_recipe
 
@@ -108,8 +110,9 @@ def test_of_plans_that_wait_only_the_newest_is_made(answer: Callable[..., None])
     answer("{'result': {'trainable_parameters': 1}}", after=0.5)
     planner = plan_panel.planner()
     recipes = [load_recipe("bbc-news/lora", [f"method.r={r}"]) for r in (1, 2, 3)]
+    page: dict[str | int, Any] = {}
     for recipe in recipes:
-        planner.ask(recipe)
+        planner.ask(recipe, page)
     deadline = time.monotonic() + 30
     while planner.answer(recipes[2]) is None and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -120,10 +123,12 @@ def test_what_another_page_waits_for_is_planned_too(answer: Callable[..., None])
     answer("{'result': {'trainable_parameters': 1}}", after=0.5)
     planner = plan_panel.planner()
     recipes = [load_recipe("bbc-news/lora", [f"method.r={r}"]) for r in (1, 2, 3, 4)]
-    for recipe, asker in zip(recipes, ("mine", "mine", "theirs", "mine"), strict=True):
-        planner.ask(recipe, asker)
-    planner.ask(recipes[3], "theirs")  # who both want the last one now
-    planner.ask(recipes[2], "theirs")
+    mine: dict[str | int, Any] = {}
+    theirs: dict[str | int, Any] = {}
+    for recipe, page in zip(recipes, (mine, mine, theirs, mine), strict=True):
+        planner.ask(recipe, page)
+    planner.ask(recipes[3], theirs)  # who both want the last one now
+    planner.ask(recipes[2], theirs)
     deadline = time.monotonic() + 30
     while planner.answer(recipes[2]) is None and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -188,7 +193,7 @@ def test_a_full_disk_is_said(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     answer(str({"result": {}}))
-    monkeypatch.setattr(plan_panel.tempfile, "TemporaryDirectory", full)
+    monkeypatch.setattr(run_cli.tempfile, "TemporaryDirectory", full)
     app = open_view("recipes", study="bbc-news", recipe="lora")
     app = planned(app.button(key="plan").click().run())
     assert "No space left on device" in texts(app)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from made_runs import RunsFolder
@@ -81,10 +82,10 @@ def test_start_starts_one_job_and_shows_the_run(
 ) -> None:
     started: list[tuple[list[Recipe], list[int]]] = []
 
-    def start(recipes: list[Recipe], runs_dir: Path, *, seeds: list[int], force: bool) -> None:
+    def start(recipes: list[Recipe], runs_dir: Path, **options: Any) -> None:
         assert runs_dir == runs.path
-        assert not force
-        started.append((recipes, seeds))
+        assert not options["force"] and options["processes"] == 1
+        started.append((recipes, options["seeds"]))
 
     monkeypatch.setattr(jobs, "start", start)
     app = open_view("recipes", study="bbc-news", recipe="lora")
@@ -149,24 +150,24 @@ def test_the_command_and_the_python_say_what_the_form_says(runs: RunsFolder) -> 
     file = recipes_dir() / "bbc-news" / "lora.yaml"
     recipe = load_recipe(file)
     overrides = ["method.r=16", 'method.target_modules=["query", "value"]']
-    wanted = Wanted(file, recipe, overrides, [5], force=True)
+    wanted = Wanted(path=file, recipe=recipe, overrides=overrides, seeds=[5], force=True)
     assert command_line(wanted) == (
         "workbench run bbc-news/lora --set method.r=16 "
         """--set 'method.target_modules=["query", "value"]' --seeds 5 --force --runs """
         f"{runs.path}"
     )
     assert run_path(runs.path, recipe, 5).parent == runs.path / "bbc-news"
-    queued = replace(wanted, processes=2, queue=True, force=False)
-    assert "--processes 2 --queue --runs" in command_line(queued)
+    several = replace(wanted, processes=2, force=False)
+    assert "--processes 2 --runs" in command_line(several)
     *lines, _ = python_lines(wanted).splitlines()
     program = "\n".join([*lines, "print(recipe.fingerprint)"])
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True,
                           env=jobs.child_environment())  # fmt: skip
     assert done.stdout.strip() == load_recipe(file, overrides).fingerprint, done.stderr
-    calls = [ast.parse(python_lines(each)).body[-1] for each in (wanted, queued)]
+    calls = [ast.parse(python_lines(each)).body[-1] for each in (wanted, several)]
     assert [ast.unparse(call) for call in calls] == [
         f"runs = run(recipe, runs_dir={str(runs.path)!r}, seeds=[5], force=True)",
-        f"jobs.ensure_worker({str(runs.path)!r})",
+        f"jobs.start([recipe], {str(runs.path)!r}, seeds=[5], processes=2)",
     ]
 
 

@@ -10,7 +10,7 @@ import streamlit as st
 from export import export_actions
 from export.archives import CARD, adapter_files, adapter_zip
 from layout import empty, facts, plain, runs_dir
-from run_summary import finite, get_section
+from workbench.analysis.records import finite, get_section
 from workbench.formatting import size
 from workbench.store import Run, list_runs
 

@@ -9,19 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import streamlit as st
-from pydantic import TypeAdapter, ValidationError
 
-from layout import facts, runs_dir, show_error
+from layout import facts, show_error
+from playground.adapters import imported_dir
 from run_cli import ask
 from workbench.cli.ui_server import LARGEST_UPLOAD_MB
 from workbench.errors import UsageError, WorkbenchError
 from workbench.formatting import size
-from workbench.recipe.schema import Name
-
-
-def adapters_dir() -> Path:
-    """Where adapters of others go: beside the runs."""
-    return runs_dir().parent / "adapters"
+from workbench.recipe.schema import check_name
 
 
 def show() -> None:
@@ -108,13 +103,8 @@ def _proposal(source: Path, base: str, labels: str) -> None:
 
 
 def _take(source: Path, name: str, base: str, labels: str) -> None:
-    try:
-        TypeAdapter(Name).validate_python(name, strict=True)
-    except ValidationError:
-        raise UsageError(
-            f"{name[:80]!r} cannot be a name", fix="letters, digits, dots, hyphens, e.g. theirs"
-        ) from None
-    target = adapters_dir() / name
+    check_name(name, where="name")
+    target = imported_dir() / name
     options: list[str] = []
     if base:
         options += ["--base", base]

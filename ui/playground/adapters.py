@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow.parquet as parquet
 
 from layout import runs_dir
-from run_summary import get_section
+from workbench.analysis.records import get_section
 from workbench.recipe.tasks import TASK_SPECS, TaskSpec
 from workbench.store import list_runs, read_json
 

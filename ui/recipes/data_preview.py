@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,10 @@ import pandas as pd
 import streamlit as st
 
 from layout import plain, remarks, show_error
-from run_cli import ask
+from run_cli import ask, recipe_file
 from workbench.errors import WorkbenchError
 from workbench.formatting import plural
-from workbench.recipe import Recipe, dump_recipe
+from workbench.recipe import Recipe
 
 KEPT = 32
 BAR, LIMIT = "#0f8a80", "#c2504a"
@@ -35,8 +34,8 @@ def show(recipe: Recipe) -> None:
         if not st.button("Preview the data", key="look", icon=":material/table_view:"):
             return
         try:
-            with st.spinner("Reading the data"):
-                found = _ask(recipe)
+            with st.spinner("Reading the data"), recipe_file(recipe) as file:
+                found = ask(["data", file])
         except WorkbenchError as error:
             show_error(error)
             return
@@ -120,13 +119,6 @@ def _lengths(lengths: Found) -> None:
             "the last bar holds all longer texts."
         )
     )
-
-
-def _ask(recipe: Recipe) -> Found:
-    with tempfile.TemporaryDirectory(prefix="workbench-data-") as folder:
-        file = Path(folder) / f"{recipe.name}.yaml"
-        file.write_text(dump_recipe(recipe), encoding="utf-8")
-        return ask(["data", file])
 
 
 @st.cache_resource(show_spinner=False)

@@ -2,36 +2,24 @@
 
 from __future__ import annotations
 
-import uuid
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Literal
 
 import streamlit as st
 
 from layout import plain, runs_dir, show_error
 from recipes import plan_panel
 from recipes.snippets import Wanted, command_line, python_lines
+from run_summary import STATES
 from workbench import jobs
 from workbench.errors import WorkbenchError
 from workbench.formatting import plural
 from workbench.recipe import Recipe, load_recipes
-from workbench.store import ACTIVE, Run, State, read_run, run_path
+from workbench.store import ACTIVE, Run, read_run, run_path
 
-Color = Literal["green", "blue", "orange", "gray", "red"]
-STATE_COLORS: dict[State, Color] = {
-    "finished": "green",
-    "running": "blue",
-    "queued": "blue",
-    "stopping": "orange",
-    "stopped": "gray",
-    "failed": "red",
-    "interrupted": "red",
-    "unreadable": "red",
-}
 MOST_PROCESSES = 64
 LOOK_SECONDS = 0.5
 """Between two looks whether the plan is there."""
-_ASKER = "planner-asker"
 
 
 def panel(wanted: Wanted) -> None:
@@ -108,7 +96,7 @@ def _show_states(runs: list[Run]) -> None:
     with st.container(horizontal=True, gap="small"):
         for run in known:
             seed = run.status.get("seed", "?")
-            st.badge(f"seed {plain(seed)} {run.state}", color=STATE_COLORS[run.state])
+            st.badge(f"seed {plain(seed)} {run.state}", color=STATES[run.state][0])
 
 
 def _buttons(wanted: Wanted, todo: list[Run], active: bool) -> None:
@@ -121,7 +109,7 @@ def _buttons(wanted: Wanted, todo: list[Run], active: bool) -> None:
         disabled=impossible,
         key="start",
     ):
-        _start(wanted, todo[0])
+        _launch(wanted, todo[0])
     if st.button(
         f"Queue {plural(len(todo), 'run')}",
         width="stretch",
@@ -130,37 +118,22 @@ def _buttons(wanted: Wanted, todo: list[Run], active: bool) -> None:
         key="queue",
         help="Appended to the queue: one run per device at a time; the queue survives a reboot.",
     ):
-        _enqueue(wanted, todo[0])
+        _launch(wanted, todo[0], queue=True)
     if active:
         st.caption("Some of these are already queued or running; see Runs.")
 
 
-def _start(wanted: Wanted, first: Run) -> None:
+def _launch(wanted: Wanted, first: Run, *, queue: bool = False) -> None:
     try:
         # Loaded once more because this also finds out whether local models and data are there.
         recipes = load_recipes(wanted.path, wanted.overrides)
-        more: dict[str, Any] = {"processes": wanted.processes} if wanted.processes > 1 else {}
         plan_panel.planner().unload()
-        jobs.start(recipes, runs_dir(), seeds=wanted.seeds, force=wanted.force, **more)
-    except WorkbenchError as error:
-        show_error(error)
-        return
-    st.switch_page("views/runs.py", query_params={"run": first.id})
-
-
-def _enqueue(wanted: Wanted, first: Run) -> None:
-    try:
-        recipes = load_recipes(wanted.path, wanted.overrides)
-        plan_panel.planner().unload()
-        jobs.enqueue(
-            recipes,
-            runs_dir(),
-            seeds=wanted.seeds,
-            force=wanted.force,
-            processes=wanted.processes,
-        )
-        with st.spinner("Starting the queue worker"):
-            jobs.ensure_worker(runs_dir())
+        submit: Callable[..., object] = jobs.enqueue if queue else jobs.start
+        options = {"seeds": wanted.seeds, "force": wanted.force, "processes": wanted.processes}
+        submit(recipes, runs_dir(), **options)
+        if queue:
+            with st.spinner("Starting the queue worker"):
+                jobs.ensure_worker(runs_dir())
     except WorkbenchError as error:
         show_error(error)
         return
@@ -169,15 +142,14 @@ def _enqueue(wanted: Wanted, first: Run) -> None:
 
 def _plan(recipe: Recipe) -> None:
     """The plan of what the form says; it follows the form where it fetches nothing."""
-    planner, asker = plan_panel.planner(), st.session_state.setdefault(_ASKER, uuid.uuid4().hex)
-    if planner.answer(recipe) is None and plan_panel.is_at_hand(recipe):
-        planner.ask(recipe, asker)
-    elif planner.answer(recipe) is None:
+    planner = plan_panel.planner()
+    waiting = planner.answer(recipe) is None
+    if waiting and not plan_panel.is_at_hand(recipe):
         st.caption("Parameters, memory and time; may download the model or the data.")
         if not st.button("Plan this recipe", width="stretch", key="plan"):
             return
-        planner.ask(recipe, asker)
-    waiting = planner.answer(recipe) is None
+    if waiting:
+        planner.ask(recipe, st.session_state)
     st.fragment(run_every=LOOK_SECONDS if waiting else None)(_answer)(recipe, waiting)
 
 

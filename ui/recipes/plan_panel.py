@@ -7,32 +7,25 @@ as long as the server lives, by fingerprint.
 from __future__ import annotations
 
 import contextlib
-import tempfile
-import threading
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import MutableMapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from layout import plain
+from run_cli import recipe_file
 from workbench.assets.cache import state
 from workbench.errors import WorkbenchError
 from workbench.formatting import count as short
 from workbench.formatting import duration, share, size, timed
-from workbench.recipe import Recipe, dump_recipe
+from workbench.recipe import Recipe
 from workbench.recipe.sources import ASSET_PREFIX
 from workbench.services.planner import Planner as PlanningProcess
 from workbench.services.planner import PlannerError
 
-
-@dataclass(frozen=True)
-class _Pending:
-    """A plan that is not there yet, and the pages that wait for it."""
-
-    future: Future[None]
-    askers: set[str]
+_ASKED = "plan-asked"
 
 
 class Planner:
@@ -40,8 +33,6 @@ class Planner:
 
     def __init__(self) -> None:
         self._answers: dict[str, dict[str, Any] | WorkbenchError] = {}
-        self._pending: dict[str, _Pending] = {}
-        self._lock = threading.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="planner")
         self._process = PlanningProcess()
 
@@ -49,27 +40,19 @@ class Planner:
         """The plan of a recipe, or why there is none; None while nobody knows."""
         return self._answers.get(recipe.fingerprint)
 
-    def ask(self, recipe: Recipe, asker: str = "") -> None:
-        """Begins to plan a recipe; what the same page asked for before is not worth finishing.
+    def ask(self, recipe: Recipe, page: MutableMapping[str | int, Any]) -> None:
+        """Begins to plan a recipe, unless the page waits for it already.
 
         Args:
-            asker: the page that wants it. What another page waits for is left alone.
+            page: the state of the page that asks; what it asked for before, and nobody has begun,
+                is given up.
         """
-        key = recipe.fingerprint
-        with self._lock:
-            for other, pending in list(self._pending.items()):
-                if other == key:
-                    continue
-                pending.askers.discard(asker)
-                if not pending.askers and pending.future.cancel():
-                    del self._pending[other]
-            if key in self._answers:
-                return
-            if key in self._pending:
-                self._pending[key].askers.add(asker)
-                return
-            future = self._thread.submit(self._work, key, dump_recipe(recipe), recipe.name)
-            self._pending[key] = _Pending(future, {asker})
+        asked, future = page.get(_ASKED, ("", None))
+        if future is not None and asked == recipe.fingerprint and not future.done():
+            return
+        if future is not None:
+            future.cancel()
+        page[_ASKED] = recipe.fingerprint, self._thread.submit(self._work, recipe)
 
     def forget(self, recipe: Recipe) -> None:
         """Lets a recipe be planned once more."""
@@ -80,23 +63,18 @@ class Planner:
         if not self._process.waiting:
             self._process.unload()
 
-    def _work(self, key: str, recipe: str, name: str) -> None:
+    def _work(self, recipe: Recipe) -> None:
+        if self.answer(recipe) is not None:  # another page has asked for the same
+            return
         try:
-            self._answers[key] = self._plan(recipe, name)
+            with recipe_file(recipe) as file:
+                self._answers[recipe.fingerprint] = self._process.plan(file)
         except PlannerError as error:
-            self._answers[key] = error
+            self._answers[recipe.fingerprint] = error
         except OSError as error:  # a full disk, say
-            self._answers[key] = PlannerError(f"cannot be handed over: {error}", fix="try again")
-        finally:
-            with self._lock:
-                self._pending.pop(key, None)
+            reason = PlannerError(f"cannot be handed over: {error}", fix="try again")
+            self._answers[recipe.fingerprint] = reason
         self._thread.submit(self._warm_up)
-
-    def _plan(self, recipe: str, name: str) -> dict[str, Any]:
-        with tempfile.TemporaryDirectory(prefix="workbench-plan-") as folder:
-            file = Path(folder) / f"{name}.yaml"
-            file.write_text(recipe, encoding="utf-8")
-            return self._process.plan(file)
 
     def _warm_up(self) -> None:
         """Where a GPU was looked at the process has ended, and the next plan would wait for one."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -17,6 +19,7 @@ from workbench.recipe.tasks import TASK_SPECS
 SIZES = ("train_size", "validation_size", "test_size")
 TRAINING = ("epochs", "learning_rate", "batch_size", "max_steps", "warmup_ratio", "lr_scheduler")
 Values = dict[str, Any]
+Fields = Callable[..., list[str]]
 
 
 def form(shipped: Recipe, start: Recipe, *, key: str) -> list[str]:
@@ -29,9 +32,18 @@ def form(shipped: Recipe, start: Recipe, *, key: str) -> list[str]:
     """
     values, first = shipped.model_dump(mode="json"), start.model_dump(mode="json")
     spec, overrides = _method(values["method"], first["method"], key)
-    overrides += _training(values["training"], first["training"], key, spec.default_learning_rate)
-    overrides += _task(shipped.task.name, values["task"], first["task"], key)
-    return overrides + _data_and_model(values, first, key)
+    section = partial(_section, values, first, key)
+    overrides += _training(section("training", TrainingSpec), spec.default_learning_rate)
+    overrides += _task(shipped.task.name, section)
+    st.subheader("Data and model", anchor=False)
+    st.text(f"{start.data.source} on {start.model.source}")
+    return overrides + _data_and_model(section)
+
+
+def _section(values: Values, first: Values, key: str, name: str, spec: type[BaseModel]) -> Fields:
+    """Shows fields of a section of the recipe, or of the recipe itself where it has no name."""
+    own, shown = (values[name], first[name]) if name else (values, first)
+    return partial(fields.fields, spec, own, start=shown, section=name, key=key)
 
 
 def _method(values: Values, first: Values, key: str) -> tuple[type[MethodSpec], list[str]]:
@@ -54,93 +66,39 @@ def _method(values: Values, first: Values, key: str) -> tuple[type[MethodSpec], 
     return spec, overrides
 
 
-def _training(values: Values, first: Values, key: str, default_rate: float) -> list[str]:
+def _training(show: Fields, default_rate: float) -> list[str]:
     st.subheader("Training", anchor=False)
-    overrides = fields.fields(
-        TrainingSpec,
-        values,
-        start=first,
-        section="training",
-        key=key,
-        names=TRAINING,
-        placeholders={"learning_rate": f"{default_rate:g} (method's)"},
-    )
+    rate = f"{default_rate:g} (method's)"
+    overrides = show(names=TRAINING, placeholders={"learning_rate": rate})
     with st.expander("More training settings"):
-        rest = [n for n in TrainingSpec.model_fields if n not in TRAINING]
-        overrides += fields.fields(
-            TrainingSpec, values, start=first, section="training", key=key, names=rest
-        )
-    return overrides
+        return overrides + show(names=[n for n in TrainingSpec.model_fields if n not in TRAINING])
 
 
-def _task(name: str, values: Values, first: Values, key: str) -> list[str]:
+def _task(name: str, section: Callable[..., Fields]) -> list[str]:
     """The settings of the recipe's task, which itself stays: another one needs other data."""
     spec = TASK_SPECS[name]
     st.subheader("Task", anchor=False)
     st.caption(plain(f"{name}: {_about(spec)}"))
-    return fields.fields(
-        spec,
-        values,
-        start=first,
-        section="task",
-        key=key,
-        placeholders={
-            "metrics": "the defaults of the task",
-            "labels": "from the data",
-            "instruction": "none",
-        },
-    )
+    empty = {
+        "metrics": "the defaults of the task",
+        "labels": "from the data",
+        "instruction": "none",
+    }
+    return section("task", spec)(placeholders=empty)
 
 
-def _data_and_model(values: Values, first: Values, key: str) -> list[str]:
-    st.subheader("Data and model", anchor=False)
-    st.text(f"{first['data']['source']} on {first['model']['source']}")
-    data, model = values["data"], values["model"]
+def _data_and_model(section: Callable[..., Fields]) -> list[str]:
+    data, model = section("data", DataSpec), section("model", ModelSpec)
     sizes, length = st.columns([3, 1])
     with sizes:
-        overrides = fields.fields(
-            DataSpec,
-            data,
-            start=first["data"],
-            section="data",
-            key=key,
-            names=SIZES,
-            placeholders={"train_size": "all the rest"},
-        )
+        overrides = data(names=SIZES, placeholders={"train_size": "all the rest"})
     with length:
-        overrides += fields.fields(
-            ModelSpec,
-            model,
-            start=first["model"],
-            section="model",
-            key=key,
-            names=("max_length",),
-            columns=1,
-        )
+        overrides += model(names=("max_length",), columns=1)
     with st.expander("Data source, model source, init_from"):
-        rest = [n for n in DataSpec.model_fields if n not in SIZES]
-        overrides += fields.fields(
-            DataSpec, data, start=first["data"], section="data", key=key, names=rest
-        )
-        overrides += fields.fields(
-            ModelSpec,
-            model,
-            start=first["model"],
-            section="model",
-            key=key,
-            names=("source", "revision"),
-            columns=2,
-        )
-        overrides += fields.fields(
-            Recipe,
-            values,
-            start=first,
-            section="",
-            key=key,
-            names=("init_from",),
-            placeholders={"init_from": "none: a new adapter"},
-            columns=1,
-        )
+        overrides += data(names=[n for n in DataSpec.model_fields if n not in SIZES])
+        overrides += model(names=("source", "revision"), columns=2)
+        none = {"init_from": "none: a new adapter"}
+        overrides += section("", Recipe)(names=("init_from",), placeholders=none, columns=1)
     return overrides
 
 

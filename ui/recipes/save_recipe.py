@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import streamlit as st
-from pydantic import TypeAdapter, ValidationError
 
 from layout import error_box, runs_dir, show_error
 from workbench.errors import UsageError, WorkbenchError
 from workbench.recipe import Recipe, dump_recipe
 from workbench.recipe.loading import build
-from workbench.recipe.schema import Name
+from workbench.recipe.schema import check_name
 
 OWN = "my-recipes"
 """Beside the runs, unless another folder is open."""
@@ -24,15 +23,7 @@ def save(recipe: Recipe, folder: Path, study: str, name: str) -> Path:
         UsageError: when a name cannot be one, leads out of the folder, or is taken.
     """
     for key, value in (("study", study), ("name", name)):
-        try:
-            TypeAdapter(Name).validate_python(value, strict=True)
-        except ValidationError:
-            raise UsageError(
-                f"{value[:80]!r} cannot be a name",
-                where=key,
-                why="80 letters, digits, dots, underscores and hyphens at most, no dot first",
-                fix="e.g. lora-rank-32",
-            ) from None
+        check_name(value, where=key)
     renamed, problems = build({**recipe.model_dump(mode="json"), "study": study, "name": name})
     if renamed is None or problems:
         raise UsageError("; ".join(problem.what for problem in problems), where="name")

@@ -21,7 +21,6 @@ class Wanted:
     seeds: Sequence[int]
     processes: int = 1
     force: bool = False
-    queue: bool = False
 
     @property
     def name(self) -> str:
@@ -41,7 +40,6 @@ def command_line(wanted: Wanted) -> str:
         words += ["--seeds", ",".join(map(str, wanted.seeds))]
     words += ["--processes", str(wanted.processes)] if wanted.processes > 1 else []
     words += ["--force"] if wanted.force else []
-    words += ["--queue"] if wanted.queue else []
     return shlex.join([*words, "--runs", str(runs_dir())])
 
 
@@ -51,11 +49,9 @@ def python_lines(wanted: Wanted) -> str:
     load += f", {list(wanted.overrides)!r})" if wanted.overrides else ")"
     arguments = [f"seeds={list(wanted.seeds)!r}"]
     arguments += ["force=True"] if wanted.force else []
-    if wanted.processes == 1 and not wanted.queue:
+    if wanted.processes == 1:
         call = f"runs = run(recipe, runs_dir={str(runs_dir())!r}, {', '.join(arguments)})"
         return f"from workbench import load_recipe, run\n\n{load}\n{call}"
-    arguments += [f"processes={wanted.processes}"] if wanted.processes > 1 else []
-    verb = "enqueue" if wanted.queue else "start"
-    lines = [f"jobs.{verb}([recipe], {str(runs_dir())!r}, {', '.join(arguments)})"]
-    lines += [f"jobs.ensure_worker({str(runs_dir())!r})"] if wanted.queue else []
-    return "\n".join(["from workbench import jobs, load_recipe", "", load, *lines])
+    arguments += [f"processes={wanted.processes}"]
+    call = f"jobs.start([recipe], {str(runs_dir())!r}, {', '.join(arguments)})"
+    return f"from workbench import jobs, load_recipe\n\n{load}\n{call}"

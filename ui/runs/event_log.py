@@ -14,7 +14,7 @@ from typing import Any
 
 import streamlit as st
 
-from run_summary import finite
+from workbench.analysis.records import finite
 from workbench.store import Run
 
 MOST_STEPS = 4000

@@ -8,7 +8,8 @@ from typing import Any
 import streamlit as st
 
 from layout import plain
-from run_summary import get_section, number, progress_of, share_done, state_of, time_of
+from run_summary import progress_of, share_done, state_of, time_of
+from workbench.analysis.records import get_section, number
 from workbench.charts.run_curves import (
     learning_rate_curve,
     loss_curve,

@@ -7,10 +7,11 @@ from typing import Any
 import streamlit as st
 
 from layout import error_box, plain, remarks
-from run_summary import get_strings, state_of
+from run_summary import state_of
 from runs import run_live, run_log, run_result
 from runs.event_log import histories
 from runs.run_actions import RESUMABLE, actions
+from workbench.analysis.records import get_strings
 from workbench.store import ACTIVE, Run
 
 Event = dict[str, Any]

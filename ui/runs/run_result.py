@@ -9,8 +9,9 @@ import streamlit as st
 
 from compare.draw import draw
 from layout import facts, plain
-from run_summary import decimal, finite, get_section, get_strings, number, scored
+from run_summary import decimal, scored
 from workbench.analysis.costs import forecast_lines
+from workbench.analysis.records import finite, get_section, get_strings, number
 from workbench.charts.memory import memory_bars
 from workbench.formatting import ABSENT, count, duration, share, size
 

@@ -11,7 +11,8 @@ import streamlit as st
 
 from compare.draw import draw
 from layout import empty, plain, runs_dir
-from run_summary import decimal, finite, get_section, number, share_done
+from run_summary import decimal, share_done
+from workbench.analysis.records import finite, get_section, number
 from workbench.charts.style import HEIGHT, PALETTE
 from workbench.formatting import ABSENT, count, duration
 from workbench.recipe import recipes_dir

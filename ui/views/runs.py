@@ -11,24 +11,13 @@ import pandas as pd
 import streamlit as st
 
 from layout import empty, error_box, heading, runs_dir
-from run_summary import ago, number, progress_of, score_of, share_done, state_of, time_of
+from run_summary import STATES, ago, progress_of, score_of, share_done, state_of, time_of
 from runs import hardware, queue_panel, run_page, searches
 from workbench import jobs
+from workbench.analysis.records import number
 from workbench.store import ACTIVE, Run, list_runs, read_run
 
 REFRESH_SECONDS = 2
-# "starting" is ours: a job that is there, for a run whose folder is not.
-STATES = {
-    "running": "#2f7fc1",
-    "queued": "#7d868c",
-    "starting": "#7d868c",
-    "stopping": "#d07a26",
-    "finished": "#2f8f5b",
-    "stopped": "#7d868c",
-    "failed": "#c2504a",
-    "interrupted": "#c2504a",
-    "unreadable": "#c2504a",
-}
 
 
 def page() -> None:
@@ -180,7 +169,7 @@ def _columns() -> dict[str, Any]:
     config = st.column_config
     return {
         "state": config.MultiselectColumn(
-            "State", options=list(STATES), color=list(STATES.values()), width=105
+            "State", options=list(STATES), color=[each for _, each in STATES.values()], width=105
         ),
         "recipe": config.TextColumn("Recipe", width=160),
         "seed": config.NumberColumn("Seed", format="%d", width=55),

@@ -8,18 +8,36 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from workbench.errors import UsageError
 from workbench.recipe.base import StrictModel
 from workbench.recipe.methods import METHOD_SPECS, AnyMethod
 from workbench.recipe.renamed import as_first_written
 from workbench.recipe.tasks import TASK_SPECS, AnyTask
 
 Size = Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0.0, lt=1.0)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}"
+Name = Annotated[str, Field(pattern=rf"^{NAME}$")]
+
+
+def check_name(text: str, *, where: str) -> None:
+    """Refuses what cannot be the name of a study, a recipe or an adapter.
+
+    Raises:
+        UsageError: naming the place.
+    """
+    if not re.fullmatch(NAME, text):
+        raise UsageError(
+            f"{text[:80]!r} cannot be a name",
+            where=where,
+            why="80 letters, digits, dots, underscores and hyphens at most, no dot first",
+            fix="e.g. lora-rank-32",
+        )
 
 
 VARIANTS: dict[str, Mapping[str, type[StrictModel]]] = {"task": TASK_SPECS, "method": METHOD_SPECS}

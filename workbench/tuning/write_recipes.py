@@ -7,11 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from workbench.errors import StorageError, UsageError
 from workbench.recipe import Recipe, load_recipe
-from workbench.recipe.schema import Name
+from workbench.recipe.schema import check_name
 from workbench.recipe.suggest import shown
 from workbench.recipe.yaml_reader import dump
 from workbench.tuning.space import with_values
@@ -40,11 +38,7 @@ def check_target(folder: Path, recipes: Sequence[Recipe]) -> None:
         raise UsageError(
             f"{', '.join(there)} would be overwritten", where=str(folder), fix="name a new folder"
         )
-    try:
-        TypeAdapter(Name).validate_python(folder.resolve().name)
-    except ValidationError:
-        fix = "a study is called after its folder: letters, digits, . _ and -"
-        raise UsageError("cannot be the name of a study", where=str(folder), fix=fix) from None
+    check_name(folder.resolve().name, where=str(folder))  # the study is called after its folder
 
 
 def write_recipes(folder: Path, tunings: Sequence[Tuning]) -> list[Path]:
