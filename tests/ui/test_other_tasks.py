@@ -136,7 +136,7 @@ def test_a_run_on_windows_says_how_many_and_which_state_was_kept(runs: RunsFolde
     data = {"sizes": {"train": 800}, "features": {"train": 1312}, "labels": []}
     change(path, data=data, selected={"step": 100, "metric": None, "value": None})
     page = said(open_view("runs", run=f"news/{path.name}"))
-    assert "1312 train" in page and "step 100, the last" in page
+    assert "train 1312" in page and "step 100, the last" in page
     change(path, data={**data, "features": {"train": 800}})
     assert "features" not in said(open_view("runs", run=f"news/{path.name}"))
 

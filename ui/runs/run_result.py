@@ -11,9 +11,16 @@ from compare.draw import draw
 from layout import facts, plain
 from run_summary import decimal, scored
 from workbench.analysis.costs import forecast_lines
-from workbench.analysis.records import finite, get_section, get_strings, number
+from workbench.analysis.records import get_section, get_strings, number
+from workbench.analysis.run_facts import (
+    data_facts,
+    parameter_facts,
+    policy_facts,
+    selected_checkpoint,
+    time_facts,
+)
 from workbench.charts.memory import memory_bars
-from workbench.formatting import ABSENT, count, duration, share, size
+from workbench.formatting import count, duration, share, size
 
 Event = dict[str, Any]
 
@@ -70,51 +77,15 @@ def _forecast(result: Event) -> None:
 
 
 def _facts(result: Event) -> list[tuple[str, Any]]:
-    policy, data = get_section(result, "policy"), get_section(result, "data")
-    parameters, selected = get_section(result, "parameters"), get_section(result, "selected")
-    counted = [(number(parameters, key), key) for key in ("adapter", "head", "total")]
-    sizes, features = (_per_split(data, key) for key in ("sizes", "features"))
-    computed = [policy.get("device_name") or policy.get("device"), policy.get("precision")]
-    attention = policy.get("attention")
     told = get_strings(result, "warnings")  # which stand on top of the page
     return [
-        ("task", result.get("task")),
-        ("model", result.get("model")),
-        ("method", result.get("method")),
-        ("parameters", ", ".join(f"{n:,.0f} {key}" for n, key in counted if n is not None)),
-        ("examples", sizes),
-        ("features", features if features != sizes else ABSENT),
-        ("duplicates", _removed(data)),
-        ("steps", _speed(get_section(result, "time"))),
-        ("selected checkpoint", _kept(selected)),
-        ("device", ", ".join(str(word) for word in computed if word)),
-        ("attention", attention),
-        ("policy", policy.get("why")),
-        ("notes", "\n".join(note for note in get_strings(data, "notes") if note not in told)),
+        *((key, result.get(key)) for key in ("task", "model", "method")),
+        ("selected checkpoint", selected_checkpoint(result)),
+        *parameter_facts(result),
+        *(fact for fact in data_facts(result) if fact[1] not in told),
+        *time_facts(result),
+        *policy_facts(result),
     ]
-
-
-def _kept(selected: Event) -> str:
-    if not finite(selected.get("step")):
-        return ABSENT
-    if selected.get("metric") is None:  # the last state, whatever its score
-        return f"step {selected['step']}, the last"
-    score = f"{selected['metric']} {decimal(selected.get('value'))}"
-    return f"step {selected['step']}, validation {score}"
-
-
-def _per_split(data: Event, key: str) -> str:
-    return ", ".join(f"{n} {split}" for split, n in get_section(data, key).items())
-
-
-def _removed(data: Event) -> str:
-    removed = number(data, "duplicates_removed")
-    return f"{removed:.0f} removed before splitting" if removed else ABSENT
-
-
-def _speed(time: Event) -> str:
-    steps, speed = number(time, "steps"), number(time, "steps_per_second")
-    return ABSENT if steps is None or speed is None else f"{steps:.0f}, {speed:.2f} a second"
 
 
 def _scores(result: Event) -> pd.DataFrame:
