@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,12 @@ def remarks(title: str, sentences: list[str], icon: str) -> None:
     with st.expander(title, icon=icon, expanded=len(sentences) <= FOLD_ABOVE):
         for sentence in sentences:
             st.text(sentence)
+
+
+def tiles(pairs: Sequence[tuple[str, str]]) -> None:
+    """Figures side by side."""
+    for column, (name, value) in zip(st.columns(len(pairs)), pairs, strict=True):
+        column.metric(plain(name), plain(value))
 
 
 def facts(pairs: list[tuple[str, Any]]) -> None:

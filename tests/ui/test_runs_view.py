@@ -49,7 +49,7 @@ def test_a_finished_run_shows_its_result_recipe_and_log(runs: RunsFolder) -> Non
     path = runs.add(news_recipe("lora"), 1)
     app = open_view("runs", run=f"news/{path.name}")
     tiles = {metric.label: metric.value for metric in app.metric}
-    assert tiles[layout.plain("test accuracy")] == "0.961"
+    assert tiles[layout.plain("test accuracy")] == layout.plain("0.961")
     assert tiles["trainable"] == "75.7k"
     assert tiles["peak memory"] == "231 MB"
     assert dump_recipe(news_recipe("lora")).strip() in texts(app)

@@ -11,7 +11,7 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from layout import plain, remarks, show_error
+from layout import plain, remarks, show_error, tiles
 from run_cli import ask, recipe_file
 from workbench.errors import WorkbenchError
 from workbench.formatting import plural
@@ -55,13 +55,12 @@ def show(recipe: Recipe) -> None:
 
 def _summary(found: Found) -> None:
     lengths = found["lengths"]
-    tiles = [(role, f"{count:,}") for role, count in found["splits"].items()]
-    tiles += [
+    shown = [(role, f"{count:,}") for role, count in found["splits"].items()]
+    shown += [
         ("duplicates", f"{found['duplicates_removed']:,}"),
         ("longer than the limit", f"{lengths['longer'] / max(1, lengths['measured']):.0%}"),
     ]
-    for column, (name, value) in zip(st.columns(len(tiles)), tiles, strict=True):
-        column.metric(plain(name), value)
+    tiles(shown)
 
 
 def _balance(labels: list[Found] | None) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from layout import plain
+from layout import plain, tiles
 from run_summary import progress_of, share_done, state_of, time_of
 from workbench.analysis.records import get_section, number
 from workbench.charts.run_curves import (
@@ -44,7 +44,7 @@ def _figures(run: Run, events: list[Event]) -> None:
     loss, rate = number(last, "loss"), number(last, "learning_rate")
     speed = speed_now(events)
     started = number(run.status, "started_at")
-    tiles = [
+    shown = [
         ("loss", ABSENT if loss is None else f"{loss:.4f}"),
         ("learning rate", ABSENT if rate is None else f"{rate:.2e}"),
         ("tokens per second", ABSENT if speed is None else f"{speed:,.0f}"),
@@ -53,8 +53,7 @@ def _figures(run: Run, events: list[Event]) -> None:
         ("time left", time_of(run).removesuffix(" left")),
     ]
     with st.container(border=True):
-        for column, (name, value) in zip(st.columns(len(tiles)), tiles, strict=True):
-            column.metric(plain(name), plain(value))
+        tiles(shown)
 
 
 def curves(run: Run, events: list[Event]) -> None:

@@ -41,7 +41,7 @@ def show(run: Run) -> None:
     if run.state in ACTIVE:
         run_live.progress(run, events)
     if run.state == "finished":
-        run_result.tiles(run.result)
+        run_result.headline(run.result)
     overview, recipe, log = st.tabs(["Overview", "Recipe", "Log"], key="show", bind="query-params")
     with overview:
         run_live.curves(run, events)

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from compare.draw import draw
-from layout import facts, plain
+from layout import facts, plain, tiles
 from run_summary import decimal, scored
 from workbench.analysis.costs import forecast_lines
 from workbench.analysis.records import get_section, get_strings, number
@@ -25,7 +25,7 @@ from workbench.formatting import count, duration, share, size
 Event = dict[str, Any]
 
 
-def tiles(result: Event) -> None:
+def headline(result: Event) -> None:
     """The figures that a run is judged by."""
     test, parameters = (
         get_section(get_section(result, "metrics"), "test"),
@@ -42,8 +42,7 @@ def tiles(result: Event) -> None:
         ("adapter", size(number(result, "adapter_bytes"))),
     ]
     with st.container(border=True):
-        for column, (name, value) in zip(st.columns(len(shown)), shown, strict=True):
-            column.metric(plain(name), value)
+        tiles(shown)
 
 
 def outcome(result: Event) -> None:

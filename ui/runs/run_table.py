@@ -1,0 +1,144 @@
+"""The table of all runs: filtered, refreshed, and a row of it selected."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from layout import empty, error_box, runs_dir
+from run_summary import STATES, ago, progress_of, score_of, share_done, state_of, time_of
+from workbench import jobs
+from workbench.analysis.records import number
+from workbench.store import ACTIVE, Run, list_runs
+
+REFRESH_SECONDS = 2
+
+
+@st.fragment(run_every=REFRESH_SECONDS)
+def show() -> None:
+    """Filters and the table of all runs; what is selected goes into the address."""
+    everything = sorted(list_runs(runs_dir()), key=_order)
+    waiting = _waiting(everything)
+    _job_that_never_began()
+    if not everything and not waiting:
+        empty("No runs yet", "Start one in Recipes, or with `workbench run` in a terminal.")
+        return
+    runs = _filtered(everything)
+    if not runs and not waiting:
+        st.caption("No runs match these filters.")
+        return
+    ids = [run.id for run in runs]
+    chosen = st.query_params.get("run", "")
+    # The selection is a row number, so a table in another order is another table.
+    key = f"runs-{hash(tuple(ids)) & 0xFFFFFFFF:x}"
+    rows = [_row(run) for run in runs] + [_waiting_row(name) for name in waiting]
+    st.dataframe(
+        pd.DataFrame(rows),
+        key=key,
+        hide_index=True,
+        width="stretch",
+        placeholder="–",
+        on_select="rerun",
+        selection_mode="single-row",
+        selection_default={"selection": {"rows": [ids.index(chosen)] if chosen in ids else []}},
+        column_config=_columns(),
+    )
+    selected = st.session_state[key].selection.rows if key in st.session_state else []
+    picked = ids[selected[0]] if selected and selected[0] < len(ids) else None
+    if picked and picked != chosen:
+        st.query_params["run"] = picked
+        st.rerun()
+
+
+def _filtered(runs: list[Run]) -> list[Run]:
+    """The runs that go with the filters, which stand in the address."""
+    words, study, states = st.columns([1.4, 1, 1.6], vertical_alignment="bottom")
+    wanted = words.text_input(
+        "Search", key="search", bind="query-params", placeholder="recipe, study, seed, method"
+    )
+    studies = sorted({run.path.parent.name for run in runs})
+    chosen = study.multiselect("Studies", studies, key="of", bind="query-params", placeholder="all")
+    there = sorted({state_of(run) for run in runs})
+    of_state = states.multiselect(
+        "States", there, key="state", bind="query-params", placeholder="all"
+    )
+    parts = wanted.casefold().split()
+    return [
+        run
+        for run in runs
+        if (not chosen or run.path.parent.name in chosen)
+        and (not of_state or state_of(run) in of_state)
+        and all(part in _words(run) for part in parts)
+    ]
+
+
+def _words(run: Run) -> str:
+    known = [run.status.get(key) for key in ("recipe", "method", "task", "model")]
+    return " ".join(map(str, [run.id, *known])).casefold()
+
+
+def _order(run: Run) -> tuple[bool, float, str]:
+    return run.state not in ACTIVE, -(number(run.status, "started_at") or 0.0), run.id
+
+
+def _row(run: Run) -> dict[str, Any]:
+    return {
+        "state": [state_of(run)],
+        "recipe": str(run.status.get("recipe") or run.path.name),
+        "seed": number(run.status, "seed"),
+        "study": run.path.parent.name,
+        "progress": share_done(run),
+        "time": time_of(run),
+        "loss": number(progress_of(run), "loss"),
+        "score": score_of(run),
+        "started": ago(run.status.get("started_at")),
+    }
+
+
+def _columns() -> dict[str, Any]:
+    config = st.column_config
+    return {
+        "state": config.MultiselectColumn(
+            "State", options=list(STATES), color=[each for _, each in STATES.values()], width=105
+        ),
+        "recipe": config.TextColumn("Recipe", width=160),
+        "seed": config.NumberColumn("Seed", format="%d", width=55),
+        "study": config.TextColumn("Study", width=140),
+        "progress": config.ProgressColumn(
+            "Progress", min_value=0.0, max_value=1.0, format="percent", width=130
+        ),
+        "time": config.TextColumn("Time", width=105),
+        "loss": config.NumberColumn("Last loss", format="%.4f", width=85),
+        "score": config.TextColumn("Test score", width=140),
+        "started": config.TextColumn("Started", width=95),
+    }
+
+
+def _waiting(runs: list[Run]) -> list[str]:
+    """Runs that a living job is still to start, in the order in which it will."""
+    active = {run.path for run in runs if run.state in ACTIVE}
+    finished = {run.path for run in runs if run.state == "finished"}
+    return [
+        f"{path.parent.name}/{path.name}"
+        for job in jobs.list_jobs(runs_dir(), newest=20)
+        if job.alive
+        for path in job.pending
+        if path not in active and (path not in finished or "--force" in job.command)
+    ]
+
+
+def _waiting_row(name: str) -> dict[str, Any]:
+    study, _, folder = name.partition("/")
+    return {"state": ["starting"], "recipe": folder, "study": study}
+
+
+def _job_that_never_began() -> None:
+    """The latest job, when it ended before it wrote a run: its log is all there is to show."""
+    latest = next(iter(jobs.list_jobs(runs_dir(), newest=1)), None)
+    if latest is None or latest.alive or any(path.exists() for path in latest.runs):
+        return
+    error_box(
+        "The last job failed before its first run started", latest.log_tail(4000) or "No output."
+    )
