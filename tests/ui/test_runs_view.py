@@ -48,8 +48,8 @@ def test_runs_lists_every_state_and_survives_a_corrupt_folder(runs: RunsFolder) 
 def test_a_finished_run_shows_its_result_recipe_and_log(runs: RunsFolder) -> None:
     path = runs.add(news_recipe("lora"), 1)
     app = open_view("runs", run=f"news/{path.name}")
-    tiles = {metric.label: metric.value for metric in app.metric}
-    assert tiles[layout.plain("test accuracy")] == layout.plain("0.961")
+    tiles = {metric.label: metric.value.replace("\\", "") for metric in app.metric}
+    assert tiles[layout.plain("test accuracy")] == "0.961"
     assert tiles["trainable"] == "75.7k"
     assert tiles["peak memory"] == "231 MB"
     assert dump_recipe(news_recipe("lora")).strip() in texts(app)
