@@ -42,7 +42,7 @@ def test_compare_tests_shows_the_front_and_what_differs(
     ):
         assert workbench(*asked, *wrong).code == 2
     answer = workbench(*asked, "--metric", "accurcy")
-    assert answer.code == 2 and "The metrics are" in answer.err
+    assert answer.code == 2 and "Did you mean accuracy?" in answer.err
 
 
 def test_a_folder_without_runs_does_not_hide_the_study_of_its_name(

@@ -113,7 +113,8 @@ def test_what_follows_the_completion_is_noted(load, write):
     rows = [*CHATS, {"messages": chat("u:Hi", "a:Yes?", "u:Nothing.")}]
     data = load(write("x.jsonl", rows), "instruction", text="messages")
     assert data.notes == (
-        "1 of 21 chats go on after the assistant's last message; what comes after it is not used.",
+        "1 of 21 chats continue after the assistant's last message; "
+        "what comes after it is not used.",
     )
     assert {"Yes?"} <= {*data.train.labels, *data.validation.labels, *data.test.labels}
 
@@ -127,10 +128,10 @@ def test_what_follows_the_completion_is_noted(load, write):
         (chat("u: ", "a:Hello"), "a chat without a message of the user before"),
         (chat("u:Hi", "a: "), "an empty completion"),
         (chat("u:\ud83d", "a:Hello"), "lone surrogate"),
-        ([{"from": "human", "value": "Hi"}], "something that is no list of messages"),
-        ([{"role": "bot", "content": "Hi"}], "something that is no list of messages"),
-        ([{"role": "user", "content": None}], "something that is no list of messages"),
-        (["Hi", "Hello"], "something that is no list of messages"),
+        ([{"from": "human", "value": "Hi"}], "not a list of chat messages"),
+        ([{"role": "bot", "content": "Hi"}], "not a list of chat messages"),
+        ([{"role": "user", "content": None}], "not a list of chat messages"),
+        (["Hi", "Hello"], "not a list of chat messages"),
     ],
 )
 def test_chats_that_teach_nothing_are_refused_by_name(refusal, write, messages, words):

@@ -11,7 +11,7 @@ import transformers
 from peft import PeftModel
 from peft.utils import CONFIG_NAME as ADAPTER_CONFIG
 from peft.utils import SAFETENSORS_WEIGHTS_NAME as WEIGHTS
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import AutoConfig
@@ -188,15 +188,16 @@ def check_weights(folder: Path) -> None:
         raise ExportError("no *.safetensors file here", where=str(folder), fix="export it again")
     for path in files:
         try:
-            tensors = load_file(path)
+            with safe_open(path, framework="pt") as tensors:
+                finite = {n: torch.isfinite(tensors.get_tensor(n)).all() for n in tensors.keys()}  # noqa: SIM118
         except (SafetensorError, OSError) as error:
             raise ExportError(
                 f"the file is damaged: {error}", where=str(path), fix="export it again"
             ) from error
-        broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
-        if broken:
+        if not all(finite.values()):
+            name = next(name for name, good in finite.items() if not good)
             raise ExportError(
-                f"{broken[0]} holds NaN or infinite numbers",
+                f"{name} holds NaN or infinite numbers",
                 where=str(path),
                 why="every answer would be NaN",
                 fix="train again with a lower learning rate, and export that run",

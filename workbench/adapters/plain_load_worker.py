@@ -2,8 +2,8 @@
 
 This file imports transformers, peft, safetensors and the standard library, nothing of the
 workbench, and is run as a program of its own: ``python plain_load_worker.py``. It reads one JSON
-request a line, forks a fresh process for each (so that imports are paid once) and prints one JSON answer a
-line, after a line of its own when it is ready. A request: {"folder", "base", "revision",
+request a line, forks a fresh process for each (so that imports are paid once) and prints one JSON
+answer a line, after a line of its own when it is ready. A request: {"folder", "base", "revision",
 "offline", "auto_class", "kind", "output", "skip", "max_length", "inputs"}, where an input is
 {"text", "text_pair"} or {"input_ids", "token_type_ids"} and, for log-probabilities, {"positions",
 "tokens"}; the answer: {"outputs": [[...], ...]} or {"error": "..."}.

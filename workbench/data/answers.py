@@ -7,7 +7,7 @@ from typing import Any
 
 from workbench.data.examples import Examples, Role
 from workbench.data.reading import Reading, joined_ids
-from workbench.data.rows import Rows, checked_texts, is_missing, refuse_rows
+from workbench.data.rows import Rows, checked_texts, is_missing
 from workbench.errors import DataError
 from workbench.recipe.schema import DataSpec
 from workbench.recipe.tasks import QuestionAnswering
@@ -62,41 +62,35 @@ def read_answers(splits: Mapping[Role, Rows], spec: DataSpec, task: QuestionAnsw
 def _answers(
     rows: Rows, column: str | list[str], contexts: Sequence[str]
 ) -> list[tuple[Answer, ...]]:
-    def refuse(bad: Sequence[int], what: str, shown: Sequence[object], why: str, fix: str) -> None:
-        what = f"{what} in column {column!r}"
-        refuse_rows(bad, what, rows.ids, shown, where=rows.where, why=why, fix=fix)
-
     spans = [_spans(value, text) for value, text in zip(rows.labels, contexts, strict=True)]
-    refuse(
-        [i for i, found in enumerate(spans) if found is None],
+    rows.column(column, rows.labels).refuse(
+        (row for row, found in enumerate(spans) if found is None),
         "something that is no answer",
-        rows.labels,
-        _FORM,
-        "write answers in this form, or as plain texts that are looked up in the context",
+        why=_FORM,
+        fix="write answers in this form, or as plain texts that are looked up in the context",
     )
     found = [answers or () for answers in spans]
-    refuse(
-        [i for i, answers in enumerate(found) if any(start < 0 for start, _ in answers)],
+    rows.column(column, rows.labels).refuse(
+        (row for row, answers in enumerate(found) if any(start < 0 for start, _ in answers)),
         "an answer that does not occur in its context",
-        rows.labels,
-        "extractive question-answering picks a piece of the context, letter by letter",
-        "correct these rows, or leave the answer empty where the context does not answer",
+        why="extractive question-answering picks a piece of the context, letter by letter",
+        fix="correct these rows, or leave the answer empty where the context does not answer",
     )
     wrong = {
-        i: (start, text, contexts[i])
-        for i, answers in enumerate(found)
+        row: (start, text, contexts[row])
+        for row, answers in enumerate(found)
         for start, text in reversed(answers)
-        if contexts[i][start : start + len(text)] != text
+        if contexts[row][start : start + len(text)] != text
     }
+    shown = [_what_stands_there(*wrong[i]) if i in wrong else "" for i in range(len(found))]
     elsewhere = sum(text in context for _, text, context in wrong.values())
-    refuse(
-        list(wrong),
+    rows.column(column, shown).refuse(
+        wrong,
         "an answer that does not stand at its answer_start",
-        [_what_stands_there(*wrong[i]) if i in wrong else "" for i in range(len(found))],
-        "answer_start counts the characters of the context, from 0; bytes, tokens or a text that "
-        "was cleaned afterwards count differently",
-        f"correct answer_start ({elsewhere:,} of these answers stand elsewhere in their context), "
-        "or write answers as plain texts that are looked up in the context",
+        why="answer_start counts the characters of the context, from 0; bytes, tokens or a text "
+        "that was cleaned afterwards count differently",
+        fix=f"correct answer_start ({elsewhere:,} of these answers stand elsewhere in their "
+        "context), or write answers as plain texts that are looked up in the context",
     )
     return found
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from workbench.data.examples import Examples, Role
 from workbench.data.reading import Reading, joined_ids, joined_texts
-from workbench.data.rows import Rows, checked_texts, is_missing, refuse_missing, refuse_rows
+from workbench.data.rows import Rows, checked_texts, is_missing, refuse_missing
 from workbench.errors import DataError
 from workbench.recipe.schema import DataSpec
 from workbench.recipe.tasks import Instruction
@@ -53,12 +53,9 @@ def _prompts(splits: Mapping[Role, Rows], spec: DataSpec) -> Reading:
 
 
 def _completions(rows: Rows, column: str) -> tuple[str, ...]:
-    refuse_rows(
-        [i for i, value in enumerate(rows.labels) if is_missing(value)],
-        f"an empty completion in column {column!r}",
-        rows.ids,
-        rows.labels,
-        where=rows.where,
+    rows.column(column, rows.labels).refuse(
+        is_missing,
+        "an empty completion",
         why="there is nothing to learn, and its score means nothing",
         fix="remove these rows, or name the right column in data.label",
     )
@@ -69,67 +66,61 @@ def _chats(splits: Mapping[Role, Rows], spec: DataSpec) -> Reading:
     texts: list[str] = []
     completions: list[str] = []
     parts: list[tuple[Message, ...]] = []
-    going_on = 0
+    longer = 0
     for rows in splits.values():
         for chat in _checked_chats(rows, spec.text):
             end = _last(chat, "assistant")
             parts.append(chat[:end])
             texts.append(chat[_last(chat[:end], "user")][1])
             completions.append(chat[end][1])
-            going_on += end + 1 < len(chat)
+            longer += end + 1 < len(chat)
     note = (
-        f"{going_on:,} of {len(parts):,} chats go on after the assistant's last message; what "
+        f"{longer:,} of {len(parts):,} chats continue after the assistant's last message; what "
         "comes after it is not used."
     )
     ids = joined_ids(splits)
     examples = Examples(
         ids=ids, texts=tuple(texts), pairs=None, labels=tuple(completions), parts=tuple(parts)
     )
-    return Reading(examples, notes=(note,) if going_on else ())
+    return Reading(examples, notes=(note,) if longer else ())
 
 
 def _checked_chats(rows: Rows, column: str) -> list[tuple[Message, ...]]:
     """The chats, each with a question of the user before the assistant's last message."""
 
-    def refuse(bad: list[int], what: str, why: str, fix: str) -> None:
-        what = f"{what} in column {column!r}"
-        refuse_rows(bad, what, rows.ids, rows.texts, where=rows.where, why=why, fix=fix)
-
-    read = [_messages(value) for value in rows.texts]
-    refuse(
-        [i for i, chat in enumerate(read) if chat is None],
-        "something that is no list of messages",
-        f"a chat is {_FORM}, with the roles {', '.join(ROLES_OF_MESSAGES)} and texts as contents",
-        "rename keys and roles, e.g. ShareGPT's from and value to role and content, human to user "
-        "and gpt to assistant; calls of tools and images are not read",
+    found = rows.column(column, rows.texts)
+    found.refuse(
+        lambda value: _messages(value) is None,
+        "not a list of chat messages",
+        why=f"a chat is {_FORM}, with the roles {', '.join(ROLES_OF_MESSAGES)} and texts as "
+        "contents",
+        fix="rename keys and roles, e.g. ShareGPT's from and value to role and content, human to "
+        "user and gpt to assistant; calls of tools and images are not read",
     )
-    chats = [chat or () for chat in read]
+    chats = [_messages(value) or () for value in rows.texts]
     ends = [_last(chat, "assistant") for chat in chats]
-    refuse(
-        [i for i, end in enumerate(ends) if end < 0],
+    asked = [chat[:end] for chat, end in zip(chats, ends, strict=True)]
+    found.refuse(
+        (row for row, end in enumerate(ends) if end < 0),
         "a chat without a message of the assistant",
-        "the assistant's last message is the completion to be learned",
-        "remove these rows, or put the completion at the end of the chat",
+        why="the assistant's last message is the completion to be learned",
+        fix="remove these rows, or put the completion at the end of the chat",
     )
-    refuse(
-        [
-            i
-            for i, (chat, end) in enumerate(zip(chats, ends, strict=True))
-            if (user := _last(chat[:end], "user")) < 0 or not chat[user][1].strip()
-        ],
+    found.refuse(
+        (
+            row
+            for row, chat in enumerate(asked)
+            if (user := _last(chat, "user")) < 0 or not chat[user][1].strip()
+        ),
         "a chat without a message of the user before the assistant's last one",
-        "a completion answers something",
-        "remove these rows, or write what the assistant answers",
+        why="a completion answers something",
+        fix="remove these rows, or write what the assistant answers",
     )
-    refuse(
-        [
-            i
-            for i, (chat, end) in enumerate(zip(chats, ends, strict=True))
-            if not chat[end][1].strip()
-        ],
+    found.refuse(
+        (row for row, end in enumerate(ends) if not chats[row][end][1].strip()),
         "an empty completion",
-        "there is nothing to learn, and its score means nothing",
-        "remove these rows",
+        why="there is nothing to learn, and its score means nothing",
+        fix="remove these rows",
     )
     checked_texts(rows, column, ["\n".join(content for _, content in chat) for chat in chats])
     return chats
@@ -141,14 +132,11 @@ def _messages(value: object) -> tuple[Message, ...] | None:
         return None
     messages: list[Message] = []
     for message in value:
-        role, content = (
-            (message.get("role"), message.get("content"))
-            if isinstance(message, dict)
-            else (None, None)
-        )
-        if role not in ROLES_OF_MESSAGES or not isinstance(content, str):
-            return None
-        messages.append((role, content))
+        match message:
+            case {"role": str(role), "content": str(content)} if role in ROLES_OF_MESSAGES:
+                messages.append((role, content))
+            case _:
+                return None
     return tuple(messages)
 
 

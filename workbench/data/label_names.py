@@ -4,40 +4,13 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from workbench.data.examples import Role
-from workbench.data.rows import Rows, refuse_rows
+from workbench.data.rows import Column
 from workbench.errors import DataError
 from workbench.recipe.tasks import TextClassification, TokenClassification
 
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}")
-
-
-@dataclass(frozen=True)
-class LabelColumn:
-    """The label column of all splits, one after the other."""
-
-    where: str
-    ids: Sequence[str]
-    values: Sequence[object]
-    class_names: tuple[str, ...]
-
-    @classmethod
-    def of(cls, splits: Mapping[Role, Rows], source: str) -> LabelColumn:
-        """Of all splits of a source."""
-        return cls(
-            where=next(iter(splits.values())).where if len(splits) == 1 else source,
-            ids=[row_id for rows in splits.values() for row_id in rows.ids],
-            values=[label for rows in splits.values() for label in rows.labels],
-            class_names=next((r.class_names for r in splits.values() if r.class_names), ()),
-        )
-
-    def refuse(self, bad: Sequence[int], what: str, *, why: str = "", fix: str = "") -> None:
-        """Raise if there are bad rows (indices), naming the first of them and their values."""
-        rows = list(dict.fromkeys(bad))
-        refuse_rows(rows, what, self.ids, self.values, where=self.where, why=why, fix=fix)
 
 
 def name_of(value: object) -> str:
@@ -48,7 +21,7 @@ def name_of(value: object) -> str:
 
 
 def indexed(
-    column: LabelColumn,
+    column: Column,
     written: Sequence[tuple[int, str]],
     task: TextClassification | TokenClassification,
 ) -> tuple[tuple[str, ...], list[int]]:
@@ -92,9 +65,7 @@ def _order(name: str) -> tuple[int, int, str]:
     return (0, int(name), name) if _is_index(name) else (1, 0, name)
 
 
-def _refuse_out_of_range(
-    column: LabelColumn, written: Sequence[tuple[int, str]], count: int
-) -> None:
+def _refuse_out_of_range(column: Column, written: Sequence[tuple[int, str]], count: int) -> None:
     column.refuse(
         [row for row, label in written if _is_index(label) and not 0 <= int(label) < count],
         f"a label out of range 0 to {count - 1}",

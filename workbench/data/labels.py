@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 
 from workbench.data.examples import Label, Role
-from workbench.data.label_names import LabelColumn, indexed, name_of
+from workbench.data.label_names import indexed, name_of
 from workbench.data.multilabel import label_lists, zero_one_columns
-from workbench.data.rows import Rows, is_missing
+from workbench.data.rows import Column, Rows, is_missing
 from workbench.errors import DataError
 from workbench.recipe.catalogue import MULTI, REGRESSION, SINGLE
 from workbench.recipe.schema import DataSpec
@@ -29,9 +29,9 @@ def map_labels(
     """
     for rows in splits.values():
         _refuse_hidden(rows)
-    column = LabelColumn.of(splits, spec.source)
+    column = Column.of_labels(splits, spec.source)
     column.refuse(
-        [i for i, value in enumerate(column.values) if _is_missing_label(value)],
+        _is_missing_label,
         "missing label",
         why="every row needs one",
         fix="remove these rows or label them; check data.label",
@@ -67,7 +67,7 @@ def _refuse_hidden(rows: Rows) -> None:
 
 
 def _classes(
-    column: LabelColumn, spec: DataSpec, task: TextClassification
+    column: Column, spec: DataSpec, task: TextClassification
 ) -> tuple[list[Label], tuple[str, ...]]:
     if isinstance(spec.label, list):
         raise DataError(
@@ -77,7 +77,7 @@ def _classes(
             fix=f"set task.problem_type: {MULTI}, or name one column",
         )
     column.refuse(
-        [i for i, v in enumerate(column.values) if not isinstance(v, (str, int, float))],
+        lambda value: not isinstance(value, str | int | float),
         "a label that is no word or number",
         why=f"problem_type is {SINGLE}: one label a row",
         fix=f"for lists of labels set task.problem_type: {MULTI}; check data.label",
@@ -98,26 +98,20 @@ def _classes(
     return list(indices), names
 
 
-def _refuse_fractions(column: LabelColumn) -> None:
+def _refuse_fractions(column: Column) -> None:
+    numbers = [_number(value) for value in column.values]
+    # A csv file holds only text, so a column of fractions shows when every value is a number.
+    in_text = all(number is not None for number in numbers)
     column.refuse(
-        [
-            i
-            for i, value in enumerate(column.values)
-            if isinstance(value, float) and not value.is_integer()
-        ],
+        (
+            row
+            for row, (value, number) in enumerate(zip(column.values, numbers, strict=True))
+            if (in_text or isinstance(value, float)) and not float(number or 0).is_integer()
+        ),
         "a label that is a fraction",
         why=f"problem_type is {SINGLE}: labels are classes",
         fix=f"set task.problem_type: {REGRESSION}, or write the classes as words or whole numbers",
     )
-    # A csv file holds only text, so a column of fractions shows when every value is a number.
-    numbers = [_number(value) for value in column.values]
-    if all(number is not None for number in numbers):
-        column.refuse(
-            [i for i, number in enumerate(numbers) if not float(number or 0).is_integer()],
-            "a label that is a fraction",
-            why=f"problem_type is {SINGLE}: labels are classes",
-            fix=f"set task.problem_type: {REGRESSION}, or write the classes as words",
-        )
 
 
 def _number(value: object) -> float | None:
@@ -129,7 +123,7 @@ def _number(value: object) -> float | None:
         return None
 
 
-def _numbers(column: LabelColumn, task: TextClassification) -> list[Label]:
+def _numbers(column: Column, task: TextClassification) -> list[Label]:
     if task.labels:
         raise DataError(
             "task.labels names classes, but problem_type is regression",
@@ -138,7 +132,7 @@ def _numbers(column: LabelColumn, task: TextClassification) -> list[Label]:
         )
     numbers = [_number(value) for value in column.values]
     column.refuse(
-        [i for i, number in enumerate(numbers) if number is None or not math.isfinite(number)],
+        (i for i, number in enumerate(numbers) if number is None or not math.isfinite(number)),
         "a label that is no finite number",
         why="problem_type is regression",
         fix=f"correct these rows, or set task.problem_type: {SINGLE}",

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from workbench.data.examples import Label
-from workbench.data.label_names import LabelColumn, indexed, name_of
+from workbench.data.label_names import indexed, name_of
+from workbench.data.rows import Column
 from workbench.errors import DataError
 from workbench.recipe.catalogue import MULTI, SINGLE
 from workbench.recipe.tasks import TextClassification
 
 
 def zero_one_columns(
-    column: LabelColumn, columns: Sequence[str], task: TextClassification
+    column: Column, columns: Sequence[str], task: TextClassification
 ) -> tuple[list[Label], tuple[str, ...]]:
     """0/1 vectors from one column per label; each value of `column` is a tuple, one a column.
 
@@ -41,7 +42,7 @@ def zero_one_columns(
             fix="give both the same names, or leave task.labels out",
         )
     bits = {"0": 0, "1": 1, "False": 0, "True": 1, "false": 0, "true": 1}
-    rows = [[bits.get(name_of(v)) for v in values] for values in column.values]  # type: ignore[attr-defined]
+    rows = [[bits.get(name_of(v)) for v in values] for values in column.values]
     column.refuse(
         [i for i, row in enumerate(rows) if None in row],
         f"a label that is neither 0 nor 1 in columns {', '.join(columns)}",
@@ -53,22 +54,20 @@ def zero_one_columns(
     return [tuple(row[i] or 0 for i in order) for row in rows], names
 
 
-def label_lists(
-    column: LabelColumn, task: TextClassification
-) -> tuple[list[Label], tuple[str, ...]]:
+def label_lists(column: Column, task: TextClassification) -> tuple[list[Label], tuple[str, ...]]:
     """0/1 vectors from lists of the labels that apply; an empty list means that none does.
 
     Raises:
         DataError: a row without a list, or with a label twice or unknown; rows are named.
     """
     column.refuse(
-        [i for i, value in enumerate(column.values) if not isinstance(value, (list, tuple))],
+        lambda value: not isinstance(value, list | tuple),
         "a label that is not a list",
         why=f"problem_type is {MULTI}: each row has a list of labels, or data.label lists one "
         "0/1 column per label",
         fix="use jsonl or parquet with a list column, or set data.label to the 0/1 columns",
     )
-    written = [[name_of(v) for v in values] for values in column.values]  # type: ignore[attr-defined]
+    written = [[name_of(v) for v in values] for values in column.values]
     column.refuse(
         [i for i, names in enumerate(written) if len(set(names)) < len(names)],
         "the same label twice in one row",

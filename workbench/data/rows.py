@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from workbench.data.examples import Role
 from workbench.errors import DataError
 from workbench.recipe.schema import DataSpec
 from workbench.recipe.tasks import Need
@@ -41,6 +43,49 @@ class Rows:
     labels: Sequence[object]
     class_names: tuple[str, ...] = ()
     found: tuple[str, ...] = ()
+
+    def column(self, name: object, values: Sequence[Any]) -> Column:
+        """Values of these rows under the name of their column."""
+        return Column(where=self.where, ids=self.ids, values=values, name=name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """The values of one column and where each stands, to refuse those that cannot be used."""
+
+    where: str
+    ids: Sequence[str]
+    values: Sequence[Any]
+    name: object = None
+    """For messages; None where the source has no columns or the message names it itself."""
+    class_names: tuple[str, ...] = ()
+    """Names of the classes where the source itself numbers them."""
+
+    @classmethod
+    def of_labels(cls, splits: Mapping[Role, Rows], source: str) -> Column:
+        """The labels of all splits of a source, one after the other."""
+        return cls(
+            where=next(iter(splits.values())).where if len(splits) == 1 else source,
+            ids=[row_id for rows in splits.values() for row_id in rows.ids],
+            values=[label for rows in splits.values() for label in rows.labels],
+            class_names=next((r.class_names for r in splits.values() if r.class_names), ()),
+        )
+
+    def refuse(
+        self, bad: Callable[[Any], bool] | Iterable[int], what: str, *, why: str = "", fix: str = ""
+    ) -> None:
+        """Raises if there are bad values, naming the first of them and their rows.
+
+        Args:
+            bad: whether a value is, or the rows (indices) that are.
+        """
+        if callable(bad):
+            bad = [row for row, value in enumerate(self.values) if bad(value)]
+        if rows := list(dict.fromkeys(bad)):
+            what += "" if self.name is None else f" in column {self.name!r}"
+            shown = show_rows([self.ids[i] for i in rows], [self.values[i] for i in rows])
+            count = f"{len(rows):,} of {len(self.values):,} rows"
+            raise DataError(f"{what}, {count}: {shown}", where=self.where, why=why, fix=fix)
 
 
 @dataclass(frozen=True)
@@ -150,41 +195,32 @@ def checked_texts(
             half a character (a lone surrogate, which no tokenizer accepts); rows are named.
     """
 
-    def refuse(bad: list[int], what: str, why: str, fix: str) -> None:
-        what = f"{what} in column {column!r}"
-        refuse_rows(bad, what, rows.ids, values, where=rows.where, why=why, fix=fix)
-
-    indexed = list(enumerate(values))
-    refuse(
-        [
-            i
-            for i, value in indexed
-            if is_missing(value) and not (allow_empty and isinstance(value, str))
-        ],
+    found = rows.column(column, values)
+    found.refuse(
+        lambda value: is_missing(value) and not (allow_empty and isinstance(value, str)),
         "missing or empty text",
-        "a row without text teaches nothing and its score means nothing",
-        "remove these rows from the file, or name the right column in data.text",
+        why="a row without text teaches nothing and its score means nothing",
+        fix="remove these rows from the file, or name the right column in data.text",
     )
-    refuse(
-        [i for i, value in indexed if not isinstance(value, str)],
+    found.refuse(
+        lambda value: not isinstance(value, str),
         "something that is not text",
-        "texts must be strings",
-        "turn the column into text, or name the right column in data.text",
+        why="texts must be strings",
+        fix="turn the column into text, or name the right column in data.text",
     )
-    texts = tuple(str(value) for value in values)
-    refuse(
-        [i for i, text in enumerate(texts) if len(text) > MAX_TEXT_CHARACTERS],
+    found.refuse(
+        lambda text: len(text) > MAX_TEXT_CHARACTERS,
         "a text of more than one million characters",
-        f"the limit is {MAX_TEXT_CHARACTERS:,} characters a text",
-        "cut these texts, or check that the file is split into rows as you expect",
+        why=f"the limit is {MAX_TEXT_CHARACTERS:,} characters a text",
+        fix="cut these texts, or check that the file is split into rows as you expect",
     )
-    refuse(
-        [i for i, text in enumerate(texts) if not _is_encodable(text)],
-        "half a character (a lone surrogate)",
-        "it is no valid Unicode and no tokenizer can read it",
-        "repair the program that wrote the file; often an emoji was cut in two",
+    found.refuse(
+        lambda text: not _is_encodable(text),
+        "invalid Unicode (a lone surrogate)",
+        why="no tokenizer can read it",
+        fix="repair the program that wrote the file; often an emoji was cut in two",
     )
-    return texts
+    return tuple(map(str, values))
 
 
 def _is_encodable(text: str) -> bool:
@@ -193,23 +229,6 @@ def _is_encodable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def refuse_rows(
-    bad: Sequence[int],
-    what: str,
-    ids: Sequence[str],
-    values: Sequence[object],
-    *,
-    where: str,
-    why: str = "",
-    fix: str = "",
-) -> None:
-    """Raise if there are bad rows (indices), naming the first of them and their values."""
-    if bad:
-        shown = show_rows([ids[i] for i in bad], [values[i] for i in bad])
-        count = f"{len(bad):,} of {len(values):,} rows"
-        raise DataError(f"{what}, {count}: {shown}", where=where, why=why, fix=fix)
 
 
 def show_rows(ids: Iterable[str], values: Iterable[object]) -> str:

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 
 from workbench.data.examples import Examples, Role
-from workbench.data.label_names import LabelColumn, indexed, name_of
+from workbench.data.label_names import indexed, name_of
 from workbench.data.reading import Reading, joined_ids
-from workbench.data.rows import Rows, checked_texts, is_missing, refuse_rows
+from workbench.data.rows import Column, Rows, checked_texts, is_missing
 from workbench.errors import DataError
 from workbench.recipe.schema import DataSpec
 from workbench.recipe.tasks import TokenClassification
@@ -33,7 +33,7 @@ def read_tags(splits: Mapping[Role, Rows], spec: DataSpec, task: TokenClassifica
         words += found
         tags += _tags(rows, str(spec.label), found)
     written = [(row, name_of(tag)) for row, of_row in enumerate(tags) for tag in of_row]
-    names, indices = indexed(LabelColumn.of(splits, spec.source), written, task)
+    names, indices = indexed(Column.of_labels(splits, spec.source), written, task)
     following = iter(indices)
     labels = tuple(tuple(islice(following, len(row))) for row in words)
     examples = Examples(
@@ -42,83 +42,68 @@ def read_tags(splits: Mapping[Role, Rows], spec: DataSpec, task: TokenClassifica
     return Reading(examples, names)
 
 
-def _words(rows: Rows, column: str) -> list[tuple[str, ...]]:
-    def refuse(bad: list[int], what: str, why: str, fix: str) -> None:
-        what = f"{what} in column {column!r}"
-        refuse_rows(bad, what, rows.ids, rows.texts, where=rows.where, why=why, fix=fix)
-
-    refuse(
-        _no_lists(rows.texts),
+def _words(rows: Rows, name: str) -> list[tuple[str, ...]]:
+    column = rows.column(name, rows.texts)
+    column.refuse(
+        _is_no_list,
         "words that are not a list",
-        "token-classification reads a list of words and a list of tags for each row",
-        "use jsonl or parquet with list columns, or a .conll file with a word and its tag on each "
-        "line; check data.text",
+        why="token-classification reads a list of words and a list of tags for each row",
+        fix="use jsonl or parquet with list columns, or a .conll file with a word and its tag on "
+        "each line; check data.text",
     )
-    found = _as_tuples(rows.texts)
-    refuse(
-        [i for i, row in enumerate(found) if not row],
+    column.refuse(
+        lambda words: not words,
         "a row without words",
-        "there is nothing to tag",
-        "remove these rows",
+        why="there is nothing to tag",
+        fix="remove these rows",
     )
-    refuse(
-        [i for i, row in enumerate(found) if any(map(is_missing, row))],
+    column.refuse(
+        lambda words: any(map(is_missing, words)),
         "an empty word",
-        "every tag belongs to a word that the model can read",
-        "remove the word and its tag",
+        why="every tag belongs to a word that the model can read",
+        fix="remove the word and its tag",
     )
-    refuse(
-        [i for i, row in enumerate(found) if not all(isinstance(word, str) for word in row)],
+    column.refuse(
+        lambda words: not all(isinstance(word, str) for word in words),
         "a word that is not text",
-        "words must be strings",
-        "write numbers as text, or name the right column in data.text",
+        why="words must be strings",
+        fix="write numbers as text, or name the right column in data.text",
     )
-    return [tuple(map(str, row)) for row in found]
+    return [tuple(map(str, words)) for words in column.values]
 
 
-def _tags(rows: Rows, column: str, words: Sequence[tuple[str, ...]]) -> list[tuple[object, ...]]:
-    def refuse(bad: list[int], what: str, why: str, fix: str) -> None:
-        what = f"{what} in column {column!r}"
-        refuse_rows(bad, what, rows.ids, rows.labels, where=rows.where, why=why, fix=fix)
-
-    refuse(
-        _no_lists(rows.labels),
+def _tags(rows: Rows, name: str, words: Sequence[tuple[str, ...]]) -> list[tuple[object, ...]]:
+    column = rows.column(name, rows.labels)
+    column.refuse(
+        _is_no_list,
         "tags that are not a list",
-        "token-classification reads one tag for each word",
-        "write a list of tags, one for each word; check data.label",
+        why="token-classification reads one tag for each word",
+        fix="write a list of tags, one for each word; check data.label",
     )
-    found = _as_tuples(rows.labels)
-    counts = [(len(row), len(tags)) for row, tags in zip(words, found, strict=True)]
-    refuse_rows(
-        [i for i, (n_words, n_tags) in enumerate(counts) if n_words != n_tags],
-        f"not as many tags in column {column!r} as words",
-        rows.ids,
-        [f"words: {n_words}, tags: {n_tags}" for n_words, n_tags in counts],
-        where=rows.where,
+    counts = [(len(row), len(tags)) for row, tags in zip(words, column.values, strict=True)]
+    rows.column(None, [f"words: {of_row}, tags: {tags}" for of_row, tags in counts]).refuse(
+        (row for row, (of_row, tags) in enumerate(counts) if of_row != tags),
+        f"not as many tags in column {name!r} as words",
         why="every word needs one tag",
         fix="correct these rows; tags of sub-words or of special tokens do not belong here",
     )
-    refuse(
-        [i for i, tags in enumerate(found) if any(map(is_missing, tags))],
+    column.refuse(
+        lambda tags: any(map(is_missing, tags)),
         "a missing tag",
-        "every word needs one tag",
-        "tag these words; O is the usual tag of what is no entity",
+        why="every word needs one tag",
+        fix="tag these words; O is the usual tag of what is no entity",
     )
-    refuse(
-        [i for i, tags in enumerate(found) if not all(isinstance(tag, str | int) for tag in tags)],
+    column.refuse(
+        lambda tags: not all(isinstance(tag, str | int) for tag in tags),
         "a tag that is no word or whole number",
-        "a tag is a name such as B-PER, or its number",
-        "write names, or whole numbers; check data.label",
+        why="a tag is a name such as B-PER, or its number",
+        fix="write names, or whole numbers; check data.label",
     )
-    return found
+    return [tuple(tags) for tags in column.values]
 
 
-def _no_lists(values: Sequence[object]) -> list[int]:
-    return [i for i, value in enumerate(values) if not isinstance(value, list | tuple)]
-
-
-def _as_tuples(values: Sequence[object]) -> list[tuple[object, ...]]:
-    return [tuple(value) for value in values if isinstance(value, list | tuple)]
+def _is_no_list(value: object) -> bool:
+    return not isinstance(value, list | tuple)
 
 
 def tags_as_hashed(label: Sequence[int], names: Sequence[str]) -> object:

@@ -90,7 +90,7 @@ def test_numbers_that_are_none_are_refused(
         tensors[HEAD][1, 2] = value
 
     message = refusal(_changed(adapter, spoil), tiny_bert)
-    assert f"'{HEAD}' holds NaN or infinite numbers" in message
+    assert f"{HEAD} holds NaN or infinite numbers" in message
 
 
 def test_a_missing_head_is_named(adapter: Path, tiny_bert: Path) -> None:
@@ -115,4 +115,4 @@ def test_labels_are_as_many_as_outputs(adapter: Path, tiny_bert: Path) -> None:
 def test_weights_that_are_cut_off(adapter: Path, tiny_bert: Path) -> None:
     path = adapter / "adapter_model.safetensors"
     path.write_bytes(path.read_bytes()[:-10])
-    assert "it is cut off" in refusal(adapter, tiny_bert)
+    assert "file not fully covered" in refusal(adapter, tiny_bert)

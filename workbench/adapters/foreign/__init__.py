@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory, mkdtemp
 from workbench.adapters.foreign.base import LocalBase, find_base
 from workbench.adapters.foreign.config import AdapterConfig, check_ranks, read_config
 from workbench.adapters.foreign.files import WEIGHTS, receive
-from workbench.adapters.foreign.header import TensorHeader, read_header, refuse_what_is_no_number
+from workbench.adapters.foreign.header import TensorHeader, read_header
 from workbench.errors import RunRefused, UsageError
 
 
@@ -74,7 +74,6 @@ def import_adapter(
         received.mkdir()
         built.mkdir()
         proposal, config, tensors, found = _examine(Path(source), received, base)
-        refuse_what_is_no_number(received / WEIGHTS, tensors)
         if not confirm(proposal):
             raise UsageError("not imported: the base model was not confirmed", where=str(source))
         from workbench.adapters.foreign.fit import fit

@@ -14,7 +14,7 @@ from peft import __version__ as peft_version
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 from pydantic import ValidationError
 
-from workbench.adapters.folder import ABOUT
+from workbench.adapters.folder import ABOUT, check_weights
 from workbench.adapters.foreign.base import LocalBase
 from workbench.adapters.foreign.config import AdapterConfig
 from workbench.adapters.foreign.files import ALLOWED, CONFIG, WEIGHTS
@@ -52,6 +52,7 @@ def fit(
             for, the task head is not among them, or the labels are not as many as its outputs.
         UsageError: when config or tokenizer hold what is not known here.
     """
+    check_weights(received)
     about = as_today(read_json(received / ABOUT) or {})
     task = _task(config, about, received, found, tensors, labels)
     base = empty_base(ModelSpec(source=str(found.folder)), task)
