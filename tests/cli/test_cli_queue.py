@@ -51,7 +51,7 @@ def test_runs_are_added_listed_moved_and_cancelled(workbench: Command, started: 
     rows = workbench("queue", "--json").json
     assert [row["state"] for row in rows["queue"]] == ["waiting"] * 2 and rows["workers"] == []
     lines = workbench("runs").out.splitlines()
-    assert "2 runs, 2 active" in lines[-1] and "waits in the queue" in lines[2]
+    assert "2 runs, 2 active" in lines[-1] and "is queued" in lines[2]
 
 
 def test_what_makes_no_sense_is_refused(workbench: Command) -> None:

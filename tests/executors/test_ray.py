@@ -105,7 +105,7 @@ def test_a_study_outlives_one_of_its_nodes(
         assert steps == list(range(1, 401)), run.id
     killed = found[report["killed"]]
     assert 20 < report["killed_at"] < 400
-    assert f"{killed.id} goes on" in report["said"]
+    assert f"{killed.id} resumed" in report["said"]
     whole = train(recipe, int(killed.status["seed"]), tmp_path / "whole")
     assert killed.result["metrics"]["test"] == whole.result["metrics"]["test"]
     ours, theirs = (load_file(r.adapter / "adapter_model.safetensors") for r in (killed, whole))

@@ -91,7 +91,7 @@ def test_a_node_runs_goes_on_and_copies(
     steps = [row["step"] for row in run.events()[0] if row["kind"] == "step"]
     assert steps == list(range(1, 15))
     said = capfd.readouterr().err
-    assert f"{run.id} goes on" in said and "validated at step 14" in said
+    assert f"{run.id} resumed" in said and "validated at step 14" in said
     remote = fsspec.filesystem("memory")
     result = json.loads(remote.cat(f"/there/tiny/{run.path.name}/result.json"))
     assert result["metrics"] == run.result["metrics"] == done["metrics"]

@@ -123,7 +123,7 @@ def test_a_device_has_one_worker_and_is_free_when_it_is_killed(
     assert states(tmp_path) == {"long": "queued"}
     assert worker(tmp_path, "1").wait(60) == 0
     assert runs_of(tmp_path)["long"].result["resumed"] is True
-    with pytest.raises(RunRefused, match="nobody works"):
+    with pytest.raises(RunRefused, match="has no worker"):
         jobs.stop_workers(tmp_path)
 
 
@@ -164,7 +164,7 @@ def test_only_what_makes_sense_is_queued(tmp_path: Path) -> None:
     enqueue(tmp_path, "quick")
     with pytest.raises(RunRefused, match="queued already"):
         jobs.start([named("quick")], tmp_path, seeds=[0])
-    assert jobs.stop(runs_of(tmp_path)["quick"]).reason == "taken out of the queue"
+    assert jobs.stop(runs_of(tmp_path)["quick"]).reason == "removed from the queue"
     assert Queue(tmp_path).list() == []
     done = jobs.start([named("quick")], tmp_path, seeds=[0])
     wait_for(lambda: not done.alive)

@@ -212,7 +212,7 @@ def test_one_owner_at_a_time_also_for_resuming(make_recipe: Make, tmp_path: Path
     writer = open_run(tmp_path, recipe, 0)
     (writer.path / "status.json").unlink()  # as in the moment before it is first written
     for resume in (False, True):
-        with pytest.raises(RunRefused, match="another process is at this run"):
+        with pytest.raises(RunRefused, match="another process has this run"):
             open_run(tmp_path, recipe, 0, resume=resume)
     writer.close("stopped")
     open_run(tmp_path, recipe, 0, resume=True).close("stopped")

@@ -31,7 +31,7 @@ def test_a_run_that_has_ended_goes_with_all_that_is_in_it(tmp_path: Path) -> Non
 def test_a_run_that_is_active_stays(tmp_path: Path) -> None:
     writer = open_run(tmp_path, news_recipe(), 0)
     writer.update(state="running")
-    with pytest.raises(RunRefused, match="another process is at this run|this run is running"):
+    with pytest.raises(RunRefused, match="another process has this run|this run is running"):
         delete_run(read_run(writer.path))
     assert read_run(writer.path).state == "running"
     writer.close("stopped")

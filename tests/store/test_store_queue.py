@@ -123,7 +123,7 @@ def test_a_waiting_run_is_listed_as_queued(queue: Queue) -> None:
 def test_an_older_attempt_does_not_hide_that_a_run_waits(queue: Queue) -> None:
     recipe, first = news_recipe(), queue.list()[0]
     path = queue.path_of(first)
-    with pytest.raises(RunRefused, match="waits in the queue"):
+    with pytest.raises(RunRefused, match="is queued"):
         open_run(queue.root, recipe, 0)
     queue.remove(first)
     open_run(queue.root, recipe, 0).close("failed", "an older reason")

@@ -1,4 +1,4 @@
-"""Taking in an adapter that somebody else made: looked at, its base confirmed, then checked."""
+"""Importing a foreign adapter: preview, confirmed base model, checks."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def fields(
 
     Args:
         spec: the section's class.
-        values: what the overrides are held against; absent fields have their defaults.
+        values: what the overrides are relative to; absent fields have their defaults.
         section: the section's key in the recipe; empty for the recipe's own fields.
         key: what makes the widgets those of one recipe and no other.
         start: what the widgets show first; None for ``values``.
@@ -116,7 +116,7 @@ def _fields(
 def _widget(
     name: str, schema: Schema, held: Any, start: Any, *, key: str, placeholder: str
 ) -> str | None:
-    """One widget; returns its value as YAML, or None when it is the one it is held against."""
+    """One widget; returns its value as YAML, or None when it equals ``held``."""
     help_text = plain(schema.get("description", "")) or None
     about: dict[str, Any] = {"label": label(name), "key": key, "help": help_text}
     kind, nullable, bounds = _kind(schema)

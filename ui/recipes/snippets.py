@@ -1,4 +1,4 @@
-"""What a form says, as a command and as Python, for whoever goes on elsewhere."""
+"""The form as a command and as Python."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ MOST = 20
 
 
 def show() -> None:
-    """The panel; nothing at all while nothing waits and nobody works."""
+    """The panel; nothing while the queue is empty and has no worker."""
     queue = Queue(runs_dir())
     entries, workers = queue.list(), jobs.list_workers(queue)
     waiting = [entry for entry in entries if not entry.job]

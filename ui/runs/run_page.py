@@ -66,7 +66,7 @@ def _title(run: Run) -> None:
 
 
 def _saved(run: Run) -> str:
-    """The step that a run could go on from, as far as its folder shows one."""
+    """The last checkpoint of a run that can be resumed, in words."""
     if run.state not in RESUMABLE:
         return ""
     folder = run.path / "checkpoints"

@@ -1,4 +1,4 @@
-"""Export: the adapter of a finished run goes out, one of somebody else comes in."""
+"""Export: adapters of finished runs out, foreign adapters in."""
 
 from __future__ import annotations
 

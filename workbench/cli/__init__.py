@@ -75,7 +75,7 @@ RENAMED = {
     "--write": "--output",
     "configs": "launch-configs",
 }
-"""Old options and commands, for whoever still types them."""
+"""Old options and commands with their new names."""
 
 for _name, _command in COMMANDS.items():
     if isinstance(_command, typer.Typer):

@@ -31,7 +31,7 @@ RUN = typer.Argument(metavar="RUN", help="Path, id or folder name of a run.")
 
 
 def chosen_seeds(text: str | None) -> list[int] | None:
-    """The seeds that somebody typed, e.g. ``0,1``; None when nothing was typed.
+    """The seeds of ``--seeds``, e.g. ``0,1``; None when it was not given.
 
     Raises:
         UsageError: when they are no seeds, or one is given twice.

@@ -20,7 +20,7 @@ def print_json(document: Any) -> None:
 
 
 def note(text: str) -> None:
-    """Prints a line for a person on stderr, where it is in nobody's way."""
+    """Prints a line for a person on stderr; stdout is for results."""
     typer.echo(text, err=True)
 
 

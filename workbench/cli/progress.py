@@ -1,4 +1,4 @@
-"""What a person sees while runs go on: one live line on a terminal, else a line now and then."""
+"""Progress of runs: one live line on a terminal, else a line every few seconds."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def check(executor: str, detach: bool, processes: int) -> None:
     if executor != "ray":
         raise UsageError(f"--executor {executor}", why="there is no such executor", fix="ray")
     if detach:
-        fix = "`ray job submit -- workbench run ...` goes on without this terminal"
+        fix = "`ray job submit -- workbench run ...` does not need this terminal"
         raise UsageError("--detach with --executor", fix=fix)
     if processes > 1:
         why = "each run is one task in one process"

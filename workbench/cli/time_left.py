@@ -10,7 +10,7 @@ class TimeLeft:
     """The runs of a command, one after the other, as they begin and end.
 
     A run that is still to come takes what runs of its recipe took, else those of its study, else
-    any. Where none has finished, the one that goes on says how long it takes itself.
+    any. Where none has finished, the estimate of the running one stands in.
 
     Args:
         plan: ``study/recipe`` of each run, in their order.
@@ -34,7 +34,7 @@ class TimeLeft:
 
         Args:
             elapsed: seconds since the present run began.
-            left: seconds that its training goes on, by its own count; None before it counts.
+            left: its own estimate of the seconds left; None before it has one.
         """
         so_far = None if left is None else elapsed + left
         present = max(self._usual(self._plan[self._index]) or so_far or 0.0, so_far or elapsed)

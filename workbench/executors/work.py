@@ -1,7 +1,7 @@
 """One run on a node of a cluster: what the node does, whatever sent it there.
 
 A node can be lost at any moment and the run be sent to another, so the work looks at the folder
-first: a finished run is left alone, an interrupted one is gone on with from its checkpoint.
+first: a finished run is left alone, an interrupted one is resumed from its checkpoint.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _run(recipe: Recipe, seed: int, root: Path, force: bool) -> Run:
 
     before = _settled(run_path(root, recipe, seed))
     if before.state == "interrupted" and not force:
-        _say("run", {"id": f"{before.id} goes on"})
+        _say("run", {"id": f"{before.id} resumed"})
         run = run_recipe(recipe, seed, root, resume=True, observer=_say)
         _say(run.state, {"reason": run.reason})
         return run

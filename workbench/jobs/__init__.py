@@ -1,8 +1,8 @@
 """Runs as processes of their own: start, watch, stop and resume them, one or several at a time.
 
 A job is a small detached process that starts ``python -m workbench run ...``, waits for it and
-writes down how it ended. It outlives whoever started it (a closed page, a killed server, a lost
-ssh), talks to nobody, and writes only files:
+writes down how it ended. It outlives its starter (a closed page, a killed server, a lost
+ssh) and communicates through files only:
 
     runs/.jobs/<time>-<random>/
         <study>/<recipe>.yaml   the resolved recipes it was given

@@ -52,7 +52,7 @@ def start(
         recipes: what to run, one after the other.
         runs_dir: where the run folders go.
         seeds: one run of each recipe per seed; None for the recipes' own seeds.
-        force: run again what has finished already (the old folders are kept aside).
+        force: run again what has finished already (the old folders are kept).
         processes: data-parallel processes per run.
         shard: let them share the weights, instead of each having them all.
         zero: stage of DeepSpeed's ZeRO in which they share optimizer state; 0 for none.
@@ -175,7 +175,7 @@ def child_environment() -> dict[str, str]:
 
 
 def new_name() -> str:
-    """A job name that nobody has: its time, so that jobs sort, and something random."""
+    """A unique job name: its time, so that jobs sort, and something random."""
     return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}"
 
 

@@ -1,4 +1,4 @@
-"""Putting runs into the queue, and seeing to it that somebody works on it."""
+"""Adding runs to the queue; starting and stopping its workers."""
 
 from __future__ import annotations
 
@@ -138,16 +138,16 @@ def stop_workers(
 ) -> list[WorkerRecord]:
     """Asks all workers of a queue to stop after what is running, or now together with it.
 
-    What is stopped with its worker waits again, and goes on with the next one.
+    A run that is stopped with its worker is queued again; the next worker resumes it.
 
     Raises:
-        RunRefused: when nobody works on the queue.
+        RunRefused: when the queue has no worker.
     """
     queue = Queue(runs_dir)
     workers = list_workers(queue)
     if not workers:
         raise RunRefused(
-            "nobody works on this queue",
+            "this queue has no worker",
             where=str(queue.folder),
             fix="`workbench queue start` starts a worker",
         )

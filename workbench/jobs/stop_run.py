@@ -59,7 +59,7 @@ def stop(run: Run, *, grace_seconds: float = GRACE_SECONDS) -> Run:
 
     A signal is sent only while pid and start are those that the run wrote down, so that a reused
     pid is never hit. A run on another machine is asked and not signalled. One that waits in the
-    queue is taken out of it.
+    queue is removed from it.
 
     Args:
         run: an active run.
@@ -71,7 +71,7 @@ def stop(run: Run, *, grace_seconds: float = GRACE_SECONDS) -> Run:
     """
     request_stop(run)
     if not run.status.get("pid"):
-        return replace(run, state="stopped", reason="taken out of the queue")
+        return replace(run, state="stopped", reason="removed from the queue")
     return wait_or_kill(run, grace_seconds)
 
 

@@ -1,4 +1,4 @@
-"""The worker of a queue: it starts what waits, one run per slot, and goes on after every end.
+"""The worker of a queue: it starts queued runs, one per slot, whatever became of earlier ones.
 
 Each run is a job of its own. A worker that dies takes no run with it; the next one finds them in
 the queue, waits for those that live and resumes those that do not.
@@ -95,7 +95,7 @@ class Worker:
                         record.file.unlink(missing_ok=True)
                         break
                 time.sleep(LOOK_SECONDS)
-        self.say("left: what runs goes on" if self._leave else "done")
+        self.say("left; started runs continue" if self._leave else "done")
 
     def _catch_signals(self) -> None:
         def leave(_number: int, _frame: FrameType | None) -> None:
@@ -139,10 +139,10 @@ class Worker:
         environment = environment_of(entry.slot)
         try:
             if entry.begun and _can_go_on(before):
-                self.say(f"{entry.id}: goes on")
+                self.say(f"{entry.id}: resumed")
                 resume(before, name=entry.job, environment=environment)
             else:
-                self.say(f"{entry.id}: starts")
+                self.say(f"{entry.id}: started")
                 start(
                     [_recipe_of(entry)],
                     self.queue.root,
@@ -153,7 +153,7 @@ class Worker:
                     environment=environment,
                 )
         except (WorkbenchError, ValidationError, OSError) as error:
-            self.say(f"{entry.id}: cannot be started now and waits on\n{error}")
+            self.say(f"{entry.id}: cannot be started now and stays queued\n{error}")
             self._hold(entry)
 
     def _hold(self, entry: Entry, *, begun: bool = False) -> None:
@@ -176,7 +176,7 @@ class Worker:
             self._put_back(entry)
         elif opened and run.state == "stopped":
             # Not by `workbench stop`, which takes it out: perhaps the machine is going down.
-            self.say(f"{entry.id}: stopped from outside; it goes on with the next worker")
+            self.say(f"{entry.id}: stopped from outside; the next worker resumes it")
             self._hold(entry, begun=True)
         else:
             if not opened and run.state != "finished":
@@ -195,7 +195,7 @@ class Worker:
     def _record_failure(self, entry: Entry, path: Path, job: Job | None) -> None:
         """A run whose job ended before it could open the folder has failed, visibly."""
         said = tail(job.folder / "log.txt", 2000).strip() if job is not None else ""
-        reason = f"its process ended before the run began\n{said or 'it said nothing'}"
+        reason = f"its process ended before the run began\n{said or 'no output'}"
         try:
             writer = open_run(
                 self.queue.root,
@@ -205,7 +205,7 @@ class Worker:
                 resume=path.exists(),
                 job=entry.job,
             )
-        except WorkbenchError as error:  # somebody else is at it, and speaks for it
+        except WorkbenchError as error:  # another process has the run, and reports it
             self.say(f"{entry.id}: {error}")
             return
         writer.close("failed", reason)

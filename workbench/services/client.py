@@ -21,7 +21,7 @@ PATIENCE_SECONDS = 180.0
 disk takes a minute."""
 _ENDING_SECONDS = 5.0
 _MOST_STARTS = 10
-"""Of processes for one request: each may end after the request of somebody else in line."""
+"""Of processes for one request: each may end after an earlier request in the queue."""
 
 
 class WorkerError(WorkbenchError):
@@ -31,7 +31,7 @@ class WorkerError(WorkbenchError):
 class WorkerClient:
     """One worker process for all who ask; it starts with the first question.
 
-    A subclass says which, and finds the words for whoever asked. Safe to use from several threads:
+    A subclass names the module and words the errors. Safe to use from several threads:
     requests wait in line.
 
     Args:
@@ -50,7 +50,7 @@ class WorkerClient:
     smaller: str
     """How to ask for less."""
     idle_seconds: float
-    """What it is when nobody says."""
+    """The default of the argument."""
 
     def __init__(
         self, idle_seconds: float | None = None, patience_seconds: float = PATIENCE_SECONDS
@@ -203,7 +203,7 @@ class _Worker:
                 pass  # it has ended meanwhile
 
     def exit_error(self, began: bool) -> Exception:
-        """What to tell somebody whose request was lost with the process."""
+        """The error of a request that was lost with the process."""
         code = self._process.wait()
         if self._ended_on_purpose:
             return self._owner.error(
@@ -240,7 +240,7 @@ class _Worker:
         try:
             self._process.stdin.close()
         except OSError:
-            pass  # what was left to send reaches nobody
+            pass  # nobody reads it any more
 
     def _write(self, message: Message) -> None:
         assert self._process.stdin is not None

@@ -44,7 +44,7 @@ class Planner(WorkerClient):
         return self.ask({"do": "plan", "recipe": str(recipe)})
 
     def warm_up(self) -> None:
-        """Has the process loaded before somebody asks; returns when it is.
+        """Loads the process before the first request; returns when it is loaded.
 
         Raises:
             PlannerError: when it cannot be.

@@ -1,4 +1,4 @@
-"""Deleting a run: only what has ended, only its own folder, and never half of it in sight."""
+"""Deleting a run: only an ended one, only its own folder, atomically for readers."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def delete_run(run: Run) -> None:
     The folder is renamed first, so that nobody reads a run of which a part is gone.
 
     Raises:
-        RunRefused: when the run is active, waits in the queue, or somebody is at it.
+        RunRefused: when the run is active, is queued, or another process has it.
         StorageError: when the folder cannot be removed.
     """
     path = run.path.absolute()
     lock = lock_folder(path)
     if lock is None:
-        raise RunRefused("another process is at this run", where=run.id, fix="stop it first")
+        raise RunRefused("another process has this run", where=run.id, fix="stop it first")
     with lock:
         if (now := read_run(path)).state in ACTIVE:
             raise RunRefused(

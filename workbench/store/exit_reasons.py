@@ -14,15 +14,15 @@ import psutil
 from workbench.store.processes import is_of_another_boot
 
 NEARLY_FULL = 0.1
-"""With less than this share of the memory available, a kill is put down to memory."""
+"""With less than this share of the memory available, a kill is attributed to memory."""
 CGROUP = Path("/sys/fs/cgroup")
 OUT_OF_MEMORY_FIX = (
     "\n  fix: lower training.micro_batch_size (the effective batch stays the same) or "
-    "model.max_length, or run less beside it; `workbench resume` goes on"
+    "model.max_length, or run less beside it; `workbench resume` continues"
 )
 
 ENDED_BY_FORCE = (
-    "stopped by force, because it did not save in time; `workbench resume` goes on from its last "
+    "stopped by force, because it did not save in time; `workbench resume` continues from its last "
     "checkpoint"
 )
 
@@ -56,7 +56,7 @@ def exit_reason(status: Mapping[str, Any]) -> str:
     if host != socket.gethostname():
         return f"no heartbeat from {host} {_since(status)}: its process or that machine is gone"
     if is_of_another_boot(status):
-        return "the machine was restarted while it ran; `workbench resume` goes on"
+        return "the machine was restarted while it ran; `workbench resume` continues"
     memory = _memory_in_words(status)
     if memory:
         return f"killed by the system, probably for memory: {memory}{OUT_OF_MEMORY_FIX}"
@@ -92,7 +92,7 @@ def kill_reason(
         if counted or memory:
             detail = memory or "the kernel has just ended a process for lack of memory"
             return f"killed by the system, likely out of memory: {detail}{OUT_OF_MEMORY_FIX}"
-    return f"killed by {name} (signal {number}); `workbench resume` goes on"
+    return f"killed by {name} (signal {number}); `workbench resume` continues"
 
 
 def _memory_in_words(status: Mapping[str, Any]) -> str:

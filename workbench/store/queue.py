@@ -1,4 +1,4 @@
-"""What waits to be run: one small file per run, in order, that survives whoever reads it.
+"""The queue of runs: one small file each, in order, which survives its readers.
 
 runs/.queue/
     entries/<order>@<study>@<run>.json   one run each; the order is in the name, so that
@@ -47,7 +47,7 @@ class Entry:
     force: bool = False
     added_at: float = 0.0
     begun: bool = False
-    """True when an earlier attempt was cut short, which can be gone on with."""
+    """True when an earlier attempt was cut short and can be resumed."""
     attempts: int = 0
     """How often it died together with its worker."""
     job: str = ""

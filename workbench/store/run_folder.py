@@ -72,7 +72,7 @@ def open_run(
     lock = lock_folder(path)
     if lock is None:
         raise RunRefused(
-            f"another process is at this run{_owner(path)}",
+            f"another process has this run{_owner(path)}",
             where=f"{recipe.study}/{path.name}",
             why="one run folder has one writer",
             fix=f"watch that one: `workbench show {path.name}`",

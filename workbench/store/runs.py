@@ -50,7 +50,7 @@ class Run:
         return self.path / "adapter"
 
     def events(self, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
-        """Logged rows from byte ``offset`` on, and the offset to go on from next time.
+        """Logged rows from byte ``offset`` on, and the offset of the next call.
 
         A last line without its newline is left for the next call; a broken line is skipped.
         """
@@ -82,7 +82,7 @@ class Run:
 def read_run(path: Path, *, job: str | None = None) -> Run:
     """The run in a folder; one that nobody can read comes back as ``unreadable``.
 
-    A run that waits in the queue is ``queued``, whether it has a folder already or not.
+    A run in the queue is ``queued``, whether it has a folder already or not.
 
     Args:
         path: the run folder.
@@ -150,7 +150,7 @@ def _is_to_come(entry: Entry, status: dict[str, Any] | None) -> bool:
 
 
 def _waiting(path: Path, entry: Entry) -> Run:
-    reason = "is being started" if entry.job else "waits in the queue"
+    reason = "is being started" if entry.job else "is queued"
     return Run(
         path=path,
         state="queued",

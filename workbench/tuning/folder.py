@@ -7,7 +7,7 @@
         trial-000/      the run folder of a trial: its log, its validation scores
 
 The key is a hash of all that decides what a trial gives: the recipe, what is searched, the seed.
-So the same command goes on where the last one ended, and another one does not mix with it.
+So the same command continues where the last one ended, and another one does not mix with it.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ class Journal:
         return dict(self._study.get_trials(deepcopy=False)[number].params)
 
     def begin(self, own: Values | None) -> Values:
-        """Puts down the next trial and returns what it tries; the first one is ``own``."""
+        """Records the next trial and returns what it tries; the first one is ``own``."""
         trials = self._study.get_trials(deepcopy=False)
         values = own if own is not None and not trials else self._draw(trials)
         self._study.add_trial(
@@ -95,7 +95,7 @@ class Journal:
         return values
 
     def end(self, number: int, score: float | None, outcome: dict[str, Any]) -> None:
-        """Puts down what came of a trial; one without a score is to the sampler the worst."""
+        """Records the outcome of a trial; one without a score is the worst to the sampler."""
         trial = self._study.get_trials(deepcopy=False)[number]
         self._storage.set_trial_user_attr(trial._trial_id, OUTCOME, outcome)
         # TPE passes over FAIL, and would go back to the rates that diverge; PRUNED it avoids.

@@ -18,7 +18,7 @@ RECORD = "tuning.json"
 
 @dataclass(frozen=True)
 class Search:
-    """The search of one recipe, whether it goes on or not."""
+    """The search of one recipe, active or not."""
 
     folder: Path
     document: dict[str, Any]
@@ -60,7 +60,7 @@ def list_searches(runs_dir: Path) -> list[Search]:
 
 
 def options_of(searches: list[Search]) -> list[str]:
-    """What a command has to say, besides recipes and trials, to go on with searches of a study."""
+    """What a command has to say, besides recipes and trials, to continue the searches."""
     options = []
     keys = dict.fromkeys(key for each in searches for key in _space(each))
     for key in keys:

@@ -66,7 +66,7 @@ def tune(
         trials: how many each recipe gets; failed ones count.
         searches: ``KEY=A..B`` or ``KEY=A,B,C`` besides the learning rate.
         seed: of every trial; None for the first that no recipe reports.
-        force: start over; what was found before is kept aside.
+        force: start over; the old trials are kept.
 
     Raises:
         UsageError, RecipeError: when this cannot be searched.
@@ -239,7 +239,7 @@ class _Search:
         before = read_run(path)
         if before.state in ACTIVE:
             raise RunRefused(f"this trial is {before.state}", where=str(path), fix="wait for it")
-        if before.state == "finished":  # killed before that was put down
+        if before.state == "finished":  # killed before that was recorded
             return before
         if before.state in ("stopped", "interrupted"):
             try:
