@@ -133,12 +133,12 @@ def errors(cell: dict[str, Any]) -> dict[str, float | None]:
     """Errors of a cell relative to what was measured; ``exact`` counts wrong numbers."""
     plan, measured = cell["forecast"], cell["measured"]
     key = "peak_memory_bytes"
-    foretold, taken = cell["foretold"], cell["taken"]
+    predicted, taken = cell["predicted"], cell["taken"]
     return {
         "exact": float(sum(plan[each] != measured[each] for each in cell["exact"])),
         "memory": plan[key] / measured[key] - 1 if plan[key] else None,
-        "time": foretold[-1] / fmean(taken) - 1 if taken else None,
-        "time, first plans": foretold[0] / fmean(taken) - 1 if taken else None,
+        "time": predicted[-1] / fmean(taken) - 1 if taken else None,
+        "time, first plans": predicted[0] / fmean(taken) - 1 if taken else None,
     }
 
 
@@ -146,7 +146,7 @@ def row(cell: dict[str, Any]) -> str:
     """A row of the table."""
     found = errors(cell)
     memory, of = (cell[each]["peak_memory_bytes"] for each in ("forecast", "measured"))
-    foretold, taken = cell["foretold"], cell["taken"]
+    predicted, taken = cell["predicted"], cell["taken"]
 
     def percent(name: str) -> str:
         return "–" if (error := found[name]) is None else f"{100 * error:+.1f}%"
@@ -159,7 +159,7 @@ def row(cell: dict[str, Any]) -> str:
         "–" if memory is None else f"{memory / 1e6:.0f}",
         f"{of / 1e6:.0f} MB",
         percent("memory"),
-        f"{foretold[-1]:.3f}" if foretold else "–",
+        f"{predicted[-1]:.3f}" if predicted else "–",
         "–" if (between := cell["range"]) is None else f"{between[0]:.3f}-{between[1]:.3f}",
         f"{fmean(taken):.3f}" if taken else "–",
         percent("time"),

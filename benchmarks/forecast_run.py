@@ -25,7 +25,6 @@ from workbench.pipeline.record import WARMUP_STEPS
 from workbench.pipeline.setup import make_trainer, set_up
 from workbench.recipe import Recipe
 from workbench.training.events import Step
-from workbench.training.optimizer import total_steps
 from workbench.training.trainer import Trainer
 
 COUNTED = ("trainable", "head", "adapter", "total")
@@ -57,10 +56,9 @@ def measure(recipe: Recipe, rounds: int, folder: Path) -> dict[str, Any]:
     meter = MemoryMeter(accelerator.device)
     meter.start()
     with meter.phase("load"):
-        steps = total_steps(recipe.training, len(setup.splits["train"]))
-        adapted = build_model(recipe, setup.task, setup.load_base, steps=steps, seed=0)
+        adapted = build_model(recipe, setup.task, setup.load_base, steps=setup.steps, seed=0)
     counts = count_parameters(adapted)
-    trainer = make_trainer(recipe, 0, setup, adapted, accelerator, folder / "checkpoints")
+    trainer = make_trainer(setup, adapted, recipe, 0, accelerator, folder)
     training = trainer.events()
     measured = _first_steps(trainer, meter, training)
     # Only now: what a plan measures of the device would be in the process's memory.
@@ -88,9 +86,9 @@ def _first_steps(
 
 
 def _in_turn(recipe: Recipe, training: Iterator[object], rounds: int) -> dict[str, Any]:
-    """Of each round the seconds per step that its plan foretold and that its steps then took, and
+    """Of each round the seconds per step that its plan predicted and that its steps then took, and
     the range that the last plan gave."""
-    foretold: list[float] = []
+    predicted: list[float] = []
     taken: list[float] = []
     plans: list[float] = []
     between: list[float] | None = None
@@ -99,8 +97,8 @@ def _in_turn(recipe: Recipe, training: Iterator[object], rounds: int) -> dict[st
         planned = plan(recipe, recalibrate=done == 0)
         plans.append(time.perf_counter() - started)
         if planned["seconds_per_step"] is None:
-            raise SystemExit(f"no time was foretold: {'; '.join(planned['notes'])}")
-        foretold.append(planned["seconds_per_step"])
+            raise SystemExit(f"no time was predicted: {'; '.join(planned['notes'])}")
+        predicted.append(planned["seconds_per_step"])
         between = planned["seconds_per_step_range"]
         steps: list[float] = []
         for step in _steps(training):
@@ -110,7 +108,7 @@ def _in_turn(recipe: Recipe, training: Iterator[object], rounds: int) -> dict[st
         if not steps:
             raise SystemExit(f"the training ended after {done} rounds; take fewer --rounds")
         taken.append(fmean(steps))
-    return {"foretold": foretold, "range": between, "taken": taken, "plan_seconds": plans}
+    return {"predicted": predicted, "range": between, "taken": taken, "plan_seconds": plans}
 
 
 def _steps(training: Iterator[object]) -> Iterator[Step]:

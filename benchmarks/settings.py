@@ -94,8 +94,8 @@ def _texts(data: Data) -> Rows:
 def _tokens(recipe: Recipe, data: Data) -> Rows:
     """Token ids and labels as the workbench trains on them, cut and put in a template by it.
 
-    The scores of the untouched base, to which the other side has no counterpart, are computed
-    and cached on the way, so that a measured run only looks them up.
+    The scores of the base model (zero-shot), to which the other side has no counterpart, are
+    computed and cached on the way, so that a measured run only looks them up.
     """
     task, tokenizer = make_task(recipe.task, data.label_names), load_tokenizer(recipe.model)
     encoder = task.encoder(tokenizer, recipe.model.max_length)

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +18,7 @@ from transformers import AutoConfig, AutoModelForMaskedLM
 
 import workbench
 from tests.test_layers import ASIDE, LAYERS, ON_TOP
+from tests.tiny_models import make_tiny
 from workbench.cli import main
 from workbench.data import load_data
 from workbench.distributed.policy import choose_policy
@@ -244,8 +244,13 @@ def _sentence(error: WorkbenchError) -> str:
     return f"{'; '.join(filter(None, (what, error.why)))}. Fix: {error.fix}"
 
 
-def _matrix(models: dict[str, Path]) -> str:
+def matrix(folder: Path) -> str:
     """The table of docs/tasks.md: what goes with what, and the reasons where it does not."""
+    families = {"BERT": "bert", "DistilBERT": "distilbert", "GPT-2": "gpt2", "Llama": "llama"}
+    models = {name: make_tiny(family, folder / family) for name, family in families.items()}
+    # With the head that its published checkpoints have.
+    config = AutoConfig.from_pretrained(models["DistilBERT"])
+    AutoModelForMaskedLM.from_config(config).save_pretrained(models["DistilBERT"])
     methods = [name for name in METHOD_SPECS if name != "peft"]
     lines = [
         f"| task | model | {' | '.join(f'`{name}`' for name in methods)} |",
@@ -266,13 +271,8 @@ def _matrix(models: dict[str, Path]) -> str:
 
 
 def test_the_matrix_of_methods_and_tasks_is_the_one_in_force(
-    tiny_bert: Path, tiny_distilbert: Path, tiny_gpt2: Path, tiny_llama: Path, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
-    distilbert = tmp_path / "distilbert"  # with the head that its published checkpoints have
-    shutil.copytree(tiny_distilbert, distilbert)
-    config = AutoConfig.from_pretrained(distilbert)
-    AutoModelForMaskedLM.from_config(config).save_pretrained(distilbert)
-    models = {"BERT": tiny_bert, "DistilBERT": distilbert, "GPT-2": tiny_gpt2, "Llama": tiny_llama}
-    table = _matrix(models)
+    table = matrix(tmp_path)
     shown = TASKS_PAGE.partition("<!-- matrix -->\n")[2].partition("\n<!-- end of matrix -->")[0]
     assert shown == table, f"docs/tasks.md has to hold:\n{table}"

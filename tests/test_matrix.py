@@ -16,20 +16,27 @@ from workbench.adapters.loaded import load_adapter
 from workbench.comparison.items import item_scores
 from workbench.comparison.records import read_record
 from workbench.comparison.rows import Sample
+from workbench.recipe.methods import METHOD_SPECS
 from workbench.recipe.schema import Recipe
 from workbench.recipe.tasks import TASK_SPECS
 from workbench.store import Run
 
 FAMILIES = {"encoder": ["bert"], "decoder": ["gpt2", "llama"]}
-METHODS: dict[str, dict[str, Any]] = {
-    "full": {"name": "full"},
-    "lora": {"name": "lora", "r": 8, "target_modules": "all-linear"},
-    "ia3": {"name": "ia3"},
-    "prefix": {"name": "prefix", "num_virtual_tokens": 4},
-    "p-tuning": {"name": "p-tuning", "num_virtual_tokens": 4, "encoder_size": 32},
-    "prompt": {"name": "prompt", "num_virtual_tokens": 4},
+FIELDS: dict[str, dict[str, Any]] = {
+    "lora": {"r": 8, "target_modules": "all-linear"},
+    "prefix": {"num_virtual_tokens": 4},
+    "p-tuning": {"num_virtual_tokens": 4, "encoder_size": 32},
+    "prompt": {"num_virtual_tokens": 4},
 }
-RATES = {"full": 5e-3, "lora": 2e-2, "ia3": 5e-2, "prefix": 5e-2, "p-tuning": 2e-2, "prompt": 5e-2}
+"""Smaller than by default."""
+METHODS = {
+    name: {"name": name, **FIELDS.get(name, {})}
+    for name in METHOD_SPECS
+    # They have nothing to train where there is no new head, or no bias; peft is any of many.
+    if name not in ("head", "bitfit", "peft")
+}
+RATES = {"full": 5e-3, "lora": 2e-2, "p-tuning": 2e-2, "prompt": 5e-2}
+RATES = {name: 5 * METHOD_SPECS[name].default_learning_rate for name in METHODS} | RATES
 LEARNED = {
     "text-classification": (0.05, 0.1),
     "token-classification": (0.05, 0.3),

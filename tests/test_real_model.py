@@ -46,12 +46,12 @@ def test_a_small_run_learns_the_topics(
 
 
 def test_a_small_gpt_learns_to_write_headlines(train: Callable[..., Run], tmp_path: Path) -> None:
-    """Four steps: more probable headlines than the untouched base finds them."""
+    """Four steps: more probable headlines than the base model (zero-shot) finds them."""
     overrides = ["data.train_size=32", "data.test_size=4", "task.decoding.max_new_tokens=4"]
     recipe = load_recipe(recipes_dir() / "quickstart-gpt/lora.yaml", overrides)
     run = train(recipe, 0, tmp_path)
     assert run.state == "finished", run.reason
-    untouched = run.result["references"]["untouched base"]
+    untouched = run.result["references"]["base model (zero-shot)"]
     assert run.result["metrics"]["test"]["perplexity"] < 0.8 * untouched["perplexity"]
     assert run.result["export"]["max_logit_difference"] < 1e-3
     (answer,) = load_adapter(run.path).predict(["The bank cut its interest rate again today."])

@@ -46,7 +46,7 @@ def run(
     """Runs one or several recipes, once for each seed, and returns their runs.
 
     A run that has finished with the same recipe and seed is not run again unless forced. A run
-    that fails is returned with its state and reason; the others go on.
+    that fails is returned with its state and reason; the others still run.
 
     Raises:
         RunRefused: when another process is at the same run.

@@ -7,8 +7,16 @@ readable by somebody who has never seen this code.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+
+def nearest(word: object, candidates: Iterable[str]) -> str | None:
+    """The candidate most like a word, upper or lower case; None when nothing is near."""
+    by_folded = {candidate.lower(): candidate for candidate in candidates}
+    found = difflib.get_close_matches(str(word).lower()[:100], by_folded, n=1, cutoff=0.6)
+    return by_folded[found[0]] if found else None
 
 
 class WorkbenchError(Exception):

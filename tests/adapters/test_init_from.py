@@ -172,7 +172,13 @@ REFUSED: dict[str, tuple[str, str, dict[str, Any], dict[str, Any], str]] = {
         {"num_virtual_tokens": 5},
         "another shape",
     ),
-    "projection": ("text-classification", "prefix", {}, {"projection": True}, "out of a network"),
+    "projection": (
+        "text-classification",
+        "prefix",
+        {},
+        {"projection": True},
+        "prompt-encoder adapter",
+    ),
 }
 
 
@@ -194,7 +200,7 @@ def test_other_values_are_refused(case: str, trained: Callable[..., Run], go_on:
         ("full", "head", "holds a whole model, this recipe trains some of the model's own"),
         ("bitfit", "head", "of its tensors are not trained here"),
         ("lora", "prompt", "tensors that this recipe trains are not in it"),
-        ("prompt", "p-tuning", "virtual tokens come out of a network"),
+        ("prompt", "p-tuning", "prompt-encoder adapter"),
     ],
 )
 def test_another_method_is_refused(
@@ -222,7 +228,7 @@ def test_another_base_is_refused(trained: Callable[..., Run], train: Train, tmp_
         "text-classification", "lora", other, tmp_path, init_from=str(before.path)
     )
     run = train(recipe, 0, tmp_path / "runs")
-    assert run.state == "failed" and "go on from an adapter of the same base" in run.reason
+    assert run.state == "failed" and "continue from an adapter of the same base" in run.reason
 
 
 def test_what_is_no_export_is_refused(
@@ -290,7 +296,7 @@ def test_a_run_is_repeated_when_its_start_was_trained_again(
     save_file(weights, file, metadata={"format": "pt"})
     assert run(after) == ["warning", "finished"]
     assert said == [
-        f"{source}, which it goes on from, has been trained again since this run finished: it "
+        f"{source}, which it continues from, has been trained again since this run finished: it "
         "runs again"
     ]
     assert run(after) == ["skipped"]

@@ -66,12 +66,12 @@ def test_the_exported_file_has_the_size_that_was_foretold(
     labels = {"labels": ["a", "b", "c"]} if "classification" in task else {}
     recipe = make_recipe(method, task={"name": task, **labels}, model={"source": str(folder)})
     made = make_task(recipe.task, labels.get("labels", ()))
-    foretold = adapter_size(build_model(recipe, made, empty_base), recipe)
+    predicted = adapter_size(build_model(recipe, made, empty_base), recipe)
 
     policy = choose_policy(recipe.training, torch.device("cpu"))
     adapted = build_model(recipe, made, partial(load_base, policy=policy), steps=100, seed=0)
     write_weights(adapted, recipe.method.name, tmp_path / "adapter")
-    assert foretold == stored(tmp_path / "adapter")
+    assert predicted == stored(tmp_path / "adapter")
 
 
 def test_a_file_of_several_precisions_and_odd_names(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.costs.test_dry_run import outline_of
+from tests.costs.test_dry_run import run_spec_of
 from workbench import plan
 from workbench.costs import calibration as module
 from workbench.costs.calibration import OVERHEAD, Calibration
@@ -77,7 +77,7 @@ def test_like_calls_are_one_kind() -> None:
 
 
 def test_each_kind_of_a_real_step_can_be_called(make_recipe: Callable[..., Recipe]) -> None:
-    with dry_run(outline_of(make_recipe("lora", training={"precision": "bf16"})), 0) as done:
+    with dry_run(run_spec_of(make_recipe("lora", training={"precision": "bf16"})), 0) as done:
         operations = done.with_width(16).operations
     assert len(operations.counts) > 40
     stopwatch = Stopwatch(CPU)

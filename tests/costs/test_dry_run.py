@@ -30,7 +30,7 @@ from workbench.tasks import make_task
 CPU = torch.device("cpu")
 
 
-def outline_of(recipe: Recipe) -> RunSpec:
+def run_spec_of(recipe: Recipe) -> RunSpec:
     data = load_data(recipe.data, recipe.task)
     task, tokenizer = make_task(recipe.task, data.label_names), load_tokenizer(recipe.model)
     encoder = task.encoder(tokenizer, recipe.model.max_length)
@@ -60,11 +60,11 @@ def with_numbers(monkeypatch: pytest.MonkeyPatch) -> Callable[[RunSpec], int]:
         with tracker:
             yield tracker
 
-    def peak(outline: RunSpec) -> int:
+    def peak(run: RunSpec) -> int:
         gc.collect()
         monkeypatch.setattr(module, "fake_mode", real)
         monkeypatch.setattr(module, "fake_base", build)
-        with dry_run(outline, 0) as done:
+        with dry_run(run, 0) as done:
             return done.peak
 
     return peak
@@ -78,10 +78,10 @@ def test_fake_tensors_hold_as_many_bytes_as_real_ones(
     make_recipe: Callable[..., Recipe],
     with_numbers: Callable[[RunSpec], int],
 ) -> None:
-    outline = outline_of(make_recipe(method, training={"precision": precision}))
-    with dry_run(outline, 0) as rehearsed:
-        foretold = rehearsed.peak
-    assert foretold == pytest.approx(with_numbers(outline), rel=0.02)
+    run = run_spec_of(make_recipe(method, training={"precision": precision}))
+    with dry_run(run, 0) as dry:
+        predicted = dry.peak
+    assert predicted == pytest.approx(with_numbers(run), rel=0.02)
 
 
 @pytest.mark.parametrize("method", ["full", "lora", "prefix", "prompt"])
@@ -91,21 +91,21 @@ def test_fake_tensors_of_a_language_model_hold_as_many_bytes(
     """Shared key heads, rotary positions, a tied output layer, and weights that stay in bf16."""
     recipe = small_recipe("instruction", method, tiny_llama, tmp_path)
     training = recipe.training.model_copy(update={"precision": "bf16"})
-    outline = outline_of(recipe.model_copy(update={"training": training}))
-    with dry_run(outline, 0) as rehearsed:
-        foretold = rehearsed.peak
-    assert foretold == pytest.approx(with_numbers(outline), rel=0.02)
+    run = run_spec_of(recipe.model_copy(update={"training": training}))
+    with dry_run(run, 0) as dry:
+        predicted = dry.peak
+    assert predicted == pytest.approx(with_numbers(run), rel=0.02)
 
 
 def test_nothing_of_the_process_is_changed(make_recipe: Callable[..., Recipe]) -> None:
-    outline = outline_of(make_recipe("lora"))
+    run = run_spec_of(make_recipe("lora"))
     before = torch.get_rng_state(), nn.Module._apply, masking_utils.is_tracing
-    found = forecast(outline, CPU, 0, what_if=True)
+    found = forecast(run, CPU, 0, what_if=True)
     assert found["notes"] == [] and found["peak_memory_bytes"] > 0
     assert torch.equal(before[0], torch.get_rng_state())
     assert (nn.Module._apply, masking_utils.is_tracing) == before[1:]
     assert type(torch.ones(1)) is torch.Tensor
-    make_accelerator(outline.policy, outline.recipe.training)
+    make_accelerator(run.policy, run.recipe.training)
 
 
 def test_world_lets_go_of_what_nobody_holds() -> None:
@@ -133,7 +133,7 @@ def test_micro_batches_and_checkpointing_take_less(
 
     def activations(**training: Any) -> int:
         recipe = make_recipe("lora", model=model, training={"batch_size": 32, **training})
-        with dry_run(outline_of(recipe), 0) as done:
+        with dry_run(run_spec_of(recipe), 0) as done:
             return done.peak - sum(done.pieces.values())
 
     whole = activations()
@@ -148,7 +148,7 @@ def test_micro_batches_and_checkpointing_take_less(
 def test_the_largest_batch_fits_and_one_more_does_not(
     method: str, make_recipe: Callable[..., Recipe]
 ) -> None:
-    with dry_run(outline_of(make_recipe(method)), 0) as done:
+    with dry_run(run_spec_of(make_recipe(method)), 0) as done:
         for free in (done.with_examples(77).peak, 2_000_000, 700_001):
             found = largest_batch(done, free)
             assert found is not None
@@ -161,27 +161,27 @@ def test_the_largest_batch_is_one_of_a_forward_pass(make_recipe: Callable[..., R
 
     def largest(**training: int) -> int | None:
         recipe = make_recipe("lora", training={"batch_size": 8, **training})
-        with dry_run(outline_of(recipe), 0) as done:
+        with dry_run(run_spec_of(recipe), 0) as done:
             return largest_batch(done, 2_000_000)
 
     whole, cut = largest(), largest(micro_batch_size=2)
     assert whole and cut and cut <= whole < 1.1 * cut, "the gradients of the first pass are kept"
 
 
-def test_what_cannot_be_rehearsed_is_said_and_not_raised(
+def test_what_cannot_be_dry_run_is_said_and_not_raised(
     make_recipe: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def exotic(*_: object, **__: object) -> None:
         raise NotImplementedError("no fake of my_kernel\nat great length")
 
-    outline = outline_of(make_recipe("lora"))
+    run = run_spec_of(make_recipe("lora"))
     monkeypatch.setattr(module, "fake_base", exotic)
-    found = forecast(outline, CPU, 0)
-    assert found["notes"] == ["not foretold, NotImplementedError: no fake of my_kernel"]
+    found = forecast(run, CPU, 0)
+    assert found["notes"] == ["no forecast, NotImplementedError: no fake of my_kernel"]
     assert found["peak_memory_bytes"] is None and found["fits"] is None
     assert found["steps"] == 14 and found["tokens"] > 0
 
 
 def test_the_session_folder_stays_unwritten(make_recipe: Callable[..., Recipe]) -> None:
-    forecast(outline_of(make_recipe("head")), CPU, 0)
+    forecast(run_spec_of(make_recipe("head")), CPU, 0)
     assert not Path("nowhere").exists()

@@ -113,8 +113,8 @@ def test_what_follows_the_completion_is_noted(load, write):
     rows = [*CHATS, {"messages": chat("u:Hi", "a:Yes?", "u:Nothing.")}]
     data = load(write("x.jsonl", rows), "instruction", text="messages")
     assert data.notes == (
-        "1 of 21 chats continue after the assistant's last message; "
-        "what comes after it is not used.",
+        "1 of 21 chats continue after the assistant's last message; what comes after it is not "
+        "used.",
     )
     assert {"Yes?"} <= {*data.train.labels, *data.validation.labels, *data.test.labels}
 

@@ -116,7 +116,7 @@ def test_nothing_is_answered_to_nothing(adapter: Any) -> None:
         encode_text(adapter("masked-lm", "lora", "bert"), "")
 
 
-# --- the untouched base ---------------------------------------------------------------------
+# --- the base model (zero-shot) -------------------------------------------------------------
 
 
 def test_the_untouched_base_answers_as_it_does_plainly(adapter: Any, untouched: Any) -> None:
@@ -143,7 +143,7 @@ def test_resident_adapters_share_their_base(trained: Any) -> None:
     cells = [("text-classification", method, "bert") for method in ("lora", "prefix", "prompt")]
     resident = Resident()
     together = [resident.adapter(trained(*cell)) for cell in cells]
-    untouched = [resident.untouched(trained(*cell)) for cell in cells]
+    untouched = [resident.zero_shot(trained(*cell)) for cell in cells]
     assert untouched[0] is untouched[1] is untouched[2]
     alone = resident_bytes([load_adapter(trained(*cells[0]))])
     assert resident.bytes < 1.5 * alone
@@ -158,7 +158,7 @@ def test_the_one_not_asked_for_longest_makes_room(trained: Any) -> None:
     )
     resident = Resident(limit=2)
     kept = resident.adapter(first)
-    resident.untouched(second)
+    resident.zero_shot(second)
     resident.adapter(second)
     resident.adapter(first)
     resident.adapter(third)

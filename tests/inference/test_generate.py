@@ -252,7 +252,7 @@ def test_similar_lengths_share_a_batch() -> None:
 def test_only_the_logits_that_are_read_are_computed(method: str) -> None:
     model, prompts = build("llama", method), some_prompts()
     widths: list[int] = []
-    head = module._base_of(model).lm_head
+    head = module.base_of(model).lm_head
     head.register_forward_hook(lambda _module, _inputs, logits: widths.append(logits.shape[1]))
     ask(model, prompts, 7, max_new_tokens=3)
     assert widths == [len(set(map(len, prompts))), 1, 1]

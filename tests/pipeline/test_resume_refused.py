@@ -85,7 +85,7 @@ def test_what_has_changed_is_refused_unless_forced(
     if change is other_precision:
         stopped = _with_precision_from_device(stopped)
     words = change(stopped)
-    with pytest.raises(RunRefused, match="not what it was when this run was saved") as caught:
+    with pytest.raises(RunRefused, match="changed since the checkpoint") as caught:
         go_on(train, stopped)
     assert words in str(caught.value) and "--force" in str(caught.value)
     again = read_run(stopped.path)
@@ -135,7 +135,7 @@ def test_an_edited_recipe_that_was_forced_does_not_stand_for_the_first(
     (run,) = run_all(
         [recipe], [0], stopped.path.parents[1], observer=lambda k, f: said.append(f"{k} {f}")
     )
-    assert any("forced to go on with an edited recipe" in each for each in said)
+    assert any("resumed by force with an edited recipe" in each for each in said)
     assert run.result["fingerprint"] == recipe.fingerprint and "forced" not in run.result
 
 

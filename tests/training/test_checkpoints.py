@@ -105,7 +105,7 @@ def test_a_disk_that_keeps_other_bytes_is_found_as_soon_as_they_are_written(
         return digest
 
     monkeypatch.setattr(checkpoint_files, "_write", write_and_flip_a_bit)
-    with pytest.raises(StorageError, match="reads back otherwise: trainable-1.safetensors"):
+    with pytest.raises(StorageError, match="written data differs: trainable-1.safetensors"):
         save_step(folder, 1)
 
 

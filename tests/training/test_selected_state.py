@@ -77,10 +77,10 @@ def test_gradients_are_clipped_all_together_and_the_norm_is_that_before(
 ) -> None:
     model = torch.nn.Linear(1, 1)
     parameters = dict(model.named_parameters())
-    exchange = GradientSync(
+    sync = GradientSync(
         Accelerator(cpu=True), model, torch.optim.SGD(model.parameters(), lr=0.1), parameters
     )
     model.weight.grad, model.bias.grad = torch.tensor([[3.0]]), torch.tensor([4.0])
-    assert exchange.clip(limit) == pytest.approx(5.0)
+    assert sync.clip(limit) == pytest.approx(5.0)
     grads = [float(p.grad.sum()) for p in parameters.values() if p.grad is not None]
     assert grads == pytest.approx([left * 0.6, left * 0.8], rel=1e-4)

@@ -94,8 +94,8 @@ def test_settings_that_have_no_place_are_refused(
 
 VBLORA = {"num_vectors": 4, "vector_length": 8, "topk": 2, "target_modules": ["query"]}
 REFUSED = {
-    "pissa": "the start pissa",
-    "olora": "the start olora",
+    "pissa": "a start that is taken out of the base's weights",
+    "olora": "a start that is taken out of the base's weights",
     "peft-adalora": "ADALORA",
     "peft-vblora": "VBLORA",
 }

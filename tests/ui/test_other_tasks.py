@@ -44,7 +44,7 @@ def write_headlines(runs: RunsFolder) -> None:
                 task="instruction",
                 metrics={"test": scores, "validation": {"perplexity": mean}},
                 selected={"step": 100, "metric": "perplexity", "value": mean},
-                references={"untouched base": {"perplexity": 161.27, "rouge_l": None}},
+                references={"base model (zero-shot)": {"perplexity": 161.27, "rouge_l": None}},
             )
 
 
@@ -56,18 +56,18 @@ def test_compare_shows_the_lowest_perplexity_first(runs: RunsFolder) -> None:
     app = open_view("compare")
     assert app.selectbox(key="score").value == "perplexity"
     table = app.dataframe[0].value.set_index("recipe")
-    assert list(table.index) == ["lora", "full", "prefix", "prompt", "untouched base"]
+    assert list(table.index) == ["lora", "full", "prefix", "prompt", "base model (zero-shot)"]
     assert table.loc["lora", "perplexity ↓"] == "26.10 ± 0.25 (3)"
     # The seeds of all methods are as far apart, so of a difference there is no interval.
     assert table.loc["lora", "Δ vs full"] == "-2.000"
-    assert table.loc["untouched base", "perplexity ↓"] == "161.3"
+    assert table.loc["base model (zero-shot)", "perplexity ↓"] == "161.3"
     assert "↓ lower is better, so Δ below 0 is an improvement" in said(app)
-    assert "Above the axis: untouched base 161.3." in said(app)
+    assert "Above the axis: base model (zero-shot) 161.3." in said(app)
     app.selectbox(key="score").set_value("rouge_l").run()
     assert not app.exception
     table = app.dataframe[0].value.set_index("recipe")
     assert list(table.columns)[:2] == ["rouge_l", "Δ vs full"]
-    assert table.loc["untouched base", "rouge_l"] == "–"
+    assert table.loc["base model (zero-shot)", "rouge_l"] == "–"
     assert "is an improvement" not in said(app)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import mimetypes
 import zipfile
 from functools import partial
 from pathlib import Path
@@ -15,12 +16,8 @@ from layout import plain, show_error
 from workbench.errors import WorkbenchError
 from workbench.report import check_extra
 
-TABLES = {
-    "CSV": ("csv", "text/csv", "csv"),
-    "Markdown": ("markdown", "text/markdown", "md"),
-    "LaTeX": ("latex", "application/x-tex", "tex"),
-    "JSON": ("json", "application/json", "json"),
-}
+TABLES = {"CSV": "csv", "Markdown": "md", "LaTeX": "tex", "JSON": "json"}
+"""Formats of the comparison, and how their files end."""
 
 
 def show(selection: Selection) -> None:
@@ -28,9 +25,10 @@ def show(selection: Selection) -> None:
     st.header("Download", anchor=False)
     st.subheader("The table", anchor=False)
     with st.container(horizontal=True):
-        for name, (format, mime, suffix) in TABLES.items():
+        for name, suffix in TABLES.items():
+            format = name.lower()
             file, text = f"comparison.{suffix}", selection.comparison.to(format)
-            _button(name, text, file, mime, f"download-{format}", icon=":material/download:")
+            _button(name, text, file, f"download-{format}", icon=":material/download:")
     try:
         check_extra()
     except WorkbenchError as error:
@@ -53,14 +51,10 @@ def _report(selection: Selection) -> None:
     )  # fmt: skip
     page, files = (partial(make, selection, texts) for make in (report_page, report_zip))
     with st.container(horizontal=True):
-        _button(
-            "HTML report", page, "report.html", "text/html", "download-report",
-            icon=":material/article:", type="primary",
-        )  # fmt: skip
-        _button(
-            "Report with all files", files, "report.zip", "application/zip", "download-report-zip",
-            icon=":material/folder_zip:",
-        )  # fmt: skip
+        look = {"icon": ":material/article:", "type": "primary"}
+        _button("HTML report", page, "report.html", "download-report", **look)
+        look = {"icon": ":material/folder_zip:"}
+        _button("Report with all files", files, "report.zip", "download-report-zip", **look)
 
 
 def _pictures(selection: Selection) -> None:
@@ -76,17 +70,15 @@ def _pictures(selection: Selection) -> None:
             for picture in figure.draw(analysis, **defaults(figure.options(analysis))):
                 with st.container(horizontal=True, vertical_alignment="center"):
                     st.text(picture.title, width=360)
-                    for kind, mime, write in (
-                        ("SVG", "image/svg+xml", svg_file),
-                        ("PNG", "image/png", png_file),
-                    ):
+                    for kind, write in (("SVG", svg_file), ("PNG", png_file)):
                         data = partial(write, picture.chart, width=picture.width)
                         key = f"picture-{analysis.number}-{picture.name}-{kind}"
-                        _button(kind, data, f"{picture.name}.{kind.lower()}", mime, key)
+                        _button(kind, data, f"{picture.name}.{kind.lower()}", key)
 
 
-def _button(label: str, data: Any, file: str, mime: str, key: str, **look: Any) -> None:
+def _button(label: str, data: Any, file: str, key: str, **look: Any) -> None:
     """A download; data that is a function is made when it is pressed."""
+    mime = mimetypes.guess_type(file)[0]
     st.download_button(label, data, file, mime, key=key, on_click="ignore", **look)
 
 

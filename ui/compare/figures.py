@@ -10,7 +10,7 @@ import streamlit as st
 from compare.draw import draw, show_table
 from layout import plain
 from workbench.analysis.group import Analysis
-from workbench.charts.figure import Figure, Option, Picture
+from workbench.charts.figure import Figure, Option
 
 
 def show_figures(figures: Sequence[Figure], analysis: Analysis) -> None:
@@ -28,7 +28,11 @@ def show_figures(figures: Sequence[Figure], analysis: Analysis) -> None:
         columns = [st.container()] if figure.layout == "wide" else st.columns(2, gap="large")
         for i, picture in enumerate(pictures):
             with columns[i % len(columns)]:
-                _picture(picture, analysis.number)
+                if picture.title != figure.title:
+                    st.markdown(f"**{plain(picture.title)}**")
+                draw(picture.chart, f"{picture.name}-{analysis.number}", picture.alt)
+                if picture.caption:
+                    st.caption(plain(picture.caption))
         for table in tables:
             if pictures:
                 with st.expander("The numbers"):
@@ -53,10 +57,3 @@ def _ask(option: Option, key: str) -> Any:
         option.label, choices, index=choices.index(option.default), key=key, bind="query-params",
         width=220, format_func=shown,
     )  # fmt: skip
-
-
-def _picture(picture: Picture, group: int) -> None:
-    st.markdown(f"**{plain(picture.title)}**")
-    draw(picture.chart, f"{picture.name}-{group}", picture.alt)
-    if picture.caption:
-        st.caption(plain(picture.caption))

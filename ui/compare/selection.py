@@ -65,21 +65,16 @@ def choose() -> Selection | None:
             "Recipes", labels, key="recipes", bind="query-params", placeholder="all",
             help="Show these rows. All of them stay in the tests' correction and the downloads.",
         )  # fmt: skip
-    if not labels:
-        return Selection(
-            comparison=plain_comparison, paths=paths, baseline=None, metric="", kept=frozenset()
-        )
-    baseline = _baseline(baseline_box, plain_comparison)
-    metric = _metric(metric_box, plain_comparison)
-    comparison = _compared(paths, baseline, metric)
-    if comparison is None:
-        return None
+    baseline, metric, comparison = None, "", plain_comparison
+    if labels:
+        baseline = _baseline(baseline_box, plain_comparison)
+        metric = _metric(metric_box, plain_comparison)
+        if (found := _compared(paths, baseline, metric)) is None:
+            return None
+        comparison = found
+    kept = frozenset(shown or labels)
     return Selection(
-        comparison=comparison,
-        paths=paths,
-        baseline=baseline,
-        metric=metric,
-        kept=frozenset(shown or labels),
+        comparison=comparison, paths=paths, baseline=baseline, metric=metric, kept=kept
     )
 
 

@@ -74,7 +74,7 @@ def not_an_export(folder: Path) -> ExportError:
         f"no {ABOUT} here, or a damaged one: this is not an export of the workbench",
         where=str(folder),
         fix="name a finished run or a folder that `workbench export` wrote; an adapter of "
-        "somebody else is taken in with `workbench import`",
+        "somebody else is imported with `workbench import`",
     )
 
 

@@ -1,4 +1,4 @@
-"""Going on from an adapter that was trained before, on the same task or another."""
+"""``init_from``: continue from an adapter that was trained before, on the same task or another."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def start_from(adapted: AdaptedModel, task: AnyTask, source: str) -> str:
     """Loads the weights of a finished run (or export) of the same base and method.
 
     The task head comes along only where task and labels are the same; another task starts with
-    a head of its own, as in a masked-lm adapter that goes on to classify. Layers that only one of
+    a head of its own, as in a masked-lm adapter that learns to classify. Layers that only one of
     the two architectures has (BERT's pooler) are left out, with a note.
 
     Returns:
@@ -81,7 +81,7 @@ def start_from(adapted: AdaptedModel, task: AnyTask, source: str) -> str:
 
 
 def start_digest(source: str) -> str | None:
-    """sha256 (hex) of the weights that a run would go on from now.
+    """sha256 (hex) of the weights that a run would continue from now.
 
     None while there are none, e.g. because the run that makes them is being trained again.
     """
@@ -95,7 +95,7 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-# --- what cannot be gone on from ------------------------------------------------------------
+# --- what cannot be continued from ----------------------------------------------------------
 
 
 def _check_base(adapted: AdaptedModel, about: dict[str, Any], source: str) -> None:
@@ -105,7 +105,7 @@ def _check_base(adapted: AdaptedModel, about: dict[str, Any], source: str) -> No
         raise MethodError(
             f"{source} was trained on {theirs}, this recipe's model is {ours}",
             where=KEY,
-            fix="go on from an adapter of the same base",
+            fix="continue from an adapter of the same base",
         )
 
 
@@ -128,7 +128,7 @@ def _check_method(adapted: AdaptedModel, about: dict[str, Any], folder: Path, so
     _refuse_dropped_networks(adapted)
     if adapted.starting_adapter is not None:
         raise MethodError(
-            "a LoRA that starts from the base's own components cannot go on from another one",
+            "a LoRA that starts from the base's own components cannot continue from another one",
             where="method.init",
             why="PiSSA and OLoRA take their start out of the frozen weights",
             fix="set method.init: default",
@@ -160,10 +160,10 @@ def _refuse_dropped_networks(adapted: AdaptedModel) -> None:
     own = {name.split(".")[-2] for name in adapted.trainable() if "prompt_encoder" in name}
     if own - {"embedding"}:
         raise MethodError(
-            "an adapter whose virtual tokens come out of a network cannot be gone on from",
+            "cannot continue from a prompt-encoder adapter: the encoder is not saved",
             where=KEY,
-            why="the network is dropped when the adapter is saved",
-            fix="take prefix without projection, or prompt: they go on from what it put out",
+            why="PEFT saves the virtual tokens that it put out",
+            fix="take prefix without projection, or prompt: they continue from its virtual tokens",
         )
 
 
@@ -178,7 +178,7 @@ def _check_fit(
         raise MethodError(
             f"nothing of {source} is of use here: it holds a head of another task or labels",
             where=KEY,
-            fix="leave init_from out, or go on from an adapter that changes more than the head",
+            fix="leave init_from out, or continue from an adapter that changes more than the head",
         )
     other = [n for n in wanted if n in found and wanted[n].shape != found[n].shape]
     if not (missing or extra or other):

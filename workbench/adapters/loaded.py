@@ -19,13 +19,13 @@ from workbench.adapters.folder import (
     load_exported,
     not_an_export,
 )
-from workbench.data.encode import encode
+from workbench.data.encode import Encoded, encode
 from workbench.data.examples import Examples
 from workbench.inference.predict import predict
 from workbench.metrics.evaluate import write_texts
 from workbench.recipe.tasks import TASK_SPECS
 from workbench.tasks import AnyTask, make_task
-from workbench.tasks.base import pretrained
+from workbench.tasks.base import Predicted, pretrained
 
 _WRAPPING = {"base_layer", "original_module"}
 """Names that PEFT puts between a module and its weights."""
@@ -57,7 +57,19 @@ class LoadedAdapter:
             return []
         encoder = self.task.encoder(self.tokenizer, self.max_length)
         encoded = encode(_joined(asked), encoder, self.tokenizer, cached=False)
-        predicted = predict(
+        predicted = self.run(encoded, batch_size)
+        written = write_texts(
+            self.model, self.task, encoded, self.tokenizer, None, batch_size=batch_size
+        )
+        answers = self.task.answers(encoded, predicted) if written is None else written
+        columns = self.task.table(encoded, predicted, answers)
+        told = [name for name in columns if name not in ("id", "label")]
+        rows = zip(*(columns[name] for name in told), strict=True)
+        return [dict(zip(told, row, strict=True)) for row in rows]
+
+    def run(self, encoded: Encoded, batch_size: int = 8) -> Predicted:
+        """What the model makes of texts without labels."""
+        return predict(
             self.model,
             self.task,
             encoded,
@@ -67,14 +79,6 @@ class LoadedAdapter:
             virtual_tokens=self.virtual_tokens,
             labelled=False,
         )
-        written = write_texts(
-            self.model, self.task, encoded, self.tokenizer, None, batch_size=batch_size
-        )
-        answers = self.task.answers(encoded, predicted) if written is None else written
-        columns = self.task.table(encoded, predicted, answers)
-        told = [name for name in columns if name not in ("id", "label")]
-        rows = zip(*(columns[name] for name in told), strict=True)
-        return [dict(zip(told, row, strict=True)) for row in rows]
 
 
 def _joined(parts: Sequence[Examples]) -> Examples:

@@ -85,7 +85,7 @@ def _save_peft(model: nn.Module, folder: Path, start: dict[str, Tensor] | None) 
 
 
 def _save_converted(model: PeftModel, folder: Path, start: dict[str, Tensor]) -> None:
-    """Saves an adapter that changed its base (PiSSA, OLoRA) as a LoRA of the untouched base.
+    """Saves an adapter that changed its base (PiSSA, OLoRA) as a LoRA of the original base.
 
     PEFT's conversion (0.21) keeps the low-rank matrices only and loses the task head, which is
     put back here.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal
@@ -81,23 +81,14 @@ class Pair:
     neither: int
 
 
-Right = Callable[[str, str], bool]
+_JUDGED = (SINGLE, MULTI, TAGS, SPANS)
+"""Kinds of answers that are right or wrong."""
 
 
-def _same(label: str, prediction: str) -> bool:
+def _is_right(kind: AnswerKind | None, label: str, prediction: str) -> bool:
+    if kind == SPANS:
+        return same_answer(label.split(" | "), prediction)
     return label.strip() == prediction.strip()
-
-
-def _same_span(label: str, prediction: str) -> bool:
-    return same_answer(label.split(" | "), prediction)
-
-
-_JUDGES: dict[AnswerKind, Right] = {
-    SINGLE: _same,
-    MULTI: _same,
-    TAGS: _same,
-    SPANS: _same_span,
-}
 
 
 def examples_of(
@@ -113,17 +104,11 @@ def examples_of(
         return []
     first = next(iter(predictions.values()))[0]
     found = []
-    for i, label in enumerate(first.labels):
-        said = {name: _answer(kind, i, label, seeds) for name, seeds in predictions.items()}
+    for i, (id, text, label) in enumerate(zip(first.ids, first.texts, first.labels, strict=True)):
+        answers = {name: _answer(kind, i, label, seeds) for name, seeds in predictions.items()}
+        pair, spread = first.pairs[i] if first.pairs else None, _spread(kind, answers)
         found.append(
-            Example(
-                id=first.ids[i],
-                text=first.texts[i],
-                pair=first.pairs[i] if first.pairs else None,
-                label=label,
-                answers=said,
-                spread=_spread(kind, said),
-            )
+            Example(id=id, text=text, pair=pair, label=label, answers=answers, spread=spread)
         )
     return found
 
@@ -137,8 +122,8 @@ def _answer(kind: AnswerKind | None, i: int, label: str, seeds: Sequence[Predict
     text, decided, right = texts[said.index(True)], True, None
     if kind == REGRESSION and (mean := _mean([_float(each) for each in texts])) is not None:
         text, agreeing = f"{mean:.4g}", len(texts)
-    elif judge := _JUDGES.get(kind) if kind else None:
-        right = sum(judge(label, each) for each in texts)
+    elif kind in _JUDGED:
+        right = sum(_is_right(kind, label, each) for each in texts)
         decided = 2 * agreeing > len(texts)
         scores = [score for score, so in zip(scores, said, strict=True) if so and decided]
         if not decided:
@@ -166,7 +151,7 @@ def _mean(scores: Sequence[float | None]) -> float | None:
 def _spread(kind: AnswerKind | None, said: Mapping[str, Answer]) -> float:
     if kind == REGRESSION:
         values = [value for answer in said.values() if (value := _float(answer.text)) is not None]
-    elif kind in _JUDGES:
+    elif kind in _JUDGED:
         values = [(answer.right or 0) / answer.seeds for answer in said.values()]
     else:
         values = [answer.score for answer in said.values() if answer.score is not None]
@@ -196,7 +181,7 @@ def disagreements(kind: AnswerKind | None, examples: Sequence[Example]) -> list[
 
 def pairs_of(kind: AnswerKind | None, examples: Sequence[Example]) -> list[Pair]:
     """Every two recipes: on how many examples both, one or neither is right; empty if unjudged."""
-    if kind not in _JUDGES or not examples:
+    if kind not in _JUDGED or not examples:
         return []
     right = {
         name: [example.answers[name].mostly_right for example in examples]

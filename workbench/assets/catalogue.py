@@ -8,10 +8,9 @@ installed nor imported. Some are prepared once, right after they were taken, int
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from typing import Literal
 
-from workbench.errors import AssetError
+from workbench.errors import AssetError, nearest
 
 ASSET_PREFIX = "asset:"
 """Before the name of an embedded asset, where a recipe names a model or data."""
@@ -170,9 +169,9 @@ def get(name: str) -> Asset:
     bare = name.removeprefix(ASSET_PREFIX)
     if bare in ASSETS:
         return ASSETS[bare]
-    near = get_close_matches(bare, ASSETS, n=1)
+    near = nearest(bare, ASSETS)
     raise AssetError(
         f"no asset called {bare!r}",
         why=f"there are {', '.join(sorted(ASSETS))}",
-        fix=f"did you mean {ASSET_PREFIX}{near[0]}?" if near else "`workbench assets` lists them",
+        fix=f"did you mean {ASSET_PREFIX}{near}?" if near else "`workbench assets` lists them",
     )

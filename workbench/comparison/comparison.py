@@ -1,8 +1,7 @@
 """Reads finished runs and puts them side by side.
 
-The way through: run folders -> checked records -> samples (the seeds of one recipe) -> groups of
-samples whose scores may be compared -> rows, and warnings about everything a reader of the rows
-could otherwise take for granted.
+Run folders -> checked records -> samples (the seeds of one recipe) -> groups of samples whose
+scores may be compared -> rows, and warnings about what a reader could take for granted.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from workbench.comparison import fairness, formats, terminal
+from workbench.comparison import fairness, formats
 from workbench.comparison.baseline import set_baseline
 from workbench.comparison.labels import set_labels
 from workbench.comparison.pareto import DEFAULT, METRIC, pareto
@@ -46,7 +45,9 @@ class Comparison(ComparisonResult):
             UsageError: when there is no such format.
         """
         if format == "table":
-            return terminal.table(self, width)
+            from workbench.comparison.terminal import table  # rich takes 0.06 s
+
+            return table(self, width)
         if format not in formats.RENDERERS:
             known = ["table", *formats.RENDERERS]
             raise UsageError(f"no format {format!r}", fix=f"use one of {', '.join(known)}")
@@ -82,18 +83,12 @@ def compare(
             run has the metric or an objective, or the margin is not above 0.
     """
     request = TestRequest(metric, all_pairs, margin)
-    warnings: list[str] = []
-    runs = _runs(paths)
-    samples = _samples(_finished(runs, warnings), warnings)
-    _assign_groups(samples)
-    set_labels(samples)
+    samples, warnings = _read(paths)
     rows = [make_row(sample) for sample in samples]
     choose_primary(rows)
     for check in fairness.CHECKS:
         warnings += check(samples)
     warnings += set_baseline(rows, baseline)
-    if not runs:
-        warnings.append(f"no runs below {', '.join(str(path) for path in paths)}")
     references, disagreements = _references(samples)
     rows = ordered(rows)
     check_metric(rows, metric)
@@ -120,6 +115,18 @@ def _tested(groups: Sequence[Group], tests: bool | None, request: TestRequest) -
         return run_tests(groups, request)
     note = f"{count} runs: add --tests for significance tests"
     return TestResults(notes=[note] if tests is None else [])
+
+
+def _read(paths: Sequence[Path]) -> tuple[list[Sample], list[str]]:
+    """The finished runs by recipe, grouped and named, and warnings about what is left out."""
+    warnings: list[str] = []
+    runs = _runs(paths)
+    if not runs:
+        warnings.append(f"no runs below {', '.join(str(path) for path in paths)}")
+    samples = _samples(_finished(runs, warnings), warnings)
+    _assign_groups(samples)
+    set_labels(samples)
+    return samples, warnings
 
 
 def _runs(paths: Sequence[Path]) -> list[Run]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from workbench.comparison.result import ComparisonResult, Group
-from workbench.comparison.schema import Reference, Row, Summary
+from workbench.comparison.schema import Reference, Row
 from workbench.comparison.sentences import all_conclusions
 from workbench.comparison.table import Table, comparison_tables, plain
 
@@ -23,33 +23,26 @@ NOTHING = "No finished runs."
 
 def to_json(comparison: ComparisonResult) -> str:
     """One JSON document: rows, references, warnings, verdicts and the Pareto front."""
-    content = {
-        "rows": comparison.rows,
-        "references": comparison.references,
-        "warnings": comparison.warnings,
-        "verdicts": comparison.verdicts,
-        "verdict_notes": comparison.verdict_notes,
-        "pareto": comparison.pareto,
-        "pareto_objectives": comparison.pareto_objectives,
-    }
+    content = {name: getattr(comparison, name) for name in _DOCUMENT}
     return json.dumps(content, indent=2, allow_nan=False)
 
 
-# --- csv -------------------------------------------------------------------------------------
-
-_COSTS = (
-    "trainable_parameters",
-    "head_parameters",
-    "adapter_parameters",
-    "total_parameters",
-    "stored_parameters",
-    "adapter_bytes",
-    "peak_memory_bytes",
-    "train_seconds",
-    "steps_per_second",
-    "tokens_per_second",
+_DOCUMENT = (
+    *("rows", "references", "warnings", "verdicts", "verdict_notes"),
+    *("pareto", "pareto_objectives"),
 )
 
+# --- csv -------------------------------------------------------------------------------------
+
+_ELSEWHERE = {"group", "label", "runs", "primary_metric", "hardware", "per_seed"}
+"""Keys of a row that have no column, or one under another name."""
+_SUMMARIES = {
+    "metrics": "{}",
+    "validation_metrics": "validation_{}",
+    "baseline_paired": "{}_baseline_paired",
+}
+"""What the columns of a summary are called, by key of a row."""
+_OF_SUMMARY = ("mean", "ci_low", "ci_high", "n")
 _OF_VERDICT = ("against", "metric", "difference", "ci_low", "ci_high", "p_adjusted")
 
 
@@ -76,19 +69,16 @@ def csv_text(lines: Sequence[Mapping[str, Any]]) -> str:
 
 def _csv_row(row: Row) -> dict[str, Any]:
     line: dict[str, Any] = {"kind": "recipe", "group": row["group"], "name": row["label"]}
-    line |= {name: row[name] for name in ("study", "recipe", "method", "task", "model")}
-    line |= {"fingerprint": row["fingerprint"], "device": row["device"]}
-    line["seeds"] = " ".join(str(seed) for seed in row["seeds"])
-    for name, summary in row["metrics"].items():
-        line |= _csv_summary(name, summary)
-    line |= {name: row[name] for name in _COSTS}  # type: ignore[literal-required]
-    for name, summary in row["validation_metrics"].items():
-        line |= _csv_summary(f"validation_{name}", summary)
-    line["baseline"] = row["baseline"]
-    for name, difference in row["baseline_delta"].items():
-        line[f"{name}_baseline_delta"] = difference
-    for name, summary in row["baseline_paired"].items():
-        line |= _csv_summary(f"{name}_baseline_paired", summary)
+    content: Mapping[str, Any] = row
+    for key, value in content.items():
+        if key in _SUMMARIES:
+            for metric, summary in value.items():
+                name = _SUMMARIES[key].format(metric)
+                line |= {f"{name}_{part}": summary[part] for part in _OF_SUMMARY}
+        elif key == "baseline_delta":
+            line |= {f"{metric}_{key}": difference for metric, difference in value.items()}
+        elif key not in _ELSEWHERE:
+            line[key] = " ".join(map(str, value)) if key == "seeds" else value
     return line
 
 
@@ -101,15 +91,6 @@ def _csv_findings(group: Group, row: Row) -> dict[str, Any]:
         **{f"verdict_{name}": verdict.get(name) for name in _OF_VERDICT},
         "pareto": pareto["status"] if pareto else None,
         "pareto_dominated_by": ", ".join(pareto["dominated_by"]) if pareto else None,
-    }
-
-
-def _csv_summary(name: str, summary: Summary) -> dict[str, Any]:
-    return {
-        f"{name}_mean": summary["mean"],
-        f"{name}_ci_low": summary["ci_low"],
-        f"{name}_ci_high": summary["ci_high"],
-        f"{name}_n": summary["n"],
     }
 
 

@@ -66,36 +66,40 @@ def pareto(
         UsageError: when these are not two or three different objectives.
     """
     check_objectives(rows, objectives)
-    values = [{name: _value(row, name) for name in objectives} for row in rows]
-    complete = [None not in found.values() for found in values]
-    found: list[ParetoStatus] = []
-    for i, row in enumerate(rows):
-        surely: list[str] = []
-        possibly: list[str] = []
-        by_means = True
-        for j, other in enumerate(rows):
-            if i == j or other["group"] != row["group"] or not (complete[i] and complete[j]):
-                continue
-            compared = [_compare(other, row, name, intervals or {}) for name in objectives]
-            if all(c.surely in (0, 1) for c in compared) and any(c.surely == 1 for c in compared):
-                surely.append(other["label"])
-            elif not any(c.surely == -1 for c in compared) and any(c.surely != 0 for c in compared):
-                possibly.append(other["label"])
-            worst, best = (f(c.by_means for c in compared) for f in (min, max))
-            by_means = by_means and not (worst >= 0 and best > 0)
-        status: Dominance = "dominated" if surely else "possibly_dominated" if possibly else "front"
-        found.append(
-            {
-                "group": row["group"],
-                "label": row["label"],
-                "status": status if complete[i] else None,
-                "on_front_by_means": by_means if complete[i] else None,
-                "dominated_by": surely,
-                "possibly_dominated_by": possibly,
-                "values": values[i],
-            }
-        )
-    return found
+    return [_status(row, rows, objectives, intervals or {}) for row in rows]
+
+
+def _status(
+    row: Row, rows: Sequence[Row], objectives: Sequence[str], intervals: Intervals
+) -> ParetoStatus:
+    complete = _is_complete(row, objectives)
+    surely: list[str] = []
+    possibly: list[str] = []
+    by_means = True
+    for other in rows if complete else []:
+        if other is row or other["group"] != row["group"] or not _is_complete(other, objectives):
+            continue
+        compared = [_compare(other, row, name, intervals) for name in objectives]
+        if all(c.surely in (0, 1) for c in compared) and any(c.surely == 1 for c in compared):
+            surely.append(other["label"])
+        elif not any(c.surely == -1 for c in compared) and any(c.surely != 0 for c in compared):
+            possibly.append(other["label"])
+        signs = [c.by_means for c in compared]
+        by_means = by_means and not min(signs) >= 0 < max(signs)
+    status: Dominance = "dominated" if surely else "possibly_dominated" if possibly else "front"
+    return {
+        "group": row["group"],
+        "label": row["label"],
+        "status": status if complete else None,
+        "on_front_by_means": by_means if complete else None,
+        "dominated_by": surely,
+        "possibly_dominated_by": possibly,
+        "values": {name: _value(row, name) for name in objectives},
+    }
+
+
+def _is_complete(row: Row, objectives: Sequence[str]) -> bool:
+    return all(_value(row, name) is not None for name in objectives)
 
 
 def front_by_means(rows: Sequence[Row], metric: str, cost: str) -> list[str]:

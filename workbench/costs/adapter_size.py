@@ -13,7 +13,6 @@ from torch import Tensor
 
 from workbench.methods import METHODS, AdaptedModel
 from workbench.recipe import Recipe
-from workbench.recipe.methods import LoRA
 
 _ALIGNED = 8
 """safetensors pads its header with spaces to a multiple of this, and says its length in as many
@@ -56,9 +55,7 @@ def _exported(adapted: AdaptedModel, recipe: Recipe) -> Shapes:
     assert isinstance(adapted.model, PeftModel)
     _give_prompt_without_numbers(adapted.model)
     shapes = _shapes(get_peft_model_state_dict(adapted.model, save_embedding_layers=False))
-    method = recipe.method
-    if isinstance(method, LoRA) and method.init in ("pissa", "olora"):
-        # Converted to a LoRA of the untouched base: end and start side by side, twice the rank.
+    if adapted.changes_base:
         shapes = {name: _twice_the_rank(name, *each) for name, each in shapes.items()}
     return shapes
 

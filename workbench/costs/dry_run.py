@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from accelerate import Accelerator
 from transformers import PreTrainedTokenizerBase
 
 from workbench.costs.fake_tensors import MemoryTracker, fake_mode
@@ -34,7 +35,7 @@ from workbench.training.optimizer import total_steps
 from workbench.training.trainer import Trainer
 
 STEPS = 2
-"""Steps that are rehearsed: as many as a run measures."""
+"""Steps of a dry run: as many as a run measures."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +65,7 @@ class RunSpec:
 
 @dataclass(frozen=True)
 class StepProfile:
-    """A step that was rehearsed."""
+    """What a step of the dry run took."""
 
     examples: int
     """Of its forward passes."""
@@ -84,7 +85,7 @@ class StepProfile:
 class DryRun:
     """A training without numbers that has taken its first steps and can be asked what-if."""
 
-    outline: RunSpec
+    run: RunSpec
     tracker: MemoryTracker
     trainer: Trainer
     taken: list[StepProfile] = field(default_factory=list)
@@ -101,15 +102,15 @@ class DryRun:
         """A step whose longest example has about so many tokens, with its operators."""
         if self.taken[-1].width == width:
             return self.taken[-1]
-        lengths, outline = self.outline.train.lengths, self.outline
+        lengths, run = self.run.train.lengths, self.run
         order = np.argsort(np.abs(lengths - width), kind="stable")
-        return self._further(order[: outline.share], outline.at_once, listening=True)
+        return self._further(order[: run.share], run.at_once, listening=True)
 
     def with_examples(self, examples: int) -> StepProfile:
         """A step with so many of the longest examples in a forward pass; as many passes as the
         recipe makes, but for those that only repeat the second."""
-        outline = self.outline
-        passes = 2 if outline.at_once < outline.share else 1
+        run = self.run
+        passes = 2 if run.at_once < run.share else 1
         last = self.taken[-1]
         if (examples, self.widest, 1) == (last.examples, last.width, passes):
             return last
@@ -117,15 +118,15 @@ class DryRun:
 
     def unpadded(self, examples: int) -> bool:
         """Whether so many of the longest examples make a forward pass without padding."""
-        return _unpadded(self.outline.train.lengths[self._longest(examples)], self)
+        return _unpadded(self.run.train.lengths[self._longest(examples)], self)
 
     @property
     def widest(self) -> int:
         """Tokens per row of a batch with the longest example."""
-        return _width(self.outline.train.lengths, self.outline.train)
+        return _width(self.run.train.lengths, self.run.train)
 
     def _longest(self, examples: int) -> np.ndarray:
-        order = np.argsort(-self.outline.train.lengths, kind="stable")
+        order = np.argsort(-self.run.train.lengths, kind="stable")
         return np.resize(order[:examples], examples)
 
     def _further(self, batch: np.ndarray, at_once: int, *, listening: bool = False) -> StepProfile:
@@ -143,7 +144,7 @@ class DryRun:
         Raises:
             RuntimeError: when it was none.
         """
-        lengths = self.outline.train.lengths[batch]
+        lengths = self.run.train.lengths[batch]
         operations = OpCounts()
         self.tracker.full = _unpadded(lengths, self)
         self.tracker.on_op = operations.add if listening else None
@@ -153,35 +154,38 @@ class DryRun:
         finally:
             self.tracker.on_op = None
         if not isinstance(done, Step):
-            raise RuntimeError(f"a step was rehearsed and ended with {done}")
+            raise RuntimeError(f"a step of the dry run ended with {done}")
         at_once = min(self.trainer.accumulation.size or len(lengths), len(lengths))
-        width = _width(lengths, self.outline.train)
+        width = _width(lengths, self.run.train)
         return StepProfile(at_once, width, np.array(self.tracker.live_bytes), operations)
 
 
 @contextmanager
-def dry_run(outline: RunSpec, seed: int) -> Iterator[DryRun]:
+def dry_run(run: RunSpec, seed: int) -> Iterator[DryRun]:
     """Takes a training's first steps without numbers; what comes out is valid inside the block."""
-    load = partial(fake_base, policy=outline.policy, tokenizer=outline.tokenizer)
-    with single_process(), fake_mode() as tracker:
-        dry = DryRun(outline=outline, tracker=tracker, trainer=trial_trainer(outline, load, seed))
-        _take_steps(dry, seed)
-        yield dry
+    load = partial(fake_base, policy=run.policy, tokenizer=run.tokenizer)
+    with single_process():
+        accelerator = make_accelerator(replace(run.policy, processes=1), run.recipe.training)
+        with fake_mode() as tracker:
+            trainer = trial_trainer(run, load, accelerator, seed)
+            dry = DryRun(run=run, tracker=tracker, trainer=trainer)
+            _take_steps(dry, seed)
+            yield dry
 
 
-def trial_trainer(outline: RunSpec, load: LoadBase, seed: int) -> Trainer:
+def trial_trainer(run: RunSpec, load: LoadBase, accelerator: Accelerator, seed: int) -> Trainer:
     """A trainer of one process: its share of each batch, nothing caught, validated or saved.
 
     To be made and used inside of ``single_process``.
     """
-    changes = {"batch_size": outline.share, "auto_micro_batch": False}
-    training = outline.recipe.training.model_copy(update=changes)
-    recipe = outline.recipe.model_copy(update={"training": training})
-    train, nothing = outline.train, np.zeros(0, dtype=np.int64)
+    changes = {"batch_size": run.share, "auto_micro_batch": False}
+    training = run.recipe.training.model_copy(update=changes)
+    recipe = run.recipe.model_copy(update={"training": training})
+    train, nothing = run.train, np.zeros(0, dtype=np.int64)
     return Trainer(
-        accelerator=make_accelerator(replace(outline.policy, processes=1), training),
-        adapted=build_model(recipe, outline.task, load, steps=total_steps(training, len(train))),
-        task=outline.task,
+        accelerator=accelerator,
+        adapted=build_model(recipe, run.task, load, steps=total_steps(training, len(train))),
+        task=run.task,
         train=train,
         validation=replace(train, lengths=nothing, owners=nothing),
         spec=training,
@@ -193,7 +197,7 @@ def trial_trainer(outline: RunSpec, load: LoadBase, seed: int) -> Trainer:
 
 
 def _take_steps(dry: DryRun, seed: int) -> None:
-    trainer, train = dry.trainer, dry.outline.train
+    trainer, train = dry.trainer, dry.run.train
     order = epoch_order(train.lengths, trainer.spec.batch_size, seed=seed, epoch=0)
     events = trainer.events()
     steps = min(STEPS, trainer.steps)
@@ -207,7 +211,7 @@ def _take_steps(dry: DryRun, seed: int) -> None:
 
 def _unpadded(lengths: np.ndarray, dry: DryRun) -> bool:
     """Whether texts of these lengths make a batch without padding."""
-    return bool((lengths == _width(lengths, dry.outline.train)).all())
+    return bool((lengths == _width(lengths, dry.run.train)).all())
 
 
 def _width(lengths: np.ndarray, train: Encoded) -> int:

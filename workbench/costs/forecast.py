@@ -21,7 +21,7 @@ from workbench.data.batches import epoch_order
 from workbench.training.optimizer import total_steps
 
 NEEDS_TEXTS = ("steps", "tokens", "tokens_are_upper_bound")
-NEEDS_REHEARSAL = (
+NEEDS_DRY_RUN = (
     "peak_memory_bytes",
     "memory",
     "free_memory_bytes",
@@ -40,11 +40,11 @@ _MANY_STEPS = 2000
 
 def unknown(why: str) -> dict[str, Any]:
     """A forecast of nothing, with the reason."""
-    return {**dict.fromkeys((*NEEDS_TEXTS, *NEEDS_REHEARSAL)), "notes": [f"not foretold: {why}"]}
+    return {**dict.fromkeys((*NEEDS_TEXTS, *NEEDS_DRY_RUN)), "notes": [f"no forecast: {why}"]}
 
 
 def forecast(
-    outline: RunSpec,
+    run: RunSpec,
     device: torch.device,
     seed: int,
     calibration: Calibration | None = None,
@@ -54,7 +54,7 @@ def forecast(
 ) -> dict[str, Any]:
     """Steps, tokens, memory (bytes) and time (seconds) of a training, from shapes alone.
 
-    What cannot be foretold is None, with the reason in ``notes``; nothing is raised. Random
+    What cannot be predicted is None, with the reason in ``notes``; nothing is raised. Random
     numbers and the process's state are left as they were.
 
     Args:
@@ -62,13 +62,13 @@ def forecast(
         measuring: whether operators that are not in the calibration are measured.
         what_if: whether to look for the largest batch that fits, one to four more steps.
     """
-    found: dict[str, Any] = {**_length(outline, seed), **dict.fromkeys(NEEDS_REHEARSAL)}
+    found: dict[str, Any] = {**_length(run, seed), **dict.fromkeys(NEEDS_DRY_RUN)}
     notes: list[str] = []
     timed: dict[int, OpCounts] = {}
-    if outline.policy.sharded or outline.policy.zero:
-        return {**found, "notes": ["not foretold: what each process holds of a shared training"]}
+    if run.policy.sharded or run.policy.zero:
+        return {**found, "notes": ["no forecast: what each process holds of a shared training"]}
     try:
-        with dry_run(outline, seed) as dry:
+        with dry_run(run, seed) as dry:
             runtime = runtime_bytes(device)
             found |= _memory(dry, device, runtime, what_if=what_if)
             if calibration and (measuring or calibration.seconds or calibration.while_busy):
@@ -76,7 +76,7 @@ def forecast(
         if calibration:
             if measuring and timed:
                 calibration.measure(*timed.values())
-            found |= _time(outline, calibration, timed, found["steps"], seed)
+            found |= _time(run, calibration, timed, found["steps"], seed)
             if found["seconds_per_step"] is None:
                 notes.append("time is not known: `workbench plan` measures this device for it")
             elif any(map(calibration.measured_while_busy, timed.values())):
@@ -88,13 +88,13 @@ def forecast(
     # keep a recipe from being counted or run.
     except Exception as error:
         words = (str(error).strip() or type(error).__name__).splitlines()[0]
-        notes.append(f"not foretold, {type(error).__name__}: {words}")
+        notes.append(f"no forecast, {type(error).__name__}: {words}")
     return {**found, "notes": notes}
 
 
-def _length(outline: RunSpec, seed: int) -> dict[str, Any]:
+def _length(run: RunSpec, seed: int) -> dict[str, Any]:
     """Optimizer steps, and the tokens of text that they see."""
-    spec, lengths, bound = outline.recipe.training, outline.train.lengths, outline.upper_bound
+    spec, lengths, bound = run.recipe.training, run.train.lengths, run.upper_bound
     steps: int | None = None
     tokens: int | None = None
     if not bound:
@@ -102,8 +102,8 @@ def _length(outline: RunSpec, seed: int) -> dict[str, Any]:
         epochs, rest = divmod(steps, -(-len(lengths) // spec.batch_size))
         order = epoch_order(lengths, spec.batch_size, seed=seed, epoch=epochs)[:rest]
         tokens = epochs * int(lengths.sum()) + sum(int(lengths[batch].sum()) for batch in order)
-    elif spec.max_steps is not None or outline.examples is not None:
-        steps = total_steps(spec, outline.examples or 0)
+    elif spec.max_steps is not None or run.examples is not None:
+        steps = total_steps(spec, run.examples or 0)
         tokens = steps * spec.batch_size * int(lengths.max())
     return {"steps": steps, "tokens": tokens, "tokens_are_upper_bound": bound}
 
@@ -113,7 +113,7 @@ def _memory(dry: DryRun, device: torch.device, runtime: int, *, what_if: bool) -
     free = free_memory(device)
     found |= {"free_memory_bytes": free, "fits": found["peak_memory_bytes"] <= free}
     if what_if:
-        share = free // dry.outline.policy.processes if device.type == "cpu" else free
+        share = free // dry.run.policy.processes if device.type == "cpu" else free
         largest = largest_batch(dry, share - runtime)
         found["largest_batch_size"] = largest
         found["largest_batch_is_lower_bound"] = largest == MOST_EXAMPLES
@@ -125,18 +125,18 @@ def _memory(dry: DryRun, device: torch.device, runtime: int, *, what_if: bool) -
 
 def _operations(dry: DryRun, steps: int | None, seed: int) -> dict[int, OpCounts]:
     """Operators of a step with the widest and with the mean padding, by tokens per row."""
-    mean = _widths(dry.outline, steps, seed).mean()
+    mean = _widths(dry.run, steps, seed).mean()
     taken = (dry.taken[-1], dry.with_width(int(round(mean / 8) * 8) or 1))
     return {step.width: step.operations for step in taken}
 
 
-def _widths(outline: RunSpec, steps: int | None, seed: int) -> np.ndarray:
+def _widths(run: RunSpec, steps: int | None, seed: int) -> np.ndarray:
     count = min(steps or 1, _MANY_STEPS)
-    return np.array(widths(outline.train, outline.recipe.training, seed, count))
+    return np.array(widths(run.train, run.recipe.training, seed, count))
 
 
 def _time(
-    outline: RunSpec,
+    run: RunSpec,
     calibration: Calibration,
     timed: dict[int, OpCounts],
     steps: int | None,
@@ -146,7 +146,7 @@ def _time(
     known = {w: t for w, each in timed.items() if (t := calibration.step_time(each)) is not None}
     if not known or len(known) < len(timed):
         return {}
-    found = _widths(outline, steps, seed)
+    found = _widths(run, steps, seed)
     mean = _mean({width: time.mean for width, time in known.items()}, found)
     widest = known[max(known)]
     between = [part * mean for part in widest.spread] if widest.spread else None

@@ -4,7 +4,7 @@ By default the C library keeps freed blocks for later. Exact, it maps each block
 itself and gives it back at once, but only where the heap has no hole for it: a block in a hole
 stays resident when it is freed. A process that has trained before is full of holes. LoRA on
 SmolLM2-135M measured 1,392 MiB as the first run of a process and 1,634 to 1,672 MiB as a later
-one, of the same tensors. So the holes are taken, untouched, for as long as the heap is exact.
+one, of the same tensors. So the holes are allocated, without a write, while the heap is exact.
 
 Afterwards it keeps all it has. Gradients and activations come and go with every step, and a page
 that was given back is zeroed by the kernel before it is used again: 150,000 of them in each step of

@@ -44,7 +44,7 @@ def memory_of(dry: DryRun, runtime: int) -> dict[str, Any]:
     Args:
         runtime: what `runtime_bytes` says.
     """
-    processes = dry.outline.policy.processes
+    processes = dry.run.policy.processes
     pieces = dry.pieces
     parts = {
         **pieces,
@@ -79,7 +79,7 @@ def largest_batch(dry: DryRun, free: int) -> int | None:
     held = _whole_step(dry)
     if held > free:
         return None
-    few = dry.with_examples(dry.outline.at_once)
+    few = dry.with_examples(dry.run.at_once)
     near = max(1, _most(0, [held], few.examples, [few.peak], free))
     many = dry.with_examples(2 * near if near == few.examples else near)
     for _ in range(MOST_PASSES):

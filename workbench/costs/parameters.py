@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Any
 
 from safetensors import safe_open
 
@@ -42,12 +42,6 @@ def stored(folder: Path) -> dict[str, int]:
     numbers = 0
     for path in files:
         with safe_open(path, framework="numpy") as tensors:
-            numbers += sum(_size(tensors.get_slice(key)) for key in tensors.keys())  # noqa: SIM118
+            shapes = [tensors.get_slice(key).get_shape() for key in tensors.keys()]  # noqa: SIM118
+            numbers += sum(map(math.prod, shapes))
     return {"stored": numbers, "bytes": sum(path.stat().st_size for path in files)}
-
-
-def _size(tensor: Any) -> int:
-    size = 1
-    for dimension in tensor.get_shape():
-        size *= dimension
-    return size

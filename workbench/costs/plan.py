@@ -9,10 +9,10 @@ from workbench.costs.calibration import Calibration
 from workbench.costs.dry_run import RunSpec
 from workbench.costs.forecast import forecast, unknown
 from workbench.costs.parameters import count_parameters
-from workbench.costs.texts import read_texts
+from workbench.costs.texts import Texts, read_texts
 from workbench.distributed.accelerator import this_process
 from workbench.distributed.launcher import check_launch
-from workbench.distributed.policy import choose_policy
+from workbench.distributed.policy import Policy, choose_policy
 from workbench.errors import UsageError
 from workbench.methods.build import build_model
 from workbench.models import empty_base, load_tokenizer
@@ -40,34 +40,41 @@ def plan(recipe: Recipe, *, time: bool = True, recalibrate: bool = False) -> dic
     """
     texts = read_texts(recipe)
     adapted = build_model(recipe, texts.task, empty_base)
-    counts = count_parameters(adapted)
     size = adapter_size(adapted, recipe)
     process = this_process()
     check_launch(recipe.training, process.num_processes)
     policy = choose_policy(recipe.training, process.device, process.num_processes)
     calibration = Calibration.of(policy, process.device, anew=recalibrate) if time else None
-    exact = {
-        **{f"{name}_parameters": value for name, value in counts.items()},
+    try:
+        run = run_spec(recipe, texts, policy)
+        seed = recipe.seeds[0]
+        found = forecast(run, process.device, seed, calibration, measuring=True, what_if=True)
+    except UsageError as error:  # shapes need a config alone; texts are read with a tokenizer
+        found = unknown(str(error).splitlines()[0])
+    return {
+        **{f"{name}_parameters": value for name, value in count_parameters(adapted).items()},
         "stored_parameters": size["stored"],
         "adapter_bytes": size["bytes"],
         "device": policy.device,
         "precision": policy.precision,
+        **found,
+        "notes": [*policy.notes, *found["notes"]],
     }
-    try:
-        tokenizer = load_tokenizer(recipe.model)
-    except UsageError as error:  # shapes need a config alone; texts are read with a tokenizer
-        found = unknown(str(error).splitlines()[0])
-        return exact | found | {"notes": [*policy.notes, *found["notes"]]}
-    train = texts.encoded(tokenizer, recipe.model.max_length)
-    outline = RunSpec(
+
+
+def run_spec(recipe: Recipe, texts: Texts, policy: Policy) -> RunSpec:
+    """What is known of a training before it is one.
+
+    Raises:
+        UsageError: when there is no tokenizer.
+    """
+    tokenizer = load_tokenizer(recipe.model)
+    return RunSpec(
         recipe=recipe,
         task=texts.task,
         policy=policy,
         tokenizer=tokenizer,
-        train=train,
+        train=texts.encoded(tokenizer, recipe.model.max_length),
         examples=texts.number,
         upper_bound=texts.upper_bound,
     )
-    device, seed = process.device, recipe.seeds[0]
-    found = forecast(outline, device, seed, calibration, measuring=True, what_if=True)
-    return exact | found | {"notes": [*policy.notes, *found["notes"]]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 
@@ -10,7 +11,7 @@ import torch
 from workbench.costs.dry_run import STEPS, RunSpec, trial_trainer
 from workbench.data.batches import evaluation_order
 from workbench.data.encode import Encoded
-from workbench.distributed.accelerator import single_process
+from workbench.distributed.accelerator import make_accelerator, single_process
 from workbench.inference.generate import generate
 from workbench.inference.predict import predict
 from workbench.models import PLAIN_ATTENTION, load_base, only_first_token, set_attention
@@ -24,7 +25,7 @@ NEW_TOKENS = 3
 
 
 def warm_up(
-    outline: RunSpec, validation: Encoded, test: Encoded, device: torch.device, seed: int
+    run: RunSpec, validation: Encoded, test: Encoded, device: torch.device, seed: int
 ) -> bool:
     """Trains, validates and tests on its model's first layers; False where that is not possible.
 
@@ -34,16 +35,17 @@ def warm_up(
     for kernels of their own, 27 MB of the test's 150. On a GPU the allocator's own figures have
     none of it. Random numbers are the caller's to seed afterwards.
     """
-    policy = outline.policy
+    policy = run.policy
     if device.type != "cpu" or policy.sharded or policy.zero:
         return False
-    load = partial(load_base, policy=policy, tokenizer=outline.tokenizer, layers=LAYERS)
+    load = partial(load_base, policy=policy, tokenizer=run.tokenizer, layers=LAYERS)
     try:
         with single_process():
-            trainer = trial_trainer(outline, load, seed)
+            accelerator = make_accelerator(replace(policy, processes=1), run.recipe.training)
+            trainer = trial_trainer(run, load, accelerator, seed)
             for _ in islice(trainer.events(), STEPS):
                 pass
-            _evaluate(trainer, outline, validation, test)
+            _evaluate(trainer, run, validation, test)
     # Models are other people's code: one that does not train with two of its layers trains with
     # all of them, and its first run measures some 30 MB more.
     except Exception:
@@ -51,9 +53,9 @@ def warm_up(
     return True
 
 
-def _evaluate(trainer: Trainer, outline: RunSpec, validation: Encoded, test: Encoded) -> None:
+def _evaluate(trainer: Trainer, run: RunSpec, validation: Encoded, test: Encoded) -> None:
     """Does with the longest texts of both splits what a run does with all of them."""
-    task, size = outline.task, outline.recipe.training.eval_batch_size
+    task, size = run.task, run.recipe.training.eval_batch_size
     if len(validation):
         trainer.predict(_longest(validation, size))
     model, few = trainer.finish(), _longest(test, size)

@@ -47,9 +47,7 @@ def _prompts(splits: Mapping[Role, Rows], spec: DataSpec) -> Reading:
         if not rows.labels and isinstance(spec.label, str):
             refuse_missing([spec.text, spec.label], rows.found, rows.where)
         completions += _completions(rows, str(spec.label))
-    return Reading(
-        Examples(ids=joined_ids(splits), texts=prompts, pairs=None, labels=tuple(completions))
-    )
+    return Reading(Examples(ids=joined_ids(splits), texts=prompts, labels=tuple(completions)))
 
 
 def _completions(rows: Rows, column: str) -> tuple[str, ...]:
@@ -79,9 +77,7 @@ def _chats(splits: Mapping[Role, Rows], spec: DataSpec) -> Reading:
         "comes after it is not used."
     )
     ids = joined_ids(splits)
-    examples = Examples(
-        ids=ids, texts=tuple(texts), pairs=None, labels=tuple(completions), parts=tuple(parts)
-    )
+    examples = Examples(ids=ids, texts=tuple(texts), labels=tuple(completions), parts=tuple(parts))
     return Reading(examples, notes=(note,) if longer else ())
 
 

@@ -42,8 +42,8 @@ class Examples:
 
     ids: tuple[str, ...]
     texts: tuple[str, ...]
-    pairs: tuple[str, ...] | None
     labels: Labels
+    pairs: tuple[str, ...] | None = None
     parts: tuple[tuple[Any, ...], ...] | None = None
 
     def __len__(self) -> int:

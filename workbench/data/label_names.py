@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 
 from workbench.data.rows import Column
-from workbench.errors import DataError
+from workbench.errors import DataError, nearest
 from workbench.recipe.tasks import TextClassification, TokenClassification
 
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}")
@@ -75,6 +74,6 @@ def _refuse_out_of_range(column: Column, written: Sequence[tuple[int, str]], cou
 
 
 def _nearest(unknown: Sequence[str], names: Sequence[str]) -> str:
-    near = difflib.get_close_matches(unknown[0], names, n=1, cutoff=0.5) if unknown else []
-    hint = f"did you mean {near[0]!r} for {unknown[0]!r}? " if near else ""
+    near = nearest(unknown[0], names) if unknown else None
+    hint = f"did you mean {near!r} for {unknown[0]!r}? " if near else ""
     return f"{hint}correct these rows, or add the label to task.labels"

@@ -59,6 +59,4 @@ def read_texts(splits: Mapping[Role, Rows], spec: DataSpec, task: TaskSpec) -> R
         DataError: a text is missing, no text or too long; rows are named.
     """
     texts = joined_texts(splits, spec)
-    return Reading(
-        Examples(ids=joined_ids(splits), texts=texts, pairs=None, labels=("",) * len(texts))
-    )
+    return Reading(Examples(ids=joined_ids(splits), texts=texts, labels=("",) * len(texts)))

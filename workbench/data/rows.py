@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from workbench.data.examples import Role
-from workbench.errors import DataError
+from workbench.errors import DataError, nearest
 from workbench.recipe.schema import DataSpec
 from workbench.recipe.tasks import Need
 
@@ -166,10 +165,8 @@ def refuse_missing(required: Sequence[str], found: Sequence[str], where: str) ->
 def _column_fix(missing: Sequence[str], found: Sequence[str]) -> str:
     fix = "set data.text, data.text_pair and data.label to the names of your columns"
     for name in missing:
-        near = difflib.get_close_matches(name.casefold(), found, n=1)
-        folded = [column for column in found if column.strip().casefold() == name.casefold()]
-        if folded or near:
-            fix += f"; the nearest to {name!r} is {(folded or near)[0]!r}"
+        if near := nearest(name, found):
+            fix += f"; the nearest to {name!r} is {near!r}"
     if len(found) == 1:
         for separator, word in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
             if separator in found[0]:

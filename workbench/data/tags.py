@@ -37,7 +37,7 @@ def read_tags(splits: Mapping[Role, Rows], spec: DataSpec, task: TokenClassifica
     following = iter(indices)
     labels = tuple(tuple(islice(following, len(row))) for row in words)
     examples = Examples(
-        ids=joined_ids(splits), texts=tuple(texts), pairs=None, labels=labels, parts=tuple(words)
+        ids=joined_ids(splits), texts=tuple(texts), labels=labels, parts=tuple(words)
     )
     return Reading(examples, names)
 

@@ -31,7 +31,7 @@ def without_gradients(model: nn.Module) -> AbstractContextManager[Any]:
 def whole_outside_layers(model: nn.Module) -> Iterator[None]:
     """Keeps the embeddings, the head and the prompts of a sharded model whole meanwhile.
 
-    For callers that go on from a cache with the model inside a ``PeftModel``.
+    For callers that continue from a cache with the model inside a ``PeftModel``.
     """
     if not isinstance(model, FSDPModule):
         yield

@@ -14,21 +14,20 @@ from workbench.data.encode import Encoded
 from workbench.explaining.decisions import text_words
 from workbench.explaining.encode_text import Reading, encode_text, read_text, tokens_of
 from workbench.inference.generate import generate
-from workbench.inference.predict import predict
 from workbench.recipe.catalogue import MULTI, REGRESSION
 from workbench.recipe.tasks import Decoding
 from workbench.tasks.base import Predicted, WritingTask
 from workbench.tasks.token_likelihood import labelled, logits_at
 
 CONTINUATION = Decoding(max_new_tokens=40, no_repeat_ngram_size=3)
-"""How a text is gone on with: greedily, without the loops that small models fall into."""
+"""How a text is continued: greedily, without the loops that small models fall into."""
 CANDIDATES = 5
 """Words shown for each mask."""
 
 Answer = dict[str, Any]
 """Plain JSON values: ``kind`` says which others there are."""
 Told = Callable[[str, float], None]
-"""Hears of each new piece of a text and its probability, while it is written."""
+"""Called with each new piece of a text and its probability, while it is written."""
 
 
 def answer_text(
@@ -55,8 +54,7 @@ def answer_text(
     if view == "masked":
         return _masked(adapter, read_text(adapter, text))
     encoded = encode_text(adapter, text, pair)
-    predicted = predict(adapter.model, task, encoded, adapter.tokenizer, None, batch_size=8,
-                        virtual_tokens=adapter.virtual_tokens, labelled=False)  # fmt: skip
+    predicted = adapter.run(encoded)
     told: Answer = {"tokens": int(encoded.lengths.sum()), "cut": bool(encoded.truncated)}
     return told | {"kind": view} | _BY_VIEW[view](task, encoded, predicted)
 
@@ -67,7 +65,7 @@ def answer_text(
 def _labels(task: Any, encoded: Encoded, predicted: Predicted) -> Answer:
     logits = torch.from_numpy(predicted.values[0]).double()
     kind = task.spec.problem_type
-    (score,) = task.confidences(predicted.values)
+    (score,) = task.scores(encoded, predicted)
     if kind == REGRESSION:
         value = float(logits[0])
         rows: list[dict[str, Any]] = [{"label": "score", "probability": None, "value": value}]

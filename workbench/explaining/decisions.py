@@ -20,7 +20,6 @@ from workbench.explaining.encode_text import (
     tokens_of,
     window_of,
 )
-from workbench.inference.predict import predict
 from workbench.recipe.catalogue import MULTI, REGRESSION
 from workbench.recipe.tasks import View
 from workbench.tasks.token_classification import OUTSIDE
@@ -149,8 +148,7 @@ def _tag(adapter: LoadedAdapter, encoded: Encoded, choice: int | None) -> Decisi
 
 def _span(adapter: LoadedAdapter, encoded: Encoded) -> Decision:
     task: Any = adapter.task  # of a class with this view
-    predicted = predict(adapter.model, task, encoded, adapter.tokenizer, None, batch_size=8,
-                        virtual_tokens=adapter.virtual_tokens, labelled=False)  # fmt: skip
+    predicted = adapter.run(encoded)
     (span,) = task.spans(encoded, predicted)
     start, end = span.tokens
 

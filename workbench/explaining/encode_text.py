@@ -148,11 +148,11 @@ def _added(tokenizer: PreTrainedTokenizerBase) -> set[int]:
 
 
 def _beginning(adapter: LoadedAdapter, text: str) -> tuple[list[int], bool]:
-    """A text that is to be gone on with: its last tokens, where there is no room for all."""
+    """A text that is to be continued: its last tokens, where there is no room for all."""
     tokenized = adapter.tokenizer(text, return_attention_mask=False, verbose=False)
     ids = without_end(tokenized["input_ids"], adapter.tokenizer)
     if not ids:
-        raise UsageError("there is nothing to go on with", fix="begin with a word")
+        raise UsageError("there is no text to continue", fix="begin with a word")
     return ids[-adapter.max_length :], len(ids) > adapter.max_length
 
 

@@ -1,4 +1,4 @@
-"""Explanations as plain JSON values, with the untouched base beside the adapter."""
+"""Explanations as plain JSON values, with the base model (zero-shot) beside the adapter."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ LARGEST_MAP = 96
 """Tokens of the text on a side of an attention map: more cannot be told apart on a screen."""
 
 NO_ANSWER = (
-    "The untouched base has no answer to compare with: the task puts a new head on it, which is "
-    "at random until it is trained."
+    "The base model has no answer to compare with: the task puts a new head on it, which is at "
+    "random until it is trained."
 )
 INCOMPLETE = (
-    "The untouched base has no answer to compare with: its checkpoint came without a part of the "
+    "The base model has no answer to compare with: its checkpoint came without a part of the "
     "output layer ({names}), which is at random until it is trained."
 )
 
 
-def no_answer_of(untouched: ZeroShotModel) -> str:
-    """Why what an untouched base answers would be noise; empty when it means something."""
-    if untouched.answers:
+def no_answer_of(base: ZeroShotModel) -> str:
+    """Why what a base model answers zero-shot would be noise; empty when it means something."""
+    if base.answers:
         return ""
-    if untouched.adapter.task.spec.new_head:
+    if base.adapter.task.spec.new_head:
         return NO_ANSWER
-    return INCOMPLETE.format(names=", ".join(untouched.at_random[:3]))
+    return INCOMPLETE.format(names=", ".join(base.at_random[:3]))
 
 
 def explain_attribution(
     adapter: LoadedAdapter,
-    untouched: ZeroShotModel,
+    base: ZeroShotModel,
     decision: Decision,
     *,
     on_progress: Callable[[], None] | None = None,
@@ -47,24 +47,23 @@ def explain_attribution(
 
     Returns:
         What the decision is about, ``tokens`` and ``adapter``: the numbers of an `Attribution`;
-        ``base``: those of the untouched base for the same answer, null where ``why_no_base``.
+        ``base``: those of the base model for the same answer, null where ``why_no_base``.
     """
-    why = no_answer_of(untouched)
-    # The base reads the same tokens, without the virtual ones.
-    base = None
-    if not why:
-        base = _numbers(attribute(untouched.adapter, decision, on_progress=on_progress))
+    why = no_answer_of(base)
+    before = None
+    if not why:  # it reads the same tokens, without the virtual ones
+        before = _numbers(attribute(base.adapter, decision, on_progress=on_progress))
     return {
         **_about(decision),
         "adapter": _numbers(attribute(adapter, decision, on_progress=on_progress)),
-        "base": base,
+        "base": before,
         "why_no_base": why,
     }
 
 
 def explain_attention(
     adapter: LoadedAdapter,
-    untouched: ZeroShotModel,
+    base: ZeroShotModel,
     decision: Decision,
     *,
     layer: int = -1,
@@ -88,7 +87,7 @@ def explain_attention(
         MethodError: when there is no such layer or head, or the model has no attention to show.
     """
     batch = decision.reading.batch
-    found, before = attend(adapter.model, batch), attend(untouched.adapter.model, batch)
+    found, before = attend(adapter.model, batch), attend(base.adapter.model, batch)
     layers, heads = found.layers.shape[:2]
     layer = layer % layers if layer < 0 else layer
     if layer >= layers or (head is not None and not 0 <= head < heads):

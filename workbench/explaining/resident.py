@@ -30,7 +30,7 @@ class Resident:
     def __init__(self, limit: int = LIMIT) -> None:
         self._limit = limit
         self._adapters: dict[_Key, LoadedAdapter] = {}
-        self._untouched: dict[tuple[str, ...], ZeroShotModel] = {}
+        self._zero_shot: dict[tuple[str, ...], ZeroShotModel] = {}
         self._base_of: dict[_Key, tuple[str, ...]] = {}
 
     def adapter(self, folder: Path) -> LoadedAdapter:
@@ -51,7 +51,7 @@ class Resident:
         self._adapters[key] = found  # the last of the dict is the one asked for last
         return found
 
-    def untouched(self, folder: Path) -> ZeroShotModel:
+    def zero_shot(self, folder: Path) -> ZeroShotModel:
         """The base of an adapter without what was trained; one for all adapters of a task on it.
 
         Raises:
@@ -66,13 +66,13 @@ class Resident:
             repr(about["labels"]),
             str(about["max_length"]),
         )
-        if base not in self._untouched:
+        if base not in self._zero_shot:
             loaded = load_zero_shot(folder)
             share_weights(loaded.adapter, self._all())
             _warm_up(loaded.adapter)
-            self._untouched[base] = loaded
+            self._zero_shot[base] = loaded
         self._base_of[self._key(folder)] = base
-        return self._untouched[base]
+        return self._zero_shot[base]
 
     @property
     def bytes(self) -> int:
@@ -86,13 +86,13 @@ class Resident:
 
     def _all(self) -> Iterator[LoadedAdapter]:
         yield from self._adapters.values()
-        yield from (each.adapter for each in self._untouched.values())
+        yield from (each.adapter for each in self._zero_shot.values())
 
     def _drop(self, key: _Key) -> None:
         del self._adapters[key]
         self._base_of.pop(key, None)
         needed = set(self._base_of.values())
-        self._untouched = {base: u for base, u in self._untouched.items() if base in needed}
+        self._zero_shot = {base: u for base, u in self._zero_shot.items() if base in needed}
 
     def _key(self, folder: Path) -> _Key:
         path, _ = find_export(folder)

@@ -8,9 +8,7 @@ is decoded behind it, with the padding masked and each row's positions counted o
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
 from inspect import signature
 from itertools import groupby
@@ -22,7 +20,6 @@ from peft import PeftModel
 from torch import Tensor, nn
 from transformers import (
     DynamicCache,
-    GenerationConfig,
     NoRepeatNGramLogitsProcessor,
     TemperatureLogitsWarper,
     TopPLogitsWarper,
@@ -31,6 +28,7 @@ from transformers.cache_utils import DynamicLayer
 
 from workbench.distributed.tensors import largest, whole_outside_layers, without_gradients
 from workbench.errors import MethodError, UsageError
+from workbench.inference.beams import base_of, beam_search
 from workbench.recipe.tasks import Decoding
 
 PADDING = 0
@@ -84,7 +82,7 @@ def generate(
                 rows = batches[number] if number < len(batches) else []
                 texts = [prompts[row] for row in rows] or [[PADDING]]
                 if decoding.num_beams > 1:
-                    found = [_beam_search(model, texts[0], decoding, eos_token_ids)]
+                    found = [beam_search(model, texts[0], decoding, eos_token_ids)]
                 else:
                     streams = [draws[row] for row in rows] or [np.random.default_rng()]
                     tell = partial(_tell, on_token, rows) if on_token and rows else None
@@ -97,11 +95,6 @@ def generate(
     finally:
         model.train(was_training)
     return answers
-
-
-def _base_of(model: nn.Module) -> Any:
-    """The model of transformers inside, its layers as the method has left them."""
-    return model.get_base_model() if isinstance(model, PeftModel) else model
 
 
 def _virtual_tokens(model: nn.Module) -> int:
@@ -127,7 +120,7 @@ def _check(model: nn.Module, prompts: Sequence[Sequence[int]], decoding: Decodin
             fix="use a LoRA without them",
         )
     virtual = _virtual_tokens(model)
-    room = getattr(_base_of(model).config.get_text_config(), "max_position_embeddings", None)
+    room = getattr(base_of(model).config.get_text_config(), "max_position_embeddings", None)
     for index, prompt in enumerate(prompts):
         if not prompt:
             raise UsageError(
@@ -152,7 +145,7 @@ def _batches(
     """Numbers of prompts of similar length, the longest first, so that memory fails early."""
     order = sorted(range(len(prompts)), key=lambda row: -len(prompts[row]))
     groups = [order]
-    if not _ignores_gaps(_base_of(model).config):
+    if not _ignores_gaps(base_of(model).config):
         groups = [list(rows) for _, rows in groupby(order, key=lambda row: len(prompts[row]))]
     for rows in groups:
         yield from (rows[start : start + batch_size] for start in range(0, len(rows), batch_size))
@@ -178,11 +171,11 @@ def _decode(
     streams: Sequence[np.random.Generator],
     tell: Callable[[int, int, Tensor], None] | None = None,
 ) -> list[list[int]]:
-    """Greedy decoding or sampling of one batch; ``tell`` hears of row, token and its logits."""
+    """Greedy decoding or sampling of one batch; ``tell`` gets each row, token and its logits."""
     logits, cache, mask, positions = _prefill(model, prompts)
     # The cache holds the soft prompt already, and PEFT would put it there once more.
-    continued = _base_of(model) if _virtual_tokens(model) else model
-    places = "position_ids" in signature(_base_of(model).forward).parameters
+    continued = base_of(model) if _virtual_tokens(model) else model
+    places = "position_ids" in signature(base_of(model).forward).parameters
     answers: list[list[int]] = [[] for _ in prompts]
     unfinished = set(range(len(prompts)))
     for step in range(decoding.max_new_tokens):
@@ -226,7 +219,7 @@ def _prefill(
     # Counted from the end, so that virtual tokens in front of the logits make no difference.
     ends, of_row = torch.unique(lengths - 1 - width, return_inverse=True)
     # All logits would be the largest tensor by far: 4 GB for 16 x 512 tokens of Llama 3.
-    selects = "logits_to_keep" in signature(_base_of(model).forward).parameters
+    selects = "logits_to_keep" in signature(base_of(model).forward).parameters
     output = model(
         input_ids=torch.tensor(padded, device=device),
         attention_mask=mask,
@@ -236,7 +229,7 @@ def _prefill(
     cache = getattr(output, "past_key_values", None)
     if cache is None:
         raise MethodError(
-            f"{_base_of(model).config.model_type} cannot generate here",
+            f"{base_of(model).config.model_type} cannot generate here",
             why="it keeps no keys and values that an answer could be continued from",
             fix="use a GPT-style model, such as GPT-2 or Llama",
         )
@@ -280,44 +273,3 @@ def _tell(
     logits: Tensor,
 ) -> None:
     on_token(rows[row], token, float(logits.float().softmax(dim=-1)[token]))
-
-
-# --- beam search ----------------------------------------------------------------------------
-
-
-def _beam_search(
-    model: nn.Module, prompt: Sequence[int], decoding: Decoding, eos_token_ids: Sequence[int]
-) -> list[int]:
-    """The answer of transformers' beam search to one prompt, where nothing is padded."""
-    settings = GenerationConfig(
-        max_new_tokens=decoding.max_new_tokens,
-        num_beams=decoding.num_beams,
-        length_penalty=decoding.length_penalty,
-        no_repeat_ngram_size=decoding.no_repeat_ngram_size,
-        eos_token_id=list(eos_token_ids) or None,
-        pad_token_id=next(iter(eos_token_ids), None),
-    )
-    ids = torch.tensor([prompt], device=next(model.parameters()).device)
-    decoder: Any = model
-    with _without_own_settings(model, _base_of(model)), warnings.catch_warnings():
-        # PEFT drops the positions before a soft prompt; without padding they are the default ones.
-        warnings.filterwarnings("ignore", message="Position ids are not supported")
-        output = decoder.generate(
-            input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=settings
-        )
-    answer: list[int] = output[0, len(prompt) :].tolist()
-    ends = [at for at, token in enumerate(answer) if token in eos_token_ids]
-    return answer[: ends[0]] if ends else answer
-
-
-@contextmanager
-def _without_own_settings(*models: Any) -> Iterator[None]:
-    """Sets aside a model's generation_config, whose penalties and end tokens would be mixed in."""
-    saved = [model.generation_config for model in models]
-    for model in models:
-        model.generation_config = GenerationConfig()
-    try:
-        yield
-    finally:
-        for model, own in zip(models, saved, strict=True):
-            model.generation_config = own

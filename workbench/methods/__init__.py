@@ -1,28 +1,22 @@
-"""Fine-tuning methods: one table, one file per family.
-
-To add one: its words in ``workbench.recipe.methods``, its code in a file here, a line in METHODS
-and a recipe. The contract tests cover it from then on.
-"""
+"""Fine-tuning methods, one file per family: their words are in ``workbench.recipe.methods``."""
 
 from __future__ import annotations
 
-from workbench.methods.any_peft import PEFT
-from workbench.methods.base import AdaptedModel, Method, MethodContext
-from workbench.methods.ia3 import IA3
-from workbench.methods.lora import LORA
-from workbench.methods.prompts import P_TUNING, PREFIX, PROMPT
-from workbench.methods.selective import BITFIT, FULL, HEAD
+from importlib import import_module
+from pkgutil import iter_modules
 
-METHODS: dict[str, Method] = {
-    "full": FULL,
-    "head": HEAD,
-    "bitfit": BITFIT,
-    "lora": LORA,
-    "ia3": IA3,
-    "prefix": PREFIX,
-    "p-tuning": P_TUNING,
-    "prompt": PROMPT,
-    "peft": PEFT,
-}
+from workbench.methods.base import AdaptedModel, Method, MethodContext
+from workbench.recipe.methods import METHOD_SPECS
+
+
+def _collected() -> dict[str, Method]:
+    """Every `Method` of the files here, in the order of the specs that share their names."""
+    modules = [import_module(f"{__name__}.{each.name}") for each in iter_modules(__path__)]
+    values = [value for module in modules for value in vars(module).values()]
+    found = {value.name: value for value in values if isinstance(value, Method)}
+    return {name: found[name] for name in METHOD_SPECS if name in found}
+
+
+METHODS = _collected()
 
 __all__ = ["METHODS", "AdaptedModel", "Method", "MethodContext"]

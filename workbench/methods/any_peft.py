@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from difflib import get_close_matches
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from workbench.methods.wrapping import check_targets, wrap
 from workbench.models import Base
 from workbench.recipe.methods import Peft
 from workbench.recipe.peft_types import NOT_ALONE
+from workbench.recipe.suggest import did_you_mean
 
 
 def _config_class(spec: Peft) -> type[PeftConfig]:
@@ -30,9 +30,8 @@ def _config_class(spec: Peft) -> type[PeftConfig]:
             fix="take another PEFT method",
         )
     if name not in classes:
-        close = get_close_matches(name, classes, n=1, cutoff=0.4)
         raise MethodError(
-            f"PEFT has no method {spec.type!r}" + (f"; did you mean {close[0]}?" if close else ""),
+            f"PEFT has no method {spec.type!r}. {did_you_mean(name, classes)}".strip(),
             where="method.type",
             fix=f"one of {', '.join(sorted(set(classes) - set(NOT_ALONE)))}",
         )
@@ -44,10 +43,8 @@ def _checked(config_class: type[PeftConfig], spec: Peft) -> PeftConfig:
     known = {f.name for f in fields(config_class) if f.init}
     for key in spec.config:
         if key not in known:
-            close = get_close_matches(key, known, n=1, cutoff=0.5)
             raise MethodError(
-                f"{config_class.__name__} has no field {key!r}"
-                + (f"; did you mean {close[0]}?" if close else ""),
+                f"{config_class.__name__} has no field {key!r}. {did_you_mean(key, known)}".strip(),
                 where=f"method.config.{key}",
                 fix=f"its fields: {', '.join(sorted(known))}",
             )
@@ -59,16 +56,16 @@ def _checked(config_class: type[PeftConfig], spec: Peft) -> PeftConfig:
         ) from error
 
 
-def _apply(base: Base, spec: Peft, setting: MethodContext) -> AdaptedModel:
+def _apply(base: Base, spec: Peft, context: MethodContext) -> AdaptedModel:
     config_class = _config_class(spec)
     values = dict(spec.config)
     if spec.type.upper() == "ADALORA":
-        values.setdefault("total_step", setting.total_steps)
+        values.setdefault("total_step", context.total_steps)
     config = _checked(config_class, spec.model_copy(update={"config": values}))
     targets = spec.config.get("target_modules")
     if isinstance(targets, list):
         check_targets(base.model, targets, key="method.config.target_modules")
-    model = wrap(base, config, setting)
+    model = wrap(base, config, context)
     before_text = config.is_prompt_learning and config.peft_type != "PREFIX_TUNING"
     allocate = getattr(model.base_model, "update_and_allocate", None)
     allocator = getattr(model.base_model, "rankallocator", None)
@@ -110,6 +107,7 @@ def _ranks(allocator: Any, model: nn.Module) -> ExtraState:
 
 
 PEFT = Method(
+    name="peft",
     paper="the paper that PEFT's documentation names for the type",
     export_kind="peft",
     apply=_apply,

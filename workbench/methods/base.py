@@ -43,7 +43,10 @@ class AdaptedModel:
     virtual_tokens: int = 0
     """Virtual tokens that stand before the text in the hidden states (not prefixes)."""
     starting_adapter: dict[str, Tensor] | None = None
-    """The adapter before training, where the base was changed to fit it (PiSSA, OLoRA)."""
+    """The adapter before training, where the base was changed to fit it."""
+    changes_base: bool = False
+    """Whether the start is taken out of the base's own weights (PiSSA, OLoRA). An export undoes
+    that with end and start side by side, in twice the rank."""
     after_step: Callable[[int], None] | None = None
     """Called with the step number after each optimizer step, while gradients still exist."""
     own_state: ExtraState | None = None
@@ -58,10 +61,12 @@ class AdaptedModel:
         return {n: p for n, p in self.model.named_parameters() if p.requires_grad}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Method:
     """One way of fine-tuning: how it changes a model and what can be done with the outcome."""
 
+    name: str
+    """That of its spec in ``workbench.recipe.methods``."""
     paper: str
     """Where it comes from."""
     export_kind: ExportKind

@@ -11,7 +11,7 @@ from workbench.models import Base
 from workbench.recipe.methods import IA3 as IA3Spec
 
 
-def _apply(base: Base, spec: IA3Spec, setting: MethodContext) -> AdaptedModel:
+def _apply(base: Base, spec: IA3Spec, context: MethodContext) -> AdaptedModel:
     for key, targets in (
         ("target_modules", spec.target_modules),
         ("feedforward", spec.feedforward),
@@ -22,10 +22,11 @@ def _apply(base: Base, spec: IA3Spec, setting: MethodContext) -> AdaptedModel:
         feedforward_modules=spec.feedforward,
         fan_in_fan_out=any(isinstance(m, Conv1D) for m in base.model.modules()),
     )
-    return AdaptedModel(model=wrap(base, config, setting), base=base)
+    return AdaptedModel(model=wrap(base, config, context), base=base)
 
 
 IA3 = Method(
+    name="ia3",
     paper="Liu et al. 2022, arXiv:2205.05638",
     export_kind="peft",
     apply=_apply,

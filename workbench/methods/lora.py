@@ -35,7 +35,7 @@ def _is_transposed(base: Base) -> bool:
     return any(isinstance(module, Conv1D) for module in base.model.modules())
 
 
-def _apply(base: Base, spec: LoRA, setting: MethodContext) -> AdaptedModel:
+def _apply(base: Base, spec: LoRA, context: MethodContext) -> AdaptedModel:
     if isinstance(spec.target_modules, list):
         check_targets(base.model, spec.target_modules, kinds=(nn.Linear, Conv1D, nn.Embedding))
     config = LoraConfig(
@@ -52,16 +52,20 @@ def _apply(base: Base, spec: LoRA, setting: MethodContext) -> AdaptedModel:
         # GPT-2 keeps its weights transposed (Conv1D); PEFT corrects this with a warning.
         fan_in_fan_out=_is_transposed(base),
     )
-    return AdaptedModel(model=wrap(base, config, setting), base=base)
+    return AdaptedModel(
+        model=wrap(base, config, context),
+        base=base,
+        changes_base=spec.init in ("pissa", "olora"),
+    )
 
 
-def _initialise(adapted: AdaptedModel, spec: LoRA, _setting: MethodContext) -> None:
+def _initialise(adapted: AdaptedModel, spec: LoRA, _context: MethodContext) -> None:
     """Sets or remembers the starting adapter of inits that take it out of the base's own weights.
 
     PiSSA and OLoRA subtract the start from the frozen weights. The export has to undo that, or it
     would be right on the changed base only; PEFT does so from the starting adapter.
     """
-    if spec.init not in ("pissa", "olora"):
+    if not adapted.changes_base:
         return
     if _is_own_olora(adapted.base, spec):
         for module in adapted.model.modules():
@@ -86,6 +90,7 @@ def _start_olora(layer: Any) -> None:
 
 
 LORA = Method(
+    name="lora",
     paper="LoRA: Hu et al. 2021, arXiv:2106.09685; DoRA: Liu et al. 2024, arXiv:2402.09353; "
     "rsLoRA: Kalajdzievski 2023, arXiv:2312.03732; PiSSA: Meng et al. 2024, arXiv:2404.02948",
     export_kind="peft",

@@ -20,7 +20,7 @@ from transformers import DynamicCache
 from workbench.errors import MethodError
 from workbench.methods.base import AdaptedModel, Method, MethodContext
 from workbench.methods.wrapping import wrap
-from workbench.models import Base, prompt_token_ids
+from workbench.models import Base
 from workbench.recipe.methods import Prefix, Prompt, PTuning
 
 
@@ -30,10 +30,20 @@ def _encoder(adapted: AdaptedModel) -> Any:
     return model.prompt_encoder["default"]
 
 
-def _token_ids(adapted: AdaptedModel, spec: Any, setting: MethodContext) -> Tensor:
-    text = spec.init_text or setting.prompt_text
-    ids = prompt_token_ids(adapted.base, text, spec.num_virtual_tokens)
-    return torch.tensor(ids, device=next(adapted.model.parameters()).device)
+def _token_ids(adapted: AdaptedModel, spec: Any, context: MethodContext) -> Tensor:
+    """Ids that virtual tokens start from: a text with its special tokens, repeated.
+
+    The tokenizer's special tokens are kept because an encoder's classification head reads the
+    first position: with a soft prompt that is virtual token 0, so it has to start as ``[CLS]``.
+    (peft 0.21 pools it without saying so.)
+    """
+    tokenizer, count = adapted.base.tokenizer, spec.num_virtual_tokens
+    ids = list(tokenizer(spec.init_text or context.prompt_text, truncation=False)["input_ids"])
+    special = tokenizer.cls_token_id
+    first, rest = ([ids[0]], ids[1:]) if special is not None and ids[0] == special else ([], ids)
+    rest = rest or ids
+    repeated = [*first, *rest * (count // len(rest) + 1)][:count]
+    return torch.tensor(repeated, device=next(adapted.model.parameters()).device)
 
 
 def _embeddings(adapted: AdaptedModel, ids: Tensor) -> Tensor:
@@ -66,20 +76,20 @@ def _shape(base: Base) -> dict[str, int]:
 # --- prompt tuning --------------------------------------------------------------------------
 
 
-def _apply_prompt(base: Base, spec: Prompt, setting: MethodContext) -> AdaptedModel:
+def _apply_prompt(base: Base, spec: Prompt, context: MethodContext) -> AdaptedModel:
     config = PromptTuningConfig(num_virtual_tokens=spec.num_virtual_tokens, **_shape(base))
     return AdaptedModel(
-        model=wrap(base, config, setting), base=base, virtual_tokens=spec.num_virtual_tokens
+        model=wrap(base, config, context), base=base, virtual_tokens=spec.num_virtual_tokens
     )
 
 
-def _initialise_prompt(adapted: AdaptedModel, spec: Prompt, setting: MethodContext) -> None:
+def _initialise_prompt(adapted: AdaptedModel, spec: Prompt, context: MethodContext) -> None:
     if spec.init == "random":
         return
     if spec.init == "vocabulary":
         ids = torch.randint(0, adapted.base.config.vocab_size, (spec.num_virtual_tokens,))
     else:
-        ids = _token_ids(adapted, spec, setting)
+        ids = _token_ids(adapted, spec, context)
     with torch.no_grad():
         _encoder(adapted).embedding.weight.copy_(_embeddings(adapted, ids))
 
@@ -87,7 +97,7 @@ def _initialise_prompt(adapted: AdaptedModel, spec: Prompt, setting: MethodConte
 # --- P-tuning -------------------------------------------------------------------------------
 
 
-def _apply_p_tuning(base: Base, spec: PTuning, setting: MethodContext) -> AdaptedModel:
+def _apply_p_tuning(base: Base, spec: PTuning, context: MethodContext) -> AdaptedModel:
     layers = {} if spec.encoder == "MLP" else {"encoder_num_layers": spec.encoder_layers}
     config = PromptEncoderConfig(
         num_virtual_tokens=spec.num_virtual_tokens,
@@ -98,11 +108,11 @@ def _apply_p_tuning(base: Base, spec: PTuning, setting: MethodContext) -> Adapte
         **layers,
     )
     return AdaptedModel(
-        model=wrap(base, config, setting), base=base, virtual_tokens=spec.num_virtual_tokens
+        model=wrap(base, config, context), base=base, virtual_tokens=spec.num_virtual_tokens
     )
 
 
-def _initialise_p_tuning(adapted: AdaptedModel, spec: PTuning, setting: MethodContext) -> None:
+def _initialise_p_tuning(adapted: AdaptedModel, spec: PTuning, context: MethodContext) -> None:
     """Solves the encoder's last layer for the embeddings of the text, by least squares.
 
     With at least as many hidden units as virtual tokens the start is exact.
@@ -111,7 +121,7 @@ def _initialise_p_tuning(adapted: AdaptedModel, spec: PTuning, setting: MethodCo
         return
     encoder = _encoder(adapted)
     last: nn.Linear = encoder.mlp_head[-1]
-    wanted = _embeddings(adapted, _token_ids(adapted, spec, setting))
+    wanted = _embeddings(adapted, _token_ids(adapted, spec, context))
     hidden: list[Tensor] = []
     handle = last.register_forward_pre_hook(lambda _module, inputs: hidden.append(inputs[0]))
     with torch.no_grad():
@@ -124,7 +134,7 @@ def _initialise_p_tuning(adapted: AdaptedModel, spec: PTuning, setting: MethodCo
 # --- prefix tuning --------------------------------------------------------------------------
 
 
-def _apply_prefix(base: Base, spec: Prefix, setting: MethodContext) -> AdaptedModel:
+def _apply_prefix(base: Base, spec: Prefix, context: MethodContext) -> AdaptedModel:
     _check_takes_a_prefix(base)
     config = PrefixTuningConfig(
         num_virtual_tokens=spec.num_virtual_tokens,
@@ -133,7 +143,7 @@ def _apply_prefix(base: Base, spec: Prefix, setting: MethodContext) -> AdaptedMo
         # A projected prefix can only start from a text through PEFT's own zero-started network.
         init_weights="zero" if spec.init == "zero" else None,
     )
-    return AdaptedModel(model=wrap(base, config, setting), base=base)
+    return AdaptedModel(model=wrap(base, config, context), base=base)
 
 
 def _check_takes_a_prefix(base: Base) -> None:
@@ -152,14 +162,14 @@ def _check_takes_a_prefix(base: Base) -> None:
         )
 
 
-def _initialise_prefix(adapted: AdaptedModel, spec: Prefix, setting: MethodContext) -> None:
+def _initialise_prefix(adapted: AdaptedModel, spec: Prefix, context: MethodContext) -> None:
     """Starts the prefix from the keys and values of a text (Li & Liang 2021, section 7.5).
 
     PEFT stores a row per virtual token: layer by layer, keys then values, (2 * layers * hidden).
     """
     if spec.init != "text":
         return
-    rows = _keys_and_values(adapted, _token_ids(adapted, spec, setting))
+    rows = _keys_and_values(adapted, _token_ids(adapted, spec, context))
     encoder = _encoder(adapted)
     with torch.no_grad():
         if not spec.projection:
@@ -196,6 +206,7 @@ def _keys_and_values(adapted: AdaptedModel, ids: Tensor) -> Tensor:
 
 
 PROMPT = Method(
+    name="prompt",
     paper="Lester, Al-Rfou & Constant 2021, arXiv:2104.08691",
     export_kind="peft",
     apply=_apply_prompt,
@@ -203,6 +214,7 @@ PROMPT = Method(
 )
 
 P_TUNING = Method(
+    name="p-tuning",
     paper="Liu et al. 2021, arXiv:2103.10385 (GPT Understands, Too)",
     export_kind="peft",
     apply=_apply_p_tuning,
@@ -210,6 +222,7 @@ P_TUNING = Method(
 )
 
 PREFIX = Method(
+    name="prefix",
     paper="Li & Liang 2021, arXiv:2101.00190; on encoders also P-tuning v2, arXiv:2110.07602",
     export_kind="peft",
     apply=_apply_prefix,

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import Any
 
 from peft import PeftConfig, PeftModel, get_peft_model
 from torch import nn
 
-from workbench.errors import MethodError
+from workbench.errors import MethodError, nearest
 from workbench.methods.base import MethodContext
 from workbench.models import Base
 
@@ -21,7 +20,7 @@ _HEADS_PEFT_KNOWS = {
 """Parts of a head that PEFT (0.21) trains and saves by itself, for each of its tasks."""
 
 
-def wrap(base: Base, config: PeftConfig, setting: MethodContext) -> PeftModel:
+def wrap(base: Base, config: PeftConfig, context: MethodContext) -> PeftModel:
     """The base with a PEFT adapter and a trainable head.
 
     Every part of the head is trained and saved, also those whose names PEFT does not know
@@ -30,9 +29,9 @@ def wrap(base: Base, config: PeftConfig, setting: MethodContext) -> PeftModel:
     Raises:
         MethodError: with PEFT's own reason when it refuses the model or the config.
     """
-    config.task_type = setting.peft_task_type
+    config.task_type = context.peft_task_type
     config.revision = base.revision
-    known = _HEADS_PEFT_KNOWS.get(setting.peft_task_type, set())
+    known = _HEADS_PEFT_KNOWS.get(context.peft_task_type, set())
     more_heads = [name for name in base.head_names if name not in known]
     if more_heads and hasattr(config, "modules_to_save"):
         config.modules_to_save = more_heads
@@ -76,8 +75,8 @@ def check_targets(
     if not unmatched:
         return
     candidates = sorted({leaf for name, leaf in leaves.items() if _has_weight(model, name)})
-    nearest = [m for t in unmatched for m in get_close_matches(t, candidates, n=1, cutoff=0.5)]
-    hint = f"; did you mean {', '.join(nearest)}?" if nearest else ""
+    near = [found for target in unmatched if (found := nearest(target, candidates))]
+    hint = f"; did you mean {', '.join(near)}?" if near else ""
     raise MethodError(
         f"no layer of the model is called {', '.join(map(repr, unmatched))}{hint}",
         where=key,

@@ -1,4 +1,4 @@
-"""The base model and its tokenizer, loaded untouched."""
+"""The base model and its tokenizer, as a plain load gives them."""
 
 from workbench.models.attention import PLAIN_ATTENTION, set_attention
 from workbench.models.base import Base
@@ -12,7 +12,6 @@ from workbench.models.loading import (
     weights_fingerprint,
 )
 from workbench.models.onednn import products_by_onednn
-from workbench.models.prompt_text import prompt_token_ids
 from workbench.models.refusals import check_positions
 
 __all__ = [
@@ -26,7 +25,6 @@ __all__ = [
     "load_tokenizer",
     "only_first_token",
     "products_by_onednn",
-    "prompt_token_ids",
     "set_attention",
     "weights_fingerprint",
 ]

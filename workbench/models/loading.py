@@ -1,4 +1,4 @@
-"""Config, tokenizer and weights of a base model, loaded untouched."""
+"""Config, tokenizer and weights of a base model."""
 
 from __future__ import annotations
 

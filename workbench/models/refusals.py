@@ -61,8 +61,8 @@ def refuse_padded_ends(tokenizer: PreTrainedTokenizerBase, spec: ModelSpec) -> N
 def refuse_missing_weights(base: Base, spec: ModelSpec) -> None:
     """Refuses a backbone that would start at random.
 
-    transformers (5.23) reports weights that a checkpoint lacks and goes on. For a new head that is
-    right; ``LlamaForQuestionAnswering`` finds none of its backbone, because it calls it by
+    transformers (5.23) reports weights that a checkpoint lacks and loads the rest. For a new head
+    that is right; ``LlamaForQuestionAnswering`` finds none of its backbone, because it calls it by
     another name than the checkpoints do.
 
     Raises:

@@ -32,14 +32,14 @@ class Checkpointer:
     event: Callable[..., None]
     """Logs an event and shows it."""
     conditions: Conditions
-    """What an attempt has to share with the one that it goes on from."""
+    """What an attempt has to share with the one that it resumes."""
     minutes: float | None
     """Time between checkpoints; None for those at validations only."""
     clock: record.Clock = field(default_factory=record.Clock)
     pieces: dict[str, int] = field(default_factory=dict)
     """Bytes of weights, gradients and optimizer."""
     forced: list[str] = field(default_factory=list)
-    """What had changed where an attempt was forced to go on."""
+    """What had changed where an attempt was resumed by force."""
     warnings: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -88,7 +88,7 @@ class Checkpointer:
             RunRefused: when something is not what it was and nobody insists.
             TrainingError: when the checkpoint is not of this training.
         """
-        loaded, damages = checkpoints.find(self.trainer)
+        loaded, damages = checkpoints.load_latest(self.trainer)
         changed: list[str] = []
         if loaded is not None:
             changed = differences(loaded.state["conditions"], self.conditions)
@@ -100,7 +100,7 @@ class Checkpointer:
         self.event("resumed", step=self.trainer.step)
         warnings = [f"a damaged checkpoint was set aside: {damage}" for damage in damages]
         if loaded is None:
-            warnings.append("no checkpoint to go on from: the run starts from the beginning")
+            warnings.append("no checkpoint to resume from: the run starts from the beginning")
         self.warn(warnings)
         if changed:
             self.event("forced", changed=changed)

@@ -48,16 +48,13 @@ def _version(package: str) -> str | None:
 def _git() -> dict[str, Any] | None:
     """Commit and whether files were changed since, when the code is a checkout."""
     here = Path(__file__).resolve().parents[1]
+    status = ["git", "status", "--porcelain=2", "--branch", "--", "."]
     try:
-        commit = _run(["git", "rev-parse", "HEAD"], here)
-        changed = _run(["git", "status", "--porcelain", "--", "."], here)
+        done = subprocess.run(
+            status, cwd=here, capture_output=True, text=True, timeout=10, check=True
+        )
     except (OSError, subprocess.SubprocessError):
         return None
-    return {"commit": commit.strip(), "dirty": bool(changed.strip())}
-
-
-def _run(command: list[str], folder: Path) -> str:
-    done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=10, check=True
-    )
-    return done.stdout
+    lines = done.stdout.splitlines()
+    commit = next(line.split()[-1] for line in lines if line.startswith("# branch.oid"))
+    return {"commit": commit, "dirty": any(not line.startswith("#") for line in lines)}

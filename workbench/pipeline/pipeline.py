@@ -6,7 +6,7 @@ import gc
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import transformers
@@ -20,7 +20,6 @@ from workbench.adapters.model_card import model_card
 from workbench.adapters.save import describe, write_weights
 from workbench.costs.memory_meter import MemoryMeter, breakdown, over_processes
 from workbench.costs.parameters import count_parameters, stored
-from workbench.data.examples import Data
 from workbench.distributed.accelerator import make_accelerator, this_process
 from workbench.distributed.deepspeed import zero_stage
 from workbench.distributed.launcher import check_launch, shards_weights
@@ -35,19 +34,14 @@ from workbench.pipeline.resume_check import conditions_known, conditions_loaded
 from workbench.pipeline.setup import (
     RecipeSetup,
     StudyCache,
-    count_bytes,
-    main_first,
     make_trainer,
-    set_up,
 )
 from workbench.pipeline.signals import StopRequest
 from workbench.recipe import Recipe, dump_recipe
 from workbench.store import RunWriter, SilentWriter, read_run
-from workbench.store.disk import check_room
 from workbench.tasks import Predicted
 from workbench.training.checkpoint_folder import CheckpointFolder
 from workbench.training.events import MicroBatch, Step, Validation
-from workbench.training.optimizer import total_steps
 from workbench.training.trainer import Trainer
 
 Observer = Callable[[str, dict[str, Any]], None]
@@ -96,24 +90,20 @@ class Pipeline:
             Stopped: when it was asked to stop; its state is saved.
             WorkbenchError: when data, model, method or training do not work out.
         """
-        started, recipe = time.monotonic(), self.recipe
+        started, recipe, seed = time.monotonic(), self.recipe, self.seed
         packages = self._open_record()
-        data = self._read_data()
-        setup = self._set_up(data)
+        setup = self.cache.set_up(recipe, seed, self.writer.path, self._phase, trial=self.trial)
         accelerator = self.accelerator = make_accelerator(setup.policy, recipe.training)
         meter = MemoryMeter(accelerator.device)
         meter.start()
         with meter.phase("load"):
-            steps = total_steps(recipe.training, len(setup.splits["train"]))
-            model = build_model(recipe, setup.task, setup.load_base, steps=steps, seed=self.seed)
+            model = build_model(recipe, setup.task, setup.load_base, steps=setup.steps, seed=seed)
             start = start_from(model, setup.task, recipe.init_from) if recipe.init_from else None
         parameters = count_parameters(model)
-        trainer = make_trainer(
-            recipe, self.seed, setup, model, accelerator, self.writer.path / "checkpoints"
-        )
+        trainer = make_trainer(setup, model, recipe, seed, accelerator, self.writer.path)
         meter.note_cuda("load")  # which the trainer has moved the model to
-        comparability = record.comparability(recipe, data, model.base, setup.policy.record(), start)
-        conditions = conditions_known(recipe, self.seed, setup.policy, packages)
+        comparability = record.comparability(recipe, setup, model.base, start)
+        conditions = conditions_known(recipe, seed, setup.policy, packages)
         checkpointer = Checkpointer(
             trainer=trainer,
             writer=self.writer,
@@ -124,8 +114,6 @@ class Pipeline:
         if self.resume:
             checkpointer.load_latest(meter, force=self.force)
         checkpointer.warn(setup.policy.notes)
-        if self._exports:
-            self.loader.wait()
         self._train(trainer, meter, checkpointer)
         tested = None if self.trial else self._test(setup, trainer, meter, checkpointer.clock)
         memory = over_processes(gather_object([meter.record(checkpointer.pieces)]))
@@ -133,11 +121,14 @@ class Pipeline:
         if not accelerator.is_main_process:
             return {}
         result = {
-            **self._result(setup, trainer, checkpointer, tested),
+            **record.result_record(recipe, seed, setup, trainer, checkpointer.clock),
             "parameters": parameters,
             "memory": {**memory, "micro_batch_size": trainer.accumulation.largest},
             "comparability": comparability,
         }
+        result["warnings"] += checkpointer.warnings
+        if checkpointer.forced:
+            result["forced"] = checkpointer.forced
         if tested is not None:
             self._export(setup, model, result, tested)
         return {**result, "time": checkpointer.clock.record(time.monotonic() - started)}
@@ -166,26 +157,12 @@ class Pipeline:
         """Whether this process writes an adapter and checks it with a plain load."""
         return this_process().is_main_process and not self.trial
 
-    def _read_data(self) -> Data:
-        data = main_first(lambda: self.cache.data(self.recipe))
-        return data.without_test() if self.trial else data
-
-    def _set_up(self, data: Data) -> RecipeSetup:
-        """What the seeds of the recipe share, with a place on the disk for what they write."""
-        recipe, trial = self.recipe, self.trial
-        key = recipe.fingerprint, trial
-        written = self.cache.get("bytes", key, lambda: count_bytes(recipe, data))
-        if this_process().is_main_process:
-            what = "the checkpoints and the adapter of this run"
-            check_room(self.writer.path, written["most"], what)
-        self._phase("load")
-        setup = self.cache.get("setup", key, lambda: set_up(recipe, self.seed, data, trial=trial))
-        return replace(setup, forecast={"adapter_bytes": written["adapter"], **setup.forecast})
-
     # --- training ---------------------------------------------------------------------------
 
     def _train(self, trainer: Trainer, meter: MemoryMeter, checkpointer: Checkpointer) -> None:
         """Consumes the training's events: logs them, measures, saves, and stops when asked to."""
+        if self._exports:
+            self.loader.wait()
         self._phase("train")
         meter.reset()
         for event in trainer.events():
@@ -262,48 +239,12 @@ class Pipeline:
         metrics = score_split(setup.task, setup.splits["test"], predicted, generated)
         return Tested(predicted, generated, metrics)
 
-    def _result(
-        self,
-        setup: RecipeSetup,
-        trainer: Trainer,
-        checkpointer: Checkpointer,
-        tested: Tested | None,
-    ) -> dict[str, Any]:
-        """What is known before the export."""
-        recipe = self.recipe
-        validation, selected = record.validation_record(trainer, checkpointer.clock)
-        test = {"test": tested.metrics} if tested is not None else {}
-        return {
-            "study": recipe.study,
-            "recipe": recipe.name,
-            "seed": self.seed,
-            "fingerprint": recipe.fingerprint,
-            "method": recipe.method.name,
-            "task": recipe.task.name,
-            "model": recipe.model.source,
-            "description": recipe.description,
-            "tuning": recipe.tuning.model_dump(mode="json") if recipe.tuning else None,
-            "metrics": {**test, "validation": validation},
-            "selected": selected,
-            "policy": setup.policy.record(),
-            "data": record.data_record(setup.data, setup.splits),
-            "references": setup.references,
-            "forecast": setup.forecast,
-            "warnings": [
-                *trainer.adapted.base.notes,
-                *setup.data.notes,
-                *record.trainer_warnings(trainer),
-                *checkpointer.warnings,
-            ],
-            **({"forced": checkpointer.forced} if checkpointer.forced else {}),
-        }
-
     def _export(
         self, setup: RecipeSetup, model: AdaptedModel, result: dict[str, Any], tested: Tested
     ) -> None:
         """Writes the adapter, checks it with a plain load, and completes the result with it."""
-        recipe, run = self.recipe, read_run(self.writer.path)
-        test = setup.splits["test"]
+        recipe, run, test = self.recipe, read_run(self.writer.path), setup.splits["test"]
+        result["metrics"] = {"test": tested.metrics, **result["metrics"]}
         record.write_predictions(run.path, setup.task, test, tested.predicted, tested.generated)
         self._phase("export")
         for left in (run.adapter, *run.path.glob(f".{run.adapter.name}.*")):

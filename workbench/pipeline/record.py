@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workbench.data.encode import Encoded, tokenisation_fingerprint
-from workbench.data.examples import Data
 from workbench.metrics.per_example import example_columns
 from workbench.models import Base
+from workbench.pipeline.setup import RecipeSetup
 from workbench.recipe.catalogue import SCORING_LIBRARIES
 from workbench.recipe.renamed import as_first_written
 from workbench.recipe.schema import Recipe
@@ -38,7 +38,7 @@ class Clock:
     validation: float = 0.0
     test: float = 0.0
     earlier: float = 0.0
-    """Seconds of earlier attempts, up to the checkpoint that this one went on from."""
+    """Seconds of earlier attempts, up to the checkpoint that this one resumed from."""
     timed_steps: int = 0
     timed_tokens: int = 0
     steps: int = 0
@@ -91,7 +91,7 @@ class Clock:
         }
 
 
-def validation_record(trainer: Trainer, clock: Clock) -> tuple[dict[str, Any], dict[str, Any]]:
+def _validation_record(trainer: Trainer, clock: Clock) -> tuple[dict[str, Any], dict[str, Any]]:
     """Metrics of the exported state on validation, and how it was selected."""
     keeps_best = trainer.spec.keep == "best" and trainer.best.step is not None
     kept = clock.best_validation if keeps_best else clock.last_validation
@@ -103,24 +103,49 @@ def validation_record(trainer: Trainer, clock: Clock) -> tuple[dict[str, Any], d
     return dict(kept.metrics) if kept else {}, selected
 
 
-def data_record(data: Data, encoded: dict[str, Encoded]) -> dict[str, Any]:
-    """Sizes, hashes and what was removed or cut."""
+def result_record(
+    recipe: Recipe, seed: int, setup: RecipeSetup, trainer: Trainer, clock: Clock
+) -> dict[str, Any]:
+    """What was run, on what, and its validation."""
+    validation, selected = _validation_record(trainer, clock)
+    data, splits = setup.data, setup.splits
     return {
-        "content_hash": data.content_hash,
-        "split_hash": data.split_hash,
-        "sizes": {name: len(split.examples) for name, split in encoded.items()},
-        "features": {name: len(split) for name, split in encoded.items()},
-        "duplicates_removed": data.duplicates_removed,
-        "truncated": {name: split.truncated for name, split in encoded.items()},
-        "labels": list(data.label_names),
-        "notes": list(data.notes),
+        "study": recipe.study,
+        "recipe": recipe.name,
+        "seed": seed,
+        "fingerprint": recipe.fingerprint,
+        "method": recipe.method.name,
+        "task": recipe.task.name,
+        "model": recipe.model.source,
+        "description": recipe.description,
+        "tuning": recipe.tuning.model_dump(mode="json") if recipe.tuning else None,
+        "metrics": {"validation": validation},
+        "selected": selected,
+        "policy": setup.policy.record(),
+        "data": {
+            "content_hash": data.content_hash,
+            "split_hash": data.split_hash,
+            "sizes": {name: len(split.examples) for name, split in splits.items()},
+            "features": {name: len(split) for name, split in splits.items()},
+            "duplicates_removed": data.duplicates_removed,
+            "truncated": {name: split.truncated for name, split in splits.items()},
+            "labels": list(data.label_names),
+            "notes": list(data.notes),
+        },
+        "references": setup.references,
+        "forecast": setup.forecast,
+        "warnings": [*trainer.adapted.base.notes, *data.notes, *_trainer_warnings(trainer)],
     }
 
 
 def comparability(
-    recipe: Recipe, data: Data, base: Base, policy: dict[str, Any], start: str | None
+    recipe: Recipe, setup: RecipeSetup, base: Base, start: str | None
 ) -> dict[str, str]:
-    """What two runs must share for their numbers to be set side by side."""
+    """What two runs must share for their numbers to be set side by side.
+
+    Args:
+        start: sha256 of the adapter that the run continues from.
+    """
     from sklearn import __version__ as sklearn_version
 
     known = {"metrics", *recipe.task.training_only}
@@ -130,12 +155,12 @@ def comparability(
     libraries = SCORING_LIBRARIES.get(recipe.task.kind, ())
     metrics += "".join(f" {name} {version(name)}" for name in libraries)
     return {
-        "data": data.content_hash,
-        "split": data.split_hash,
+        "data": setup.data.content_hash,
+        "split": setup.data.split_hash,
         "base": f"{base.fingerprint} after {start}" if start else base.fingerprint,
         "tokenisation": tokenisation_fingerprint(base.tokenizer, recipe.model.max_length, written),
         "metrics": hashlib.sha256(metrics.encode()).hexdigest(),
-        "device": f"{policy['device']}/{policy['precision']}",
+        "device": f"{setup.policy.device}/{setup.policy.precision}",
     }
 
 
@@ -158,7 +183,7 @@ def write_predictions(
     temporary.replace(path)
 
 
-def trainer_warnings(trainer: Trainer) -> list[str]:
+def _trainer_warnings(trainer: Trainer) -> list[str]:
     """The trained tensors that got no gradient, though their method or head did; and what memory
     ran out for."""
     found = []

@@ -1,4 +1,4 @@
-"""What a resumed training has to share with the one that it goes on from."""
+"""What a resumed training has to share with the one that it resumes."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def differences(was: Conditions, now: Conditions) -> list[str]:
 
 
 def check_unchanged(run: Run, now: Conditions, fingerprint: str) -> None:
-    """Refuses to go on with a run under other conditions, before anything is loaded.
+    """Refuses to resume a run under other conditions, before anything is loaded.
 
     Where no checkpoint says what they were, the run's own fingerprint still says whether its
     recipe was edited.
@@ -79,9 +79,9 @@ def check_unchanged(run: Run, now: Conditions, fingerprint: str) -> None:
 def refusal(found: list[str], run: str) -> RunRefused:
     """The error that lists what has changed since a run's checkpoint."""
     return RunRefused(
-        "not what it was when this run was saved:" + "".join(f"\n    {each}" for each in found),
+        "changed since the checkpoint:" + "".join(f"\n    {each}" for each in found),
         where=run,
-        why="the run that goes on would be neither the old one nor a new one",
+        why="a resumed run would be neither the old one nor a new one",
         fix=f"put it back; or `workbench resume {run} --force`, which the record will say; or "
         "`workbench run` starts it from the beginning",
     )

@@ -1,4 +1,4 @@
-"""Runs recipes: opens the record, walks the line, and closes the record whatever happened."""
+"""Runs recipes: opens the record, runs the pipeline, and closes the record whatever happened."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def what_changed(recipe: Recipe, finished: Run, cache: StudyCache | None = None)
     What is not there any more has not changed: the run could not be repeated.
     """
     if finished.result.get("fingerprint") not in (None, recipe.fingerprint):
-        return "what finished here had been forced to go on with an edited recipe"
+        return "what finished here had been resumed by force with an edited recipe"
     if Path(recipe.data.source).expanduser().exists():
         recorded = (finished.result.get("data") or {}).get("content_hash")
         if recorded != (cache or StudyCache()).data(recipe).content_hash:
@@ -97,7 +97,7 @@ def what_changed(recipe: Recipe, finished: Run, cache: StudyCache | None = None)
     if recipe.init_from and (start := start_digest(recipe.init_from)):
         conditions = finished.result.get("comparability") or {}
         if not str(conditions.get("base")).endswith(f" after {start}"):
-            started = f"{recipe.init_from}, which it goes on from,"
+            started = f"{recipe.init_from}, which it continues from,"
             return f"{started} has been trained again since this run finished"
     return None
 
@@ -118,71 +118,73 @@ def run_recipe(
 ) -> Run:
     """Runs one recipe with one seed and returns its run, finished, stopped or failed.
 
-    Under ``accelerate launch`` every process calls this; the first one writes.
-
     Args:
-        force: run what has finished again; with ``resume``, go on although recipe, data, devices
+        force: run what has finished again; with ``resume``, even if recipe, data, devices
             or libraries are not what they were, which the record then says.
-        resume: go on from the newest checkpoint that is whole.
+        resume: from the newest valid checkpoint.
         folder: the run's own, when its recipe may have been edited since it was named.
-        trial: train and validate only; the test split is not read and nothing is exported.
         cache: what the runs of one command share; a run by itself makes all of it anew.
 
     Raises:
-        RunRefused: when the run is active elsewhere, finished and not forced, or is to go on under
-            other conditions and is not forced to.
+        RunRefused: when the run is active elsewhere, finished and not forced, or is to be resumed
+            under other conditions and not forced to.
         StorageError: when the runs folder cannot be written to.
     """
-    process = this_process()
     path = folder or run_path(runs_dir, recipe, seed)
-    before = read_run(path)
-    if process.is_main_process:
-        check_writable(runs_dir)
-        if resume and not force:
-            policy = choose_policy(recipe.training, process.device, process.num_processes)
-            now = conditions_known(recipe, seed, policy, environment.describe()["packages"])
-            check_unchanged(before, now, recipe.fingerprint)
-    writer: RunWriter | SilentWriter = (
-        open_run(runs_dir, recipe, seed, force=force, resume=resume, folder=path)
-        if process.is_main_process
-        else SilentWriter(path)
-    )
+    main = this_process().is_main_process
+    writer = _open(recipe, seed, runs_dir, path, force=force, resume=resume)
     with ExitStack() as stack:
-        if process.is_main_process:
+        if main:
             stack.enter_context(tee_log(path / "log.txt"))
-        asked = request or stack.enter_context(handle_signals())
-        own_loader = loader or stack.enter_context(PlainLoader())
-        line = Pipeline(
+        pipeline = Pipeline(
             recipe=recipe,
             seed=seed,
             writer=writer,
             observer=observer or no_op_observer,
-            loader=own_loader,
-            request=asked,
+            loader=loader or stack.enter_context(PlainLoader()),
+            request=request or stack.enter_context(handle_signals()),
             resume=resume,
             force=force,
             trial=trial,
             cache=cache or StudyCache(),
         )
-        state = _see_through(line, asked)
+        state = _run_to_end(pipeline)
     # The other processes must not judge by files that the first one may still be writing.
-    return read_run(path) if process.is_main_process else Run(path=path, state=state, reason="")
+    return read_run(path) if main else Run(path=path, state=state, reason="")
 
 
-def _see_through(line: Pipeline, asked: StopRequest) -> State:
-    """Runs a line to whatever end it comes to, and writes down which.
+def _open(
+    recipe: Recipe, seed: int, runs_dir: Path, path: Path, *, force: bool, resume: bool
+) -> RunWriter | SilentWriter:
+    """Opens the record where nothing speaks against the run.
+
+    Under ``accelerate launch`` every process runs the recipe; the first one writes.
+    """
+    process, before = this_process(), read_run(path)
+    if not process.is_main_process:
+        return SilentWriter(path)
+    check_writable(runs_dir)
+    if resume and not force:
+        policy = choose_policy(recipe.training, process.device, process.num_processes)
+        now = conditions_known(recipe, seed, policy, environment.describe()["packages"])
+        check_unchanged(before, now, recipe.fingerprint)
+    return open_run(runs_dir, recipe, seed, force=force, resume=resume, folder=path)
+
+
+def _run_to_end(pipeline: Pipeline) -> State:
+    """Runs a pipeline to whatever end it comes to, and writes down which.
 
     Raises:
         RunRefused: data or base are not what they were when the run was saved.
     """
-    writer = line.writer
+    writer = pipeline.writer
     try:
-        writer.finish(line.run())
-        line.forget_progress()
+        writer.finish(pipeline.run())
+        pipeline.forget_progress()
         return "finished"
     except Stopped:
-        writer.update(signal=asked.signal_number)
-        writer.close("stopped", "stopped on request; `workbench resume` goes on from here")
+        writer.update(signal=pipeline.request.signal_number)
+        writer.close("stopped", "stopped on request; `workbench resume` continues from here")
         return "stopped"
     except RunRefused as error:
         writer.close("interrupted", str(error))
@@ -196,11 +198,13 @@ def _see_through(line: Pipeline, asked: StopRequest) -> State:
             raise
         return "failed"
     except BaseException:  # a second Ctrl-C, or the interpreter is ending
-        writer.update(signal=asked.signal_number)
-        writer.close("interrupted", "ended at once; it goes on from its last checkpoint")
+        writer.update(signal=pipeline.request.signal_number)
+        writer.close(
+            "interrupted", "ended at once; `workbench resume` continues from its last checkpoint"
+        )
         raise
     finally:
-        line.release()
+        pipeline.release()
 
 
 def _headline(run: Run) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,9 +28,11 @@ from workbench.metrics.baselines import Scores, score_baselines
 from workbench.metrics.evaluate import score_split, try_metrics
 from workbench.models import empty_base, load_base, load_tokenizer
 from workbench.recipe import Recipe
+from workbench.store.disk import check_room
 from workbench.tasks import AnyTask, make_task
 from workbench.training import sharding, zero
 from workbench.training.checkpoint_folder import MOST
+from workbench.training.optimizer import total_steps
 from workbench.training.trainer import Trainer
 
 T = TypeVar("T")
@@ -71,6 +73,29 @@ class StudyCache:
         key = recipe.data.model_dump_json(), recipe.task.model_dump_json()
         return self.get("data", key, lambda: load_data(recipe.data, recipe.task))
 
+    def set_up(
+        self, recipe: Recipe, seed: int, run: Path, phase: Callable[[str], None], *, trial: bool
+    ) -> RecipeSetup:
+        """What the seeds of a recipe share, once there is room on the disk for what a run writes.
+
+        Args:
+            run: the folder of the run.
+            phase: told what is done next.
+            trial: leave out the test split, and what ``set_up`` leaves out of a trial.
+
+        Raises:
+            WorkbenchError: when data, model, method or disk do not work out.
+        """
+        data = main_first(lambda: self.data(recipe))
+        data = data.without_test() if trial else data
+        key = recipe.fingerprint, trial
+        written = self.get("bytes", key, lambda: count_bytes(recipe, data))
+        if this_process().is_main_process:
+            check_room(run, written["most"], "the checkpoints and the adapter of this run")
+        phase("load")
+        setup = self.get("setup", key, lambda: set_up(recipe, seed, data, trial=trial))
+        return replace(setup, forecast={"adapter_bytes": written["adapter"], **setup.forecast})
+
 
 @dataclass(frozen=True, kw_only=True)
 class RecipeSetup:
@@ -84,8 +109,10 @@ class RecipeSetup:
     """How the tokenizer cuts and pads, as it was loaded."""
     splits: dict[str, Encoded]
     references: Scores
+    steps: int
+    """Optimizer steps of a training."""
     forecast: dict[str, Any]
-    """What is expected of a training before it begins; empty on all processes but one."""
+    """What is expected of a training before it begins, on the first process."""
 
     @property
     def load_base(self) -> LoadBase:
@@ -133,14 +160,14 @@ def set_up(recipe: Recipe, seed: int, data: Data, *, trial: bool) -> RecipeSetup
     known = partial(_references, recipe, task, policy, data, splits["test"], tokenizer)
     references = {} if trial else known()
     predicted: dict[str, Any] = {}
-    outline = RunSpec(
+    run = RunSpec(
         recipe=recipe, task=task, policy=policy, tokenizer=tokenizer, train=splits["train"]
     )
     if process.is_main_process:  # before the meter starts, and before the run's own accelerator
         calibration = Calibration.of(policy, process.device)
-        predicted = forecast(outline, process.device, seed, calibration)
+        predicted = forecast(run, process.device, seed, calibration)
     if not trial:
-        warm_up(outline, splits["validation"], splits["test"], process.device, seed)
+        warm_up(run, splits["validation"], splits["test"], process.device, seed)
     return RecipeSetup(
         data=data,
         task=task,
@@ -149,6 +176,7 @@ def set_up(recipe: Recipe, seed: int, data: Data, *, trial: bool) -> RecipeSetup
         tokenizer_calls=calls,
         splits=splits,
         references=references,
+        steps=total_steps(recipe.training, len(splits["train"])),
         forecast=predicted,
     )
 
@@ -194,14 +222,14 @@ def _references(
 
 
 def make_trainer(
-    recipe: Recipe,
-    seed: int,
     setup: RecipeSetup,
     model: AdaptedModel,
+    recipe: Recipe,
+    seed: int,
     accelerator: Accelerator,
-    folder: Path,
+    run: Path,
 ) -> Trainer:
-    """The trainer of one seed, whose checkpoints go to a folder."""
+    """The trainer of one seed, whose checkpoints go to the run's folder."""
     return Trainer(
         accelerator=accelerator,
         adapted=model,
@@ -212,7 +240,7 @@ def make_trainer(
         peak_learning_rate=recipe.learning_rate,
         seed=seed,
         score=partial(score_split, setup.task),
-        folder=folder,
+        folder=run / "checkpoints",
         sharded=setup.policy.sharded,
         zero=setup.policy.zero,
     )

@@ -1,5 +1,6 @@
 """The base of every recipe section."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -35,3 +36,10 @@ class StrictModel(BaseModel):
                 ", ".join(f"`{key}` is now called `{now[key]}`" for key in sorted(now))
             )
         return values
+
+
+def repeated(path: tuple[str, ...], values: Sequence[str | int]) -> Iterator[Finding]:
+    """A list that names something twice."""
+    twice = sorted({str(v) for v in values if values.count(v) > 1})
+    if twice:
+        yield Finding(path, f"listed more than once: {', '.join(twice)}", "name each once")

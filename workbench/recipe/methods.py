@@ -1,16 +1,18 @@
 """What a recipe may say about each fine-tuning method.
 
-Only the words: the code behind them is in ``workbench.methods``, under the same names. A test
-holds the two tables together.
+Only the words: the code behind them is in ``workbench.methods``, under the same names.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field
 
-from workbench.recipe.base import StrictModel
+from workbench.recipe.base import Finding, StrictModel, repeated
+from workbench.recipe.peft_types import ALONE, CACHE_TYPES, NOT_ALONE, PEFT_TYPES
+from workbench.recipe.suggest import choice, shown
 
 VirtualTokens = Annotated[
     int, Field(ge=1, le=512, description="Number of trained virtual tokens before the input.")
@@ -22,11 +24,42 @@ class MethodSpec(StrictModel):
     """What all methods have in common."""
 
     default_learning_rate: ClassVar[float] = 1e-3
+    if TYPE_CHECKING:
+        name: str
+
+    @property
+    def label(self) -> str:
+        """What a message calls the method."""
+        return self.name
 
     @property
     def prompt_length(self) -> int:
         """Virtual tokens that take up positions of the model."""
         return 0
+
+    @property
+    def feeds_cache(self) -> bool:
+        """Whether past keys and values are trained, which gradient checkpointing drops."""
+        return False
+
+    def findings(self) -> Iterator[Finding]:
+        """What of these settings does not go together."""
+        return iter(())
+
+
+def _target_findings(targets: list[str] | str | None) -> Iterator[Finding]:
+    path = ("method", "target_modules")
+    if isinstance(targets, list):
+        if not targets:
+            what = "an empty list adapts nothing"
+            yield Finding(path, what, "name layers, or null for PEFT's own choice")
+        yield from repeated(path, targets)
+
+
+def _unused(key: str, needs: str, value: str) -> Finding:
+    """A setting that is only read with some value of another one."""
+    what = f"only used with {needs}: {value}"
+    return Finding(("method", key), what, "remove it", (("method", needs),))
 
 
 class Full(MethodSpec):
@@ -72,6 +105,9 @@ class LoRA(MethodSpec):
         "default", description="How the two matrices start; 'pissa' takes principal components."
     )
 
+    def findings(self) -> Iterator[Finding]:
+        return _target_findings(self.target_modules)
+
 
 class IA3(MethodSpec):
     """(IA)3: learned vectors that rescale keys, values and feed-forward activations."""
@@ -85,6 +121,13 @@ class IA3(MethodSpec):
         None, description="Those of the targets that are feed-forward layers (input is rescaled)."
     )
 
+    def findings(self) -> Iterator[Finding]:
+        yield from _target_findings(self.target_modules)
+        targets = ("method", "target_modules")
+        for name in sorted({*(self.feedforward or ())} - {*(self.target_modules or ())}):
+            what = f"{shown(name)} is not among method.target_modules"
+            yield Finding(("method", "feedforward"), what, "add it there", (targets,))
+
 
 class _SoftPrompt(MethodSpec):
     num_virtual_tokens: VirtualTokens = 20
@@ -97,6 +140,10 @@ class _SoftPrompt(MethodSpec):
     @property
     def prompt_length(self) -> int:
         return self.num_virtual_tokens
+
+    def findings(self) -> Iterator[Finding]:
+        if self.init_text and self.model_dump()["init"] != "text":
+            yield _unused("init_text", "init", "text")
 
 
 class Prefix(_SoftPrompt):
@@ -114,6 +161,15 @@ class Prefix(_SoftPrompt):
         "text", description="Start from the keys and values of a text, from zero or from noise."
     )
 
+    @property
+    def feeds_cache(self) -> bool:
+        return True
+
+    def findings(self) -> Iterator[Finding]:
+        yield from super().findings()
+        if self.projection_size is not None and not self.projection:
+            yield _unused("projection_size", "projection", "true")
+
 
 class PTuning(_SoftPrompt):
     """P-tuning: a soft prompt produced by a small network that is dropped on export."""
@@ -127,6 +183,13 @@ class PTuning(_SoftPrompt):
     init: Literal["text", "random"] = Field(
         "text", description="Start from the embeddings of a text or from noise."
     )
+
+    def findings(self) -> Iterator[Finding]:
+        yield from super().findings()
+        for key in ("encoder_dropout", "encoder_layers"):
+            default = type(self).model_fields[key].default
+            if self.encoder == "MLP" and getattr(self, key) != default:
+                yield _unused(key, "encoder", "LSTM")
 
 
 class Prompt(_SoftPrompt):
@@ -149,9 +212,26 @@ class Peft(MethodSpec):
     )
 
     @property
+    def label(self) -> str:
+        return self.type
+
+    @property
     def prompt_length(self) -> int:
         tokens = self.config.get("num_virtual_tokens", 0)
         return tokens if isinstance(tokens, int) else 0
+
+    @property
+    def feeds_cache(self) -> bool:
+        return self.type in CACHE_TYPES
+
+    def findings(self) -> Iterator[Finding]:
+        path = ("method", "type")
+        if self.type not in PEFT_TYPES:
+            what = f"PEFT has no method called {shown(self.type)}"
+            yield Finding(path, what, choice(self.type, ALONE))
+        if self.type in NOT_ALONE:
+            what = f"{self.type} cannot be trained from a recipe: {NOT_ALONE[self.type]}"
+            yield Finding(path, what, "take another PEFT method")
 
 
 AnyMethod = Annotated[
@@ -160,13 +240,6 @@ AnyMethod = Annotated[
 ]
 
 METHOD_SPECS: dict[str, type[MethodSpec]] = {
-    "full": Full,
-    "head": Head,
-    "bitfit": BitFit,
-    "lora": LoRA,
-    "ia3": IA3,
-    "prefix": Prefix,
-    "p-tuning": PTuning,
-    "prompt": Prompt,
-    "peft": Peft,
+    get_args(spec.model_fields["name"].annotation)[0]: spec
+    for spec in get_args(get_args(AnyMethod)[0])
 }

@@ -26,6 +26,9 @@ KEYS = {
 VALUES = {"data.duplicates": {"refuse": "error"}}
 """The same of values."""
 
+BASELINES = {"untouched base": "base model (zero-shot)"}
+"""Names of scores without fine-tuning in a run's result."""
+
 LAST_PARTS = {old.rpartition(".")[2]: new.rpartition(".")[2] for old, new in KEYS.items()}
 
 
@@ -55,6 +58,16 @@ def flat_as_today(values: Mapping[str, Any]) -> dict[str, Any]:
         KEYS.get(key, key): VALUES[key].get(value, value) if key in VALUES else value
         for key, value in values.items()
     }
+
+
+def result_as_today(result: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored result: the names of its baselines, and the keys that were searched over."""
+    found = dict(result)
+    if isinstance(references := found.get("references"), dict):
+        found["references"] = {BASELINES.get(name, name): s for name, s in references.items()}
+    if isinstance(tuning := found.get("tuning"), dict) and isinstance(tuning.get("search"), dict):
+        found["tuning"] = tuning | {"search": flat_as_today(tuning["search"])}
+    return found
 
 
 def as_first_written(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from workbench.assets import ASSETS
-from workbench.recipe.base import Finding
-from workbench.recipe.methods import IA3, LoRA, Peft, Prefix, Prompt, PTuning
-from workbench.recipe.peft_types import ALONE, CACHE_TYPES, NOT_ALONE, PEFT_TYPES
+from workbench.recipe.base import Finding, repeated
 from workbench.recipe.schema import Recipe, Size
 from workbench.recipe.sources import ASSET_PREFIX, is_hub_id, is_local, is_table
 from workbench.recipe.suggest import choice, did_you_mean, shown
-from workbench.recipe.task_rules import repeated, task_findings
+from workbench.recipe.task_rules import task_findings
 
 
 def check_rules(recipe: Recipe) -> list[Finding]:
@@ -30,7 +28,7 @@ def check_rules(recipe: Recipe) -> list[Finding]:
         *_sizes(recipe),
         *_encodings(recipe),
         *_training(recipe),
-        *_method(recipe),
+        *recipe.method.findings(),
         *repeated(("seeds",), recipe.seeds),
     ]
 
@@ -146,45 +144,12 @@ def _training(recipe: Recipe) -> Iterator[Finding]:
         fix = "batch_size counts all examples of an optimizer step; make it at least as large"
         others = (("training", "batch_size"),)
         yield Finding(("training", "micro_batch_size"), what, fix, others)
-    cached = isinstance(method, Prefix) or (isinstance(method, Peft) and method.type in CACHE_TYPES)
-    if training.gradient_checkpointing and cached:
+    if training.gradient_checkpointing and method.feeds_cache:
         what = (
             f"not with method {method.name}: recomputation drops the prefix's keys and values, "
             "so that nothing would be trained"
         )
         yield Finding(("training", "gradient_checkpointing"), what, "remove it")
-
-
-def _method(recipe: Recipe) -> Iterator[Finding]:
-    method = recipe.method
-    if isinstance(method, Peft) and method.type not in PEFT_TYPES:
-        what = f"PEFT has no method called {shown(method.type)}"
-        yield Finding(("method", "type"), what, choice(method.type, ALONE))
-    if isinstance(method, Peft) and method.type in NOT_ALONE:
-        what = f"{method.type} cannot be trained from a recipe: {NOT_ALONE[method.type]}"
-        yield Finding(("method", "type"), what, "take another PEFT method")
-    if isinstance(method, LoRA | IA3) and isinstance(method.target_modules, list):
-        if not method.target_modules:
-            fix = "name layers, or null for PEFT's own choice"
-            yield Finding(("method", "target_modules"), "an empty list adapts nothing", fix)
-        yield from repeated(("method", "target_modules"), method.target_modules)
-    if isinstance(method, IA3) and method.feedforward:
-        for name in sorted(set(method.feedforward) - set(method.target_modules or [])):
-            what = f"{shown(name)} is not among method.target_modules"
-            yield Finding(
-                ("method", "feedforward"), what, "add it there", (("method", "target_modules"),)
-            )
-    if isinstance(method, Prefix | PTuning | Prompt) and method.init_text and method.init != "text":
-        what = "only used with init: text"
-        yield Finding(("method", "init_text"), what, "remove it", (("method", "init"),))
-    if isinstance(method, PTuning) and method.encoder == "MLP":
-        for key in ("encoder_dropout", "encoder_layers"):
-            if getattr(method, key) != type(method).model_fields[key].default:
-                what = "only used with encoder: LSTM"
-                yield Finding(("method", key), what, "remove it", (("method", "encoder"),))
-    if isinstance(method, Prefix) and method.projection_size is not None and not method.projection:
-        what = "only used with projection: true"
-        yield Finding(("method", "projection_size"), what, "remove it", (("method", "projection"),))
 
 
 def missing_local_source(recipe: Recipe) -> Iterator[Finding]:

@@ -199,8 +199,8 @@ class Recipe(StrictModel):
     init_from: str | None = Field(
         None,
         min_length=1,
-        description="A finished run, or an export, of the same base and method to go on from; the "
-        "task may be another.",
+        description="A finished run, or an export, of the same base and method to continue from; "
+        "the task may be another.",
     )
     training: TrainingSpec = TrainingSpec()
     seeds: list[Annotated[int, Field(ge=0, lt=2**32)]] = Field(

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 from collections.abc import Iterable
 from typing import Any
 
+from workbench.errors import nearest
+
 
 def did_you_mean(word: object, candidates: Iterable[str]) -> str:
     """``Did you mean learning_rate?``, or an empty string when nothing is near."""
-    by_folded = {c.lower(): c for c in candidates}
-    found = difflib.get_close_matches(str(word).lower()[:100], by_folded, n=1, cutoff=0.6)
-    return f"Did you mean {by_folded[found[0]]}?" if found else ""
+    near = nearest(word, candidates)
+    return f"Did you mean {near}?" if near else ""
 
 
 def choice(word: object, candidates: Iterable[str]) -> str:

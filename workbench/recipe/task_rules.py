@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from workbench.assets import ASSETS, Asset
-from workbench.recipe.base import Finding
+from workbench.recipe.base import Finding, repeated
 from workbench.recipe.catalogue import (
     HUB_METRIC_PREFIX,
     METRICS,
@@ -17,7 +17,7 @@ from workbench.recipe.catalogue import (
 from workbench.recipe.schema import Recipe
 from workbench.recipe.sources import ASSET_PREFIX, is_conll, is_hub_id, is_separated
 from workbench.recipe.suggest import choice, shown
-from workbench.recipe.tasks import TASK_SPECS, Family, TaskSpec
+from workbench.recipe.tasks import TASK_SPECS, Family, Rest, TaskSpec
 
 _TASK = (("task", "name"),)
 _PROBLEM_TYPE = (("task", "problem_type"),)
@@ -25,8 +25,9 @@ _PROBLEM_TYPE = (("task", "problem_type"),)
 
 def task_findings(recipe: Recipe) -> list[Finding]:
     """Everything about a recipe that its task cannot do."""
-    source, asset = recipe.model.source, _asset(recipe.model.source)
-    family, longest = asset.family if asset else None, recipe.model.max_length
+    model, asset = recipe.model, _asset(recipe.model.source)
+    family = asset.family if asset else None
+    rest = Rest(model.source, family, model.max_length, recipe.method.name)
     return [
         *_metrics(recipe),
         *_labels(recipe),
@@ -34,7 +35,7 @@ def task_findings(recipe: Recipe) -> list[Finding]:
         *_format(recipe),
         *_model(recipe),
         *_new_head(recipe),
-        *recipe.task.findings(source, family, longest, recipe.method.name),
+        *recipe.task.findings(rest),
     ]
 
 
@@ -182,10 +183,3 @@ def _new_head(recipe: Recipe) -> Iterator[Finding]:
 
 def _has_problem_type(task: TaskSpec) -> bool:
     return "problem_type" in type(task).model_fields
-
-
-def repeated(path: tuple[str, ...], values: Sequence[str | int]) -> Iterator[Finding]:
-    """A list that names something twice."""
-    twice = sorted({str(v) for v in values if values.count(v) > 1})
-    if twice:
-        yield Finding(path, f"listed more than once: {', '.join(twice)}", "name each once")

@@ -7,7 +7,7 @@ holds the two tables together.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal, get_args
+from typing import Annotated, ClassVar, Literal, NamedTuple, get_args
 
 from pydantic import Field
 
@@ -19,6 +19,17 @@ Need = Literal["required", "optional", "unread"]
 View = Literal["labels", "tags", "span", "masked", "text"]
 
 
+class Rest(NamedTuple):
+    """What a task may ask of the rest of a recipe."""
+
+    source: str
+    """The model's."""
+    family: Family | None
+    """None where it is not known before the model is loaded."""
+    max_length: int
+    method: str
+
+
 class TaskSpec(StrictModel):
     """What all tasks have in common."""
 
@@ -28,6 +39,8 @@ class TaskSpec(StrictModel):
     """PEFT's name of it."""
     hub_task: ClassVar[str] = ""
     """The Hub's name of it, where that is another."""
+    answers: ClassVar[AnswerKind]
+    """What its answers are, where its settings do not decide."""
     view: ClassVar[View]
     """How its answer to one text is shown and explained, see ``workbench.explaining``."""
     new_head: ClassVar[bool] = True
@@ -56,22 +69,15 @@ class TaskSpec(StrictModel):
     @property
     def kind(self) -> AnswerKind:
         """What the answers are, which decides the metrics that fit."""
-        raise NotImplementedError
+        return self.answers
 
     @property
     def score_names(self) -> tuple[str, ...]:
         """The metrics to compute: those named, or the usual ones."""
         return tuple(self.metrics) or DEFAULT_METRICS[self.kind]
 
-    def findings(
-        self, source: str, family: Family | None, max_length: int, method: str
-    ) -> Iterator[Finding]:
-        """What of its own settings does not go together, or with the rest of the recipe.
-
-        Args:
-            source: of the model, whose ``family`` is None where it is not known yet.
-            method: name of the method.
-        """
+    def findings(self, rest: Rest) -> Iterator[Finding]:
+        """What of its own settings does not go together, or with the rest of the recipe."""
         return iter(())
 
 
@@ -101,15 +107,13 @@ class TextClassification(TaskSpec):
     def kind(self) -> AnswerKind:
         return self.problem_type
 
-    def findings(
-        self, source: str, family: Family | None, max_length: int, method: str
-    ) -> Iterator[Finding]:
+    def findings(self, rest: Rest) -> Iterator[Finding]:
         path = ("task", "lm_weight")
-        if self.lm_weight and family == "encoder":
-            what = f"{source} is an encoder, which sees the next token and cannot learn to predict "
+        if self.lm_weight and rest.family == "encoder":
+            what = f"{rest.source} is an encoder, which sees the next token and cannot learn to "
             fix = "set it to 0, or take a decoder, e.g. asset:smollm2-135m"
-            yield Finding(path, f"{what}it", fix, (("model", "source"),))
-        if self.lm_weight and method == "head":
+            yield Finding(path, f"{what}predict it", fix, (("model", "source"),))
+        if self.lm_weight and rest.method == "head":
             what = "method head trains nothing that predicts the next token"
             fix = "set it to 0; the nearest that works: lora"
             yield Finding(path, what, fix, (("method", "name"),))
@@ -119,6 +123,7 @@ class TokenClassification(TaskSpec):
     """A tag for every word: named entities, parts of speech."""
 
     peft_task_type = "TOKEN_CLS"
+    answers = "tags"
     view = "tags"
     words = True
     embedded_data = False
@@ -127,15 +132,12 @@ class TokenClassification(TaskSpec):
         None, min_length=2, description="Tag names in order; null to take them from the data."
     )
 
-    @property
-    def kind(self) -> AnswerKind:
-        return "tags"
-
 
 class QuestionAnswering(TaskSpec):
     """Extractive question answering: the span of a text that answers a question."""
 
     peft_task_type = "QUESTION_ANS"
+    answers = "spans"
     view = "span"
     second_text = "required"
     embedded_data = False
@@ -148,18 +150,12 @@ class QuestionAnswering(TaskSpec):
         False, description="Allow that a text does not answer the question, as SQuAD 2.0 does."
     )
 
-    @property
-    def kind(self) -> AnswerKind:
-        return "spans"
-
-    def findings(
-        self, source: str, family: Family | None, max_length: int, method: str
-    ) -> Iterator[Finding]:
-        if self.stride >= max_length:
-            what = f"{self.stride} is not below model.max_length ({max_length}): windows would not "
+    def findings(self, rest: Rest) -> Iterator[Finding]:
+        if self.stride >= rest.max_length:
+            what = f"{self.stride} is not below model.max_length ({rest.max_length}): windows "
             others = (("model", "max_length"),)
             fix = "make it smaller; it counts shared tokens"
-            yield Finding(("task", "stride"), f"{what}move on", fix, others)
+            yield Finding(("task", "stride"), f"{what}would not move on", fix, others)
 
 
 class CausalLM(TaskSpec):
@@ -168,6 +164,7 @@ class CausalLM(TaskSpec):
     families: ClassVar[tuple[Family, ...]] = ("decoder",)
     peft_task_type = "CAUSAL_LM"
     hub_task = "text-generation"
+    answers = "tokens"
     view = "text"
     new_head = False
     label = "unread"
@@ -177,10 +174,6 @@ class CausalLM(TaskSpec):
         False,
         description="Join texts, with an end token between them, into full windows of max_length.",
     )
-
-    @property
-    def kind(self) -> AnswerKind:
-        return "tokens"
 
 
 class Decoding(StrictModel):
@@ -200,6 +193,7 @@ class Instruction(TaskSpec):
     families: ClassVar[tuple[Family, ...]] = ("decoder",)
     peft_task_type = "CAUSAL_LM"
     hub_task = "text-generation"
+    answers = "text"
     view = "text"
     new_head = False
     label = "optional"
@@ -213,13 +207,7 @@ class Instruction(TaskSpec):
     )
     decoding: Decoding = Decoding()
 
-    @property
-    def kind(self) -> AnswerKind:
-        return "text"
-
-    def findings(
-        self, source: str, family: Family | None, max_length: int, method: str
-    ) -> Iterator[Finding]:
+    def findings(self, rest: Rest) -> Iterator[Finding]:
         decoding, section = self.decoding, ("task", "decoding")
         beams, temperature = (*section, "num_beams"), (*section, "temperature")
         if decoding.num_beams > 1 and decoding.temperature > 0:
@@ -242,6 +230,7 @@ class MaskedLM(TaskSpec):
     # model's own output on.
     peft_task_type = "FEATURE_EXTRACTION"
     hub_task = "fill-mask"
+    answers = "masked-tokens"
     view = "masked"
     new_head = False
     label = "unread"
@@ -249,10 +238,6 @@ class MaskedLM(TaskSpec):
     name: Literal["masked-lm"]
     mask_fraction: float = Field(0.15, gt=0, lt=1, description="Share of the words hidden.")
     whole_words: bool = Field(True, description="Hide all pieces of a word together.")
-
-    @property
-    def kind(self) -> AnswerKind:
-        return "masked-tokens"
 
 
 AnyTask = Annotated[

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from workbench.errors import RunRefused, StorageError, UsageError
+from workbench.formatting import listing
 from workbench.store import read_json
 
 MANIFEST = "report.json"
 """Names the files that belong to a report, so that it can be replaced without losing others."""
 KIND = "peft-workbench report"
+_OTHER = re.compile(r"[^A-Za-z0-9._=-]+")
+_LONGEST = 60
+"""Characters of a file name."""
 
 
 def check_target(to: Path, *, force: bool) -> None:
@@ -28,11 +33,10 @@ def check_target(to: Path, *, force: bool) -> None:
         raise UsageError("this is not a folder", where=str(to), fix="name a folder for the report")
     others = foreign_files(to)
     if others and not force:
-        shown = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
         raise RunRefused(
             "the folder holds files that are not a report's",
             where=str(to),
-            why=f"it has {shown}",
+            why=f"it has {listing(others, 3)}",
             fix="name another folder, or add --force to write the report among them",
         )
 
@@ -92,3 +96,17 @@ def _put(temporary: Path, to: Path) -> None:
         os.rename(to, aside)
     os.rename(temporary, to)
     shutil.rmtree(aside, ignore_errors=True)
+
+
+def file_names(labels: Sequence[str]) -> dict[str, str]:
+    """A name for each label that is one on every system, and that no other label has."""
+    names: dict[str, str] = {}
+    taken: set[str] = set()
+    for label in dict.fromkeys(labels):
+        name = base = _OTHER.sub("-", label).strip("-.")[:_LONGEST] or "recipe"
+        number = 2
+        while name.lower() in taken:  # some file systems take Lora for lora
+            name, number = f"{base}-{number}", number + 1
+        taken.add(name.lower())
+        names[label] = name
+    return names

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from workbench.analysis.records import get_section
 from workbench.comparison import Comparison
-from workbench.comparison.rows import Sample
+from workbench.comparison.rows import Sample, grouped
 from workbench.store import read_json
 
 _OWN = "peft-workbench"
@@ -20,15 +21,18 @@ _VERSION = re.compile(r"[\w.!]+(?:\+[\w.]+)?", re.ASCII)
 
 def environments(comparison: Comparison) -> list[tuple[str, str]]:
     """What every run ran on: name and value, with all values where runs differ."""
-    seen: dict[str, dict[str, int]] = {}
+    seen: dict[str, Counter[str]] = {}
     for sample in comparison.samples:
         for run, record in zip(sample.runs, sample.records, strict=True):
             facts = _facts(read_json(run.path / "environment.json") or {})
-            facts["computed on"] = record.hardware
-            for name, value in facts.items():
-                counts = seen.setdefault(name, {})
-                counts[value] = counts.get(value, 0) + 1
-    return [(name, _said(values)) for name, values in seen.items()]
+            for name, value in {**facts, "computed on": record.hardware}.items():
+                seen.setdefault(name, Counter())[value] += 1
+    return [(name, _joined(values)) for name, values in seen.items()]
+
+
+def _joined(values: Counter[str]) -> str:
+    several = [f"{value} ({number} runs)" for value, number in values.items()]
+    return "; ".join(several if len(values) > 1 else values)
 
 
 def _facts(environment: dict[str, Any]) -> dict[str, str]:
@@ -38,12 +42,6 @@ def _facts(environment: dict[str, Any]) -> dict[str, str]:
         facts["commit"] = f"{git['commit']}{' with changes' if git.get('dirty') else ''}"
     facts |= get_section(environment, "packages")
     return {name: str(value) for name, value in facts.items() if value is not None}
-
-
-def _said(values: dict[str, int]) -> str:
-    if len(values) == 1:
-        return next(iter(values))
-    return "; ".join(f"{value} ({number} runs)" for value, number in values.items())
 
 
 def requirements(comparison: Comparison) -> str:
@@ -77,21 +75,15 @@ def commands(
         folder: where the report was written.
     """
     named = f" --baseline {shlex.quote(baseline)}" if baseline else ""
+    by_seeds = grouped(comparison.samples, lambda sample: tuple(sample.seeds))
     lines = [
         ("run the same recipes with the same seeds", _run(seeds, samples, files))
-        for seeds, samples in _by_seeds(comparison.samples).items()
+        for seeds, samples in by_seeds.items()
     ]
     lines.append(("set them side by side", f"workbench compare runs{named}"))
     again = shlex.quote(f"{folder.name or 'report'}-again")
     lines.append(("write this page again", f"workbench report runs --output {again}{named}"))
     return lines
-
-
-def _by_seeds(samples: Sequence[Sample]) -> dict[tuple[int, ...], list[Sample]]:
-    found: dict[tuple[int, ...], list[Sample]] = {}
-    for sample in samples:
-        found.setdefault(tuple(sample.seeds), []).append(sample)
-    return found
 
 
 def _run(seeds: Sequence[int], samples: Sequence[Sample], files: dict[str, str]) -> str:

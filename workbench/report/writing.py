@@ -10,7 +10,7 @@ from workbench.analysis.disagreements import Example
 from workbench.charts import figures
 from workbench.comparison.formats import csv_text
 from workbench.report.content import Content
-from workbench.report.names import file_names
+from workbench.report.files import file_names
 from workbench.report.pages import html_page, markdown_page
 from workbench.report.pictures import png_file, svg_file
 from workbench.report.reproducing import commands, requirements

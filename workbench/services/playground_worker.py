@@ -65,7 +65,7 @@ class Adapters:
 
         folder, began = Path(request["folder"]), time.perf_counter()
         if request.get("zero_shot"):
-            base = self.resident.untouched(folder)
+            base = self.resident.zero_shot(folder)
             adapter, silent = base.adapter, no_answer_of(base)
             if silent:
                 return {"silent": silent}
@@ -85,7 +85,7 @@ class Adapters:
         from workbench.explaining import decide
 
         folder = Path(request["folder"])
-        adapter, base = self.resident.adapter(folder), self.resident.untouched(folder)
+        adapter, base = self.resident.adapter(folder), self.resident.zero_shot(folder)
         decision = decide(
             adapter,
             _text(request, "text") or "",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from workbench.recipe.renamed import text_as_today
+from workbench.recipe.renamed import result_as_today, text_as_today
 from workbench.store.exit_reasons import ENDED_BY_FORCE, exit_reason, stall_reason
 from workbench.store.files import read_json
 from workbench.store.processes import is_alive, is_of_another_boot
@@ -116,7 +116,9 @@ def _read(path: Path, entry: Entry | None, job: str | None = None) -> Run:
             reason="finished, but result.json is missing or broken",
             status=status,
         )
-    return Run(path=path, state=state, reason=reason, status=status, result=result or {})
+    return Run(
+        path=path, state=state, reason=reason, status=status, result=result_as_today(result or {})
+    )
 
 
 def _living(path: Path, status: dict[str, Any], reason: str) -> Run:

@@ -189,12 +189,29 @@ class Task(ABC, Generic[Spec]):
         """The row of `table` that each feature belongs to, (features,): that of its example."""
         return encoded.owners
 
-    @abstractmethod
     def table(
         self, encoded: Encoded, predicted: Predicted, answers: Sequence[Any]
     ) -> dict[str, list[Any]]:
         """Columns of predictions.parquet, one entry per example: at least ``id``, ``text``,
         ``label``, ``prediction`` and ``score``."""
+        examples = encoded.examples
+        columns: dict[str, list[Any]] = {
+            "id": list(examples.ids),
+            "text": list(examples.texts),
+            "label": [v if v == "" else self.label_text(v) for v in examples.labels],
+            "prediction": [self.answer_text(answer) for answer in answers] or [""] * len(examples),
+            "score": self.scores(encoded, predicted),
+        }
+        return columns if examples.pairs is None else columns | {"text_pair": list(examples.pairs)}
+
+    def answer_text(self, answer: Any) -> str:
+        """An answer of `answers` as people read it."""
+        return str(answer)
+
+    @abstractmethod
+    def scores(self, encoded: Encoded, predicted: Predicted) -> list[float | None]:
+        """How sure the model is of its answer to each example: a probability where there is one,
+        else the mean log-probability of the right text."""
 
     def baselines(self, data: Data) -> dict[str, list[Any]]:
         """What the test split is answered without a language model, by name of who answers: in
@@ -210,7 +227,7 @@ class Task(ABC, Generic[Spec]):
     @staticmethod
     @abstractmethod
     def usage(about: About, *, pairs: bool) -> Iterator[str]:
-        """Lines of Python that go on from ``tokenizer`` and ``model`` and print an answer.
+        """Lines of Python that continue from ``tokenizer`` and ``model`` and print an answer.
 
         Args:
             about: what ``workbench.json`` of the export says, `reading` included.
@@ -240,7 +257,7 @@ class WritingTask(Task[Spec]):
 
     @abstractmethod
     def prompts(self, encoded: Encoded) -> list[list[int]]:
-        """Token ids that the model is to go on from, one list per example."""
+        """Token ids that the model is to continue, one list per example."""
 
     @abstractmethod
     def stop_ids(self, tokenizer: PreTrainedTokenizerBase) -> list[int]:

@@ -89,23 +89,22 @@ class CausalLMTask(TokenLikelihoodTask[CausalLM]):
     def table_rows(self, encoded: Encoded) -> np.ndarray:
         return np.arange(len(encoded)) if self.spec.packing else encoded.owners
 
+    def scores(self, encoded: Encoded, predicted: Predicted) -> list[float | None]:
+        """The mean log-probability of the tokens of each text; packed, of each window."""
+        if self.spec.packing:
+            return [float(np.mean(row)) for row in predicted.values]
+        return mean_log_probs(encoded, predicted)
+
     def table(
         self, encoded: Encoded, predicted: Predicted, answers: Sequence[Any]
     ) -> dict[str, list[Any]]:
-        """One entry per text with the mean log-probability of its tokens; packed, per window.
-
-        A window bears the id of the text that it begins in.
-        """
-        examples = encoded.examples
+        """One entry per text; packed, per window, under the id of the text that it begins in."""
+        columns = super().table(encoded, predicted, answers)
         if self.spec.packing:
-            ids = [examples.ids[owner] for owner in encoded.owners]
-            texts = encoded.column("text")
-            scores: list[float | None] = [float(np.mean(row)) for row in predicted.values]
-        else:
-            ids, texts = list(examples.ids), list(examples.texts)
-            scores = mean_log_probs(encoded, predicted)
-        empty = [""] * len(ids)
-        return {"id": ids, "text": texts, "label": empty, "prediction": empty, "score": scores}
+            columns |= {"id": [encoded.examples.ids[owner] for owner in encoded.owners]}
+            columns |= {"text": encoded.column("text")}
+            columns |= {name: [""] * len(encoded) for name in ("label", "prediction")}
+        return columns
 
 
 _Feature = tuple[int, np.ndarray, bool]

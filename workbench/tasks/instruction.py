@@ -89,19 +89,9 @@ class InstructionTask(TokenLikelihoodTask[Instruction], WritingTask[Instruction]
     def references(self, encoded: Encoded) -> list[str]:
         return [completion.strip() for completion in encoded.examples.labels]
 
-    def table(
-        self, encoded: Encoded, predicted: Predicted, answers: Sequence[Any]
-    ) -> dict[str, list[Any]]:
-        """One entry per example: the prompt, the right completion, the generated text (empty where
-        none was generated) and the mean log-probability of the right completion's tokens."""
-        examples = encoded.examples
-        return {
-            "id": list(examples.ids),
-            "text": list(examples.texts),
-            "label": list(examples.labels),
-            "prediction": list(answers) or [""] * len(examples),
-            "score": mean_log_probs(encoded, predicted),
-        }
+    def scores(self, encoded: Encoded, predicted: Predicted) -> list[float | None]:
+        """The mean log-probability of the right completion's tokens."""
+        return mean_log_probs(encoded, predicted)
 
     def reading(self, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
         writer = self._writer(tokenizer)

@@ -90,7 +90,7 @@ class MaskedLMTask(TokenLikelihoodTask[MaskedLM]):
         return Encoder(_columns, features, f"masked-lm {max_length} {self._vocabulary.mask}")
 
     def question(self, text: str, pair: str | None) -> Examples:
-        return Examples(ids=("",), texts=(text,), pairs=None, labels=("",), parts=((text,),))
+        return Examples(ids=("",), texts=(text,), labels=("",), parts=((text,),))
 
     def rows(self, encoded: Encoded, indices: Sequence[int], seed: Sequence[int]) -> list[Row]:
         """The features with words hidden; seed and position alone decide which."""
@@ -168,24 +168,23 @@ class MaskedLMTask(TokenLikelihoodTask[MaskedLM]):
             for row, nll, tokens in zip(rows, predicted.losses, predicted.weights, strict=True)
         ]
 
+    def scores(self, encoded: Encoded, predicted: Predicted) -> list[float | None]:
+        """The mean probability that the model gives to its predictions."""
+        found: list[float | None] = [None] * len(encoded.examples)
+        for owner, values in zip(encoded.owners.tolist(), predicted.values, strict=True):
+            found[owner] = float(np.exp(values[CONFIDENCE]).mean())
+        return found
+
     def table(
         self, encoded: Encoded, predicted: Predicted, answers: Sequence[Any]
     ) -> dict[str, list[Any]]:
-        """One entry per text: the pieces of words that were hidden, those predicted, and the mean
-        probability that the model gives to its predictions."""
-        examples = encoded.examples
-        count = len(examples)
-        columns: dict[str, list[Any]] = {
-            "label": [""] * count,
-            "prediction": [""] * count,
-            "score": [None] * count,
-        }
+        """One entry per text: the pieces of words that were hidden, and those predicted."""
+        columns = super().table(encoded, predicted, ())
         rows, owners = self._evaluation_rows(encoded), encoded.owners.tolist()
-        for owner, row, values in zip(owners, rows, predicted.values, strict=True):
+        for owner, row, answer in zip(owners, rows, answers, strict=True):
             columns["label"][owner] = "" if row["asked"] else self._pieces(_right(row))
-            columns["prediction"][owner] = self._pieces(values[ANSWER].astype(int).tolist())
-            columns["score"][owner] = float(np.exp(values[CONFIDENCE]).mean())
-        return {"id": list(examples.ids), "text": list(examples.texts), **columns}
+            columns["prediction"][owner] = self._pieces(answer)
+        return columns
 
     @staticmethod
     def usage(about: About, *, pairs: bool) -> Iterator[str]:

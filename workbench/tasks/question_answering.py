@@ -60,7 +60,7 @@ class QuestionAnsweringTask(Task[QuestionAnswering]):
         so full fine-tuning would see what no adapter sees.
 
         Raises:
-            UsageError: when the stride leaves no room to go on.
+            UsageError: when the stride leaves no room for new tokens.
         """
         separator = after_question(tokenizer)
         extra = tokenizer.num_special_tokens_to_add(pair=True) + _count(tokenizer, separator)
@@ -178,19 +178,8 @@ class QuestionAnsweringTask(Task[QuestionAnswering]):
         """The right answers to each question; none where it cannot be answered."""
         return [[text for _, text in answers] for answers in encoded.examples.labels]
 
-    def table(
-        self, encoded: Encoded, predicted: Predicted, answers: Sequence[Any]
-    ) -> dict[str, list[Any]]:
-        """``text`` is the context, ``text_pair`` the question, ``label`` the right answers."""
-        examples = encoded.examples
-        return {
-            "id": list(examples.ids),
-            "text": list(examples.texts),
-            "text_pair": list(_questions(examples)),
-            "label": [self.label_text(answers) for answers in examples.labels],
-            "prediction": list(answers),
-            "score": [span.probability for span in self.spans(encoded, predicted)],
-        }
+    def scores(self, encoded: Encoded, predicted: Predicted) -> list[float | None]:
+        return [span.probability for span in self.spans(encoded, predicted)]
 
     def reading(self, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
         return {"after_question": after_question(tokenizer)}

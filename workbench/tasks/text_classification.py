@@ -144,29 +144,24 @@ class TextClassificationTask(Task[TextClassification]):
     def references(self, encoded: Encoded) -> list[Label]:
         return list(encoded.examples.labels)
 
-    def confidences(self, values: Sequence[Values]) -> list[float | None]:
-        """Probability of the answer for each row; None for regression, mean for multi-label."""
-        if self.spec.problem_type == REGRESSION or not values:
-            return [None] * len(values)
-        logits = torch.from_numpy(np.stack(values))
+    def scores(self, encoded: Encoded, predicted: Predicted) -> list[float | None]:
+        """Probability of the answer; None for regression, mean for multi-label."""
+        if self.spec.problem_type == REGRESSION or not predicted.values:
+            return [None] * len(predicted.values)
+        logits = torch.from_numpy(np.stack(predicted.values))
         if self.spec.problem_type == MULTI:
             p = logits.sigmoid()
             return [float(v) for v in torch.maximum(p, 1 - p).mean(dim=1)]
         return [float(v) for v in logits.softmax(dim=1).amax(dim=1)]
 
+    def answer_text(self, answer: Label) -> str:
+        return self.label_text(answer)
+
     def table(
         self, encoded: Encoded, predicted: Predicted, answers: Sequence[Any]
     ) -> dict[str, list[Any]]:
-        examples = encoded.examples
-        columns: dict[str, list[Any]] = {
-            "id": list(examples.ids),
-            "text": list(examples.texts),
-            "label": [v if v == "" else self.label_text(v) for v in examples.labels],
-            "prediction": [self.label_text(v) for v in answers],
-            "score": self.confidences(predicted.values),
-            "logits": [row.tolist() for row in predicted.values],
-        }
-        return columns if examples.pairs is None else columns | {"text_pair": list(examples.pairs)}
+        logits = [row.tolist() for row in predicted.values]
+        return super().table(encoded, predicted, answers) | {"logits": logits}
 
     def baselines(self, data: Data) -> dict[str, list[Any]]:
         return class_baselines(data, self.spec.problem_type)

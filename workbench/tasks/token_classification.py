@@ -135,18 +135,12 @@ class TokenClassificationTask(Task[TokenClassification]):
     def references(self, encoded: Encoded) -> list[list[str]]:
         return [[self.label_names[tag] for tag in tags] for tags in encoded.examples.labels]
 
-    def table(
-        self, encoded: Encoded, predicted: Predicted, answers: Sequence[Any]
-    ) -> dict[str, list[Any]]:
-        """Tags are joined by spaces; ``score`` is the mean probability of those predicted."""
-        examples = encoded.examples
-        return {
-            "id": list(examples.ids),
-            "text": list(examples.texts),
-            "label": [self.label_text(tags) for tags in examples.labels],
-            "prediction": [" ".join(tags) for tags in answers],
-            "score": [seen.mean_probability for seen in _seen(encoded, predicted)],
-        }
+    def answer_text(self, answer: Sequence[str]) -> str:
+        return " ".join(answer)
+
+    def scores(self, encoded: Encoded, predicted: Predicted) -> list[float | None]:
+        """The mean probability of the tags predicted."""
+        return [seen.mean_probability for seen in _seen(encoded, predicted)]
 
     def baselines(self, data: Data) -> dict[str, list[Any]]:
         return tag_baseline(data)
@@ -181,7 +175,7 @@ class TokenClassificationTask(Task[TokenClassification]):
         """
         words = tuple(text.split())
         _refuse_no_tokens(words, words)
-        return Examples(ids=("",), texts=(text,), pairs=None, labels=("",), parts=(words,))
+        return Examples(ids=("",), texts=(text,), labels=("",), parts=(words,))
 
 
 @dataclass(frozen=True)

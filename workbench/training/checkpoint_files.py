@@ -63,10 +63,10 @@ def save(folder: Path, tensors: Tensors, state: dict[str, Any]) -> int:
         raise
     if damage := find_damage(folder):
         raise StorageError(
-            f"what was just written reads back otherwise: {damage}",
+            f"verification failed: written data differs: {damage}",
             where=str(folder),
             why="the disk or the memory is failing",
-            fix="`workbench resume` goes on from the checkpoint before, on a disk that works",
+            fix="`workbench resume` continues from the checkpoint before, on a disk that works",
         )
     return written
 

@@ -1,6 +1,6 @@
-"""Which checkpoints of a run exist, which are needed, and which one it goes on from.
+"""Which checkpoints of a run exist, which are needed, and which one it resumes from.
 
-    step-000040/   everything that the training goes on from; the newest two are kept
+    step-000040/   everything that the training resumes from; the newest two are kept
     best-000030/   the best state on validation so far; that of every step-* that is kept
 
 Nothing is deleted before what replaces it has been written, renamed and read back.
@@ -19,7 +19,7 @@ from workbench.store import read_json
 from workbench.training import checkpoint_files
 
 KEPT = 2
-"""Checkpoints to go on from, so that one that is damaged leaves another."""
+"""Checkpoints to resume from, so that one that is damaged leaves another."""
 MOST = KEPT + 1
 """Checkpoints of a kind that lie there at once: the next one is written before the oldest goes."""
 
@@ -40,7 +40,7 @@ class CheckpointFolder:
     path: Path
 
     def step(self, number: int) -> Path:
-        """Where a training can go on after so many steps."""
+        """Where a training can resume after so many steps."""
         return self.path / f"step-{number:06}"
 
     def best(self, number: int) -> Path:
@@ -54,7 +54,7 @@ class CheckpointFolder:
         state: dict[str, Any],
         best: int | None,
     ) -> int:
-        """Writes what the training goes on from, then drops the oldest; returns bytes written.
+        """Writes what the training resumes from, then drops the oldest; returns bytes written.
 
         Args:
             best: step of the best state so far, which this one refers to.
@@ -74,7 +74,7 @@ class CheckpointFolder:
         return written
 
     def newest_first(self) -> list[Path]:
-        """The checkpoints that a training can go on from, without a look inside."""
+        """The checkpoints that a training can resume from, without a look inside."""
         return sorted(self.path.glob("step-*"), key=_number, reverse=True)
 
     def latest_valid(self, *, with_best: bool) -> tuple[Loaded | None, list[str]]:
@@ -129,7 +129,7 @@ class CheckpointFolder:
 def _refuse_incomplete(
     path: Path, tensors: checkpoint_files.Tensors, state: dict[str, Any]
 ) -> None:
-    """Raises where a checkpoint is as it was written and still not enough to go on from."""
+    """Raises where a checkpoint is as it was written and still not enough to resume from."""
     lacking = [
         name for name in ("trainable", "optimizer", "random", "method") if name not in tensors
     ]

@@ -1,4 +1,4 @@
-"""Saving a training so that it can go on exactly, and going back to what was saved."""
+"""Saving a training so that it resumes exactly, and going back to what was saved."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ VERSION = 1
 
 
 def save(trainer: Trainer, conditions: dict[str, Any], mark: int) -> Checkpoint:
-    """Writes everything that the training goes on from; every process has to call it.
+    """Writes everything that the training resumes from; every process has to call it.
 
     The order of the examples and the learning rate are functions of seed and step, so the step is
     all there is to say of them. Each process contributes its random numbers; the first one writes.
 
     Args:
-        conditions: what a training has to share with this one to go on from it.
+        conditions: what a training has to share with this one to resume from it.
         mark: bytes of the event log that belong to it.
 
     Raises:
@@ -60,7 +60,7 @@ def save(trainer: Trainer, conditions: dict[str, Any], mark: int) -> Checkpoint:
     return Checkpoint(trainer.step, "step", written, time.perf_counter() - started)
 
 
-def find(trainer: Trainer) -> tuple[Loaded | None, list[str]]:
+def load_latest(trainer: Trainer) -> tuple[Loaded | None, list[str]]:
     """The newest checkpoint that is whole, on every process, and what is wrong with newer ones.
 
     The first process reads it for all: the others may be on a machine without the run's folder.

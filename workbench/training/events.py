@@ -55,7 +55,7 @@ class Checkpoint(_Row):
     kind: ClassVar = "checkpoint"
     step: int
     of: str
-    """``step``: what the training goes on from; ``best``: the best state on validation."""
+    """``step``: what the training resumes from; ``best``: the best state on validation."""
     bytes: int
     """0 on every process but the first, which writes."""
     seconds: float

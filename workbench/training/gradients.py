@@ -51,7 +51,8 @@ class GradientSync:
         self.accelerator.backward(loss)
 
     def no_sync(self) -> AbstractContextManager[Any]:
-        """Keeps gradients to this process; those of a sharded model have no place to be whole."""
+        """Keeps gradients to this process; a sharded model has no full gradient
+        buffers."""
         if tensors.is_sharded(self.model):
             return nullcontext()
         apart: AbstractContextManager[Any] = self.accelerator.no_sync(self.model)
@@ -91,7 +92,7 @@ class GradientSync:
         return tensors.gather(state_dicts.optimizer_tensors(self.optimizer, self.parameters))
 
     def restore_optimizer(self, saved: dict[str, Tensor]) -> None:
-        """Goes on from saved moments and from the present values of the parameters."""
+        """Continues from saved moments and from the present values of the parameters."""
         state_dicts.restore_optimizer(self.optimizer, self.parameters, saved)
 
     def extra_bytes(self) -> dict[str, int]:

@@ -35,7 +35,7 @@ def check_finite(loss: float, grad_norm: float, step: int, rate: float) -> None:
 
 
 class MovementGuard:
-    """Sees to it that the method, each layer it adapts, and the head get a gradient and move.
+    """Checks that the method, each layer it adapts, and the head receive a gradient and change.
 
     PEFT and transformers can drop a method without an error: with gradient checkpointing a
     prefix on BERT gets no gradient at all, and only the head learns. Single tensors may start

@@ -24,10 +24,8 @@ from torch.distributed.tensor import DTensor
 from workbench.distributed.tensors import gather
 from workbench.errors import MethodError
 from workbench.methods import AdaptedModel
+from workbench.recipe.methods import MethodSpec
 from workbench.training.frozen_weights import FrozenWeights
-
-_OWN_START = ("pissa", "olora")
-"""Starts that are computed from the base's weights and taken out of them."""
 
 
 class ShardedWeights:
@@ -122,7 +120,7 @@ def layers_of(base: Any) -> list[nn.Module]:
     return max(stacks, key=lambda stack: sum(_size(m) for m in stack), default=[])
 
 
-def check(adapted: AdaptedModel, method: Any) -> None:
+def check(adapted: AdaptedModel, method: MethodSpec) -> None:
     """Refuses, from shapes alone, a method whose tensors cannot be cut.
 
     Args:
@@ -134,14 +132,14 @@ def check(adapted: AdaptedModel, method: Any) -> None:
     units = [{id(p) for p in layer.parameters()} for layer in layers_of(adapted.base.model)]
     inside = [p for unit in units for p in unit]
     single = [n for n, p in adapted.model.named_parameters() if p.ndim == 0]
-    if getattr(method, "init", None) in _OWN_START:
-        what = f"the start {method.init}"
+    if adapted.changes_base:
+        what = "a start that is taken out of the base's weights"
         why = "every process would decompose the whole base for itself, and not to the same bit"
     elif adapted.after_step is not None:
-        what = f"{getattr(method, 'type', method.name)}"
+        what = method.label
         why = "after each step it weighs whole gradients against each other"
     elif len(set(inside)) < len(inside):
-        what = f"{getattr(method, 'type', method.name)}"
+        what = method.label
         why = "its layers share tensors, and each layer is cut for itself"
     elif single:
         what = single[0]

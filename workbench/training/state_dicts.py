@@ -121,6 +121,6 @@ def restore_random_state(saved: dict[str, Tensor], device: torch.device) -> None
             f"the random state {error} is missing"
             if missing
             else f"the random state cannot be restored: {error}",
-            why="a training that goes on with other random numbers is another training",
+            why="a training resumed with other random numbers is another training",
             fix="`workbench run` starts the run from the beginning",
         ) from error

@@ -48,7 +48,7 @@ from workbench.training.optimizer import (
     total_steps,
 )
 from workbench.training.sharding import ShardedWeights
-from workbench.training.zero import ZeroExchange
+from workbench.training.zero import ZeroSync
 
 Scorer = Callable[[Encoded, Predicted], dict[str, float | None]]
 """Metrics of a split from what the model makes of it."""
@@ -94,7 +94,7 @@ class Trainer:
         optimizer = make_optimizer(self.parameters, self.spec, self.peak_learning_rate)
         self._training_only = ExitStack()
         self._training_only.enter_context(only_first_token(self.adapted.model))
-        self.gradients = self._exchange(optimizer)
+        self.gradients = self._sync(optimizer)
         self.model, self.optimizer = self.gradients.model, self.gradients.optimizer
         self.accumulation = Accumulation(
             accelerator=self.accelerator,
@@ -106,11 +106,11 @@ class Trainer:
             agree=self.agree,
         )
 
-    def _exchange(self, optimizer: Optimizer) -> GradientSync:
+    def _sync(self, optimizer: Optimizer) -> GradientSync:
         parts = (self.accelerator, self.adapted.model, optimizer, self.parameters)
         if not self.zero:
             return GradientSync(*parts)
-        return ZeroExchange(*parts, training=self.spec)
+        return ZeroSync(*parts, training=self.spec)
 
     # --- the loop ---------------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ from workbench.distributed.accelerator import unwrap
 from workbench.distributed.deepspeed import settings
 from workbench.errors import MethodError
 from workbench.methods import AdaptedModel
+from workbench.recipe.methods import MethodSpec
 from workbench.recipe.schema import TrainingSpec
 from workbench.training.gradients import GradientSync
 
@@ -35,7 +36,7 @@ _MOMENTS = ("exp_avg", "exp_avg_sq")
 _STEP = "step"
 
 
-class ZeroExchange(GradientSync):
+class ZeroSync(GradientSync):
     """Gradients, steps and optimizer state by DeepSpeed."""
 
     def __init__(
@@ -113,7 +114,7 @@ class ZeroExchange(GradientSync):
         return found
 
     def restore_optimizer(self, saved: dict[str, Tensor]) -> None:
-        """Goes on from saved moments and from the present values of the parameters."""
+        """Continues from saved moments and from the present values of the parameters."""
         from deepspeed.utils import safe_set_full_fp32_param, safe_set_full_optimizer_state
 
         for parameter in self.parameters.values():
@@ -168,7 +169,7 @@ class ZeroExchange(GradientSync):
                 delattr(parameter, attribute)
 
 
-def check(adapted: AdaptedModel, method: Any) -> None:
+def check(adapted: AdaptedModel, method: MethodSpec) -> None:
     """Refuses, from shapes alone, a method whose gradients cannot be cut.
 
     Args:
@@ -179,7 +180,7 @@ def check(adapted: AdaptedModel, method: Any) -> None:
     """
     single = [n for n, p in adapted.model.named_parameters() if p.ndim == 0]
     if adapted.after_step is not None:
-        what = f"{getattr(method, 'type', method.name)}"
+        what = method.label
         why = "after each step it weighs gradients that no process has as a whole"
     elif single:
         what, why = single[0], "it is a single number, which DeepSpeed does not send"

@@ -41,12 +41,12 @@ def test_of_an_error_the_lowest_is_best_and_one_run_stands_for_itself(
 ) -> None:
     for recipe, value in (("lora", 20.0), ("prefix", 30.0), ("prompt", 200.0)):
         metrics = {"test": {"perplexity": value}}
-        known = {"untouched base": {"perplexity": 175.2}, "noise": {"perplexity": 900.0}}
+        known = {"base model (zero-shot)": {"perplexity": 175.2}, "noise": {"perplexity": 900.0}}
         run(recipe, 0, value, replace={"metrics": metrics, "references": known})
     found = compare([runs])
     assert said(found.groups("perplexity")) == [
-        "compared with untouched base (perplexity 175.2): lora and prefix score better; prompt "
-        "scores worse (one run each)"
+        "compared with base model (zero-shot) (perplexity 175.2): lora and prefix score better; "
+        "prompt scores worse (one run each)"
     ]
 
 
@@ -57,3 +57,11 @@ def test_without_a_reference_nothing_is_said(
     run("full", 0, 0.9, replace={"references": known})
     found = compare([runs])
     assert said(found.groups()) == []
+
+
+def test_a_baseline_of_an_older_version_has_the_name_of_today(run: WriteRun, runs: Path) -> None:
+    for seed, name in enumerate(("untouched base", "base model (zero-shot)")):
+        metrics, known = {"test": {"perplexity": 20.0 + seed}}, {name: {"perplexity": 175.2}}
+        run("lora", seed, replace={"metrics": metrics, "references": known})
+    names = [reference["name"] for reference in compare([runs]).references]
+    assert names == ["base model (zero-shot)"]

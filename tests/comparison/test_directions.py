@@ -16,7 +16,7 @@ PERPLEXITIES = {
     "lora": (26.9, 27.1, 27.0),
     "prompt": (1200.0, 1300.0, 1250.0),
 }
-UNTOUCHED = {"untouched base": {"perplexity": 61.27, "rouge_l": 0.1, "bleu": None}}
+ZERO_SHOT = {"base model (zero-shot)": {"perplexity": 61.27, "rouge_l": 0.1, "bleu": None}}
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def headlines(run: WriteRun) -> None:
     for recipe, values in PERPLEXITIES.items():
         for seed, perplexity in enumerate(values):
             scores = {"perplexity": perplexity, "rouge_l": 0.31, "bleu": 31.2}
-            written(run, recipe, seed, scores, references=UNTOUCHED)
+            written(run, recipe, seed, scores, references=ZERO_SHOT)
 
 
 def written(
@@ -56,7 +56,7 @@ def test_every_readable_format_says_which_way_is_better(runs: Path) -> None:
     assert "| recipe | perplexity ↓ | Δ vs full | rouge\\_l | bleu |" in markdown
     assert "| lora | 27.00 ± 0.25 (3) | -1.000 ± 2.617 | 0.310 (3) |" in markdown
     assert "| prompt | 1,250 ± 124 (3) | +1,222 ± " in markdown
-    assert "| untouched base | 61.27 |  | 0.100 | – |" in markdown
+    assert "| base model (zero-shot) | 61.27 |  | 0.100 | – |" in markdown
     assert "perplexity $\\downarrow$" in latex
     for text in (markdown, latex, comparison.to("table", width=200)):
         assert "↓ lower is better, so Δ below 0 is an improvement" in text
@@ -82,7 +82,7 @@ def test_scores_need_no_arrow(runs: Path) -> None:
 
 def test_an_error_beside_a_score_says_nothing_of_the_difference(run: WriteRun, runs: Path) -> None:
     for recipe in ("full", "lora"):
-        written(run, recipe, 0, {"rouge_l": 0.3, "perplexity": 9.5}, UNTOUCHED)
+        written(run, recipe, 0, {"rouge_l": 0.3, "perplexity": 9.5}, ZERO_SHOT)
     text = compare([runs]).to("markdown")
     assert "perplexity ↓" in text and "↓ lower is better  \n" in text
 
@@ -93,7 +93,7 @@ def test_a_task_may_have_no_reference(run: WriteRun, runs: Path, format: str) ->
     comparison = compare([runs])
     assert comparison.references == []
     text = comparison.to(format)
-    assert "untouched" not in text and "majority" not in text
+    assert "zero-shot" not in text and "majority" not in text
     if format == "json":
         assert json.loads(text)["references"] == []
     if format == "latex":
@@ -102,11 +102,20 @@ def test_a_task_may_have_no_reference(run: WriteRun, runs: Path, format: str) ->
 
 def test_a_reference_scored_on_two_machines_differs_by_rounding(run: WriteRun, runs: Path) -> None:
     for seed, perplexity in enumerate((61.27, 61.2703)):
-        base = {"untouched base": {"perplexity": perplexity, "bleu": None}}
+        base = {"base model (zero-shot)": {"perplexity": perplexity, "bleu": None}}
         written(run, "lora", seed, {"perplexity": 27.0, "bleu": 30.0}, base)
-    assert not [w for w in compare([runs]).warnings if "untouched" in w]
-    written(run, "full", 0, {"perplexity": 27.0}, {"untouched base": {"perplexity": 70.0}})
-    assert [w for w in compare([runs]).warnings if "untouched" in w]
+    assert not [w for w in compare([runs]).warnings if "zero-shot" in w]
+    written(run, "full", 0, {"perplexity": 27.0}, {"base model (zero-shot)": {"perplexity": 70.0}})
+    assert [w for w in compare([runs]).warnings if "zero-shot" in w]
+
+
+def test_the_base_models_row_has_one_name_whatever_version_wrote_it(
+    run: WriteRun, runs: Path
+) -> None:
+    written(run, "lora", 0, {"perplexity": 27.0}, {"untouched base": {"perplexity": 61.0}})
+    written(run, "full", 0, {"perplexity": 26.0}, {"base model (zero-shot)": {"perplexity": 61.0}})
+    (reference,) = compare([runs]).references
+    assert reference["name"] == "base model (zero-shot)"
 
 
 def test_a_metric_without_any_value_is_not_what_rows_are_ordered_by(
@@ -125,7 +134,7 @@ def test_one_run_without_a_value_leaves_the_primary_metric_and_stands_last(
     run: WriteRun, runs: Path
 ) -> None:
     for recipe, perplexity in (("full", None), ("lora", 27.0)):
-        written(run, recipe, 0, {"perplexity": perplexity, "rouge_l": 0.3}, UNTOUCHED)
+        written(run, recipe, 0, {"perplexity": perplexity, "rouge_l": 0.3}, ZERO_SHOT)
     rows = compare([runs]).rows
     assert [(row["recipe"], row["primary_metric"]) for row in rows] == [
         ("lora", "perplexity"),

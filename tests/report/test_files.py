@@ -10,8 +10,7 @@ from reported_runs import add_study
 
 from workbench.errors import RunRefused, StorageError, UsageError
 from workbench.report import write_report
-from workbench.report.files import foreign_files, write_folder
-from workbench.report.names import file_names
+from workbench.report.files import file_names, foreign_files, write_folder
 
 
 def test_a_report_is_replaced_and_its_old_files_go(tmp_path: Path) -> None:

@@ -67,9 +67,9 @@ def test_the_forecast_stands_beside_the_measurement_where_there_is_one(
     for path in runs.rglob("result.json"):
         record = json.loads(path.read_text())
         pieces = record["memory"]["breakdown"] | {"activations_bytes": 60, "runtime_bytes": 40}
-        foretold = {"peak_memory_bytes": round(record["memory"]["peak_memory_bytes"] * 1.05)}
-        foretold |= {"memory": pieces, "seconds_per_step": 0.5, "notes": []}
-        write_json(path, record | {"forecast": foretold | {"adapter_bytes": 1000}})
+        predicted = {"peak_memory_bytes": round(record["memory"]["peak_memory_bytes"] * 1.05)}
+        predicted |= {"memory": pieces, "seconds_per_step": 0.5, "notes": []}
+        write_json(path, record | {"forecast": predicted | {"adapter_bytes": 1000}})
     page, folder = report(runs)
     measured = {line["recipe"].text: line for line in page.records(MEMORY)}
     for line in page.records(FORECAST):

@@ -1,0 +1,40 @@
+"""Forecast and measurement of a run, as every page reads them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from workbench.analysis.costs import error, forecast_lines, forecast_of
+
+RESULT: dict[str, Any] = {
+    "memory": {"peak_memory_bytes": 2000, "breakdown": {"activations_bytes": 100}},
+    "time": {"steps_per_second": 2.0, "train_seconds": 60.0},
+    "adapter_bytes": 1000,
+    "forecast": {
+        "peak_memory_bytes": 2200,
+        "memory": {"activations_bytes": 60, "runtime_bytes": 40},
+        "adapter_bytes": 1000,
+        "seconds_per_step": 0.4,
+    },
+}
+
+
+def test_what_libraries_take_is_among_the_activations() -> None:
+    assert forecast_of(RESULT)["activations_bytes"] == 100
+    alone = {"forecast": {"memory": {"activations_bytes": 60}}}
+    assert forecast_of(alone)["activations_bytes"] == 60
+
+
+def test_lines_have_what_was_both_forecast_and_measured() -> None:
+    assert forecast_lines(RESULT) == [
+        ("peak memory", "2.2 kB", "2 kB", "+10.0%"),
+        ("activations", "100 B", "100 B", "exact"),
+        ("adapter size", "1 kB", "1 kB", "exact"),
+        ("time per step", "0.40 s", "0.50 s", "-20.0%"),
+    ]
+    assert forecast_lines({"forecast": {"peak_memory_bytes": "many"}, "memory": 3}) == []
+
+
+def test_an_error_is_a_share_of_the_measurement() -> None:
+    assert error(None, 1.0) == error(1.0, None) == error(1.0, 0.0) == "–"
+    assert error(0.0, 0.0) == "exact"

@@ -1,0 +1,47 @@
+"""A metric against a cost: what is drawn, and None rather than an empty frame."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from chart_rows import row, values
+
+from workbench.charts.scores import score_against_cost
+
+
+def test_scores_have_their_interval_and_near_references_a_rule() -> None:
+    references = {"TF-IDF": 0.945, "majority class": 0.2}
+    chart = score_against_cost([row()], "accuracy", references)
+    assert chart is not None
+    drawn = values(chart)
+    point = next(r for r in drawn if r.get("label") == "lora")
+    assert (point["low"], point["high"], point["cost"]) == (0.94, 0.96, 75_653)
+    assert {r["name"] for r in drawn if "name" in r} == {"TF-IDF"}
+    assert chart.to_dict()["layer"][0]["encoding"]["x"]["scale"]["type"] == "log"
+
+
+def test_one_seed_is_a_point_without_interval() -> None:
+    alone = {"accuracy": {"mean": 0.95, "ci_low": None, "ci_high": None, "n": 1}}
+    chart = score_against_cost([row(metrics=alone)], "accuracy", {})
+    assert chart is not None
+    (point,) = (r for r in values(chart) if "low" in r)
+    assert point["low"] == point["high"] == 0.95
+
+
+@pytest.mark.parametrize("broken", [{"metrics": {}}, {"trainable_parameters": 0}])
+def test_nothing_to_draw_is_no_chart(broken: dict[str, Any]) -> None:
+    assert score_against_cost([row(**broken)], "accuracy", {}) is None
+
+
+def test_the_line_joins_what_nothing_beats_and_the_area_is_memory() -> None:
+    rows = [row(label=name, trainable_parameters=n, peak_memory_bytes=n)
+            for name, n in (("a", 10), ("b", 100), ("c", 1000))]  # fmt: skip
+    chart = score_against_cost(rows, "accuracy", {}, front=["a", "c"], bubbles=True)
+    assert chart is not None
+    spec = chart.to_dict()
+    line = spec["layer"][0]
+    assert line["mark"]["interpolate"] == "step-after"
+    assert [r["label"] for r in spec["datasets"][line["data"]["name"]]] == ["a", "c"]
+    assert any("size" in layer["encoding"] for layer in spec["layer"])
+    assert score_against_cost(rows, "accuracy", {}, cost="train_seconds") is None
