@@ -68,7 +68,7 @@ def address(page: str, runs: Path) -> str:
         "playground-file": f"/playground?adapters=news/{lora}&from=A%20file%20of%20texts",
         "export": f"/export?run=news/{lora}",
         "export-edit": f"/export?run=news/{lora}&edit=true",
-        "import": "/export?way=Bring%20in",
+        "import": "/export?way=Import",
     }[page]
 
 
