@@ -20,7 +20,7 @@ HOSTILE = "goal <script>window.hacked=1</script> <img src=x onerror=window.hacke
 
 def workers_of(server: Server) -> list[psutil.Process]:
     children = psutil.Process(server.pid).children(recursive=True)
-    return [child for child in children if "workbench.services.playground" in child.cmdline()]
+    return [child for child in children if "workbench.services.playground_worker" in child.cmdline()]
 
 
 @pytest.fixture
