@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from workbench.cli.options import JSON_OPTION
-from workbench.cli.output import note, print_json
+from workbench.cli.output import note, print_answer
 from workbench.errors import UsageError
 from workbench.heavy_imports import loading_libraries
 
@@ -52,10 +52,7 @@ def import_(
 
     target = output or Path("adapters") / source.resolve().stem
     folder = import_adapter(source, target, confirm=confirm, base=base, labels=label or ())
-    if as_json:
-        print_json({"path": str(folder), **asdict(shown[0])})
-    else:
-        typer.echo(str(folder))
+    print_answer(as_json, {"path": str(folder), **asdict(shown[0])}, [folder])
 
 
 def _summary(proposal: Proposal) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import typer
@@ -17,6 +17,15 @@ WIDEST = 10_000
 def print_json(document: Any) -> None:
     """Prints the one JSON document of a command on stdout."""
     typer.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False, default=str))
+
+
+def print_answer(as_json: bool, document: Any, lines: Iterable[object]) -> None:
+    """Prints what a command has done: the JSON document, or lines for a person."""
+    if as_json:
+        print_json(document)
+        return
+    for line in lines:
+        typer.echo(str(line))
 
 
 def note(text: str) -> None:

@@ -16,7 +16,7 @@ from workbench.cli.options import (
     SET_OPTION,
     chosen_seeds,
 )
-from workbench.cli.output import note, print_json, print_table
+from workbench.cli.output import note, print_answer, print_json, print_table
 from workbench.errors import UsageError
 from workbench.formatting import plural
 
@@ -79,11 +79,8 @@ def put(
     )
     if worker and added:
         jobs.ensure_worker(runs)
-    if as_json:
-        print_json({"queued": [e.id for e in added], "finished": [r.id for r in finished]})
-        return
-    for entry in added:
-        typer.echo(entry.id)
+    ids = [entry.id for entry in added]
+    print_answer(as_json, {"queued": ids, "finished": [run.id for run in finished]}, ids)
     if finished:
         note(f"{plural(len(finished), 'run')} skipped: finished already, --force reruns them")
     there = worker or _workers(runs)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from workbench.cli.options import BASELINE_OPTION, JSON_OPTION, OUTPUT_OPTION, RUNS_OPTION
-from workbench.cli.output import note, print_json, print_table
+from workbench.cli.options import BASELINE_OPTION, JSON_OPTION, OUTPUT_OPTION, RUN, RUNS_OPTION
+from workbench.cli.output import note, print_answer, print_json, print_table
 from workbench.errors import UsageError
 from workbench.heavy_imports import loading_libraries
 
@@ -72,20 +72,23 @@ def compare(
     format = "json" if as_json else format
     if published:
         _compare_with_papers(comparison, format)
-        return
-    text = _config_diff(comparison, format) if config_diff else comparison.to(format)
-    typer.echo(text.rstrip("\n"))
+    elif config_diff:
+        _config_diff(comparison, format)
+    else:
+        typer.echo(comparison.to(format).rstrip("\n"))
 
 
-def _config_diff(comparison: Comparison, format: str) -> str:
+def _config_diff(comparison: Comparison, format: str) -> None:
     from workbench.comparison.config_diff import config_differences, to_json, to_text
 
-    renderers = {"table": to_text, "json": to_json}
-    if format not in renderers:
-        raise UsageError(
-            f"--config-diff has no format {format!r}", fix=f"use one of {', '.join(renderers)}"
-        )
-    return renderers[format](config_differences(comparison))
+    _check_format("--config-diff", format)
+    found = config_differences(comparison)
+    typer.echo((to_json if format == "json" else to_text)(found).rstrip("\n"))
+
+
+def _check_format(option: str, format: str) -> None:
+    if format not in ("table", "json"):
+        raise UsageError(f"{option} with --format {format}", fix="use table or json")
 
 
 def report(
@@ -111,22 +114,15 @@ def report(
     page = write_report(
         folders, output, baseline=baseline, title=title, texts=max_examples, force=force
     ).absolute()
-    if as_json:
-        print_json({"path": str(output), "page": str(page)})
-    else:
-        typer.echo(str(page))
+    print_answer(as_json, {"path": str(output), "page": str(page)}, [page])
 
 
 def _compare_with_papers(comparison: Comparison, format: str) -> None:
     from workbench.comparison.published import compare_with_papers
 
-    if format not in ("table", "json"):
-        raise UsageError(f"--published with --format {format}", fix="use table or json")
+    _check_format("--published", format)
     found = compare_with_papers(comparison)
-    if format == "json":
-        print_json(found.document())
-    else:
-        typer.echo(found.text())
+    print_answer(format == "json", found.document(), [found.text()])
 
 
 def _runs_folder(path: Path, runs: Path) -> Path:
@@ -140,7 +136,7 @@ def _runs_folder(path: Path, runs: Path) -> Path:
 
 
 def export(
-    name: str = typer.Argument(metavar="RUN", help="Path, id or folder name of a finished run."),
+    name: str = RUN,
     output: Path = OUTPUT_OPTION,
     merge: bool = typer.Option(False, help="Write the whole model with the adapter merged in."),
     push: str | None = typer.Option(
@@ -165,10 +161,8 @@ def export(
 
     folder = export_run(run, output, merge=merge, card=text)
     address = push_folder(folder, push) if push else None
-    if as_json:
-        print_json({"run": run.id, "path": str(folder), "merged": merge, "pushed": address})
-    else:
-        typer.echo("\n".join(filter(None, (str(folder), address))))
+    document = {"run": run.id, "path": str(folder), "merged": merge, "pushed": address}
+    print_answer(as_json, document, filter(None, (folder, address)))
 
 
 def predict(
@@ -245,15 +239,12 @@ def _read(file: Path) -> str:
 
 def _adapter_folder(name: str, runs: Path) -> Path:
     """The adapter of a run, or the folder of an exported adapter."""
-    from workbench.store import find_run, read_run
+    from workbench.store import find_run
 
     path = Path(name)
-    if (path / "recipe.yaml").is_file() and (path / "status.json").is_file():
-        run = read_run(path)
-    elif path.is_dir():
+    if path.is_dir() and not (path / "status.json").is_file():
         return path
-    else:
-        run = find_run(name, runs)
+    run = find_run(name, runs)
     if not run.adapter.is_dir():
         raise UsageError(
             f"this run is {run.state} and has no adapter",

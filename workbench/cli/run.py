@@ -21,7 +21,7 @@ from workbench.cli.options import (
     SET_OPTION,
     chosen_seeds,
 )
-from workbench.cli.output import note, print_json, print_table, scores
+from workbench.cli.output import note, print_answer, print_json, print_table, scores
 from workbench.cli.queue import put
 from workbench.errors import RunRefused, UsageError
 from workbench.formatting import plural
@@ -182,21 +182,16 @@ def stop(
     else:
         jobs.request_stop(found)
         stopped = read_run(found.path)
-    if as_json:
-        print_json({"id": stopped.id, "path": str(stopped.path), "state": stopped.state})
-    else:
-        typer.echo(f"{stopped.id}: {stopped.state}")
-        if "by force" in stopped.reason:
-            note(stopped.reason)
+    document = {"id": stopped.id, "path": str(stopped.path), "state": stopped.state}
+    print_answer(as_json, document, [f"{stopped.id}: {stopped.state}"])
+    if "by force" in stopped.reason:
+        note(stopped.reason)
 
 
 def _started(job: Job, as_json: bool) -> None:
-    if as_json:
-        print_json({"job": str(job.folder), "runs": [str(path) for path in job.runs]})
-        return
-    for path in job.runs:
-        typer.echo(str(path))
-    note(f"{plural(len(job.runs), 'run')} started in the background; `workbench runs` shows them")
+    paths = [str(path) for path in job.runs]
+    print_answer(as_json, {"job": str(job.folder), "runs": paths}, paths)
+    note(f"{plural(len(paths), 'run')} started in the background; `workbench runs` shows them")
 
 
 def _report(finished: Sequence[Run], as_json: bool) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from workbench.cli.options import JSON_OPTION, RUNS_OPTION
-from workbench.cli.output import note, print_json, print_table
+from workbench.cli.output import note, print_answer, print_json, print_table
 from workbench.heavy_imports import loading_libraries
 
 assets_app = typer.Typer(
@@ -61,11 +61,8 @@ def pull(
         get(each)  # an unknown name is found before anything is fetched
     with loading_libraries():  # which a model that is prepared imports
         folders = {each: fetch(each, progress=note, verify=verify) for each in names}
-    if as_json:
-        print_json({"assets": [{"name": n, "path": str(p)} for n, p in folders.items()]})
-        return
-    for folder in folders.values():
-        typer.echo(str(folder))
+    document = {"assets": [{"name": n, "path": str(p)} for n, p in folders.items()]}
+    print_answer(as_json, document, folders.values())
 
 
 def ui(
