@@ -122,7 +122,7 @@ def test_two_seeds_that_differ_decide_nothing_whichever_comes_first() -> None:
         assert two.text == "b" and two.decided and two.score == pytest.approx(0.6)
         assert disagreements(SINGLE, examples) == []
         (pair,) = pairs_of(SINGLE, examples)
-        assert (pair.both, pair.only_first, pair.only_second, pair.neither) == (0, 0, 0, 1)
+        assert pair.counts == (0, 0, 0, 1)
 
 
 def test_the_score_of_an_answer_is_that_of_the_seeds_that_give_it() -> None:
@@ -157,7 +157,7 @@ def test_pairs_add_up_to_the_test_split() -> None:
         "two": [answers(labels, ["a", "b", "b", "b", "a"])],
     }
     (pair,) = pairs_of(SINGLE, examples_of(SINGLE, said))
-    assert (pair.both, pair.only_first, pair.only_second, pair.neither) == (2, 1, 1, 1)
+    assert pair.counts == (2, 1, 1, 1)
 
 
 def test_spans_are_compared_as_squad_does_and_likelihoods_by_their_distance() -> None:

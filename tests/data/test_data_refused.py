@@ -130,7 +130,7 @@ def test_folder_of_files_without_splits(refusal, write, tmp_path):
     [
         ({"train": "tain"}, "the folder holds: notes.txt, train.csv, train.jsonl"),
         ({"train": "train"}, "2 files or folders for split 'train': train.csv, train.jsonl"),
-        ({"train": "notes.txt"}, "split 'notes.txt' is a .txt file"),
+        ({"train": "notes.txt"}, "notes.txt: a .txt file"),
         ({"train": "../outside.csv"}, "no files or folders for split '../outside.csv'"),
         ({"train": "train.csv", "test": "train.csv"}, "the same split under two names"),
     ],

@@ -69,16 +69,14 @@ class Example:
     """How far the recipes are apart, for the order: share of seeds that are right, else a score."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Pair:
-    """Two recipes on the same test examples: on how many of them each is mostly right."""
+    """Two recipes on the same test examples."""
 
     first: str
     second: str
-    both: int
-    only_first: int
-    only_second: int
-    neither: int
+    counts: tuple[int, int, int, int]
+    """Examples on which both are mostly right, only the first, only the second, and neither."""
 
 
 _JUDGED = (SINGLE, MULTI, TAGS, SPANS)
@@ -190,14 +188,6 @@ def pairs_of(kind: AnswerKind | None, examples: Sequence[Example]) -> list[Pair]
     pairs = []
     for one, other in combinations(right, 2):
         seen = Counter(zip(right[one], right[other], strict=True))
-        pairs.append(
-            Pair(
-                first=one,
-                second=other,
-                both=seen[True, True],
-                only_first=seen[True, False],
-                only_second=seen[False, True],
-                neither=seen[False, False],
-            )
-        )
+        counts = (seen[True, True], seen[True, False], seen[False, True], seen[False, False])
+        pairs.append(Pair(one, other, counts))
     return pairs

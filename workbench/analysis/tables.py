@@ -53,11 +53,10 @@ def class_table(classes: Mapping[str, Classes]) -> Table:
 
 def pair_table(pairs: Sequence[Pair]) -> Table:
     """Two recipes on the same test examples."""
-    lines = []
-    for pair in pairs:
-        counts = (pair.both, pair.only_first, pair.only_second, pair.neither)
-        named = Cell(f"{pair.first} and {pair.second}")
-        lines.append([named, *(Cell(str(n), n) for n in counts)])
+    lines = [
+        [Cell(f"{pair.first} and {pair.second}"), *(Cell(str(n), n) for n in pair.counts)]
+        for pair in pairs
+    ]
     headers = ["recipes", "both right", "only the first", "only the second", "neither"]
     title = "Test examples by who is right, with more than half of the seeds of a recipe"
     return table_of(title, headers, lines)

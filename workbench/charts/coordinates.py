@@ -21,9 +21,7 @@ _Axis = tuple[str, list[Any], Callable[[float], str]]
 """What an axis is called, the value of each row, and how one is written."""
 
 
-def parallel_coordinates(
-    rows: Sequence[Row], metrics: Sequence[str], *, height: int = HEIGHT
-) -> Chart | None:
+def parallel_coordinates(rows: Sequence[Row], metrics: Sequence[str]) -> Chart | None:
     """Each recipe as a line over its scores and costs, the better end of every axis on top.
 
     Costs are on a logarithmic axis. An axis is left out where a row lacks the value or all are
@@ -32,7 +30,6 @@ def parallel_coordinates(
     Args:
         rows: as in ``compare --format json``.
         metrics: the metrics that get an axis.
-        height: pixels of the plot.
     """
     names, points, ends = _axes(rows, metrics)
     if len(names) < 2 or len(rows) < 2:
@@ -64,7 +61,7 @@ def parallel_coordinates(
         texts.transform_filter(f"datum.shift == '{way}'").mark_text(dy=dy, fontSize=11, color=MUTED)
         for way, dy in (("up", -12), ("down", 14))
     ]
-    return alt.layer(lines, *layers).properties(height=height)
+    return alt.layer(lines, *layers).properties(height=HEIGHT)
 
 
 def _axes(

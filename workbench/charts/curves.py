@@ -48,7 +48,6 @@ def seed_curves(
     log_x: bool = False,
     log_y: bool = False,
     points: bool = False,
-    height: int = HEIGHT,
 ) -> Chart | None:
     """The mean over seeds of each recipe with a band from the lowest to the highest seed.
 
@@ -60,7 +59,6 @@ def seed_curves(
         log_x: whether the x axis is logarithmic; points at 0 and below are then left out.
         log_y: the same for the y axis.
         points: whether each point is marked, for values that are far apart.
-        height: pixels of the plot.
     """
     shown = [row for row in bands if (row["x"] > 0 or not log_x) and (row["low"] > 0 or not log_y)]
     if not shown:
@@ -82,7 +80,7 @@ def seed_curves(
         y=alt.Y("mean:Q", title=title, scale=up),
         tooltip=tooltips({"label:N": "recipe", "x:Q": (x_title, ".4~s"), **_SHOWN}),
     )
-    return alt.layer(band, mean).properties(height=height)
+    return alt.layer(band, mean).properties(height=HEIGHT)
 
 
 # --- the figure ------------------------------------------------------------------------------
@@ -116,6 +114,7 @@ def _draw(
         caption = "Mean over seeds" if several else "One seed each"
         caption += ", as running mean" if smoothing else ""
         caption += "; the band reaches from the lowest to the highest seed." if several else "."
+        caption += "" if validation else " These runs were not validated while training."
         found.append(
             Picture(
                 name=f"curve-{'loss' if quantity == LOSS else 'validation'}",

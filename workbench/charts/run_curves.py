@@ -32,7 +32,7 @@ LATEST = 10
 PART_COLORS = ["#d07a26", "#6f63b6", "#c2504a", "#8b949a"]
 
 
-def loss_curve(events: Sequence[Row], *, height: int = HEIGHT) -> Chart | None:
+def loss_curve(events: Sequence[Row]) -> Chart | None:
     """Training loss over steps, faint as logged and bold as running mean; None before the first.
 
     Losses that it is a weighted sum of are dashed running means.
@@ -52,7 +52,7 @@ def loss_curve(events: Sequence[Row], *, height: int = HEIGHT) -> Chart | None:
     layers = [raw, mean]
     if len(frame) == 1:
         layers = [base.mark_point(color=ACCENT, filled=True, size=60).encode(y="loss:Q")]
-    return alt.layer(*layers, *_parts(events)).properties(height=height)
+    return alt.layer(*layers, *_parts(events)).properties(height=HEIGHT)
 
 
 def _parts(events: Sequence[Row]) -> list[alt.Chart]:
@@ -83,7 +83,7 @@ def _parts(events: Sequence[Row]) -> list[alt.Chart]:
     return [lines.encode(x="step:Q", y=mean, color=color, tooltip=tooltip)]
 
 
-def validation_curve(events: Sequence[Row], metric: str, *, height: int = HEIGHT) -> Chart | None:
+def validation_curve(events: Sequence[Row], metric: str) -> Chart | None:
     """A validation metric over steps with the state that is kept marked; None before the first."""
     rows = []
     for row in events:
@@ -110,7 +110,7 @@ def validation_curve(events: Sequence[Row], metric: str, *, height: int = HEIGHT
         .mark_point(color=SECOND, size=190, strokeWidth=2, filled=False)
         .encode(x="step:Q", y="value:Q")
     )
-    return alt.layer(line, points, best).properties(height=height)
+    return alt.layer(line, points, best).properties(height=HEIGHT)
 
 
 def learning_rate_curve(events: Sequence[Row]) -> alt.Chart | None:

@@ -35,6 +35,7 @@ _FORMATS = {TRAINABLE: (",", None), PEAK: (".3s", BYTES), "train_seconds": (".3~
 _FORMATS["adapter_bytes"] = _FORMATS[PEAK]
 """How Vega writes a cost in a tooltip, and at the ticks of its axis where SI prefixes do not do."""
 
+HEIGHT = 380
 _NEAR_X, _NEAR_Y = 0.14, 0.07
 """Shares of the two axes within which two names would be written over each other."""
 
@@ -47,7 +48,6 @@ def score_against_cost(
     cost: str = TRAINABLE,
     front: Collection[str] = (),
     bubbles: bool = False,
-    height: int = 380,
 ) -> Chart | None:
     """A metric against a cost (log axis), with its interval over seeds; None without a point.
 
@@ -82,7 +82,7 @@ def score_against_cost(
     far = far_references(rows, metric, references)
     near = {name: value for name, value in references.items() if name not in far}
     layers = [*_front(points, front, x, higher_is_better(metric)), bars, dots, *_names(frame, base)]
-    return alt.layer(*layers, *_rules(near, points)).properties(height=height)
+    return alt.layer(*layers, *_rules(near, points)).properties(height=HEIGHT)
 
 
 def _points(rows: Sequence[Row], metric: str, cost: str = TRAINABLE) -> list[dict[str, Any]]:

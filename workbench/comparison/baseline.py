@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from workbench.comparison.rows import add_differences
+from workbench.comparison.rows import add_differences, grouped
 from workbench.comparison.schema import Row
 from workbench.errors import UsageError
 from workbench.formatting import listing
@@ -24,8 +24,7 @@ def set_baseline(rows: Sequence[Row], baseline: str | None) -> list[str]:
             fix=f"{did_you_mean(baseline, sorted(known))} The recipes are {recipes}.".strip(),
         )
     warnings: list[str] = []
-    for group in sorted({row["group"] for row in rows}):
-        members = [row for row in rows if row["group"] == group]
+    for group, members in sorted(grouped(rows, lambda row: row["group"]).items()):
         candidates = [row for row in members if _is_called(row, name)]
         if not candidates and baseline:
             warnings.append(f"group {group} has no {baseline}: no differences are shown there")

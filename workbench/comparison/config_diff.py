@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from workbench.comparison.result import ComparisonResult
+from workbench.comparison.rows import grouped
 from workbench.comparison.schema import GroupDifference
 from workbench.comparison.table import plain
 from workbench.formatting import ABSENT
@@ -40,10 +41,8 @@ def to_text(differences: list[GroupDifference]) -> str:
 
 
 def _lines(key: str, values: Mapping[str, Any], rows: list[str]) -> list[str]:
-    by_value: dict[str, list[str]] = {}
-    for label in rows:
-        text = json.dumps(values[label], default=str) if label in values else ABSENT
-        by_value.setdefault(text, []).append(label)
+    texts = {x: json.dumps(values[x], default=str) if x in values else ABSENT for x in rows}
+    by_value = grouped(rows, texts.__getitem__)
     width = max(len(value) for value in by_value)
     return [f"  {plain(key)}"] + [
         f"    {plain(value).ljust(width)}  {plain(', '.join(labels))}"

@@ -1,12 +1,12 @@
 """What a reader has to know before believing a difference between two rows.
 
-Each check looks at the rows and returns sentences; the comparison shows them under the table and
+Each check looks at the rows and yields sentences; the comparison shows them under the table and
 hands them out with the numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from workbench.comparison.configuration import MOST_READ, differing
 from workbench.comparison.records import Record
@@ -27,27 +27,24 @@ WORDS = {
 """How each key of a run's comparability is called in a sentence."""
 
 
-def different_conditions(samples: Sequence[Sample]) -> list[str]:
+def different_conditions(samples: Sequence[Sample]) -> Iterator[str]:
     """Rows of one study whose scores must not be compared, and what differs."""
-    warnings = []
     for study in dict.fromkeys(s.first.study for s in samples):
         groups = _by_group(s for s in samples if s.first.study == study)
         (_, reference), *others = sorted(groups.items())
         for _, members in others:
             words = " and ".join(_differences(reference[0], members[0]))
             verb = "is" if len(members) == 1 else "are"
-            warnings.append(
+            yield (
                 f"{_labels(members)} {verb} not comparable with {_labels(reference)}: different "
                 f"{words}; shown apart, as groups {members[0].group} and {reference[0].group}"
             )
     if len({s.first.study for s in samples}) > 1 and len({s.group for s in samples}) > 1:
-        warnings.append("the studies differ in data, model or splits: compare within a group only")
-    return warnings
+        yield "the studies differ in data, model or splits: compare within a group only"
 
 
-def several_configurations(samples: Sequence[Sample]) -> list[str]:
+def several_configurations(samples: Sequence[Sample]) -> Iterator[str]:
     """Recipes of the same name that were changed between runs."""
-    warnings = []
     for rows in grouped(samples, lambda s: (s.first.study, s.first.recipe)).values():
         fingerprints = {s.first.fingerprint for s in rows}
         if len(fingerprints) == 1:
@@ -55,28 +52,25 @@ def several_configurations(samples: Sequence[Sample]) -> list[str]:
         few = rows if len(rows) <= MOST_READ else []
         keys = list(differing({s.label: s.settings for s in few}))
         where = f" (they differ in {listing(keys)})" if keys else ""
-        warnings.append(
+        yield (
             f"{rows[0].first.recipe} was run in {len(fingerprints)} configurations{where}: each "
             f"has its own row, {_labels(rows)}"
         )
-    return warnings
 
 
-def few_seeds(samples: Sequence[Sample]) -> list[str]:
+def few_seeds(samples: Sequence[Sample]) -> Iterator[str]:
     """Rows without an interval, and rows of one group that do not share their seeds."""
-    warnings = []
     single = [s.label for s in samples if len(s.seeds) == 1]
     if single:
-        warnings.append(f"one seed only, so no interval: {listing(single)}")
+        yield f"one seed only, so no interval: {listing(single)}"
     same = [s.label for s in samples if len(s.seeds) > 1 and _scores_tie(s)]
     if same:
-        warnings.append(f"the same score with every seed, so no interval: {listing(same)}")
+        yield f"the same score with every seed, so no interval: {listing(same)}"
     for group, members in _by_group(samples).items():
         if len({tuple(sample.seeds) for sample in members}) > 1:
             parts = _shared(members, lambda s: listing([str(seed) for seed in s.seeds], 8))
             place = f" in group {group}" if len({s.group for s in samples}) > 1 else ""
-            warnings.append(f"different seeds{place}: {'; '.join(parts)}")
-    return warnings
+            yield f"different seeds{place}: {'; '.join(parts)}"
 
 
 def _scores_tie(sample: Sample) -> bool:
@@ -87,26 +81,20 @@ def _scores_tie(sample: Sample) -> bool:
     return found.n > 1 and found.low is None
 
 
-def different_hardware(samples: Sequence[Sample]) -> list[str]:
+def different_hardware(samples: Sequence[Sample]) -> Iterator[str]:
     """Rows whose time and memory say more about the machine than about the method."""
-    warnings = [
-        f"{s.label} ran on {listing(s.hardware)}: its time and memory are not averaged"
-        for s in samples
-        if len(s.hardware) > 1
-    ]
+    for s in samples:
+        if len(s.hardware) > 1:
+            yield f"{s.label} ran on {listing(s.hardware)}: its time and memory are not averaged"
     for members in _by_group(samples).values():
         if len({tuple(sample.hardware) for sample in members}) > 1:
             parts = _shared(members, lambda s: listing(s.hardware), "ran on")
-            warnings.append(
-                "time and memory are not comparable between these rows (scores are): "
-                + "; ".join(parts)
-            )
-    return warnings
+            what = "time and memory are not comparable between these rows (scores are)"
+            yield f"{what}: {'; '.join(parts)}"
 
 
-def missing_metrics(samples: Sequence[Sample]) -> list[str]:
+def missing_metrics(samples: Sequence[Sample]) -> Iterator[str]:
     """Metrics that some runs of a group have and others lack."""
-    warnings = []
     for members in _by_group(samples).values():
         records = [(s.label, record) for s in members for record in s.records]
         for metric in dict.fromkeys(name for _, r in records for name in r.metrics.test):
@@ -116,21 +104,19 @@ def missing_metrics(samples: Sequence[Sample]) -> list[str]:
                 if record.metrics.test.get(metric) is None
             ]
             if lacking:
-                warnings.append(f"{metric} is absent, not zero, in {listing(lacking)}")
-    return warnings
+                yield f"{metric} is absent, not zero, in {listing(lacking)}"
 
 
-def different_budgets(samples: Sequence[Sample]) -> list[str]:
+def different_budgets(samples: Sequence[Sample]) -> Iterator[str]:
     """Rows of a group that were trained, or tuned, more than others.
 
     They stay together: how much training a method needs is part of many comparisons, but nobody
     should have to find it out.
     """
-    warnings = []
     for members in _by_group(samples).values():
         trained = _shared(members, _training)
         if len({text for s in members if (text := _training(s))}) > 1:
-            warnings.append(
+            yield (
                 f"DIFFERENT TRAINING BUDGETS: {'; '.join(trained)}. A difference between them may "
                 "be the budget's and not the method's"
             )
@@ -138,10 +124,7 @@ def different_budgets(samples: Sequence[Sample]) -> list[str]:
         if len(tuned) == 1 and _far_apart([_tuning_steps(s) for s in members]):
             tuned = _shared(members, lambda s: f"{_tuning_steps(s):,} steps")
         if len(tuned) > 1:
-            warnings.append(
-                f"DIFFERENT TUNING: {'; '.join(tuned)}. What was searched longer looks better"
-            )
-    return warnings
+            yield f"DIFFERENT TUNING: {'; '.join(tuned)}. What was searched longer looks better"
 
 
 def _shared(
@@ -183,7 +166,7 @@ def _far_apart(steps: Sequence[int]) -> bool:
     return 0 < STEPS_APART * min(steps) < max(steps)
 
 
-def forced_runs(samples: Sequence[Sample]) -> list[str]:
+def forced_runs(samples: Sequence[Sample]) -> Iterator[str]:
     """Runs that went on although something was not what it was when they were saved."""
     found = [
         f"{s.label} seed {record.seed} ({listing(record.forced, 2)})"
@@ -191,11 +174,12 @@ def forced_runs(samples: Sequence[Sample]) -> list[str]:
         for record in s.records
         if record.forced
     ]
-    why = "resumed with --force after a change, so neither the old run nor a new one"
-    return [f"{why}: {listing(found)}"] if found else []
+    if found:
+        why = "resumed with --force after a change, so neither the old run nor a new one"
+        yield f"{why}: {listing(found)}"
 
 
-Check = Callable[[Sequence[Sample]], list[str]]
+Check = Callable[[Sequence[Sample]], Iterator[str]]
 CHECKS: tuple[Check, ...] = (
     different_conditions,
     several_configurations,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Literal
@@ -86,12 +87,10 @@ def _seeds(found: Difference, size: float, items: int | None, comparisons: int) 
     """The fewest runs on each side, 2 at least, that show the difference."""
     if not sees(found, size, MOST_SEEDS, items, comparisons):
         return None
-    low, high = 1, MOST_SEEDS  # `low` does not show it, `high` does
-    while high - low > 1:
-        middle = (low + high) // 2
-        shows = sees(found, size, middle, items, comparisons)
-        low, high = (low, middle) if shows else (middle, high)
-    return high
+    counts = range(2, MOST_SEEDS + 1)
+    return counts[
+        bisect_left(counts, True, key=lambda runs: sees(found, size, runs, items, comparisons))
+    ]
 
 
 def sees(

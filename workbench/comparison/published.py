@@ -114,17 +114,14 @@ def figures(
 
 def available(numbers: Published) -> list[str]:
     """One line for each published row that a run could match."""
-    lines = []
-    for table in numbers.tables:
-        paper = numbers.papers[table.paper]
-        names = ", ".join(column.name for column in table.columns if column.data)
-        for line in table.rows:
-            if line.method is not None:
-                lines.append(
-                    f"{line.model[0]}, method {line.method}: {names} "
-                    f"({paper.authors}, {table.name})"
-                )
-    return lines
+    return [
+        f"{line.model[0]}, method {line.method}: "
+        f"{', '.join(column.name for column in table.columns if column.data)} "
+        f"({numbers.papers[table.paper].authors}, {table.name})"
+        for table in numbers.tables
+        for line in table.rows
+        if line.method is not None
+    ]
 
 
 def _matches(row: Row, settings: Mapping[str, Any], numbers: Published) -> Iterator[Match]:

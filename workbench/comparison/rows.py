@@ -116,8 +116,7 @@ def choose_primary(rows: Sequence[Row]) -> None:
 
     The F1 of entities, for example, is null for tags that are parts of speech.
     """
-    for group in {row["group"] for row in rows}:
-        members = [row for row in rows if row["group"] == group]
+    for members in grouped(rows, lambda row: row["group"]).values():
         scored = [n for row in members for n, s in row["metrics"].items() if s["mean"] is not None]
         if scored and not any(row["primary_metric"] in scored for row in members):
             for row in members:

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 from workbench import formatting
 from workbench.comparison.configuration import MOST_READ
 from workbench.comparison.result import ComparisonResult, Group, half_interval
+from workbench.comparison.rows import grouped
 from workbench.comparison.schema import Row
 from workbench.recipe.catalogue import higher_is_better
 
@@ -203,9 +204,8 @@ def _configuration_note(group: Group) -> list[str]:
     for key, values in group.config_difference().items():
         if key.startswith("method."):
             continue
-        by_value: dict[str, list[str]] = {}
-        for label, value in values.items():
-            by_value.setdefault(str(value), []).append(label)
+        texts = {label: str(value) for label, value in values.items()}
+        by_value = grouped(texts, texts.__getitem__)
         shown = ", ".join(f"{value} ({', '.join(labels)})" for value, labels in by_value.items())
         few = len(by_value) <= MOST_VALUES
         parts.append(f"{key} = {shown}" if few else f"{key} ({len(by_value)} values)")

@@ -68,7 +68,7 @@ class MemoryTracker(TorchDispatchMode):
         return max(self.live_bytes)
 
     def reset(self) -> None:
-        """Begins a new live_bytes."""
+        """Counts from what is live now."""
         self.live_bytes = [self.live]
 
     def _answer(self, asked: Tensor) -> bool | int | float:

@@ -13,7 +13,6 @@ from workbench.data.batches import evaluation_order
 from workbench.data.encode import Encoded
 from workbench.distributed.accelerator import make_accelerator, single_process
 from workbench.inference.generate import generate
-from workbench.inference.predict import predict
 from workbench.models import PLAIN_ATTENTION, load_base, only_first_token, set_attention
 from workbench.tasks.base import WritingTask
 from workbench.training.trainer import Trainer
@@ -61,15 +60,7 @@ def _evaluate(trainer: Trainer, run: RunSpec, validation: Encoded, test: Encoded
     model, few = trainer.finish(), _longest(test, size)
     set_attention(model, PLAIN_ATTENTION)
     with only_first_token(model):
-        predict(
-            model,
-            task,
-            few,
-            trainer.tokenizer,
-            trainer.accelerator,
-            batch_size=size,
-            virtual_tokens=trainer.adapted.virtual_tokens,
-        )
+        trainer.predict(few)
         if isinstance(task, WritingTask):
             decoding = task.spec.decoding
             most = min(NEW_TOKENS, decoding.max_new_tokens)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from workbench.data.examples import Examples, Role
-from workbench.data.reading import Reading, joined_ids
+from workbench.data.reading import Reading, joined_ids, nothing_to_learn
 from workbench.data.rows import Rows, checked_texts, is_missing
 from workbench.errors import DataError
 from workbench.recipe.schema import DataSpec
@@ -139,12 +139,8 @@ def check_answers(
     """
     examples = reading.examples
     if not any(examples.labels[i] for i in splits["train"]):
-        raise DataError(
-            f"none of the {len(splits['train']):,} questions of train has an answer",
-            where=spec.source,
-            why="the model would learn to answer nothing, whatever is asked",
-            fix="check data.label; with a small train_size raise it",
-        )
+        what = f"none of the {len(splits['train']):,} questions of train has an answer"
+        raise nothing_to_learn(what, spec)
     trained = {examples.texts[i] for i in splits["train"]}
     notes = []
     for role in ("validation", "test"):

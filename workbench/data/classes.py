@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from workbench.data.examples import ROLES, Examples, Label, Role
 from workbench.data.labels import map_labels
-from workbench.data.reading import Reading, joined_ids, joined_pairs, joined_texts
+from workbench.data.reading import Reading, joined_ids, joined_pairs, joined_texts, nothing_to_learn
 from workbench.data.rows import Rows, show_rows
 from workbench.errors import DataError
 from workbench.recipe.catalogue import MULTI, REGRESSION, SINGLE
@@ -54,13 +54,8 @@ def check_classes(
     if len(in_train) < 2:
         only = next(iter(in_train))
         single = task.problem_type == SINGLE and isinstance(only, int)
-        raise DataError(
-            f"all {len(splits['train']):,} rows of train have the same label, "
-            f"{repr(names[only]) if single else only}",
-            where=spec.source,
-            why="there is nothing to tell apart",
-            fix="check data.label and the rows; with a small train_size raise it",
-        )
+        shown, count = repr(names[only]) if single else only, len(splits["train"])
+        raise nothing_to_learn(f"all {count:,} rows of train have the same label, {shown}", spec)
     if task.problem_type == REGRESSION:
         return ()
     if task.problem_type == MULTI:

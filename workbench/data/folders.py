@@ -5,7 +5,7 @@ from __future__ import annotations
 from operator import attrgetter
 from pathlib import Path
 
-from workbench.data.rows import Columns, Rows
+from workbench.data.rows import Columns, Rows, unreadable
 from workbench.data.tables import fallback_note, read_table
 from workbench.data.text_files import read_text
 from workbench.errors import DataError
@@ -16,8 +16,8 @@ from workbench.recipe.sources import TABLE_SUFFIXES
 _SPLIT_NAMES = {"train", "training", "validation", "valid", "val", "dev", "test", "testing"}
 
 
-def read_folder(folder: Path, spec: DataSpec, columns: Columns) -> tuple[Rows, tuple[str, ...]]:
-    """All texts of a folder with one sub-folder per class, and notes.
+def read_folder(folder: Path, spec: DataSpec, columns: Columns) -> Rows:
+    """All texts of a folder with one sub-folder per class.
 
     Raises:
         DataError: the folder is laid out in another way; says which.
@@ -42,11 +42,9 @@ def read_folder(folder: Path, spec: DataSpec, columns: Columns) -> tuple[Rows, t
     return _read_classes(folder, spec, columns, prefix="")
 
 
-def read_split_of_folder(
-    folder: Path, split: str, spec: DataSpec, columns: Columns
-) -> tuple[Rows, tuple[str, ...]]:
+def read_split_of_folder(folder: Path, split: str, spec: DataSpec, columns: Columns) -> Rows:
     """One split of a folder: the file ``split`` (with or without its suffix), or a sub-folder
-    of that name with one sub-folder per class; and notes.
+    of that name with one sub-folder per class.
 
     Raises:
         DataError: nothing of that name, or more than one file.
@@ -67,13 +65,6 @@ def read_split_of_folder(
     path = found[0]
     if path.is_dir():
         return _read_classes(path, spec, columns, prefix=f"{path.name}/")
-    if path.suffix.lower() not in TABLE_SUFFIXES:
-        raise DataError(
-            f"split {split!r} is a {path.suffix or 'suffixless'} file",
-            where=str(path),
-            why=f"files of rows are {', '.join(TABLE_SUFFIXES)}",
-            fix="convert the file",
-        )
     return read_table(path, spec, columns, path.name)
 
 
@@ -93,9 +84,7 @@ def _refuse_program(folder: Path) -> None:
         )
 
 
-def _read_classes(
-    folder: Path, spec: DataSpec, columns: Columns, prefix: str
-) -> tuple[Rows, tuple[str, ...]]:
+def _read_classes(folder: Path, spec: DataSpec, columns: Columns, prefix: str) -> Rows:
     if columns.pair or isinstance(columns.label, list):
         raise DataError(
             "a folder per class gives one text and one label a file",
@@ -126,7 +115,9 @@ def _read_classes(
             f"Not read from {folder.name}, being no .txt files of a class: "
             f"{', '.join(others[:5])}{f' and {len(others) - 5:,} more' if len(others) > 5 else ''}."
         )
-    return Rows(where=str(folder), ids=ids, texts=texts, pairs=None, labels=labels), tuple(notes)
+    return Rows(
+        where=str(folder), ids=ids, texts=texts, pairs=None, labels=labels, notes=tuple(notes)
+    )
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -135,8 +126,4 @@ def _entries(folder: Path) -> list[Path]:
         seen = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
         return sorted(seen, key=attrgetter("name"))
     except OSError as error:
-        raise DataError(
-            f"cannot be listed: {error.strerror or error}",
-            where=str(folder),
-            fix="check the name and the permissions of the folder",
-        ) from error
+        raise unreadable(folder, error) from error

@@ -27,12 +27,12 @@ def load_data(spec: DataSpec, task: TaskSpec) -> Data:
         AssetError: an embedded data set that is unknown or could not be fetched.
     """
     form = FORMS[task.name]
-    source = read_source(spec, Columns.of(spec, task.label))
-    for rows in source.splits.values():
+    found = read_source(spec, Columns.of(spec, task.label))
+    for rows in found.values():
         if not rows.ids:
             raise DataError("no rows", where=rows.where, fix="check the file and data.splits")
-    reading = form.read(source.splits, spec, task)
-    examples, provided = reading.examples, _ranges(source.splits)
+    reading = form.read(found, spec, task)
+    examples, provided = reading.examples, _ranges(found)
     keys = keys_of(examples)
     cut_sizes = {"validation": spec.validation_size, "test": spec.test_size}
     cut = any(size is not None and role not in provided for role, size in cut_sizes.items())
@@ -56,7 +56,7 @@ def load_data(spec: DataSpec, task: TaskSpec) -> Data:
         split_hash=_hash([train.ids, validation.ids, test.ids]),
         duplicates_removed=kept.removed,
         notes=(
-            *source.notes,
+            *dict.fromkeys(note for rows in found.values() for note in rows.notes),
             *reading.notes,
             *kept.notes,
             *overlap_notes(examples, keys, splits),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from workbench.data.examples import Examples, Role
 from workbench.data.rows import Rows, checked_texts, show_rows
+from workbench.errors import DataError
 from workbench.recipe.schema import DataSpec
 from workbench.recipe.tasks import TaskSpec
 
@@ -18,6 +19,16 @@ class Reading:
     examples: Examples
     label_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+def nothing_to_learn(what: str, spec: DataSpec) -> DataError:
+    """The refusal of a train split in which there is nothing to tell apart."""
+    return DataError(
+        what,
+        where=spec.source,
+        why="there is nothing to tell apart, so the model would always answer the same",
+        fix="check data.label and the rows; with a small train_size raise it",
+    )
 
 
 def joined_ids(splits: Mapping[Role, Rows]) -> tuple[str, ...]:

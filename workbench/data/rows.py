@@ -33,6 +33,7 @@ class Rows:
             where none was read.
         class_names: names of the classes where the source itself numbers them.
         found: names of all columns of the source, where it has any.
+        notes: sentences for the user.
     """
 
     where: str
@@ -42,6 +43,7 @@ class Rows:
     labels: Sequence[object]
     class_names: tuple[str, ...] = ()
     found: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def column(self, name: object, values: Sequence[Any]) -> Column:
         """Values of these rows under the name of their column."""
@@ -107,23 +109,15 @@ class Columns:
         read = None if label == "unread" else spec.label
         return cls(spec.text, spec.text_pair, read, label == "optional")
 
-    def required(self) -> list[str]:
-        """Names of those that have to be there, without repetition."""
-        labels = [] if self.label_optional else self._labels()
-        return list(dict.fromkeys([*self._texts(), *labels]))
+    def named(self, *, labels: bool = True) -> list[str]:
+        """All names, those of the labels too or not, without repetition."""
+        several = self.label if isinstance(self.label, list) else [self.label]
+        names = (self.text, self.pair, *(several if labels else ()))
+        return list(dict.fromkeys(name for name in names if name is not None))
 
     def wanted(self, found: Collection[str]) -> list[str]:
-        """Names of those to read from a source with these columns, without repetition."""
-        names = dict.fromkeys([*self._texts(), *self._labels()])
-        return [name for name in names if name in found]
-
-    def _texts(self) -> list[str]:
-        return [self.text, self.pair] if self.pair else [self.text]
-
-    def _labels(self) -> list[str]:
-        if self.label is None:
-            return []
-        return self.label if isinstance(self.label, list) else [self.label]
+        """Names of those to read from a source with these columns."""
+        return [name for name in self.named() if name in found]
 
 
 def check_columns(found: Sequence[str], columns: Columns, where: str) -> None:
@@ -139,7 +133,7 @@ def check_columns(found: Sequence[str], columns: Columns, where: str) -> None:
             why=f"tables of more than {MAX_COLUMNS:,} columns are refused",
             fix="keep the columns with the text and the label only",
         )
-    refuse_missing(columns.required(), found, where)
+    refuse_missing(columns.named(labels=not columns.label_optional), found, where)
     repeated = [name for name in columns.wanted(found) if list(found).count(name) > 1]
     if repeated:
         raise DataError(
@@ -226,6 +220,12 @@ def _is_encodable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def unreadable(path: object, error: OSError) -> DataError:
+    """The refusal of a file or folder that the system does not open."""
+    fix = "check its name and permissions"
+    return DataError(f"cannot be read: {error.strerror or error}", where=str(path), fix=fix)
 
 
 def show_rows(ids: Iterable[str], values: Iterable[object]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from workbench import assets
@@ -16,18 +15,11 @@ from workbench.errors import DataError
 from workbench.recipe.schema import DataSpec, Splits
 from workbench.recipe.sources import ASSET_PREFIX, TABLE_SUFFIXES, is_hub_id
 
-Reader = Callable[[str], tuple[Rows, tuple[str, ...]]]
+Provided = Mapping[Role, Rows]
+"""The splits that a source provides itself; train always."""
 
 
-@dataclass(frozen=True)
-class Source:
-    """What a source delivers: the splits it provides itself (train always), and notes."""
-
-    splits: Mapping[Role, Rows]
-    notes: tuple[str, ...]
-
-
-def read_source(spec: DataSpec, columns: Columns) -> Source:
+def read_source(spec: DataSpec, columns: Columns) -> Provided:
     """Read the rows that `data.source` names.
 
     Raises:
@@ -50,7 +42,7 @@ def read_source(spec: DataSpec, columns: Columns) -> Source:
             f"({Path.cwd()})",
         )
     splits = spec.splits or Splits()
-    return _read_splits(lambda name: (read_hub(spec, columns, name), ()), splits)
+    return _read_splits(lambda name: read_hub(spec, columns, name), splits)
 
 
 def _not_of_the_hub(spec: DataSpec) -> DataSpec:
@@ -66,7 +58,7 @@ def _not_of_the_hub(spec: DataSpec) -> DataSpec:
     return spec
 
 
-def _read_asset(spec: DataSpec, columns: Columns) -> Source:
+def _read_asset(spec: DataSpec, columns: Columns) -> Provided:
     asset = assets.get(spec.source)
     if asset.kind != "data":
         raise DataError(
@@ -85,21 +77,13 @@ def _read_asset(spec: DataSpec, columns: Columns) -> Source:
     return _read_folder(folder, spec, columns)
 
 
-def _read_folder(folder: Path, spec: DataSpec, columns: Columns) -> Source:
+def _read_folder(folder: Path, spec: DataSpec, columns: Columns) -> Provided:
     if spec.splits is None:
-        rows, notes = read_folder(folder, spec, columns)
-        return Source({"train": rows}, notes)
+        return {"train": read_folder(folder, spec, columns)}
     return _read_splits(lambda name: read_split_of_folder(folder, name, spec, columns), spec.splits)
 
 
-def _read_file(path: Path, spec: DataSpec, columns: Columns) -> Source:
-    if path.suffix.lower() not in TABLE_SUFFIXES:
-        raise DataError(
-            f"a {path.suffix or 'suffixless'} file",
-            where=str(path),
-            why=f"files of rows are {', '.join(TABLE_SUFFIXES)}",
-            fix="convert it, or rename it if only its suffix is wrong",
-        )
+def _read_file(path: Path, spec: DataSpec, columns: Columns) -> Provided:
     if spec.splits is not None:
         raise DataError(
             "data.splits with a single file",
@@ -108,11 +92,10 @@ def _read_file(path: Path, spec: DataSpec, columns: Columns) -> Source:
             fix="leave data.splits out, or name the folder in data.source and the files in it "
             "in data.splits",
         )
-    rows, notes = read_table(path, spec, columns, path.name)
-    return Source({"train": rows}, notes)
+    return {"train": read_table(path, spec, columns, path.name)}
 
 
-def _read_splits(read: Reader, splits: Splits) -> Source:
+def _read_splits(read: Callable[[str], Rows], splits: Splits) -> Provided:
     names: dict[Role, str] = {"train": splits.train}
     if splits.validation is not None:
         names["validation"] = splits.validation
@@ -126,6 +109,4 @@ def _read_splits(read: Reader, splits: Splits) -> Source:
             why="a model would be tested on what it was trained on",
             fix="name different splits, or leave validation or test out to have it cut from train",
         )
-    read_splits = {role: read(name) for role, name in names.items()}
-    notes = dict.fromkeys(note for _, notes in read_splits.values() for note in notes)
-    return Source({role: rows for role, (rows, _) in read_splits.items()}, tuple(notes))
+    return {role: read(name) for role, name in names.items()}

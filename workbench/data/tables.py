@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,30 +16,36 @@ from workbench.data.rows import MAX_TEXT_CHARACTERS, SHOWN, Columns, Rows, check
 from workbench.data.text_files import MAX_FILE_BYTES, read_text
 from workbench.errors import DataError
 from workbench.recipe.schema import DataSpec
-from workbench.recipe.sources import CONLL_SUFFIXES, SEPARATORS
+from workbench.recipe.sources import CONLL_SUFFIXES, SEPARATORS, TABLE_SUFFIXES
 
 
-def read_table(
-    path: Path, spec: DataSpec, columns: Columns, name: str
-) -> tuple[Rows, tuple[str, ...]]:
-    """The rows of one file and notes for the user; ids are ``name:line`` or ``name:row``.
+def read_table(path: Path, spec: DataSpec, columns: Columns, name: str) -> Rows:
+    """The rows of one file; ids are ``name:line`` or ``name:row``.
 
     Raises:
         DataError: no table, damaged, or a column is missing; names file and line.
     """
     suffix = path.suffix.lower()
+    if suffix not in TABLE_SUFFIXES:
+        raise DataError(
+            f"a {path.suffix or 'suffixless'} file",
+            where=str(path),
+            why=f"files of rows are {', '.join(TABLE_SUFFIXES)}",
+            fix="convert it, or rename it if only its suffix is wrong",
+        )
     if suffix == ".parquet":
-        return _read_parquet(path, columns, name), ()
+        return _read_parquet(path, columns, name)
     text = read_text(path, spec)
-    notes = (fallback_note({name: text.fallback}, spec),) if text.fallback else ()
     if suffix in SEPARATORS:
-        return _read_csv(text.characters, SEPARATORS[suffix], path, columns, name), notes
-    if suffix in CONLL_SUFFIXES:
+        rows = _read_csv(text.characters, SEPARATORS[suffix], path, columns, name)
+    elif suffix in CONLL_SUFFIXES:
         rows = read_conll(text.characters, path, name)
         if not rows.ids:
             raise _empty(path)
-        return rows, notes
-    return _read_json(text.characters, path, columns, name), notes
+    else:
+        rows = _read_json(text.characters, path, columns, name)
+    notes = (fallback_note({name: text.fallback}, spec),) if text.fallback else ()
+    return replace(rows, notes=notes)
 
 
 def fallback_note(files: Mapping[str, str], spec: DataSpec) -> str:

@@ -8,9 +8,8 @@ from itertools import islice
 
 from workbench.data.examples import Examples, Role
 from workbench.data.label_names import indexed, name_of
-from workbench.data.reading import Reading, joined_ids
+from workbench.data.reading import Reading, joined_ids, nothing_to_learn
 from workbench.data.rows import Column, Rows, checked_texts, is_missing
-from workbench.errors import DataError
 from workbench.recipe.schema import DataSpec
 from workbench.recipe.tasks import TokenClassification
 
@@ -126,12 +125,8 @@ def check_tags(
     counts = {r: Counter(tag for i in rows for tag in labels[i]) for r, rows in splits.items()}
     if len(counts["train"]) < 2:
         only = names[next(iter(counts["train"]))]
-        raise DataError(
-            f"all {counts['train'].total():,} words of train have the same tag, {only!r}",
-            where=spec.source,
-            why="there is nothing to tell apart",
-            fix="check data.label and the rows; with a small train_size raise it",
-        )
+        count = counts["train"].total()
+        raise nothing_to_learn(f"all {count:,} words of train have the same tag, {only!r}", spec)
     notes = []
     for role in ("validation", "test"):
         unseen = {tag: n for tag, n in sorted(counts[role].items()) if tag not in counts["train"]}

@@ -7,6 +7,7 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
+from workbench.data.rows import unreadable
 from workbench.errors import DataError
 from workbench.recipe.schema import DataSpec
 
@@ -58,11 +59,7 @@ def read_bytes(path: Path) -> bytes:
             )
         return path.read_bytes()
     except OSError as error:
-        raise DataError(
-            f"cannot be read: {error.strerror or error}",
-            where=str(path),
-            fix="check the name and the permissions of the file",
-        ) from error
+        raise unreadable(path, error) from error
 
 
 def read_text(path: Path, spec: DataSpec) -> Text:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -141,10 +142,7 @@ def _masked(adapter: LoadedAdapter, reading: Reading) -> Answer:
         "kind": "masked",
         "prediction": " ".join(candidate["word"] for candidate in chosen),
         "score": float(np.mean([candidate["probability"] for candidate in chosen])),
-        "pieces": [
-            {"text": token.text, "special": token.special, "goes_on": token.goes_on}
-            for token in reading.tokens
-        ],
+        "pieces": [asdict(token) for token in reading.tokens],
         "masks": [
             {"at": place, "candidates": candidates}
             for place, candidates in zip(places, found, strict=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from torch import Tensor
@@ -10,7 +11,7 @@ from torch import Tensor
 from workbench.adapters.loaded import LoadedAdapter, ZeroShotModel
 from workbench.errors import MethodError
 from workbench.explaining.attention import Attention, attend
-from workbench.explaining.attribution import Attribution, attribute
+from workbench.explaining.attribution import attribute
 from workbench.explaining.decisions import Decision
 from workbench.explaining.encode_text import Reading
 
@@ -52,10 +53,10 @@ def explain_attribution(
     why = no_answer_of(base)
     before = None
     if not why:  # it reads the same tokens, without the virtual ones
-        before = _numbers(attribute(base.adapter, decision, on_progress=on_progress))
+        before = asdict(attribute(base.adapter, decision, on_progress=on_progress))
     return {
         **_about(decision),
-        "adapter": _numbers(attribute(adapter, decision, on_progress=on_progress)),
+        "adapter": asdict(attribute(adapter, decision, on_progress=on_progress)),
         "base": before,
         "why_no_base": why,
     }
@@ -123,21 +124,9 @@ def _about(decision: Decision) -> dict[str, Any]:
         "choice": decision.choice,
         "choices": list(decision.choices),
         "position": decision.position,
-        "tokens": [
-            {"text": token.text, "special": token.special, "goes_on": token.goes_on}
-            for token in reading.tokens
-        ],
+        "tokens": [asdict(token) for token in reading.tokens],
         "cut": reading.cut,
         "windows": reading.windows,
-    }
-
-
-def _numbers(found: Attribution) -> dict[str, Any]:
-    return {
-        "values": list(found.values),
-        "value": found.value,
-        "empty": found.empty,
-        "gap": found.gap,
     }
 
 
@@ -149,17 +138,12 @@ def _first_shown(reading: Reading, position: int) -> int:
 
 def _window(found: Attention, weights: Tensor, first: int) -> Tensor:
     """The rows and columns of virtual tokens and of the tokens that are shown."""
-    texts = slice(first, first + LARGEST_MAP)
-    rows = [*range(found.virtual_rows), *_shown(found.virtual_rows, weights.shape[0], texts)]
-    columns = [
-        *range(found.virtual_columns),
-        *_shown(found.virtual_columns, weights.shape[1], texts),
-    ]
-    return weights[rows][:, columns]
-
-
-def _shown(virtual: int, count: int, texts: slice) -> list[int]:
-    return list(range(virtual, count))[texts]
+    kept = []
+    for virtual, count in zip(
+        (found.virtual_rows, found.virtual_columns), weights.shape, strict=True
+    ):
+        kept.append([*range(virtual), *range(virtual, count)[first : first + LARGEST_MAP]])
+    return weights[kept[0]][:, kept[1]]
 
 
 def _from(found: Attention, position: int, layer: int, head: int | None) -> dict[str, Any]:

@@ -23,7 +23,6 @@ from workbench.costs.parameters import count_parameters, stored
 from workbench.distributed.accelerator import make_accelerator, this_process
 from workbench.distributed.deepspeed import zero_stage
 from workbench.distributed.launcher import check_launch, shards_weights
-from workbench.inference.predict import predict
 from workbench.methods import METHODS, AdaptedModel
 from workbench.methods.build import build_model
 from workbench.metrics.evaluate import score_split, write_texts
@@ -222,21 +221,16 @@ class Pipeline:
         model = trainer.finish()
         self._phase("test")
         set_attention(model, PLAIN_ATTENTION)
-        split = (model, setup.task, setup.splits["test"], trainer.tokenizer, trainer.accelerator)
-        size = self.recipe.training.eval_batch_size
+        task, test, size = setup.task, setup.splits["test"], trainer.spec.eval_batch_size
         started = time.perf_counter()
         with only_first_token(model):
             with meter.first_batch("evaluate") as after_batch:
-                predicted = predict(
-                    *split,
-                    batch_size=size,
-                    virtual_tokens=trainer.adapted.virtual_tokens,
-                    on_progress=after_batch,
-                )
+                predicted = trainer.predict(test, on_progress=after_batch)
             with meter.first_batch("evaluate") as after_batch:
+                split = model, task, test, trainer.tokenizer, trainer.accelerator
                 generated = write_texts(*split, batch_size=size, on_progress=after_batch)
         clock.test = time.perf_counter() - started
-        metrics = score_split(setup.task, setup.splits["test"], predicted, generated)
+        metrics = score_split(task, test, predicted, generated)
         return Tested(predicted, generated, metrics)
 
     def _export(

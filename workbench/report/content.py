@@ -75,7 +75,6 @@ class Content:
     groups: list[GroupReport]
     runs: Table
     left_out: list[Run]
-    paths: list[Path]
     baseline: str | None
     texts: int
     recipes: dict[str, str]
@@ -118,7 +117,6 @@ def read_content(
         groups=[GroupReport(Analysis(group)) for group in comparison.groups()],
         runs=run_table(comparison),
         left_out=[run for run in found.values() if run.state != "finished"],
-        paths=list(paths),
         baseline=baseline,
         texts=texts,
         recipes={sample.label: sample.runs[0].recipe_text() for sample in comparison.samples},

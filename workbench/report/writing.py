@@ -72,25 +72,23 @@ def _tables(content: Content) -> dict[str, list[dict[str, Any]]]:
 
 
 def _runs(content: Content) -> list[dict[str, Any]]:
-    rows = []
-    for sample in content.comparison.samples:
-        for run, record in zip(sample.runs, sample.records, strict=True):
-            rows.append(
-                {
-                    "run": run.id,
-                    "group": sample.group,
-                    "recipe": sample.label,
-                    "seed": record.seed,
-                    **{f"test_{name}": value for name, value in record.metrics.test.items()},
-                    **{f"validation_{n}": value for n, value in record.metrics.validation.items()},
-                    **record.parameters.model_dump(),
-                    "adapter_bytes": record.adapter_bytes,
-                    **record.memory.model_dump(),
-                    **record.time.model_dump(),
-                    "ran_on": record.hardware,
-                }
-            )
-    return rows
+    return [
+        {
+            "run": run.id,
+            "group": sample.group,
+            "recipe": sample.label,
+            "seed": record.seed,
+            **{f"test_{name}": value for name, value in record.metrics.test.items()},
+            **{f"validation_{name}": value for name, value in record.metrics.validation.items()},
+            **record.parameters.model_dump(),
+            "adapter_bytes": record.adapter_bytes,
+            **record.memory.model_dump(),
+            **record.time.model_dump(),
+            "ran_on": record.hardware,
+        }
+        for sample in content.comparison.samples
+        for run, record in zip(sample.runs, sample.records, strict=True)
+    ]
 
 
 def _example(example: Example) -> dict[str, Any]:

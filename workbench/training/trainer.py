@@ -229,8 +229,10 @@ class Trainer:
         patience = self.spec.early_stopping_patience
         return patience is not None and self.best.epochs_without_improvement >= patience
 
-    def predict(self, encoded: Encoded) -> Predicted:
-        """What the model makes of a split in the training's precision."""
+    def predict(
+        self, encoded: Encoded, *, on_progress: Callable[[int, int], None] | None = None
+    ) -> Predicted:
+        """What the model makes of a split: in the training's precision until ``finish``."""
         return predict(
             self.model,
             self.task,
@@ -239,6 +241,7 @@ class Trainer:
             self.accelerator,
             batch_size=self.spec.eval_batch_size,
             virtual_tokens=self.adapted.virtual_tokens,
+            on_progress=on_progress,
         )
 
     def agree(self, flag: bool) -> bool:
@@ -255,6 +258,7 @@ class Trainer:
         if self.spec.keep == "best" and self.best.step is not None:
             self._restore_best(self.checkpoints.best(self.best.step))
         self.weights.restore()
+        self.model = self.adapted.model
         return self.adapted.model
 
     def _restore_best(self, kept: Path) -> None:
