@@ -20,6 +20,7 @@ from workbench.pipeline.runner import run_recipe
 from workbench.recipe.schema import Recipe
 from workbench.store import list_runs, read_run
 from workbench.training import trainer
+from workbench.tuning import recipe_search
 from workbench.tuning import search as tune_search
 from workbench.tuning.folder import owned
 from workbench.tuning.search import Outcome, tune
@@ -162,7 +163,7 @@ def test_a_killed_search_goes_on_where_it_was(make_recipe: Make, tmp_path: Path)
     assert half.name == "trial-001" and half.parent.name.startswith("lora-")
 
     def without_end() -> Outcome:
-        tune_search.Journal.end = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[method-assign,assignment,return-value]
+        recipe_search.Journal.end = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[method-assign,assignment,return-value]
         return tune(longer, 2, runs_dir=runs)
 
     assert in_child(without_end) == signal.SIGKILL

@@ -20,7 +20,8 @@ HOSTILE = "goal <script>window.hacked=1</script> <img src=x onerror=window.hacke
 
 def workers_of(server: Server) -> list[psutil.Process]:
     children = psutil.Process(server.pid).children(recursive=True)
-    return [child for child in children if "workbench.services.playground_worker" in child.cmdline()]
+    module = "workbench.services.playground_worker"
+    return [child for child in children if module in child.cmdline()]
 
 
 @pytest.fixture

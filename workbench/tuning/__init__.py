@@ -1,11 +1,12 @@
 """Searching the values of recipes: the same number of trials for every method, on validation only.
 
-    workbench tune STUDY  ->  space      what may be tried, the same rule for every method
-                              searching  trials in turn: runs that neither test nor export
-                              journal    optuna's, durable: a killed search can continue
-                              trials     scores, failures, costs, the best
-                              reading    searches as they stand on the disk, for who only looks
-                              writing    recipes with the best values and what they cost
+    workbench tune STUDY  ->  space           what may be tried, the same rule for every method
+                              search          trials in turn, recipe by recipe
+                              recipe_search   trials of one recipe: runs without test and export
+                              journal         optuna's, durable: a killed search can continue
+                              trials          scores, failures, costs, the best
+                              load_search     searches as they are on the disk, read only
+                              write_recipes   recipes with the best values and what they cost
 
-Only ``searching`` and ``journal`` load torch and optuna; the others parse, read and write.
+Only ``search``, ``recipe_search`` and ``journal`` load torch and optuna.
 """

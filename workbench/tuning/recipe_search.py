@@ -1,0 +1,202 @@
+"""The search of one recipe: its trials, one after the other, each recorded as it ends."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import RunRefused, TrainingError, UsageError
+from workbench.pipeline.pipeline import Observer
+from workbench.pipeline.runner import run_recipe, what_changed
+from workbench.pipeline.setup import StudyCache
+from workbench.pipeline.signals import StopRequest
+from workbench.recipe import Recipe
+from workbench.recipe.catalogue import higher_is_better
+from workbench.store import ACTIVE, Run, read_run, write_json
+from workbench.store.run_folder import set_aside
+from workbench.tuning.folder import trial_folder, tuning_folder
+from workbench.tuning.journal import Journal
+from workbench.tuning.space import Space, Values, built, own_values
+from workbench.tuning.trials import Trial, Tuning, trial_of
+
+SAYS_SOMETHING = ("training", "method", "memory", "bad recipe")
+"""Kinds of failure that come of what a trial tried; any other would meet the next one too."""
+
+
+@dataclass(kw_only=True)
+class RecipeSearch:
+    """The search of one recipe."""
+
+    recipe: Recipe
+    space: Space
+    seed: int
+    runs_dir: Path
+    request: StopRequest
+    observer: Observer
+    cache: StudyCache
+
+    def __post_init__(self) -> None:
+        self.name = f"{self.recipe.study}/{self.recipe.name}"
+        self.folder = tuning_folder(self.runs_dir, self.recipe, self.space, self.seed)
+        self.metric = self.recipe.task.score_names[0]
+        self.higher = higher_is_better(self.metric)
+
+    def open(self, force: bool) -> None:
+        """Reads what earlier calls found; sets it aside where it no longer holds."""
+        changed = next(filter(None, map(self._changed, self._finished())), None)
+        if changed:
+            self.tell("warning", message=f"{self.name}: {changed}: its trials run again")
+        if force or changed:
+            set_aside(self.folder)
+            self.folder.mkdir()
+        path = self.folder / "optuna.jsonl"
+        self.journal = Journal(path, self.space, higher=self.higher, seed=self.seed)
+
+    def _finished(self) -> Iterator[Run]:
+        """The first finished trial, which speaks for the others."""
+        for path in sorted(self.folder.glob("trial-*")):
+            run = read_run(path)
+            if run.state == "finished":
+                yield run
+                return
+
+    def _changed(self, run: Run) -> str | None:
+        """What is no longer as a trial found it, the values that it tried apart."""
+        same = {"fingerprint": self.recipe.fingerprint}
+        return what_changed(
+            self.recipe,
+            Run(
+                path=run.path,
+                state=run.state,
+                reason="",
+                status=run.status,
+                result=run.result | same,
+            ),
+        )
+
+    def ended(self, number: int) -> bool:
+        """True for a trial that need not be run."""
+        return number < len(self.journal) and self.journal.outcome(number) is not None
+
+    def write_record(self, wanted: int) -> None:
+        """Writes what is known so far, for whoever watches."""
+        document = self.tuning().document() | {"wanted": wanted}
+        write_json(self.folder / "tuning.json", document)
+
+    def run(self, number: int, wanted: int) -> bool:
+        """Runs or resumes a trial and records its outcome; False when stopped."""
+        begun = number < len(self.journal)
+        own = own_values(self.recipe, self.space)
+        values = self.journal.values(number) if begun else self.journal.begin(own)
+        self.tell("values", values=values)
+        trial = self._tried(number, values)
+        if trial is None:
+            return False
+        self.journal.end(number, trial.score, trial.outcome())
+        self.write_record(wanted)
+        shutil.rmtree(trial_folder(self.folder, number) / "checkpoints", ignore_errors=True)
+        return True
+
+    def _tried(self, number: int, values: Values) -> Trial | None:
+        recipe, problems = built(self.recipe, values)
+        if recipe is None:  # two values that do not go together
+            reason = "; ".join(f"{problem.key}: {problem.what}" for problem in problems)
+            return Trial(
+                number=number,
+                values=values,
+                score=None,
+                loss=None,
+                reason=reason,
+                steps=0,
+                tokens=0,
+                train_seconds=0.0,
+                validation_seconds=0.0,
+            )
+        run = self._run_of(recipe, trial_folder(self.folder, number))
+        if run.state in ("stopped", "interrupted"):
+            return None
+        if run.state == "failed":
+            self._refuse_hopeless(run, number)
+        return trial_of(run, number, values, self.metric)
+
+    def _run_of(self, recipe: Recipe, path: Path) -> Run:
+        """The ended run of a trial: as it was left, resumed, or new."""
+        before = read_run(path)
+        if before.state in ACTIVE:
+            raise RunRefused(f"this trial is {before.state}", where=str(path), fix="wait for it")
+        if before.state == "finished":  # killed before that was recorded
+            return before
+        if before.state in ("stopped", "interrupted"):
+            try:
+                return self._run(recipe, path, resume=True)
+            except RunRefused:  # libraries or devices have changed since: its start is no good
+                pass
+        return self._run(recipe, path, resume=False)
+
+    def _run(self, recipe: Recipe, path: Path, *, resume: bool) -> Run:
+        return run_recipe(
+            recipe,
+            self.seed,
+            self.runs_dir,
+            resume=resume,
+            folder=path,
+            observer=self.observer,
+            request=self.request,
+            trial=True,
+            cache=self.cache,
+        )
+
+    def _refuse_hopeless(self, run: Run, number: int) -> None:
+        """Ends the search when a failure is none of the tried values' fault.
+
+        The first trial has the recipe's own values: what is wrong with those is wrong with it.
+        """
+        kind, code = run.status.get("failure"), run.status.get("exit_code")
+        if kind in SAYS_SOMETHING and not (number == 0 and code == 2):
+            return
+        error = UsageError if code == 2 else TrainingError
+        raise error(
+            f"trial {number + 1} of {self.name} could not be run",
+            why=run.reason,
+            fix="put that right and start again: the trials that have ended are kept",
+        )
+
+    def tuning(self, trials: int | None = None) -> Tuning:
+        """The search so far; of a longer one the first trials only, so that budgets are equal."""
+        ended = []
+        for number in range(len(self.journal) if trials is None else trials):
+            if self.ended(number):
+                outcome = self.journal.outcome(number) or {}
+                ended.append(Trial.from_outcome(number, self.journal.values(number), outcome))
+        return Tuning(
+            recipe=self.recipe,
+            space=self.space,
+            seed=self.seed,
+            higher=self.higher,
+            folder=self.folder,
+            trials=ended,
+        )
+
+    def report(self, number: int, trials: int, eta_seconds: float) -> None:
+        """Tells the observer what came of a trial."""
+        now = self.tuning(trials)
+        trial = next(each for each in now.trials if each.number == number)
+        self.tell(
+            "trial",
+            recipe=self.name,
+            number=number + 1,
+            of=trials,
+            values=trial.values,
+            metric=self.metric,
+            score=trial.score,
+            reason=trial.reason,
+            best=now.best is not None and now.best.number == number,
+            eta_seconds=eta_seconds,
+        )
+
+    def tell(self, kind: str, **fields: Any) -> None:
+        """Hands an event to whoever watches."""
+        self.observer(kind, fields)
