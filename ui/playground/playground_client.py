@@ -55,17 +55,11 @@ def explain(adapter: Adapter, request: dict[str, Any]) -> Result:
     return _kept(adapter, {**request, "folder": str(adapter.folder)}, None)
 
 
-def known(adapter: Adapter, text: str, pair: str | None) -> Result | None:
-    """The answer of an adapter if this page has it already."""
-    request = {"do": "answer", "folder": str(adapter.folder), "text": text, "pair": pair}
-    found: Result | None = _store().get(_key(adapter, {**request, "zero_shot": False}))
-    return found
-
-
 def _kept(
     adapter: Adapter, request: dict[str, Any], on_piece: Callable[[str], None] | None
 ) -> Result:
-    store, key = _store(), _key(adapter, request)
+    store: dict[str, Result] = st.session_state.setdefault(_STORE, {})
+    key = repr((adapter.version, sorted(request.items())))
     if key not in store:
         written = ""
         for event in playground().stream(request):
@@ -76,14 +70,4 @@ def _kept(
                 store[key] = event["result"]
         while len(store) > KEPT:
             store.pop(next(iter(store)))
-    result: Result = store[key]
-    return result
-
-
-def _store() -> dict[str, Result]:
-    store: dict[str, Result] = st.session_state.setdefault(_STORE, {})
-    return store
-
-
-def _key(adapter: Adapter, request: dict[str, Any]) -> str:
-    return repr((adapter.version, sorted(request.items())))
+    return store[key]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from workbench.formatting import ABSENT
+
+if TYPE_CHECKING:
+    from workbench.store import Run
 
 WIDEST = 10_000
 """Columns of the widest table."""
@@ -64,6 +67,18 @@ def print_pairs(title: str, pairs: Sequence[tuple[str, object]]) -> None:
     typer.echo(f"\n{title}")
     for name, value in known:
         typer.echo(f"  {name:<{width}}  {value}")
+
+
+def run_document(run: Run) -> dict[str, Any]:
+    """A run in the JSON document of a command."""
+    fields = {"id": run.id, "path": str(run.path), "state": run.state, "reason": run.reason}
+    return {**fields, "metrics": run.result.get("metrics")}
+
+
+def tested_metrics(run: Run) -> Any:
+    """The scores of a run on its test split; None where it has none."""
+    metrics = run.result.get("metrics")
+    return metrics.get("test") if isinstance(metrics, dict) else None
 
 
 def scores(metrics: Any) -> str:

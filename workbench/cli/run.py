@@ -21,7 +21,15 @@ from workbench.cli.options import (
     SET_OPTION,
     chosen_seeds,
 )
-from workbench.cli.output import note, print_answer, print_json, print_table, scores
+from workbench.cli.output import (
+    note,
+    print_answer,
+    print_json,
+    print_table,
+    run_document,
+    scores,
+    tested_metrics,
+)
 from workbench.cli.queue import put
 from workbench.errors import RunRefused, UsageError
 from workbench.formatting import plural
@@ -202,10 +210,10 @@ def _report(finished: Sequence[Run], as_json: bool) -> None:
     """
     if distributed.is_main():
         if as_json:
-            print_json({"runs": [_document(each) for each in finished]})
+            print_json({"runs": [run_document(each) for each in finished]})
         else:
             rows = [
-                (each.id, each.state, scores(_tested(each)) or each.reason, each.path)
+                (each.id, each.state, scores(tested_metrics(each)) or each.reason, each.path)
                 for each in finished
             ]
             print_table(("run", "state", "test", "folder"), rows)
@@ -216,21 +224,6 @@ def _report(finished: Sequence[Run], as_json: bool) -> None:
     if states & {"interrupted", "stopped", "stopping"}:
         numbers = [each.status.get("signal") for each in finished]
         raise typer.Exit(128 + next((n for n in numbers if isinstance(n, int)), signal.SIGINT))
-
-
-def _tested(run: Run) -> Any:
-    metrics = run.result.get("metrics")
-    return metrics.get("test") if isinstance(metrics, dict) else None
-
-
-def _document(run: Run) -> dict[str, Any]:
-    return {
-        "id": run.id,
-        "path": str(run.path),
-        "state": run.state,
-        "reason": run.reason,
-        "metrics": run.result.get("metrics"),
-    }
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from workbench.cli.options import JSON_OPTION, RUN, RUNS_OPTION
-from workbench.cli.output import print_json, print_table, scores
+from workbench.cli.output import print_json, print_table, run_document, scores, tested_metrics
 from workbench.formatting import duration, plural
 
 if TYPE_CHECKING:
@@ -47,24 +47,22 @@ def runs(
 def _row(run: Run) -> dict[str, Any]:
     known = ("study", "recipe", "seed", "method", "model", "fingerprint", "phase", "progress")
     times = ("started_at", "ended_at")
-    return {
-        "id": run.id,
-        "path": str(run.path),
-        "state": run.state,
-        "reason": run.reason,
-        **{key: run.status.get(key) for key in (*known, *times)},
-        "metrics": run.result.get("metrics"),
-    }
+    return run_document(run) | {key: run.status.get(key) for key in (*known, *times)}
 
 
 def _line(run: Run) -> tuple[object, ...]:
-    metrics = run.result.get("metrics")
-    tested = scores(metrics.get("test")) if isinstance(metrics, dict) else ""
     started = run.status.get("started_at")
     when = _clock_time(started) if isinstance(started, int | float) else None
     reason = textwrap.shorten(run.reason, REASON_WIDTH, placeholder=" …")
     progress = reason or progress_text(run.status)
-    return run.id, run.state, run.status.get("method"), progress, tested or None, when
+    return (
+        run.id,
+        run.state,
+        run.status.get("method"),
+        progress,
+        scores(tested_metrics(run)) or None,
+        when,
+    )
 
 
 def _clock_time(seconds: float) -> str | None:

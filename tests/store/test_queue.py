@@ -88,7 +88,7 @@ def test_a_broken_file_is_left_out(queue: Queue) -> None:
 def test_many_processes_add_and_none_is_lost(tmp_path: Path) -> None:
     body = """
 def BODY(number):
-    from tests.store.test_store_queue import entry
+    from tests.store.test_queue import entry
     queue = store.Queue(root)
     for turn in range(5):
         queue.add([entry(number * 100 + turn)])
