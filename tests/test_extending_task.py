@@ -217,11 +217,6 @@ def python(copy: Path, program: str, *arguments: str) -> str:
     return done.stdout
 
 
-def missing(copy: Path) -> list[str]:
-    found: list[str] = json.loads(python(copy, CHECK).splitlines()[-1])
-    return found
-
-
 def test_the_list_is_that_of_the_architecture_page() -> None:
     (entry,) = re.findall(r"^\*\*A task\*\*.*?(?=^\*\*)", ARCHITECTURE, flags=re.M | re.S)
     listed = re.findall(r"\(\d\)\s`([^`]+)`", entry)
@@ -230,9 +225,9 @@ def test_the_list_is_that_of_the_architecture_page() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_a_task_by_the_list_is_trained_exported_and_asked(copy: Path, tiny_bert: Path) -> None:
     take([*STEPS], copy)
-    assert missing(copy) == []
     texts = ["the team won", "the team won the final match in the end"] * 10
     data = copy / "texts.jsonl"
     data.write_text("".join(json.dumps({"text": f"{t} {i}"}) + "\n" for i, t in enumerate(texts)))
@@ -242,12 +237,13 @@ def test_a_task_by_the_list_is_trained_exported_and_asked(copy: Path, tiny_bert:
         f"data: {{source: {data}, validation_size: 4, test_size: 4}}\n"
         "method: {name: lora, target_modules: [query]}\ntraining: {max_steps: 2, keep: last}\n"
     )
-    assert python(copy, USE, str(recipe), str(copy / "runs")).endswith("used\n")
+    said = python(copy, CHECK + USE, str(recipe), str(copy / "runs")).splitlines()
+    assert said[0] == "[]" and said[-1] == "used"
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_every_step_that_is_left_out_is_missed(copy: Path) -> None:
-    assert missing(copy)[0] == "workbench/recipe/tasks.py"
     take(["workbench/recipe/tasks.py"], copy)
-    own_check = [step for step in STEPS if not step.endswith("NEW.py")]
-    assert missing(copy) == own_check[1:]
+    missing = json.loads(python(copy, CHECK))
+    assert missing == [step for step in STEPS if not step.endswith("NEW.py")][1:]

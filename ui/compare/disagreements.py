@@ -11,7 +11,6 @@ from compare.selection import Selection
 from layout import plain
 from workbench.analysis.disagreements import Answer, Example, disagreements, examples_of, pairs_of
 from workbench.analysis.group import Analysis
-from workbench.analysis.predictions import score_word
 from workbench.analysis.tables import pair_table
 from workbench.formatting import ABSENT, score
 
@@ -59,7 +58,7 @@ def show(selection: Selection, analysis: Analysis) -> None:
     st.caption(
         f"They disagree on {len(apart)} of {len(examples)} test examples"
         + (f"; {len(matching)} match." if len(matching) < len(apart) else ".")
-        + f" Numbers beside a recipe: {score_word(kind)}, mean over seeds."
+        + f" Numbers beside a recipe: {analysis.score_word}, mean over seeds."
     )
     pages = max(1, -(-len(matching) // ON_A_PAGE))
     page = 1

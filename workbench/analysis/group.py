@@ -9,7 +9,7 @@ from workbench.analysis.disagreements import Example, Pair, disagreements, examp
 from workbench.analysis.predictions import Predictions, aligned_predictions, kind_of
 from workbench.analysis.records import finite, get_section, get_strings
 from workbench.comparison.result import Group
-from workbench.recipe.catalogue import AnswerKind
+from workbench.recipe.catalogue import TEXT, TOKENS, AnswerKind
 
 
 class Analysis:
@@ -35,6 +35,11 @@ class Analysis:
     def kind(self) -> AnswerKind | None:
         """What the models answer with."""
         return kind_of(self.group.samples[0])
+
+    @property
+    def score_word(self) -> str:
+        """What the score of an answer is."""
+        return "mean log-probability" if self.kind in (TEXT, TOKENS) else "probability"
 
     @cached_property
     def predictions(self) -> dict[str, list[Predictions]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.comparison.rows import Sample
-from workbench.recipe.catalogue import TEXT, TOKENS, AnswerKind
+from workbench.recipe.catalogue import AnswerKind
 from workbench.recipe.tasks import TASK_SPECS
 from workbench.store import Run
 
@@ -102,8 +102,3 @@ def aligned_predictions(samples: Sequence[Sample]) -> dict[str, list[Predictions
             if (answers.ids, answers.labels) == asked:
                 found.setdefault(sample.label, []).append(answers)
     return found
-
-
-def score_word(kind: AnswerKind | None) -> str:
-    """What the score of an answer is."""
-    return "mean log-probability" if kind in (TEXT, TOKENS) else "probability"

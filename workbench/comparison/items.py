@@ -111,10 +111,8 @@ def _of_run(folder: Path, metric: str) -> tuple[tuple[str, ...], np.ndarray]:
         ids = tuple(str(each) for each in columns["id"])
         if EACH.format(metric) in columns:
             values = _contributions(metric, columns)
-        elif metric == "accuracy":
-            values = _agreement(columns["label"], columns["prediction"])
         else:
-            values = _macro_f1(columns["label"], columns["prediction"])
+            values = _from_labels(metric, columns["label"], columns["prediction"])
     except NoItems:
         raise
     except (KeyError, TypeError, ValueError, OverflowError):  # somebody else's file
@@ -159,17 +157,14 @@ def _contributions(metric: str, columns: Mapping[str, Sequence[float]]) -> np.nd
     return np.asarray(value + value * change)
 
 
-def _agreement(labels: Sequence[str], predictions: Sequence[str]) -> np.ndarray:
-    import numpy as np
-
-    return np.array([a == b for a, b in zip(labels, predictions, strict=True)], dtype=float)
-
-
-def _macro_f1(labels: Sequence[str], predictions: Sequence[str]) -> np.ndarray:
-    """F1 of each class is a ratio of sums; their mean is taken over the classes that occur."""
+def _from_labels(metric: str, labels: Sequence[str], predictions: Sequence[str]) -> np.ndarray:
+    """Accuracy, or macro F1: that of each class is a ratio of sums, and their mean is taken over
+    the classes that occur."""
     import numpy as np
 
     right, given = np.array(labels), np.array(predictions)
+    if metric == "accuracy":
+        return np.asarray(right == given, dtype=float)
     parts = []
     for name in sorted({*labels, *predictions}):
         is_right, is_given = right == name, given == name

@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 
 from workbench.analysis.group import Analysis
-from workbench.analysis.predictions import score_word
 from workbench.analysis.tables import difference_table, pair_table, run_table
 from workbench.charts.figure import Figure, Picture, defaults
 from workbench.charts.figures import sections
@@ -44,7 +43,6 @@ class GroupReport:
         self.conclusions = conclusions(group) + pareto_sentences(group)
         self.differences = difference_table(group.config_difference(), group.labels)
         self.pair_table = pair_table(analysis.pairs) if analysis.pairs else None
-        self.score_word = score_word(analysis.kind)
 
     @cached_property
     def sections(self) -> dict[str, list[Drawn]]:
