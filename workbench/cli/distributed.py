@@ -12,6 +12,17 @@ import typer
 from workbench.cli.output import note
 from workbench.errors import UsageError
 
+SHARD_OPTION = typer.Option(
+    False, "--shard", help="Shard weights and optimizer state over the processes (FSDP2)."
+)
+ZERO_OPTION = typer.Option(
+    0,
+    "--zero",
+    min=0,
+    max=2,
+    help="DeepSpeed ZeRO stage: shard the optimizer state (1), the gradients too (2).",
+)
+
 
 def is_worker() -> bool:
     """True in a process that a launcher (torchrun, accelerate, this module) started."""

@@ -20,6 +20,15 @@ LONGEST_TEXT = 72
 """Characters of a text that the table of predictions repeats."""
 
 
+PARETO_OPTION = typer.Option(
+    None,
+    "--pareto",
+    metavar="A,B[,C]",
+    help="Show the Pareto front of two or three of: metric, trainable_parameters, "
+    "adapter_parameters, adapter_bytes, peak_memory_bytes, train_seconds.",
+)
+
+
 def compare(
     paths: list[Path] | None = typer.Argument(
         None, metavar="[PATH]...", help="Folders of runs or names of studies; --runs by default."
@@ -27,9 +36,7 @@ def compare(
     format: str = typer.Option("table", "--format", help="table, markdown, csv, latex or json."),
     baseline: str | None = BASELINE_OPTION,
     tests: bool | None = typer.Option(
-        None,
-        "--tests/--no-tests",
-        help="Significance tests of the differences; on by default up to 60 runs.",
+        None, help="Significance tests of the differences; on by default up to 60 runs."
     ),
     all_pairs: bool = typer.Option(False, "--all-pairs", help="Test all pairs of rows."),
     metric: str | None = typer.Option(
@@ -38,12 +45,7 @@ def compare(
     min_difference: float | None = typer.Option(
         None, help="Smallest difference that matters, e.g. 0.005 for an accuracy."
     ),
-    pareto: str | None = typer.Option(
-        None,
-        metavar="A,B[,C]",
-        help="Show the Pareto front of two or three of: metric, trainable_parameters, "
-        "adapter_parameters, adapter_bytes, peak_memory_bytes, train_seconds.",
-    ),
+    pareto: str | None = PARETO_OPTION,
     config_diff: bool = typer.Option(
         False, "--config-diff", help="Show the differing recipe values instead of the scores."
     ),

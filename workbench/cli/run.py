@@ -56,15 +56,8 @@ def run(
     detach: bool = typer.Option(False, help="Start a background process and return."),
     queue: bool = typer.Option(False, "--queue", help="Add them to the queue and return."),
     processes: int = typer.Option(1, min=1, help="Data-parallel processes per run."),
-    shard: bool = typer.Option(
-        False, "--shard", help="Shard weights and optimizer state over the processes (FSDP2)."
-    ),
-    zero: int = typer.Option(
-        0,
-        min=0,
-        max=2,
-        help="DeepSpeed ZeRO stage: shard the optimizer state (1), the gradients too (2).",
-    ),
+    shard: bool = distributed.SHARD_OPTION,
+    zero: int = distributed.ZERO_OPTION,
     executor: str | None = ray_executor.EXECUTOR_OPTION,
     address: str = ray_executor.ADDRESS_OPTION,
     cpus: float = ray_executor.CPUS_OPTION,
@@ -81,9 +74,8 @@ def run(
     loaded = load_recipes(recipe, overrides or ())
     distributed.check_sharing(shard, zero, processes, queue)
     if queue and (detach or executor):
-        option = "--detach" if detach else "--executor"
-        why = "the queue runs on this machine, in the background"
-        raise UsageError(f"--queue with {option}", why=why, fix="give one of them")
+        what = f"--queue with {'--detach' if detach else '--executor'}"
+        raise UsageError(what, why="the queue runs in the background", fix="give one of them")
     if executor is not None:
         ray_executor.check(executor, detach, processes)
         needs = {"cpus": cpus, "gpus": gpus, "memory_gb": memory, "retries": retries}
@@ -136,7 +128,6 @@ def resume(
 
     It continues exactly from its last checkpoint.
     """
-    from workbench.recipe import stored_recipe
     from workbench.store import ACTIVE, find_run
 
     found = find_run(name, runs)
@@ -153,22 +144,26 @@ def resume(
         shard, zero = bool(found.status.get("sharded")), int(found.status.get("zero") or 0)
         paths = [found.path]
         raise typer.Exit(distributed.launch(context.obj, together, paths, shard=shard, zero=zero))
-    recipe = stored_recipe(found.recipe_text(), str(found.path / "recipe.yaml"))
-    from workbench.jobs import end_with_launcher
+    _report([_resume_here(found, force)], as_json)
 
+
+def _resume_here(run: Run, force: bool) -> Run:
+    from workbench.jobs import end_with_launcher
+    from workbench.recipe import stored_recipe
+
+    recipe = stored_recipe(run.recipe_text(), str(run.path / "recipe.yaml"))
     end_with_launcher()
     with loading_libraries():
         from workbench.pipeline.runner import run_recipe
 
-    folder, seed = found.path.absolute(), int(found.status.get("seed", 0))
+    folder, seed = run.path.absolute(), int(run.status.get("seed", 0))
     root = folder.parent.parent
     with _watched() as observer:
         if observer is not None:
-            observer("run", {"id": found.id, "index": 0, "of": 1})
-        done = run_recipe(
+            observer("run", {"id": run.id, "index": 0, "of": 1})
+        return run_recipe(
             recipe, seed, root, force=force, resume=True, folder=folder, observer=observer
         )
-    _report([done], as_json)
 
 
 def stop(

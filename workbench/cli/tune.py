@@ -22,16 +22,19 @@ if TYPE_CHECKING:
     from workbench.tuning.trials import Trial, Tuning
 
 
+SEARCH_OPTION = typer.Option(
+    None,
+    "--search",
+    metavar="KEY=VALUES",
+    help="Values to try besides the learning rate: method.r=4,8,16 (a choice) or "
+    "training.learning_rate=1e-4..1e-2 (a log-uniform range). Repeatable.",
+)
+
+
 def tune(
     recipe: list[str] = RECIPES,
     trials: int = typer.Option(min=1, help="Trials per recipe; finished ones count."),
-    search: list[str] | None = typer.Option(
-        None,
-        "--search",
-        metavar="KEY=VALUES",
-        help="Values to try besides the learning rate: method.r=4,8,16 (a choice) or "
-        "training.learning_rate=1e-4..1e-2 (a log-uniform range). Repeatable.",
-    ),
+    search: list[str] | None = SEARCH_OPTION,
     overrides: list[str] | None = SET_OPTION,
     seed: int | None = typer.Option(
         None, min=0, max=2**32 - 1, help="Seed of every trial; must not be a seed of a recipe."

@@ -56,15 +56,7 @@ def command(
         raise UsageError("Streamlit is not installed", fix="pip install 'peft-workbench[ui]'")
     if not 0 < port < 65536:
         raise UsageError(f"no such port: {port}", fix="give one from 1 to 65535")
-    hosts = [LOOPBACK, "localhost"]
-    if address not in hosts:
-        if not expose:
-            raise UsageError(
-                f"{address} can be reached from other machines",
-                why="the app has no login: whoever opens it can start runs as you",
-                fix="tunnel instead (ssh -L 8501:127.0.0.1:8501 HOST), or add --expose",
-            )
-        hosts.append("*" if address in ("0.0.0.0", "::") else address)
+    hosts = _hosts(address, expose)
     app = app_path()
     options = {
         "server.address": address,
@@ -86,6 +78,20 @@ def command(
     argv += [f"--server.allowedHosts={host}" for host in hosts]
     environment = child_environment() | {RUNS_VARIABLE: str(Path(runs_dir).absolute())}
     return argv, environment
+
+
+def _hosts(address: str, expose: bool) -> list[str]:
+    """The names by which a browser may ask for the app."""
+    hosts = [LOOPBACK, "localhost"]
+    if address not in hosts:
+        if not expose:
+            raise UsageError(
+                f"{address} can be reached from other machines",
+                why="the app has no login: whoever opens it can start runs as you",
+                fix="tunnel instead (ssh -L 8501:127.0.0.1:8501 HOST), or add --expose",
+            )
+        hosts.append("*" if address in ("0.0.0.0", "::") else address)
+    return hosts
 
 
 def serve(

@@ -9,7 +9,7 @@ from filelock import FileLock
 
 from workbench.errors import RunRefused
 from workbench.jobs.job_records import CLAIMS_DIR, JOBS_DIR, read_job, written_since
-from workbench.store import ACTIVE, read_run
+from workbench.store import ACTIVE, Run, read_run
 
 STARTING_SECONDS = 10.0
 """How long a claim without a process behind it is believed: the time between the two writes."""
@@ -22,10 +22,7 @@ def claim_run(path: Path, root: Path, job_name: str) -> Path:
         RunRefused: when the run is active, or another job has just started it.
     """
     run = read_run(path, job=job_name)
-    if run.state in ACTIVE:
-        raise RunRefused(
-            f"this run is {run.state} already", where=run.id, fix="watch it, or stop it first"
-        )
+    refuse_active(run)
     folder = root / JOBS_DIR / CLAIMS_DIR
     folder.mkdir(parents=True, exist_ok=True)
     claim = folder / f"{path.parent.name}@{path.name}"
@@ -39,6 +36,18 @@ def claim_run(path: Path, root: Path, job_name: str) -> Path:
             )
         claim.write_text(job_name, encoding="utf-8")
     return claim
+
+
+def refuse_active(run: Run) -> None:
+    """Refuses to start a run a second time.
+
+    Raises:
+        RunRefused: when it is active.
+    """
+    if run.state in ACTIVE:
+        raise RunRefused(
+            f"this run is {run.state} already", where=run.id, fix="watch it, or stop it first"
+        )
 
 
 def _is_held(claim: Path, path: Path, root: Path) -> bool:

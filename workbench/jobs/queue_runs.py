@@ -7,14 +7,15 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from workbench.errors import RunRefused, UsageError
+from workbench.jobs.claims import refuse_active
 from workbench.jobs.job_records import tail
 from workbench.jobs.launch import spawn
 from workbench.jobs.worker_records import WorkerRecord, as_slot, ask_to_stop, list_workers
 from workbench.recipe import Recipe, dump_recipe
 from workbench.store import (
-    ACTIVE,
     DEFAULT_RUNS_DIR,
     Entry,
     Queue,
@@ -55,8 +56,7 @@ def enqueue(
     """
     queue = Queue(runs_dir)
     slot = as_slot(devices) if devices is not None else None
-    entries: list[Entry] = []
-    finished: list[Run] = []
+    entries, finished = list[Entry](), list[Run]()
     if not recipes or (seeds is not None and not seeds) or processes < 1:
         raise UsageError("nothing to queue", fix="give at least one recipe, seed and process")
     for recipe, seed in ((r, s) for r in recipes for s in (seeds or r.seeds)):
@@ -65,23 +65,17 @@ def enqueue(
         if run.state == "finished" and not force:
             finished.append(run)
             continue
-        if run.state in ACTIVE and run.status.get("pid"):
-            raise RunRefused(
-                f"this run is {run.state} already", where=run.id, fix="watch it, or stop it first"
-            )
-        entry = Entry(
-            study=recipe.study,
-            name=path.name,
-            recipe=dump_recipe(recipe),
-            fields=describe_run(recipe, seed),
-            seed=seed,
-            processes=processes,
-            devices=slot,
-            force=force,
-        )
-        entries.append(entry)
+        if run.status.get("pid"):
+            refuse_active(run)
+        options = {"processes": processes, "devices": slot, "force": force}
+        entries.append(_entry(recipe, seed, path.name, options))
     queue.add(entries)
     return entries, finished
+
+
+def _entry(recipe: Recipe, seed: int, name: str, options: dict[str, Any]) -> Entry:
+    fields, text = describe_run(recipe, seed), dump_recipe(recipe)
+    return Entry(study=recipe.study, name=name, recipe=text, fields=fields, seed=seed, **options)
 
 
 def start_worker(

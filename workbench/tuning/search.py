@@ -44,12 +44,12 @@ def tune(
     seed: int | None = None,
     runs_dir: Path = DEFAULT_RUNS_DIR,
     force: bool = False,
-    observer: Observer | None = None,
+    observer: Observer = no_op_observer,
 ) -> Outcome:
     """Searches the values of each recipe that score best on its validation split.
 
-    Trials that an earlier call has finished are not run again, and one that it left half done goes
-    on. The recipes take turns, so that they have had equal chances whenever the search ends.
+    Finished trials of an earlier call are not repeated, and an interrupted one is resumed. The
+    recipes take turns, so that they have equal budgets whenever the search ends.
 
     Args:
         trials: how many each recipe gets; failed ones count.
@@ -62,22 +62,18 @@ def tune(
         RunRefused: when another process is at the same search.
         TrainingError: when a trial failed for a reason that has nothing to do with its values.
     """
-    if trials < 1:
-        raise UsageError(f"{trials} trials", fix="one or more for each recipe")
     spaces = spaces_of(recipes, parse_searches(searches))
-    for recipe, space in zip(recipes, spaces, strict=True):
-        _refuse_too_many(recipe, space, trials)
-    chosen = _seed(recipes, seed)
+    _check_budget(recipes, spaces, trials)
     with ExitStack() as stack:
         request, cache = stack.enter_context(handle_signals()), StudyCache()
         found = [
             RecipeSearch(
                 recipe=recipe,
                 space=space,
-                seed=chosen,
+                seed=_seed(recipes, seed),
                 runs_dir=runs_dir,
                 request=request,
-                observer=observer or no_op_observer,
+                observer=observer,
                 cache=cache,
             )
             for recipe, space in zip(recipes, spaces, strict=True)
@@ -136,11 +132,14 @@ def _seed(recipes: Sequence[Recipe], asked: int | None) -> int:
     return asked
 
 
-def _refuse_too_many(recipe: Recipe, space: Space, trials: int) -> None:
-    every = combinations(space)
-    if every is not None and (count := sum(1 for _ in every)) < trials:
-        raise UsageError(
-            f"{trials} trials of {count} combinations",
-            where=f"{recipe.study}/{recipe.name}",
-            fix=f"--trials {count}, or more values",
-        )
+def _check_budget(recipes: Sequence[Recipe], spaces: Sequence[Space], trials: int) -> None:
+    if trials < 1:
+        raise UsageError(f"{trials} trials", fix="one or more for each recipe")
+    for recipe, space in zip(recipes, spaces, strict=True):
+        every = combinations(space)
+        if every is not None and (count := sum(1 for _ in every)) < trials:
+            raise UsageError(
+                f"{trials} trials of {count} combinations",
+                where=f"{recipe.study}/{recipe.name}",
+                fix=f"--trials {count}, or more values",
+            )
