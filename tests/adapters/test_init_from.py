@@ -1,4 +1,4 @@
-"""Going on from an adapter: what comes along, what starts anew, and what is refused."""
+"""Continuing from an adapter: what comes along, what starts anew, and what is refused."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> dict[str, Tensor]:
 
 @pytest.fixture
 def tiny_bert(shared: SharedFolder) -> Path:
-    """The base of the runs that others go on from."""
+    """The base of the runs that others continue from."""
     return shared.model("bert", 0.3)
 
 
@@ -301,4 +301,4 @@ def test_a_run_is_repeated_when_its_start_was_trained_again(
     ]
     assert run(after) == ["skipped"]
     shutil.rmtree(source)
-    assert run(after) == ["skipped"], "there is nothing to go on from"
+    assert run(after) == ["skipped"], "there is nothing to continue from"

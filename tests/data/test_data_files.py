@@ -195,4 +195,4 @@ def test_damaged_files_are_refused(refusal, write, name, content, words):
 def test_missing_file_and_unreadable_name(refusal, tmp_path):
     assert "cannot be read: No such file" in refusal(tmp_path / "none.csv")
     message = refusal("./no such folder")
-    assert "is no file or folder here, and no Hub id either" in message
+    assert "is not a file or folder here, and no Hub id either" in message

@@ -223,7 +223,7 @@ def test_numbers_are_read_from_text_and_json(load, write):
 def test_what_is_no_finite_number_is_refused(refusal, write, bad):
     rows = [*labelled([1, 2.5]), {"text": "bad", "label": bad}]
     message = refusal(write("x.jsonl", rows), problem_type=REGRESSION)
-    assert "a label that is no finite number, 1 of 21 rows: x.jsonl:21" in message
+    assert "a label that is not a finite number, 1 of 21 rows: x.jsonl:21" in message
 
 
 def test_label_names_make_no_sense_for_numbers(refusal, write):

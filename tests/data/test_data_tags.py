@@ -125,8 +125,8 @@ def test_numbers_of_parquet_take_declared_names(load, tmp_path):
          "('words: 2, tags: 1')"),
         ({"label": ["O", ""]}, "a missing tag"),
         ({"label": ["O", None]}, "a missing tag"),
-        ({"label": ["O", 0.5]}, "a tag that is no word or whole number"),
-        ({"label": ["O", ["O"]]}, "a tag that is no word or whole number"),
+        ({"label": ["O", 0.5]}, "a tag that is not a word or whole number"),
+        ({"label": ["O", ["O"]]}, "a tag that is not a word or whole number"),
     ],
 )  # fmt: skip
 def test_bad_rows_are_refused_by_name(refusal, write, bad, words):

@@ -49,7 +49,7 @@ def test_no_run_or_adapter_of_such_a_name_is_found_or_touched(
     name: str, canary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    """A run may be named by its path, so what is outside is only ever read, and is no run."""
+    """A run may be named by its path, so what is outside is only ever read, and is not a run."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs").mkdir()
     for command in (
@@ -108,7 +108,7 @@ def test_a_linked_run_is_set_aside_as_a_link(make_recipe: Make, tmp_path: Path) 
 def test_a_linked_run_is_listed_and_never_written_through(
     make_recipe: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A link out of runs/ to a folder that is no run is no run."""
+    """A link out of runs/ to a folder that is not a run is not a run."""
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "secret").write_text("secret")

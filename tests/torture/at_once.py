@@ -121,9 +121,9 @@ def clock_set_back(trial: Trial) -> None:
     at = trial.one_of(1, STEPS - 2)
 
     def jump() -> None:
-        def step(made: Callable[..., object], *values: object) -> object:
+        def step(made: Callable[..., object], **values: object) -> object:
             wrap(time, "time", lambda real: lambda: real() + JUMP_SECONDS)
-            return made(*values)
+            return made(**values)
 
         wrap(trainer, "Step", nth(at, step))
         after_step(trial.one_of(at + 1, STEPS))()

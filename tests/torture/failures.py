@@ -142,15 +142,15 @@ def not_finite(trial: Trial) -> None:
     step, value = trial.one_of(1, STEPS), trial.draw.choice([float("nan"), float("inf")])
     in_gradient = trial.index % 2 == 0
 
-    def spoilt(add_up: Callable[..., Any], self: Accumulation, *arguments: Any) -> Any:
-        done = add_up(self, *arguments)
+    def spoilt(accumulate: Callable[..., Any], self: Accumulation, *arguments: Any) -> Any:
+        done = accumulate(self, *arguments)
         if not in_gradient:
             return replace(done, loss=value)
         gradients = (each.grad for each in self.adapted.trainable().values())
         next(each for each in gradients if each is not None).fill_(value)
         return done
 
-    trial.event(lambda: wrap(Accumulation, "add_up", nth(step, spoilt)))
+    trial.event(lambda: wrap(Accumulation, "accumulate", nth(step, spoilt)))
     trial.expect(trial.run.state == "failed", f"it is {trial.run.state}", "I3")
     told = trial.run.reason
     trial.expect(f"step {step}" in told and ("nan" in told or "inf" in told), told, "I3")

@@ -61,7 +61,7 @@ def _partial(path: Path, whole: Run) -> Iterator[str]:
 
 
 def _lost(path: Path) -> str:
-    """What the log says was saved and cannot be gone on from; a row comes after its save."""
+    """What the log says was saved and cannot be resumed from; a row comes after its save."""
     rows = read_run(path).events()[0]
     saved = [row["step"] for row in rows if row["kind"] == "checkpoint" and row["of"] == "step"]
     folder = CheckpointFolder(path / "checkpoints")

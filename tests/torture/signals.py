@@ -57,10 +57,10 @@ def _asked(trial: Trial, number: signal.Signals) -> None:
 def _pausing(step: int, reached: Path, seconds: float) -> None:
     """Makes the child's ``step``-th step take some time more, which a signal cuts short."""
 
-    def slowly(made: Callable[..., object], *values: object) -> object:
+    def slowly(made: Callable[..., object], **values: object) -> object:
         reached.touch()
         time.sleep(seconds)
-        return made(*values)
+        return made(**values)
 
     wrap(trainer, "Step", nth(step, slowly))
 

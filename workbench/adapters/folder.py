@@ -178,7 +178,7 @@ def _with_tensors(model: nn.Module, state: dict[str, Tensor]) -> nn.Module:
 
 
 def check_weights(folder: Path) -> None:
-    """Refuses weight files that are missing, cut off or hold numbers that are none.
+    """Refuses weight files that are missing, cut off or contain NaN or inf.
 
     Raises:
         ExportError: naming the file, and the tensor.

@@ -62,7 +62,7 @@ def state(name: str, *, verify: bool = False) -> State:
     hashes every file (about 0.1 s per 100 MB).
 
     Raises:
-        AssetError: for a name that is no asset.
+        AssetError: for a name that is not an asset.
     """
     asset = get(name)
     folder, records = path_of(asset), read_manifest(asset)

@@ -213,7 +213,7 @@ def _differences(one: Sample, other: Sample) -> list[str]:
 
 
 def _word(key: str, one: str | None, other: str | None) -> str:
-    # A run that goes on from an adapter writes "BASE after ADAPTER".
+    # A run that continues from an adapter writes "BASE after ADAPTER".
     bases = {(value or "").partition(" after ")[0] for value in (one, other)}
     if key == "base" and len(bases) == 1:
         return "starting points (init_from)"

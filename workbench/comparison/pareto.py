@@ -109,7 +109,7 @@ def front_by_means(rows: Sequence[Row], metric: str, cost: str) -> list[str]:
 
 
 def check_objectives(rows: Sequence[Row], objectives: Sequence[str]) -> None:
-    """Refuses what is no objective.
+    """Refuses what is not an objective.
 
     Raises:
         UsageError: with those that there are.

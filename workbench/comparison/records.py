@@ -99,7 +99,7 @@ class Record(_Part):
     references: dict[str, Scores] = {}
     tuning: Tuning | None = None
     forced: list[str] = []
-    """What had changed where the run was forced to go on."""
+    """What had changed where the run was forced to resume."""
 
     @field_validator("references")
     @classmethod

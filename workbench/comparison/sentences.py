@@ -1,4 +1,4 @@
-"""What may be concluded, in plain words: of a verdict, of the references, of the Pareto front."""
+"""Conclusions as sentences: of a verdict, of the baselines, of the Pareto front."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def _answers(
     spans = [_spans(value, text) for value, text in zip(rows.labels, contexts, strict=True)]
     rows.column(column, rows.labels).refuse(
         (row for row, found in enumerate(spans) if found is None),
-        "something that is no answer",
+        "something that is not an answer",
         why=_FORM,
         fix="write answers in this form, or as plain texts that are looked up in the context",
     )

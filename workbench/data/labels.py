@@ -78,7 +78,7 @@ def _classes(
         )
     column.refuse(
         lambda value: not isinstance(value, str | int | float),
-        "a label that is no word or number",
+        "a label that is not a word or number",
         why=f"problem_type is {SINGLE}: one label a row",
         fix=f"for lists of labels set task.problem_type: {MULTI}; check data.label",
     )
@@ -133,7 +133,7 @@ def _numbers(column: Column, task: TextClassification) -> list[Label]:
     numbers = [_number(value) for value in column.values]
     column.refuse(
         (i for i, number in enumerate(numbers) if number is None or not math.isfinite(number)),
-        "a label that is no finite number",
+        "a label that is not a finite number",
         why="problem_type is regression",
         fix=f"correct these rows, or set task.problem_type: {SINGLE}",
     )

@@ -183,7 +183,7 @@ def checked_texts(
 
     Raises:
         DataError: a text is missing, blank, no text, longer than MAX_TEXT_CHARACTERS, or holds
-            half a character (a lone surrogate, which no tokenizer accepts); rows are named.
+            invalid Unicode (a lone surrogate, which no tokenizer accepts); rows are named.
     """
 
     found = rows.column(column, values)

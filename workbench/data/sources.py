@@ -35,7 +35,7 @@ def read_source(spec: DataSpec, columns: Columns) -> Provided:
         return _read_file(path, _not_of_the_hub(spec), columns)
     if not is_hub_id(spec.source):
         raise DataError(
-            f"{spec.source!r} is no file or folder here, and no Hub id either",
+            f"{spec.source!r} is not a file or folder here, and no Hub id either",
             where="data.source",
             why="a Hub id is one name, or two with a slash between: nyu-mll/glue",
             fix="correct the path; it is relative to the folder the command runs in "

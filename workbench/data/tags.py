@@ -90,11 +90,11 @@ def _tags(rows: Rows, name: str, words: Sequence[tuple[str, ...]]) -> list[tuple
         lambda tags: any(map(is_missing, tags)),
         "a missing tag",
         why="every word needs one tag",
-        fix="tag these words; O is the usual tag of what is no entity",
+        fix="tag these words; O is the usual tag of what is not an entity",
     )
     column.refuse(
         lambda tags: not all(isinstance(tag, str | int) for tag in tags),
-        "a tag that is no word or whole number",
+        "a tag that is not a word or whole number",
         why="a tag is a name such as B-PER, or its number",
         fix="write names, or whole numbers; check data.label",
     )

@@ -78,7 +78,7 @@ def generate(
         with without_gradients(model), whole_outside_layers(model):
             batches = list(_batches(model, prompts, 1 if decoding.num_beams > 1 else batch_size))
             for number in range(largest(model, len(batches))):
-                # A process that is done still puts the layers together for the others.
+                # FSDP: a rank that is done still runs the forward pass (all-gather).
                 rows = batches[number] if number < len(batches) else []
                 texts = [prompts[row] for row in rows] or [[PADDING]]
                 if decoding.num_beams > 1:

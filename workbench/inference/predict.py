@@ -53,7 +53,7 @@ def predict(
             mine = own_share(indices, process, processes)
             if not mine and not is_sharded(model):
                 continue
-            # A process without examples left still puts the layers together for the others.
+            # FSDP: a rank without examples left still runs the forward pass (all-gather).
             rows = task.rows(encoded, mine or indices[:1], EVALUATION_SEED)
             batch = on_device(pad(rows, tokenizer, int(encoded.lengths.max())), device)
             outputs = task.outputs(model, batch, virtual_tokens)

@@ -67,7 +67,7 @@ class Accumulation:
         share: int = math.ceil(self.spec.batch_size / self.accelerator.num_processes)
         return min(self.size or share, share)
 
-    def all_reduce(self, rows: Sequence[Row], step: int) -> Accumulated | MicroBatch:
+    def accumulate(self, rows: Sequence[Row], step: int) -> Accumulated | MicroBatch:
         """Gradients of the mean loss over the rows of a batch, the same on every process.
 
         With ``auto_micro_batch`` a batch that does not fit leaves no trace but a smaller ``size``,

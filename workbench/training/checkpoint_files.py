@@ -40,7 +40,7 @@ def save(folder: Path, tensors: Tensors, state: dict[str, Any]) -> int:
     """Writes one checkpoint and reads it back; returns its bytes.
 
     Raises:
-        StorageError: when it cannot be written (nothing is left of it), or reads back otherwise.
+        StorageError: when it cannot be written (nothing is left of it), or verification fails.
     """
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)

@@ -149,7 +149,7 @@ class Trainer:
         rate = learning_rate(self.step, self.steps, self.spec, self.peak_learning_rate)
         set_learning_rate(self.optimizer, rate)
         rows = self.task.rows(self.train, batch, (self.seed, self.step // self.steps_per_epoch))
-        done = self.accumulation.all_reduce(rows, self.step + 1)
+        done = self.accumulation.accumulate(rows, self.step + 1)
         if isinstance(done, MicroBatch):
             return done
         norm = self.gradients.clip(self.spec.max_grad_norm)

@@ -118,7 +118,7 @@ def test_the_base_is_shown_and_asked_about(adapter: Path, tiny_bert: Path, tmp_p
         ("somebody/model", ["somebody/model is not on this machine", "hf download somebody/model"]),
         ("sentence-transformers/all-MiniLM-L6-v2", ["workbench assets pull minilm-l6"]),
         ("/home/them/model", ["names '/home/them/model'", "pass --base MODEL"]),
-        ("../model", ["which is no name of the Hub", "pass --base MODEL"]),
+        ("../model", ["which is not a name of the Hub", "pass --base MODEL"]),
         (None, ["does not say which base it was trained on", "--base"]),
     ],
 )

@@ -18,10 +18,10 @@ from tests.adapters.foreign.importing import Pack, refusal, taken
         ("adapter_model.bin", "is a pickle"),
         ("training_args.bin", "is a pickle"),
         ("optimizer.pt", "is a pickle"),
-        ("modeling_evil.py", "is no file of an adapter"),
-        ("model.safetensors", "a whole model is no adapter"),
+        ("modeling_evil.py", "is not a file of an adapter"),
+        ("model.safetensors", "a whole model is not an adapter"),
         ("trained_weights.safetensors", "some of the model's own weights"),
-        ("status.json", "is no file of an adapter"),
+        ("status.json", "is not a file of an adapter"),
     ],
 )
 def test_other_files_are_refused_by_name(
@@ -65,8 +65,8 @@ def _link(name: str) -> zipfile.ZipInfo:
         ("C:/vocab.txt", "a name that is not the same everywhere"),
         ("..\\vocab.txt", "a name that is not the same everywhere"),
         ("vocab.txt\n", "a name that is not the same everywhere"),
-        ("deeper/vocab.txt", "'deeper/vocab.txt' is no file of an adapter"),
-        ("README.MD", "'README.MD' is no file of an adapter"),
+        ("deeper/vocab.txt", "'deeper/vocab.txt' is not a file of an adapter"),
+        ("README.MD", "'README.MD' is not a file of an adapter"),
         (_link("vocab.txt"), "is a link"),
     ],
 )

@@ -21,7 +21,7 @@ class LocalBase:
 
 
 def find_base(adapter_says: str, revision: str | None, given: str | None) -> LocalBase:
-    """The base that the user gives or else, if that is no path, the one that the adapter names.
+    """The base that the user gives or else, if that is not a path, the one that the adapter names.
 
     Raises:
         UsageError: when it is not here, with the command that fetches it, or the adapter names a
@@ -34,7 +34,7 @@ def find_base(adapter_says: str, revision: str | None, given: str | None) -> Loc
         return _cached(given, revision if given == adapter_says else None)
     if not is_hub_id(adapter_says):
         raise UsageError(
-            f"the adapter names {adapter_says[:200]!r} as its base, which is no name of the Hub"
+            f"the adapter names {adapter_says[:200]!r} as its base, which is not a name of the Hub"
             if adapter_says
             else "the adapter does not say which base it was trained on",
             where="base_model_name_or_path",

@@ -119,13 +119,13 @@ def _parsed(path: Path) -> dict[str, Any]:
         return dict(pairs)
 
     def no_number(text: str) -> None:
-        raise ValueError(f"{text} is no number")
+        raise ValueError(f"{text} is not a number")
 
     try:
         text = path.read_text(encoding="utf-8")
         values = json.loads(text, object_pairs_hook=once, parse_constant=no_number)
         if not isinstance(values, dict):
-            raise ValueError("it is no object")
+            raise ValueError("it is not an object")
     except (ValueError, RecursionError) as error:
         raise UsageError(
             f"not readable: {str(error)[:200]}", where=CONFIG, fix="download the adapter again"

@@ -47,7 +47,8 @@ MAX_RATIO = 200
 
 _PICKLES = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy", ".npz"}
 _OTHER_EXPORTS = {
-    "model.safetensors": "a whole model is no adapter: name the folder as model.source of a recipe",
+    "model.safetensors": "a whole model is not an adapter: name the folder as model.source in a "
+    "recipe",
     "trained_weights.safetensors": "it holds some of the model's own weights, which are no PEFT "
     "adapter; train it again with a method such as lora",
 }
@@ -217,7 +218,7 @@ def _refuse_name(name: str, where: str) -> None:
             fix=f"ask for {WEIGHTS}, or leave the file out if {WEIGHTS} is there",
         )
     raise UsageError(
-        f"{shown} is no file of an adapter",
+        f"{shown} is not a file of an adapter",
         where=where,
         why=_OTHER_EXPORTS.get(name, f"only these are taken: {', '.join(ALLOWED)}"),
         fix="leave it out",
