@@ -64,7 +64,10 @@ def outcome(result: Event) -> None:
         _forecast(result)
     with right:
         st.subheader("Run details", anchor=False)
-        facts(_facts(result))
+        for title, pairs in _details(result).items():
+            if title:
+                st.markdown(f"**{title}**")
+            facts(pairs)
 
 
 def _forecast(result: Event) -> None:
@@ -75,16 +78,17 @@ def _forecast(result: Event) -> None:
         st.dataframe(table, hide_index=True, width="stretch")
 
 
-def _facts(result: Event) -> list[tuple[str, Any]]:
+def _details(result: Event) -> dict[str, list[tuple[str, str]]]:
+    """What `workbench show` prints besides scores and memory, by the title of its block."""
     told = get_strings(result, "warnings")  # which stand on top of the page
-    return [
-        *((key, result.get(key)) for key in ("task", "model", "method")),
-        ("selected checkpoint", selected_checkpoint(result)),
-        *parameter_facts(result),
-        *(fact for fact in data_facts(result) if fact[1] not in told),
-        *time_facts(result),
-        *policy_facts(result),
-    ]
+    run = [(key, str(result.get(key) or "")) for key in ("task", "model", "method")]
+    return {
+        "": [*run, ("selected checkpoint", selected_checkpoint(result))],
+        "Parameters": parameter_facts(result),
+        "Data": [fact for fact in data_facts(result) if fact[1] not in told],
+        "Time": time_facts(result),
+        "Computed on": policy_facts(result),
+    }
 
 
 def _scores(result: Event) -> pd.DataFrame:
