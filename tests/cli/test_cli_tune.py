@@ -40,7 +40,7 @@ def test_from_a_study_to_tuned_runs(workbench: Workbench, study: Path) -> None:
         assert [trial["number"] for trial in each["trials"]] == [0, 1]
         assert each["best"] in each["trials"] and each["metric"] == "accuracy"
         assert each["steps"] == 14 and each["tokens"] > 0 and each["train_seconds"] > 0
-    assert "[1/4] tiny/head trial 1/2, 0.01: validation accuracy" in answer.err
+    assert "[1/4] tiny/head trial 1/2, learning rate 0.01: validation accuracy" in answer.err
     assert "left" in answer.err
 
     table = workbench("tune", study, "--trials", 2)

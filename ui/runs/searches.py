@@ -17,7 +17,7 @@ from workbench.charts.style import HEIGHT, PALETTE
 from workbench.formatting import ABSENT, count, duration
 from workbench.recipe import recipes_dir
 from workbench.tuning.load_search import Search, list_searches, options_of
-from workbench.tuning.space import LEARNING_RATE
+from workbench.tuning.space import LEARNING_RATE, describe_values
 
 REFRESH_SECONDS = 2
 USUAL_TRIALS = 8
@@ -75,7 +75,7 @@ def _row(search: Search, active: bool) -> Row:
         "trials": f"{len(search.trials)} of {search.wanted or '?'}"
         + (f", {failed} failed" if failed else ""),
         "best": decimal(best.get("score")),
-        "values": values_in_words(get_section(best, "values")) or ABSENT,
+        "values": describe_values(get_section(best, "values")) or ABSENT,
         "training time": ABSENT if seconds is None else duration(seconds),
         "steps": ABSENT if steps is None else f"{steps:,.0f}",
         "tokens": count(number(search.document, "tokens")),
@@ -104,15 +104,6 @@ def _columns() -> dict[str, Any]:
             for key in ("training time", "steps", "tokens")
         },
     }
-
-
-def values_in_words(values: Row) -> str:
-    """What a trial tried: ``learning rate 0.005, r 8``."""
-    names = {key: key.rpartition(".")[2].replace("_", " ") for key in values}
-    return ", ".join(
-        f"{names[key]} {value:g}" if finite(value) else f"{names[key]} {value}"
-        for key, value in values.items()
-    )
 
 
 # --- the picture ---------------------------------------------------------------------------
@@ -146,7 +137,7 @@ def points_of(search: Search) -> list[Row]:
                     "score": score,
                     "trial": int(number(trial, "number") or 0) + 1,
                     "best": trial.get("number") == best,
-                    "tried": values_in_words(get_section(trial, "values")),
+                    "tried": describe_values(get_section(trial, "values")),
                 }
             )
     return found
@@ -187,7 +178,7 @@ def _trials(searches: list[Search]) -> None:
         rows = [
             {
                 "trial": int(number(trial, "number") or 0) + 1,
-                "tried": values_in_words(get_section(trial, "values")),
+                "tried": describe_values(get_section(trial, "values")),
                 "score": decimal(trial.get("score")),
                 "loss": decimal(trial.get("loss")),
                 "training time": duration(number(trial, "train_seconds") or 0.0),

@@ -124,29 +124,22 @@ def _row(tuning: Tuning) -> tuple[object, ...]:
 
 
 def _shown(trial: Trial | None, metric: str) -> str:
-    """``0.004  (0.9625)``: what was tried and what it gave."""
+    """``learning rate 0.004 (0.9625)``: what was tried and what it gave."""
+    from workbench.tuning.space import describe_values
+
     if trial is None:
         return ""
     score = "failed" if trial.score is None else scores({metric: trial.score}).split()[-1]
-    return f"{_values(trial.values)} ({score})"
-
-
-def _values(values: dict[str, Any]) -> str:
-    """Values with the last part of their keys, the learning rate bare where it is alone."""
-    if len(values) == 1:
-        return _number(next(iter(values.values())))
-    return ", ".join(f"{key.rpartition('.')[2]} {_number(v)}" for key, v in values.items())
-
-
-def _number(value: object) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return f"{describe_values(trial.values)} ({score})"
 
 
 class _Progress(Progress):
     """Shows a search: a line for every trial, and how long the rest will take."""
 
     def _on_values(self, fields: dict[str, Any]) -> None:
-        self._name = f"{self._name}, {_values(fields['values'])}"
+        from workbench.tuning.space import describe_values
+
+        self._name = f"{self._name}, {describe_values(fields['values'])}"
 
     def _on_validation(self, fields: dict[str, Any]) -> None:
         self._passing(f"validation at step {fields.get('step')}: {scores(fields.get('metrics'))}")

@@ -202,6 +202,15 @@ def with_values(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
     return found
 
 
+def describe_values(values: Mapping[str, Any]) -> str:
+    """What a trial tries: ``learning rate 0.005, r 8``."""
+    names = {key: key.rpartition(".")[2].replace("_", " ") for key in values}
+    return ", ".join(
+        f"{names[key]} {value:g}" if isinstance(value, float) else f"{names[key]} {value}"
+        for key, value in values.items()
+    )
+
+
 def combinations(space: Space) -> Iterator[Values] | None:
     """Every combination of a space that has only choices; None where there are ranges."""
     choices = [wanted.values for wanted in space.values() if isinstance(wanted, Choices)]
