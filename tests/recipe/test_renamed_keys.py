@@ -11,9 +11,19 @@ from pydantic import ValidationError
 
 from workbench.errors import RecipeError
 from workbench.recipe import Recipe, load_recipe, stored_recipe
-from workbench.recipe.renamed import KEYS, as_first_written, as_today
+from workbench.recipe.renamed import (
+    KEYS,
+    as_first_written,
+    as_today,
+    best_as_today,
+    search_as_today,
+)
 from workbench.recipe.schema import TrainingSpec
 from workbench.store import read_run
+from workbench.training.events import BestCheckpoint
+from workbench.tuning.folder import tuning_folder
+from workbench.tuning.journal import Journal
+from workbench.tuning.space import Choices, Space
 
 OLD: dict[str, Any] = {
     "study": "news",
@@ -86,6 +96,28 @@ def test_the_search_that_found_values_is_read_under_the_new_names() -> None:
     tuning = {"search": {"training.schedule": "linear,cosine", "method.r": "2..32"}}
     searched = as_today({"tuning": tuning})["tuning"]["search"]
     assert list(searched) == ["training.lr_scheduler", "method.r"]
+
+
+def test_the_search_of_an_older_version_is_found_and_continued(tmp_path: Path) -> None:
+    """The folder's name is what that version gave it; its journal keeps the keys of then."""
+    recipe = Recipe.model_validate(as_today(OLD))
+    space: Space = {"training.warmup_ratio": Choices((0.0, 0.1))}
+    assert tuning_folder(tmp_path, recipe, space, 0).name == "lora-93686778"
+    journal = Journal(tmp_path / "optuna.jsonl", space, higher=True, seed=0)
+    journal.begin({"training.warmup_ratio": 0.1})
+    assert "training.warmup_fraction" in (tmp_path / "optuna.jsonl").read_text()
+    assert "training.warmup_ratio" not in (tmp_path / "optuna.jsonl").read_text()
+    assert journal.values(0) == {"training.warmup_ratio": 0.1}
+    trial = {"values": {"training.warmup_fraction": 0.1}, "score": 0.5}
+    search = {"search": {"training.warmup_fraction": "0.0,0.1"}, "best": trial, "trials": [trial]}
+    found = search_as_today(search)
+    assert found["search"] == {"training.warmup_ratio": "0.0,0.1"}
+    assert found["best"]["values"] == found["trials"][0]["values"] == {"training.warmup_ratio": 0.1}
+
+
+def test_the_checkpoint_of_an_older_version_is_read_under_the_new_names() -> None:
+    best = BestCheckpoint(**best_as_today({"step": 40, "value": 0.9, "misses": 2}))
+    assert best.epochs_without_improvement == 2
 
 
 def test_the_two_ways_are_each_others_inverse_and_keep_the_order() -> None:

@@ -22,6 +22,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from transformers import masking_utils
 
+from workbench.costs.fake_ops import FakeResults
+
 Listener = Callable[[Any, tuple[Any, ...], dict[str, Any]], None]
 """Told each operator that was called, with its arguments."""
 
@@ -29,8 +31,9 @@ Listener = Callable[[Any, tuple[Any, ...], dict[str, Any]], None]
 class MemoryTracker(TorchDispatchMode):
     """Counts the bytes of live storages; tells who asks which operators were called."""
 
-    def __init__(self) -> None:
+    def __init__(self, results: FakeResults | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self._results = results
         self.live = 0
         self.live_bytes: list[int] = [0]
         """What was live at the last reset, and after each storage that came or went since."""
@@ -52,7 +55,7 @@ class MemoryTracker(TorchDispatchMode):
             return args[0].fake_device
         kwargs = kwargs or {}
         try:
-            result = func(*args, **kwargs)
+            result = self._results(func, args, kwargs) if self._results else func(*args, **kwargs)
         except DataDependentOutputException:
             return self._answer(args[0])
         for leaf in tree_leaves(result):
@@ -115,7 +118,8 @@ def fake_mode() -> Iterator[MemoryTracker]:
     transformers (5.23) makes attention masks that it leaves out for real batches without padding.
     """
     fake = _Fake()
-    tracker = MemoryTracker()
+    fake.cache_enabled = False  # `FakeResults` is one
+    tracker = MemoryTracker(FakeResults(fake))
     apply, is_tracing = nn.Module._apply, masking_utils.is_tracing
 
     def tells_nothing(tensor: Any = None) -> bool:

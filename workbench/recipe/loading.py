@@ -160,8 +160,8 @@ def build(
     """The recipe in a mapping, such as the values of a form, and everything wrong with it."""
     document = Document(values, places or {})
     renamed = [
-        Finding(path, f"`{path[-1]}` was renamed", f"write {new}")
-        for path, new in old_names(values)
+        Finding(path, f"`{old}` was renamed", f"write {new}")
+        for path, old, new in old_names(values)
     ]
     values = as_today(values) if renamed else values
     recipe, findings = _validate(values)

@@ -1,8 +1,9 @@
 """Recipe keys that were renamed, to the names that transformers and PEFT give them.
 
 An old name in a recipe is an error that says the new one. Records of older versions (recipes of
-runs and of the queue, the task of an export) are read under the new names. Fingerprints are still
-taken under the old ones: the run of a recipe is found again, resumed and compared.
+runs and of the queue, the task of an export, checkpoints, searches) are read under the new names.
+Fingerprints are still taken under the old ones: the run of a recipe is found again, resumed and
+compared.
 """
 
 from __future__ import annotations
@@ -23,24 +24,29 @@ KEYS = {
     "training.evaluation_batch_size": "training.eval_batch_size",
 }
 """The dotted key of today by the one that it was."""
+_FIRST = {new: old for old, new in KEYS.items()}
 VALUES = {"data.duplicates": {"refuse": "error"}}
 """The same of values."""
 
 BASELINES = {"untouched base": "base model (zero-shot)"}
 """Names of scores without fine-tuning in a run's result."""
+BEST = {"misses": "epochs_without_improvement"}
+"""What a checkpoint says of the best state."""
 
 LAST_PARTS = {old.rpartition(".")[2]: new.rpartition(".")[2] for old, new in KEYS.items()}
 
 
-def old_names(values: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
-    """The path of every old key or value in a recipe, with what to write instead."""
+def old_names(
+    values: Any, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], str, str]]:
+    """The path of every old key or value in a recipe, its old name and what to write instead."""
     for key, value in values.items() if isinstance(values, dict) else ():
         here = (*path, str(key))
         dotted = ".".join(here)
         if dotted in KEYS:
-            yield here, KEYS[dotted].rpartition(".")[2]
+            yield here, key, KEYS[dotted].rpartition(".")[2]
         elif isinstance(value, str) and value in VALUES.get(dotted, {}):
-            yield here, f"{key}: {VALUES[dotted][value]}"
+            yield here, f"{key}: {value}", f"{key}: {VALUES[dotted][value]}"
         yield from old_names(value, here)
 
 
@@ -70,10 +76,38 @@ def result_as_today(result: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def search_as_today(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored search: the keys of its space and of what its trials have tried."""
+    found = dict(document)
+    if isinstance(found.get("search"), dict):
+        found["search"] = flat_as_today(found["search"])
+    if isinstance(found.get("best"), dict):
+        found["best"] = _trial_as_today(found["best"])
+    if isinstance(found.get("trials"), list):
+        found["trials"] = [_trial_as_today(each) for each in found["trials"]]
+    return found
+
+
+def _trial_as_today(trial: Any) -> Any:
+    if not isinstance(trial, dict) or not isinstance(trial.get("values"), dict):
+        return trial
+    return trial | {"values": flat_as_today(trial["values"])}
+
+
+def best_as_today(best: Mapping[str, Any]) -> dict[str, Any]:
+    """What a stored checkpoint says of the best state."""
+    return {BEST.get(name, name): value for name, value in best.items()}
+
+
+def flat_as_first_written(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values by dotted key under the keys of the first version."""
+    return {_FIRST.get(key, key): value for key, value in values.items()}
+
+
 def as_first_written(values: Mapping[str, Any]) -> dict[str, Any]:
     """The same values under the names of the first version, which hashes are taken of."""
     back = {key: {new: old for old, new in pairs.items()} for key, pairs in VALUES.items()}
-    return _mapped(values, {new: old for old, new in KEYS.items()}, back)
+    return _mapped(values, _FIRST, back)
 
 
 def text_as_today(text: str) -> str:

@@ -10,6 +10,7 @@ from accelerate.utils import broadcast_object_list, gather_object
 
 from workbench.distributed.tensors import gather, shapes_only
 from workbench.errors import TrainingError
+from workbench.recipe.renamed import best_as_today
 from workbench.training import state_dicts
 from workbench.training.checkpoint_files import Tensors
 from workbench.training.checkpoint_folder import Loaded
@@ -102,6 +103,6 @@ def restore(trainer: Trainer, loaded: Loaded) -> None:
     own = state_dicts.of_process(tensors["random"], process)
     state_dicts.restore_random_state(own, trainer.accelerator.device)
     trainer.step, trainer.validated_at = state["step"], state["validated_at"]
-    trainer.best = BestCheckpoint(**state["best"])
+    trainer.best = BestCheckpoint(**best_as_today(state["best"]))
     trainer.untrained = state["untrained"]
     trainer.accumulation.size = state["micro_batch_size"]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import UsageError
+from workbench.recipe.renamed import flat_as_first_written, flat_as_today
 from workbench.tuning.space import Choices, Space, Values, combinations, rounded
 
 try:
@@ -62,7 +63,9 @@ class Journal:
 
     def __init__(self, path: Path, space: Space, *, higher: bool, seed: int) -> None:
         self._space, self._higher, self._seed = space, higher, seed
-        self._distributions = {key: _distribution(key, space) for key in space}
+        self._distributions = flat_as_first_written(
+            {key: _distribution(key, space) for key in space}
+        )
         _drop_half_a_line(path)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._storage = JournalStorage(JournalFileBackend(str(path), lock_obj=_Held(str(path))))
@@ -83,14 +86,18 @@ class Journal:
 
     def values(self, number: int) -> Values:
         """What a trial tries."""
-        return dict(self._study.get_trials(deepcopy=False)[number].params)
+        return flat_as_today(self._study.get_trials(deepcopy=False)[number].params)
 
     def begin(self, own: Values | None) -> Values:
         """Records the next trial and returns what it tries; the first one is ``own``."""
         trials = self._study.get_trials(deepcopy=False)
         values = own if own is not None and not trials else self._draw(trials)
         self._study.add_trial(
-            create_trial(state=TrialState.RUNNING, params=values, distributions=self._distributions)
+            create_trial(
+                state=TrialState.RUNNING,
+                params=flat_as_first_written(values),
+                distributions=self._distributions,
+            )
         )
         return values
 
@@ -104,14 +111,14 @@ class Journal:
 
     def _draw(self, before: Sequence[FrozenTrial]) -> Values:
         """Values that no trial has tried, as far as there are any."""
-        tried = [trial.params for trial in before]
+        tried = [flat_as_today(trial.params) for trial in before]
         values: Values = {}
         for attempt in range(DRAWS):
             seed = _seed(self._seed, len(before), attempt)
             sampler = optuna.samplers.TPESampler(n_startup_trials=RANDOM_TRIALS, seed=seed)
             study = optuna.create_study(direction=_direction(self._higher), sampler=sampler)
             study.add_trials(before)
-            values = rounded(self._space, study.ask(self._distributions).params)
+            values = rounded(self._space, flat_as_today(study.ask(self._distributions).params))
             if values not in tried:
                 return values
         left = (each for each in combinations(self._space) or () if each not in tried)

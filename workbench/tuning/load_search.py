@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench.recipe.renamed import flat_as_today
+from workbench.recipe.renamed import search_as_today
 from workbench.store import ACTIVE, Run, read_json, read_run
 from workbench.tuning.folder import TUNING, trial_folder
 from workbench.tuning.space import AROUND, LEARNING_RATE
@@ -79,7 +79,7 @@ def _folders(runs_dir: Path) -> Iterator[Path]:
 
 
 def _read(folder: Path) -> Search:
-    document = read_json(folder / RECORD) or {}
+    document = search_as_today(read_json(folder / RECORD) or {})
     ended = document.get("trials")
     begun = trial_folder(folder, len(ended) if isinstance(ended, list) else 0)
     return Search(folder, document, read_run(begun) if begun.is_dir() else None)
@@ -87,9 +87,7 @@ def _read(folder: Path) -> Search:
 
 def _space(search: Search) -> dict[str, str]:
     found = search.document.get("search")
-    return (
-        flat_as_today({str(k): str(v) for k, v in found.items()}) if isinstance(found, dict) else {}
-    )
+    return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else {}
 
 
 def _is_usual(search: Search) -> bool:
