@@ -69,7 +69,7 @@ def test_a_store_that_fsspec_does_not_know_is_refused(folder: Path) -> None:
 def test_a_node_runs_goes_on_and_copies(
     make_recipe: Make, tmp_path: Path, train: Callable[..., Run], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A run that a lost node left behind is gone on with, not begun again."""
+    """A run that a lost node left behind is continued with, not begun again."""
     recipe = make_recipe("head", training={"epochs": 2})
 
     class Lost(BaseException):

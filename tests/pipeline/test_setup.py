@@ -61,7 +61,7 @@ def test_all_that_a_run_computes_is_warmed_up(
     trained_runs: TrainedRuns,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Training, validation and test, to the last: what fails on the way is no error of the run."""
+    """Training, validation and test to the last batch; a warm-up that fails raises nothing."""
     warmed: list[bool] = []
     monkeypatch.setattr(setup, "warm_up", lambda *given: warmed.append(warming.warm_up(*given)))
     recipe = trained_runs.recipe(task, method, family)

@@ -43,7 +43,7 @@ def flipped_bit(trial: Trial) -> None:
     warnings = str(trial.run.result.get("warnings"))
     trial.expect(f"set aside: {newest.name}" in warnings, f"no warning: {warnings}")
     resumed = [row["step"] for row in trial.run.events()[0] if row["kind"] == "resumed"]
-    trial.expect(resumed == [int(before.name[-6:])], f"it went on from {resumed}")
+    trial.expect(resumed == [int(before.name[-6:])], f"it continued from {resumed}")
 
 
 def spoilt_random_state(trial: Trial) -> None:
@@ -133,7 +133,7 @@ CONTROLS: tuple[Prepare, ...] = (
 
 def negative_control(trial: Trial) -> None:
     """K24: without random numbers, position or optimizer, I5 has to fail."""
-    # In the last step of an epoch, so that what it goes on from lies in the middle of one.
+    # In the last step of an epoch, so that what it continues from lies in the middle of one.
     trial.event(in_backward(trial.draw.choice([STEPS_PER_EPOCH, STEPS]), 2))
     code = trial.live(CONTROLS[trial.index % len(CONTROLS)])
     trial.expect(code == 0, f"exit code {code}")

@@ -56,7 +56,7 @@ def twice_in_an_epoch(trial: Trial) -> None:
     first = trial.one_of(STEPS_PER_EPOCH + 1, STEPS - 1)
     code = trial.event(in_backward(first, trial.one_of(1, 3)))
     trial.expect(code == -signal.SIGKILL, f"it was not killed in step {first}")
-    # Counted from the checkpoint that it goes on from, which is at most two steps back.
+    # Counted from the checkpoint that it continues from, which is at most two steps back.
     trial.event(in_backward(trial.one_of(1, 2), trial.one_of(1, 3)))
     trial.expect(trial.kills == 2, f"{trial.kills} kills instead of two")
     trial.go_on()

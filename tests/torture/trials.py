@@ -100,7 +100,7 @@ class Trial:
     # --- processes --------------------------------------------------------------------------
 
     def begin(self, prepare: Prepare = nothing, *options: str) -> int:
-        """Forks a process that runs the recipe, or goes on with it; returns its pid."""
+        """Forks a process that runs the recipe, or continues with it; returns its pid."""
         goes_on = self.run.state in GO_ON
         what = ["resume", str(self.path)] if goes_on else ["run", str(self.cell.file)]
         return self.fork(lambda: cli.main([*what, "--runs", str(self.root), *options]), prepare)

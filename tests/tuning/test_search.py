@@ -80,7 +80,7 @@ def test_every_recipe_gets_the_same_number_of_trials(recipes: list[Recipe], tmp_
     assert spec.train_seconds == pytest.approx(sum(row["seconds"] for row in steps))
     written = json.loads((bitfit.folder / "tuning.json").read_text())
     assert written == json.loads(json.dumps(bitfit.document() | {"wanted": 3}))
-    assert list_runs(tmp_path) == [] == list_runs(tmp_path / "tiny"), "a trial is no run to compare"
+    assert list_runs(tmp_path) == [] == list_runs(tmp_path / "tiny"), "trials are not compared"
 
     watched.told.clear()
     again = tune(recipes, 3, runs_dir=tmp_path, observer=watched)

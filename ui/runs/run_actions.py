@@ -1,4 +1,4 @@
-"""What can be done with a run: stop, resume, delete, take home."""
+"""What can be done with a run: stop, resume, delete, export."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def _line(run: Run) -> tuple[object, ...]:
 def _clock_time(seconds: float) -> str | None:
     try:
         return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
-    except (OverflowError, ValueError, OSError):  # a number that is no time: the file is corrupt
+    except (OverflowError, ValueError, OSError):  # a number that is not a time: the file is corrupt
         return None
 
 

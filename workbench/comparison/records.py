@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from workbench.comparison.schema import Scores
 from workbench.store import VERSION, Run
@@ -100,13 +100,6 @@ class Record(_Part):
     tuning: Tuning | None = None
     forced: list[str] = []
     """What had changed where the run was forced to resume."""
-
-    @field_validator("references")
-    @classmethod
-    def _renamed(cls, references: dict[str, Scores]) -> dict[str, Scores]:
-        """As runs name them today: until 0.1.0 the base model's row was "untouched base"."""
-        names = {"untouched base": "base model (zero-shot)"}
-        return {names.get(name, name): scores for name, scores in references.items()}
 
     @property
     def primary_metric(self) -> str | None:

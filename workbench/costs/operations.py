@@ -70,7 +70,7 @@ class OpCounts:
 
 @functools.cache
 def _computes_nothing(operator: Any) -> bool:
-    """True for views, and for what is no operator on tensors."""
+    """True for views, and for what is not an operator on tensors."""
     returns = operator._schema.returns
     views = bool(returns) and all(r.alias_info and not r.alias_info.is_write for r in returns)
     return views or not operator.namespace.startswith("aten")

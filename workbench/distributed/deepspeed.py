@@ -161,7 +161,7 @@ def _configuration() -> dict[str, Any]:
     try:
         found: dict[str, Any] = DeepSpeedPlugin().hf_ds_config.config
         if not isinstance(found.get(_ZERO), dict):
-            raise TypeError(f"{_ZERO} is no section")
+            raise TypeError(f"{_ZERO} is not a section")
     except (ValueError, TypeError, OSError, AttributeError) as error:
         raise UsageError(
             f"the configuration of DeepSpeed cannot be used: {error}",

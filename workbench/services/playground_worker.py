@@ -110,8 +110,8 @@ def _text(request: Message, key: str) -> str | None:
     if text is None:
         return None
     if not isinstance(text, str) or len(text) > LONGEST_TEXT:
-        raise ValueError(f"{key} is no text of at most {LONGEST_TEXT:,} characters")
-    return text.encode("utf-8", "replace").decode("utf-8")  # half of a surrogate pair is no text
+        raise ValueError(f"{key} is not a text of at most {LONGEST_TEXT:,} characters")
+    return text.encode("utf-8", "replace").decode("utf-8")  # half of a surrogate pair is not a text
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def read_message(stream: IO[bytes]) -> Message | None:
     """The next message; None at the end of the stream, also in the middle of a message.
 
     Raises:
-        ProtocolError: when what comes is no message.
+        ProtocolError: when what comes is not a message.
     """
     head = stream.read(_LENGTH.size)
     if len(head) < _LENGTH.size:

@@ -141,7 +141,7 @@ def _checked(folder: Path) -> Iterator[tuple[str, bytes]]:
         raise _damaged(folder, "it has no manifest: it was never finished")
     for name, digest in manifest.items():
         if Path(name).name != name:
-            raise _damaged(folder, f"the manifest names {name!r}, which is no file of it")
+            raise _damaged(folder, f"the manifest names {name!r}, which is not a file of it")
         try:
             content = (folder / name).read_bytes()
         except OSError as error:
