@@ -13,7 +13,7 @@ WORDS = (
 TOPICS = {"business": range(14, 19), "sport": range(9, 14), "tech": range(29, 34)}
 
 
-def _save_tokenizer(folder: Path, *, pairs_are_marked: bool, decoder: bool = False) -> None:
+def save_tokenizer(folder: Path, *, pairs_are_marked: bool, decoder: bool = False) -> None:
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
@@ -73,7 +73,7 @@ def make_tiny(family: str, folder: Path, *, spread: float = 0.02) -> Path:
         model = transformers.DistilBertModel(config)
     model.save_pretrained(folder)
     decoder = family in ("gpt2", "llama")
-    _save_tokenizer(folder, pairs_are_marked=family == "bert", decoder=decoder)
+    save_tokenizer(folder, pairs_are_marked=family == "bert", decoder=decoder)
     return folder
 
 

@@ -94,7 +94,7 @@ def test_fractions_are_no_classes(refusal, write, values):
 @pytest.mark.parametrize("bad", [["a", "b"], {"a": 1}])
 def test_lists_and_objects_are_no_classes(refusal, write, bad):
     message = refusal(write("x.jsonl", [*labelled(["a", "b"]), {"text": "x", "label": bad}]))
-    assert "no word or number" in message and "x.jsonl:21" in message and MULTI in message
+    assert "not a word or number" in message and "x.jsonl:21" in message and MULTI in message
 
 
 def test_undeclared_label_names_rows_and_nearest(refusal, write):

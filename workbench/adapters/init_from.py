@@ -17,7 +17,7 @@ from torch import Tensor
 from workbench.adapters.folder import TRAINED_WEIGHTS, check_weights, find_export, read_model_config
 from workbench.errors import ExportError, MethodError
 from workbench.methods import AdaptedModel
-from workbench.models import PLAIN_ATTENTION
+from workbench.models.attention import class_of, plain_attention
 from workbench.store import read_json
 from workbench.tasks import AnyTask
 
@@ -229,7 +229,9 @@ def _layers(auto_class: str, config: Any) -> set[str]:
     """Names of all modules of a plain model."""
     with torch.device("meta"):
         model = getattr(transformers, auto_class).from_config(
-            config, attn_implementation=PLAIN_ATTENTION, trust_remote_code=False
+            config,
+            attn_implementation=plain_attention(class_of(auto_class, config)),
+            trust_remote_code=False,
         )
     return {name for name, _ in model.named_modules() if name}
 

@@ -15,7 +15,7 @@ from workbench.distributed.launcher import check_launch
 from workbench.distributed.policy import Policy, choose_policy
 from workbench.errors import UsageError
 from workbench.methods.build import build_model
-from workbench.models import empty_base, load_tokenizer
+from workbench.models import empty_base, has_sdpa, load_tokenizer
 from workbench.recipe import Recipe
 
 
@@ -43,7 +43,8 @@ def plan(recipe: Recipe, *, time: bool = True, recalibrate: bool = False) -> dic
     size = adapter_size(adapted, recipe)
     process = this_process()
     check_launch(recipe.training, process.num_processes)
-    policy = choose_policy(recipe.training, process.device, process.num_processes)
+    sdpa = has_sdpa(recipe.model, texts.task.auto_class)
+    policy = choose_policy(recipe.training, process.device, process.num_processes, sdpa=sdpa)
     calibration = Calibration.of(policy, process.device, anew=recalibrate) if time else None
     try:
         run = run_spec(recipe, texts, policy)

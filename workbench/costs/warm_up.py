@@ -13,7 +13,7 @@ from workbench.data.batches import evaluation_order
 from workbench.data.encode import Encoded
 from workbench.distributed.accelerator import make_accelerator, single_process
 from workbench.inference.generate import generate
-from workbench.models import PLAIN_ATTENTION, load_base, only_first_token, set_attention
+from workbench.models import load_base, only_first_token, set_attention
 from workbench.tasks.base import WritingTask
 from workbench.training.trainer import Trainer
 
@@ -58,7 +58,7 @@ def _evaluate(trainer: Trainer, run: RunSpec, validation: Encoded, test: Encoded
     if len(validation):
         trainer.predict(_longest(validation, size))
     model, few = trainer.finish(), _longest(test, size)
-    set_attention(model, PLAIN_ATTENTION)
+    set_attention(model)
     with only_first_token(model):
         trainer.predict(few)
         if isinstance(task, WritingTask):

@@ -52,18 +52,23 @@ class Policy:
         return "no" if self.precision == "fp32" else self.precision
 
 
-def choose_policy(training: TrainingSpec, device: torch.device, processes: int = 1) -> Policy:
+def choose_policy(
+    training: TrainingSpec, device: torch.device, processes: int = 1, *, sdpa: bool = True
+) -> Policy:
     """The policy for a device; what the recipe asks for wins over the default where it is possible.
 
     bf16 is not where it would be emulated: one LoRA step of a 6-layer BERT (batch 16 x 128) took 14
     times as long as in fp32 on a core capped at AVX2 (18.6 and 1.3 s), and oneDNN has no LSTM
     for it, so that p-tuning would end with an error in the middle of its first step.
+
+    Args:
+        sdpa: whether the model's architecture has it; one that has not computes in eager attention.
     """
     precision, attention, dropout, why = _defaults(device)
     notes: tuple[str, ...] = ()
     if training.precision == "bf16" and not computes_bf16(device):
         kind = "processor" if device.type == "cpu" else "GPU"
-        notes = (
+        notes += (
             f"training.precision: bf16 is computed in fp32, as this {kind} only emulates bf16",
         )
         why = f"{why} (bf16 was asked for)"
@@ -71,6 +76,10 @@ def choose_policy(training: TrainingSpec, device: torch.device, processes: int =
         precision = training.precision
     if training.attention != "auto":
         attention = training.attention
+    if attention == "sdpa" and not sdpa:
+        attention = "eager"
+        if training.attention == "sdpa":
+            notes += ("training.attention: eager, as this model's architecture has no sdpa",)
     if training.dropout != "auto":
         dropout = training.dropout
     return Policy(

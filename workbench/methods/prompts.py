@@ -64,10 +64,14 @@ def _least_squares(inputs: Tensor, outputs: Tensor) -> Tensor:
 
 
 def _shape(base: Base) -> dict[str, int]:
-    """What PEFT (0.21) cannot read off every config: DistilBERT's words for it are its own."""
-    config = base.config
+    """What PEFT (0.21) cannot read off every config: DistilBERT's words for it are its own.
+
+    Virtual tokens are as wide as the word embedding, which in ALBERT, ELECTRA small, MobileBERT
+    and OPT-350m is narrower than the hidden state.
+    """
+    config, embedding = base.config, base.model.get_input_embeddings()
     return {
-        "token_dim": config.hidden_size,
+        "token_dim": embedding.weight.shape[1],
         "num_layers": config.num_hidden_layers,
         "num_attention_heads": config.num_attention_heads,
     }

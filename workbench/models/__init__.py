@@ -1,11 +1,12 @@
 """The base model and its tokenizer, as a plain load gives them."""
 
-from workbench.models.attention import PLAIN_ATTENTION, set_attention
+from workbench.models.attention import set_attention
 from workbench.models.base import Base
 from workbench.models.first_token import only_first_token
 from workbench.models.loading import (
     empty_base,
     fake_base,
+    has_sdpa,
     load_base,
     load_config,
     load_tokenizer,
@@ -15,11 +16,11 @@ from workbench.models.onednn import products_by_onednn
 from workbench.models.refusals import check_positions
 
 __all__ = [
-    "PLAIN_ATTENTION",
     "Base",
     "check_positions",
     "empty_base",
     "fake_base",
+    "has_sdpa",
     "load_base",
     "load_config",
     "load_tokenizer",

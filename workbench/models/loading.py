@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedT
 
 from workbench.distributed.policy import Policy
 from workbench.errors import UsageError
-from workbench.models.attention import PLAIN_ATTENTION
+from workbench.models.attention import class_of, plain_attention, supported_attention
 from workbench.models.base import Base
 from workbench.models.location import fingerprint, locate, or_refuse
 from workbench.models.refusals import check_family, refuse_missing_weights, refuse_padded_ends
@@ -44,6 +44,24 @@ def load_config(spec: ModelSpec, task: AnyTask) -> Any:
     return config
 
 
+def has_sdpa(spec: ModelSpec, auto_class: str) -> bool:
+    """Whether the model's architecture has SDPA, from its config alone.
+
+    True where the auto class knows no such model, which ``load_config`` refuses in words.
+    """
+    place = locate(spec)
+    config = or_refuse(
+        lambda: AutoConfig.from_pretrained(
+            place.location, revision=place.revision, trust_remote_code=False
+        ),
+        spec,
+    )
+    try:
+        return plain_attention(class_of(auto_class, config)) == "sdpa"
+    except ValueError:
+        return True
+
+
 def weights_fingerprint(spec: ModelSpec, task: AnyTask) -> str:
     """Names a base model's weights, without loading them: sha256 of the files, or the commit."""
     return fingerprint(locate(spec), load_config(spec, task))
@@ -53,8 +71,7 @@ def empty_base(spec: ModelSpec, task: AnyTask) -> Base:
     """The model with its exact shapes and no weights (meta device), to count parameters."""
     config = load_config(spec, task)
     with torch.device("meta"):
-        # Named here, because a config may name an attention kernel of the Hub, which is code.
-        model = _auto_class(task).from_config(config, **_options(PLAIN_ATTENTION))
+        model = _auto_class(task).from_config(config, **_options(task, config))
     tokenizer: Any = None
     return _base(spec, task, config, model, tokenizer)
 
@@ -70,7 +87,7 @@ def fake_base(
     config = load_config(spec, task)
     _name_inputs(tokenizer, task)
     model = _auto_class(task).from_config(
-        _with_dropout(config, policy.dropout), **_options(policy.attention)
+        _with_dropout(config, policy.dropout), **_options(task, config, policy.attention)
     )
     return _base(spec, task, config, model, tokenizer)
 
@@ -138,7 +155,7 @@ def load_base(
             config=_with_dropout(config, policy.dropout),
             use_safetensors=True,
             output_loading_info=True,
-            **_options(policy.attention),
+            **_options(task, config, policy.attention),
         ),
         spec,
     )
@@ -154,9 +171,10 @@ def _auto_class(task: AnyTask) -> Any:
     return getattr(transformers, task.auto_class)
 
 
-def _options(attention: str) -> dict[str, Any]:
+def _options(task: AnyTask, config: Any, attention: str = "sdpa") -> dict[str, Any]:
     return {
-        "attn_implementation": attention,
+        # Named always, because a config may name an attention kernel of the Hub, which is code.
+        "attn_implementation": supported_attention(class_of(task.auto_class, config), attention),
         "dtype": torch.float32,
         "trust_remote_code": False,
     }

@@ -92,7 +92,7 @@ def check_positions(base: Base, max_length: int, prompt_length: int) -> None:
         MethodError: with the largest ``model.max_length`` that fits.
     """
     positions = getattr(base.config, "max_position_embeddings", None)
-    if positions is None:
+    if positions is None or positions < 0:  # XLNet, whose positions are relative, says -1
         return
     # RoBERTa counts positions from padding_idx + 1 on, so two of its 514 cannot be used.
     if base.config.model_type in {"roberta", "xlm-roberta", "camembert"}:

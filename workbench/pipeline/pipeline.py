@@ -26,7 +26,7 @@ from workbench.distributed.launcher import check_launch, shards_weights
 from workbench.methods import METHODS, AdaptedModel
 from workbench.methods.build import build_model
 from workbench.metrics.evaluate import score_split, write_texts
-from workbench.models import PLAIN_ATTENTION, only_first_token, set_attention
+from workbench.models import only_first_token, set_attention
 from workbench.pipeline import environment, record
 from workbench.pipeline.checkpointing import Checkpointer
 from workbench.pipeline.resume_check import conditions_known, conditions_loaded
@@ -220,7 +220,7 @@ class Pipeline:
         """The test split, once, in fp32 and with the attention of a plain load."""
         model = trainer.finish()
         self._phase("test")
-        set_attention(model, PLAIN_ATTENTION)
+        set_attention(model)
         task, test, size = setup.task, setup.splits["test"], trainer.spec.eval_batch_size
         started = time.perf_counter()
         with only_first_token(model):

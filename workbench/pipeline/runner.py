@@ -14,6 +14,7 @@ from workbench.adapters.init_from import start_digest
 from workbench.distributed.accelerator import is_out_of_memory, this_process
 from workbench.distributed.policy import choose_policy
 from workbench.errors import RunRefused, WorkbenchError
+from workbench.models import has_sdpa
 from workbench.pipeline import environment
 from workbench.pipeline.log_file import tee_log
 from workbench.pipeline.pipeline import Observer, Pipeline, Stopped, no_op_observer
@@ -33,6 +34,7 @@ from workbench.store import (
     run_path,
 )
 from workbench.store.disk import check_writable
+from workbench.tasks import TASKS
 
 
 def run_all(
@@ -165,7 +167,9 @@ def _open(
         return SilentWriter(path)
     check_writable(runs_dir)
     if resume and not force:
-        policy = choose_policy(recipe.training, process.device, process.num_processes)
+        sdpa = has_sdpa(recipe.model, TASKS[recipe.task.name].auto_class)
+        processes = process.num_processes
+        policy = choose_policy(recipe.training, process.device, processes, sdpa=sdpa)
         now = conditions_known(recipe, seed, policy, environment.describe()["packages"])
         check_unchanged(before, now, recipe.fingerprint)
     return open_run(runs_dir, recipe, seed, force=force, resume=resume, folder=path)

@@ -26,7 +26,7 @@ from workbench.methods import AdaptedModel
 from workbench.methods.build import LoadBase, build_model
 from workbench.metrics.baselines import Scores, score_baselines
 from workbench.metrics.evaluate import score_split, try_metrics
-from workbench.models import empty_base, load_base, load_tokenizer
+from workbench.models import empty_base, has_sdpa, load_base, load_tokenizer
 from workbench.recipe import Recipe
 from workbench.store.disk import check_room
 from workbench.tasks import AnyTask, make_task
@@ -149,7 +149,8 @@ def set_up(recipe: Recipe, seed: int, data: Data, *, trial: bool) -> RecipeSetup
     """
     process = this_process()
     task = make_task(recipe.task, data.label_names)
-    policy = choose_policy(recipe.training, process.device, process.num_processes)
+    sdpa = has_sdpa(recipe.model, task.auto_class)
+    policy = choose_policy(recipe.training, process.device, process.num_processes, sdpa=sdpa)
     if policy.sharded or policy.zero:
         check = sharding.check if policy.sharded else zero.check
         check(build_model(recipe, task, empty_base), recipe.method)
