@@ -49,12 +49,19 @@ def show_table(table: Table) -> None:
         hide_index=True,
         height="content",
         column_config={
-            name: column(alignment=each.align)
+            name: column(alignment=each.align, width=_width(each))
             for name, each in zip(names, table.columns, strict=True)
         },
     )
     if table.notes:
         st.caption(plain("\n".join(table.notes)))
+
+
+def _width(column: Column) -> int:
+    """Pixels that the longest text of a column takes: Streamlit gives a wide one no more than it
+    gives a narrow one, and cuts "possibly dominated"."""
+    longest = max(len(text) for text in (column.header, *(cell.text for cell in column.cells)))
+    return 16 + 6 * longest
 
 
 def _values(column: Column) -> list[Any]:
