@@ -107,7 +107,8 @@ def test_each_process_holds_half_of_what_is_shared(case: Case, ways: Ways) -> No
     for memory in memories:
         # The first one may give back more of what it has tested zero-shot than so small a training
         # takes, which reads 0.
-        assert len(memory["per_process"]) == 2 and max(memory["per_process"]) > 0
+        first, second = memory["per_process"]
+        assert first >= 0 and second > 0
 
 
 # --- going on -----------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Scores side by side and what may be concluded from them."""
+"""Scores side by side, and the conclusions from them."""
 
 from __future__ import annotations
 
