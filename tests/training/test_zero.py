@@ -105,10 +105,7 @@ def test_each_process_holds_half_of_what_is_shared(case: Case, ways: Ways) -> No
         # Two moments and the fp32 copy, of all processes together.
         assert 3 * trained <= shared["optimizer_bytes"] <= 3 * (trained + 2 * 2 * 16) + 64
     for memory in memories:
-        # The first one may give back more of what it has tested zero-shot than so small a training
-        # takes, which reads 0.
-        first, second = memory["per_process"]
-        assert first >= 0 and second > 0
+        assert min(memory["per_process"]) > 0
 
 
 # --- going on -----------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from accelerate import Accelerator
 from transformers import PreTrainedTokenizerBase
 
+from workbench.costs import heap
 from workbench.costs.adapter_size import adapter_size
 from workbench.costs.calibration import Calibration
 from workbench.costs.dry_run import RunSpec
@@ -154,6 +155,7 @@ def set_up(recipe: Recipe, seed: int, data: Data, *, trial: bool) -> RecipeSetup
     if policy.sharded or policy.zero:
         check = sharding.check if policy.sharded else zero.check
         check(build_model(recipe, task, empty_base), recipe.method)
+    heap.one_arena()  # before the tokenizer starts threads
     tokenizer = load_tokenizer(recipe.model)
     backend = tokenizer.backend_tokenizer
     calls = backend.truncation, backend.padding
