@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 def nearest(word: object, candidates: Iterable[str]) -> str | None:
@@ -84,6 +85,23 @@ class DataError(WorkbenchError):
 
     kind = "bad data"
     exit_code = 2
+
+
+class DataErrors(DataError):
+    """Several things wrong with the same data, in one report."""
+
+    def __init__(self, problems: Sequence[DataError]) -> None:
+        self.problems = tuple(problems)
+        shown = "\n".join(map(str, self.problems))
+        super().__init__(f"{len(self.problems)} problems in the data\n{shown}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.problems,)
+
+
+def data_error(problems: Sequence[DataError]) -> DataError:
+    """One error for one or more of them, which are not several themselves."""
+    return problems[0] if len(problems) == 1 else DataErrors(problems)
 
 
 class AssetError(WorkbenchError):

@@ -18,8 +18,8 @@ from huggingface_hub import constants
 from workbench.adapters.export import push
 from workbench.adapters.folder import load_base_of
 from workbench.assets import hub
+from workbench.data.columns import Columns
 from workbench.data.hub import read_hub
-from workbench.data.rows import Columns
 from workbench.errors import DataError, ExportError, UsageError
 from workbench.metrics.scores import SINGLE, score
 from workbench.models import load_tokenizer
@@ -77,7 +77,9 @@ def model() -> Any:
 
 
 def data() -> Any:
-    return read_hub(DataSpec(source="somebody/data"), Columns("text", None, "label"), "train")
+    return read_hub(
+        DataSpec(source="somebody/data"), Columns(text="text", pair=None, label="label"), "train"
+    )
 
 
 def metric() -> Any:

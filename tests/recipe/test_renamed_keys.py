@@ -10,6 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from workbench.errors import RecipeError
+from workbench.pipeline.resume_check import differences
 from workbench.recipe import Recipe, load_recipe, stored_recipe
 from workbench.recipe.renamed import (
     KEYS,
@@ -126,3 +127,23 @@ def test_the_two_ways_are_each_others_inverse_and_keep_the_order() -> None:
     assert list(first["training"])[5] == "evaluation_batch_size"
     assert as_today(first) == values
     assert len(KEYS) == len({new.rpartition(".")[2] for new in KEYS.values()})
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("quoting", "none"), ("normalise_labels", True), ("group", "author")]
+)
+def test_a_later_key_changes_the_fingerprint_only_when_it_changes_a_run(
+    key: str, value: object
+) -> None:
+    values = as_today(OLD)
+    assert Recipe.model_validate(values).fingerprint == FINGERPRINT
+    changed = values | {"data": {**values["data"], key: value}}
+    assert Recipe.model_validate(changed).fingerprint != FINGERPRINT
+
+
+def test_conditions_of_a_checkpoint_that_lack_a_later_key_are_the_same() -> None:
+    now = {"data.source": "a.csv", "data.quoting": "auto", "data.group": None}
+    assert differences({"data.source": "a.csv"}, now) == []
+    assert differences({"data.source": "a.csv"}, now | {"data.quoting": "none"}) == [
+        "data.quoting was auto, is none"
+    ]

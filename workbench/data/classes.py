@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from workbench.data.examples import ROLES, Examples, Label, Role
 from workbench.data.labels import map_labels
 from workbench.data.reading import Reading, joined_ids, joined_pairs, joined_texts, nothing_to_learn
-from workbench.data.rows import Rows, show_rows
+from workbench.data.rows import Rows, all_of, show_rows
 from workbench.errors import DataError
 from workbench.recipe.catalogue import MULTI, REGRESSION, SINGLE
 from workbench.recipe.schema import DataSpec
@@ -21,9 +21,11 @@ def read_classes(splits: Mapping[Role, Rows], spec: DataSpec, task: TextClassifi
     Raises:
         DataError: a label or a text that cannot be used; rows are named.
     """
-    labels, names = map_labels(splits, spec, task)
-    texts = joined_texts(splits, spec)
-    pairs, notes = joined_pairs(splits, spec)
+    (labels, names), texts, (pairs, notes) = all_of(
+        lambda: map_labels(splits, spec, task),
+        lambda: joined_texts(splits, spec),
+        lambda: joined_pairs(splits, spec),
+    )
     return Reading(
         Examples(ids=joined_ids(splits), texts=texts, pairs=pairs, labels=tuple(labels)),
         names,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from workbench.data.columns import refuse_missing
 from workbench.data.examples import Examples, Role
 from workbench.data.reading import Reading, joined_ids, joined_texts
-from workbench.data.rows import Rows, checked_texts, is_missing, refuse_missing
+from workbench.data.rows import Rows, checked_texts, is_missing
 from workbench.errors import DataError
 from workbench.recipe.schema import DataSpec
 from workbench.recipe.tasks import Instruction

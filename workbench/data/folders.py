@@ -5,7 +5,8 @@ from __future__ import annotations
 from operator import attrgetter
 from pathlib import Path
 
-from workbench.data.rows import Columns, Rows, unreadable
+from workbench.data.columns import Columns
+from workbench.data.rows import Rows, unreadable
 from workbench.data.tables import fallback_note, read_table
 from workbench.data.text_files import read_text
 from workbench.errors import DataError

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from workbench.assets.hub import why_unreachable
-from workbench.data.rows import Columns, Rows, check_columns
-from workbench.data.tables import rows_of
+from workbench.data.columns import Columns, check_columns, rows_of
+from workbench.data.rows import Rows
 from workbench.errors import DataError
 from workbench.recipe.schema import DataSpec
 

@@ -6,14 +6,15 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 
+from workbench.data.columns import Columns
 from workbench.data.duplicates import keys_of, overlap_notes, remove_duplicates
 from workbench.data.examples import ROLES, Data, Role
 from workbench.data.forms import FORMS, Form
 from workbench.data.reading import Reading
-from workbench.data.rows import Columns, Rows
+from workbench.data.rows import BadRows, Rows, problems_of
 from workbench.data.sources import read_source
 from workbench.data.splits import cut_splits
-from workbench.errors import DataError
+from workbench.errors import DataError, data_error
 from workbench.recipe.catalogue import SINGLE
 from workbench.recipe.schema import DataSpec
 from workbench.recipe.tasks import TaskSpec
@@ -29,9 +30,9 @@ def load_data(spec: DataSpec, task: TaskSpec) -> Data:
     form = FORMS[task.name]
     found = read_source(spec, Columns.of(spec, task.label))
     for rows in found.values():
-        if not rows.ids:
+        if not rows.ids and not rows.problems:
             raise DataError("no rows", where=rows.where, fix="check the file and data.splits")
-    reading = form.read(found, spec, task)
+    reading = _read(form, found, spec, task)
     examples, provided = reading.examples, _ranges(found)
     keys = keys_of(examples)
     cut_sizes = {"validation": spec.validation_size, "test": spec.test_size}
@@ -63,6 +64,32 @@ def load_data(spec: DataSpec, task: TaskSpec) -> Data:
             *notes_of_task,
         ),
     )
+
+
+def _read(form: Form, found: Mapping[Role, Rows], spec: DataSpec, task: TaskSpec) -> Reading:
+    """The rows as examples.
+
+    Rows with a problem are left out and the others read again, until no further one is found.
+
+    Raises:
+        DataError: every problem, in one report.
+    """
+    problems = [problem for rows in found.values() for problem in rows.problems]
+    reading, first = None, True
+    while reading is None and all(rows.ids for rows in found.values()):
+        try:
+            reading = form.read(found, spec, task)
+        except DataError as error:
+            # What is not about single rows would only be said again.
+            new = [p for p in problems_of(error) if first or isinstance(p, BadRows)]
+            problems, first = problems + new, False
+            bad = {row_id for p in new if isinstance(p, BadRows) for row_id in p.ids}
+            if not bad:
+                break
+            found = {role: rows.without(bad) for role, rows in found.items()}
+    if problems or reading is None:
+        raise data_error(problems)
+    return reading
 
 
 def _ranges(splits: Mapping[Role, Rows]) -> dict[Role, range]:

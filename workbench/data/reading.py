@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from workbench.data.examples import Examples, Role
-from workbench.data.rows import Rows, checked_texts, show_rows
+from workbench.data.rows import Rows, all_of, checked_texts, show_rows
 from workbench.errors import DataError
 from workbench.recipe.schema import DataSpec
 from workbench.recipe.tasks import TaskSpec
@@ -40,8 +41,8 @@ def joined_ids(splits: Mapping[Role, Rows]) -> tuple[str, ...]:
 
 def joined_texts(splits: Mapping[Role, Rows], spec: DataSpec) -> tuple[str, ...]:
     """The first texts of all rows, checked."""
-    checked = (checked_texts(rows, spec.text, rows.texts) for rows in splits.values())
-    return tuple(text for texts in checked for text in texts)
+    reads = (partial(checked_texts, rows, spec.text, rows.texts) for rows in splits.values())
+    return tuple(text for texts in all_of(*reads) for text in texts)
 
 
 def joined_pairs(

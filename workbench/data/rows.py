@@ -4,22 +4,50 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from workbench.data.examples import Role
-from workbench.errors import DataError, nearest
-from workbench.recipe.schema import DataSpec
-from workbench.recipe.tasks import Need
+from workbench.errors import DataError, DataErrors, data_error
 
 MAX_TEXT_CHARACTERS = 1_000_000
 """Longest text accepted: some 200,000 tokens, more than any encoder reads."""
 
-MAX_COLUMNS = 10_000
-"""Most columns accepted in a table."""
-
 SHOWN = 5
 """Rows that a message shows before it says how many more there are."""
+
+
+class BadRows(DataError):
+    """Rows that cannot be used, by their ids; the others may be looked at all the same."""
+
+    def __init__(
+        self, what: str, ids: Collection[str] = (), *, where: str = "", why: str = "", fix: str = ""
+    ) -> None:
+        self.ids = frozenset(ids)
+        super().__init__(what, where=where, why=why, fix=fix)
+
+
+def problems_of(error: DataError) -> tuple[DataError, ...]:
+    """The single problems of an error."""
+    return error.problems if isinstance(error, DataErrors) else (error,)
+
+
+def all_of(*reads: Callable[[], Any]) -> tuple[Any, ...]:
+    """What each of several readings gives.
+
+    Raises:
+        DataError: with the problems of all of them.
+    """
+    found: list[Any] = []
+    problems: list[DataError] = []
+    for read in reads:
+        try:
+            found.append(read())
+        except DataError as error:
+            problems += problems_of(error)
+    if problems:
+        raise data_error(problems)
+    return tuple(found)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +60,11 @@ class Rows:
         labels: values of the label column, or one tuple per row for several label columns; empty
             where none was read.
         class_names: names of the classes where the source itself numbers them.
+        groups: values of the column `data.group`, or None.
         found: names of all columns of the source, where it has any.
         notes: sentences for the user.
+        problems: what kept other rows from being read.
+        left_out: rows that were here and have a problem of their own.
     """
 
     where: str
@@ -42,12 +73,36 @@ class Rows:
     pairs: Sequence[object] | None
     labels: Sequence[object]
     class_names: tuple[str, ...] = ()
+    groups: Sequence[object] | None = None
     found: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    problems: tuple[DataError, ...] = ()
+    left_out: int = 0
 
     def column(self, name: object, values: Sequence[Any]) -> Column:
         """Values of these rows under the name of their column."""
-        return Column(where=self.where, ids=self.ids, values=values, name=name)
+        return Column(
+            where=self.where, ids=self.ids, values=values, name=name, left_out=self.left_out
+        )
+
+    def without(self, ids: Collection[str]) -> Rows:
+        """The rows with other ids."""
+        kept = [row for row, row_id in enumerate(self.ids) if row_id not in ids]
+        if len(kept) == len(self.ids):
+            return self
+
+        def of(values: Sequence[Any] | None) -> list[Any]:
+            return [values[row] for row in kept] if values else []
+
+        return replace(
+            self,
+            ids=of(self.ids),
+            texts=of(self.texts),
+            pairs=None if self.pairs is None else of(self.pairs),
+            labels=of(self.labels),
+            groups=None if self.groups is None else of(self.groups),
+            left_out=self.left_out + len(self.ids) - len(kept),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +116,8 @@ class Column:
     """For messages; None where the source has no columns or the message names it itself."""
     class_names: tuple[str, ...] = ()
     """Names of the classes where the source itself numbers them."""
+    left_out: int = 0
+    """Rows that have a problem already."""
 
     @classmethod
     def of_labels(cls, splits: Mapping[Role, Rows], source: str) -> Column:
@@ -70,6 +127,7 @@ class Column:
             ids=[row_id for rows in splits.values() for row_id in rows.ids],
             values=[label for rows in splits.values() for label in rows.labels],
             class_names=next((r.class_names for r in splits.values() if r.class_names), ()),
+            left_out=sum(rows.left_out for rows in splits.values()),
         )
 
     def refuse(
@@ -85,88 +143,9 @@ class Column:
         if rows := list(dict.fromkeys(bad)):
             what += "" if self.name is None else f" in column {self.name!r}"
             shown = show_rows([self.ids[i] for i in rows], [self.values[i] for i in rows])
-            count = f"{len(rows):,} of {len(self.values):,} rows"
-            raise DataError(f"{what}, {count}: {shown}", where=self.where, why=why, fix=fix)
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Names of the columns that a task reads.
-
-    Attributes:
-        label: one name, several for 0/1 columns, or None where no labels are read.
-        label_optional: True if the source may do without it.
-    """
-
-    text: str
-    pair: str | None
-    label: str | list[str] | None
-    label_optional: bool = False
-
-    @classmethod
-    def of(cls, spec: DataSpec, label: Need) -> Columns:
-        """Those that the recipe names and the task has a use for."""
-        read = None if label == "unread" else spec.label
-        return cls(spec.text, spec.text_pair, read, label == "optional")
-
-    def named(self, *, labels: bool = True) -> list[str]:
-        """All names, those of the labels too or not, without repetition."""
-        several = self.label if isinstance(self.label, list) else [self.label]
-        names = (self.text, self.pair, *(several if labels else ()))
-        return list(dict.fromkeys(name for name in names if name is not None))
-
-    def wanted(self, found: Collection[str]) -> list[str]:
-        """Names of those to read from a source with these columns."""
-        return [name for name in self.named() if name in found]
-
-
-def check_columns(found: Sequence[str], columns: Columns, where: str) -> None:
-    """Refuse a table that lacks a column, has it twice, or has too many.
-
-    Raises:
-        DataError: lists the columns found and required, and the nearest of them.
-    """
-    if len(found) > MAX_COLUMNS:
-        raise DataError(
-            f"{len(found):,} columns",
-            where=where,
-            why=f"tables of more than {MAX_COLUMNS:,} columns are refused",
-            fix="keep the columns with the text and the label only",
-        )
-    refuse_missing(columns.named(labels=not columns.label_optional), found, where)
-    repeated = [name for name in columns.wanted(found) if list(found).count(name) > 1]
-    if repeated:
-        raise DataError(
-            f"column {_listed(repeated)} occurs more than once",
-            where=where,
-            why="it is unclear which of them to read",
-            fix="rename one of them",
-        )
-
-
-def refuse_missing(required: Sequence[str], found: Sequence[str], where: str) -> None:
-    """Refuse a table that lacks one of the required columns."""
-    missing = [name for name in required if name not in found]
-    if missing:
-        raise DataError(
-            f"no column {_listed(missing)}",
-            where=where,
-            why=f"columns found: {_listed(found, 20)}; required: {_listed(required)}",
-            fix=_column_fix(missing, found),
-        )
-
-
-def _column_fix(missing: Sequence[str], found: Sequence[str]) -> str:
-    fix = "set data.text, data.text_pair and data.label to the names of your columns"
-    for name in missing:
-        if near := nearest(name, found):
-            fix += f"; the nearest to {name!r} is {near!r}"
-    if len(found) == 1:
-        for separator, word in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
-            if separator in found[0]:
-                fix = f"the columns seem to be separated by {word}: a .csv file needs commas and "
-                fix += "a .tsv file tabs"
-    return fix
+            count = f"{len(rows):,} of {len(self.values) + self.left_out:,} rows"
+            ids = [self.ids[row] for row in rows]
+            raise BadRows(f"{what}, {count}: {shown}", ids, where=self.where, why=why, fix=fix)
 
 
 def is_missing(value: object) -> bool:
@@ -241,6 +220,6 @@ def _shortened(value: object, limit: int = 60) -> str:
     return shown if len(shown) <= limit else shown[: limit - 3] + "..."
 
 
-def _listed(names: Collection[str], limit: int = 40) -> str:
+def listed(names: Collection[str], limit: int = 40) -> str:
     shown = ", ".join(_shortened(name) for name in list(names)[:limit])
     return shown + (f" and {len(names) - limit:,} more" if len(names) > limit else "")

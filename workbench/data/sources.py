@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from workbench import assets
+from workbench.data.columns import Columns
 from workbench.data.examples import Role
 from workbench.data.folders import read_folder, read_split_of_folder
 from workbench.data.hub import read_hub
-from workbench.data.rows import Columns, Rows
+from workbench.data.rows import Rows, all_of
 from workbench.data.tables import read_table
 from workbench.errors import DataError
 from workbench.recipe.schema import DataSpec, Splits
@@ -109,4 +111,5 @@ def _read_splits(read: Callable[[str], Rows], splits: Splits) -> Provided:
             why="a model would be tested on what it was trained on",
             fix="name different splits, or leave validation or test out to have it cut from train",
         )
-    return {role: read(name) for role, name in names.items()}
+    read_rows = all_of(*(partial(read, name) for name in names.values()))
+    return dict(zip(names, read_rows, strict=True))

@@ -18,7 +18,7 @@ from workbench.metrics.per_example import example_columns
 from workbench.models import Base
 from workbench.pipeline.setup import RecipeSetup
 from workbench.recipe.catalogue import SCORING_LIBRARIES
-from workbench.recipe.renamed import as_first_written
+from workbench.recipe.renamed import as_hashed
 from workbench.recipe.schema import Recipe
 from workbench.store import sync
 from workbench.tasks import AnyTask, Predicted
@@ -149,7 +149,7 @@ def comparability(
     from sklearn import __version__ as sklearn_version
 
     known = {"metrics", *recipe.task.training_only}
-    task = as_first_written({"task": recipe.task.model_dump(mode="json", exclude=known)})["task"]
+    task = as_hashed({"task": recipe.task.model_dump(mode="json", exclude=known)})["task"]
     written = json.dumps(task, ensure_ascii=False, separators=(",", ":"))
     metrics = ",".join(recipe.task.score_names) + f" scikit-learn {sklearn_version}"
     libraries = SCORING_LIBRARIES.get(recipe.task.kind, ())

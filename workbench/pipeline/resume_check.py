@@ -10,7 +10,7 @@ from workbench.distributed.policy import Policy
 from workbench.errors import RunRefused
 from workbench.recipe import Recipe
 from workbench.recipe.layers import flatten
-from workbench.recipe.renamed import flat_as_today
+from workbench.recipe.renamed import ADDED, flat_as_today
 from workbench.store import Run, read_json
 from workbench.training.checkpoint_files import STATE
 from workbench.training.checkpoint_folder import CheckpointFolder
@@ -49,7 +49,7 @@ def conditions_loaded(comparability: dict[str, str]) -> Conditions:
 
 def differences(was: Conditions, now: Conditions) -> list[str]:
     """Every condition that is not what it was, in words."""
-    was = flat_as_today(was)
+    was = ADDED | flat_as_today(was)
     return [
         f"{name} was {_short(was.get(name))}, is {_short(value)}"
         for name, value in now.items()

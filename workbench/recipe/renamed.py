@@ -3,7 +3,7 @@
 An old name in a recipe is an error that says the new one. Records of older versions (recipes of
 runs and of the queue, the task of an export, checkpoints, searches) are read under the new names.
 Fingerprints are still taken under the old ones: the run of a recipe is found again, resumed and
-compared.
+compared. Keys that came later are left out of them while they have the value that changes nothing.
 """
 
 from __future__ import annotations
@@ -27,6 +27,13 @@ KEYS = {
 _FIRST = {new: old for old, new in KEYS.items()}
 VALUES = {"data.duplicates": {"refuse": "error"}}
 """The same of values."""
+
+ADDED: dict[str, Any] = {
+    "data.quoting": "auto",
+    "data.normalise_labels": False,
+    "data.group": None,
+}
+"""Dotted keys that the first version lacked, with the value under which a run is what it was."""
 
 BASELINES = {"untouched base": "base model (zero-shot)"}
 """Names of scores without fine-tuning in a run's result."""
@@ -105,9 +112,23 @@ def flat_as_first_written(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def as_first_written(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The same values under the names of the first version, which hashes are taken of."""
+    """The same values under the names of the first version."""
     back = {key: {new: old for old, new in pairs.items()} for key, pairs in VALUES.items()}
     return _mapped(values, _FIRST, back)
+
+
+def as_hashed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What hashes are taken of: names of the first version, and only the keys that it would have
+    needed to do the same."""
+    return as_first_written(_without_added(values))
+
+
+def _without_added(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    return {
+        key: _without_added(value, f"{before}{key}.") if isinstance(value, dict) else value
+        for key, value in values.items()
+        if f"{before}{key}" not in ADDED or value != ADDED[f"{before}{key}"]
+    }
 
 
 def text_as_today(text: str) -> str:

@@ -17,7 +17,7 @@ from pydantic import Field
 from workbench.errors import UsageError
 from workbench.recipe.base import StrictModel
 from workbench.recipe.methods import METHOD_SPECS, AnyMethod
-from workbench.recipe.renamed import as_first_written
+from workbench.recipe.renamed import as_hashed
 from workbench.recipe.tasks import TASK_SPECS, AnyTask
 
 Size = Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0.0, lt=1.0)]
@@ -91,6 +91,22 @@ class DataSpec(StrictModel):
         "label",
         description="Column with the label: the tags, the answers, the completion; several 0/1 "
         "columns for multi-label. Not read by causal-lm and masked-lm.",
+    )
+    group: str | None = Field(
+        None,
+        min_length=1,
+        description="Column that says which rows belong together (a paragraph, author, patient): "
+        "they are never on two sides of a split.",
+    )
+    normalise_labels: bool = Field(
+        False,
+        description="Read labels that differ only in case or white space as one, in the spelling "
+        "that is most frequent.",
+    )
+    quoting: Literal["auto", "none", "standard"] = Field(
+        "auto",
+        description="Double quotes in csv and tsv files: standard, they enclose a text; none, they "
+        "are characters of it; auto, standard in csv and none in tsv.",
     )
     train_size: Size | None = Field(
         None, description="Examples (or share) kept for training; null for all that are left."
@@ -228,7 +244,5 @@ class Recipe(StrictModel):
     @property
     def fingerprint(self) -> str:
         """sha256 (hex) of all that can change a result."""
-        canonical = json.dumps(
-            as_first_written(self.numerics()), sort_keys=True, separators=(",", ":")
-        )
+        canonical = json.dumps(as_hashed(self.numerics()), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()

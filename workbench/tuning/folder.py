@@ -20,7 +20,7 @@ from pathlib import Path
 
 from workbench.errors import RunRefused
 from workbench.recipe import Recipe
-from workbench.recipe.renamed import as_first_written, flat_as_first_written
+from workbench.recipe.renamed import as_hashed, flat_as_first_written
 from workbench.store.run_folder import lock_folder
 from workbench.tuning.space import Space
 
@@ -30,7 +30,7 @@ TUNING = "tuning"
 def tuning_folder(runs_dir: Path, recipe: Recipe, space: Space, seed: int) -> Path:
     """Where the trials of a recipe go."""
     searched = {key: str(wanted) for key, wanted in space.items()}
-    first = as_first_written(recipe.numerics()), flat_as_first_written(searched)
+    first = as_hashed(recipe.numerics()), flat_as_first_written(searched)
     decides = json.dumps([*first, seed], sort_keys=True)
     key = hashlib.sha256(decides.encode()).hexdigest()[:8]
     return runs_dir / recipe.study / TUNING / f"{recipe.name}-{key}"

@@ -1,0 +1,138 @@
+"""Which columns of a table are read, and what is said where one is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from workbench.data.rows import Rows, listed
+from workbench.errors import DataError, nearest
+from workbench.recipe.schema import DataSpec
+from workbench.recipe.tasks import Need
+
+MAX_COLUMNS = 10_000
+"""Most columns accepted in a table."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """Names of the columns that a task reads.
+
+    Attributes:
+        label: one name, several for 0/1 columns, or None where no labels are read.
+        label_optional: True if the source may do without it.
+        group: says which rows belong together.
+    """
+
+    text: str
+    pair: str | None
+    label: str | list[str] | None
+    label_optional: bool = False
+    group: str | None = None
+
+    @classmethod
+    def of(cls, spec: DataSpec, label: Need) -> Columns:
+        """Those that the recipe names and the task has a use for."""
+        read = None if label == "unread" else spec.label
+        return cls(
+            text=spec.text,
+            pair=spec.text_pair,
+            label=read,
+            label_optional=label == "optional",
+            group=spec.group,
+        )
+
+    def named(self, *, labels: bool = True) -> list[str]:
+        """All names, those of the labels too or not, without repetition."""
+        several = self.label if isinstance(self.label, list) else [self.label]
+        names = (self.text, self.pair, *(several if labels else ()), self.group)
+        return list(dict.fromkeys(name for name in names if name is not None))
+
+    def wanted(self, found: Collection[str]) -> list[str]:
+        """Names of those to read from a source with these columns."""
+        return [name for name in self.named() if name in found]
+
+
+def check_columns(found: Sequence[str], columns: Columns, where: str) -> None:
+    """Refuse a table that lacks a column, has it twice, or has too many.
+
+    Raises:
+        DataError: lists the columns found and required, and the nearest of them.
+    """
+    if len(found) > MAX_COLUMNS:
+        raise DataError(
+            f"{len(found):,} columns",
+            where=where,
+            why=f"tables of more than {MAX_COLUMNS:,} columns are refused",
+            fix="keep the columns with the text and the label only",
+        )
+    refuse_missing(columns.named(labels=not columns.label_optional), found, where)
+    repeated = [name for name in columns.wanted(found) if list(found).count(name) > 1]
+    if repeated:
+        raise DataError(
+            f"column {listed(repeated)} occurs more than once",
+            where=where,
+            why="it is unclear which of them to read",
+            fix="rename one of them",
+        )
+
+
+def refuse_missing(required: Sequence[str], found: Sequence[str], where: str) -> None:
+    """Refuse a table that lacks one of the required columns."""
+    missing = [name for name in required if name not in found]
+    if missing:
+        raise DataError(
+            f"no column {listed(missing)}",
+            where=where,
+            why=f"columns found: {listed(found, 20)}; required: {listed(required)}",
+            fix=_column_fix(missing, found),
+        )
+
+
+def _column_fix(missing: Sequence[str], found: Sequence[str]) -> str:
+    fix = "set data.text, data.text_pair and data.label to the names of your columns"
+    if any(f'"{name}"' in found for name in missing):
+        fix = "double quotes enclose the names here: set data.quoting: standard"
+    for name in missing:
+        if near := nearest(name, found):
+            fix += f"; the nearest to {name!r} is {near!r}"
+    if len(found) == 1:
+        for separator, word in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
+            if separator in found[0]:
+                fix = f"the columns seem to be separated by {word}: a .csv file needs commas and "
+                fix += "a .tsv file tabs"
+    return fix
+
+
+def rows_of(
+    values: Mapping[str, Sequence[object]],
+    ids: Sequence[str],
+    columns: Columns,
+    where: str,
+    found: Sequence[str],
+) -> Rows:
+    """Pick text, pair and label out of what was read."""
+    labels: Sequence[object] = ()
+    if isinstance(columns.label, list):
+        labels = list(zip(*(values[name] for name in columns.label), strict=True))
+    elif columns.label is not None and columns.label in values:
+        labels = values[columns.label]
+    return Rows(
+        where=where,
+        ids=ids,
+        texts=values[columns.text],
+        pairs=values[columns.pair] if columns.pair else None,
+        groups=values[columns.group] if columns.group else None,
+        labels=labels,
+        found=tuple(found),
+    )
+
+
+def empty(path: Path) -> DataError:
+    """The refusal of a file without rows."""
+    return DataError(
+        "no rows: the file is empty",
+        where=str(path),
+        fix="check that the program that wrote it has finished, and that this is the right file",
+    )
