@@ -136,8 +136,39 @@ def test_kept_tokens_that_are_damaged_are_made_again(
     first = encoded_by(tokenizer, examples, 12).rows([1, 0])
     (kept,) = (tmp_path / "tokens").iterdir()
     whole = kept.read_bytes()
-    for damaged in (whole[: len(whole) // 2], b"", b"no arrow"):
+    ids = whole.index(np.array(first[1]["input_ids"], np.int32).tobytes())
+    flipped = whole[:ids] + bytes([whole[ids] ^ 1]) + whole[ids + 1 :]  # another token
+    for damaged in (whole[: len(whole) // 2], b"", b"no arrow", flipped):
         kept.unlink()  # the old one is still mapped
         kept.write_bytes(damaged)
         assert encoded_by(tokenizer, examples, 12).rows([1, 0]) == first
         assert list((tmp_path / "tokens").iterdir()) == [kept]
+
+
+def test_tokens_are_kept_for_the_inputs_that_a_tokenizer_makes(
+    tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """BERT and DistilBERT share a vocabulary; only BERT reads the segment of a token."""
+    monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path))
+    names = ["input_ids", "attention_mask"]
+    distilbert = AutoTokenizer.from_pretrained(tiny_bert, model_input_names=names)
+    bert = AutoTokenizer.from_pretrained(
+        tiny_bert, model_input_names=["input_ids", "token_type_ids", "attention_mask"]
+    )
+    examples = Examples(ids=("a",), texts=("goal",), pairs=("bank team",), labels=(0,))
+    assert "token_type_ids" not in encoded_by(distilbert, examples, 12).rows([0])[0]
+    (row,) = encoded_by(bert, examples, 12).rows([0])
+    assert row["token_type_ids"] == bert("goal", "bank team")["token_type_ids"] == [0] * 3 + [1] * 3
+
+
+def test_tokens_are_kept_for_the_side_that_is_cut(
+    tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path))
+    tokenizer = AutoTokenizer.from_pretrained(tiny_bert)
+    examples = Examples(ids=("a",), texts=("goal bank team match",), pairs=None, labels=(0,))
+    for side in ("right", "left"):
+        tokenizer.truncation_side = side
+        (row,) = encoded_by(tokenizer, examples, 4).rows([0])
+        plain = tokenizer(examples.texts[0], truncation=True, max_length=4)["input_ids"]
+        assert row["input_ids"] == plain

@@ -12,12 +12,17 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import tokenizers
+import transformers
 from transformers import PreTrainedTokenizerBase
 
 from workbench.assets import cache_dir
 from workbench.data.examples import Examples
 from workbench.errors import DataError
 from workbench.store import atomic_write
+
+HASH_BYTES = 64
+"""What a file of tokens starts with: the sha256 (hex) of the rest, which stays aligned."""
 
 Columns = dict[str, list[Any]]
 Row = dict[str, Any]
@@ -139,8 +144,19 @@ def tokenisation_fingerprint(
 def _cache_key(
     columns: Mapping[str, list[Any]], encoder: Encoder, tokenizer: PreTrainedTokenizerBase
 ) -> str:
-    definition = _definition(tokenizer)
-    digest = hashlib.sha256(f"{encoder.key}\n{tokenizer.chat_template}\n{definition}".encode())
+    decides = [
+        encoder.key,
+        tokenizer.chat_template,
+        # One vocabulary serves BERT, which reads segments, and DistilBERT, which does not.
+        tokenizer.model_input_names,
+        {name: str(token) for name, token in tokenizer.special_tokens_map.items()},
+        tokenizer.truncation_side,
+        tokenizer.padding_side,
+        type(tokenizer).__name__,
+        transformers.__version__,
+        tokenizers.__version__,
+    ]
+    digest = hashlib.sha256(f"{json.dumps(decides)}\n{_definition(tokenizer)}".encode())
     for name, values in columns.items():
         digest.update(json.dumps([name, values]).encode())
     return digest.hexdigest()[:32]
@@ -166,14 +182,23 @@ def _table(features: Columns) -> pa.Table:
 
 
 def _read(path: Path) -> pa.Table | None:
-    """A kept table, mapped from its file; None where there is none or not a whole one."""
+    """A kept table, mapped from its file; None where there is none, or not as it was written."""
     try:
-        return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-    except (OSError, pa.ArrowInvalid):
+        content = pa.memory_map(str(path)).read_buffer()
+        table = content.slice(HASH_BYTES)
+        if hashlib.sha256(table).hexdigest().encode() != bytes(content[:HASH_BYTES]):
+            return None
+        return pa.ipc.open_file(table).read_all()
+    except (OSError, pa.ArrowException, IndexError):
         return None
 
 
 def _write(table: pa.Table, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path) as temporary, pa.ipc.new_file(str(temporary), table.schema) as writer:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
+    content = sink.getvalue()
+    with atomic_write(path) as temporary, open(temporary, "wb") as file:
+        file.write(hashlib.sha256(content).hexdigest().encode())
+        file.write(content)
