@@ -18,7 +18,8 @@ from tiny_adapted import (
     losses_of,
     whole_batch,
 )
-from transformers import AutoModelForTokenClassification, AutoTokenizer
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+from transformers import AutoModelForTokenClassification, AutoTokenizer, PreTrainedTokenizerFast
 
 from workbench.data.batches import IGNORED
 from workbench.data.encode import Encoded, encode
@@ -27,6 +28,7 @@ from workbench.errors import DataError
 from workbench.recipe.tasks import TokenClassification
 from workbench.tasks.base import Predicted
 from workbench.tasks.token_classification import TokenClassificationTask
+from workbench.tasks.word_spacing import before_word
 
 TAGS = ("O", "B-ORG", "I-ORG", "B-PER")
 SENTENCES = (
@@ -107,6 +109,57 @@ def test_byte_level_tokens_are_those_of_add_prefix_space() -> None:
         assert [label for label in row["labels"] if label != IGNORED] == [*range(len(words[index]))]
         assert row["words"] == row["labels"]  # here the tags are the words' positions
     assert tokenizer.backend_tokenizer.to_str() == definition
+
+
+def marking_spaces(*known: str) -> PreTrainedTokenizerFast:
+    """Spaces become a part of words in the normaliser, as Gemma has it."""
+    characters = sorted({*"▁abcdefghijklmnopqrstuvwxyz0123456789", *"".join(known)})
+    vocabulary = {token: i for i, token in enumerate(["<unk>", *characters])}
+    merges = []
+    for word in known:
+        for end in range(2, len(word) + 1):
+            if word[:end] not in vocabulary:
+                vocabulary[word[:end]] = len(vocabulary)
+                merges.append((word[: end - 1], word[end - 1]))
+    backend = Tokenizer(models.BPE(vocabulary, merges, unk_token="<unk>"))
+    backend.normalizer = normalizers.Replace(" ", "▁")
+    backend.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous")
+    return PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="<unk>")
+
+
+def test_words_of_a_tokenizer_that_marks_spaces_are_those_of_the_text() -> None:
+    tokenizer = marking_spaces("▁visited", "▁rome")
+    encoded = encode(
+        examples((("alice visited rome", (0, 0, 1)),)), task().encoder(tokenizer, 32), tokenizer
+    )
+    (row,) = encoded.rows([0])
+    tokens = tokenizer.convert_ids_to_tokens(row["input_ids"])
+    assert tokens[-2:] == tokenizer.tokenize("alice visited rome")[-2:] == ["▁visited", "▁rome"]
+    assert "".join(tokens) == "▁alice▁visited▁rome"
+    assert row["words"][-2:] == [1, 2] and row["labels"][-2:] == [0, 1]
+
+
+def metaspace(scheme: str) -> PreTrainedTokenizerFast:
+    """Llama's, T5's and XLM-RoBERTa's way: the mark is put before every word of a list."""
+    vocabulary = {"<unk>": 0, "▁": 1, **{c: i + 2 for i, c in enumerate("abcdefgho123t")}}
+    backend = Tokenizer(models.BPE(vocabulary, [], unk_token="<unk>"))
+    backend.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=scheme)
+    return PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="<unk>")
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "space"),
+    [
+        (byte_level(" in"), " "),
+        (byte_level(" in", add_prefix_space=True), ""),
+        (marking_spaces("▁rome"), " "),
+        (metaspace("always"), ""),
+        (metaspace("first"), ""),
+        (metaspace("never"), " "),
+    ],
+)
+def test_a_tokenizer_is_asked_what_stands_before_a_word(tokenizer: Any, space: str) -> None:
+    assert before_word(tokenizer) == space
 
 
 def test_other_tags_are_not_taken_from_the_cache(tiny_bert: Path) -> None:
