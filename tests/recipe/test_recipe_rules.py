@@ -165,8 +165,6 @@ def test_what_makes_no_sense_together(
          'column "label" is also the text', ""),
         ({"task": TAGS, "data": {"source": "/srv/x.csv"}}, "data.source",
          '"/srv/x.csv" holds plain texts; token-classification reads lists', "use jsonl"),
-        ({"task": TAGS, "data": {"source": "/srv/x.conll", "label": "ner"}}, "data.label",
-         "the columns of this file have no names", "remove it"),
         ({"data": {"source": "/srv/x.conll"}}, "data.source",
          '"/srv/x.conll" holds words with tags, for token-classification',
          "use a file with the columns of text-classification"),

@@ -38,7 +38,7 @@ def read_table(path: Path, spec: DataSpec, columns: Columns, name: str) -> Rows:
     if suffix in SEPARATORS:
         rows = read_separated(text.characters, path, columns, name, spec.quoting)
     elif suffix in CONLL_SUFFIXES:
-        rows = read_conll(text.characters, path, name)
+        rows = read_conll(text.characters, path, name, columns)
         if not rows.ids:
             raise empty(path)
     else:

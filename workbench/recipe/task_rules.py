@@ -124,11 +124,6 @@ def _format(recipe: Recipe) -> Iterator[Finding]:
             tagging = next(name for name, spec in TASK_SPECS.items() if spec.words)
             what = f"{shown(source)} holds words with tags, for {tagging}"
             yield Finding(path, what, f"use a file with the columns of {task.name}", _TASK)
-        for key in ("text", "label"):
-            if task.words and getattr(recipe.data, key) != key:
-                what = "the columns of this file have no names: the first is the word, the last "
-                what += "the tag"
-                yield Finding(("data", key), what, "remove it", (path,))
     if task.words and is_separated(source):
         what = f"{shown(source)} holds plain texts; {task.name} reads lists"
         fix = "use jsonl or parquet with lists of words and of tags, or a .conll file"
