@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import datasets
+import pandas as pd
 import pytest
 from datasets import Dataset
 
@@ -149,3 +150,54 @@ def test_content_hash_sees_answers(load_answers, write):
     assert load_answers(write("x.json", json.dumps(as_text))).content_hash == base
     other = [asked(0, "Paris"), *ROWS[1:]]
     assert load_answers(write("x.jsonl", other)).content_hash != base
+
+
+def test_answers_written_as_text_in_a_csv_cell_are_read(load_answers, tmp_path):
+    """pandas writes a dict as Python shows it; others write JSON."""
+    listed = pd.DataFrame([asked(i) if i else asked(i, {"text": [], "answer_start": []})
+                           for i in range(20)])  # fmt: skip
+    expected = {r.question: tuple(zip(r.answers["answer_start"], r.answers["text"], strict=True))
+                for r in listed.itertuples()}  # fmt: skip
+    listed.to_csv(tmp_path / "python.csv", index=False)
+    listed.assign(answers=listed.answers.map(json.dumps)).to_csv(tmp_path / "json.csv", index=False)
+    for name in ("python.csv", "json.csv"):
+        assert by_question(load_answers(tmp_path / name)) == expected
+
+
+def test_answers_that_only_look_like_a_structure_are_texts(load_answers, write):
+    rows = [*ROWS, {"context": "See [1] or {2}.", "question": "Which?", "answers": "{2}"}]
+    assert by_question(load_answers(write("x.jsonl", rows)))["Which?"] == ((11, "{2}"),)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "{'text': array(['476'], dtype=object), 'answer_start': array([13])}",
+        '{"text": ["476"], "answer_start": [13]',
+        '{"text": "476"}',
+    ],
+)
+def test_cells_that_are_half_a_structure_are_refused_with_the_form(refuse, tmp_path, cell):
+    rows = [{**row, "answers": json.dumps(row["answers"])} for row in ROWS]
+    rows[3]["answers"] = cell
+    pd.DataFrame(rows).to_csv(tmp_path / "x.csv", index=False)
+    message = refuse(tmp_path / "x.csv")
+    assert "something that is not an answer in column 'answers', 1 of 20 rows: x.csv:5" in message
+    assert "an answer is" in message
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_the_best_reachable_score_is_said_where_questions_have_no_answer(
+    load_answers, write, tmp_path, allowed
+):
+    write("d/train.jsonl", ROWS)
+    held = [{**asked(i + 50), **({"answers": ""} if i % 4 else {})} for i in range(8)]
+    write("d/test.jsonl", held)
+    data = load_answers(
+        tmp_path / "d", splits={"train": "train", "test": "test"}, allow_no_answer=allowed
+    )
+    said = [note for note in data.notes if "have no answer" in note]
+    assert len(said) == (not allowed)
+    if said:
+        assert said[0].startswith("6 of 8 test questions have no answer")
+        assert "cannot be above 0.250" in said[0]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +17,9 @@ from workbench.recipe.tasks import QuestionAnswering
 
 Answer = tuple[int, str]
 """Character offset into the context, and the text that stands there."""
+
+_STRUCTURE = re.compile(r"\s*(\{|\[\s*\{|\[\s*\])")
+"""How answers begin that are written as text."""
 
 _FORM = 'an answer is {"text": ["in Paris"], "answer_start": [17]}, both lists empty for none'
 
@@ -97,6 +103,7 @@ def _answers(
 
 def _spans(value: object, context: str) -> tuple[Answer, ...] | None:
     """The answers as (start, text); start -1 for a plain text not found, None for no answers."""
+    value = _written_out(value)
     if is_missing(value):
         return ()
     if isinstance(value, str):
@@ -115,6 +122,19 @@ def _spans(value: object, context: str) -> tuple[Answer, ...] | None:
     if not all(type(start) is int and start >= 0 for start in starts):
         return None
     return tuple(zip(starts, texts, strict=True))
+
+
+def _written_out(value: object) -> object:
+    """A csv cell that holds answers as JSON, or as Python shows them, as what it stands for."""
+    if not isinstance(value, str) or not _STRUCTURE.match(value):
+        return value
+    for parse in (json.loads, ast.literal_eval):
+        try:
+            found = parse(value)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+        return found if isinstance(found, dict | list) else value
+    return {"text": None} if "answer_start" in value else value  # not an answer, and no text
 
 
 def _listed(value: object) -> list[Any] | None:
@@ -142,7 +162,7 @@ def check_answers(
         what = f"none of the {len(splits['train']):,} questions of train has an answer"
         raise nothing_to_learn(what, spec)
     trained = {examples.texts[i] for i in splits["train"]}
-    notes = []
+    notes = [] if task.allow_no_answer else _unreachable(examples, splits)
     for role in ("validation", "test"):
         known = sum(examples.texts[i] in trained for i in splits[role])
         if known:
@@ -151,3 +171,19 @@ def check_answers(
                 f"train asks about too: scores on {role} may be too good for new contexts."
             )
     return tuple(notes)
+
+
+def _unreachable(examples: Examples, splits: Mapping[Role, Sequence[int]]) -> list[str]:
+    """How far a score can rise where questions have no answer and every one is answered."""
+    notes = []
+    for role in ("validation", "test"):
+        rows = splits[role]
+        without = sum(not examples.labels[i] for i in rows)
+        if without:
+            best = (len(rows) - without) / len(rows)
+            notes.append(
+                f"{without:,} of {len(rows):,} {role} questions have no answer and "
+                f"task.allow_no_answer is false, so every one is answered: exact_match and "
+                f"answer_f1 on {role} cannot be above {best:.3f}."
+            )
+    return notes
