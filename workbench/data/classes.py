@@ -10,7 +10,7 @@ from workbench.data.labels import map_labels
 from workbench.data.reading import Reading, joined_ids, joined_pairs, joined_texts, nothing_to_learn
 from workbench.data.rows import Rows, all_of, show_rows
 from workbench.errors import DataError
-from workbench.recipe.catalogue import MULTI, REGRESSION, SINGLE
+from workbench.recipe.catalogue import MULTI, REGRESSION
 from workbench.recipe.schema import DataSpec
 from workbench.recipe.tasks import TextClassification
 
@@ -21,7 +21,7 @@ def read_classes(splits: Mapping[Role, Rows], spec: DataSpec, task: TextClassifi
     Raises:
         DataError: a label or a text that cannot be used; rows are named.
     """
-    (labels, names), texts, (pairs, notes) = all_of(
+    (labels, names, notes), texts, (pairs, more) = all_of(
         lambda: map_labels(splits, spec, task),
         lambda: joined_texts(splits, spec),
         lambda: joined_pairs(splits, spec),
@@ -29,7 +29,7 @@ def read_classes(splits: Mapping[Role, Rows], spec: DataSpec, task: TextClassifi
     return Reading(
         Examples(ids=joined_ids(splits), texts=texts, pairs=pairs, labels=tuple(labels)),
         names,
-        notes,
+        (*notes, *more),
     )
 
 
@@ -55,8 +55,8 @@ def check_classes(
     in_train = {labels[i] for i in splits["train"]}
     if len(in_train) < 2:
         only = next(iter(in_train))
-        single = task.problem_type == SINGLE and isinstance(only, int)
-        shown, count = repr(names[only]) if single else only, len(splits["train"])
+        named = class_as_hashed(only, names) if task.problem_type != REGRESSION else only
+        shown, count = repr(named), len(splits["train"])
         raise nothing_to_learn(f"all {count:,} rows of train have the same label, {shown}", spec)
     if task.problem_type == REGRESSION:
         return ()
@@ -66,8 +66,12 @@ def check_classes(
         counts = {r: Counter(labels[i] for i in rows) for r, rows in splits.items()}
         _refuse_unseen(reading, splits, spec.source)
     notes = []
+    never = {name for i, name in enumerate(names) if not any(counts[role][i] for role in ROLES)}
+    if never:
+        shown = ", ".join(name for name in names if name in never)
+        notes.append(f"No row has the label {shown}: it can be neither learned nor tested.")
     for role in ROLES:
-        absent = [name for index, name in enumerate(names) if not counts[role][index]]
+        absent = [n for i, n in enumerate(names) if not counts[role][i] and n not in never]
         if splits[role] and absent:
             present = ", ".join(f"{n} {counts[role][i]:,}" for i, n in enumerate(names[:20]))
             notes.append(f"{role} has no example of {', '.join(absent[:20])} (counts: {present}).")

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 
 from workbench.data.examples import Label, Role
-from workbench.data.label_names import indexed, name_of
-from workbench.data.multilabel import label_lists, zero_one_columns
+from workbench.data.label_names import indexed
+from workbench.data.multilabel import Mapped, label_lists, zero_one_columns
 from workbench.data.rows import Column, Rows, is_missing
 from workbench.errors import DataError
 from workbench.recipe.catalogue import MULTI, REGRESSION, SINGLE
@@ -15,10 +15,8 @@ from workbench.recipe.schema import DataSpec
 from workbench.recipe.tasks import TextClassification
 
 
-def map_labels(
-    splits: Mapping[Role, Rows], spec: DataSpec, task: TextClassification
-) -> tuple[list[Label], tuple[str, ...]]:
-    """Labels of all splits, one after the other, and the label names (none for regression).
+def map_labels(splits: Mapping[Role, Rows], spec: DataSpec, task: TextClassification) -> Mapped:
+    """Labels of all splits, one after the other, the label names (none for regression), notes.
 
     Names come in the order of `task.labels`, else of the source's own numbering, else of the
     column list, else sorted, numbers by value. White space around a name does not count.
@@ -37,11 +35,11 @@ def map_labels(
         fix="remove these rows or label them; check data.label",
     )
     if task.problem_type == REGRESSION:
-        return _numbers(column, task), ()
+        return _numbers(column, task), (), ()
     if task.problem_type == MULTI:
         if isinstance(spec.label, list):
-            return zero_one_columns(column, spec.label, task)
-        return label_lists(column, task)
+            return (*zero_one_columns(column, spec.label, task), ())
+        return label_lists(column, task, normalise=spec.normalise_labels)
     return _classes(column, spec, task)
 
 
@@ -66,9 +64,7 @@ def _refuse_hidden(rows: Rows) -> None:
         )
 
 
-def _classes(
-    column: Column, spec: DataSpec, task: TextClassification
-) -> tuple[list[Label], tuple[str, ...]]:
+def _classes(column: Column, spec: DataSpec, task: TextClassification) -> Mapped:
     if isinstance(spec.label, list):
         raise DataError(
             f"data.label lists {len(spec.label)} columns",
@@ -83,19 +79,19 @@ def _classes(
         fix=f"for lists of labels set task.problem_type: {MULTI}; check data.label",
     )
     _refuse_fractions(column)
-    written = [name_of(value) for value in column.values]
-    names, indices = indexed(column, list(enumerate(written)), task)
+    values = list(enumerate(column.values))
+    names, indices, notes = indexed(column, values, task, normalise=spec.normalise_labels)
     named = bool(task.labels or column.class_names)
-    if not named and len(names) > max(20, len(written) // 2):
+    if not named and len(names) > max(20, len(values) // 2):
         raise DataError(
-            f"{len(names):,} different labels in {len(written):,} rows, for example "
+            f"{len(names):,} different labels in {len(values):,} rows, for example "
             + ", ".join(map(repr, names[:3])),
             where=column.where,
             why="most classes would have a single example",
             fix="check data.label; for numbers to be predicted set "
             f"task.problem_type: {REGRESSION}",
         )
-    return list(indices), names
+    return list(indices), names, notes
 
 
 def _refuse_fractions(column: Column) -> None:

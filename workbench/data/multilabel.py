@@ -11,6 +11,11 @@ from workbench.errors import DataError
 from workbench.recipe.catalogue import MULTI, SINGLE
 from workbench.recipe.tasks import TextClassification
 
+_BITS = {"0": 0, "1": 1, "False": 0, "True": 1, "false": 0, "true": 1}
+
+Mapped = tuple[list[Label], tuple[str, ...], tuple[str, ...]]
+"""The label of each row, the names of all labels, and notes for the user."""
+
 
 def zero_one_columns(
     column: Column, columns: Sequence[str], task: TextClassification
@@ -41,8 +46,7 @@ def zero_one_columns(
             where=column.where,
             fix="give both the same names, or leave task.labels out",
         )
-    bits = {"0": 0, "1": 1, "False": 0, "True": 1, "false": 0, "true": 1}
-    rows = [[bits.get(name_of(v)) for v in values] for values in column.values]
+    rows = [[_BITS.get(name_of(v)) for v in values] for values in column.values]
     column.refuse(
         [i for i, row in enumerate(rows) if None in row],
         f"a label that is neither 0 nor 1 in columns {', '.join(columns)}",
@@ -54,8 +58,10 @@ def zero_one_columns(
     return [tuple(row[i] or 0 for i in order) for row in rows], names
 
 
-def label_lists(column: Column, task: TextClassification) -> tuple[list[Label], tuple[str, ...]]:
+def label_lists(column: Column, task: TextClassification, *, normalise: bool) -> Mapped:
     """0/1 vectors from lists of the labels that apply; an empty list means that none does.
+
+    Lists that are such vectors already, all of one length, are taken as they are.
 
     Raises:
         DataError: a row without a list, or with a label twice or unknown; rows are named.
@@ -68,6 +74,8 @@ def label_lists(column: Column, task: TextClassification) -> tuple[list[Label], 
         fix="use jsonl or parquet with a list column, or set data.label to the 0/1 columns",
     )
     written = [[name_of(v) for v in values] for values in column.values]
+    if _are_vectors(written):
+        return _vectors(column, written, task)
     column.refuse(
         [i for i, names in enumerate(written) if len(set(names)) < len(names)],
         "the same label twice in one row",
@@ -75,8 +83,8 @@ def label_lists(column: Column, task: TextClassification) -> tuple[list[Label], 
         fix="if these are 0/1 vectors, put them in one column per label and list the columns in "
         "data.label",
     )
-    flat = [(row, name) for row, names in enumerate(written) for name in names]
-    names, indices = indexed(column, flat, task)
+    flat = [(row, value) for row, values in enumerate(column.values) for value in values]
+    names, indices, notes = indexed(column, flat, task, normalise=normalise)
     if len(names) < 2:
         raise DataError(
             f"only one label: {', '.join(names) or 'none at all'}",
@@ -87,4 +95,29 @@ def label_lists(column: Column, task: TextClassification) -> tuple[list[Label], 
     vectors = [[0] * len(names) for _ in written]
     for (row, _), index in zip(flat, indices, strict=True):
         vectors[row][index] = 1
-    return [tuple(vector) for vector in vectors], names
+    return [tuple(vector) for vector in vectors], names, notes
+
+
+def _are_vectors(written: Sequence[Sequence[str]]) -> bool:
+    """Whether the lists of all rows are as long as each other and hold nothing but 0 and 1."""
+    lengths = {len(values) for values in written}
+    return len(lengths) == 1 and lengths.pop() > 1 and all(_BITS.keys() >= set(v) for v in written)
+
+
+def _vectors(column: Column, written: Sequence[Sequence[str]], task: TextClassification) -> Mapped:
+    length = len(written[0])
+    names = tuple(task.labels or column.class_names)
+    note = ""
+    if not names:
+        names = tuple(map(str, range(length)))
+        note = f"Labels are lists of {length} zeros and ones, read as one place for each label; "
+        note += "task.labels gives the places names."
+    if len(names) != length:
+        raise DataError(
+            f"lists of {length} zeros and ones, and {len(names)} label names",
+            where=column.where,
+            why="in such a list each label has its place",
+            fix=f"name {length} labels in task.labels, in the order of the places",
+        )
+    vectors: list[Label] = [tuple(_BITS[value] for value in values) for values in written]
+    return vectors, names, (note,) if note else ()

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 
 from workbench.data.examples import Examples, Role
-from workbench.data.label_names import indexed, name_of
+from workbench.data.label_names import indexed
 from workbench.data.reading import Reading, joined_ids, nothing_to_learn
 from workbench.data.rows import Column, Rows, checked_texts, is_missing
 from workbench.recipe.schema import DataSpec
@@ -31,14 +31,15 @@ def read_tags(splits: Mapping[Role, Rows], spec: DataSpec, task: TokenClassifica
         texts += checked_texts(rows, spec.text, [" ".join(row) for row in found])
         words += found
         tags += _tags(rows, str(spec.label), found)
-    written = [(row, name_of(tag)) for row, of_row in enumerate(tags) for tag in of_row]
-    names, indices = indexed(Column.of_labels(splits, spec.source), written, task)
+    values = [(row, tag) for row, of_row in enumerate(tags) for tag in of_row]
+    column = Column.of_labels(splits, spec.source)
+    names, indices, notes = indexed(column, values, task, normalise=spec.normalise_labels)
     following = iter(indices)
     labels = tuple(tuple(islice(following, len(row))) for row in words)
     examples = Examples(
         ids=joined_ids(splits), texts=tuple(texts), labels=labels, parts=tuple(words)
     )
-    return Reading(examples, names)
+    return Reading(examples, names, notes)
 
 
 def _words(rows: Rows, name: str) -> list[tuple[str, ...]]:
