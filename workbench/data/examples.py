@@ -38,6 +38,7 @@ class Examples:
         labels: see `Labels`.
         parts: what each text is made of, where the task needs that: its words for
             token-classification, its chat messages as ``(role, content)`` for instruction.
+        groups: which rows belong together (`data.group`), or None.
     """
 
     ids: tuple[str, ...]
@@ -45,6 +46,7 @@ class Examples:
     labels: Labels
     pairs: tuple[str, ...] | None = None
     parts: tuple[tuple[Any, ...], ...] | None = None
+    groups: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -58,6 +60,7 @@ class Examples:
             pairs=pairs,
             labels=take(self.labels, rows),
             parts=None if self.parts is None else take(self.parts, rows),
+            groups=None if self.groups is None else take(self.groups, rows),
         )
 
 

@@ -86,11 +86,11 @@ def _refuse_program(folder: Path) -> None:
 
 
 def _read_classes(folder: Path, spec: DataSpec, columns: Columns, prefix: str) -> Rows:
-    if columns.pair or isinstance(columns.label, list):
+    if columns.pair or columns.group or isinstance(columns.label, list):
         raise DataError(
             "a folder per class gives one text and one label a file",
             where=str(folder),
-            why="data.text_pair and a list in data.label need a file with columns",
+            why="data.text_pair, data.group and a list in data.label need a file with columns",
             fix="leave them out, or use csv, jsonl or parquet",
         )
     ids: list[str] = []

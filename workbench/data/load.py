@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from workbench.data.columns import Columns
 from workbench.data.duplicates import keys_of, overlap_notes, remove_duplicates
 from workbench.data.examples import ROLES, Data, Role
 from workbench.data.forms import FORMS, Form
+from workbench.data.groups import Separated, group_note, groups_of, separate
 from workbench.data.reading import Reading
-from workbench.data.rows import BadRows, Rows, problems_of
+from workbench.data.rows import BadRows, Rows, all_of, problems_of
 from workbench.data.sources import read_source
 from workbench.data.splits import cut_splits
 from workbench.errors import DataError, data_error
@@ -38,12 +40,15 @@ def load_data(spec: DataSpec, task: TaskSpec) -> Data:
     cut_sizes = {"validation": spec.validation_size, "test": spec.test_size}
     cut = any(size is not None and role not in provided for role, size in cut_sizes.items())
     kept = remove_duplicates(examples, keys, provided, spec.duplicates, cut=cut, where=spec.source)
+    groups = examples.groups
+    apart = separate(kept.rows, groups, spec.source) if groups else Separated(kept.rows)
     splits = cut_splits(
         examples.ids,
         examples.labels if task.kind == SINGLE else None,
-        kept.rows,
+        apart.rows,
         spec,
-        removed=kept.removed,
+        groups=groups,
+        removed=kept.removed + apart.removed,
         where=spec.source,
     )
     notes_of_task = form.check(reading, splits, spec, task)
@@ -60,6 +65,8 @@ def load_data(spec: DataSpec, task: TaskSpec) -> Data:
             *dict.fromkeys(note for rows in found.values() for note in rows.notes),
             *reading.notes,
             *kept.notes,
+            *apart.notes,
+            *((group_note(splits, groups, str(spec.group)),) if groups else ()),
             *overlap_notes(examples, keys, splits),
             *notes_of_task,
         ),
@@ -78,7 +85,7 @@ def _read(form: Form, found: Mapping[Role, Rows], spec: DataSpec, task: TaskSpec
     reading, first = None, True
     while reading is None and all(rows.ids for rows in found.values()):
         try:
-            reading = form.read(found, spec, task)
+            reading = _read_once(form, found, spec, task)
         except DataError as error:
             # What is not about single rows would only be said again.
             new = [p for p in problems_of(error) if first or isinstance(p, BadRows)]
@@ -90,6 +97,15 @@ def _read(form: Form, found: Mapping[Role, Rows], spec: DataSpec, task: TaskSpec
     if problems or reading is None:
         raise data_error(problems)
     return reading
+
+
+def _read_once(form: Form, found: Mapping[Role, Rows], spec: DataSpec, task: TaskSpec) -> Reading:
+    column = spec.group
+    if column is None:
+        return form.read(found, spec, task)
+    reading: Reading
+    reading, groups = all_of(lambda: form.read(found, spec, task), lambda: groups_of(found, column))
+    return replace(reading, examples=replace(reading.examples, groups=groups))
 
 
 def _ranges(splits: Mapping[Role, Rows]) -> dict[Role, range]:

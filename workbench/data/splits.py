@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from workbench.data.examples import Label, Role
+from workbench.data.groups import Groups, class_of_group, whole_groups
 from workbench.errors import DataError
 from workbench.recipe.schema import DataSpec
 
@@ -24,6 +25,7 @@ def cut_splits(
     provided: Mapping[Role, Sequence[int]],
     spec: DataSpec,
     *,
+    groups: Groups | None = None,
     removed: int,
     where: str,
 ) -> dict[Role, list[int]]:
@@ -36,6 +38,7 @@ def cut_splits(
         ids: of all rows.
         strata: class of each row; None to draw without regard to labels.
         provided: indices of the splits that the source has itself; train always.
+        groups: of all rows, those of one being on one side; sizes are then as near as they allow.
         removed: duplicates left out before, for the arithmetic of a refusal.
 
     Raises:
@@ -49,12 +52,30 @@ def cut_splits(
         if role in provided:
             splits[role] = list(provided[role])
             continue
-        drawn = _draw(left, sizes[role], ids, strata, f"{spec.split_seed}/{role}", leave=1)
+        salt = f"{spec.split_seed}/{role}"
+        drawn = _draw(left, sizes[role], ids, strata, salt, groups=groups, leave=1)
+        if sizes[role] and not drawn:
+            raise _no_group(role, sizes[role], left, groups or (), where)
         splits[role] = sorted(drawn)
         left = [i for i in left if i not in drawn]
-    drawn = _draw(left, sizes["train"], ids, strata, f"{spec.split_seed}/train", at_least=1)
+    size = len(left) if spec.train_size is None else sizes["train"]
+    drawn = _draw(left, size, ids, strata, f"{spec.split_seed}/train", groups=groups, at_least=1)
+    if not drawn:
+        raise _no_group("train", size, left, groups or (), where)
     splits["train"] = sorted(drawn)
     return splits
+
+
+def _no_group(role: Role, size: int, left: Sequence[int], groups: Groups, where: str) -> DataError:
+    there = len({groups[i] for i in left})
+    return DataError(
+        f"no group of data.group for {role}: {size:,} rows asked, and {len(left):,} rows left in "
+        f"{there:,} groups",
+        where=where,
+        why="rows of one group stay together, and the last group of a class is left to train on",
+        fix="ask for more rows, name a column with smaller groups in data.group, or bring more "
+        "groups",
+    )
 
 
 def _sizes(
@@ -121,6 +142,7 @@ def _draw(
     strata: Sequence[Label] | None,
     salt: str,
     *,
+    groups: Groups | None,
     leave: int = 0,
     at_least: int = 0,
 ) -> set[int]:
@@ -130,14 +152,20 @@ def _draw(
         leave: rows of a class that stay behind where possible, so that it can be trained on.
         at_least: rows of a class that are drawn where possible.
     """
-    ranked = sorted(candidates, key=lambda i: hashlib.sha256(f"{salt}/{ids[i]}".encode()).digest())
-    if strata is None:
+    unit = ids if groups is None else groups  # drawn as one
+    ranked = sorted(candidates, key=lambda i: hashlib.sha256(f"{salt}/{unit[i]}".encode()).digest())
+    if strata is None and groups is None:
         return set(ranked[:size])
-    classes: dict[Label, list[int]] = defaultdict(list)
+    of_row = strata if groups is None else class_of_group(candidates, groups, strata)
+    assert of_row is not None
+    found: dict[Label, list[int]] = defaultdict(list)
     for i in ranked:
-        classes[strata[i]].append(i)
-    counts = {label: len(rows) for label, rows in sorted(classes.items())}
+        found[of_row[i]].append(i)
+    classes = dict(sorted(found.items()))
+    counts = {label: len(rows) for label, rows in classes.items()}
     quotas = _quotas(counts, size, leave=leave, at_least=at_least)
+    if groups is not None:
+        return whole_groups(classes, quotas, groups, leave=leave)
     return {i for label, rows in classes.items() for i in rows[: quotas[label]]}
 
 
