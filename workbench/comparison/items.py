@@ -4,6 +4,7 @@ Every value is what its item contributes to the score of the run, so that the me
 the score. An accuracy is such a mean already; a ratio of sums (entity F1, accuracy of words) or a
 function of one (perplexity) is linearised, as the infinitesimal jackknife does (Efron 1982,
 chapter 6). Metrics that no sum over items gives (BLEU, correlations) have no scores of items.
+Examples that belong together (`data.group`) are one item: what is drawn is the group.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 EACH, WEIGHT = "example_{}", "example_{}_weight"
 """Columns of predictions.parquet: what each example adds to a metric, and to what it is divided
 by where that is not their number."""
+
+GROUP = "group"
+"""The column of predictions.parquet that says which examples belong together."""
 
 FROM_LABELS = frozenset({"accuracy", "f1_macro"})
 """Metrics that label and prediction give where the columns above are not there."""
@@ -46,6 +50,8 @@ class ItemScores:
     ids: tuple[str, ...]
     right_or_wrong: bool
     """True where every value is 0 or 1."""
+    grouped: bool = False
+    """True where an item is a group of examples."""
 
     @cached_property
     def mean(self) -> float:
@@ -87,12 +93,12 @@ def item_scores(sample: Sample, metric: str) -> ItemScores:
     """
     import numpy as np
 
-    rows, ids = [], None
+    rows, ids, grouped = [], None, False
     for run, record in zip(sample.runs, sample.records, strict=True):
         recorded = record.metrics.test.get(metric)
         if recorded is None:
             raise NoItems(f"{metric} is absent in {sample.label} seed {record.seed}")
-        found, values = _of_run(run.path, metric)
+        found, values, grouped = _of_run(run.path, metric)
         if ids is not None and ids != found:
             raise NoItems("its runs were tested on different items")
         ids = found
@@ -101,11 +107,11 @@ def item_scores(sample: Sample, metric: str) -> ItemScores:
             raise NoItems("what is kept of its items does not add up to its score")
         rows.append(values)
     values = np.stack(rows)
-    return ItemScores(values, ids or (), bool(np.isin(values, (0.0, 1.0)).all()))
+    return ItemScores(values, ids or (), bool(np.isin(values, (0.0, 1.0)).all()), grouped)
 
 
-def _of_run(folder: Path, metric: str) -> tuple[tuple[str, ...], np.ndarray]:
-    """Ids and contributions of the items of one run."""
+def _of_run(folder: Path, metric: str) -> tuple[tuple[str, ...], np.ndarray, bool]:
+    """Ids and contributions of the items of one run, and whether they are groups."""
     columns = _read(folder / "predictions.parquet", metric)
     try:
         ids = tuple(str(each) for each in columns["id"])
@@ -113,11 +119,28 @@ def _of_run(folder: Path, metric: str) -> tuple[tuple[str, ...], np.ndarray]:
             values = _contributions(metric, columns)
         else:
             values = _from_labels(metric, columns["label"], columns["prediction"])
+        if groups := columns.get(GROUP):
+            return (*_by_group([str(each) for each in groups], values), True)
     except NoItems:
         raise
     except (KeyError, TypeError, ValueError, OverflowError):  # somebody else's file
         raise NoItems(UNREADABLE) from None
-    return ids, values
+    return ids, values, False
+
+
+def _by_group(groups: Sequence[str], values: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
+    """Each group as one item. The mean over examples is a ratio of sums over groups, and as such
+    linearised: groups of equal size count with their means."""
+    import numpy as np
+
+    names, index = np.unique(groups, return_inverse=True)
+    if len(names) < 2:
+        raise NoItems("its test items are all of one group")
+    mean = values.mean()
+    sums = np.bincount(index, weights=values - mean)
+    contributions = mean + sums * (len(names) / len(values))
+    # Rounded, as groups that are right or wrong as a whole should give 0 and 1.
+    return tuple(map(str, names)), np.asarray(contributions.round(12))
 
 
 def _read(path: Path, metric: str) -> dict[str, list[Any]]:
@@ -128,7 +151,7 @@ def _read(path: Path, metric: str) -> dict[str, list[Any]]:
     try:
         with pq.ParquetFile(path) as file:
             there = set(file.schema_arrow.names)
-            wanted = ["id", *(name for name in (each, weight) if name in there)]
+            wanted = ["id", *(name for name in (each, weight, GROUP) if name in there)]
             if each not in there and metric in FROM_LABELS:
                 wanted += ["label", "prediction"]
             elif each not in there:

@@ -86,6 +86,7 @@ class Verdict(TypedDict):
     runs: int
     runs_against: int
     items: int | None
+    grouped: bool
     effect: str | None
     effect_size: float | None
     conclusion: Conclusion

@@ -92,7 +92,7 @@ def _p_value(verdict: Verdict) -> str:
 
 def _evidence(verdict: Verdict) -> str:
     runs = (verdict["runs"], verdict["runs_against"])
-    items = f"{verdict['items']:,} test items" if verdict["items"] else ""
+    items = f"{verdict['items']:,} {_units(verdict)}" if verdict["items"] else ""
     if runs == (1, 1):
         seeds = "one seed each: this applies to these two adapters, not to the methods"
     elif runs[0] == runs[1]:
@@ -100,6 +100,10 @@ def _evidence(verdict: Verdict) -> str:
     else:
         seeds = f"{runs[0]} and {runs[1]} seeds"
     return ", ".join(part for part in (items, seeds) if part)
+
+
+def _units(verdict: Verdict) -> str:
+    return "groups of test items" if verdict["grouped"] else "test items"
 
 
 def _power(verdict: Verdict) -> str:
@@ -117,11 +121,11 @@ def _power(verdict: Verdict) -> str:
         wanted = f"detecting {margin} takes {runs}"
     elif "seeds" in verdict["covers"]:
         wanted = (
-            f"more seeds alone do not help: detecting {margin} takes about {items} test items and "
-            f"{runs}"
+            f"more seeds alone do not help: detecting {margin} takes about {items} "
+            f"{_units(verdict)} and {runs}"
         )
     else:
-        wanted = f"detecting {margin} takes about {items} test items"
+        wanted = f"detecting {margin} takes about {items} {_units(verdict)}"
     return f"{wanted}; these runs have 80% power from {shown} on"
 
 

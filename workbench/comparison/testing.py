@@ -81,6 +81,8 @@ class Difference:
     covers: tuple[Literal["seeds", "items"], ...]
     runs: tuple[int, int]
     items: int | None
+    grouped: bool = False
+    """Whether an item is a group of examples."""
     effect: str | None
     effect_size: float | None
     spread: Spread
@@ -95,7 +97,7 @@ def single_runs(one: ItemScores, other: ItemScores) -> Difference:
     """
     by_item = (one.values - other.values)[0]
     if one.right_or_wrong and other.right_or_wrong:
-        return _right_or_wrong(by_item)
+        return _right_or_wrong(by_item, grouped=one.grouped)
     count = len(by_item)
     estimate, deviation = float(by_item.mean()), _deviation(by_item)
     error = deviation / math.sqrt(count)
@@ -110,13 +112,14 @@ def single_runs(one: ItemScores, other: ItemScores) -> Difference:
         covers=("items",) if known else (),
         runs=(1, 1),
         items=count,
+        grouped=one.grouped,
         effect="Cohen's dz over items",
         effect_size=estimate / deviation if known else None,
         spread=Spread(items=deviation**2, over_items=error**2),
     )
 
 
-def _right_or_wrong(by_item: np.ndarray) -> Difference:
+def _right_or_wrong(by_item: np.ndarray, *, grouped: bool) -> Difference:
     count = len(by_item)
     better, worse = int((by_item > 0).sum()), int((by_item < 0).sum())
     test, p = mcnemar(better, worse)
@@ -132,6 +135,7 @@ def _right_or_wrong(by_item: np.ndarray) -> Difference:
         covers=("items",),
         runs=(1, 1),
         items=count,
+        grouped=grouped,
         effect="odds ratio of the items that one alone gets right",
         effect_size=(better + 0.5) / (worse + 0.5),  # halves keep it finite where a count is 0
         spread=Spread(items=count * over_items, over_items=over_items),
@@ -196,6 +200,7 @@ def several_runs(one: ItemScores, other: ItemScores) -> Difference:
         covers=("seeds", "items") if known else (),
         runs=runs,
         items=count,
+        grouped=one.grouped,
         effect=effect,
         effect_size=size,
         spread=Spread(

@@ -201,6 +201,7 @@ def _verdict(
         "runs": runs[0],
         "runs_against": runs[1],
         "items": found.items if found else None,
+        "grouped": bool(found and found.grouped),
         "effect": found.effect if found else None,
         "effect_size": found.effect_size if found else None,
         "conclusion": _conclusion(metric, tested, adjusted, margin),
