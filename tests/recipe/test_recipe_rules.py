@@ -155,8 +155,6 @@ def test_what_makes_no_sense_together(
          "token-classification reads no second text", "remove it"),
         ({"task": CAUSAL, "data": {"text_pair": "b"}}, "data.text_pair",
          "causal-lm reads no second text", "remove it"),
-        ({"task": INSTRUCTION, "data": {"text_pair": "b"}}, "data.text_pair",
-         "instruction reads no second text", "remove it"),
         ({"task": TAGS, "data": {"label": ["a", "b"]}}, "data.label",
          "several columns, and token-classification reads one", "name one"),
         ({"task": MASKED, "data": {"label": ["a", "b"]}}, "data.label",

@@ -38,17 +38,36 @@ def read_completions(splits: Mapping[Role, Rows], spec: DataSpec, task: Instruct
             why="a prompt is either a text or a list of messages, in all rows alike",
             fix=f"write the texts as chats too: {_FORM}",
         )
+    if any(chats) and spec.text_pair:
+        raise DataError(
+            f"data.text_pair is {spec.text_pair!r}, but column {spec.text!r} holds chats",
+            where=spec.source,
+            why="a chat has all that the model is shown",
+            fix="remove data.text_pair",
+        )
     return _chats(splits, spec) if any(chats) else _prompts(splits, spec)
 
 
 def _prompts(splits: Mapping[Role, Rows], spec: DataSpec) -> Reading:
     completions: list[str] = []
     prompts = joined_texts(splits, spec)
+    if spec.text_pair:
+        below = [text for rows in splits.values() for text in _below(rows, spec.text_pair)]
+        prompts = tuple(
+            f"{prompt}\n{text}" if text.strip() else prompt
+            for prompt, text in zip(prompts, below, strict=True)
+        )
     for rows in splits.values():
         if not rows.labels and isinstance(spec.label, str):
             refuse_missing([spec.text, spec.label], rows.found, rows.where)
         completions += _completions(rows, str(spec.label))
     return Reading(Examples(ids=joined_ids(splits), texts=prompts, labels=tuple(completions)))
+
+
+def _below(rows: Rows, column: str) -> tuple[str, ...]:
+    """What stands below each prompt: Alpaca's input, which most rows do without."""
+    values = ["" if is_missing(value) else value for value in rows.pairs or ()]
+    return checked_texts(rows, column, values, allow_empty=True)
 
 
 def _completions(rows: Rows, column: str) -> tuple[str, ...]:

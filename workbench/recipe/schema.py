@@ -85,7 +85,9 @@ class DataSpec(StrictModel):
         "question-answering, the prompt (or the list of chat messages) for instruction.",
     )
     text_pair: str | None = Field(
-        None, description="Column with the second text of a pair; the question."
+        None,
+        description="Column with the second text of a pair; the question; for instruction what "
+        "stands below the prompt, as Alpaca's input.",
     )
     label: str | list[str] = Field(
         "label",

@@ -197,6 +197,7 @@ class Instruction(TaskSpec):
     view = "text"
     new_head = False
     label = "optional"
+    second_text = "optional"
     writes = True
     name: Literal["instruction"]
     chat: bool = Field(
