@@ -6,11 +6,12 @@ import ast
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from workbench.data.examples import Examples, Role
 from workbench.data.reading import Reading, joined_ids, nothing_to_learn
-from workbench.data.rows import Rows, checked_texts, is_missing
+from workbench.data.rows import Rows, all_of, checked_texts, is_missing
 from workbench.errors import DataError
 from workbench.recipe.schema import DataSpec
 from workbench.recipe.tasks import QuestionAnswering
@@ -47,8 +48,11 @@ def read_answers(splits: Mapping[Role, Rows], spec: DataSpec, task: QuestionAnsw
     labels: list[tuple[Answer, ...]] = []
     repeated = 0
     for rows in splits.values():
-        found = checked_texts(rows, spec.text, rows.texts)
-        questions += checked_texts(rows, spec.text_pair, rows.pairs or ())
+        found, asked = all_of(
+            partial(checked_texts, rows, spec.text, rows.texts),
+            partial(checked_texts, rows, spec.text_pair, rows.pairs or ()),
+        )
+        questions += asked
         labels += _answers(rows, spec.label, found)
         contexts += found
         repeated += sum(

@@ -91,7 +91,8 @@ def refuse_missing(required: Sequence[str], found: Sequence[str], where: str) ->
 
 
 def _column_fix(missing: Sequence[str], found: Sequence[str]) -> str:
-    fix = "set data.text, data.text_pair and data.label to the names of your columns"
+    fix = "set data.text, data.text_pair and data.label to the names of your columns, which a csv "
+    fix += "or tsv file has in its first line"
     if any(f'"{name}"' in found for name in missing):
         fix = "double quotes enclose the names here: set data.quoting: standard"
     for name in missing:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from workbench.data.columns import refuse_missing
 from workbench.data.examples import Examples, Role
 from workbench.data.reading import Reading, joined_ids, joined_texts
-from workbench.data.rows import Rows, checked_texts, is_missing
+from workbench.data.rows import Rows, all_of, checked_texts, is_missing
 from workbench.errors import DataError
 from workbench.recipe.schema import DataSpec
 from workbench.recipe.tasks import Instruction
@@ -49,23 +50,26 @@ def read_completions(splits: Mapping[Role, Rows], spec: DataSpec, task: Instruct
 
 
 def _prompts(splits: Mapping[Role, Rows], spec: DataSpec) -> Reading:
-    completions: list[str] = []
-    prompts = joined_texts(splits, spec)
-    if spec.text_pair:
-        below = [text for rows in splits.values() for text in _below(rows, spec.text_pair)]
-        prompts = tuple(
-            f"{prompt}\n{text}" if text.strip() else prompt
-            for prompt, text in zip(prompts, below, strict=True)
-        )
     for rows in splits.values():
         if not rows.labels and isinstance(spec.label, str):
             refuse_missing([spec.text, spec.label], rows.found, rows.where)
-        completions += _completions(rows, str(spec.label))
-    return Reading(Examples(ids=joined_ids(splits), texts=prompts, labels=tuple(completions)))
+    prompts, below, *completions = all_of(
+        lambda: joined_texts(splits, spec),
+        lambda: [t for r in splits.values() for t in _below(r, spec.text_pair)],
+        *(partial(_completions, rows, str(spec.label)) for rows in splits.values()),
+    )
+    texts = tuple(
+        f"{prompt}\n{text}" if text.strip() else prompt
+        for prompt, text in zip(prompts, below, strict=True)
+    )
+    labels = tuple(text for of_split in completions for text in of_split)
+    return Reading(Examples(ids=joined_ids(splits), texts=texts, labels=labels))
 
 
-def _below(rows: Rows, column: str) -> tuple[str, ...]:
+def _below(rows: Rows, column: str | None) -> tuple[str, ...]:
     """What stands below each prompt: Alpaca's input, which most rows do without."""
+    if column is None:
+        return ("",) * len(rows.ids)
     values = ["" if is_missing(value) else value for value in rows.pairs or ()]
     return checked_texts(rows, column, values, allow_empty=True)
 

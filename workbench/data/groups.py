@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from workbench.data.examples import ROLES, Label, Role
 from workbench.data.label_names import name_of
-from workbench.data.rows import Rows, is_missing
+from workbench.data.rows import Rows, is_encodable, is_missing
 from workbench.errors import DataError
 
 Groups = Sequence[str]
@@ -32,7 +32,7 @@ def groups_of(splits: Mapping[Role, Rows], column: str) -> tuple[str, ...]:
             fix="give every row a group, one of its own if it stands alone, or remove data.group",
         )
         found.refuse(
-            lambda value: isinstance(value, list | tuple | dict),
+            lambda value: isinstance(value, list | tuple | dict) or not is_encodable(str(value)),
             "a group that is not a word or number",
             why="rows with the same word or number belong together",
             fix="name another column in data.group",

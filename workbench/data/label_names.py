@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from workbench.data.rows import Column
+from workbench.data.rows import Column, is_encodable
 from workbench.errors import DataError, nearest
 from workbench.recipe.tasks import TextClassification, TokenClassification
 
@@ -46,6 +46,12 @@ def indexed(
         normalise: whether spellings that differ in case or white space are one label.
     """
     written = [(row, name_of(value)) for row, value in values]
+    column.refuse(
+        [row for row, label in written if not is_encodable(label)],
+        "a label with invalid Unicode (a lone surrogate)",
+        why="no file can hold it",
+        fix="repair the program that wrote the file; often an emoji was cut in two",
+    )
     spellings = _spellings(str(value) for _, value in values)
     notes = _spelling_notes(spellings, normalise=normalise)
     if normalise:

@@ -185,7 +185,7 @@ def checked_texts(
         fix="cut these texts, or check that the file is split into rows as you expect",
     )
     found.refuse(
-        lambda text: not _is_encodable(text),
+        lambda text: not is_encodable(text),
         "invalid Unicode (a lone surrogate)",
         why="no tokenizer can read it",
         fix="repair the program that wrote the file; often an emoji was cut in two",
@@ -193,7 +193,7 @@ def checked_texts(
     return tuple(map(str, values))
 
 
-def _is_encodable(text: str) -> bool:
+def is_encodable(text: str) -> bool:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:

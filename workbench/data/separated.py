@@ -53,10 +53,11 @@ def read_separated(characters: str, path: Path, columns: Columns, name: str, quo
         raise problems[0] if problems else empty(path)
     found = header.fields
     check_columns(found, columns, str(path))
-    kept = [record for record in every if len(record.fields) == len(found)]
-    if len(kept) < len(every):
-        ragged = [record for record in every if len(record.fields) != len(found)]
+    kept = [r for r in every if len(r.fields) == len(found) and r.fields != found]
+    if ragged := [record for record in every if len(record.fields) != len(found)]:
         problems.append(table.ragged(ragged, found))
+    if again := [record for record in every if record.fields == found]:
+        problems.append(table.header_again(again))
     positions = {column: found.index(column) for column in columns.wanted(found)}
     values = {c: [record.fields[at] for record in kept] for c, at in positions.items()}
     rows = rows_of(values, [table.id(r) for r in kept], columns, str(path), found)
@@ -126,6 +127,16 @@ class _Table:
             where=f"{self.path}:{first.line}",
             why=f"fields are separated by {self.separator!r}",
             fix=fix,
+        )
+
+    def header_again(self, records: Sequence[_Record]) -> DataError:
+        """The refusal of rows that are the header once more."""
+        shown = show_rows(map(self.id, records), [r.fields[0] for r in records])
+        return DataError(
+            f"the names of the columns stand in {len(records):,} rows again: {shown}",
+            where=f"{self.path}:{records[0].line}",
+            why="they would be read as a text and its label",
+            fix="remove these rows; often several files were put together",
         )
 
     def notes(self, records: Sequence[_Record], read: Sequence[int]) -> tuple[str, ...]:

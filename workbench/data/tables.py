@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,8 @@ from workbench.data.text_files import MAX_FILE_BYTES, read_text
 from workbench.errors import DataError
 from workbench.recipe.schema import DataSpec
 from workbench.recipe.sources import CONLL_SUFFIXES, SEPARATORS, TABLE_SUFFIXES
+
+_WEB_PAGE = re.compile(r"\s*<(!doctype html|html)\b", re.IGNORECASE)
 
 
 def read_table(path: Path, spec: DataSpec, columns: Columns, name: str) -> Rows:
@@ -35,6 +38,13 @@ def read_table(path: Path, spec: DataSpec, columns: Columns, name: str) -> Rows:
     if suffix == ".parquet":
         return _read_parquet(path, columns, name)
     text = read_text(path, spec)
+    if _WEB_PAGE.match(text.characters):
+        raise DataError(
+            "this is a web page, whatever its name says",
+            where=str(path),
+            why="files of rows were expected",
+            fix="download the file itself: a link often leads to a page about it, or to an error",
+        )
     if suffix in SEPARATORS:
         rows = read_separated(text.characters, path, columns, name, spec.quoting)
     elif suffix in CONLL_SUFFIXES:
@@ -70,7 +80,7 @@ def _read_parquet(path: Path, columns: Columns, name: str) -> Rows:
             _refuse_huge_parquet(file.metadata, wanted, path)
             table = file.read(columns=wanted)
         values = {column: table.column(column).to_pylist() for column in wanted}
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, ValueError) as error:  # names that are no Unicode
         raise DataError(
             f"cannot be read as parquet: {error}",
             where=str(path),

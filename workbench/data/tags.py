@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import islice
 
 from workbench.data.examples import Examples, Role
 from workbench.data.label_names import indexed
 from workbench.data.reading import Reading, joined_ids, nothing_to_learn
-from workbench.data.rows import Column, Rows, checked_texts, is_missing
+from workbench.data.rows import Column, Rows, all_of, checked_texts, is_missing
 from workbench.recipe.schema import DataSpec
 from workbench.recipe.tasks import TokenClassification
 
@@ -27,10 +28,13 @@ def read_tags(splits: Mapping[Role, Rows], spec: DataSpec, task: TokenClassifica
     tags: list[tuple[object, ...]] = []
     texts: list[str] = []
     for rows in splits.values():
-        found = _words(rows, spec.text)
+        found, of_words = all_of(
+            partial(_words, rows, spec.text), partial(_tags, rows, str(spec.label))
+        )
         texts += checked_texts(rows, spec.text, [" ".join(row) for row in found])
+        _refuse_other_counts(rows, str(spec.label), found)
         words += found
-        tags += _tags(rows, str(spec.label), found)
+        tags += of_words
     values = [(row, tag) for row, of_row in enumerate(tags) for tag in of_row]
     column = Column.of_labels(splits, spec.source)
     names, indices, notes = indexed(column, values, task, normalise=spec.normalise_labels)
@@ -72,20 +76,13 @@ def _words(rows: Rows, name: str) -> list[tuple[str, ...]]:
     return [tuple(map(str, words)) for words in column.values]
 
 
-def _tags(rows: Rows, name: str, words: Sequence[tuple[str, ...]]) -> list[tuple[object, ...]]:
+def _tags(rows: Rows, name: str) -> list[tuple[object, ...]]:
     column = rows.column(name, rows.labels)
     column.refuse(
         _is_no_list,
         "tags that are not a list",
         why="token-classification reads one tag for each word",
         fix="write a list of tags, one for each word; check data.label",
-    )
-    counts = [(len(row), len(tags)) for row, tags in zip(words, column.values, strict=True)]
-    rows.column(None, [f"words: {of_row}, tags: {tags}" for of_row, tags in counts]).refuse(
-        (row for row, (of_row, tags) in enumerate(counts) if of_row != tags),
-        f"not as many tags in column {name!r} as words",
-        why="every word needs one tag",
-        fix="correct these rows; tags of sub-words or of special tokens do not belong here",
     )
     column.refuse(
         lambda tags: any(map(is_missing, tags)),
@@ -100,6 +97,17 @@ def _tags(rows: Rows, name: str, words: Sequence[tuple[str, ...]]) -> list[tuple
         fix="write names, or whole numbers; check data.label",
     )
     return [tuple(tags) for tags in column.values]
+
+
+def _refuse_other_counts(rows: Rows, name: str, words: Sequence[tuple[str, ...]]) -> None:
+    tags_of = rows.column(name, rows.labels).values
+    counts = [(len(row), len(tags)) for row, tags in zip(words, tags_of, strict=True)]
+    rows.column(None, [f"words: {of_row}, tags: {tags}" for of_row, tags in counts]).refuse(
+        (row for row, (of_row, tags) in enumerate(counts) if of_row != tags),
+        f"not as many tags in column {name!r} as words",
+        why="every word needs one tag",
+        fix="correct these rows; tags of sub-words or of special tokens do not belong here",
+    )
 
 
 def _is_no_list(value: object) -> bool:
