@@ -96,7 +96,7 @@ def _spelling_notes(spellings: Mapping[str, Counter[str]], *, normalise: bool) -
         return (f"{what}They are read as one, in the most frequent spelling.",)
     if all(len(set(map(name_of, counts))) == 1 for counts in spellings.values()):
         return (f"{what}White space around a label does not count: they are read as one.",)
-    what += "All but those with white space around them are different labels; "
+    what += "Those that differ in case or inner white space are different labels; "
     return (f"{what}data.normalise_labels: true reads them as one.",)
 
 

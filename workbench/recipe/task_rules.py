@@ -15,7 +15,7 @@ from workbench.recipe.catalogue import (
     needs_generation,
 )
 from workbench.recipe.schema import Recipe
-from workbench.recipe.sources import ASSET_PREFIX, is_conll, is_hub_id, is_separated
+from workbench.recipe.sources import ASSET_PREFIX, is_conll, is_hub_id, is_separated, is_table
 from workbench.recipe.suggest import choice, shown
 from workbench.recipe.tasks import TASK_SPECS, Family, Rest, TaskSpec
 
@@ -128,6 +128,13 @@ def _format(recipe: Recipe) -> Iterator[Finding]:
         what = f"{shown(source)} holds plain texts; {task.name} reads lists"
         fix = "use jsonl or parquet with lists of words and of tags, or a .conll file"
         yield Finding(path, what, fix, _TASK)
+    if recipe.data.quoting != "auto" and is_table(source) and not is_separated(source):
+        what = f"only csv and tsv files are quoted; the source is {shown(source)}"
+        yield Finding(("data", "quoting"), what, "remove it", (path,))
+    named = "labels" in type(task).model_fields and task.kind != REGRESSION
+    if recipe.data.normalise_labels and not named:
+        what = "the answers here are no labels with names"
+        yield Finding(("data", "normalise_labels"), what, "remove it", _TASK)
     asset = _asset(source)
     if asset and asset.kind == "data" and not task.embedded_data:
         what = f"{source} holds nothing that {task.name} could learn"
