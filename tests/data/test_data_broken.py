@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from decimal import Decimal
 
 import pandas as pd
@@ -160,3 +161,22 @@ def test_odd_but_sound_texts_are_read_as_pandas_reads_them(load, tmp_path, suffi
     read = {i: text for s in splits for i, text in zip(s.ids, s.texts, strict=True)}
     assert [read[f"x.{suffix}:{line}"] for line in range(2, 22)] == list(theirs["text"])
     assert list(theirs["text"]) == list(frame["text"])
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("/tmp/" + "x" * 5000 + ".csv", "cannot be read: File name too long"),
+        ("x" * 5000, "cannot be read: File name too long"),
+        ("a\0b.csv", "cannot be read: embedded null"),
+        ("~nobody-of-this-name/x.csv", "cannot be read: Could not determine home directory"),
+        ("/dev/null", "/dev/null: a device or pipe, which is no file"),
+    ],
+)
+def test_a_source_that_cannot_be_a_file_is_refused(refusal, source, words):
+    assert words in refusal(source)
+
+
+def test_a_pipe_is_not_waited_for(refusal, tmp_path):
+    os.mkfifo(tmp_path / "x.csv")
+    assert "a device or pipe, which is no file" in refusal(tmp_path / "x.csv")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from workbench import assets
 from workbench.data.columns import Columns
@@ -28,12 +30,12 @@ def read_source(spec: DataSpec, columns: Columns) -> Provided:
         DataError: nothing there, or not readable as labelled rows.
         AssetError: an asset that is unknown or could not be fetched.
     """
-    path = Path(spec.source).expanduser()
     if spec.source.startswith(ASSET_PREFIX):
         return _read_asset(_not_of_the_hub(spec), columns)
-    if path.is_dir():
+    path, kind = _found(spec.source)
+    if kind == "folder":
         return _read_folder(path, _not_of_the_hub(spec), columns)
-    if path.suffix.lower() in TABLE_SUFFIXES or path.exists():
+    if kind == "file" or path.suffix.lower() in TABLE_SUFFIXES:
         return _read_file(path, _not_of_the_hub(spec), columns)
     if not is_hub_id(spec.source):
         raise DataError(
@@ -45,6 +47,32 @@ def read_source(spec: DataSpec, columns: Columns) -> Provided:
         )
     splits = spec.splits or Splits()
     return _read_splits(lambda name: read_hub(spec, columns, name), splits)
+
+
+def _found(source: str) -> tuple[Path, Literal["folder", "file", "nothing"]]:
+    """The path that a source names and what stands there.
+
+    Raises:
+        DataError: it cannot be a path, or is a device or pipe, which may never end.
+    """
+    try:
+        path = Path(source).expanduser()
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return path, "nothing"
+    except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL, an unknown ~user
+        raise DataError(
+            f"{source[:80]!r} cannot be read: {getattr(error, 'strerror', None) or error}",
+            where="data.source",
+            fix="correct the path, or its permissions",
+        ) from error
+    if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
+        raise DataError(
+            "a device or pipe, which is no file",
+            where=source,
+            fix="write its content to a file and name that",
+        )
+    return path, "folder" if stat.S_ISDIR(mode) else "file"
 
 
 def _not_of_the_hub(spec: DataSpec) -> DataSpec:
