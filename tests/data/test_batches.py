@@ -16,6 +16,7 @@ from transformers import AutoTokenizer
 from workbench.data.batches import epoch_order, evaluation_order, own_share, pad
 from workbench.data.encode import Encoded, encode, tokenisation_fingerprint
 from workbench.data.examples import Examples
+from workbench.errors import DataError
 from workbench.recipe.tasks import TextClassification
 from workbench.tasks import make_task
 
@@ -172,3 +173,25 @@ def test_tokens_are_kept_for_the_side_that_is_cut(
         (row,) = encoded_by(tokenizer, examples, 4).rows([0])
         plain = tokenizer(examples.texts[0], truncation=True, max_length=4)["input_ids"]
         assert row["input_ids"] == plain
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_examples_that_a_task_refuses_are_named(
+    tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cached: bool
+) -> None:
+    monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path))
+    tokenizer = AutoTokenizer.from_pretrained(tiny_bert)
+    encoder = TASK.encoder(tokenizer, 12)
+
+    def picky(columns: Any) -> Any:
+        if any(text == "bank" for text in columns["text"]):
+            raise DataError("no bank", fix="remove it")
+        return encoder.features(columns)
+
+    examples = Examples(ids=("x.csv:2", "x.csv:3"), texts=("goal", "bank"), labels=(0, 1))
+    refusing = dataclasses.replace(encoder, features=picky)
+    with pytest.raises(DataError, match=r"no bank, 1 of 2 rows: x.csv:3 \('bank'\)") as error:
+        encode(examples, refusing, tokenizer, cached=cached)
+    assert error.value.fix == "remove it"
+    with pytest.raises(DataError, match="^no bank\n"):
+        encode(dataclasses.replace(examples, ids=("", "")), refusing, tokenizer, cached=cached)

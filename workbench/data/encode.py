@@ -17,7 +17,8 @@ import transformers
 from transformers import PreTrainedTokenizerBase
 
 from workbench.assets import cache_dir
-from workbench.data.examples import Examples
+from workbench.data.examples import Examples, take
+from workbench.data.rows import show_rows
 from workbench.errors import DataError
 from workbench.store import atomic_write
 
@@ -93,20 +94,48 @@ def encode(
     *,
     cached: bool = True,
 ) -> Encoded:
-    """Turns a split into features once and keeps the outcome under the cache folder."""
+    """Turns a split into features once and keeps the outcome under the cache folder.
+
+    Raises:
+        DataError: the task cannot use some examples; they are named.
+    """
     if not len(examples):
         return _encoded(examples, _table({"input_ids": [], "example": [], "truncated": []}))
     columns = encoder.columns(examples)
     columns["example"] = list(range(len(examples)))
     if not cached:
-        return _encoded(examples, _table(encoder.features(columns)))
+        return _encoded(examples, _table(_features(examples, encoder, columns)))
     path = cache_dir() / "tokens" / f"{_cache_key(columns, encoder, tokenizer)}.arrow"
     if (kept := _read(path)) is None:
-        _write(_table(encoder.features(columns)), path)
+        _write(_table(_features(examples, encoder, columns)), path)
         kept = _read(path)
     if kept is None:
         raise DataError("the tokens that were just written cannot be read", where=str(path))
     return _encoded(examples, kept)
+
+
+def _features(examples: Examples, encoder: Encoder, columns: Columns) -> Columns:
+    try:
+        return encoder.features(columns)
+    except DataError as error:
+        refused = [row for row in range(len(examples)) if _is_refused(encoder, columns, row)]
+        if not refused or not any(examples.ids):  # a text from outside has no id
+            raise
+        shown = show_rows(take(examples.ids, refused), take(examples.texts, refused))
+        raise DataError(
+            f"{error.what}, {len(refused):,} of {len(examples):,} rows: {shown}",
+            where=error.where,
+            why=error.why,
+            fix=error.fix,
+        ) from error
+
+
+def _is_refused(encoder: Encoder, columns: Columns, row: int) -> bool:
+    try:
+        encoder.features({name: values[row : row + 1] for name, values in columns.items()})
+    except DataError:
+        return True
+    return False
 
 
 def _encoded(examples: Examples, table: pa.Table) -> Encoded:

@@ -66,15 +66,21 @@ def _balance(data: Data, task: AnyTask) -> list[dict[str, Any]] | None:
     ] or None
 
 
+def _sample(examples: Examples) -> Examples:
+    step = max(1, -(-len(examples) // MEASURED_ROWS))
+    return examples.select(range(0, len(examples), step))
+
+
 def _lengths(recipe: Recipe, data: Data) -> dict[str, Any]:
     """Tokens of the training texts, with what the task puts around them."""
     spec = recipe.task
     if "packing" in type(spec).model_fields:  # texts one by one, not joined into windows
         spec = spec.model_copy(update={"packing": False})
     task, tokenizer = make_task(spec, data.label_names), load_tokenizer(recipe.model)
-    step = -(-len(data.train) // MEASURED_ROWS)
-    measured = data.train.select(range(0, len(data.train), step))
-    encoded = encode(measured, task.encoder(tokenizer, UNCUT), tokenizer, cached=False)
+    encoder = task.encoder(tokenizer, UNCUT)
+    # Those of the other splits may be refused too.
+    measured, *_ = samples = [_sample(getattr(data, role)) for role in ROLES]
+    encoded, *_ = [encode(each, encoder, tokenizer, cached=False) for each in samples]
     lengths = np.zeros(len(measured), dtype=np.int64)
     np.maximum.at(lengths, encoded.owners, encoded.lengths)
     limit = recipe.model.max_length
