@@ -139,7 +139,7 @@ def test_a_context_in_train_and_test_is_noted(load_answers, write, tmp_path):
                         validation_size=None)  # fmt: skip
     assert data.notes == (
         "1 of 2 test questions are about a context that train asks about too: scores on test may "
-        "be too good for new contexts.",
+        "be too good for new contexts; data.group: context keeps them apart.",
     )
     assert data.duplicates_removed == 0
 
@@ -201,3 +201,11 @@ def test_the_best_reachable_score_is_said_where_questions_have_no_answer(
     if said:
         assert said[0].startswith("6 of 8 test questions have no answer")
         assert "right answers to all others give 0.250" in said[0]
+
+
+def test_contexts_as_groups_are_on_one_side_of_the_split(load_answers, write):
+    rows = [{**asked(i), "question": f"When, {i}, {k}?"} for i in range(20) for k in range(4)]
+    data = load_answers(write("x.jsonl", rows), group="context")
+    assert not set(data.train.texts) & {*data.test.texts, *data.validation.texts}
+    assert len(data.test) == 16 and data.test.groups == data.test.texts
+    assert not any("too good" in note for note in data.notes)

@@ -172,7 +172,8 @@ def check_answers(
         if known:
             notes.append(
                 f"{known:,} of {len(splits[role]):,} {role} questions are about a context that "
-                f"train asks about too: scores on {role} may be too good for new contexts."
+                f"train asks about too: scores on {role} may be too good for new contexts"
+                + (f"; data.group: {spec.text} keeps them apart." if spec.group is None else ".")
             )
     return tuple(notes)
 
