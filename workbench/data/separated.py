@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from workbench.data.columns import Columns, check_columns, empty, rows_of
@@ -17,13 +17,8 @@ from workbench.recipe.sources import SEPARATORS
 QUOTED = "data.quoting: standard"
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Record:
-    """One row of a file: its fields, and the lines of the file that it takes."""
-
-    line: int
-    lines: int
-    fields: list[str]
+_Record = tuple[int, int, list[str]]
+"""One row of a file: its first line, how many lines it takes, and its fields."""
 
 
 def is_quoted(path: Path, quoting: str) -> bool:
@@ -46,27 +41,49 @@ def read_separated(characters: str, path: Path, columns: Columns, name: str, quo
         name=name,
     )
     problems: list[DataError] = []
+    odd = _Odd()
+    ids: list[str] = []
     with table.records(problems) as records:
-        header = next(records, None)
-        every = list(records)
-    if header is None:
-        raise problems[0] if problems else empty(path)
-    found = header.fields
-    check_columns(found, columns, str(path))
-    kept = [r for r in every if len(r.fields) == len(found) and r.fields != found]
-    if ragged := [record for record in every if len(record.fields) != len(found)]:
-        problems.append(table.ragged(ragged, found))
-    if again := [record for record in every if record.fields == found]:
-        problems.append(table.header_again(again))
-    positions = {column: found.index(column) for column in columns.wanted(found)}
-    values = {c: [record.fields[at] for record in kept] for c, at in positions.items()}
-    rows = rows_of(values, [table.id(r) for r in kept], columns, str(path), found)
+        _, _, found = next(records, (1, 1, []))
+        if not found:
+            raise problems[0] if problems else empty(path)
+        check_columns(found, columns, str(path))
+        positions = {column: found.index(column) for column in columns.wanted(found)}
+        values: dict[str, list[object]] = {column: [] for column in positions}
+        for record in records:
+            line, lines, fields = record
+            if len(fields) != len(found):
+                odd.ragged.append(record)
+                continue
+            if fields == found:
+                odd.again.append(record)
+                continue
+            ids.append(f"{name}:{line}")
+            for column, at in positions.items():
+                values[column].append(fields[at])
+            if lines > 1 or not table.quoted:
+                table.notice(record, positions.values(), odd)
+    if odd.ragged:
+        problems.append(table.ragged(odd.ragged, found))
+    if odd.again:
+        problems.append(table.header_again(odd.again))
     return replace(
-        rows,
+        rows_of(values, ids, columns, str(path), found),
         problems=tuple(problems),
-        left_out=len(every) - len(kept),
-        notes=table.notes(kept, list(positions.values())),
+        left_out=len(odd.ragged) + len(odd.again),
+        notes=table.notes(odd, len(ids)),
     )
+
+
+@dataclass
+class _Odd:
+    """Records that are no rows, and rows that may not be what they look like."""
+
+    ragged: list[_Record] = field(default_factory=list)
+    again: list[_Record] = field(default_factory=list)
+    spanning: list[_Record] = field(default_factory=list)
+    enclosed: list[tuple[str, str]] = field(default_factory=list)
+    """Id and text."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +96,8 @@ class _Table:
     path: Path
     name: str
 
-    def id(self, record: _Record) -> str:
-        return f"{self.name}:{record.line}"
+    def ids(self, records: Sequence[_Record]) -> list[str]:
+        return [f"{self.name}:{line}" for line, _, _ in records]
 
     @contextmanager
     def records(self, problems: list[DataError]) -> Iterator[Iterator[_Record]]:
@@ -91,7 +108,7 @@ class _Table:
             try:
                 for fields in reader:
                     if fields:
-                        yield _Record(line=start, lines=reader.line_num + 1 - start, fields=fields)
+                        yield start, reader.line_num + 1 - start, fields
                     start = reader.line_num + 1
             except csv.Error as error:
                 problems.append(_bad_csv(error, self.path, start))
@@ -112,10 +129,10 @@ class _Table:
 
     def ragged(self, records: Sequence[_Record], header: Sequence[str]) -> DataError:
         """The refusal of rows that have more or fewer fields than the header."""
-        first, *others = records
-        what = f"{len(first.fields):,} fields where the header has {len(header):,}"
+        (line, _, fields), *others = records
+        what = f"{len(fields):,} fields where the header has {len(header):,}"
         if others:
-            shown = show_rows([self.id(r) for r in others], [len(r.fields) for r in others])
+            shown = show_rows(self.ids(others), [len(each) for _, _, each in others])
             what += f", and the same in {len(others):,} more (with their fields): {shown}"
         fix = "put double quotes around texts that hold the separator, and write a quote inside "
         fix += "them twice"
@@ -124,59 +141,63 @@ class _Table:
             fix += f"here, set {QUOTED}"
         return DataError(
             what,
-            where=f"{self.path}:{first.line}",
+            where=f"{self.path}:{line}",
             why=f"fields are separated by {self.separator!r}",
             fix=fix,
         )
 
     def header_again(self, records: Sequence[_Record]) -> DataError:
         """The refusal of rows that are the header once more."""
-        shown = show_rows(map(self.id, records), [r.fields[0] for r in records])
+        shown = show_rows(self.ids(records), [fields[0] for _, _, fields in records])
         return DataError(
             f"the names of the columns stand in {len(records):,} rows again: {shown}",
-            where=f"{self.path}:{records[0].line}",
+            where=f"{self.path}:{records[0][0]}",
             why="they would be read as a text and its label",
             fix="remove these rows; often several files were put together",
         )
 
-    def notes(self, records: Sequence[_Record], read: Sequence[int]) -> tuple[str, ...]:
-        """What quotes may have done to the columns that are read, at these positions."""
-        if self.quoted:
-            return self._spanning([record for record in records if record.lines > 1])
-        marked = [r for r in records if any(_is_enclosed(r.fields[at]) for at in read)]
-        if not marked:
-            return ()
-        shown = show_rows(map(self.id, marked), [r.fields[read[0]] for r in marked])
-        return (
-            f"{len(marked):,} of {len(records):,} rows have a text in double quotes, which are "
-            f"read as part of it: {shown}; if they only enclose it, set {QUOTED}.",
-        )
+    def notice(self, record: _Record, read: Iterable[int], odd: _Odd) -> None:
+        """Remember a row that quotes may have changed, of which these columns are read."""
+        line, lines, fields = record
+        if self.quoted and lines > 1:
+            odd.spanning.append(record)
+        for text in () if self.quoted else (fields[at] for at in read):
+            if len(text) > 1 and text[0] == text[-1] == '"':
+                odd.enclosed.append((f"{self.name}:{line}", text))
+                return
 
-    def _spanning(self, records: Sequence[_Record]) -> tuple[str, ...]:
+    def notes(self, odd: _Odd, rows: int) -> tuple[str, ...]:
+        """What quotes may have done to the columns that are read."""
+        notes = []
+        if odd.enclosed:
+            shown = show_rows(*zip(*odd.enclosed, strict=True))
+            notes.append(
+                f"{len(odd.enclosed):,} of {rows:,} rows have a text in double quotes, which are "
+                f"read as part of it: {shown}; if they only enclose it, set {QUOTED}."
+            )
+        if records := self._swallowing(odd.spanning):
+            shown = show_rows(self.ids(records), [f"{lines} lines" for _, lines, _ in records])
+            notes.append(
+                f"{len(records):,} rows take several lines, as a double quote opens a text and the "
+                f"next one closes it: {shown}; if quotes are part of the texts, set "
+                "data.quoting: none."
+            )
+        return tuple(notes)
+
+    def _swallowing(self, records: Sequence[_Record]) -> Sequence[_Record]:
         """In a csv file texts of several lines are usual, unless the lines look like rows."""
-        if records and self.path.suffix.lower() == ".csv":
-            lines = list(io.StringIO(self.characters, newline=""))
-            separators = len(records[0].fields) - 1
-            records = [
-                record
-                for record in records
-                if any(
-                    line.count(self.separator) == separators
-                    for line in lines[record.line : record.line + record.lines - 1]
-                )
-            ]
-        if not records:
-            return ()
-        shown = show_rows(map(self.id, records), [f"{r.lines} lines" for r in records])
-        return (
-            f"{len(records):,} rows take several lines, as a double quote opens a text and the "
-            f"next one closes it: {shown}; if quotes are part of the texts, set "
-            "data.quoting: none.",
-        )
-
-
-def _is_enclosed(field: str) -> bool:
-    return len(field) > 1 and field[0] == field[-1] == '"'
+        if not records or self.path.suffix.lower() != ".csv":
+            return records
+        in_file = list(io.StringIO(self.characters, newline=""))
+        separators = len(records[0][2]) - 1
+        return [
+            (line, lines, fields)
+            for line, lines, fields in records
+            if any(
+                text.count(self.separator) == separators
+                for text in in_file[line : line + lines - 1]
+            )
+        ]
 
 
 def _bad_csv(error: csv.Error, path: Path, line: int) -> DataError:
