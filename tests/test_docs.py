@@ -28,6 +28,7 @@ from workbench.models import empty_base, load_base
 from workbench.recipe import Recipe, load_recipe
 from workbench.recipe.methods import METHOD_SPECS
 from workbench.recipe.rules import check_rules
+from workbench.recipe.schema import DataSpec
 from workbench.recipe.tasks import TASK_SPECS
 from workbench.tasks import make_task
 
@@ -189,6 +190,20 @@ def test_the_recipes_of_the_readme_read_the_rows_above_them(text: str, tmp_path:
     row = json.loads(text.splitlines()[0].removeprefix("# "))
     Path(recipe.data.source).write_text(f"{json.dumps(row)}\n" * 20, encoding="utf-8")
     assert len(load_data(recipe.data, recipe.task).train) == 14
+
+
+def test_the_splits_of_the_readme_are_read(tmp_path: Path) -> None:
+    (block,) = [text for text in _blocks("yaml") if "splits:" in text]
+    data = yaml.safe_load(block)["data"]
+    for role, name in data["splits"].items():
+        rows = "".join(f"{role} {i},{i % 5}\n" for i in range(10))
+        path = tmp_path / data["source"] / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"review,stars\n{rows}", encoding="utf-8")
+    spec = DataSpec.model_validate(data | {"source": str(tmp_path / data["source"])})
+    loaded = load_data(spec, TASK_SPECS["text-classification"](name="text-classification"))
+    for role in ("train", "validation", "test"):
+        assert set(getattr(loaded, role).texts) == {f"{role} {i}" for i in range(10)}
 
 
 def test_the_readme_has_a_recipe_for_every_task_but_the_first() -> None:
