@@ -161,8 +161,6 @@ def test_what_makes_no_sense_together(
          "several columns, and masked-lm reads one", "name one"),
         ({"task": INSTRUCTION, "data": {"text": "label"}}, "data.label",
          'column "label" is also the text', ""),
-        ({"task": TAGS, "data": {"source": "/srv/x.csv"}}, "data.source",
-         '"/srv/x.csv" holds plain texts; token-classification reads lists', "use jsonl"),
         ({"data": {"source": "/srv/x.jsonl", "quoting": "none"}}, "data.quoting",
          'only csv and tsv files are quoted; the source is "/srv/x.jsonl"', "remove it"),
         ({"task": CAUSAL, "data": {"normalise_labels": True}}, "data.normalise_labels",

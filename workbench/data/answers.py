@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ast
-import json
-import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from workbench.data.cells import unwritten
 from workbench.data.examples import Examples, Role
 from workbench.data.reading import Reading, joined_ids, nothing_to_learn
 from workbench.data.rows import Rows, all_of, checked_texts, is_missing
@@ -18,9 +16,6 @@ from workbench.recipe.tasks import QuestionAnswering
 
 Answer = tuple[int, str]
 """Character offset into the context, and the text that stands there."""
-
-_STRUCTURE = re.compile(r"\s*(\{|\[\s*\{|\[\s*\])")
-"""How answers begin that are written as text."""
 
 _FORM = 'an answer is {"text": ["in Paris"], "answer_start": [17]}, both lists empty for none'
 
@@ -107,7 +102,7 @@ def _answers(
 
 def _spans(value: object, context: str) -> tuple[Answer, ...] | None:
     """The answers as (start, text); start -1 for a plain text not found, None for no answers."""
-    value = _written_out(value)
+    value = _unwritten(value)
     if is_missing(value):
         return ()
     if isinstance(value, str):
@@ -128,17 +123,16 @@ def _spans(value: object, context: str) -> tuple[Answer, ...] | None:
     return tuple(zip(starts, texts, strict=True))
 
 
-def _written_out(value: object) -> object:
-    """A csv cell that holds answers as JSON, or as Python shows them, as what it stands for."""
-    if not isinstance(value, str) or not _STRUCTURE.match(value):
+def _unwritten(value: object) -> object:
+    """A csv cell that holds answers as text, as what it stands for."""
+    if not isinstance(value, str):
         return value
-    for parse in (json.loads, ast.literal_eval):
-        try:
-            found = parse(value)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            continue
-        return found if isinstance(found, dict | list) else value
-    return {"text": None} if "answer_start" in value else value  # not an answer, and no text
+    found = unwritten(value)
+    if isinstance(found, str):
+        half = found.lstrip().startswith("{") and "answer_start" in found
+        return {} if half else found  # an object that is no answer, rather than a text
+    no_answers = isinstance(found, list) and not all(isinstance(item, dict) for item in found)
+    return value if no_answers else found
 
 
 def _listed(value: object) -> list[Any] | None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
+from workbench.data.cells import unwritten
 from workbench.data.columns import refuse_missing
 from workbench.data.examples import Examples, Role
 from workbench.data.reading import Reading, joined_ids, joined_texts
@@ -31,6 +33,10 @@ def read_completions(splits: Mapping[Role, Rows], spec: DataSpec, task: Instruct
         DataError: an empty prompt or completion, or a chat that cannot be learned from; rows are
             named.
     """
+    splits = {
+        role: replace(rows, texts=[_chat_or_text(text) for text in rows.texts])
+        for role, rows in splits.items()
+    }
     chats = [isinstance(text, list | tuple) for rows in splits.values() for text in rows.texts]
     if any(chats) and not all(chats):
         raise DataError(
@@ -47,6 +53,15 @@ def read_completions(splits: Mapping[Role, Rows], spec: DataSpec, task: Instruct
             fix="remove data.text_pair",
         )
     return _chats(splits, spec) if any(chats) else _prompts(splits, spec)
+
+
+def _chat_or_text(text: object) -> object:
+    """A chat that a csv cell holds as text; other texts may well be JSON themselves."""
+    found = unwritten(text)
+    if isinstance(found, list) and found and all(isinstance(m, dict) for m in found):
+        if all(m.keys() & {"role", "from"} for m in found):
+            return found
+    return text
 
 
 def _prompts(splits: Mapping[Role, Rows], spec: DataSpec) -> Reading:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from workbench.data.cells import unwritten
 from workbench.data.examples import Label
 from workbench.data.label_names import indexed, name_of
 from workbench.data.rows import Column
@@ -66,6 +68,7 @@ def label_lists(column: Column, task: TextClassification, *, normalise: bool) ->
     Raises:
         DataError: a row without a list, or with a label twice or unknown; rows are named.
     """
+    column = replace(column, values=[unwritten(value) for value in column.values])
     column.refuse(
         lambda value: not isinstance(value, list | tuple),
         "a label that is not a list",

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import islice
 
+from workbench.data.cells import unwritten
 from workbench.data.examples import Examples, Role
 from workbench.data.label_names import indexed
 from workbench.data.reading import Reading, joined_ids, nothing_to_learn
@@ -32,7 +33,7 @@ def read_tags(splits: Mapping[Role, Rows], spec: DataSpec, task: TokenClassifica
             partial(_words, rows, spec.text), partial(_tags, rows, str(spec.label))
         )
         texts += checked_texts(rows, spec.text, [" ".join(row) for row in found])
-        _refuse_other_counts(rows, str(spec.label), found)
+        _refuse_other_counts(rows, str(spec.label), found, of_words)
         words += found
         tags += of_words
     values = [(row, tag) for row, of_row in enumerate(tags) for tag in of_row]
@@ -47,7 +48,7 @@ def read_tags(splits: Mapping[Role, Rows], spec: DataSpec, task: TokenClassifica
 
 
 def _words(rows: Rows, name: str) -> list[tuple[str, ...]]:
-    column = rows.column(name, rows.texts)
+    column = rows.column(name, [unwritten(value) for value in rows.texts])
     column.refuse(
         _is_no_list,
         "words that are not a list",
@@ -77,7 +78,7 @@ def _words(rows: Rows, name: str) -> list[tuple[str, ...]]:
 
 
 def _tags(rows: Rows, name: str) -> list[tuple[object, ...]]:
-    column = rows.column(name, rows.labels)
+    column = rows.column(name, [unwritten(value) for value in rows.labels])
     column.refuse(
         _is_no_list,
         "tags that are not a list",
@@ -99,8 +100,9 @@ def _tags(rows: Rows, name: str) -> list[tuple[object, ...]]:
     return [tuple(tags) for tags in column.values]
 
 
-def _refuse_other_counts(rows: Rows, name: str, words: Sequence[tuple[str, ...]]) -> None:
-    tags_of = rows.column(name, rows.labels).values
+def _refuse_other_counts(
+    rows: Rows, name: str, words: Sequence[tuple[str, ...]], tags_of: Sequence[tuple[object, ...]]
+) -> None:
     counts = [(len(row), len(tags)) for row, tags in zip(words, tags_of, strict=True)]
     rows.column(None, [f"words: {of_row}, tags: {tags}" for of_row, tags in counts]).refuse(
         (row for row, (of_row, tags) in enumerate(counts) if of_row != tags),

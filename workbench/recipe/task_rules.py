@@ -124,10 +124,6 @@ def _format(recipe: Recipe) -> Iterator[Finding]:
             tagging = next(name for name, spec in TASK_SPECS.items() if spec.words)
             what = f"{shown(source)} holds words with tags, for {tagging}"
             yield Finding(path, what, f"use a file with the columns of {task.name}", _TASK)
-    if task.words and is_separated(source):
-        what = f"{shown(source)} holds plain texts; {task.name} reads lists"
-        fix = "use jsonl or parquet with lists of words and of tags, or a .conll file"
-        yield Finding(path, what, fix, _TASK)
     if recipe.data.quoting != "auto" and is_table(source) and not is_separated(source):
         what = f"only csv and tsv files are quoted; the source is {shown(source)}"
         yield Finding(("data", "quoting"), what, "remove it", (path,))
