@@ -49,7 +49,9 @@ def conditions_loaded(comparability: dict[str, str]) -> Conditions:
 
 def differences(was: Conditions, now: Conditions) -> list[str]:
     """Every condition that is not what it was, in words."""
-    was = ADDED | flat_as_today(was)
+    was = flat_as_today(was)
+    sections = {key.rpartition(".")[0] for key in was}
+    was = {key: value for key, value in ADDED.items() if key not in sections} | was
     return [
         f"{name} was {_short(was.get(name))}, is {_short(value)}"
         for name, value in now.items()
