@@ -13,7 +13,6 @@ from workbench.recipe.tasks import TextClassification, TokenClassification
 
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}")
 
-
 SHOWN = 8
 """Labels with several spellings that a note names."""
 
@@ -93,7 +92,7 @@ def _spelling_notes(spellings: Mapping[str, Counter[str]], *, normalise: bool) -
     more = f"; and {len(spellings) - SHOWN:,} more" if len(spellings) > SHOWN else ""
     what = f"Labels that differ only in case or white space: {'; '.join(groups)}{more}. "
     if normalise:
-        return (f"{what}They are read as one, in the most frequent spelling.",)
+        return (f"{what}They are read as one, spelled as in task.labels or else in most rows.",)
     if all(len(set(map(name_of, counts))) == 1 for counts in spellings.values()):
         return (f"{what}White space around a label does not count: they are read as one.",)
     what += "Those that differ in case or inner white space are different labels; "

@@ -102,8 +102,8 @@ class DataSpec(StrictModel):
     )
     normalise_labels: bool = Field(
         False,
-        description="Read labels that differ only in case or white space as one, in the spelling "
-        "that is most frequent.",
+        description="Read labels that differ only in case or white space as one, spelled as in "
+        "task.labels or else in most rows.",
     )
     quoting: Literal["auto", "none", "standard"] = Field(
         "auto",
