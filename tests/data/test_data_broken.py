@@ -129,6 +129,17 @@ def test_every_problem_of_several_files_is_in_one_report(refusal, write, tmp_pat
         assert words in message
 
 
+def test_every_text_of_a_folder_that_cannot_be_read_is_named(refusal, write, tmp_path):
+    for i in range(4):
+        write(f"t/{'ab'[i % 2]}/{i}.txt", f"text {i}" if i % 2 else b"\xa3 1")
+    write("t/a/8.txt", "")
+    message = refusal(tmp_path / "t")
+    assert message.startswith("2 problems in the data\n")
+    assert "a/0.txt: not valid utf-8 (byte 0, line 1: 0xa3" in message
+    assert "1 more files cannot be read either: a/2.txt" in message
+    assert "missing or empty text in column 'text', 1 of 5 rows: a/8.txt" in message
+
+
 def test_files_that_lack_columns_are_all_named(refusal, write, tmp_path):
     write("d/train.csv", "review,label\na,b")
     write("d/test.csv", "text,stars\na,b")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from operator import attrgetter
 from pathlib import Path
 
 from workbench.data.columns import Columns
-from workbench.data.rows import Rows, unreadable
+from workbench.data.rows import SHOWN, Rows, unreadable
 from workbench.data.tables import fallback_note, read_table
 from workbench.data.text_files import read_text
 from workbench.errors import DataError
@@ -97,6 +98,7 @@ def _read_classes(folder: Path, spec: DataSpec, columns: Columns, prefix: str) -
     texts: list[object] = []
     labels: list[object] = []
     fallbacks: dict[str, str] = {}
+    failed: list[tuple[str, DataError]] = []
     others = [entry.name for entry in _entries(folder) if not entry.is_dir()]
     for class_folder in (entry for entry in _entries(folder) if entry.is_dir()):
         for path in _entries(class_folder):
@@ -104,7 +106,11 @@ def _read_classes(folder: Path, spec: DataSpec, columns: Columns, prefix: str) -
             if path.suffix.lower() != ".txt" or not path.is_file():
                 others.append(f"{class_folder.name}/{path.name}")
                 continue
-            text = read_text(path, spec)
+            try:
+                text = read_text(path, spec)
+            except DataError as error:
+                failed.append((name, error))
+                continue
             ids.append(name)
             texts.append(text.characters)
             labels.append(class_folder.name)
@@ -117,8 +123,26 @@ def _read_classes(folder: Path, spec: DataSpec, columns: Columns, prefix: str) -
             f"{', '.join(others[:5])}{f' and {len(others) - 5:,} more' if len(others) > 5 else ''}."
         )
     return Rows(
-        where=str(folder), ids=ids, texts=texts, pairs=None, labels=labels, notes=tuple(notes)
+        where=str(folder),
+        ids=ids,
+        texts=texts,
+        pairs=None,
+        labels=labels,
+        notes=tuple(notes),
+        problems=(_unread(failed),) if failed else (),
+        left_out=len(failed),
     )
+
+
+def _unread(failed: Sequence[tuple[str, DataError]]) -> DataError:
+    """The refusal of files, the first with its reason and the others by name."""
+    (_, first), *others = failed
+    more = ""
+    if others:
+        names = ", ".join(name for name, _ in others[:SHOWN])
+        rest = f" and {len(others) - SHOWN:,} more" if len(others) > SHOWN else ""
+        more = f"; {len(others):,} more files cannot be read either: {names}{rest}"
+    return DataError(first.what + more, where=first.where, why=first.why, fix=first.fix)
 
 
 def _entries(folder: Path) -> list[Path]:

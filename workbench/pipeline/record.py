@@ -176,9 +176,9 @@ def write_predictions(
     answers = task.answers(encoded, predicted) if generated is None else generated
     columns = task.table(encoded, predicted, answers)
     columns |= example_columns(task, encoded, predicted, answers, len(columns["id"]))
-    groups = encoded.examples.groups
-    if groups is not None and len(groups) == len(columns["id"]):  # else windows of several texts
-        columns["group"] = list(groups)
+    examples = encoded.examples
+    if examples.groups and columns["id"] == list(examples.ids):  # else windows of several texts
+        columns["group"] = list(examples.groups)
     path = run / "predictions.parquet"
     temporary = path.with_suffix(".tmp")
     pq.write_table(pa.table(columns), temporary)
