@@ -10,6 +10,8 @@ import pytest
 from fabricated_runs import WriteRun, keep
 
 from workbench.comparison import compare
+from workbench.comparison.items import ItemScores, by_group
+from workbench.comparison.testing import single_runs
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
@@ -61,3 +63,28 @@ def test_items_of_one_group_leave_the_seeds(run: WriteRun, runs: Path) -> None:
             keep(run(name, seed, right.mean()), right, group=["one"] * 100)
     (found,) = compare([runs]).verdicts
     assert found["test"] == "seeds-paired-t" and "all of one group" in (found["note"] or "")
+
+
+def simulated(rng: np.random.Generator, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Two sides without a true difference, each better on some groups."""
+    hard, own = rng.normal(0, 1, 50)[groups], rng.normal(0, 0.7, 50)[groups]
+    one, other = rng.normal(0, 1, (2, len(groups))) + hard + np.stack([own, -own])
+    return (one < 1).astype(float), (other < 1).astype(float)
+
+
+def test_intervals_over_groups_hold_the_truth_where_those_over_items_do_not() -> None:
+    rng, held = np.random.default_rng(0), {"groups": 0, "items": 0}
+    for _ in range(200):
+        groups = np.repeat(np.arange(50), rng.integers(2, 10, 50))
+        names, sides = list(map(str, groups)), simulated(rng, groups)
+        found = {
+            "items": [ItemScores(side[None], (), True) for side in sides],
+            "groups": [
+                ItemScores(by_group(names, side)[1][None], (), False, True) for side in sides
+            ],
+        }
+        for unit, (one, other) in found.items():
+            difference = single_runs(one, other)
+            assert difference.low is not None and difference.high is not None
+            held[unit] += difference.low <= 0 <= difference.high
+    assert held["groups"] >= 0.92 * 200 and held["items"] <= 0.88 * 200

@@ -120,7 +120,7 @@ def _of_run(folder: Path, metric: str) -> tuple[tuple[str, ...], np.ndarray, boo
         else:
             values = _from_labels(metric, columns["label"], columns["prediction"])
         if groups := columns.get(GROUP):
-            return (*_by_group([str(each) for each in groups], values), True)
+            return (*by_group([str(each) for each in groups], values), True)
     except NoItems:
         raise
     except (KeyError, TypeError, ValueError, OverflowError):  # somebody else's file
@@ -128,7 +128,7 @@ def _of_run(folder: Path, metric: str) -> tuple[tuple[str, ...], np.ndarray, boo
     return ids, values, False
 
 
-def _by_group(groups: Sequence[str], values: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
+def by_group(groups: Sequence[str], values: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
     """Each group as one item. The mean over examples is a ratio of sums over groups, and as such
     linearised: groups of equal size count with their means."""
     import numpy as np
