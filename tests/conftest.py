@@ -157,7 +157,7 @@ def train(plain_loader: Any) -> Callable[..., Run]:
 @pytest.fixture(scope="session")
 def plain_loader() -> Iterator[Any]:
     """One process for the whole session that loads exports with plain transformers + PEFT."""
-    from workbench.adapters.export import PlainLoader
+    from workbench.adapters.plain_load import PlainLoader
 
     class FromAnywhere(PlainLoader):
         """Is asked from other folders than the one that it was started in."""

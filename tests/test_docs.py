@@ -9,7 +9,6 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -211,15 +210,8 @@ def test_the_readme_has_a_recipe_for_every_task_but_the_first() -> None:
     assert names == set(TASK_SPECS) - {"text-classification"}
 
 
-TARGETS: dict[str, dict[str, Any]] = {
-    "lora": {"target_modules": ["q_lin", "v_lin"]},
-    "ia3": {"target_modules": ["k_lin", "v_lin", "lin2"], "feedforward": ["lin2"]},
-}
-"""Layers of DistilBERT, for which peft has no defaults."""
-
-
-def _recipe(task: str, model: str, folder: Path, method: str) -> Recipe:
-    fields = TARGETS.get(method, {}) if model == "DistilBERT" else {}
+def _recipe(task: str, folder: Path, method: str) -> Recipe:
+    fields = {}
     if "num_virtual_tokens" in METHOD_SPECS[method].model_fields:
         fields = {"num_virtual_tokens": 4}
     return Recipe.model_validate(
@@ -274,7 +266,7 @@ def matrix(folder: Path) -> str:
     reasons: dict[str, int] = {}
     for task in TASK_SPECS:
         for model, folder in models.items():
-            recipes = [_recipe(task, model, folder, method) for method in methods]
+            recipes = [_recipe(task, folder, method) for method in methods]
             of_model = _model_refusal(recipes[0])
             cells = []
             for why in (of_model or _refusal(recipe) for recipe in recipes):

@@ -1,7 +1,5 @@
 """The app: which views there are, and what is around them. `workbench ui` serves this file."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import streamlit as st

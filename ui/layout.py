@@ -4,11 +4,10 @@ Recipe names, log lines and error messages come from users, data and other peopl
 are shown as plain text or code; where a widget reads Markdown they go through ``plain`` first.
 """
 
-from __future__ import annotations
-
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +57,23 @@ def show_error(error: WorkbenchError) -> None:
     error_box(error.kind.capitalize(), str(error))
 
 
+@contextmanager
+def errors_shown(place: Any = st) -> Iterator[None]:
+    """Shows an error of the library that ends the block; what follows the block is drawn."""
+    try:
+        yield
+    except WorkbenchError as error:
+        with place.container():
+            show_error(error)
+
+
+def action_button(
+    place: Any, label: str, key: str, action: Callable[[], object], **look: Any
+) -> None:
+    """A button of ``place`` that does something; what is wrong with that is shown."""
+    place.button(label, key, on_click=errors_shown()(action), **look)
+
+
 def empty(title: str, hint: str) -> None:
     """What a view says when there is nothing to show, and what to do about it."""
     with st.container(border=True, gap="xxsmall"):
@@ -75,7 +91,6 @@ def remarks(title: str, sentences: list[str], icon: str) -> None:
 
 
 def tiles(pairs: Sequence[tuple[str, str]]) -> None:
-    """Figures side by side."""
     for column, (name, value) in zip(st.columns(len(pairs)), pairs, strict=True):
         column.metric(plain(name), plain(value))
 

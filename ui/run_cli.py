@@ -1,7 +1,5 @@
 """Asking the command line for what needs torch, which this server never loads."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys
@@ -34,15 +32,13 @@ def ask(
     """The JSON document of ``workbench ARGUMENTS --json``, run in a process of its own.
 
     Args:
-        arguments: the command and what it is given.
         environment: variables for that process alone; their values are never shown.
-        timeout: seconds after which it is ended.
 
     Raises:
         NotAnswered: with what the command said.
     """
     given = dict(environment or {})
-    command = [sys.executable, "-m", "workbench", *map(str, arguments), "--json"]
+    command = [sys.executable, "-P", "-m", "workbench", *map(str, arguments), "--json"]
     try:
         done = subprocess.run(
             command,
@@ -54,14 +50,16 @@ def ask(
             env={**child_environment(), **given},
         )
     except subprocess.TimeoutExpired:
-        raise NotAnswered(
-            f"`workbench {arguments[0]}` took more than {timeout:.0f} s",
-            fix="try it in a terminal; a model may still be downloading",
-        ) from None
-    document = _document(done.stdout)
-    if done.returncode == 0 and document is not None and "error" not in document:
+        what = f"`workbench {arguments[0]}` took more than {timeout:.0f} s"
+        fix = "try it in a terminal; a model may still be downloading"
+        raise NotAnswered(what, fix=fix) from None
+    try:
+        document = dict(json.loads(done.stdout))
+    except (TypeError, ValueError):
+        document = {}
+    told = document.get("error")
+    if done.returncode == 0 and document and told is None:
         return document
-    told = (document or {}).get("error")
     if isinstance(told, dict) and not told.get("problems"):
         words = {key: _clean(str(told.get(key) or ""), given) for key in ("where", "why", "fix")}
         raise NotAnswered(_clean(str(told.get("what")), given), **words)
@@ -76,14 +74,6 @@ def recipe_file(recipe: Recipe) -> Iterator[Path]:
         file = Path(folder) / f"{recipe.name}.yaml"
         file.write_text(dump_recipe(recipe), encoding="utf-8")
         yield file
-
-
-def _document(text: str) -> dict[str, Any] | None:
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) else None
 
 
 def _clean(text: str, given: Mapping[str, str]) -> str:

@@ -1,7 +1,5 @@
 """What the views say of a run, from records that may be incomplete."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping
 from typing import Any, Literal

@@ -51,8 +51,8 @@ class Problem:
     """One thing wrong with a recipe: ``file:line: key: what`` and how to put it right."""
 
     file: str
-    line: int | None
-    key: str
+    line: int | None = None
+    key: str = ""
     what: str
     fix: str = ""
 

@@ -1,7 +1,6 @@
 """Rows of headlines made of an asset's texts, and what a failed preparation leaves."""
 
 import dataclasses
-import importlib.util
 import json
 import logging
 import multiprocessing
@@ -147,7 +146,7 @@ def die_halfway(asset: Asset, taken: Path, target: Path) -> str:
 
 def test_a_failed_preparation_leaves_nothing(rows, monkeypatch):
     with monkeypatch.context() as patched:
-        patched.setitem(preparing.STEPS, "headlines", preparing.Step(fail_halfway))
+        patched.setitem(preparing.STEPS, "headlines", fail_halfway)
         with pytest.raises(AssetError, match="No space left") as raised:
             fetch(rows.name)
     assert "WORKBENCH_CACHE" in raised.value.fix
@@ -157,7 +156,7 @@ def test_a_failed_preparation_leaves_nothing(rows, monkeypatch):
 @pytest.mark.skipif(sys.platform == "win32", reason="needs fork to carry the small asset along")
 def test_a_killed_preparation_never_looks_finished(rows, monkeypatch):
     with monkeypatch.context() as patched:
-        patched.setitem(preparing.STEPS, "headlines", preparing.Step(die_halfway))
+        patched.setitem(preparing.STEPS, "headlines", die_halfway)
         worker = multiprocessing.get_context("fork").Process(target=fetch, args=(rows.name,))
         worker.start()
         worker.join(30)
@@ -166,19 +165,6 @@ def test_a_killed_preparation_never_looks_finished(rows, monkeypatch):
     assert len(halves) == 1 and state(rows.name) == "absent"
     fetch(rows.name)
     assert read(rows) == ROWS and not halves[0].exists()
-
-
-def test_a_missing_library_is_named_before_anything_is_downloaded(tmp_path, monkeypatch):
-    monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path))
-    found = importlib.util.find_spec
-    monkeypatch.setattr(
-        "importlib.util.find_spec", lambda name: None if name == "gguf" else found(name)
-    )
-    said: list[str] = []
-    with pytest.raises(AssetError, match="smollm2-135m needs the package 'gguf'") as raised:
-        fetch("smollm2-135m", progress=said.append)
-    assert "pip install gguf" in raised.value.fix and said == []
-    assert nothing_is_left(ASSETS["smollm2-135m"])
 
 
 @pytest.mark.assets

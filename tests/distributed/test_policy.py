@@ -14,7 +14,6 @@ import pytest
 import torch
 
 from workbench.costs.plan import plan
-from workbench.distributed import policy, processor
 from workbench.distributed.policy import choose_policy
 from workbench.recipe.schema import Recipe, TrainingSpec
 from workbench.store import Run
@@ -38,27 +37,26 @@ def silicon(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: own)
         capability = "AVX512" if wide else "AVX2"
         monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
-        monkeypatch.setattr(processor, "_onednn_has_bf16", lambda: kernels)
+        monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: kernels)
 
     return pretend
 
 
 @pytest.mark.parametrize(
-    ("kind", "precision", "tiles"),
+    ("kind", "precision"),
     [
-        (AMX, "bf16", True),
-        (AVX512_BF16, "bf16", False),
-        ({"wide": True, "kernels": True}, "fp32", False),  # AVX-512 alone: oneDNN emulates
-        ({}, "fp32", False),  # AVX2
-        (AMX | {"wide": False}, "fp32", False),  # torch is told to leave AVX-512 alone
-        (AVX512_BF16 | {"kernels": False}, "fp32", False),  # oneDNN is told to
+        (AMX, "bf16"),
+        (AVX512_BF16, "bf16"),
+        ({"wide": True, "kernels": True}, "fp32"),  # AVX-512 alone: oneDNN emulates
+        ({}, "fp32"),  # AVX2
+        (AMX | {"wide": False}, "fp32"),  # torch is told to leave AVX-512 alone
+        (AVX512_BF16 | {"kernels": False}, "fp32"),  # oneDNN is told to
     ],
 )
 def test_a_processor_computes_in_what_it_has(
-    kind: dict[str, bool], precision: str, tiles: bool, silicon: Callable[..., None]
+    kind: dict[str, bool], precision: str, silicon: Callable[..., None]
 ) -> None:
     silicon(**kind)
-    assert processor.has_tiles() is tiles
     by_itself, asked = choose_policy(TrainingSpec(), CPU), choose_policy(ASKED, CPU)
     assert by_itself.precision == asked.precision == precision and not by_itself.notes
     assert choose_policy(TrainingSpec(precision="fp32"), CPU).precision == "fp32"
@@ -77,7 +75,7 @@ def test_a_gpu_computes_in_what_it_has(
     own: bool, precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: own)
-    monkeypatch.setattr(policy, "_device_name", lambda _: "a GPU")
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "a GPU")
     by_itself, asked = choose_policy(TrainingSpec(), CUDA), choose_policy(ASKED, CUDA)
     assert by_itself.precision == asked.precision == precision and not by_itself.notes
     assert bool(asked.notes) is not own and ("this GPU" in "".join(asked.notes)) is not own
@@ -96,11 +94,11 @@ def test_a_cap_in_the_environment_counts() -> None:
         from workbench.distributed.policy import choose_policy
         from workbench.recipe.schema import TrainingSpec
         policy = choose_policy(TrainingSpec(precision="bf16"), torch.device("cpu"))
-        print(json.dumps([processor.computes_bf16(), processor.has_tiles(), policy.precision]))"""
+        print(json.dumps([processor.computes_bf16(), policy.precision]))"""
     environment = {**os.environ, **CAPPED, "CUDA_VISIBLE_DEVICES": ""}
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout) == [False, False, "fp32"]
+    assert json.loads(done.stdout) == [False, "fp32"]
 
 
 def test_the_record_says_what_was_computed(

@@ -16,7 +16,6 @@ from safetensors.torch import load_file
 from workbench.cli import main
 from workbench.errors import UsageError
 from workbench.executors import ray as executor
-from workbench.executors.ray import Needs
 from workbench.recipe import dump_recipe
 from workbench.recipe.schema import Recipe
 from workbench.store import Run, list_runs
@@ -27,14 +26,14 @@ with_ray = pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra:
 
 
 def test_a_run_takes_what_was_asked_of_a_node() -> None:
-    assert executor._options(Needs(), {"CPU": 8}) == {
+    assert executor.options_of({"CPU": 8}) == {
         "num_cpus": 1.0,
         "num_gpus": 0.0,
         "max_retries": 3,
     }
-    with_gpus = executor._options(Needs(cpus=4, memory_gb=1.5), {"CPU": 8, "GPU": 2})
+    with_gpus = executor.options_of({"CPU": 8, "GPU": 2}, cpus=4, memory_gb=1.5)
     assert with_gpus["num_gpus"] == 1.0 and with_gpus["memory"] == 3 * 1024**3 // 2
-    assert executor._options(Needs(gpus=0.5), {"GPU": 1})["num_gpus"] == 0.5
+    assert executor.options_of({"GPU": 1}, gpus=0.5)["num_gpus"] == 0.5
 
 
 def test_without_ray_the_extra_is_named(

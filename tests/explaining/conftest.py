@@ -26,6 +26,6 @@ def adapter(trained: Trained) -> Callable[[str, str, str], LoadedAdapter]:
 
 
 @pytest.fixture
-def untouched(trained: Trained) -> Callable[[str, str, str], ZeroShotModel]:
+def zero_shot(trained: Trained) -> Callable[[str, str, str], ZeroShotModel]:
     """The base of such an adapter."""
     return lambda *cell: load_zero_shot(trained(*cell))

@@ -148,9 +148,9 @@ def test_the_share_on_virtual_tokens_is_that_of_the_text(adapter: Any) -> None:
 # --- as the page gets it --------------------------------------------------------------------
 
 
-def test_an_explanation_has_the_map_and_the_base(adapter: Any, untouched: Any) -> None:
+def test_an_explanation_has_the_map_and_the_base(adapter: Any, zero_shot: Any) -> None:
     cell = ("text-classification", "prefix", "bert")
-    asked, base = adapter(*cell), untouched(*cell)
+    asked, base = adapter(*cell), zero_shot(*cell)
     decision = decision_of(asked)
     found = explain_attention(asked, base, decision, layer=0, head=1)
     weights = attend(asked.model, decision.reading.batch).map(0, 1)
@@ -168,22 +168,22 @@ def test_an_explanation_has_the_map_and_the_base(adapter: Any, untouched: Any) -
     assert np.allclose(found["rows"]["base"]["attention"], bare.attentions[0][0, 1, 0], atol=1e-5)
 
 
-def test_there_is_no_layer_beyond_the_last(adapter: Any, untouched: Any) -> None:
+def test_there_is_no_layer_beyond_the_last(adapter: Any, zero_shot: Any) -> None:
     cell = ("text-classification", "lora", "bert")
     asked = adapter(*cell)
     for wrong in ({"layer": 2}, {"layer": 0, "head": 2}):
         with pytest.raises(MethodError, match="2 layers of 2 heads"):
-            explain_attention(asked, untouched(*cell), decision_of(asked), **wrong)
+            explain_attention(asked, zero_shot(*cell), decision_of(asked), **wrong)
 
 
 def test_a_long_text_is_shown_around_the_token_that_matters(
-    adapter: Any, untouched: Any, monkeypatch: pytest.MonkeyPatch
+    adapter: Any, zero_shot: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("workbench.explaining.explanations.LARGEST_MAP", 4)
     assert LARGEST_MAP > 4
     cell = ("text-classification", "prefix", "gpt2")  # reads its answer from the last token
     asked = adapter(*cell)
-    found = explain_attention(asked, untouched(*cell), decision_of(asked))
+    found = explain_attention(asked, zero_shot(*cell), decision_of(asked))
     assert found["position"] == len(found["tokens"]) - 1
     assert found["first"] == len(found["tokens"]) - 4
     assert [len(found["map"]), len(found["map"][0])] == [4, VIRTUAL + 4]

@@ -35,6 +35,7 @@ def test_they_are_captums_own_on_a_plain_model(adapter: Any) -> None:
     """The plain model is given embeddings, and captum's other class integrates over them."""
     asked: LoadedAdapter = adapter("text-classification", "lora", "bert")
     decision = decision_of(asked)
+    label = list(asked.task.label_names).index(decision.about)
     plain = plain_load(asked)
     words = plain.get_input_embeddings()
     ids = torch.tensor([decision.reading.ids])
@@ -43,7 +44,7 @@ def test_they_are_captums_own_on_a_plain_model(adapter: Any) -> None:
     assert covered_text(decision, asked.tokenizer) == covered
 
     def log_probability(embeddings: torch.Tensor) -> torch.Tensor:
-        return plain(inputs_embeds=embeddings).logits.log_softmax(-1)[:, decision.choice]
+        return plain(inputs_embeds=embeddings).logits.log_softmax(-1)[:, label]
 
     expected = IntegratedGradients(log_probability).attribute(
         words(ids).detach(), words(torch.tensor([covered])).detach(), n_steps=32
@@ -67,9 +68,9 @@ def test_another_label_can_be_asked_about(adapter: Any) -> None:
     assert sum(np.exp(values)) == pytest.approx(1.0, abs=1e-5)
 
 
-def test_the_base_is_asked_about_the_same_answer(adapter: Any, untouched: Any) -> None:
+def test_the_base_is_asked_about_the_same_answer(adapter: Any, zero_shot: Any) -> None:
     cell = ("masked-lm", "lora", "bert")
-    asked, base = adapter(*cell), untouched(*cell)
+    asked, base = adapter(*cell), zero_shot(*cell)
     assert base.answers
     decision = decide(asked, "goal [MASK] the team")
     found = explain_attribution(asked, base, decision)
@@ -81,10 +82,10 @@ def test_the_base_is_asked_about_the_same_answer(adapter: Any, untouched: Any) -
     assert found["base"]["value"] != pytest.approx(found["adapter"]["value"], abs=1e-3)
 
 
-def test_a_base_without_a_head_has_nothing_to_compare(adapter: Any, untouched: Any) -> None:
+def test_a_base_without_a_head_has_nothing_to_compare(adapter: Any, zero_shot: Any) -> None:
     cell = ("text-classification", "lora", "bert")
     asked = adapter(*cell)
-    found = explain_attribution(asked, untouched(*cell), decision_of(asked))
+    found = explain_attribution(asked, zero_shot(*cell), decision_of(asked))
     assert found["base"] is None and "new head" in found["why_no_base"]
 
 

@@ -19,7 +19,7 @@ from workbench.recipe import Recipe
 STAND_IN = """#!{python}
 import os, signal, sys, time
 from pathlib import Path
-arguments = sys.argv[1:]
+arguments = [each for each in sys.argv[1:] if each != "-P"]
 if arguments[1] != "workbench":
     os.execv({python!r}, [{python!r}, *arguments])
 from workbench.recipe import load_recipe

@@ -67,7 +67,8 @@ def test_it_explains(playground: Playground, runs_of: Any) -> None:
     words = playground.ask({**asked, "do": "attribution", "choice": None})
     assert [t["text"] for t in words["tokens"]] == ["[CLS]", *TEXT.split(), "[SEP]"]
     looks = playground.ask({**asked, "do": "attention", "choice": 1, "layer": -1, "head": None})
-    assert (looks["layer"], looks["choice"]) == (1, 1)
+    labels = load_adapter(asked["folder"]).task.label_names
+    assert (looks["layer"], looks["about"]) == (1, labels[1])
 
 
 def test_text_of_any_kind_is_only_text(playground: Playground, runs_of: Any) -> None:

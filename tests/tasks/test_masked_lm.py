@@ -21,12 +21,14 @@ from tiny_language_models import (
     whole_batch,
     word_piece_tokenizer,
 )
-from transformers import AutoModelForMaskedLM
+from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer
 
+from tests.small_recipes import small_recipe
 from workbench.data.batches import IGNORED
 from workbench.errors import UsageError
 from workbench.metrics.scores import score
 from workbench.recipe.tasks import MaskedLM
+from workbench.store import Run
 from workbench.tasks.masked_lm import MaskedLMTask
 
 TEXTS = (
@@ -181,6 +183,19 @@ def test_each_method_learns_and_its_export_says_the_same(method: str, tmp_path: 
     for index, values in enumerate(together.values):
         answer = plain_log_probs(plain, task.plain_request(encoded, index), skip=virtual)
         assert answer == pytest.approx(task.checked(values).tolist(), abs=1e-4)
+
+
+def test_an_encoder_that_came_without_its_output_layer_gets_a_new_one(
+    tiny_bert: Path, train: Callable[..., Run], tmp_path: Path
+) -> None:
+    """Encoders made for sentence embeddings, such as the embedded MiniLM, have none."""
+    base = tmp_path / "base"
+    AutoModel.from_pretrained(tiny_bert).save_pretrained(base)
+    AutoTokenizer.from_pretrained(tiny_bert).save_pretrained(base)
+    run = train(small_recipe("masked-lm", "lora", base, tmp_path), 0, tmp_path / "runs")
+    assert run.state == "finished", run.reason
+    assert run.result["parameters"]["head"] > 0
+    assert run.result["export"]["max_logit_difference"] < 1e-4
 
 
 # --- answers ----------------------------------------------------------------------------------

@@ -66,6 +66,21 @@ def test_single_label():
     }
 
 
+@pytest.mark.parametrize(
+    ("good", "bad", "rest"),
+    [
+        ("好", "坏", "今天电影我们音乐朋友北京"),
+        ("良", "悪", "きょうはえいがをみました"),
+        ("ดี", "แย่", "วันนี้หนังเพลงเพื่อนบ้าน"),
+    ],
+)
+def test_texts_without_spaces_are_read_by_character(good: str, bad: str, rest: str) -> None:
+    texts = [rest[i : i + 3] + word + rest[-i - 3 :] for i in range(8) for word in (good, bad)]
+    train, test = examples(texts[:12], [0, 1] * 6), examples(texts[12:], [0, 1] * 2)
+    found = baseline_scores(data(train, test), task(), shares_right)
+    assert found["TF-IDF + logistic regression"] == {"accuracy": 1.0}
+
+
 def test_the_second_text_counts_and_counts_apart():
     # Only the order of the two texts tells the classes apart.
     firsts, seconds = ["cat", "dog"] * 10, ["dog", "cat"] * 10

@@ -104,7 +104,7 @@ def _recipe(name: str, method: str, base: Path, data: Path) -> Recipe:
 
 
 def _run_whole(cells: list[Cell]) -> None:
-    from workbench.adapters.export import PlainLoader
+    from workbench.adapters.plain_load import PlainLoader
     from workbench.pipeline.runner import run_recipe
 
     wrap(CheckpointFolder, "finish", lambda _: CheckpointFolder.remove_leftovers)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import random
 import signal
@@ -279,10 +278,13 @@ def test_a_disk_that_really_fills(small_disk: Path) -> None:
         disk.check_writable(small_disk / "runs")
 
 
-def test_room_is_asked_for_beforehand(tmp_path: Path) -> None:
+def test_room_is_asked_for_beforehand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     disk.check_room(tmp_path / "not" / "there", 10, "this")
     with pytest.raises(StorageError, match="this may need") as caught:
         disk.check_room(tmp_path, 2**60, "this")
     assert str(tmp_path) in str(caught.value) and f"{2**60:,} bytes" in str(caught.value)
     (tmp_path / "held").write_bytes(b"x" * 100)
-    assert json.dumps(disk._held(tmp_path)) == "100"
+    monkeypatch.setattr(disk, "free_bytes", lambda _: 0)
+    disk.check_room(tmp_path, 100, "what lies there already")
+    with pytest.raises(StorageError, match="1 byte"):
+        disk.check_room(tmp_path, 101, "this")

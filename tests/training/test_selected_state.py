@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file
 
+from tests.small_recipes import small_recipe
+from tests.tiny_models import topic_rows
 from workbench.distributed import processor
 from workbench.pipeline import setup
 from workbench.recipe.schema import Recipe, TrainingSpec
@@ -51,6 +54,65 @@ def test_what_is_tested_and_exported_is_the_state_of_the_best_validation(
     assert run.result["selected"]["step"] == best * STEPS_PER_EPOCH
     assert run.result["metrics"]["test"] == expected.result["metrics"]["test"]
     assert ours.keys() == theirs.keys() and all(torch.equal(ours[n], theirs[n]) for n in ours)
+
+
+@pytest.mark.parametrize(
+    ("scores", "kept"),
+    [
+        ([None, 0.2, 0.9, None, 0.4], 3),
+        ([None, 0.2, None, None, 0.1], 2),  # five validations; patience counts two of them
+        ([None] * 5, 5),
+    ],
+)
+def test_a_score_that_is_not_defined_neither_wins_nor_costs_patience(
+    scores: list[float | None],
+    kept: int,
+    make_recipe: Make,
+    train: Train,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given = iter(scores)
+    scored = setup.score_split
+    monkeypatch.setattr(setup, "score_split", lambda *_: {"accuracy": next(given)})
+    training = {"epochs": 5, "early_stopping_patience": 2}
+    run = train(make_recipe("lora", training=training), 0, tmp_path)
+    monkeypatch.setattr(setup, "score_split", scored)
+    assert run.result["time"]["steps"] == 5 * STEPS_PER_EPOCH
+    assert run.result["selected"]["step"] == kept * STEPS_PER_EPOCH
+    assert run.result["selected"]["value"] == scores[kept - 1]
+    lost = "no validation gave a number for accuracy, so the last state was kept"
+    assert (lost in run.result["warnings"]) == (not any(scores))
+
+
+def test_tags_that_mark_no_entities_are_selected_by_their_accuracy(
+    tiny_bert: Path, train: Train, tmp_path: Path
+) -> None:
+    """Parts of speech have no entities, and the state of the first epoch is not kept for it."""
+    rows = [{"text": r["text"].split(), "label": _parts(r["text"])} for r in topic_rows(40)]
+    data = tmp_path / "parts.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    recipe = small_recipe(
+        "token-classification",
+        "full",
+        tiny_bert,
+        tmp_path,
+        data={"source": str(data), "validation_size": 8},
+        training={"epochs": 4, "max_steps": None, "keep": "best"},
+    )
+    run = train(recipe, 0, tmp_path / "runs")
+    assert run.state == "finished", run.reason
+    validations = [row for row in run.events()[0] if row["kind"] == "validation"]
+    accuracies = [row["metrics"]["accuracy"] for row in validations]
+    assert [list(row["metrics"]) for row in validations] == [["accuracy"]] * 4
+    assert run.result["selected"]["metric"] == "accuracy"
+    assert run.result["selected"]["value"] == max(accuracies) > accuracies[0]
+    assert list(run.result["metrics"]["test"]) == ["accuracy"]
+    assert any("scored by accuracy" in note for note in run.result["warnings"])
+
+
+def _parts(text: str) -> list[str]:
+    return ["DET" if word in ("the", "a") else "NOUN" for word in text.split()]
 
 
 def test_a_training_in_bf16_is_tested_and_exported_in_fp32(

@@ -18,15 +18,14 @@ LABELS = {
     "kind": "labels",
     "prediction": "sport",
     "score": 0.9,
-    "several": False,
     "labels": [{"label": "tech", "probability": 0.1}, {"label": "sport", "probability": 0.9}],
 }
 TOKENS = [
     {"text": text, "special": text.startswith("["), "goes_on": text == "s"}
     for text in ("[CLS]", "team", "s", "won", "[SEP]")
 ]
-ABOUT = {"about": "sport", "choice": 1, "choices": ["tech", "sport"], "position": 0,
-         "tokens": TOKENS, "cut": False, "windows": 1, "unit": "log-probability"}  # fmt: skip
+ABOUT = {"about": "sport", "position": 0,
+         "tokens": TOKENS, "cut": False, "unit": "log-probability"}  # fmt: skip
 
 
 class StandIn:

@@ -72,7 +72,7 @@ def test_attention_is_addressed_by_layer_and_head(runs: RunsFolder, worker: Stan
     assert "50% of its attention on the 2 virtual tokens" in said
     shown = charts_of(app)[1]
     assert [row["token"] for row in shown][:3] == ["v1", "v2", "[CLS]"]
-    assert [row["kind"] for row in shown][:3] == ["virtual", "virtual", "text"]
+    assert [row["mark"] for row in shown][:3] == ["virtual", "virtual", "text"]
 
 
 def test_a_strange_layer_in_the_address_is_no_harm(runs: RunsFolder, worker: StandIn) -> None:

@@ -1,7 +1,5 @@
 """What the recipes of a group set differently."""
 
-from __future__ import annotations
-
 import streamlit as st
 
 from compare.draw import show_table
@@ -12,7 +10,6 @@ from workbench.analysis.tables import difference_table
 
 
 def show(selection: Selection, analysis: Analysis) -> None:
-    """Only the keys whose values differ; the whole recipe of one below."""
     group, number = analysis.group, analysis.number
     found = group.config_difference()
     if not found:

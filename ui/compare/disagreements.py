@@ -1,7 +1,5 @@
 """Test examples on which the recipes disagree."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 import streamlit as st
@@ -54,7 +52,11 @@ def show(selection: Selection, analysis: Analysis) -> None:
                 "Right answer", labels, index=None, key=f"right-{number}", bind="query-params",
                 placeholder="any", width=220,
             )  # fmt: skip
-    matching = [e for e in apart if _matches(e, words, right)]
+    matching = [
+        e
+        for e in apart
+        if words.lower() in f"{e.text} {e.pair or ''} {e.id}".lower() and right in (None, e.label)
+    ]
     st.caption(
         f"They disagree on {len(apart)} of {len(examples)} test examples"
         + (f"; {len(matching)} match." if len(matching) < len(apart) else ".")
@@ -70,11 +72,6 @@ def show(selection: Selection, analysis: Analysis) -> None:
         )
     for example in matching[(page - 1) * ON_A_PAGE : page * ON_A_PAGE]:
         _example(example)
-
-
-def _matches(example: Example, words: str, right: str | None) -> bool:
-    text = f"{example.text} {example.pair or ''} {example.id}".lower()
-    return words.lower() in text and right in (None, example.label)
 
 
 def _example(example: Example) -> None:

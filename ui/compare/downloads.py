@@ -1,7 +1,5 @@
 """The comparison as files: tables, pictures, and the whole report."""
 
-from __future__ import annotations
-
 import io
 import mimetypes
 import zipfile
@@ -12,8 +10,7 @@ from typing import Any
 import streamlit as st
 
 from compare.selection import Selection
-from layout import plain, show_error
-from workbench.errors import WorkbenchError
+from layout import errors_shown, plain
 from workbench.report import check_extra
 
 TABLES = {"CSV": "csv", "Markdown": "md", "LaTeX": "tex", "JSON": "json"}
@@ -26,16 +23,12 @@ def show(selection: Selection) -> None:
     st.subheader("The table", anchor=False)
     with st.container(horizontal=True):
         for name, suffix in TABLES.items():
-            format = name.lower()
-            file, text = f"comparison.{suffix}", selection.comparison.to(format)
-            _button(name, text, file, f"download-{format}", icon=":material/download:")
-    try:
+            key, text = f"download-{name.lower()}", selection.comparison.to(name.lower())
+            _button(name, text, f"comparison.{suffix}", key, icon=":material/download:")
+    with errors_shown():
         check_extra()
-    except WorkbenchError as error:
-        show_error(error)
-        return
-    _report(selection)
-    _pictures(selection)
+        _report(selection)
+        _pictures(selection)
 
 
 def _report(selection: Selection) -> None:
@@ -51,10 +44,10 @@ def _report(selection: Selection) -> None:
     )  # fmt: skip
     page, files = (partial(make, selection, texts) for make in (report_page, report_zip))
     with st.container(horizontal=True):
-        look = {"icon": ":material/article:", "type": "primary"}
-        _button("HTML report", page, "report.html", "download-report", **look)
-        look = {"icon": ":material/folder_zip:"}
-        _button("Report with all files", files, "report.zip", "download-report-zip", **look)
+        icon, key = ":material/article:", "download-report"
+        _button("HTML report", page, "report.html", key, icon=icon, type="primary")
+        icon, key = ":material/folder_zip:", "download-report-zip"
+        _button("Report with all files", files, "report.zip", key, icon=icon)
 
 
 def _pictures(selection: Selection) -> None:
@@ -83,12 +76,7 @@ def _button(label: str, data: Any, file: str, key: str, **look: Any) -> None:
 
 
 def report_page(selection: Selection, texts: bool) -> bytes:
-    """The HTML page of the report.
-
-    Args:
-        selection: what is compared.
-        texts: whether texts of the test data are on it.
-    """
+    """The HTML page of the report; ``texts``: whether texts of the test data are on it."""
     from workbench.report.writing import PAGE
 
     page = _files(selection, texts)[PAGE]

@@ -1,7 +1,5 @@
 """The figures of a section, with a widget for everything that may be chosen."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +12,6 @@ from workbench.charts.figure import Figure, Option
 
 
 def show_figures(figures: Sequence[Figure], analysis: Analysis) -> None:
-    """Each with its choices, its pictures and the numbers behind them."""
     for figure in figures:
         place = st.container()
         tables, options = figure.tables(analysis), figure.options(analysis)
@@ -34,10 +31,7 @@ def show_figures(figures: Sequence[Figure], analysis: Analysis) -> None:
                 if picture.caption:
                     st.caption(plain(picture.caption))
         for table in tables:
-            if pictures:
-                with st.expander("The numbers"):
-                    show_table(table)
-            else:
+            with st.expander("The numbers") if pictures else st.container():
                 show_table(table)
 
 

@@ -1,7 +1,5 @@
 """Scores side by side, and the conclusions from them."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 import streamlit as st
@@ -26,7 +24,6 @@ BADGES: dict[Conclusion, tuple[str, Color]] = {
 
 
 def show(selection: Selection, analysis: Analysis) -> None:
-    """The table of a group, and a sentence for each pair that was tested."""
     group, shown = analysis.group, set(analysis.labels)
     show_table(comparison_table(group, pareto=True))
     found = [v for v in group.verdicts if {v["label"], v["against"]} <= shown]

@@ -1,8 +1,7 @@
 """What is compared: the choice of studies, runs, recipes, baseline and metric, in the address."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,10 +9,9 @@ from typing import Any
 
 import streamlit as st
 
-from layout import empty, runs_dir, show_error
+from layout import empty, errors_shown, runs_dir
 from workbench.analysis.group import Analysis
 from workbench.comparison import Comparison, compare
-from workbench.errors import WorkbenchError
 
 Stamp = tuple[tuple[str, int], ...]
 KEPT_SECONDS = 30
@@ -22,8 +20,6 @@ KEPT_SECONDS = 30
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """What the page is about."""
-
     comparison: Comparison
     paths: tuple[Path, ...]
     baseline: str | None
@@ -38,13 +34,13 @@ class Selection:
 
 def choose() -> Selection | None:
     """The widgets on top of the page; None where there is nothing to compare, which is said."""
-    studies = _studies(runs_dir())
+    # Those with a finished run; their results are not read.
+    studies = sorted({path.parent.parent.name for path in runs_dir().glob("*/*/result.json")})
     if not studies:
         empty("Nothing to compare yet", "A recipe appears here when its first run has finished.")
         return None
-    choice, narrower, baseline_box, metric_box = st.columns(
-        [3, 0.9, 1.2, 1.2], vertical_alignment="bottom"
-    )
+    boxes = st.columns([3, 0.9, 1.2, 1.2], vertical_alignment="bottom")
+    choice, narrower, baseline_box, metric_box = boxes
     chosen = choice.multiselect(
         "Studies", studies, default=studies[:1], key="studies", bind="query-params"
     )
@@ -57,21 +53,26 @@ def choose() -> Selection | None:
             placeholder="all", help="Compare these runs and no others.",
         )  # fmt: skip
         paths = tuple(runs_dir() / name for name in only or chosen)
-        plain_comparison = _compared(paths, None, None)
-        if plain_comparison is None:
+        comparison = _compared(paths, None, None)
+        if comparison is None:
             return None
-        labels = [row["label"] for row in plain_comparison.rows]
+        labels = [row["label"] for row in comparison.rows]
         shown = st.multiselect(
             "Recipes", labels, key="recipes", bind="query-params", placeholder="all",
             help="Show these rows. All of them stay in the tests' correction and the downloads.",
         )  # fmt: skip
-    baseline, metric, comparison = None, "", plain_comparison
+    baseline, metric = None, ""
     if labels:
-        baseline = _baseline(baseline_box, plain_comparison)
-        metric = _metric(metric_box, plain_comparison)
-        if (found := _compared(paths, baseline, metric)) is None:
+        baseline = _baseline(baseline_box, comparison)
+        metrics = list(dict.fromkeys(name for row in comparison.rows for name in row["metrics"]))
+        primary = comparison.rows[0]["primary_metric"]
+        index = metrics.index(primary) if primary in metrics else 0
+        metric = metric_box.selectbox(
+            "Metric", metrics, index=index, key="score", bind="query-params"
+        )
+        comparison = _compared(paths, baseline, metric)
+        if comparison is None:
             return None
-        comparison = found
     kept = frozenset(shown or labels)
     return Selection(
         comparison=comparison, paths=paths, baseline=baseline, metric=metric, kept=kept
@@ -92,22 +93,6 @@ def _baseline(box: Any, comparison: Comparison) -> str | None:
     return chosen
 
 
-def _metric(box: Any, comparison: Comparison) -> str:
-    metrics = list(dict.fromkeys(name for row in comparison.rows for name in row["metrics"]))
-    primary = comparison.rows[0]["primary_metric"]
-    index = metrics.index(primary) if primary in metrics else 0
-    chosen: str = box.selectbox("Metric", metrics, index=index, key="score", bind="query-params")
-    return chosen
-
-
-# --- reading -------------------------------------------------------------------------------
-
-
-def _studies(root: Path) -> list[str]:
-    """Studies with a finished run; their results are not read."""
-    return sorted({path.parent.parent.name for path in root.glob("*/*/result.json")})
-
-
 def _run_names(studies: Sequence[str]) -> list[str]:
     return [
         f"{study}/{path.parent.name}"
@@ -120,19 +105,16 @@ def _compared(
     paths: tuple[Path, ...], baseline: str | None, metric: str | None
 ) -> Comparison | None:
     """The comparison of some folders, kept until a result in them changes."""
-    try:
-        return _kept(tuple(map(str, paths)), baseline, metric, _stamp(paths))
-    except WorkbenchError as error:
-        show_error(error)
-        return None
+    with errors_shown():
+        return _kept(paths, baseline, metric, _stamp(paths))
+    return None
 
 
 @st.cache_resource(ttl=KEPT_SECONDS, max_entries=16, show_spinner=False)
 def _kept(
-    paths: tuple[str, ...], baseline: str | None, metric: str | None, stamp: Stamp
+    paths: tuple[Path, ...], baseline: str | None, metric: str | None, stamp: Stamp
 ) -> Comparison:
-    tests = None if metric else False
-    return compare([Path(path) for path in paths], baseline=baseline, metric=metric, tests=tests)
+    return compare(paths, baseline=baseline, metric=metric, tests=None if metric else False)
 
 
 def _stamp(paths: Sequence[Path]) -> Stamp:
@@ -140,8 +122,6 @@ def _stamp(paths: Sequence[Path]) -> Stamp:
     found = []
     for path in paths:
         for result in sorted([*path.glob("*/result.json"), *path.glob("result.json")]):
-            try:
+            with suppress(OSError):
                 found.append((str(result), result.stat().st_mtime_ns))
-            except OSError:
-                continue
     return tuple(found)

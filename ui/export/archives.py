@@ -1,9 +1,6 @@
 """The zip of an adapter folder."""
 
-from __future__ import annotations
-
 import io
-import os
 import zipfile
 from pathlib import Path
 
@@ -12,15 +9,7 @@ CARD = "README.md"
 
 def adapter_files(folder: Path) -> list[Path]:
     """The regular files below a folder, none that a link leads out of it."""
-    root = folder.resolve()
-    found = []
-    for where, folders, names in os.walk(root, followlinks=False):
-        folders.sort()
-        for name in sorted(names):
-            path = Path(where) / name
-            if path.is_file() and not path.is_symlink():
-                found.append(folder / path.relative_to(root))
-    return found
+    return [p for p in sorted(folder.rglob("*")) if p.is_file() and not p.is_symlink()]
 
 
 def adapter_zip(folder: Path, card: str | None = None) -> bytes:
@@ -29,7 +18,6 @@ def adapter_zip(folder: Path, card: str | None = None) -> bytes:
     Weights do not compress, so nothing is: a 440 MB model is packed as fast as the disk reads.
 
     Args:
-        folder: the adapter of a run.
         card: the model card to pack; None for the folder's own.
     """
     top = Path(folder.parent.name)

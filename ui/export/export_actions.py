@@ -1,7 +1,5 @@
 """Ways out for an adapter besides the zip: merged into plain weights, or onto the Hub."""
 
-from __future__ import annotations
-
 import os
 import secrets
 import tempfile
@@ -9,9 +7,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from layout import runs_dir, show_error
+from layout import errors_shown, runs_dir
 from run_cli import ask
-from workbench.errors import UsageError, WorkbenchError
+from workbench.errors import UsageError
 from workbench.recipe.sources import is_hub_id
 from workbench.store import Run
 
@@ -19,7 +17,6 @@ TOKEN = "HF_TOKEN"
 
 
 def show(run: Run, card: str | None) -> None:
-    """Two folded forms."""
     with st.expander("Merge into plain weights", icon=":material/merge:"):
         _merge(run, card)
     with st.expander("Push to the Hub", icon=":material/cloud_upload:"):
@@ -39,16 +36,12 @@ def _merge(run: Run, card: str | None) -> None:
     if not st.button("Merge", key="merge", width="stretch"):
         return
     target = exports_dir() / f"{run.path.name}-merged-{secrets.token_hex(3)}"
-    try:
+    with errors_shown():
         with st.spinner("Merging and checking"):
             _export(run, target, card, "--merge")
-    except WorkbenchError as error:
-        show_error(error)
-        return
-    st.success(
-        "Merged and verified: the model reproduces the run's outputs.", icon=":material/verified:"
-    )
-    st.code(str(target), language=None, wrap_lines=True)
+        words = "Merged and verified: the model reproduces the run's outputs."
+        st.success(words, icon=":material/verified:")
+        st.code(str(target), language=None, wrap_lines=True)
 
 
 def _push(run: Run, card: str | None) -> None:
@@ -67,15 +60,11 @@ def _push(run: Run, card: str | None) -> None:
             help="Empty: the one of the environment or of `hf auth login`.",
         )
         pressed = st.form_submit_button("Push", key="push-now", width="stretch")
-    if not pressed:
-        return
-    try:
-        address = push(run, card, repository.strip(), token.strip())
-    except WorkbenchError as error:
-        show_error(error)
-        return
-    st.success("Uploaded.", icon=":material/check:")
-    st.code(address, language=None, wrap_lines=True)
+    if pressed:
+        with errors_shown():
+            address = push(run, card, repository.strip(), token.strip())
+            st.success("Uploaded.", icon=":material/check:")
+            st.code(address, language=None, wrap_lines=True)
 
 
 def push(run: Run, card: str | None, repository: str, token: str) -> str:
@@ -85,13 +74,14 @@ def push(run: Run, card: str | None, repository: str, token: str) -> str:
         WorkbenchError: when the name is none, or with what the upload said, without the token.
     """
     if "/" not in repository or not is_hub_id(repository):
-        raise UsageError(
-            f"{repository[:96]!r} is not a Hub repository", fix="owner/name, e.g. me/my-adapter"
-        )
-    with tempfile.TemporaryDirectory(prefix="workbench-push-") as folder:
-        with st.spinner("Checking and uploading"):
-            target = Path(folder) / "adapter"
-            done = _export(run, target, card, "--push", repository, token=token)
+        what = f"{repository[:96]!r} is not a Hub repository"
+        raise UsageError(what, fix="owner/name, e.g. me/my-adapter")
+    with (
+        tempfile.TemporaryDirectory(prefix="workbench-push-") as folder,
+        st.spinner("Checking and uploading"),
+    ):
+        target = Path(folder) / "adapter"
+        done = _export(run, target, card, "--push", repository, token=token)
     return str(done.get("pushed") or "")
 
 

@@ -1,7 +1,5 @@
 """The adapter of a finished run: is it right, what it says of itself, how it leaves."""
 
-from __future__ import annotations
-
 import shlex
 from pathlib import Path
 
@@ -18,7 +16,6 @@ CARD_BYTES = 200_000
 
 
 def show() -> None:
-    """Choose a run, see what its adapter is, take it away."""
     finished = {run.id: run for run in list_runs(runs_dir()) if run.state == "finished"}
     with_adapter = {name: run for name, run in finished.items() if run.adapter.is_dir()}
     if not with_adapter:
@@ -35,7 +32,11 @@ def show() -> None:
     with left:
         _files(run, card)
         export_actions.show(run, card)
-        _use(run)
+        st.subheader("From a terminal", anchor=False)
+        command = ["workbench", "export", run.id, "--output", f"exports/{run.path.name}"]
+        if runs_dir() != Path("runs").absolute():
+            command += ["--runs", str(runs_dir())]
+        st.code(shlex.join(command), language=None, wrap_lines=True)
 
 
 def _check(run: Run) -> None:
@@ -48,32 +49,23 @@ def _check(run: Run) -> None:
         st.success(plain(words + "."), icon=":material/verified:")
     else:
         st.warning("This adapter was not verified by reloading it.", icon=":material/warning:")
-    facts(
-        [
-            ("kind", export.get("kind")),
-            ("task", run.result.get("task")),
-            ("model", run.result.get("model")),
-            ("method", run.result.get("method")),
-        ]
-    )
+    about = [(key, run.result.get(key)) for key in ("task", "model", "method")]
+    facts([("kind", export.get("kind")), *about])
 
 
 def _files(run: Run, card: str | None) -> None:
     st.subheader("Files", anchor=False)
     files = adapter_files(run.adapter)
-    st.dataframe(
-        [
-            {"file": str(path.relative_to(run.adapter)), "size": size(path.stat().st_size)}
-            for path in files
-        ],
-        hide_index=True,
-        width="stretch",
-    )
+    rows = [
+        {"file": str(path.relative_to(run.adapter)), "size": size(path.stat().st_size)}
+        for path in files
+    ]
+    st.dataframe(rows, hide_index=True)
     st.download_button(
         "Download as zip",
         lambda: adapter_zip(run.adapter, card),
-        file_name=f"{run.path.parent.name}-{run.path.name}.zip",
-        mime="application/zip",
+        f"{run.path.parent.name}-{run.path.name}.zip",
+        "application/zip",
         type="primary",
         icon=":material/download:",
         on_click="ignore",
@@ -81,14 +73,6 @@ def _files(run: Run, card: str | None) -> None:
         disabled=not files,
         key="zip",
     )
-
-
-def _use(run: Run) -> None:
-    st.subheader("From a terminal", anchor=False)
-    command = ["workbench", "export", run.id, "--output", f"exports/{run.path.name}"]
-    if runs_dir() != Path("runs").absolute():
-        command += ["--runs", str(runs_dir())]
-    st.code(shlex.join(command), language=None, wrap_lines=True)
 
 
 def _card(run: Run) -> str | None:

@@ -1,7 +1,5 @@
 """Importing a foreign adapter: preview, confirmed base model, checks."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,17 +8,16 @@ from typing import Any
 
 import streamlit as st
 
-from layout import facts, show_error
+from layout import errors_shown, facts, show_error
 from playground.adapters import imported_dir
 from run_cli import ask
 from workbench.cli.ui_server import LARGEST_UPLOAD_MB
-from workbench.errors import UsageError, WorkbenchError
+from workbench.errors import UsageError
 from workbench.formatting import size
 from workbench.recipe.schema import check_name
 
 
 def show() -> None:
-    """Choose a zip or folder, see what it is, confirm its base."""
     left, right = st.columns([1, 1.2], gap="large")
     with left:
         st.caption(
@@ -48,10 +45,8 @@ def show() -> None:
             st.caption("A preview appears here before anything is imported.")
             return
         try:
-            with _source(upload, path) as source:
+            with errors_shown(), _source(upload, path) as source:
                 _proposal(source, base.strip(), labels)
-        except WorkbenchError as error:
-            show_error(error)
         except (OSError, ValueError, RuntimeError) as error:  # what cannot be a path at all
             show_error(UsageError(str(error), where=path[:200]))
 
@@ -73,6 +68,7 @@ def _proposal(source: Path, base: str, labels: str) -> None:
     from workbench.adapters.foreign import propose
 
     proposal = propose(source, base=base or None)
+    declared = proposal.named_base
     st.subheader("Preview", anchor=False)
     facts(
         [
@@ -82,10 +78,7 @@ def _proposal(source: Path, base: str, labels: str) -> None:
             ("base model", proposal.base),
             ("revision", proposal.revision),
             ("base found in", proposal.base_folder),
-            (
-                "declared base",
-                proposal.named_base if proposal.named_base != proposal.base else None,
-            ),
+            ("declared base", declared if declared != proposal.base else None),
         ]
     )
     with st.form("import", border=False):
@@ -105,9 +98,7 @@ def _proposal(source: Path, base: str, labels: str) -> None:
 def _take(source: Path, name: str, base: str, labels: str) -> None:
     check_name(name, where="name")
     target = imported_dir() / name
-    options: list[str] = []
-    if base:
-        options += ["--base", base]
+    options = ["--base", base] if base else []
     for label in filter(None, (each.strip() for each in labels.split(","))):
         options += ["--label", label]
     with st.spinner("Checking it against its base"):

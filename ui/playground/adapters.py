@@ -1,7 +1,5 @@
 """The adapters that can be asked: those of finished runs, and those taken in from elsewhere."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +34,6 @@ class Adapter:
 
     @property
     def task(self) -> str:
-        """The task that it was trained for."""
         return str(get_section(self.stated, "task").get("name") or "")
 
     @property
@@ -46,19 +43,11 @@ class Adapter:
 
     @property
     def view(self) -> str:
-        """How its answers are shown."""
         return self.spec.view if self.spec else ""
 
     @property
     def base(self) -> str:
-        """The base model that it stands on."""
         return str(self.stated.get("base") or "")
-
-    @property
-    def labels(self) -> list[str]:
-        """Names of its labels, none for tasks without."""
-        found = self.stated.get("labels")
-        return [str(label) for label in found] if isinstance(found, list) else []
 
     @property
     def version(self) -> int:
@@ -97,11 +86,8 @@ def imported_dir() -> Path:
 
 def examples_of(adapter: Adapter) -> list[dict[str, str]]:
     """Texts of the test split of a run's adapter with their labels; none for an imported one."""
-    path = adapter.folder.parent / "predictions.parquet"
-    if not path.is_file():
-        return []
     try:
-        with parquet.ParquetFile(path) as file:
+        with parquet.ParquetFile(adapter.folder.parent / "predictions.parquet") as file:
             names = [n for n in ("text", "text_pair", "label") if n in file.schema_arrow.names]
             (batch, *_) = file.iter_batches(batch_size=_EXAMPLES, columns=names)
     except (OSError, ValueError):
@@ -115,10 +101,10 @@ def takes_a_second_text(adapter: Adapter) -> bool:
     need = adapter.spec.second_text if adapter.spec else "unread"
     if need == "required":
         return True
-    path = adapter.folder.parent / "predictions.parquet"
-    if need == "unread" or not path.is_file():
+    if need == "unread":
         return False
     try:
+        path = adapter.folder.parent / "predictions.parquet"
         return "text_pair" in parquet.read_schema(path).names
     except (OSError, ValueError):
         return False

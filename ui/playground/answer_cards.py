@@ -1,17 +1,14 @@
 """Answers side by side: one card for each adapter, in the form that its task asks for."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from typing import Any
 
 import streamlit as st
 
-from layout import plain, show_error
+from layout import errors_shown, plain
 from playground import playground_client, token_charts, weight_charts
 from playground.adapters import Adapter
+from playground.playground_client import Result
 from workbench.charts.style import Chart
-from workbench.errors import WorkbenchError
 from workbench.formatting import ABSENT
 
 PER_ROW, WIDE_PER_ROW = 3, 2
@@ -19,21 +16,10 @@ WIDE = ("tags", "span")
 """Views that mark a text, which needs more room than bars."""
 MARKED_WIDTH = 300
 SHOWN_LABELS = 8
-TAG_COLORS = (
-    "#3b82c4",
-    "#d9772b",
-    "#6f63b6",
-    "#2f8f5b",
-    "#b05c9d",
-    "#8a8f3c",
-    "#4aa3a2",
-    "#c2504a",
-)
+TAG_COLORS = "#3b82c4 #d9772b #6f63b6 #2f8f5b #b05c9d #8a8f3c #4aa3a2 #c2504a".split()
 OUTSIDE = "O"
 _CONTEXT = 300
 """Characters of a long context that are shown before and after the answer."""
-
-Result = dict[str, Any]
 
 
 def show(adapters: list[Adapter], text: str, pairs: dict[str, str | None]) -> dict[str, Result]:
@@ -42,9 +28,12 @@ def show(adapters: list[Adapter], text: str, pairs: dict[str, str | None]) -> di
     Args:
         pairs: the second text of each adapter, None for those that take one text.
     """
-    bases = _bases(adapters)
-    cards: list[tuple[Adapter, bool]] = [(adapter, False) for adapter in adapters]
-    cards += [(adapter, True) for adapter in bases]
+    # An adapter of every base whose own answer means something.
+    bases: dict[tuple[str, str], Adapter] = {}
+    for adapter in adapters:
+        if adapter.spec and not adapter.spec.new_head:
+            bases.setdefault((adapter.base, adapter.task), adapter)
+    cards = [*((each, False) for each in adapters), *((each, True) for each in bases.values())]
     found: dict[str, Result] = {}
     per_row = WIDE_PER_ROW if any(adapter.view in WIDE for adapter in adapters) else PER_ROW
     for start in range(0, len(cards), per_row):
@@ -63,23 +52,13 @@ def show(adapters: list[Adapter], text: str, pairs: dict[str, str | None]) -> di
     return found
 
 
-def _bases(adapters: list[Adapter]) -> list[Adapter]:
-    """An adapter of every base whose own answer means something."""
-    asked: dict[tuple[str, str], Adapter] = {}
-    for adapter in adapters:
-        if adapter.spec and not adapter.spec.new_head:
-            asked.setdefault((adapter.base, adapter.task), adapter)
-    return list(asked.values())
-
-
 def _title(adapter: Adapter, zero_shot: bool) -> None:
     with st.container(gap="xxsmall"):
+        title, about = plain(adapter.name), adapter.about
         if zero_shot:
-            st.subheader("base model (zero-shot)", anchor=False)
-            st.caption(plain(adapter.base))
-        else:
-            st.subheader(plain(adapter.name), anchor=False)
-            st.caption(plain(adapter.about))
+            title, about = "base model (zero-shot)", adapter.base
+        st.subheader(title, anchor=False)
+        st.caption(plain(about))
 
 
 def _ask(adapter: Adapter, text: str, pair: str | None, zero_shot: bool) -> Result | None:
@@ -92,25 +71,19 @@ def _ask(adapter: Adapter, text: str, pair: str | None, zero_shot: bool) -> Resu
     def stream(written: str) -> None:
         place.text(written + " ▌")
 
-    try:
+    on_piece = stream if adapter.view == "text" else None
+    with errors_shown(place):
         result = playground_client.answer(
-            adapter, text, pair, zero_shot=zero_shot, on_piece=stream if _writes(adapter) else None
+            adapter, text, pair, zero_shot=zero_shot, on_piece=on_piece
         )
-    except WorkbenchError as error:
-        with place.container():
-            show_error(error)
-        return None
-    with place.container(gap="small"):
-        if "silent" in result:
-            st.caption(plain(result["silent"]))
-            return None
-        _VIEWS[result["kind"]](adapter, text, result)
-        _footer(result)
-    return result
-
-
-def _writes(adapter: Adapter) -> bool:
-    return adapter.view == "text"
+        with place.container(gap="small"):
+            if "silent" in result:
+                st.caption(plain(result["silent"]))
+                return None
+            _VIEWS[result["kind"]](text, result)
+            _footer(result)
+        return result
+    return None
 
 
 def _headline(answer: str, note: str) -> None:
@@ -127,9 +100,8 @@ def _footer(result: Result) -> None:
         words.append(f"loaded in {result['loading_seconds']:.1f} s")
     st.caption(plain(" · ".join(words)))
     if result["cut"]:
-        st.warning(
-            "Truncated: the text is longer than the model reads.", icon=":material/content_cut:"
-        )
+        cut = "Truncated: the text is longer than the model reads."
+        st.warning(cut, icon=":material/content_cut:")
 
 
 def confidence(probability: object) -> str:
@@ -141,10 +113,7 @@ def confidence(probability: object) -> str:
     return "under 1%" if probability < 0.005 else f"{probability:.0%}"
 
 
-# --- a view for each kind of answer ---------------------------------------------------------
-
-
-def _labels(adapter: Adapter, text: str, result: Result) -> None:
+def _labels(text: str, result: Result) -> None:
     rows = sorted(result["labels"], key=lambda row: -(row["probability"] or 0))
     if result["score"] is None:
         _headline(result["prediction"], "regression: a number without a probability")
@@ -157,7 +126,7 @@ def _labels(adapter: Adapter, text: str, result: Result) -> None:
         st.caption(f"The first {SHOWN_LABELS} of {len(rows)} labels.")
 
 
-def _tags(adapter: Adapter, text: str, result: Result) -> None:
+def _tags(text: str, result: Result) -> None:
     kinds = [_kind(row["tag"]) for row in result["words"]]
     named = dict.fromkeys(kind for kind in kinds if kind)
     colors = {kind: TAG_COLORS[i % len(TAG_COLORS)] for i, kind in enumerate(named)}
@@ -165,21 +134,14 @@ def _tags(adapter: Adapter, text: str, result: Result) -> None:
     if not colors:
         st.text("No entity in this text.")
         return
-    tokens = [{"text": row["word"]} for row in result["words"]]
-    _marked(
-        token_charts.marked_text(tokens, kinds, colors, title="tag", width=MARKED_WIDTH),
-        "Tags of words",
-    )
-    key = token_charts.marked_text(
-        [{"text": kind} for kind in colors], [*colors], colors, title="tag", width=MARKED_WIDTH
-    )
-    _marked(key, "Colour legend")
+    _marked([row["word"] for row in result["words"]], kinds, colors, "tag", "Tags of words")
+    _marked([*colors], [*colors], colors, "tag", "Colour legend")
     rows = [
         {"word": row["word"], "tag": row["tag"], "confidence": confidence(row["probability"])}
         for row in result["words"]
         if _kind(row["tag"])
     ]
-    st.dataframe(rows, hide_index=True, width="stretch", height="content")
+    st.dataframe(rows, hide_index=True, height="content")
 
 
 def _kind(tag: str) -> str:
@@ -190,26 +152,21 @@ def _kind(tag: str) -> str:
     return rest if dash and len(prefix) == 1 else tag
 
 
-def _span(adapter: Adapter, text: str, result: Result) -> None:
-    if result["start"] == result["end"]:
-        _headline(
-            "no answer", f"{confidence(result['score'])} confident that the text has no answer"
-        )
+def _span(text: str, result: Result) -> None:
+    start, end, sure = result["start"], result["end"], f"{confidence(result['score'])} confident"
+    if start == end:
+        _headline("no answer", f"{sure} that the text has no answer")
         return
-    _headline(result["prediction"], f"{confidence(result['score'])} confident")
-    start, end = result["start"], result["end"]
+    _headline(result["prediction"], sure)
     before, after = text[max(0, start - _CONTEXT) : start], text[end : end + _CONTEXT]
-    tokens, marks = [], []
-    for part, mark in ((before, ""), (text[start:end], "answer"), (after, "")):
-        words = part.split()
-        tokens += [{"text": word} for word in words]
-        marks += [mark] * len(words)
-    colors = {"answer": token_charts.FOR}
-    chart = token_charts.marked_text(tokens, marks, colors, title="", width=MARKED_WIDTH)
-    _marked(chart, f"The answer in the text: {result['prediction']}")
+    parts = ((before, ""), (text[start:end], "answer"), (after, ""))
+    marked = [(word, mark) for part, mark in parts for word in part.split()]
+    words, marks = [word for word, _ in marked], [mark for _, mark in marked]
+    alt = f"The answer in the text: {result['prediction']}"
+    _marked(words, marks, {"answer": token_charts.FOR}, "", alt)
 
 
-def _masked(adapter: Adapter, text: str, result: Result) -> None:
+def _masked(text: str, result: Result) -> None:
     _headline(result["prediction"], f"{confidence(result['score'])} mean confidence")
     if result["drawn"]:
         st.caption(
@@ -222,13 +179,13 @@ def _masked(adapter: Adapter, text: str, result: Result) -> None:
         _chart(weight_charts.bars(weight_charts.numbered(shown)), f"Candidates for mask {number}")
 
 
-def _text(adapter: Adapter, text: str, result: Result) -> None:
+def _text(text: str, result: Result) -> None:
     st.text(result["prediction"] or "(empty output)")
     if result["score"] is not None:
         st.caption(f"{confidence(result['score'])} mean confidence per token")
 
 
-_VIEWS: dict[str, Callable[[Adapter, str, Result], None]] = {
+_VIEWS: dict[str, Callable[[str, Result], None]] = {
     "labels": _labels,
     "tags": _tags,
     "span": _span,
@@ -241,6 +198,10 @@ def _chart(chart: Chart, alt: str) -> None:
     st.altair_chart(chart, width="stretch", alt=alt)
 
 
-def _marked(chart: Chart, alt: str) -> None:
+def _marked(
+    words: list[str], marks: list[str], colors: dict[str, str], title: str, alt: str
+) -> None:
     """A text whose words stand at pixels, so it must not be stretched."""
+    tokens = [{"text": word} for word in words]
+    chart = token_charts.marked_text(tokens, marks, colors, title=title, width=MARKED_WIDTH)
     st.altair_chart(chart, width="content", alt=alt)

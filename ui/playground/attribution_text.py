@@ -1,20 +1,16 @@
 """What an attribution comes to, in sentences and whole words."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
-from typing import Any
 
 from playground.answer_cards import confidence
+from playground.playground_client import Result
 
 NAMED = 3
 """Words that a sentence names."""
 ROUGH = 0.1
 """Share of the change that the numbers may miss: it is 0 with infinitely many steps, and with 32
 0.3% of a classifier's, but more than all of it in a decoder that answers a long prompt."""
-
-Result = dict[str, Any]
 
 
 def words_of(tokens: list[Result], values: list[float]) -> list[tuple[str, float]]:
@@ -41,7 +37,8 @@ def sentences(found: Result) -> list[str]:
     contra = _first(word for word, value in reversed(ranked) if value < -0.05 * total)
     told = []
     if pro:
-        told.append(f"{_listed(pro)} {_support(pro)} {quoted(about)} most.")
+        verb = "supports" if len(pro) == 1 else "support"
+        told.append(f"{_listed(pro)} {verb} {quoted(about)} most.")
     if contra:
         told.append(f"Against it: {_listed(contra)}.")
     if not pro and not contra:
@@ -69,14 +66,9 @@ def quoted(about: str) -> str:
 
 
 def _first(words: Iterable[str]) -> list[str]:
-    """The first few of them, each once."""
     return list(dict.fromkeys(words))[:NAMED]
 
 
 def _listed(words: list[str]) -> str:
     quoted = [f"“{word}”" for word in words]
     return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"
-
-
-def _support(words: list[str]) -> str:
-    return "supports" if len(words) == 1 else "support"

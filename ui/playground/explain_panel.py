@@ -1,24 +1,17 @@
 """Why an adapter answers as it does: the words that speak for it, and what its heads look at."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import streamlit as st
 
-from layout import plain, show_error
+from layout import errors_shown, plain
 from playground import playground_client, token_charts, weight_charts
 from playground.adapters import Adapter
 from playground.answer_cards import confidence
 from playground.attribution_text import quoted, sentences, words_of
-from workbench.errors import WorkbenchError
+from playground.playground_client import Result
 
-WORDS, ATTENTION = "Words", "Attention"
 TOP = 8
 """Words in the list beside the text."""
 MEAN = "mean"
-
-Result = dict[str, Any]
 
 
 def show(adapters: list[Adapter], text: str, pairs: dict[str, str | None], answers: Result) -> None:
@@ -28,32 +21,17 @@ def show(adapters: list[Adapter], text: str, pairs: dict[str, str | None], answe
     left, middle, right = st.columns([2, 1.2, 2], vertical_alignment="bottom")
     key = left.selectbox("Adapter", list(by_key), key="why", bind="query-params")
     adapter = by_key[key if key in by_key else next(iter(by_key))]
-    view = middle.radio(
-        "Explain by",
-        [WORDS, ATTENTION],
-        horizontal=True,
-        key="look",
-        bind="query-params",
-    )
+    ways = {"Words": _words, "Attention": _attention}
+    view = middle.radio("Explain by", list(ways), horizontal=True, key="look", bind="query-params")
     answer = answers[adapter.key]
     with right:
         choice = _choice(adapter, text, answer)
-    request = {
-        "text": text,
-        "pair": pairs[adapter.key],
-        "choice": choice,
-        "ids": answer.get("ids"),
-    }
+    request = {"text": text, "pair": pairs[adapter.key], "choice": choice, "ids": answer.get("ids")}
     if answer["kind"] == "text" and not answer["ids"]:
         st.caption("Empty output: there is nothing to explain.")
         return
-    try:
-        if view == ATTENTION:
-            _attention(adapter, request)
-        else:
-            _words(adapter, request)
-    except WorkbenchError as error:
-        show_error(error)
+    with errors_shown():
+        ways[view](adapter, request)
 
 
 def _choice(adapter: Adapter, text: str, answer: Result) -> int | None:
@@ -82,9 +60,6 @@ def _choice(adapter: Adapter, text: str, answer: Result) -> int | None:
     )
 
 
-# --- words ----------------------------------------------------------------------------------
-
-
 def _words(adapter: Adapter, request: Result) -> None:
     with st.spinner("Computing integrated gradients …"):
         found = playground_client.explain(adapter, {**request, "do": "attribution"})
@@ -107,7 +82,9 @@ def _words(adapter: Adapter, request: Result) -> None:
         with st.container(width="stretch", gap="small"):
             for sentence in sentences(found):
                 st.text(sentence)
-            chart = weight_charts.bars(_heaviest(tokens, mine), signed=True, format="+.2f")
+            heaviest = sorted(words_of(tokens, mine), key=lambda pair: -abs(pair[1]))[:TOP]
+            rows = weight_charts.numbered([{"name": w, "value": value} for w, value in heaviest])
+            chart = weight_charts.bars(rows, signed=True, format="+.2f")
             st.altair_chart(chart, width="stretch", alt="Words with the largest attributions")
             if not base:
                 st.caption(plain(found["why_no_base"] + " Attention can be compared."))
@@ -120,14 +97,6 @@ def _text_line(title: str, tokens: list[Result], values: list[float], largest: f
         st.markdown(f"**{plain(title)}**")
         chart = token_charts.weighed_text(tokens, values, largest=largest, title="weight")
         st.altair_chart(chart, width="content", alt=title)
-
-
-def _heaviest(tokens: list[Result], values: list[float]) -> list[Result]:
-    found = sorted(words_of(tokens, values), key=lambda pair: -abs(pair[1]))[:TOP]
-    return weight_charts.numbered([{"name": word, "value": value} for word, value in found])
-
-
-# --- attention ------------------------------------------------------------------------------
 
 
 def _attention(adapter: Adapter, request: Result) -> None:
@@ -146,12 +115,8 @@ def _attention(adapter: Adapter, request: Result) -> None:
         with st.container(width=token_charts.WIDTH + 16, gap="small"):
             title = f"Layer {found['layer'] + 1}, {where}: what “{reader}” attends to"
             _looked_at(title, found, mine["attention"], base["attention"])
-            _looked_at(
-                f"Rollout over all layers: what reaches “{reader}”",
-                found,
-                mine["rollout"],
-                base["rollout"],
-            )
+            title = f"Rollout over all layers: what reaches “{reader}”"
+            _looked_at(title, found, mine["rollout"], base["rollout"])
         with st.container(width="stretch", gap="small"):
             if virtual:
                 st.markdown(f"**Attention on the {virtual} virtual tokens, head by head**")
@@ -176,11 +141,10 @@ def _layer_and_head(layers: int, heads: int) -> tuple[int, int | None]:
 
 
 def _told(found: Result, reader: str, where: str) -> str:
-    virtual, columns = found["virtual_columns"], found["rows"]["adapter"]["attention"]
+    virtual, mine = found["virtual_columns"], found["rows"]["adapter"]
     words = f"The prediction is read off at “{reader}”."
     if virtual:
-        share = sum(columns[:virtual])
-        rolled = sum(found["rows"]["adapter"]["rollout"][:virtual])
+        share, rolled = sum(mine["attention"][:virtual]), sum(mine["rollout"][:virtual])
         words += (
             f" In layer {found['layer'] + 1}, {where}, it spends {confidence(share)} of "
             f"its attention on the {virtual} virtual tokens; over all layers "

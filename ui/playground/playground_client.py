@@ -1,7 +1,5 @@
 """Putting questions to the playground's process, and keeping what it said for this page."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
@@ -36,28 +34,19 @@ def answer(
     Raises:
         PlaygroundError: as `Playground.stream` does.
     """
-    request = {
-        "do": "answer",
-        "folder": str(adapter.folder),
-        "text": text,
-        "pair": pair,
-        "zero_shot": zero_shot,
-    }
-    return _kept(adapter, request, on_piece)
+    request = {"do": "answer", "text": text, "pair": pair, "zero_shot": zero_shot}
+    return explain(adapter, request, on_piece)
 
 
-def explain(adapter: Adapter, request: dict[str, Any]) -> Result:
+def explain(
+    adapter: Adapter, request: dict[str, Any], on_piece: Callable[[str], None] | None = None
+) -> Result:
     """An explanation: ``do``, ``text``, ``pair``, ``choice`` and what else it needs.
 
     Raises:
         PlaygroundError: as `Playground.stream` does.
     """
-    return _kept(adapter, {**request, "folder": str(adapter.folder)}, None)
-
-
-def _kept(
-    adapter: Adapter, request: dict[str, Any], on_piece: Callable[[str], None] | None
-) -> Result:
+    request = {**request, "folder": str(adapter.folder)}
     store: dict[str, Result] = st.session_state.setdefault(_STORE, {})
     key = repr((adapter.version, sorted(request.items())))
     if key not in store:

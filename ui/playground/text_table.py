@@ -1,17 +1,14 @@
 """A file of texts asked at once: a row for each text, a column for each adapter."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from layout import plain, show_error
+from layout import errors_shown, plain
 from playground import playground_client
 from playground.adapters import Adapter, takes_a_second_text
 from playground.answer_cards import confidence
-from workbench.errors import WorkbenchError
 
 MOST = 100
 """Texts of a file that are asked; `workbench predict --file` takes any number."""
@@ -47,16 +44,12 @@ def read_file() -> list[tuple[str, str]]:
 
 def show(adapters: list[Adapter], texts: list[tuple[str, str]]) -> tuple[str, str] | None:
     """Asks everything, and returns the text whose row is selected."""
-    try:
-        rows = _answers(adapters, texts)
-    except WorkbenchError as error:
-        show_error(error)
-        return None
-    return _table(adapters, rows, texts)
+    with errors_shown():
+        return _table(adapters, _answers(adapters, texts), texts)
+    return None
 
 
 def _answers(adapters: list[Adapter], texts: list[tuple[str, str]]) -> list[list[dict[str, Any]]]:
-    """The answers to each text, one per adapter."""
     bar = st.progress(0.0, "Asking …")
     rows: list[list[dict[str, Any]]] = [[] for _ in texts]
     for number, adapter in enumerate(adapters):
@@ -74,16 +67,15 @@ def _answers(adapters: list[Adapter], texts: list[tuple[str, str]]) -> list[list
 def _table(
     adapters: list[Adapter], rows: list[list[dict[str, Any]]], texts: list[tuple[str, str]]
 ) -> tuple[str, str] | None:
-    table = []
+    table, differ = [], 0
     for (text, _), answers in zip(texts, rows, strict=True):
-        said = [answer["prediction"] for answer in answers]
-        row = {"text": text[:_SHOWN], "agree": "yes" if len(set(said)) == 1 else "no"}
+        agree = len({answer["prediction"] for answer in answers}) == 1
+        differ += not agree
+        row = {"text": text[:_SHOWN]}
+        row |= {"agree": "yes" if agree else "no"} if len(adapters) > 1 else {}
         for adapter, answer in zip(adapters, answers, strict=True):
             row[adapter.key] = f"{answer['prediction']} ({confidence(answer['score'])})"
         table.append(row)
-    if len(adapters) == 1:
-        table = [{k: v for k, v in row.items() if k != "agree"} for row in table]
-    differ = sum(row.get("agree") == "no" for row in table)
     if len(adapters) > 1:
         st.caption(
             f"The adapters disagree on {differ} of {len(table)} texts. Select one to see why."
@@ -92,7 +84,6 @@ def _table(
         pd.DataFrame(table),
         key="playground-table",
         hide_index=True,
-        width="stretch",
         on_select="rerun",
         selection_mode="single-row",
     )

@@ -3,8 +3,6 @@
 A chart, because text from outside may not become HTML, and a chart knows no markup at all.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,6 +15,7 @@ from workbench.charts.style import Chart
 
 FOR, AGAINST = "#3b82c4", "#d9772b"
 """Blue and orange: told apart with any kind of colour blindness, on white and on black."""
+SIDES = {"for": FOR, "against": AGAINST}
 VIRTUAL = "#8b6fd1"
 WIDTH = 620
 """Pixels of a line: as much as a page of 768 pixels has room for."""
@@ -59,23 +58,14 @@ def weighed_text(
 
     Args:
         tokens: ``text`` and ``goes_on`` of each.
-        values: one number per token.
         largest: the number that is darkest; by default the largest there is.
-        title: what the numbers are, in the tooltip.
     """
-    frame = laid_out(tokens)
-    frame["value"] = [float(value) for value in values]
-    top = largest or max((abs(v) for v in frame["value"]), default=0.0) or 1.0
-    frame["strength"] = [min(1.0, abs(v) / top) for v in frame["value"]]
-    frame["side"] = ["for" if v >= 0 else "against" for v in frame["value"]]
-    color = alt.Color(
-        "side:N", scale=alt.Scale(domain=["for", "against"], range=[FOR, AGAINST]), legend=None
-    )
-    tooltip = [
-        alt.Tooltip("token:N"),
-        alt.Tooltip("value:Q", title=title, format=".4f"),
-    ]
-    return _text_chart(frame, color, _opacity(DARKEST), tooltip)
+    values = [float(value) for value in values]
+    top = largest or max(map(abs, values), default=0.0) or 1.0
+    strengths = [min(1.0, abs(value) / top) for value in values]
+    kinds = ["for" if value >= 0 else "against" for value in values]
+    shown = alt.Tooltip("value:Q", title=title, format=".4f")
+    return _text_chart(laid_out(tokens).assign(value=values), strengths, kinds, SIDES, shown)
 
 
 def looked_at_text(tokens: Sequence[Token], weights: Sequence[float], *, largest: float) -> Chart:
@@ -87,17 +77,13 @@ def looked_at_text(tokens: Sequence[Token], weights: Sequence[float], *, largest
     Args:
         tokens: ``text`` and ``goes_on`` of each, ``virtual`` where it is none of the text.
         weights: attention on each, 0 to 1.
-        largest: the weight that is darkest.
     """
-    frame = laid_out(tokens)
-    frame["value"] = [float(weight) for weight in weights]
-    frame["strength"] = [math.sqrt(min(1.0, v / (largest or 1.0))) for v in frame["value"]]
-    frame["kind"] = ["virtual" if token.get("virtual") else "text" for token in tokens]
-    color = alt.Color(
-        "kind:N", scale=alt.Scale(domain=["text", "virtual"], range=[FOR, VIRTUAL]), legend=None
-    )
-    tooltip = [alt.Tooltip("token:N"), alt.Tooltip("value:Q", title="attention", format=".2%")]
-    return _text_chart(frame, color, _opacity(DARKEST), tooltip)
+    values = [float(weight) for weight in weights]
+    strengths = [math.sqrt(min(1.0, value / (largest or 1.0))) for value in values]
+    kinds = ["virtual" if token.get("virtual") else "text" for token in tokens]
+    shown = alt.Tooltip("value:Q", title="attention", format=".2%")
+    colors = {"text": FOR, "virtual": VIRTUAL}
+    return _text_chart(laid_out(tokens).assign(value=values), strengths, kinds, colors, shown)
 
 
 def marked_text(
@@ -113,29 +99,26 @@ def marked_text(
     Args:
         tokens: ``text`` and ``goes_on`` of each.
         marks: the kind of each token's mark, empty for none.
-        colors: colour of each kind.
-        title: what a mark is, in the tooltip.
     """
+    strengths = [MARKED / DARKEST if mark else 0.0 for mark in marks]
+    shown = alt.Tooltip("mark:N", title=title)
     frame = laid_out(tokens, width)
-    frame["mark"] = list(marks)
-    frame["strength"] = [1.0 if mark else 0.0 for mark in marks]
-    names = [*colors, ""]
-    color = alt.Color(
-        "mark:N", scale=alt.Scale(domain=names, range=[*colors.values(), "#888"]), legend=None
-    )
-    tooltip = [alt.Tooltip("token:N"), alt.Tooltip("mark:N", title=title)]
-    return _text_chart(frame, color, _opacity(MARKED), tooltip, width)
+    return _text_chart(frame, strengths, marks, {**colors, "": "#888"}, shown, width)
 
 
 def _text_chart(
     frame: pd.DataFrame,
-    color: alt.Color,
-    opacity: alt.Opacity,
-    tooltip: list[alt.Tooltip],
+    strengths: Sequence[float],
+    kinds: Sequence[str],
+    colors: Mapping[str, str],
+    shown: alt.Tooltip,
     width: int = WIDTH,
 ) -> Chart:
+    """Words on boxes, each in the colour of its kind and as dark as it is strong, 0 to 1."""
     lines = int(frame["line"].max()) + 1 if len(frame) else 1
     frame = frame.assign(
+        mark=list(kinds),
+        strength=list(strengths),
         x=frame["start"] * CHARACTER - 2,
         x2=frame["end"] * CHARACTER + 2,
         y=frame["line"] * LINE + 2,
@@ -143,59 +126,42 @@ def _text_chart(
         middle=frame["line"] * LINE + LINE / 2 - 0.5,
         left=frame["start"] * CHARACTER,
     )
-    x, y = _pixels(width + 4, -2), _pixels(lines * LINE)
-    boxes = (
-        alt.Chart(frame)
-        .mark_rect(cornerRadius=3)
-        .encode(
-            x=alt.X("x:Q", scale=x, axis=None),
-            x2="x2:Q",
-            y=alt.Y("y:Q", scale=y, axis=None),
-            y2="y2:Q",
-            color=color,
-            opacity=opacity,
-            tooltip=tooltip,
-        )
+    # A unit of the scales is a pixel, and the first line is on top.
+    x = alt.Scale(domain=[-2, width + 2], nice=False, zero=False)
+    y = alt.Scale(domain=[lines * LINE, 0], nice=False, zero=False)
+    base = alt.Chart(frame).encode(tooltip=[alt.Tooltip("token:N"), shown])
+    boxes = base.mark_rect(cornerRadius=3).encode(
+        x=alt.X("x:Q", scale=x, axis=None),
+        x2="x2:Q",
+        y=alt.Y("y:Q", scale=y, axis=None),
+        y2="y2:Q",
+        color=kind_color("mark:N", colors),
+        opacity=alt.Opacity(
+            "strength:Q", scale=alt.Scale(domain=[0, 1], range=[0, DARKEST]), legend=None
+        ),
     )
-    words = (
-        alt.Chart(frame)
-        .mark_text(
-            align="left", baseline="middle", font="monospace", fontSize=13, color=text_color()
-        )
-        .encode(
-            x=alt.X("left:Q", scale=x, axis=None),
-            y=alt.Y("middle:Q", scale=y, axis=None),
-            text="token:N",
-            tooltip=tooltip,
-        )
+    words = base.mark_text(
+        align="left", baseline="middle", font="monospace", fontSize=13, color=text_color()
+    ).encode(
+        x=alt.X("left:Q", scale=x, axis=None),
+        y=alt.Y("middle:Q", scale=y, axis=None),
+        text="token:N",
     )
+    view = alt.ViewBackground(strokeWidth=0)
     chart: Chart = alt.layer(boxes, words).properties(
-        width=width,
-        height=lines * LINE,
-        padding=NONE,
-        view=alt.ViewBackground(strokeWidth=0),
+        width=width, height=lines * LINE, padding=NONE, view=view
     )
     return chart
 
 
-def _opacity(highest: float) -> alt.Opacity:
-    return alt.Opacity(
-        "strength:Q", scale=alt.Scale(domain=[0, 1], range=[0, highest]), legend=None
-    )
-
-
-def _pixels(size: float, start: float = 0) -> alt.Scale:
-    """A scale on which a unit is a pixel, the first line on top."""
-    down = start == 0
-    domain = [size, 0] if down else [start, size + start]
-    return alt.Scale(domain=domain, nice=False, zero=False)
+def kind_color(field: str, colors: Mapping[str, str]) -> alt.Color:
+    scale = alt.Scale(domain=[*colors], range=[*colors.values()])
+    return alt.Color(field, scale=scale, legend=None)
 
 
 def text_color() -> str:
-    """Colour of text in a chart, by the theme that the reader has."""
     return "#e5e9e7" if dark() else "#1d2327"
 
 
 def dark() -> bool:
-    """Whether the reader has the dark theme."""
     return st.context.theme.type == "dark"

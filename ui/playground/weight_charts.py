@@ -1,7 +1,5 @@
 """Maps of attention and bars of what weighs most."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,8 +7,16 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from playground.token_charts import AGAINST, FOR, NONE, dark, spoken, text_color
+from playground.token_charts import NONE, SIDES, dark, kind_color, spoken, text_color
 from workbench.charts.style import Chart
+
+QUIET: dict[str, Any] = {
+    "ticks": False,
+    "domain": False,
+    "labelOverlap": False,
+    "labelFlush": False,
+}
+"""An axis of names and nothing else."""
 
 
 def attention_map(
@@ -30,10 +36,7 @@ def attention_map(
         labelExpr="slice(datum.label, 4)",
         labelLimit=110,
         labelFontSize=size - 5 if size < 16 else 11,
-        labelOverlap=False,
-        labelFlush=False,
-        ticks=False,
-        domain=False,
+        **QUIET,
     )
     chart: Chart = (
         alt.Chart(frame)
@@ -57,10 +60,9 @@ def head_overview(share: Sequence[Sequence[float]]) -> Chart:
         for head, value in enumerate(heads)
     ]
     frame = pd.DataFrame(cells, columns=["layer", "head", "share"])
-    quiet: dict[str, Any] = {"ticks": False, "domain": False, "labelFlush": False}
     base = alt.Chart(frame).encode(
-        x=alt.X("head:O", axis=alt.Axis(labelAngle=0, orient="top", **quiet)),
-        y=alt.Y("layer:O", axis=alt.Axis(**quiet)),
+        x=alt.X("head:O", axis=alt.Axis(labelAngle=0, orient="top", **QUIET)),
+        y=alt.Y("layer:O", axis=alt.Axis(**QUIET)),
         tooltip=["layer:O", "head:O", alt.Tooltip("share:Q", format=".1%")],
     )
     boxes = base.mark_rect(cornerRadius=3).encode(color=_share_color("share:Q", [0, 1]))
@@ -77,11 +79,7 @@ def head_overview(share: Sequence[Sequence[float]]) -> Chart:
 
 def _share_color(field: str, domain: list[float] | None) -> alt.Color:
     low, high = ("#1d2326", "#8fc1ee") if dark() else ("#f3f5f8", "#1f5f9e")
-    scale = (
-        alt.Scale(range=[low, high])
-        if domain is None
-        else alt.Scale(domain=domain, range=[low, high])
-    )
+    scale = alt.Scale(domain=domain or alt.Undefined, range=[low, high])
     return alt.Color(field, scale=scale, legend=None)
 
 
@@ -94,31 +92,22 @@ def bars(rows: Sequence[Mapping[str, Any]], *, signed: bool = False, format: str
     high = max([0.0, *frame["value"]]) if signed else 1.0
     room = 0.22 * (high - low or 1.0)
     scale = alt.Scale(domain=[low - (room if low < 0 else 0), high + room], nice=False)
-    y = alt.Y(
-        "name:N",
-        sort=list(frame["name"]),
-        title=None,
-        axis=alt.Axis(
-            labelLimit=130, ticks=False, domain=False, labelOverlap=False, labelFlush=False
-        ),
-    )
-    base = alt.Chart(frame).encode(y=y)
-    color = alt.Color(
-        "side:N", scale=alt.Scale(domain=["for", "against"], range=[FOR, AGAINST]), legend=None
+    axis = alt.Axis(labelLimit=130, **QUIET)
+    base = alt.Chart(frame).encode(
+        x=alt.X("value:Q", scale=scale, axis=None),
+        y=alt.Y("name:N", sort=list(frame["name"]), title=None, axis=axis),
     )
     drawn = base.mark_bar(height={"band": 0.62}, cornerRadius=2).encode(
-        x=alt.X("value:Q", scale=scale, axis=None),
-        color=color,
+        color=kind_color("side:N", SIDES),
         tooltip=["name:N", alt.Tooltip("value:Q", format=".4f")],
     )
-    x = alt.X("value:Q", scale=scale, axis=None)
-    after = base.transform_filter("datum.value >= 0").mark_text(
-        align="left", dx=4, fontSize=11, color=text_color()
-    )
-    before = base.transform_filter("datum.value < 0").mark_text(
-        align="right", dx=-4, fontSize=11, color=text_color()
-    )
-    numbers = [side.encode(x=x, text="written:N") for side in (after, before)]
+    sides: dict[str, Any] = {">=": {"align": "left", "dx": 4}, "<": {"align": "right", "dx": -4}}
+    numbers = [
+        base.transform_filter(f"datum.value {side} 0")
+        .mark_text(fontSize=11, color=text_color(), **look)
+        .encode(text="written:N")
+        for side, look in sides.items()
+    ]
     return alt.layer(drawn, *numbers).properties(height=20 * len(frame) + 4, padding=NONE)
 
 

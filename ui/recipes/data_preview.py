@@ -1,7 +1,5 @@
 """The data of a recipe on the page: rows, balance of labels, lengths in tokens, duplicates."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import MutableMapping
 from pathlib import Path
@@ -11,9 +9,8 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from layout import plain, remarks, show_error, tiles
+from layout import errors_shown, plain, remarks, tiles
 from run_cli import ask, recipe_file
-from workbench.errors import WorkbenchError
 from workbench.formatting import plural
 from workbench.recipe import Recipe
 
@@ -31,16 +28,14 @@ def show(recipe: Recipe) -> None:
             "Loads the data as a run does and tokenizes the training texts. Takes some seconds; "
             "data from the Hub is downloaded first."
         )
-        if not st.button("Preview the data", key="look", icon=":material/table_view:"):
-            return
-        try:
-            with st.spinner("Reading the data"), recipe_file(recipe) as file:
-                found = ask(["data", file])
-        except WorkbenchError as error:
-            show_error(error)
-            return
-        _remember(key, found)
-        st.rerun()  # without the button
+        if st.button("Preview the data", key="look", icon=":material/table_view:"):
+            with errors_shown():
+                with st.spinner("Reading the data"), recipe_file(recipe) as file:
+                    _known()[key] = ask(["data", file])
+                for old in list(_known())[:-KEPT]:
+                    _known().pop(old, None)
+                st.rerun()  # without the button
+        return
     _summary(found)
     left, right = st.columns(2, gap="large")
     with left:
@@ -50,7 +45,7 @@ def show(recipe: Recipe) -> None:
     notes = [str(note) for note in found.get("notes", [])]
     remarks(f"{plural(len(notes), 'note')} on the data", notes, ":material/info:")
     st.caption("The first rows of the training split.")
-    st.dataframe(pd.DataFrame(found["rows"]), hide_index=True, width="stretch", height=320)
+    st.dataframe(pd.DataFrame(found["rows"]), hide_index=True, height=320)
 
 
 def _summary(found: Found) -> None:
@@ -68,14 +63,12 @@ def _balance(labels: list[Found] | None) -> None:
     if not labels:
         st.caption("This task has no label set.")
         return
-    frame = pd.DataFrame(labels)
+    frame, axis = pd.DataFrame(labels), alt.Axis(labelLimit=180, labelOverlap=False)
     bars = (
         alt.Chart(frame)
         .mark_bar(color=BAR, height={"band": 0.62})
         .encode(
-            y=alt.Y(
-                "label:N", title=None, sort="-x", axis=alt.Axis(labelLimit=180, labelOverlap=False)
-            ),
+            y=alt.Y("label:N", title=None, sort="-x", axis=axis),
             x=alt.X("train:Q", title="training examples", axis=alt.Axis(tickCount=4, format="~s")),
             tooltip=["label:N", "train:Q", "validation:Q", "test:Q"],
         )
@@ -105,31 +98,18 @@ def _lengths(lengths: Found) -> None:
     line = alt.Chart(pd.DataFrame({"limit": [limit]}))
     rule = line.mark_rule(color=LIMIT, strokeWidth=2, strokeDash=[5, 3]).encode(x="limit:Q")
     st.altair_chart(alt.layer(bars, rule).properties(height=170), width="stretch", key="lengths")
-    st.caption(
-        plain(
-            f"The red line is max_length, {limit} tokens; "
-            + (
-                "texts are packed into windows of that size, so nothing is truncated."
-                if lengths["packed"]
-                else f"{lengths['longer']:,} of {lengths['measured']:,} training texts are "
-                "longer and are truncated."
-            )
-            + f" Median {lengths['median']:g}, longest {lengths['longest']:,}; "
-            "the last bar holds all longer texts."
-        )
-    )
+    cut = f"{lengths['longer']:,} of {lengths['measured']:,} training texts are longer and are "
+    cut += "truncated."
+    if lengths["packed"]:
+        cut = "texts are packed into windows of that size, so nothing is truncated."
+    words = f"The red line is max_length, {limit} tokens; {cut} Median {lengths['median']:g}, "
+    words += f"longest {lengths['longest']:,}; the last bar holds all longer texts."
+    st.caption(plain(words))
 
 
 @st.cache_resource(show_spinner=False)
 def _known() -> MutableMapping[str, Found]:
     return {}
-
-
-def _remember(key: str, found: Found) -> None:
-    known = _known()
-    known[key] = found
-    for old in list(known)[:-KEPT]:
-        known.pop(old, None)
 
 
 def _key(recipe: Recipe) -> str:

@@ -5,8 +5,6 @@ that ``workbench run --set`` takes. So a value means the same in the form, in a 
 command line, and is checked by the same code.
 """
 
-from __future__ import annotations
-
 import functools
 import json
 import math
@@ -27,7 +25,7 @@ NO_WORDS = {"null", "true", "false"}
 
 
 def fields(
-    spec: type[BaseModel],
+    spec: type[BaseModel] | Schema,
     values: Mapping[str, Any],
     *,
     section: str,
@@ -42,20 +40,39 @@ def fields(
     Sections within the section, such as ``decoding``, follow under their own name.
 
     Args:
-        spec: the section's class.
         values: what the overrides are relative to; absent fields have their defaults.
         section: the section's key in the recipe; empty for the recipe's own fields.
         key: what makes the widgets those of one recipe and no other.
         start: what the widgets show first; None for ``values``.
         names: which fields; None for all but ``name``.
         placeholders: what an empty field stands for.
-        columns: columns of the grid.
     """
-    properties = _properties(spec)
-    names = [n for n in properties if n != "name"] if names is None else names
-    chosen = {name: properties[name] for name in names}
-    first = values if start is None else start
-    return _fields(chosen, values, first, section, key, placeholders or {}, columns)
+    known = spec if isinstance(spec, Mapping) else _properties(spec)
+    asked = [name for name in known if name != "name"] if names is None else names
+    properties = {name: known[name] for name in asked}
+    start, placeholders = values if start is None else start, placeholders or {}
+    path = f"{section}." if section else ""
+    inner = {name: schema for name, schema in properties.items() if "properties" in schema}
+    names = [name for name in asked if name not in inner]
+    # Boxes to tick go last: they have no label above them and break a row of fields.
+    names.sort(key=lambda name: _kind(properties[name])[0] == "boolean")
+    overrides = []
+    usual = {name: schema.get("default") for name, schema in properties.items()}
+    held, shown = {**usual, **values}, {**usual, **start}
+    for first in range(0, len(names), columns):
+        grid = st.columns(columns, vertical_alignment="bottom")
+        for name, column in zip(names[first : first + columns], grid, strict=False):
+            about = {"key": f"{key}:{path}{name}", "placeholder": placeholders.get(name, "not set")}
+            with column:
+                text = _widget(name, properties[name], held[name], shown[name], **about)
+            if text is not None:
+                overrides.append(f"{path}{name}={text}")
+    for name, schema in inner.items():
+        st.caption(plain(f"{label(name)}: {schema.get('description', '')}"))
+        here: dict[str, Any] = {"section": f"{path}{name}", "key": key, "columns": columns}
+        within, first_shown = values.get(name) or {}, start.get(name) or {}
+        overrides += fields(schema["properties"], within, start=first_shown, **here)
+    return overrides
 
 
 @functools.cache
@@ -73,44 +90,6 @@ def _resolved(schema: Schema, definitions: Mapping[str, Schema]) -> Mapping[str,
         inner = whole["properties"].items()
         whole["properties"] = {name: _resolved(field, definitions) for name, field in inner}
     return whole
-
-
-def _fields(
-    properties: Mapping[str, Schema],
-    values: Mapping[str, Any],
-    start: Mapping[str, Any],
-    section: str,
-    key: str,
-    placeholders: Mapping[str, str],
-    columns: int,
-) -> list[str]:
-    path = f"{section}." if section else ""
-    inner = {name: schema for name, schema in properties.items() if "properties" in schema}
-    names = [name for name in properties if name not in inner]
-    # Boxes to tick go last: they have no label above them and break a row of fields.
-    names.sort(key=lambda name: _kind(properties[name])[0] == "boolean")
-    overrides = []
-    for first in range(0, len(names), columns):
-        grid = st.columns(columns, vertical_alignment="bottom")
-        for name, column in zip(names[first : first + columns], grid, strict=False):
-            schema = properties[name]
-            usual = schema.get("default")
-            with column:
-                text = _widget(
-                    name,
-                    schema,
-                    values.get(name, usual),
-                    start.get(name, usual),
-                    key=f"{key}:{path}{name}",
-                    placeholder=placeholders.get(name, "not set"),
-                )
-            if text is not None:
-                overrides.append(f"{path}{name}={text}")
-    for name, schema in inner.items():
-        st.caption(plain(f"{label(name)}: {schema.get('description', '')}"))
-        within, shown = values.get(name) or {}, start.get(name) or {}
-        overrides += _fields(schema["properties"], within, shown, f"{path}{name}", key, {}, columns)
-    return overrides
 
 
 def _widget(

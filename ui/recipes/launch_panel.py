@@ -1,13 +1,13 @@
 """Starting what a form says: seeds, processes, now or queued, and what it costs."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import streamlit as st
 
-from layout import plain, runs_dir, show_error
+from layout import action_button, errors_shown, plain, runs_dir, show_error
 from recipes import plan_panel
 from recipes.snippets import Wanted, command_line, python_lines
 from run_summary import STATES
@@ -26,7 +26,18 @@ def panel(wanted: Wanted) -> None:
     """Seeds, processes, the buttons, the plan, and the same as command and Python."""
     with st.container(border=True):
         st.subheader("Start", anchor=False)
-        wanted = _with_choices(wanted)
+        seeds = _seeds(wanted)
+        about = "GPUs of this machine that train one run together; the batch size stays the same."
+        with st.expander("Several processes"):
+            count = st.number_input(
+                "Processes per run",
+                1,
+                MOST_PROCESSES,
+                key="processes",
+                bind="query-params",
+                help=about,
+            )
+        wanted = replace(wanted, seeds=seeds, processes=int(count))
         runs = [read_run(run_path(runs_dir(), wanted.recipe, seed)) for seed in wanted.seeds]
         wanted, todo = _with_force(wanted, runs)
         _show_states(runs)
@@ -39,22 +50,6 @@ def panel(wanted: Wanted) -> None:
         st.code(command_line(wanted), language=None, wrap_lines=True)
     with python:
         st.code(python_lines(wanted), language=None, wrap_lines=True)
-
-
-def _with_choices(wanted: Wanted) -> Wanted:
-    """What is wanted, with the seeds and processes of the page."""
-    seeds = _seeds(wanted)
-    with st.expander("Several processes"):
-        processes = st.number_input(
-            "Processes per run",
-            min_value=1,
-            max_value=MOST_PROCESSES,
-            value=1,
-            key="processes",
-            bind="query-params",
-            help="GPUs of this machine that train one run together; the batch size stays the same.",
-        )
-    return replace(wanted, seeds=seeds, processes=int(processes or 1))
 
 
 def _with_force(wanted: Wanted, runs: list[Run]) -> tuple[Wanted, list[Run]]:
@@ -80,13 +75,10 @@ def _seeds(wanted: Wanted) -> list[int]:
         accept_new_options=True,
         help="One run per seed. A seed sets initialization and data order, never the split.",
     )
-    seeds = []
-    for seed in chosen:
-        if str(seed).isdecimal() and int(seed) < 2**32:
-            seeds.append(int(seed))
-        else:
-            st.warning(plain(f"{seed!r} is not a seed: whole numbers from 0 to 4294967295"))
-    return sorted(set(seeds))
+    seeds = {seed for seed in chosen if str(seed).isdecimal() and int(seed) < 2**32}
+    for seed in [seed for seed in chosen if seed not in seeds]:
+        st.warning(plain(f"{seed!r} is not a seed: whole numbers from 0 to 4294967295"))
+    return sorted({int(seed) for seed in seeds})
 
 
 def _show_states(runs: list[Run]) -> None:
@@ -100,31 +92,21 @@ def _show_states(runs: list[Run]) -> None:
 
 
 def _buttons(wanted: Wanted, todo: list[Run], active: bool) -> None:
-    impossible = not todo or active
-    if st.button(
-        f"Start {plural(len(todo), 'run')}",
-        type="primary",
-        width="stretch",
-        icon=":material/play_arrow:",
-        disabled=impossible,
-        key="start",
-    ):
+    runs = plural(len(todo), "run")
+    look: dict[str, Any] = {"width": "stretch", "disabled": not todo or active}
+    icon = ":material/play_arrow:"
+    if st.button(f"Start {runs}", key="start", type="primary", icon=icon, **look):
         _launch(wanted, todo[0])
-    if st.button(
-        f"Queue {plural(len(todo), 'run')}",
-        width="stretch",
-        icon=":material/playlist_add:",
-        disabled=impossible,
-        key="queue",
-        help="Appended to the queue: one run per device at a time; the queue survives a reboot.",
-    ):
+    about = "Appended to the queue: one run per device at a time; the queue survives a reboot."
+    icon = ":material/playlist_add:"
+    if st.button(f"Queue {runs}", key="queue", help=about, icon=icon, **look):
         _launch(wanted, todo[0], queue=True)
     if active:
         st.caption("Some of these are already queued or running; see Runs.")
 
 
 def _launch(wanted: Wanted, first: Run, *, queue: bool = False) -> None:
-    try:
+    with errors_shown():
         # Loaded once more because this also finds out whether local models and data are there.
         recipes = load_recipes(wanted.path, wanted.overrides)
         plan_panel.planner().unload()
@@ -134,10 +116,7 @@ def _launch(wanted: Wanted, first: Run, *, queue: bool = False) -> None:
         if queue:
             with st.spinner("Starting the queue worker"):
                 jobs.ensure_worker(runs_dir())
-    except WorkbenchError as error:
-        show_error(error)
-        return
-    st.switch_page("views/runs.py", query_params={"run": first.id})
+        st.switch_page("views/runs.py", query_params={"run": first.id})
 
 
 def _plan(recipe: Recipe) -> None:
@@ -161,8 +140,7 @@ def _answer(recipe: Recipe, waiting: bool) -> None:
         st.rerun()  # what it says stays; nobody has to look again
     elif isinstance(found, WorkbenchError):
         show_error(found)
-        st.button(
-            "Try again", on_click=plan_panel.planner().forget, args=(recipe,), key="plan-again"
-        )
+        again = partial(plan_panel.planner().forget, recipe)
+        action_button(st, "Try again", "plan-again", again)
     else:
         plan_panel.show(found)

@@ -1,7 +1,5 @@
 """The values of the form in the address: a link shows the page as whoever sent it had it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -35,7 +33,6 @@ def start_of(path: Path, shipped: Recipe, key: str) -> Recipe:
 
 
 def write(overrides: Sequence[str]) -> None:
-    """Puts the overrides of the form into the address."""
     linked = _linked(overrides)
     if not linked:
         st.query_params.pop("set", None)

@@ -4,9 +4,6 @@ Counting needs the model's shape and so torch, which this server never loads. Pl
 as long as the server lives, by fingerprint.
 """
 
-from __future__ import annotations
-
-import contextlib
 from collections.abc import MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -55,7 +52,6 @@ class Planner:
         page[_ASKED] = recipe.fingerprint, self._thread.submit(self._work, recipe)
 
     def forget(self, recipe: Recipe) -> None:
-        """Lets a recipe be planned once more."""
         self._answers.pop(recipe.fingerprint, None)
 
     def unload(self) -> None:
@@ -66,25 +62,22 @@ class Planner:
     def _work(self, recipe: Recipe) -> None:
         if self.answer(recipe) is not None:  # another page has asked for the same
             return
+        answer: dict[str, Any] | WorkbenchError
         try:
             with recipe_file(recipe) as file:
-                self._answers[recipe.fingerprint] = self._process.plan(file)
+                answer = self._process.plan(file)
         except PlannerError as error:
-            self._answers[recipe.fingerprint] = error
+            answer = error
         except OSError as error:  # a full disk, say
-            reason = PlannerError(f"cannot be handed over: {error}", fix="try again")
-            self._answers[recipe.fingerprint] = reason
-        self._thread.submit(self._warm_up)
-
-    def _warm_up(self) -> None:
-        """Where a GPU was looked at the process has ended, and the next plan would wait for one."""
-        with contextlib.suppress(PlannerError):  # the next plan says it
-            self._process.warm_up()
+            answer = PlannerError(f"cannot be handed over: {error}", fix="try again")
+        self._answers[recipe.fingerprint] = answer
+        # Where a GPU was looked at the process has ended, and the next plan would wait for one;
+        # that plan says what is wrong.
+        self._thread.submit(self._process.warm_up)
 
 
 @st.cache_resource(show_spinner=False)
 def planner() -> Planner:
-    """The one planner of this server."""
     return Planner()
 
 

@@ -1,7 +1,5 @@
 """The form of a recipe: the fields of its method and task, and no others."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -23,18 +21,17 @@ Fields = Callable[..., list[str]]
 
 
 def form(shipped: Recipe, start: Recipe, *, key: str) -> list[str]:
-    """The widgets of a recipe; returns its overrides in the order of the page.
-
-    Args:
-        shipped: the recipe as its file has it.
-        start: what the widgets show first.
-        key: what makes the widgets those of this recipe.
-    """
+    """The widgets of a recipe; returns its overrides in the order of the page."""
     values, first = shipped.model_dump(mode="json"), start.model_dump(mode="json")
     spec, overrides = _method(values["method"], first["method"], key)
     section = partial(_section, values, first, key)
     overrides += _training(section("training", TrainingSpec), spec.default_learning_rate)
-    overrides += _task(shipped.task.name, section)
+    # The task itself stays: another one needs other data.
+    task = TASK_SPECS[shipped.task.name]
+    st.subheader("Task", anchor=False)
+    st.caption(plain(f"{shipped.task.name}: {_about(task)}"))
+    empty = {"metrics": "the defaults of the task", "labels": "from the data"}
+    overrides += section("task", task)(placeholders={**empty, "instruction": "none"})
     st.subheader("Data and model", anchor=False)
     st.text(f"{start.data.source} on {start.model.source}")
     return overrides + _data_and_model(section)
@@ -50,13 +47,8 @@ def _method(values: Values, first: Values, key: str) -> tuple[type[MethodSpec], 
     st.subheader("Method", anchor=False)
     names = list(METHOD_SPECS)
     left, right = st.columns([1, 2], vertical_alignment="center")
-    name = left.selectbox(
-        "method",
-        names,
-        index=names.index(first["name"]),
-        key=f"{key}:method.name",
-        label_visibility="collapsed",
-    )
+    index, box_key = names.index(first["name"]), f"{key}:method.name"
+    name = left.selectbox("method", names, index=index, key=box_key, label_visibility="collapsed")
     spec = METHOD_SPECS[name]
     right.caption(plain(_about(spec)))
     overrides = [] if name == values["name"] else [f"method.name={name}"]
@@ -72,19 +64,6 @@ def _training(show: Fields, default_rate: float) -> list[str]:
     overrides = show(names=TRAINING, placeholders={"learning_rate": rate})
     with st.expander("More training settings"):
         return overrides + show(names=[n for n in TrainingSpec.model_fields if n not in TRAINING])
-
-
-def _task(name: str, section: Callable[..., Fields]) -> list[str]:
-    """The settings of the recipe's task, which itself stays: another one needs other data."""
-    spec = TASK_SPECS[name]
-    st.subheader("Task", anchor=False)
-    st.caption(plain(f"{name}: {_about(spec)}"))
-    empty = {
-        "metrics": "the defaults of the task",
-        "labels": "from the data",
-        "instruction": "none",
-    }
-    return section("task", spec)(placeholders=empty)
 
 
 def _data_and_model(section: Callable[..., Fields]) -> list[str]:

@@ -1,7 +1,5 @@
 """Choosing a recipe: filters, study, recipe, or a folder of one's own; all of it in the address."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import streamlit as st
@@ -9,6 +7,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from layout import error_box
 from workbench.errors import RecipeError
+from workbench.formatting import plural
 from workbench.recipe import Recipe, find_recipes, readable_recipes, recipes_dir
 from workbench.recipe.sources import ASSET_PREFIX, is_local
 
@@ -27,12 +26,9 @@ def pick() -> Path | None:
     with st.container(border=True):
         filters = st.columns([1, 1, 1, 1, 1.15], vertical_alignment="bottom")
         with filters[4], st.popover("Your folder", icon=":material/folder_open:", width="stretch"):
+            about = "A recipe file, or a folder of them, on the machine that serves this page."
             own = st.text_input(
-                "Path",
-                key="path",
-                placeholder="my-recipes/",
-                bind="query-params",
-                help="A recipe file, or a folder of them, on the machine that serves this page.",
+                "Path", key="path", placeholder="my-recipes/", bind="query-params", help=about
             )
         try:
             root = Path(own.strip()).expanduser() if own and own.strip() else recipes_dir()
@@ -95,14 +91,11 @@ def _choice(root: Path, files: list[Path], total: int) -> Path:
     names = list(chosen)
     asked = st.query_params.get("recipe")
     # Not bound to the address as the study is: what a filter takes away would be an error there.
-    name = right.selectbox(
-        "Recipe",
-        names,
-        index=names.index(asked) if asked in names else 0,
-        key=f"recipe:{root}:{study}:{'|'.join(names)}",
-    )
-    shown = f"{len(files)} of {total}" if len(files) < total else str(total)
-    about.caption(f"{shown} recipe{'' if total == 1 else 's'}")
+    index = names.index(asked) if asked in names else 0
+    key = f"recipe:{root}:{study}:{'|'.join(names)}"
+    name = right.selectbox("Recipe", names, index=index, key=key)
+    some = f"{len(files)} of " if len(files) < total else ""
+    about.caption(f"{some}{plural(total, 'recipe')}")
     if name and name != asked:
         st.query_params["recipe"] = name
         st.query_params.pop("set", None)

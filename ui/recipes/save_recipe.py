@@ -1,13 +1,11 @@
 """Saving what a form says as a recipe file of one's own."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import streamlit as st
 
-from layout import error_box, runs_dir, show_error
-from workbench.errors import UsageError, WorkbenchError
+from layout import errors_shown, runs_dir
+from workbench.errors import UsageError
 from workbench.recipe import Recipe, dump_recipe
 from workbench.recipe.loading import build
 from workbench.recipe.schema import check_name
@@ -28,21 +26,17 @@ def save(recipe: Recipe, folder: Path, study: str, name: str) -> Path:
     if renamed is None or problems:
         raise UsageError("; ".join(problem.what for problem in problems), where="name")
     target = folder / study / f"{name}.yaml"
-    root = folder.resolve()
-    if not target.parent.resolve().is_relative_to(root):
-        raise UsageError(
-            f"{study} is outside the folder", where=str(root), fix="choose another study"
-        )
     try:
+        if not target.parent.resolve().is_relative_to(root := folder.resolve()):
+            what = f"{study} is outside the folder"
+            raise UsageError(what, where=str(root), fix="choose another study")
         target.parent.mkdir(parents=True, exist_ok=True)
         with open(target, "x", encoding="utf-8") as file:
             file.write(dump_recipe(renamed))
     except FileExistsError:
+        why, fix = "saving never overwrites a recipe", "choose another name"
         raise UsageError(
-            "a file of this name exists",
-            where=str(target),
-            why="saving never overwrites a recipe",
-            fix="choose another name",
+            "a file of this name exists", where=str(target), why=why, fix=fix
         ) from None
     except OSError as error:
         raise UsageError(f"cannot be written: {error.strerror}", where=str(target)) from None
@@ -59,7 +53,6 @@ def own_folder() -> Path:
 
 
 def form(recipe: Recipe) -> None:
-    """The popover that saves the values of the page under a new name."""
     folder = own_folder()
     with st.popover("Save as a new recipe", icon=":material/save:", width="stretch"):
         st.caption("Into")
@@ -70,17 +63,11 @@ def form(recipe: Recipe) -> None:
             pressed = st.form_submit_button("Save", type="primary", width="stretch", key="save")
         if not pressed:
             return
-        try:
+        with errors_shown():
             target = save(recipe, folder, study.strip(), name.strip())
-        except WorkbenchError as error:
-            show_error(error)
-            return
-        except OSError as error:
-            error_box("Not saved", str(error))
-            return
-        st.success("Saved. The recipe is now in the list of this folder.", icon=":material/check:")
-        st.code(str(target), language=None, wrap_lines=True)
-        query = {"path": str(folder), "study": study.strip(), "recipe": name.strip()}
-        st.page_link(
-            "views/recipes.py", label="Open it", query_params=query, icon=":material/description:"
-        )
+            words = "Saved. The recipe is now in the list of this folder."
+            st.success(words, icon=":material/check:")
+            st.code(str(target), language=None, wrap_lines=True)
+            query = {"path": str(folder), "study": study.strip(), "recipe": name.strip()}
+            icon = ":material/description:"
+            st.page_link("views/recipes.py", label="Open it", query_params=query, icon=icon)

@@ -1,7 +1,5 @@
 """The form as a command and as Python."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,8 +11,6 @@ from workbench.recipe import Recipe, recipes_dir
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What is to be started, as the page says it."""
-
     path: Path
     recipe: Recipe
     overrides: Sequence[str]
@@ -32,7 +28,6 @@ class Wanted:
 
 
 def command_line(wanted: Wanted) -> str:
-    """The shell command that does what the button does."""
     words = ["workbench", "run", wanted.name]
     for override in wanted.overrides:
         words += ["--set", override]

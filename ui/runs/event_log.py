@@ -4,8 +4,6 @@ A page looks every two seconds at a file that may have 100,000 rows, so each row
 of a long run neighbouring steps are kept as their mean.
 """
 
-from __future__ import annotations
-
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -44,7 +42,6 @@ class History:
         return [*self.steps, *(_mean(self.pending) if self.pending else []), *self.others]
 
     def add(self, row: Row) -> None:
-        """Takes the next row of the log."""
         if row.get("kind") != "step" or not finite(row.get("step")):
             self.others.append(row)
             return
@@ -68,15 +65,15 @@ class Histories:
     def of(self, run: Run) -> list[Row]:
         """All rows of a run, after reading what has been added since."""
         with self._lock:
-            history = self._known.pop(run.path, None)
-            if history is None or not _goes_on(run.path / "events.jsonl", history):
+            history, file = self._known.pop(run.path, None), run.path / "events.jsonl"
+            if history is None or _edge(file, history.offset) != history.edge:
                 history = History()  # a resumed run has cut off what it repeats
             rows, offset = run.events(history.offset)
             for row in rows:
                 history.add(row)
             if offset != history.offset:
                 history.offset = offset
-                history.edge = _edge(run.path / "events.jsonl", offset)
+                history.edge = _edge(file, offset)
             self._known[run.path] = history
             while len(self._known) > MOST_RUNS:
                 self._known.popitem(last=False)
@@ -99,10 +96,6 @@ def _mean(rows: list[Row]) -> list[Row]:
         if values:
             joined[key] = sum(values) / len(values)
     return [joined]
-
-
-def _goes_on(file: Path, history: History) -> bool:
-    return _edge(file, history.offset) == history.edge
 
 
 def _edge(file: Path, offset: int) -> bytes:

@@ -1,7 +1,5 @@
 """The machine in one line: processor, memory, disk and GPUs, without torch."""
 
-from __future__ import annotations
-
 import psutil
 import streamlit as st
 
@@ -17,18 +15,14 @@ GPU_SECONDS = 4
 
 def strip() -> None:
     """The strip; call it in a fragment that runs again and again."""
-    tiles = [("CPU", f"{psutil.cpu_percent():.0f}%"), ("memory", _memory())]
-    tiles += [("disk free", size(free_bytes(runs_dir())))]
-    tiles += gpus()
+    memory = memory_now()
+    used = memory["total_bytes"] - memory["available_bytes"]
+    tiles = [("CPU", f"{psutil.cpu_percent():.0f}%")]
+    tiles += [("memory", f"{size(used)} of {size(memory['total_bytes'])}")]
+    tiles += [("disk free", size(free_bytes(runs_dir()))), *gpus()]
     with st.container(horizontal=True, gap="medium", border=True):
         for name, value in tiles:
             st.text(f"{name}  {value}", width="content")
-
-
-def _memory() -> str:
-    memory = memory_now()
-    used = memory["total_bytes"] - memory["available_bytes"]
-    return f"{size(used)} of {size(memory['total_bytes'])}"
 
 
 @st.cache_data(ttl=GPU_SECONDS, show_spinner=False)

@@ -1,15 +1,13 @@
 """The queue: what waits and in which order, and who works on it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
+from functools import partial
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from layout import runs_dir, show_error
+from layout import action_button, runs_dir
 from workbench import jobs
-from workbench.errors import WorkbenchError
 from workbench.store import Entry, Queue
 
 MOST = 20
@@ -40,23 +38,13 @@ def _worker(workers: list[jobs.WorkerRecord], waiting: bool) -> None:
             where = "the whole machine" if worker.slots == ("all",) else ", ".join(worker.slots)
             left.text(f"Process {worker.pid} on {worker.host} {state} ({where}).")
         if not all(worker.stopping for worker in workers):
-            right.button(
-                "Stop after this run",
-                key="queue-stop",
-                width="stretch",
-                on_click=_do,
-                args=(jobs.stop_workers, runs_dir()),
-            )
+            stop = partial(jobs.stop_workers, runs_dir())
+            action_button(right, "Stop after this run", "queue-stop", stop, width="stretch")
     elif waiting:
         left.text("No worker is running.")
-        right.button(
-            "Start the queue",
-            key="queue-start",
-            width="stretch",
-            icon=":material/play_arrow:",
-            on_click=_do,
-            args=(jobs.ensure_worker, runs_dir()),
-        )
+        look = {"width": "stretch", "icon": ":material/play_arrow:"}
+        start = partial(jobs.ensure_worker, runs_dir())
+        action_button(right, "Start the queue", "queue-start", start, **look)
 
 
 def _row(queue: Queue, number: int, entry: Entry, *, last: bool) -> None:
@@ -72,14 +60,8 @@ def _row(queue: Queue, number: int, entry: Entry, *, last: bool) -> None:
         (cancel, "Cancel", lambda: _cancel(queue, entry), False),
     ]
     for column, words, action, disabled in buttons:
-        column.button(
-            words,
-            key=f"{words.lower()}:{entry.id}",
-            disabled=disabled,
-            width="stretch",
-            on_click=_do,
-            args=(action,),
-        )
+        key = f"{words.lower()}:{entry.id}"
+        action_button(column, words, key, action, disabled=disabled, width="stretch")
 
 
 def _shift(queue: Queue, entry: Entry, by: int) -> None:
@@ -89,13 +71,9 @@ def _shift(queue: Queue, entry: Entry, by: int) -> None:
         ids = [each.id for each in waiting]
         if entry.id not in ids:
             return
-        place = ids.index(entry.id)
-        if by < 0 < place:
-            queue.move(entry, waiting[place - 1])
-        elif by > 0 and place + 2 < len(waiting):
-            queue.move(entry, waiting[place + 2])
-        elif by > 0:
-            queue.move(entry, "last")
+        before = ids.index(entry.id) + (by if by < 0 else by + 1)
+        if before >= 0:
+            queue.move(entry, waiting[before] if before < len(waiting) else "last")
 
 
 def _cancel(queue: Queue, entry: Entry) -> None:
@@ -103,10 +81,3 @@ def _cancel(queue: Queue, entry: Entry) -> None:
         now = queue.find(entry.study, entry.name)
         if now is not None and not now.job:  # one that has begun is stopped on its page
             queue.remove(now)
-
-
-def _do(action: Callable[..., object], *arguments: object) -> None:
-    try:
-        action(*arguments)
-    except WorkbenchError as error:
-        show_error(error)

@@ -1,14 +1,12 @@
 """What can be done with a run: stop, resume, delete, export."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
+from functools import partial
 
 import streamlit as st
 
-from layout import plain, show_error
+from layout import action_button, plain
 from workbench import jobs
-from workbench.errors import WorkbenchError
 from workbench.formatting import size
 from workbench.store import ACTIVE, Run, delete_run, read_run
 
@@ -16,72 +14,38 @@ RESUMABLE = ("stopped", "failed", "interrupted")
 
 
 def actions(run: Run) -> None:
-    """The buttons that go with the state of a run."""
     with st.container(horizontal=True, horizontal_alignment="right"):
         if run.state in ACTIVE:
             _stop_button(run)
             return
         if run.state in RESUMABLE:
-            st.button(
-                "Resume",
-                icon=":material/resume:",
-                key="resume",
-                help="Resume from the last checkpoint.",
-                on_click=do,
-                args=(jobs.resume, run),
-            )
+            about = "Resume from the last checkpoint."
+            _button("Resume", ":material/resume:", about, partial(jobs.resume, run))
         elif run.state == "finished":
-            st.page_link(
-                "views/export.py",
-                label="Export",
-                icon=":material/archive:",
-                query_params={"run": run.id},
-            )
+            icon, query = ":material/archive:", {"run": run.id}
+            st.page_link("views/export.py", label="Export", icon=icon, query_params=query)
         _delete(run)
 
 
-def do(action: Callable[[Run], object], run: Run) -> None:
-    """Does something with a run as it is now; what is wrong with that is shown."""
-    try:
-        action(run)
-    except WorkbenchError as error:
-        show_error(error)
+def _button(label: str, icon: str, about: str, action: Callable[[], object]) -> None:
+    action_button(st, label, label.lower(), action, icon=icon, help=about)
 
 
 def _stop_button(run: Run) -> None:
     if (run.path / "stop").exists():
-        st.button(
-            "Kill",
-            icon=":material/dangerous:",
-            key="kill",
-            help="It was asked to save and stop. This kills its process without waiting.",
-            on_click=do,
-            args=(_end_now, run),
-        )
+        about = "It was asked to save and stop. This kills its process without waiting."
+        end = partial(jobs.stop, grace_seconds=1.0)
+        _button("Kill", ":material/dangerous:", about, partial(_if_active, end, run))
     else:
-        st.button(
-            "Stop",
-            icon=":material/stop:",
-            key="stop",
-            help="Save and stop after this step; the remaining runs of the same job do not start.",
-            on_click=do,
-            args=(_stop, run),
-        )
+        about = "Save and stop after this step; the remaining runs of the same job do not start."
+        _button("Stop", ":material/stop:", about, partial(_if_active, jobs.request_stop, run))
 
 
-def _stop(run: Run) -> None:
-    now = read_run(run.path)
-    if now.state in ACTIVE:  # else it has ended since the page was drawn, which is what was wanted
-        jobs.request_stop(now)
-
-
-def _end_now(run: Run) -> None:
+def _if_active(action: Callable[[Run], object], run: Run) -> None:
+    """Else it has ended since the page was drawn, which is what was wanted."""
     now = read_run(run.path)
     if now.state in ACTIVE:
-        jobs.stop(now, grace_seconds=1.0)
-
-
-# --- deleting ------------------------------------------------------------------------------
+        action(now)
 
 
 def _delete(run: Run) -> None:
@@ -91,14 +55,8 @@ def _delete(run: Run) -> None:
         for line in losses(run):
             st.text(f"• {line}")
         sure = st.checkbox("Yes, delete all of this", key=f"sure:{run.id}")
-        st.button(
-            "Delete permanently",
-            type="primary",
-            key="delete",
-            disabled=not sure,
-            on_click=_delete_now,
-            args=(run,),
-        )
+        look = {"type": "primary", "disabled": not sure}
+        action_button(st, "Delete permanently", "delete", partial(_delete_now, run), **look)
 
 
 def losses(run: Run) -> list[str]:
@@ -130,10 +88,6 @@ def _bytes(run: Run, name: str) -> int:
 
 
 def _delete_now(run: Run) -> None:
-    try:
-        delete_run(run)
-    except WorkbenchError as error:
-        show_error(error)
-        return
+    delete_run(run)
     st.query_params.pop("run", None)
     st.toast(plain(f"{run.id} is deleted"), icon=":material/delete:")

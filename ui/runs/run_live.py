@@ -1,7 +1,5 @@
 """How a run goes: progress, figures of the moment, curves."""
 
-from __future__ import annotations
-
 import time
 from typing import Any
 
@@ -58,32 +56,20 @@ def _figures(run: Run, events: list[Event]) -> None:
 
 def curves(run: Run, events: list[Event]) -> None:
     """Loss and validation, and below them how the learning rate and the speed went."""
-    metrics = sorted(
-        {
-            name
-            for event in events
-            if event.get("kind") == "validation"
-            for name in get_section(event, "metrics")
-        }
-    )
+    validations = [event for event in events if event.get("kind") == "validation"]
+    metrics = sorted({name for event in validations for name in get_section(event, "metrics")})
     left, right = st.columns(2, gap="large", vertical_alignment="center")
     left.subheader("Training loss", anchor=False)
     with right, st.container(horizontal=True, vertical_alignment="center"):
         st.subheader("Validation", anchor=False, width="stretch")
         metric = _metric(run, metrics)
     left, right = st.columns(2, gap="large")
-    loss = loss_curve(events)
     scores = validation_curve(events, metric) if metric else None
-    _chart(left, loss, "loss", "No training step logged yet.")
+    _chart(left, loss_curve(events), "loss", "No training step logged yet.")
     _chart(right, scores, "validation", "Not validated yet.")
     left, right = st.columns(2, gap="large")
-    for column, title, chart, key in (
-        (left, "Learning rate", learning_rate_curve(events), "rate"),
-        (right, "Tokens per second", speed_curve(events), "speed"),
-    ):
-        if chart is not None:
-            column.caption(title)
-            _chart(column, chart, key, "")
+    _chart(left, learning_rate_curve(events), "rate", title="Learning rate")
+    _chart(right, speed_curve(events), "speed", title="Tokens per second")
 
 
 def _metric(run: Run, metrics: list[str]) -> str | None:
@@ -101,8 +87,10 @@ def _metric(run: Run, metrics: list[str]) -> str | None:
     )
 
 
-def _chart(column: Any, chart: Any, key: str, missing: str) -> None:
+def _chart(column: Any, chart: Any, key: str, missing: str = "", title: str = "") -> None:
     if chart is not None:
+        if title:
+            column.caption(title)
         column.altair_chart(chart, width="stretch", key=key)
     elif missing:
         column.caption(missing)

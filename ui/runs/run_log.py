@@ -1,10 +1,9 @@
 """The end of a run's log, or the lines of it that hold some words."""
 
-from __future__ import annotations
-
 import streamlit as st
 
 from workbench import jobs
+from workbench.formatting import plural
 from workbench.store import Run
 
 HEIGHT = 420
@@ -14,13 +13,9 @@ MOST_LINES = 500
 
 
 def show(run: Run) -> None:
-    """A field to search in, and the log."""
+    hint, icon = "words in a line, case-insensitive", ":material/search:"
     wanted = st.text_input(
-        "Search the log",
-        key="find",
-        bind="query-params",
-        placeholder="words in a line, case-insensitive",
-        icon=":material/search:",
+        "Search the log", key="find", bind="query-params", placeholder=hint, icon=icon
     )
     file = run.path / "log.txt"
     if not wanted.strip():
@@ -30,7 +25,7 @@ def show(run: Run) -> None:
     lines = found(jobs.tail(file, SEARCHED_BYTES), wanted)
     shown = lines[-MOST_LINES:]
     few = f", the last {len(shown)} of them here" if len(shown) < len(lines) else ""
-    st.caption(f"{len(lines)} line{'' if len(lines) == 1 else 's'} found{few}.")
+    st.caption(f"{plural(len(lines), 'line')} found{few}.")
     if shown:
         st.code("\n".join(shown), language=None, height=HEIGHT, wrap_lines=True)
 

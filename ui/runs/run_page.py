@@ -1,7 +1,5 @@
 """One run on a page: live while it runs, its record once it has finished."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import streamlit as st
@@ -12,6 +10,7 @@ from runs import run_live, run_log, run_result
 from runs.event_log import histories
 from runs.run_actions import RESUMABLE, actions
 from workbench.analysis.records import get_strings
+from workbench.formatting import plural
 from workbench.store import ACTIVE, Run
 
 Event = dict[str, Any]
@@ -28,16 +27,15 @@ NEXT = {
 
 
 def show(run: Run) -> None:
-    """The whole page of a run, in any state."""
     _title(run)
     if run.reason and run.state not in ("finished", "stopped"):
         error_box(TROUBLE.get(run.state, f"This run is {run.state}"), run.reason)
         if run.state in NEXT:
             st.caption(f"{NEXT[run.state]}{_saved(run)}")
     events = histories().of(run)
-    warnings = _warnings(run, events)
-    title = f"{len(warnings)} warning{'' if len(warnings) == 1 else 's'}"
-    remarks(title, warnings, ":material/warning:")
+    logged = [str(event.get("message")) for event in events if event.get("kind") == "warning"]
+    warnings = list(dict.fromkeys([*get_strings(run.result, "warnings"), *logged]))
+    remarks(plural(len(warnings), "warning"), warnings, ":material/warning:")
     if run.state in ACTIVE:
         run_live.progress(run, events)
     if run.state == "finished":
@@ -75,8 +73,3 @@ def _saved(run: Run) -> str:
     if not steps:
         return " It has no checkpoint yet, so it starts over."
     return f" Last checkpoint: step {max(steps)}."
-
-
-def _warnings(run: Run, events: list[Event]) -> list[str]:
-    logged = [str(event.get("message")) for event in events if event.get("kind") == "warning"]
-    return list(dict.fromkeys([*get_strings(run.result, "warnings"), *logged]))

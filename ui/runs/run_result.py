@@ -1,7 +1,5 @@
 """What came out of a finished run."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pandas as pd
@@ -27,10 +25,8 @@ Event = dict[str, Any]
 
 def headline(result: Event) -> None:
     """The figures that a run is judged by."""
-    test, parameters = (
-        get_section(get_section(result, "metrics"), "test"),
-        get_section(result, "parameters"),
-    )
+    test = get_section(get_section(result, "metrics"), "test")
+    parameters = get_section(result, "parameters")
     trainable, total = number(parameters, "trainable"), number(parameters, "total")
     names = scored(test, get_section(result, "selected").get("metric"))
     shown = [(f"test {name}", decimal(test[name])) for name in names[:2]]
@@ -50,32 +46,25 @@ def outcome(result: Event) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         st.subheader("Test scores", anchor=False)
-        st.dataframe(_scores(result), width="stretch")
+        st.dataframe(_scores(result))
         st.subheader("Memory", anchor=False)
         memory = get_section(result, "memory")
-        peak = {
-            "label": str(result.get("recipe")),
-            "peak_memory_bytes": number(memory, "peak_memory_bytes"),
-        }
-        chart = memory_bars([get_section(memory, "breakdown") | peak])
+        peak = number(memory, "peak_memory_bytes")
+        bar = {"label": str(result.get("recipe")), "peak_memory_bytes": peak}
+        chart = memory_bars([get_section(memory, "breakdown") | bar])
         if chart is not None:
             draw(chart, "memory", "Peak memory by component")
         st.caption(plain(memory.get("how") or ""))
-        _forecast(result)
+        if lines := forecast_lines(result):
+            st.subheader("Forecast", anchor=False)
+            table = pd.DataFrame(lines, columns=["", "forecast", "measured", "error"])
+            st.dataframe(table, hide_index=True)
     with right:
         st.subheader("Run details", anchor=False)
         for title, pairs in _details(result).items():
             if title:
                 st.markdown(f"**{title}**")
             facts(pairs)
-
-
-def _forecast(result: Event) -> None:
-    """What was forecast and measured, where the run kept a forecast."""
-    if lines := forecast_lines(result):
-        st.subheader("Forecast", anchor=False)
-        table = pd.DataFrame(lines, columns=["", "forecast", "measured", "error"])
-        st.dataframe(table, hide_index=True, width="stretch")
 
 
 def _details(result: Event) -> dict[str, list[tuple[str, str]]]:
@@ -94,10 +83,7 @@ def _details(result: Event) -> dict[str, list[tuple[str, str]]]:
 def _scores(result: Event) -> pd.DataFrame:
     """Metrics as rows; this run and the references on the same test split as columns."""
     metrics, references = get_section(result, "metrics"), get_section(result, "references")
-    columns = {
-        "test": get_section(metrics, "test"),
-        "validation": get_section(metrics, "validation"),
-    }
+    columns = {split: get_section(metrics, split) for split in ("test", "validation")}
     columns |= {name: get_section(references, name) for name in references}
     names = list(dict.fromkeys(name for scores in columns.values() for name in scores))
     series = {name: pd.Series(scores, dtype=object) for name, scores in columns.items()}

@@ -1,7 +1,5 @@
 """The table of all runs: filtered, refreshed, and a row of it selected."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pandas as pd
@@ -33,12 +31,14 @@ def show() -> None:
     chosen = st.query_params.get("run", "")
     # The selection is a row number, so a table in another order is another table.
     key = f"runs-{hash(tuple(ids)) & 0xFFFFFFFF:x}"
-    rows = [_row(run) for run in runs] + [_waiting_row(name) for name in waiting]
+    rows = [_row(run) for run in runs]
+    for name in waiting:
+        study, _, folder = name.partition("/")
+        rows.append({"state": ["starting"], "recipe": folder, "study": study})
     st.dataframe(
         pd.DataFrame(rows),
         key=key,
         hide_index=True,
-        width="stretch",
         placeholder="–",
         on_select="rerun",
         selection_mode="single-row",
@@ -129,16 +129,10 @@ def _waiting(runs: list[Run]) -> list[str]:
     ]
 
 
-def _waiting_row(name: str) -> dict[str, Any]:
-    study, _, folder = name.partition("/")
-    return {"state": ["starting"], "recipe": folder, "study": study}
-
-
 def _job_that_never_began() -> None:
     """The latest job, when it ended before it wrote a run: its log is all there is to show."""
     latest = next(iter(jobs.list_jobs(runs_dir(), newest=1)), None)
     if latest is None or latest.alive or any(path.exists() for path in latest.runs):
         return
-    error_box(
-        "The last job failed before its first run started", latest.log_tail(4000) or "No output."
-    )
+    title = "The last job failed before its first run started"
+    error_box(title, latest.log_tail(4000) or "No output.")

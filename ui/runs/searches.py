@@ -1,7 +1,5 @@
 """Searches: what was tried for each recipe of a study, what it gave and what it cost."""
 
-from __future__ import annotations
-
 import shlex
 from typing import Any
 
@@ -51,10 +49,9 @@ def _study(study: str, watched: bool) -> None:
     if not rows:
         st.caption("These searches no longer exist.")
         return
-    st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", column_config=_columns())
-    st.caption(
-        "Validation scores chose the values; the score to report is the test score of a run."
-    )
+    st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=_columns())
+    note = "Validation scores chose the values; the score to report is the test score of a run."
+    st.caption(note)
     _picture(searches)
     _trials(searches)
     st.subheader("Continue from a terminal", anchor=False)
@@ -106,9 +103,6 @@ def _columns() -> dict[str, Any]:
     }
 
 
-# --- the picture ---------------------------------------------------------------------------
-
-
 def _picture(searches: list[Search]) -> None:
     """Learning rate against score, a colour for each recipe."""
     points = [point for search in searches for point in points_of(search)]
@@ -118,9 +112,8 @@ def _picture(searches: list[Search]) -> None:
     st.subheader(plain(f"validation {metric} against learning rate"), anchor=False)
     words = f"Validation {metric} of each trial by its learning rate; the table has the numbers."
     draw(_chart(points, metric), "searched", words)
-    st.caption(
-        "One dot per trial; the ring marks the best of a recipe. Failed trials have no score."
-    )
+    note = "One dot per trial; the ring marks the best of a recipe. Failed trials have no score."
+    st.caption(note)
 
 
 def points_of(search: Search) -> list[Row]:
@@ -128,19 +121,17 @@ def points_of(search: Search) -> list[Row]:
     best = get_section(search.document, "best").get("number")
     found = []
     for trial in search.trials:
-        rate, score = get_section(trial, "values").get(LEARNING_RATE), trial.get("score")
+        values, score = get_section(trial, "values"), trial.get("score")
+        rate = values.get(LEARNING_RATE)
         if finite(rate) and rate > 0 and finite(score):
-            found.append(
-                {
-                    "recipe": search.recipe,
-                    "rate": rate,
-                    "score": score,
-                    "trial": int(number(trial, "number") or 0) + 1,
-                    "best": trial.get("number") == best,
-                    "tried": describe_values(get_section(trial, "values")),
-                }
-            )
+            point = {"recipe": search.recipe, "rate": rate, "score": score}
+            point |= {"trial": _counted(trial), "best": trial.get("number") == best}
+            found.append(point | {"tried": describe_values(values)})
     return found
+
+
+def _counted(trial: Row) -> int:
+    return int(number(trial, "number") or 0) + 1
 
 
 def _chart(points: list[Row], metric: str) -> Any:
@@ -163,21 +154,17 @@ def _chart(points: list[Row], metric: str) -> Any:
     return alt.layer(lines, dots, rings).properties(height=HEIGHT)
 
 
-# --- the trials ----------------------------------------------------------------------------
-
-
 def _trials(searches: list[Search]) -> None:
     by_name = {search.folder.name: search for search in searches if search.trials}
     if not by_name:
         return
     with st.expander("Every trial"):
-        name = st.selectbox(
-            "Of", list(by_name), key="trials-of", bind="query-params", width=320
-        )  # the folder's name: a recipe that was changed meanwhile has two searches
+        # The folder's name: a recipe that was changed meanwhile has two searches.
+        name = st.selectbox("Of", list(by_name), key="trials-of", bind="query-params", width=320)
         search = by_name[name if name in by_name else next(iter(by_name))]
         rows = [
             {
-                "trial": int(number(trial, "number") or 0) + 1,
+                "trial": _counted(trial),
                 "tried": describe_values(get_section(trial, "values")),
                 "score": decimal(trial.get("score")),
                 "loss": decimal(trial.get("loss")),
@@ -186,7 +173,7 @@ def _trials(searches: list[Search]) -> None:
             }
             for trial in search.trials
         ]
-        st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
+        st.dataframe(pd.DataFrame(rows), hide_index=True)
 
 
 def _command(study: str, trials: int, options: list[str]) -> None:

@@ -1,7 +1,5 @@
 """Compare: recipes side by side, seeds taken together, with intervals and what they cost."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import streamlit as st
@@ -14,9 +12,11 @@ from workbench.analysis.group import Analysis
 from workbench.charts.figures import sections
 from workbench.formatting import plural
 
-Tab = Callable[[Selection, Analysis], None]
-ABOVE_FIGURES: dict[str, Tab] = {"Scores": overview.show}  # stands above the figures of the section
-OTHERS: dict[str, Tab] = {"Disagreements": disagreements.show, "Recipes": configuration.show}
+TABS: dict[str, Callable[[Selection, Analysis], None]] = {
+    "Scores": overview.show,
+    "Disagreements": disagreements.show,
+    "Recipes": configuration.show,
+}
 DOWNLOAD = "Download"
 
 
@@ -29,11 +29,12 @@ def page() -> None:
     selection = choose()
     if selection is None:
         return
-    _remarks(selection)
+    warnings = selection.comparison.warnings
+    remarks(plural(len(warnings), "warning"), warnings, ":material/info:")
     if not selection.comparison.rows:
         empty("Nothing to compare here", "None of these runs has a result that can be read.")
         return
-    names = [*sections(), *OTHERS, DOWNLOAD]
+    names = [*dict.fromkeys([*sections(), *TABS]), DOWNLOAD]
     for name, tab in zip(names, st.tabs(names, key="view", bind="query-params"), strict=True):
         if not tab.open:  # what is closed is not read
             continue
@@ -49,15 +50,9 @@ def _groups(selection: Selection, name: str) -> None:
         st.header(plain(analysis.group.title), anchor=False)
         if analysis.group.several:
             st.caption("Not comparable with the other groups.")
-        for show in (ABOVE_FIGURES.get(name), OTHERS.get(name)):
-            if show:
-                show(selection, analysis)
+        if name in TABS:  # above the figures of the section, where it has some
+            TABS[name](selection, analysis)
         show_figures(sections().get(name, []), analysis)
-
-
-def _remarks(selection: Selection) -> None:
-    warnings = selection.comparison.warnings
-    remarks(plural(len(warnings), "warning"), warnings, ":material/info:")
 
 
 page()

@@ -1,7 +1,5 @@
 """Export: adapters of finished runs out, foreign adapters in."""
 
-from __future__ import annotations
-
 import streamlit as st
 
 from export import export_tab, import_tab

@@ -1,18 +1,12 @@
 """Playground: one text, what several adapters on one resident base say to it, and why."""
 
-from __future__ import annotations
-
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from layout import empty, heading
+from layout import action_button, empty, heading
 from playground import answer_cards, explain_panel, input_form, playground_client, text_table
-from playground.adapters import (
-    Adapter,
-    find_adapters,
-    takes_a_second_text,
-)
-from workbench.formatting import size
+from playground.adapters import Adapter, find_adapters, takes_a_second_text
+from workbench.formatting import plural, size
 
 
 def page() -> None:
@@ -32,17 +26,17 @@ def page() -> None:
     left, right = st.columns([2.6, 1], gap="large")
     with left:
         chosen = input_form.choose(adapters)
-        given = input_form.given(chosen) if chosen else None
+        texts, from_file = input_form.given(chosen) if chosen else ([], False)
     status = right.empty()
-    if given is None:
+    if not texts:
         _status(status)
     if not chosen:
         empty("No adapter chosen", "Choose one above, or several to compare them.")
-    elif given is not None:
+    elif texts:
         with status.container(border=True, gap="xsmall"):
             st.caption("Models in memory")
             st.text("Running …")
-        _answer(chosen, given)
+        _answer(chosen, texts, from_file)
         _status(status)
 
 
@@ -56,25 +50,18 @@ def _status(place: DeltaGenerator) -> None:
             st.text("None. They are loaded with the first request.")
             return
         if memory.get("adapters"):
-            count = memory["adapters"]
             st.text(
-                f"{size(memory['weights_bytes'])} of weights: {count} "
-                f"adapter{'' if count == 1 else 's'} with their base models, shared weights once. "
-                f"The process takes {size(memory['process_bytes'])}."
+                f"{size(memory['weights_bytes'])} of weights: "
+                f"{plural(memory['adapters'], 'adapter')} with their base models, shared weights "
+                f"once. The process takes {size(memory['process_bytes'])}."
             )
-        st.button(
-            "Unload",
-            icon=":material/eject:",
-            key="unload",
-            help="Ends the process, which frees its memory; it also ends after 15 idle minutes.",
-            on_click=playground.unload,
-        )
+        about = "Ends the process, which frees its memory; it also ends after 15 idle minutes."
+        look = {"icon": ":material/eject:", "help": about}
+        action_button(st, "Unload", "unload", playground.unload, **look)
 
 
-def _answer(chosen: list[Adapter], given: input_form.Given) -> None:
-    picked: tuple[str, str] | None = given.texts[0]
-    if given.from_file:
-        picked = text_table.show(chosen, given.texts)
+def _answer(chosen: list[Adapter], texts: list[tuple[str, str]], from_file: bool) -> None:
+    picked = text_table.show(chosen, texts) if from_file else texts[0]
     if picked is None:
         return
     text, second = picked

@@ -1,14 +1,13 @@
 """Recipes: pick one, change values, look at its data, see what it would train, start it."""
 
-from __future__ import annotations
-
 import difflib
+from functools import partial
 from pathlib import Path
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from layout import error_box, heading, plain
+from layout import action_button, error_box, heading, plain
 from recipes import data_preview, launch_panel, links, save_recipe
 from recipes.recipe_form import form
 from recipes.recipe_picker import pick
@@ -18,7 +17,6 @@ from workbench.recipe import Recipe, dump_recipe, load_recipe
 
 
 def page() -> None:
-    """The view, top to bottom."""
     heading("Recipes", "Choose a recipe, edit its values, see the forecast, start it.")
     path = pick()
     if path is None:
@@ -59,19 +57,13 @@ def _middle(path: Path, shipped: Recipe, right: DeltaGenerator) -> None:
         _show_changes(shipped, recipe)
     with data:
         data_preview.show(recipe)
+    wanted = Wanted(path=path, recipe=recipe, overrides=overrides, seeds=recipe.seeds)
     with right:
-        launch_panel.panel(
-            Wanted(path=path, recipe=recipe, overrides=overrides, seeds=recipe.seeds)
-        )
+        launch_panel.panel(wanted)
         save_recipe.form(recipe)
         if overrides:
-            st.button(
-                "Reset to the file",
-                width="stretch",
-                type="tertiary",
-                on_click=links.reset,
-                args=(path,),
-            )
+            look = {"width": "stretch", "type": "tertiary"}
+            action_button(st, "Reset to the file", "reset", partial(links.reset, path), **look)
 
 
 def _show_changes(shipped: Recipe, recipe: Recipe) -> None:

@@ -3,8 +3,6 @@
 A pure reader of run folders: a reload, a second page or a restarted server changes nothing.
 """
 
-from __future__ import annotations
-
 import streamlit as st
 
 from layout import empty, error_box, heading, runs_dir

@@ -3,8 +3,6 @@
 No torch: a config that names code is refused before anything is loaded.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

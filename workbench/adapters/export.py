@@ -1,4 +1,4 @@
-"""Taking an adapter home: a folder for plain transformers + PEFT, or merged weights."""
+"""Exporting an adapter: a folder for plain transformers + PEFT, or merged weights."""
 
 from __future__ import annotations
 
@@ -59,8 +59,10 @@ def export_run(run: Run, to: Path, *, merge: bool = False, card: str | None = No
         else:
             shutil.copytree(run.adapter, folder, dirs_exist_ok=True)
         difference = check_folder(loader, folder, about, expected)
-        if merge:
-            _write_merged_card(run, about, folder, difference)
+        if merge and card is None:  # with the lines that load the merged model
+            export = {**run.result["export"], "kind": "full", "max_logit_difference": difference}
+            result = {**run.result, "export": export}
+            card = model_card(result, about, run.recipe_text(), merged=True)
         if card is not None:
             (folder / CARD).write_text(card, encoding="utf-8")
     return to
@@ -77,14 +79,11 @@ def push(folder: Path, repository: str) -> str:
     """
     from huggingface_hub import HfApi
 
-    api = HfApi()
-    if trouble := hub.why_unreachable():
-        raise ExportError(
-            f"the Hub did not take the upload: {trouble}",
-            where=repository,
-            fix=f"connect and push again; the export is in {folder}",
-        )
+    api, fix = HfApi(), "connect and push again"
     try:
+        if trouble := hub.why_unreachable():
+            raise ConnectionError(trouble)
+        fix = "log in with `hf auth login` and check the name"
         api.create_repo(repository, private=True, exist_ok=True)
         return str(api.upload_folder(repo_id=repository, folder_path=folder).commit_url)
     # The Hub's own errors, those of files, and whatever its HTTP client raises.
@@ -93,7 +92,7 @@ def push(folder: Path, repository: str) -> str:
         raise ExportError(
             f"the Hub did not take the upload: {said.splitlines()[0]}",
             where=repository,
-            fix=f"log in with `hf auth login` and check the name; the export is in {folder}",
+            fix=f"{fix}; the export is in {folder}",
         ) from error
 
 
@@ -112,6 +111,7 @@ def check_folder(
         "offline": os.environ.get(hub.VARIABLE) == "1",
         "auto_class": about["auto_class"],
         "kind": about["kind"],
+        "other_head": about.get("other_head", False),
         "output": about["output"],
         "skip": about["virtual_tokens"] if about["per_position"] else 0,
         "max_length": about["max_length"],
@@ -142,21 +142,14 @@ def read_expected(run: Path) -> dict[str, Any]:
     Raises:
         ExportError: when the file is missing or damaged.
     """
-    content = read_json(run / EXPECTED) or {}
-    if not _is_whole(content):
-        raise ExportError(
-            f"{EXPECTED} is missing or damaged, so the export cannot be checked",
-            where=str(run),
-            fix="run the recipe again with --force",
-        )
-    return content
-
-
-def _is_whole(content: dict[str, Any]) -> bool:
-    match content:
-        case {"inputs": list(inputs), "outputs": list(outputs)}:
-            return len(inputs) == len(outputs)
-    return False
+    match content := read_json(run / EXPECTED):
+        case {"inputs": list(inputs), "outputs": list(outputs)} if len(inputs) == len(outputs):
+            return dict(content or {})
+    raise ExportError(
+        f"{EXPECTED} is missing or damaged, so the export cannot be checked",
+        where=str(run),
+        fix="run the recipe again with --force",
+    )
 
 
 def _write_merged(run: Run, about: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -166,13 +159,6 @@ def _write_merged(run: Run, about: dict[str, Any], folder: Path) -> dict[str, An
     merged_about = {**about, "kind": "full", "virtual_tokens": 0}
     write_json(folder / ABOUT, merged_about)
     return merged_about
-
-
-def _write_merged_card(run: Run, about: dict[str, Any], folder: Path, difference: float) -> None:
-    """The run's card with the lines that load the merged model instead of the adapter."""
-    export = {**run.result["export"], "kind": "full", "max_logit_difference": difference}
-    card = model_card({**run.result, "export": export}, about, run.recipe_text(), merged=True)
-    (folder / CARD).write_text(card, encoding="utf-8")
 
 
 def merged_model(model: nn.Module, method: str) -> nn.Module:
@@ -197,15 +183,3 @@ def merged_model(model: nn.Module, method: str) -> nn.Module:
         why=reason,
         fix="export the adapter itself, without --merge",
     )
-
-
-__all__ = [
-    "PlainLoader",
-    "building",
-    "check_folder",
-    "export_run",
-    "merged_model",
-    "push",
-    "read_expected",
-    "write_expected",
-]

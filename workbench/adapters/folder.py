@@ -121,7 +121,12 @@ def load_base_of(
     trouble = None if Path(base).is_dir() else why_unreachable()
     try:
         model, loading = auto.from_pretrained(
-            base, revision=revision, config=config, output_loading_info=True, **_SAFELY
+            base,
+            revision=revision,
+            config=config,
+            output_loading_info=True,
+            ignore_mismatched_sizes=about.get("other_head", False),
+            **_SAFELY,
         )
     except (OSError, ValueError) as error:
         raise ExportError(
@@ -130,7 +135,8 @@ def load_base_of(
             why=trouble or "",
             fix="connect once so that it is cached, or pass the folder that holds it",
         ) from error
-    return model.eval(), tuple(sorted(loading["missing_keys"]))
+    resized = (name for name, *_ in loading["mismatched_keys"])
+    return model.eval(), tuple(sorted({*loading["missing_keys"], *resized}))
 
 
 def read_model_config(folder: Path) -> Any:

@@ -1,7 +1,5 @@
 """``init_from``: continue from an adapter that was trained before, on the same task or another."""
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
 from typing import Any
@@ -57,7 +55,10 @@ def start_from(adapted: AdaptedModel, task: AnyTask, source: str) -> str:
     _check_base(adapted, about, source)
     _check_method(adapted, about, folder, source)
     check_weights(folder)
-    path = _weights_file(folder)
+    path = _weights_in(folder)
+    if path is None:
+        what = "no weights in one *.safetensors file"
+        raise MethodError(what, where=str(folder), fix="export the run again")
     found = load_file(path)
     same_head = (about["auto_class"], about["labels"]) == (task.auto_class, list(task.label_names))
     wanted = {n: t for n, t in _state(adapted).items() if same_head or not adapted.is_head(n)}
@@ -93,9 +94,6 @@ def start_digest(source: str) -> str | None:
 def _digest(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-# --- what cannot be continued from ----------------------------------------------------------
 
 
 def _check_base(adapted: AdaptedModel, about: dict[str, Any], source: str) -> None:
@@ -199,20 +197,9 @@ def _check_fit(
     )
 
 
-# --- tensors and the layers they belong to --------------------------------------------------
-
-
 def _weights_in(folder: Path) -> Path | None:
     paths = (folder / name for name in (WEIGHTS, TRAINED_WEIGHTS, "model.safetensors"))
     return next((path for path in paths if path.is_file()), None)
-
-
-def _weights_file(folder: Path) -> Path:
-    if path := _weights_in(folder):
-        return path
-    raise MethodError(
-        "no weights in one *.safetensors file", where=str(folder), fix="export the run again"
-    )
 
 
 def _state(adapted: AdaptedModel) -> dict[str, Tensor]:

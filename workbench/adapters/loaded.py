@@ -1,7 +1,5 @@
 """Adapters on their bases, ready to answer: one, or several that share what is equal."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -203,15 +201,11 @@ def share_weights(adapter: LoadedAdapter, others: Iterable[LoadedAdapter]) -> No
                 twins.append(parameter.data)
     for name, parameter in pretrained(adapter.model).named_parameters():
         twins = known.get(_plain(name), [])
-        twin = next((tensor for tensor in twins if _equal(tensor, parameter.data)), None)
+        alike = (t for t in twins if t.shape == parameter.shape and t.dtype == parameter.dtype)
+        twin = next((tensor for tensor in alike if torch.equal(tensor, parameter.data)), None)
         if twin is not None:
             parameter.data = twin
 
 
 def _plain(name: str) -> str:
     return ".".join(part for part in name.split(".") if part not in _WRAPPING)
-
-
-def _equal(one: Tensor, other: Tensor) -> bool:
-    same_form = one.shape == other.shape and one.dtype == other.dtype
-    return same_form and torch.equal(one, other)

@@ -22,7 +22,7 @@ from transformers import {auto}, AutoConfig, AutoTokenizer
 
 folder = "PATH/TO/THIS/FOLDER"
 tokenizer = AutoTokenizer.from_pretrained(folder)
-model = {auto}.from_pretrained({base}, config=AutoConfig.from_pretrained(folder))
+model = {auto}.from_pretrained({base}, config=AutoConfig.from_pretrained(folder){resized})
 state = load_file(os.path.join(folder, "trained_weights.safetensors"))
 model.load_state_dict(state, strict=False)
 model.eval()""",
@@ -31,7 +31,7 @@ from transformers import {auto}, AutoConfig, AutoTokenizer
 
 folder = "PATH/TO/THIS/FOLDER"
 tokenizer = AutoTokenizer.from_pretrained(folder)
-model = {auto}.from_pretrained({base}, config=AutoConfig.from_pretrained(folder))
+model = {auto}.from_pretrained({base}, config=AutoConfig.from_pretrained(folder){resized})
 model = PeftModel.from_pretrained(model, folder).eval()""",
 }
 
@@ -98,9 +98,15 @@ def model_card(
     """
     base, revision, kind = about["base"], about["revision"], about["kind"]
     task = about["task"]["name"]
+    resized = ", ignore_mismatched_sizes=True" if about.get("other_head") else ""
     named = json.dumps(base) + (f", revision={json.dumps(revision)}" if revision else "")
     sizes, parameters = result["data"]["sizes"], result["parameters"]
     tested, references = result["metrics"]["test"], result["references"]
+    pairs = yaml.safe_load(recipe_text)["data"]["text_pair"] is not None
+    rows = [
+        f"| {name} | {', '.join(f'{each} {_number(value)}' for each, value in scores.items())} |"
+        for name, scores in references.items()
+    ]
     return _PAGE.format(
         base=json.dumps(base),
         library="peft" if kind == "peft" else "transformers",
@@ -111,7 +117,7 @@ def model_card(
         whole=_MERGED if merged else "",
         seed=result["seed"],
         scores="\n".join(f"| {name} | {_number(value)} |" for name, value in tested.items()),
-        references="\n".join(f"| {n} | {_listed(scores)} |" for n, scores in references.items()),
+        references="\n".join(rows),
         trainable=parameters["trainable"],
         total=parameters["total"],
         head=parameters["head"],
@@ -119,8 +125,8 @@ def model_card(
         validation_size=sizes["validation"],
         test_size=sizes["test"],
         max_length=about["max_length"],
-        loading=_LOADING[kind].format(auto=about["auto_class"], base=named),
-        usage="\n".join(TASKS[task].usage(about, pairs=_has_pairs(recipe_text))),
+        loading=_LOADING[kind].format(auto=about["auto_class"], base=named, resized=resized),
+        usage="\n".join(TASKS[task].usage(about, pairs=pairs)),
         checked=result["export"]["examples"],
         difference=result["export"]["max_logit_difference"],
         device=result["policy"]["device_name"],
@@ -128,14 +134,6 @@ def model_card(
         fingerprint=result["fingerprint"],
         recipe=recipe_text.strip(),
     )
-
-
-def _has_pairs(recipe_text: str) -> bool:
-    return yaml.safe_load(recipe_text)["data"]["text_pair"] is not None
-
-
-def _listed(scores: dict[str, float | None]) -> str:
-    return ", ".join(f"{name} {_number(value)}" for name, value in scores.items())
 
 
 def _number(value: float | None) -> str:

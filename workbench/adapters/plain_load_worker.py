@@ -4,9 +4,9 @@ This file imports transformers, peft, safetensors and the standard library, noth
 workbench, and is run as a program of its own: ``python plain_load_worker.py``. It reads one JSON
 request a line, forks a fresh process for each (so that imports are paid once) and prints one JSON
 answer a line, after a line of its own when it is ready. A request: {"folder", "base", "revision",
-"offline", "auto_class", "kind", "output", "skip", "max_length", "inputs"}, where an input is
-{"text", "text_pair"} or {"input_ids", "token_type_ids"} and, for log-probabilities, {"positions",
-"tokens"}; the answer: {"outputs": [[...], ...]} or {"error": "..."}.
+"offline", "auto_class", "kind", "other_head", "output", "skip", "max_length", "inputs"}, where an
+input is {"text", "text_pair"} or {"input_ids", "token_type_ids"} and, for log-probabilities,
+{"positions", "tokens"}; the answer: {"outputs": [[...], ...]} or {"error": "..."}.
 """
 
 import json
@@ -31,7 +31,10 @@ def load(request: dict[str, Any]) -> tuple[Any, Any]:
     if request["kind"] == "full":
         return auto.from_pretrained(folder).eval(), tokenizer
     config = transformers.AutoConfig.from_pretrained(folder)
-    model = auto.from_pretrained(base, revision=request["revision"] or "main", config=config)
+    # Where the base has a head of another size, which a plain load has to be told.
+    sizes = {"ignore_mismatched_sizes": True} if request["other_head"] else {}
+    revision = request["revision"] or "main"
+    model = auto.from_pretrained(base, revision=revision, config=config, **sizes)
     if request["kind"] == "peft":
         model = PeftModel.from_pretrained(model, folder)
     else:
@@ -51,9 +54,10 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     with torch.inference_mode():
         for given in request["inputs"]:
             if "text" in given:
-                inputs = tokenizer(
-                    given["text"],
-                    given["text_pair"],
+                pair = given["text_pair"]
+                inputs = tokenizer(  # lists: of one text an empty second one would be left out
+                    [given["text"]],
+                    None if pair is None else [pair],
                     truncation=True,
                     max_length=request["max_length"],
                     return_tensors="pt",

@@ -56,6 +56,7 @@ def describe(
         "revision": adapted.base.revision,
         "auto_class": task.auto_class,
         "task": task.spec.model_dump(mode="json"),
+        "other_head": adapted.base.other_head,
         "labels": list(task.label_names),
         "max_length": max_length,
         "virtual_tokens": adapted.virtual_tokens,

@@ -1,7 +1,5 @@
 """Scores of each class and confusions, from the predictions of some seeds."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +8,6 @@ from workbench.analysis.predictions import Predictions
 from workbench.recipe.catalogue import MULTI, SINGLE, TAGS, AnswerKind
 
 MOST_CLASSES = 20
-"""Classes that a picture shows; the tables have all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +28,7 @@ class Classes:
     """The classes of one recipe, in the order of the data's labels.
 
     ``confusion`` counts test examples (words, for tags) by right class and prediction, a mean over
-    seeds; it is None for several labels at once, which have no one prediction.
+    seeds; None for several labels at once, which have no one prediction.
     """
 
     scores: list[ClassScore]
@@ -39,20 +36,13 @@ class Classes:
 
     @property
     def names(self) -> list[str]:
-        """The classes in order."""
         return [score.name for score in self.scores]
 
 
 def classes_of(
     kind: AnswerKind | None, seeds: Sequence[Predictions], known: Sequence[str]
 ) -> Classes | None:
-    """Scores of each class over the seeds of a recipe; None for answers that are no classes.
-
-    Args:
-        kind: what the models answer with.
-        seeds: the predictions of each seed, on the same examples.
-        known: the labels of the data, in order.
-    """
+    """Scores of each class over the seeds, in the order of ``known``; None for other answers."""
     if kind not in (SINGLE, MULTI, TAGS) or not seeds:
         return None
     import numpy as np
@@ -91,8 +81,7 @@ def classes_of(
 def _right_and_predicted(
     kind: AnswerKind, seed: Predictions, known: Sequence[str]
 ) -> tuple[Any, Any]:
-    """What scikit-learn compares: class by example, for tags by word; for several labels at once a
-    row of yes and no, shape (examples, known labels)."""
+    """Classes by example, for tags by word; for several labels a row of yes and no each."""
     if kind == SINGLE:
         return seed.labels, seed.predictions
     if kind == MULTI:

@@ -1,16 +1,13 @@
 """What recipes cost, as measured and as forecast before the run."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Any
 
 from workbench import formatting
 from workbench.analysis.records import get_section, number
 from workbench.comparison.result import Group
-from workbench.comparison.rows import Sample
+from workbench.comparison.rows import Sample, mean_of
 
 TRAINABLE, PEAK = "trainable_parameters", "peak_memory_bytes"
 
@@ -30,7 +27,6 @@ COSTS = {
     "train_seconds": Cost("training time", formatting.duration, "training time, seconds"),
     "adapter_bytes": Cost("adapter size", formatting.size, "adapter size"),
 }
-"""What a row costs, by its key in a row."""
 
 COMPONENTS = {
     "weights_bytes": "weights",
@@ -38,7 +34,6 @@ COMPONENTS = {
     "optimizer_bytes": "optimizer",
     "activations_bytes": "activations",
 }
-"""What memory of training is made of, by its key in a record."""
 
 FORECASTS: dict[str, tuple[str, Callable[[float | None], str]]] = {
     PEAK: ("peak memory", formatting.size),
@@ -47,7 +42,6 @@ FORECASTS: dict[str, tuple[str, Callable[[float | None], str]]] = {
     "seconds_per_step": ("time per step", formatting.duration),
     "train_seconds": ("training time", formatting.duration),
 }
-"""What is forecast before a run, by its key: its name, and how it is written."""
 
 Numbers = dict[str, float | None]
 
@@ -65,7 +59,6 @@ def forecast_of(result: Mapping[str, Any]) -> Numbers:
 
 
 def measurement_of(result: Mapping[str, Any]) -> Numbers:
-    """The same as it was measured."""
     memory, time = get_section(result, "memory"), get_section(result, "time")
     pace = number(time, "steps_per_second")
     return {
@@ -97,11 +90,8 @@ def error(expected: float | None, measured: float | None) -> str:
 
 
 def memory_rows(group: Group) -> list[dict[str, Any]]:
-    """For each row its measured peak and the means over seeds of the components, in bytes.
-
-    ``forecast`` holds the same as it was predicted before the run, where the record has it. Rows
-    that ran on different machines have no mean peak, as in the comparison.
-    """
+    """Measured peak and components of each row in bytes, means over seeds; under ``forecast`` the
+    same as forecast. Rows that ran on different machines have no mean peak."""
     found = []
     for row, sample in zip(group.rows, group.samples, strict=True):
         measured, expected = _means(sample, measurement_of), _means(sample, forecast_of)
@@ -112,8 +102,8 @@ def memory_rows(group: Group) -> list[dict[str, Any]]:
 
 
 def forecast_rows(group: Group) -> list[dict[str, Any]]:
-    """For each row with a forecast its ``label``, and for peak, step and adapter a pair: what was
-    forecast and what was measured, means over seeds, None where either is not there."""
+    """For each row with a forecast its ``label``, and for peak, step and adapter forecast and
+    measured, means over seeds."""
     found = []
     for row, sample in zip(group.rows, group.samples, strict=True):
         expected, pace = _means(sample, forecast_of), row["steps_per_second"]
@@ -131,5 +121,4 @@ def forecast_rows(group: Group) -> list[dict[str, Any]]:
 def _means(sample: Sample, read: Callable[[Mapping[str, Any]], Numbers]) -> Numbers:
     """Each number's mean over the runs that have it."""
     records = [read(run.result) for run in sample.runs]
-    known = {key: [v for r in records if (v := r[key]) is not None] for key in FORECASTS}
-    return {key: fmean(values) if values else None for key, values in known.items()}
+    return {key: mean_of([record[key] for record in records]) for key in FORECASTS}

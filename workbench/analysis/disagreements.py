@@ -1,7 +1,5 @@
 """Test examples on which the methods of a group answer differently."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +7,7 @@ from itertools import combinations
 from typing import Literal
 
 from workbench.analysis.predictions import Predictions
+from workbench.comparison.rows import mean_of
 from workbench.formatting import ABSENT
 from workbench.recipe.catalogue import MULTI, REGRESSION, SINGLE, SPANS, TAGS, TOKENS, AnswerKind
 from workbench.recipe.squad import normalised, same_answer
@@ -28,14 +27,12 @@ class Answer:
     all."""
     seeds: int
     right: int | None
-    """Seeds that are right; None where an answer is not right or wrong."""
     score: float | None
     """Mean score: of the answer over the seeds that give it; where it is of the right text, over
     all."""
 
     @property
     def mostly_right(self) -> bool:
-        """Whether more than half of the seeds are right."""
         return self.right is not None and 2 * self.right > self.seeds
 
     @property
@@ -80,24 +77,12 @@ class Pair:
 
 
 _JUDGED = (SINGLE, MULTI, TAGS, SPANS)
-"""Kinds of answers that are right or wrong."""
-
-
-def _is_right(kind: AnswerKind | None, label: str, prediction: str) -> bool:
-    if kind == SPANS:
-        return same_answer(label.split(" | "), prediction)
-    return label.strip() == prediction.strip()
 
 
 def examples_of(
     kind: AnswerKind | None, predictions: Mapping[str, Sequence[Predictions]]
 ) -> list[Example]:
-    """Every test example with what each recipe says to it, in the order of the test split.
-
-    Args:
-        kind: what the models answer with.
-        predictions: those of each seed by row label, on the same examples.
-    """
+    """Every test example with what each recipe says to it, in the order of the test split."""
     if not predictions:
         return []
     first = next(iter(predictions.values()))[0]
@@ -118,10 +103,15 @@ def _answer(kind: AnswerKind | None, i: int, label: str, seeds: Sequence[Predict
     vote, agreeing = votes.most_common(1)[0]
     said = [_vote(kind, each) == vote for each in texts]
     text, decided, right = texts[said.index(True)], True, None
-    if kind == REGRESSION and (mean := _mean([_float(each) for each in texts])) is not None:
+    if kind == REGRESSION and (mean := mean_of([_float(each) for each in texts])) is not None:
         text, agreeing = f"{mean:.4g}", len(texts)
     elif kind in _JUDGED:
-        right = sum(_is_right(kind, label, each) for each in texts)
+        right = sum(
+            same_answer(label.split(" | "), each)
+            if kind == SPANS
+            else label.strip() == each.strip()
+            for each in texts
+        )
         decided = 2 * agreeing > len(texts)
         scores = [score for score, so in zip(scores, said, strict=True) if so and decided]
         if not decided:
@@ -132,18 +122,13 @@ def _answer(kind: AnswerKind | None, i: int, label: str, seeds: Sequence[Predict
         agreeing=agreeing,
         seeds=len(texts),
         right=right,
-        score=_mean(scores),
+        score=mean_of(scores),
     )
 
 
 def _vote(kind: AnswerKind | None, text: str) -> str:
     """What two answers that are the same have in common."""
     return normalised(text) if kind == SPANS else text.strip()
-
-
-def _mean(scores: Sequence[float | None]) -> float | None:
-    known = [score for score in scores if score is not None]
-    return sum(known) / len(known) if known else None
 
 
 def _spread(kind: AnswerKind | None, said: Mapping[str, Answer]) -> float:
@@ -164,11 +149,8 @@ def _float(text: str) -> float | None:
 
 
 def disagreements(kind: AnswerKind | None, examples: Sequence[Example]) -> list[Example]:
-    """The examples to which the recipes say different things, furthest apart first.
-
-    Two recipes say different things when more than half of the seeds of each do. Numbers, and texts
-    of which only the likelihood is measured, are further apart the more these are.
-    """
+    """The examples to which the recipes say different things, by more than half of their seeds, or
+    of which numbers and likelihoods differ; furthest apart first."""
     if kind not in (REGRESSION, TOKENS):
         said = [{_vote(kind, a.text) for a in e.answers.values() if a.decided} for e in examples]
         examples = [e for e, texts in zip(examples, said, strict=True) if len(texts) > 1]

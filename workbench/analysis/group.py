@@ -1,7 +1,5 @@
 """What report and UI both say of a group of comparable recipes beyond its table."""
 
-from __future__ import annotations
-
 from functools import cached_property
 
 from workbench.analysis.classes import Classes, classes_of
@@ -21,7 +19,6 @@ class Analysis:
 
     @property
     def facts(self) -> str:
-        """Task, data and number of examples, in a sentence."""
         first = self.group.samples[0]
         sizes = get_section(get_section(first.runs[0].result, "data"), "sizes")
         counted = [f"{count:,} for {name}" for name, count in sizes.items() if finite(count)]
@@ -33,12 +30,10 @@ class Analysis:
 
     @cached_property
     def kind(self) -> AnswerKind | None:
-        """What the models answer with."""
         return kind_of(self.group.samples[0])
 
     @property
     def score_word(self) -> str:
-        """What the score of an answer is."""
         return "mean log-probability" if self.kind in (TEXT, TOKENS) else "probability"
 
     @cached_property
@@ -58,7 +53,6 @@ class Analysis:
 
     @cached_property
     def examples(self) -> list[Example]:
-        """The test examples with the answer of each recipe, where there are two or more."""
         several = len(self.predictions) > 1
         return examples_of(self.kind, self.predictions) if several else []
 
@@ -69,5 +63,4 @@ class Analysis:
 
     @cached_property
     def pairs(self) -> list[Pair]:
-        """Every two recipes and who is right how often."""
         return pairs_of(self.kind, self.examples)

@@ -1,7 +1,5 @@
 """Learning curves over the seeds of a recipe: their mean, and the lowest and highest of them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from functools import lru_cache
@@ -52,9 +50,7 @@ def seed_bands(
     jump. Where seeds reach a step at different times, x is the mean of them.
 
     Args:
-        sample: the runs of a row.
         quantity: ``loss`` or the name of a validation metric.
-        across: what the curve runs over.
         smoothing: share of the running mean that is kept at each point, 0 for none.
     """
     curves = [c for run in sample.runs if (c := _curve(run, quantity, across, smoothing))]

@@ -1,9 +1,4 @@
-"""The predictions of the runs on the test split: ``predictions.parquet``, read once and kept.
-
-A run that is older than its reader, or whose file is damaged, has none; nothing is raised.
-"""
-
-from __future__ import annotations
+"""The predictions of the runs on the test split, read once and kept."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,7 +31,6 @@ class Predictions:
 
 
 def read_predictions(run: Run) -> Predictions | None:
-    """The predictions of a run; None when there is no file or it cannot be read."""
     path = run.path / FILE
     try:
         found = path.stat()
@@ -58,7 +52,10 @@ def _read(path: Path, changed: int, size: int) -> Predictions | None:
     except (OSError, pa.ArrowException):
         return None
     columns: dict[str, list[Any]] = table.to_pydict()
-    texts = {name: tuple(map(_text, columns[name])) for name in columns if name != "score"}
+    texts = {
+        name: tuple("" if value is None else str(value) for value in values)
+        for name, values in columns.items()
+    }
     scores = columns.get("score") or [None] * table.num_rows
     return Predictions(
         ids=texts["id"],
@@ -68,10 +65,6 @@ def _read(path: Path, changed: int, size: int) -> Predictions | None:
         predictions=texts["prediction"],
         scores=tuple(value if isinstance(value, float) else None for value in scores),
     )
-
-
-def _text(value: object) -> str:
-    return "" if value is None else str(value)
 
 
 def kind_of(sample: Sample) -> AnswerKind | None:
@@ -86,11 +79,7 @@ def kind_of(sample: Sample) -> AnswerKind | None:
 
 
 def aligned_predictions(samples: Sequence[Sample]) -> dict[str, list[Predictions]]:
-    """The predictions of each seed by row label, of the rows that were tested on the same examples.
-
-    Rows of one group share their test split, so another set of examples means another version of
-    the workbench or a damaged file; such runs are left out.
-    """
+    """The predictions of each seed by row label; runs tested on other examples are left out."""
     found: dict[str, list[Predictions]] = {}
     asked: tuple[tuple[str, ...], tuple[str, ...]] | None = None
     for sample in samples:

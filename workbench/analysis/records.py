@@ -1,7 +1,5 @@
 """Reading records that may be incomplete: absent, null or of another type is never an error."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Any, TypeGuard

@@ -1,9 +1,4 @@
-"""What a run's record says, as names and texts: `workbench show` and the run's page print the same.
-
-What is not recorded has an empty text, or ABSENT.
-"""
-
-from __future__ import annotations
+"""What a run's record says: `workbench show` and the run's page print the same; else ABSENT."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +11,6 @@ Result = Mapping[str, Any]
 
 
 def parameter_facts(result: Result) -> Facts:
-    """Parameters by what they belong to, and the size of the adapter."""
     values = get_section(result, "parameters")
     total = number(values, "total")
     facts = [
@@ -29,7 +23,6 @@ def parameter_facts(result: Result) -> Facts:
 
 
 def time_facts(result: Result) -> Facts:
-    """Seconds of each phase, steps, and how fast they were."""
     values = get_section(result, "time")
     phases = ("train", "warmup", "validation", "test", "total")
     steps = number(values, "steps_per_second")
@@ -53,7 +46,6 @@ def selected_checkpoint(result: Result) -> str:
 
 
 def policy_facts(result: Result) -> Facts:
-    """The device and how it computed."""
     values = get_section(result, "policy")
     device = [str(values[key]) for key in ("device", "device_name") if values.get(key)]
     names = ("precision", "attention", "dropout", "processes")
@@ -67,7 +59,6 @@ def policy_facts(result: Result) -> Facts:
 
 
 def data_facts(result: Result) -> Facts:
-    """Examples and features of each split, labels, and what was left out or cut."""
     data = get_section(result, "data")
     examples, features, truncated = (
         ", ".join(f"{name} {value}" for name, value in get_section(data, key).items())

@@ -1,7 +1,5 @@
 """Tables of a report and of the UI besides that of the comparison itself."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +12,6 @@ from workbench.formatting import ABSENT, duration, score, size
 
 
 def memory_table(bars: Sequence[Mapping[str, Any]]) -> Table:
-    """Components and peak of each recipe as measured; ``bars`` as ``memory_rows`` gives them."""
     keys = [*COMPONENTS, PEAK]
     lines = [[Cell(str(bar["label"])), *(_cell(bar[key], size) for key in keys)] for bar in bars]
     headers = ["recipe", *COMPONENTS.values(), "measured peak"]
@@ -22,8 +19,7 @@ def memory_table(bars: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def forecast_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """What was forecast before the runs, what was measured, and how far off it was; ``rows`` as
-    ``forecast_rows`` gives them."""
+    """What was forecast, what was measured, and how far off it was; of ``forecast_rows``."""
     headers, lines = ["recipe"], []
     keys = [key for key in FORECASTS if key in rows[0]]
     for name, _ in (FORECASTS[key] for key in keys):
@@ -38,7 +34,6 @@ def forecast_table(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def class_table(classes: Mapping[str, Classes]) -> Table:
-    """F1 of each class by recipe, with the number of its test examples."""
     names = next(iter(classes.values())).names
     by_name = [{s.name: s for s in found.scores} for found in classes.values()]
     lines = []
@@ -52,7 +47,6 @@ def class_table(classes: Mapping[str, Classes]) -> Table:
 
 
 def pair_table(pairs: Sequence[Pair]) -> Table:
-    """Two recipes on the same test examples."""
     lines = [
         [Cell(f"{pair.first} and {pair.second}"), *(Cell(str(n), n) for n in pair.counts)]
         for pair in pairs
@@ -63,7 +57,6 @@ def pair_table(pairs: Sequence[Pair]) -> Table:
 
 
 def run_table(comparison: ComparisonResult) -> Table:
-    """Every run with its own scores."""
     metrics = list(dict.fromkeys(name for row in comparison.rows for name in row["metrics"]))
     lines = []
     for sample in comparison.samples:

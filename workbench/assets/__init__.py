@@ -3,5 +3,3 @@
 from workbench.assets.cache import cache_dir, listing, path_of, state
 from workbench.assets.catalogue import ASSETS, Asset, get
 from workbench.assets.fetching import fetch
-
-__all__ = ["ASSETS", "Asset", "cache_dir", "fetch", "get", "listing", "path_of", "state"]

@@ -6,8 +6,6 @@
 The manifest lies beside the folder, not in it, so that a model or data folder holds nothing else.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
@@ -50,7 +48,6 @@ def path_of(asset: Asset) -> Path:
 
 
 def manifest_path(asset: Asset) -> Path:
-    """The manifest of an asset's files."""
     folder = path_of(asset)
     return folder.with_name(f"{folder.name}.manifest.json")
 
@@ -127,7 +124,6 @@ def files_below(folder: Path) -> list[str]:
 
 
 def file_hash(path: Path) -> str:
-    """sha256 (hex) of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -141,22 +137,17 @@ def content_hash(records: Mapping[str, FileRecord]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def listing(*, verify: bool = False) -> list[dict[str, Any]]:
+def listing() -> list[dict[str, Any]]:
     """What ``workbench assets --json`` prints: one row per asset, ready for JSON."""
+    keys = ("name", "kind", "about", "licence", "source", "hub_id", "derived_from")
     return [
         {
-            "name": asset.name,
-            "kind": asset.kind,
-            "about": asset.about,
-            "licence": asset.licence,
-            "source": asset.source,
-            "hub_id": asset.hub_id,
-            "derived_from": asset.derived_from,
+            **{key: getattr(asset, key) for key in keys},
             "package": f"{asset.package}=={asset.version}",
             "sha256": asset.sha256,
             "content_sha256": asset.content_sha256,
             "prepare": asset.prepare,
-            "state": state(asset.name, verify=verify),
+            "state": state(asset.name),
             "path": str(path_of(asset)),
             "file": asset.file or None,
             "bytes": asset.size_bytes,

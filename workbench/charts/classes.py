@@ -1,7 +1,5 @@
 """What each class gets, and what it is taken for."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,28 +10,23 @@ from workbench.analysis.classes import Classes, most_common
 from workbench.analysis.group import Analysis
 from workbench.analysis.tables import class_table
 from workbench.charts.figure import Csv, Figure, Option, Picture
-from workbench.charts.style import ACCENT, Chart, Fields, row_colors, row_legend, tooltips
+from workbench.charts.style import ACCENT, Chart, Fields, row_color, tooltips
 from workbench.formatting import score
 
 MOST_MATRICES = 6
 """Confusion matrices that are shown unasked, those of the best recipes; the tables have all."""
-CELL = 44
-"""Pixels of one cell of a confusion matrix."""
+CELL = 44  # pixels
 
 
 def class_scores(scores: Csv, labels: Sequence[str]) -> Chart:
-    """F1 of each class as one dot a recipe, with a line from its lowest to its highest seed.
-
-    Args:
-        scores: ``recipe`` and the members of a ``ClassScore``.
-        labels: every label of the page, so that colours are the same in each chart.
-    """
+    """F1 of each class as one dot a recipe, with a line from its lowest to its highest seed;
+    ``labels`` are all of the page, so that colours are the same in each chart."""
     names = list(dict.fromkeys(each["name"] for each in scores))
     axis = alt.Axis(labelLimit=180, grid=True, tickBand="extent", ticks=False)
     base = alt.Chart(pd.DataFrame(scores)).encode(
         y=alt.Y("name:N", title=None, sort=names, axis=axis),
         yOffset=alt.YOffset("recipe:N", sort=list(labels)),
-        color=alt.Color("recipe:N", scale=row_colors(labels), legend=row_legend()),
+        color=row_color("recipe:N", labels),
     )
     lines = base.mark_rule(strokeWidth=2, opacity=0.55).encode(
         x=alt.X("f1_low:Q", title="F1"), x2="f1_high:Q"
@@ -50,12 +43,7 @@ def class_scores(scores: Csv, labels: Sequence[str]) -> Chart:
 
 
 def confusion_matrix(counts: Sequence[Sequence[float]], names: Sequence[str]) -> Chart:
-    """A row for each right class, a column for what was predicted, the share of the row as shade.
-
-    Args:
-        counts: test examples, a mean over seeds where there are several.
-        names: the classes, in the order of both.
-    """
+    """Right classes by row, predictions by column, the share of the row as shade."""
     cells = [
         {"right": right, "predicted": predicted, "count": count, "share": count / (sum(row) or 1.0)}
         for right, row in zip(names, counts, strict=True)
@@ -89,9 +77,6 @@ def confusion_matrix(counts: Sequence[Sequence[float]], names: Sequence[str]) ->
         layers += [some, most]
     side = max(120, min(CELL, 420 // len(order)) * len(order))
     return alt.layer(*layers).properties(width=side, height=side)
-
-
-# --- F1 of each class ------------------------------------------------------------------------
 
 
 def _draw(analysis: Analysis) -> list[Picture]:
@@ -136,11 +121,8 @@ FIGURE = Figure(
     absent="This task has no classes, or the runs kept no predictions.",
 )
 
-# --- confusion -------------------------------------------------------------------------------
-
 
 def _matrices(analysis: Analysis) -> dict[str, Classes]:
-    """The recipes that have a matrix of two classes or more."""
     return {
         label: each
         for label, each in analysis.classes.items()
@@ -169,7 +151,6 @@ def _draw_confusion(analysis: Analysis, *, confusion: Sequence[str]) -> list[Pic
 
 
 def _confusion_alt_text(label: str, counts: Sequence[Sequence[float]], names: Sequence[str]) -> str:
-    """What is mistaken for what most often."""
     wrong = [
         (number, names[i], names[j])
         for i, row in enumerate(counts)

@@ -1,7 +1,5 @@
 """Several scores and costs at once: a line for each recipe across parallel axes."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,48 +11,28 @@ from workbench.analysis.costs import COSTS
 from workbench.analysis.group import Analysis
 from workbench.analysis.records import finite, get_section
 from workbench.charts.figure import Figure, Option, Picture
-from workbench.charts.style import HEIGHT, MUTED, Chart, Row, row_colors, row_legend
+from workbench.charts.style import HEIGHT, MUTED, Chart, Row, row_color
 from workbench.formatting import score
 from workbench.recipe.catalogue import higher_is_better
 
 _Axis = tuple[str, list[Any], Callable[[float], str]]
-"""What an axis is called, the value of each row, and how one is written."""
 
 
 def parallel_coordinates(rows: Sequence[Row], metrics: Sequence[str]) -> Chart | None:
-    """Each recipe as a line over its scores and costs, the better end of every axis on top.
-
-    Costs are on a logarithmic axis. An axis is left out where a row lacks the value or all are
-    equal.
-
-    Args:
-        rows: as in ``compare --format json``.
-        metrics: the metrics that get an axis.
-    """
+    """Each recipe as a line over its scores and costs (logarithmic), the better end of every axis
+    on top. An axis is left out where a row lacks the value or all are equal."""
     names, points, ends = _axes(rows, metrics)
     if len(names) < 2 or len(rows) < 2:
         return None
-    x = alt.X(
-        "axis:N",
-        sort=names,
-        title=None,
-        scale=alt.Scale(type="point", padding=0.3),
-        axis=alt.Axis(labelAngle=0, domain=False, ticks=False, labelPadding=26, grid=True),
-    )
+    axis = alt.Axis(labelAngle=0, domain=False, ticks=False, labelPadding=26, grid=True)
+    scale = alt.Scale(type="point", padding=0.3)
+    x = alt.X("axis:N", sort=names, title=None, scale=scale, axis=axis)
     y = alt.Y("height:Q", axis=None, scale=alt.Scale(domain=[0, 1]))
-    lines = (
-        alt.Chart(pd.DataFrame(points))
-        .mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=45, filled=True))
-        .encode(
-            x=x,
-            y=y,
-            color=alt.Color(
-                "label:N",
-                scale=row_colors([str(row["label"]) for row in rows]),
-                legend=row_legend(),
-            ),
-            tooltip=[alt.Tooltip("label:N", title="recipe"), "axis:N", "value:N"],
-        )
+    base = alt.Chart(pd.DataFrame(points)).encode(
+        x=x, y=y, color=row_color("label:N", [str(row["label"]) for row in rows])
+    )
+    lines = base.mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=45, filled=True)).encode(
+        tooltip=[alt.Tooltip("label:N", title="recipe"), "axis:N", "value:N"]
     )
     texts = alt.Chart(pd.DataFrame(ends)).encode(x=x, y=y, text="text:N")
     layers = [
@@ -89,26 +67,24 @@ def _axes(
             share = (at - low) / (high - low)
             place = {"axis": name, "height": share if up else 1 - share}
             points.append(place | {"label": str(row["label"]), "value": text(value)})
-        worst, best = (min(values), max(values)) if up else (max(values), min(values))
-        ends.append({"axis": name, "height": 1.0, "text": text(best), "shift": "up"})
-        ends.append({"axis": name, "height": 0.0, "text": text(worst), "shift": "down"})
+        for height, shift, best in ((1.0, "up", True), (0.0, "down", False)):
+            end = max(values) if best == up else min(values)
+            ends.append({"axis": name, "height": height, "text": text(end), "shift": shift})
     return names, points, ends
-
-
-# --- the figure ------------------------------------------------------------------------------
 
 
 def _draw(analysis: Analysis, *, axes: Sequence[str]) -> list[Picture]:
     chart = parallel_coordinates(analysis.group.rows, axes)
     if chart is None:
         return []
+    listed = ", ".join(analysis.labels)
     return [
         Picture(
             name="scores-and-costs",
             title="All scores and costs",
             chart=chart,
             alt="Each recipe as a line over its scores and costs, whose numbers are in the table "
-            f"of the group: {', '.join(analysis.labels)}.",
+            f"of the group: {listed}.",
             caption="The better end of each axis is on top; costs are logarithmic.",
         )
     ]

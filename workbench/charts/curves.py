@@ -1,7 +1,5 @@
 """Learning curves of several recipes, seeds taken together."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import altair as alt
@@ -24,8 +22,7 @@ from workbench.charts.style import (
     Row,
     axis_title,
     few_ticks,
-    row_colors,
-    row_legend,
+    row_color,
     tooltips,
 )
 from workbench.formatting import score
@@ -49,17 +46,9 @@ def seed_curves(
     log_y: bool = False,
     points: bool = False,
 ) -> Chart | None:
-    """The mean over seeds of each recipe with a band from the lowest to the highest seed.
-
-    Args:
-        bands: ``label``, ``x``, ``mean``, ``low``, ``high`` and ``seeds`` of each point.
-        title: what is on the y axis.
-        labels: every label of the page, so that colours are the same in each chart.
-        x_title: what is on the x axis.
-        log_x: whether the x axis is logarithmic; points at 0 and below are then left out.
-        log_y: the same for the y axis.
-        points: whether each point is marked, for values that are far apart.
-    """
+    """The mean over seeds of each recipe with a band from the lowest to the highest seed;
+    ``points`` are marked where they are far apart. On a logarithmic axis those at 0 and below are
+    left out."""
     shown = [row for row in bands if (row["x"] > 0 or not log_x) and (row["low"] > 0 or not log_y)]
     if not shown:
         return None
@@ -69,7 +58,7 @@ def seed_curves(
     axis = few_ticks() if whole else alt.Axis(tickCount=6, grid=False, format="~s")
     base = alt.Chart(pd.DataFrame(shown)).encode(
         x=alt.X("x:Q", title=x_title, scale=across, axis=axis),
-        color=alt.Color("label:N", scale=row_colors(labels), legend=row_legend()),
+        color=row_color("label:N", labels),
     )
     band = base.mark_area(opacity=0.16, line=False).encode(
         y=alt.Y("low:Q", title=title, scale=up), y2="high:Q"
@@ -81,9 +70,6 @@ def seed_curves(
         tooltip=tooltips({"label:N": "recipe", "x:Q": (x_title, ".4~s"), **_SHOWN}),
     )
     return alt.layer(band, mean).properties(height=HEIGHT)
-
-
-# --- the figure ------------------------------------------------------------------------------
 
 
 def _draw(
@@ -129,11 +115,8 @@ def _draw(
 
 
 def _quantities(validation: str | None, smooth: float) -> list[tuple[str, str, float]]:
-    """What is drawn: its name, its title and how far it is smoothed."""
     wanted = [(LOSS, "training loss", smooth)]
-    return wanted + (
-        [(validation, f"validation {axis_title(validation)}", 0.0)] if validation else []
-    )
+    return wanted + [(name, f"validation {axis_title(name)}", 0.0) for name in [validation] if name]
 
 
 def _bands(

@@ -1,9 +1,4 @@
-"""What a figure is: a chart with its title, its alt text, its tables and what a reader may choose.
-
-Report and UI show every ``Figure`` of ``charts.figures`` and know none of them by name.
-"""
-
-from __future__ import annotations
+"""What report and UI show as a figure: chart, title, alt text, tables, and what may be chosen."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,8 +16,6 @@ Csv = list[dict[str, Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A drawn chart with what has to be said of it."""
-
     name: str
     """Of its file; no other picture of a group has it."""
     title: str
@@ -53,8 +46,6 @@ def _nothing(analysis: Analysis) -> list[Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """One line of ``FIGURES``."""
-
     name: str
     """Of its table in ``tables/``, where it has one."""
     section: str
@@ -64,7 +55,6 @@ class Figure:
     """From an ``Analysis`` and the options, by key; empty where there is nothing to draw."""
     options: Callable[[Analysis], list[Option]] = _nothing
     tables: Callable[[Analysis], list[Table]] = _nothing
-    """The numbers behind it."""
     csv: Callable[[Analysis], Csv] = _nothing
     """Lines of ``tables/NAME.csv``; the group's number is put before them."""
     csv_about: str = ""

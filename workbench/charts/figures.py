@@ -1,7 +1,5 @@
 """Every figure of a group of comparable recipes, in the order in which it is shown."""
 
-from __future__ import annotations
-
 from workbench.charts import classes, coordinates, curves, memory, scores
 from workbench.charts.figure import Figure
 
@@ -18,7 +16,6 @@ FIGURES: list[Figure] = [
 
 
 def sections() -> dict[str, list[Figure]]:
-    """The figures by section."""
     found: dict[str, list[Figure]] = {}
     for figure in FIGURES:
         found.setdefault(figure.section, []).append(figure)

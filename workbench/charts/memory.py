@@ -1,7 +1,5 @@
 """Memory by component, forecast beside measured."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,22 +15,21 @@ from workbench.charts.style import ALARM, BYTES, Chart, Fields, Row, tooltips
 from workbench.comparison.table import Table
 from workbench.formatting import size
 
-_COLORS = ("#7d868c", "#d07a26", "#6f63b6", "#0f8a80")
+_COLORS = ["#7d868c", "#d07a26", "#6f63b6", "#0f8a80"]
 MEASURED, FORECAST = "measured", "forecast"
 
 
 def memory_bars(rows: Sequence[Row]) -> Chart | None:
-    """Memory of each recipe by component, with the measured peak as a tick.
-
-    Args:
-        rows: ``label``, ``peak_memory_bytes`` and the components, in bytes; absent is None. Under
-            ``forecast`` the same as it was predicted, drawn as a second, fainter bar.
-    """
+    """Memory of each recipe by component, with the peak as a tick; forecasts are fainter bars."""
     parts, peaks = [], []
     for row in rows:
         for which, found in ((MEASURED, row), (FORECAST, get_section(row, FORECAST))):
             place = {"label": str(row["label"]), "which": which}
-            parts += [place | piece for piece in _pieces(found)]
+            parts += [
+                place | {"part": name, "bytes": found[key], "order": order}
+                for order, (key, name) in enumerate(COMPONENTS.items())
+                if finite(found.get(key))
+            ]
             if finite(found.get(PEAK)):
                 peaks.append(place | {"peak": found[PEAK]})
     if not parts and not peaks:
@@ -48,7 +45,7 @@ def memory_bars(rows: Sequence[Row]) -> Chart | None:
         ticks = alt.Chart(pd.DataFrame(peaks))
         layers.append(
             ticks.mark_tick(color=ALARM, thickness=2.5, height={"band": 0.85}).encode(
-                x=alt.X("peak:Q", axis=_bytes_axis()),
+                x=alt.X("peak:Q", axis=_AXIS),
                 tooltip=tooltips({**_SHOWN, "peak:Q": ("peak", ".3s")}),
                 **places,
             )
@@ -57,42 +54,24 @@ def memory_bars(rows: Sequence[Row]) -> Chart | None:
 
 
 _COLUMNS = ["label", "which", "part", "bytes", "order"]
+_AXIS = alt.Axis(tickCount=5, labelExpr=BYTES)
 _SHOWN: Fields = {"label:N": "recipe", "which:N": "which"}
 
 
-def _pieces(found: Row) -> list[dict[str, Any]]:
-    return [
-        {"part": name, "bytes": found[key], "order": order}
-        for order, (key, name) in enumerate(COMPONENTS.items())
-        if finite(found.get(key))
-    ]
-
-
 def _bars(frame: pd.DataFrame, places: dict[str, Any], forecast: bool) -> alt.Chart:
-    colors = alt.Scale(domain=list(COMPONENTS.values()), range=list(_COLORS))
-    drawn: alt.Chart = (
-        alt.Chart(frame)
-        .mark_bar(height={"band": 0.8 if forecast else 0.62})
-        .encode(
-            x=alt.X("bytes:Q", title=None, stack="zero", axis=_bytes_axis()),
-            color=alt.Color("part:N", scale=colors, legend=alt.Legend(title=None, orient="top")),
-            order="order:O",
-            tooltip=tooltips({**_SHOWN, "part:N": "part", "bytes:Q": ("bytes", ".3s")}),
-            **places,
-        )
-    )
-    if forecast:
+    colors = alt.Scale(domain=list(COMPONENTS.values()), range=_COLORS)
+    bars = alt.Chart(frame).mark_bar(height={"band": 0.8 if forecast else 0.62})
+    if forecast:  # without a legend, which would have none of the colours
         faint = alt.Scale(domain=[MEASURED, FORECAST], range=[1, 0.5])
-        # A legend would have none of the colours.
-        drawn = drawn.encode(opacity=alt.Opacity("which:N", scale=faint, legend=None))
+        bars = bars.encode(opacity=alt.Opacity("which:N", scale=faint, legend=None))
+    drawn: alt.Chart = bars.encode(
+        x=alt.X("bytes:Q", title=None, stack="zero", axis=_AXIS),
+        color=alt.Color("part:N", scale=colors, legend=alt.Legend(title=None, orient="top")),
+        order="order:O",
+        tooltip=tooltips({**_SHOWN, "part:N": "part", "bytes:Q": ("bytes", ".3s")}),
+        **places,
+    )
     return drawn
-
-
-def _bytes_axis() -> alt.Axis:
-    return alt.Axis(tickCount=5, labelExpr=BYTES)
-
-
-# --- the figure ------------------------------------------------------------------------------
 
 
 def _draw(analysis: Analysis) -> list[Picture]:

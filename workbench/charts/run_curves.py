@@ -1,9 +1,6 @@
 """Curves of one run while it trains: loss, validation, learning rate and speed."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import altair as alt
@@ -18,30 +15,28 @@ from workbench.charts.style import (
     SCORE,
     SECOND,
     Chart,
+    Fields,
     Row,
     axis_title,
     few_ticks,
+    tooltips,
 )
 
 MAX_POINTS = 800
 SMOOTHING = 0.9
-SMALL = 130
-"""Pixels of the curves of learning rate and speed."""
-LATEST = 10
-"""Steps over which the speed of the moment is taken."""
+SMALL = 130  # pixels
+LATEST = 10  # steps over which the speed of the moment is taken
 PART_COLORS = ["#d07a26", "#6f63b6", "#c2504a", "#8b949a"]
 
 
 def loss_curve(events: Sequence[Row]) -> Chart | None:
-    """Training loss over steps, faint as logged and bold as running mean; None before the first.
-
-    Losses that it is a weighted sum of are dashed running means.
-    """
+    """Training loss over steps, faint as logged and bold as running mean, as are, dashed, the
+    losses that it is a weighted sum of; None before the first."""
     steps = _points(events, lambda row: row.get("loss"))
     if not steps:
         return None
     frame = _frame(steps, "loss", "running mean")
-    base = alt.Chart(frame).encode(x=_steps_axis())
+    base = alt.Chart(frame).encode(x=_STEPS)
     raw = base.mark_line(color=ACCENT, opacity=0.4, strokeWidth=1).encode(
         y=alt.Y("loss:Q", title="training loss", scale=alt.Scale(zero=False, nice=True))
     )
@@ -57,30 +52,30 @@ def loss_curve(events: Sequence[Row]) -> Chart | None:
 
 def _parts(events: Sequence[Row]) -> list[alt.Chart]:
     """The parts of the loss, thinned as the whole is."""
-    names = dict.fromkeys(name for row in events for name in get_section(row, "losses"))
     frames = []
-    for name in names:
-        points = _points(events, partial(_part, name))
-        if points:
-            frames.append(_frame(points, "loss", "mean").assign(part=name.replace("_", " ")))
+    for name in dict.fromkeys(name for row in events for name in get_section(row, "losses")):
+
+        def part(row: Row, name: str = name) -> Any:
+            return get_section(row, "losses").get(name)
+
+        if found := _points(events, part):
+            frames.append(_frame(found, "loss", "mean").assign(part=name.replace("_", " ")))
     if not frames:
         return []
-    shown = [frame["part"][0] for frame in frames]
     lines = alt.Chart(pd.concat(frames)).mark_line(
         strokeDash=[4, 3], strokeWidth=1.6, point=all(len(frame) == 1 for frame in frames)
     )
-    color = alt.Color(
-        "part:N",
-        scale=alt.Scale(domain=shown, range=PART_COLORS),
-        legend=alt.Legend(title=None, orient="top"),
-    )
-    tooltip = [
-        _STEP,
-        alt.Tooltip("part:N", title="part of the loss"),
-        alt.Tooltip("mean:Q", title="running mean", format=".4f"),
+    scale = alt.Scale(domain=[frame["part"][0] for frame in frames], range=PART_COLORS)
+    legend = alt.Legend(title=None, orient="top")
+    shown: Fields = {"part:N": "part of the loss", "mean:Q": ("running mean", ".4f")}
+    return [
+        lines.encode(
+            x="step:Q",
+            y=alt.Y("mean:Q", title="training loss"),
+            color=alt.Color("part:N", scale=scale, legend=legend),
+            tooltip=[_STEP, *tooltips(shown)],
+        )
     ]
-    mean = alt.Y("mean:Q", title="training loss")
-    return [lines.encode(x="step:Q", y=mean, color=color, tooltip=tooltip)]
 
 
 def validation_curve(events: Sequence[Row], metric: str) -> Chart | None:
@@ -93,24 +88,18 @@ def validation_curve(events: Sequence[Row], metric: str) -> Chart | None:
             rows.append({"step": row["step"], "value": found[metric], "best": best})
     if not rows:
         return None
-    frame = pd.DataFrame(rows)
-    base = alt.Chart(frame).encode(
+    title, scale = f"validation {axis_title(metric)}", alt.Scale(zero=False, nice=True)
+    base = alt.Chart(pd.DataFrame(rows)).encode(
         x=alt.X("step:Q", title="step", axis=few_ticks(), scale=alt.Scale(zero=True)),
-        y=alt.Y(
-            "value:Q",
-            title=f"validation {axis_title(metric)}",
-            scale=alt.Scale(zero=False, nice=True),
-        ),
+        y=alt.Y("value:Q", title=title, scale=scale),
         tooltip=[_STEP, alt.Tooltip("value:Q", title=metric, format=SCORE)],
     )
     line = base.mark_line(color=SECOND, strokeWidth=2.2)
     points = base.mark_point(color=SECOND, filled=True, size=45, opacity=1)
-    best = (
-        alt.Chart(frame[frame["best"]].tail(1))
-        .mark_point(color=SECOND, size=190, strokeWidth=2, filled=False)
-        .encode(x="step:Q", y="value:Q")
-    )
-    return alt.layer(line, points, best).properties(height=HEIGHT)
+    kept = alt.Chart(pd.DataFrame([row for row in rows if row["best"]][-1:]))
+    best_mark = kept.mark_point(color=SECOND, size=190, strokeWidth=2, filled=False)
+    best_mark = best_mark.encode(x="step:Q", y="value:Q")
+    return alt.layer(line, points, best_mark).properties(height=HEIGHT)
 
 
 def learning_rate_curve(events: Sequence[Row]) -> alt.Chart | None:
@@ -130,29 +119,20 @@ def speed_curve(events: Sequence[Row]) -> alt.Chart | None:
 
 
 def speed_now(events: Sequence[Row]) -> float | None:
-    """Tokens per second over the latest steps."""
-    latest = [
-        row
-        for row in events
-        if row.get("kind") == "step" and all(finite(row.get(k)) for k in ("step", *_PACE))
-    ][-LATEST:]
+    steps = [row for row in events if row.get("kind") == "step"]
+    latest = [r for r in steps if all(finite(r.get(k)) for k in ("step", *_PACE))][-LATEST:]
     tokens, seconds = (sum(row[key] for row in latest) for key in _PACE)
     return tokens / seconds if seconds > 0 else None
 
 
-# --- parts of a curve ------------------------------------------------------------------------
-
 _PACE = ("tokens", "seconds")
 _STEP = alt.Tooltip("step:Q", title="step")
+_STEPS = alt.X("step:Q", title="step", axis=few_ticks())
 
 
 def _speed(row: Row) -> float | None:
     tokens, seconds = (row.get(key) for key in _PACE)
     return tokens / seconds if finite(tokens) and finite(seconds) and seconds > 0 else None
-
-
-def _part(name: str, row: Row) -> Any:
-    return get_section(row, "losses").get(name)
 
 
 def _points(events: Sequence[Row], value: Callable[[Row], Any]) -> list[Point]:
@@ -167,10 +147,6 @@ def _frame(points: Sequence[Point], name: str, mean: str) -> pd.DataFrame:
     return frame
 
 
-def _steps_axis() -> alt.X:
-    return alt.X("step:Q", title="step", axis=few_ticks())
-
-
 def _small(points: Sequence[Point], title: str, color: str, axis: alt.Axis) -> alt.Chart | None:
     if not points:
         return None
@@ -182,7 +158,7 @@ def _small(points: Sequence[Point], title: str, color: str, axis: alt.Axis) -> a
         else chart.mark_line(color=color, strokeWidth=1.8)
     )
     drawn: alt.Chart = marks.encode(
-        x=_steps_axis(),
+        x=_STEPS,
         y=alt.Y("value:Q", title=None, axis=axis, scale=alt.Scale(zero=True)),
         tooltip=[_STEP, alt.Tooltip("value:Q", title=title, format=".3~g")],
     ).properties(height=SMALL)

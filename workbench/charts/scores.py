@@ -1,9 +1,8 @@
 """A metric against what it costs."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Collection, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import altair as alt
@@ -49,16 +48,8 @@ def score_against_cost(
     front: Collection[str] = (),
     bubbles: bool = False,
 ) -> Chart | None:
-    """A metric against a cost (log axis), with its interval over seeds; None without a point.
-
-    Args:
-        rows: as in ``compare --format json``.
-        metric: one of their metrics.
-        references: score of each reference, drawn as a dashed rule.
-        cost: a key of ``COSTS``.
-        front: labels of the rows that no other is better than in both, joined by a line.
-        bubbles: whether the area of a point is the row's peak memory.
-    """
+    """A metric against a cost (log axis), with its interval over seeds; None without a point. Rows
+    of the ``front`` are joined by a line; the area of ``bubbles`` is peak memory."""
     points = _points(rows, metric, cost)
     if not points:
         return None
@@ -81,7 +72,7 @@ def score_against_cost(
         )
     far = far_references(rows, metric, references)
     near = {name: value for name, value in references.items() if name not in far}
-    layers = [*_front(points, front, x, higher_is_better(metric)), bars, dots, *_names(frame, base)]
+    layers = [*_front(points, front, x), bars, dots, *_names(frame, base)]
     return alt.layer(*layers, *_rules(near, points)).properties(height=HEIGHT)
 
 
@@ -112,18 +103,18 @@ def _points(rows: Sequence[Row], metric: str, cost: str = TRAINABLE) -> list[dic
 
 
 def _tooltip(metric: str, cost: str) -> list[alt.Tooltip]:
-    shown: Fields = {"label:N": "recipe", "study:N": "study"}
-    shown |= {"mean:Q": (metric, SCORE), "low:Q": ("95% low", SCORE), "high:Q": ("95% high", SCORE)}
-    if cost != TRAINABLE:
-        shown["cost:Q"] = (COSTS[cost].axis, _FORMATS[cost][0])
+    spent = {} if cost == TRAINABLE else {"cost:Q": (COSTS[cost].axis, _FORMATS[cost][0])}
+    shown: Fields = {"label:N": "recipe", "study:N": "study", "mean:Q": (metric, SCORE)}
+    shown |= {"low:Q": ("95% low", SCORE), "high:Q": ("95% high", SCORE), **spent}
     shown |= {"parameters:Q": ("trainable", ","), "memory:Q": ("peak memory", ".3s")}
     return tooltips(shown | {"seeds:Q": "seeds"})
 
 
 def _with_sides(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Says for each point whether its name goes above its interval or below, out of the way."""
-    width = _extent([math.log10(p["cost"]) for p in points])
-    height = _extent([p[end] for p in points for end in ("low", "high")])
+    costs = [math.log10(p["cost"]) for p in points]
+    width = (max(costs) - min(costs)) or 1.0
+    height = (max(p["high"] for p in points) - min(p["low"] for p in points)) or 1.0
     taken: list[tuple[float, float]] = []
     for point in sorted(points, key=lambda p: (p["cost"], -p["mean"])):
         x = math.log10(point["cost"]) / width
@@ -139,26 +130,18 @@ def _with_sides(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return points
 
 
-def _extent(values: Sequence[float]) -> float:
-    return (max(values) - min(values)) or 1.0
-
-
 def _names(frame: pd.DataFrame, base: alt.Chart) -> list[alt.Chart]:
     """The name of each row at the end of its interval, in the row's colour."""
-    names = base.mark_text(fontSize=12, fontWeight=600)
-    layers = []
-    for side, end, shift in (("above", "high", -10), ("below", "low", 14)):
-        if (frame["side"] == side).any():
-            shown = names.transform_filter(f"datum.side == '{side}'")
-            layers.append(shown.mark_text(dy=shift, fontSize=12, fontWeight=600).encode(
-                y=f"{end}:Q", text="label:N"
-            ))  # fmt: skip
-    return layers
+    return [
+        base.transform_filter(f"datum.side == '{side}'")
+        .mark_text(dy=shift, fontSize=12, fontWeight=600)
+        .encode(y=f"{end}:Q", text="label:N")
+        for side, end, shift in (("above", "high", -10), ("below", "low", 14))
+        if (frame["side"] == side).any()
+    ]
 
 
-def _front(
-    points: Sequence[Row], labels: Collection[str], x: alt.X, higher: bool
-) -> list[alt.Chart]:
+def _front(points: Sequence[Row], labels: Collection[str], x: alt.X) -> list[alt.Chart]:
     """The line from one row that nothing beats to the next: what more cost buys."""
     kept = sorted((p for p in points if p["label"] in labels), key=lambda p: float(p["cost"]))
     if len(kept) < 2:
@@ -185,22 +168,13 @@ def _widest_gap(points: Sequence[Row]) -> float:
     """The cost in the middle of the widest gap between rows, on a logarithmic axis."""
     low, high = log_domain([float(p["cost"]) for p in points])
     places = [low, *sorted(float(p["cost"]) for p in points), high]
-    return max(
-        (right / left, math.sqrt(left * right))
-        for left, right in zip(places, places[1:], strict=False)
-    )[1]
+    return max((right / left, math.sqrt(left * right)) for left, right in pairwise(places))[1]
 
 
 def far_references(
     rows: Sequence[Row], metric: str, references: Mapping[str, float]
 ) -> dict[str, float]:
-    """The references that are so much worse than every row that they would flatten all the rows.
-
-    Args:
-        rows: as in ``compare --format json``.
-        metric: one of their metrics.
-        references: score of each reference.
-    """
+    """The references that are so much worse than every row that they would flatten all the rows."""
     sign = 1 if higher_is_better(metric) else -1
     points = _points(rows, metric)
     if not points:
@@ -209,9 +183,6 @@ def far_references(
     best = max(sign * point["mean"] for point in points)
     room = 1.5 * max(best - worst, 0.01 * max(1.0, abs(worst)))
     return {name: value for name, value in references.items() if sign * value < worst - room}
-
-
-# --- the figure ------------------------------------------------------------------------------
 
 
 def _draw(analysis: Analysis, *, cost: str = TRAINABLE, bubbles: bool = False) -> list[Picture]:

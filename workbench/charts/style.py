@@ -1,9 +1,4 @@
-"""What all charts share: colours, axes, the format of a score.
-
-Colours are middle tones that hold on a light and on a dark page.
-"""
-
-from __future__ import annotations
+"""What all charts share: middle tones that hold on a light and on a dark page, axes, formats."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -27,7 +22,6 @@ HEIGHT = 240
 SCORE = ".4~r"
 """Vega's format of a score: four digits, whether it is an accuracy or a perplexity."""
 BYTES = "format(datum.value, '~s') + 'B'"
-"""Vega's expression for a label that counts bytes."""
 
 
 def row_colors(labels: Sequence[str]) -> alt.Scale:
@@ -36,9 +30,10 @@ def row_colors(labels: Sequence[str]) -> alt.Scale:
     return alt.Scale(domain=names, range=[PALETTE[i % len(PALETTE)] for i in range(len(names))])
 
 
-def row_legend() -> alt.Legend:
-    """The legend of the rows, above the plot and as strong as their lines."""
-    return alt.Legend(title=None, orient="top", symbolOpacity=1, symbolType="circle")
+def row_color(field: str, labels: Sequence[str]) -> alt.Color:
+    """The colour by row, with a legend above the plot and as strong as the lines."""
+    legend = alt.Legend(title=None, orient="top", symbolOpacity=1, symbolType="circle")
+    return alt.Color(field, scale=row_colors(labels), legend=legend)
 
 
 def tooltips(fields: Fields) -> list[alt.Tooltip]:
@@ -68,14 +63,8 @@ def log_domain(values: Sequence[float]) -> tuple[float, float]:
 
 
 def log_axis(values: Sequence[float], field: str, title: str, labels: str | None = None) -> alt.X:
-    """A logarithmic axis over positive amounts with a tick at each power of ten, or more if few.
-
-    Args:
-        values: what will be drawn, all above 0.
-        field: the column that holds them.
-        title: what they are.
-        labels: Vega's expression for a tick's label; None for SI prefixes.
-    """
+    """A logarithmic axis over positive amounts with a tick at each power of ten, or more if few;
+    ``labels`` is Vega's expression for a tick's label, None for SI prefixes."""
     domain = list(log_domain(values))
     low, high = (math.log10(end) for end in domain)
     ticks = [10.0**n for n in range(math.ceil(low), math.floor(high) + 1)]

@@ -4,8 +4,6 @@ Heavy imports happen inside the commands, so that ``--help``, ``recipes`` and ``
 once.
 """
 
-from __future__ import annotations
-
 import errno
 import json
 import os
@@ -31,6 +29,7 @@ from workbench.cli import (
     tune,
 )
 from workbench.errors import RecipeError, UsageError, WorkbenchError
+from workbench.formatting import plural
 from workbench.redact import without_secrets
 
 BAD_ARGUMENTS = 2
@@ -125,9 +124,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if debug:
             traceback.print_exc()
         elif isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
-            too_long = UsageError("a name is too long for the file system")
-            _report(too_long, as_json="--json" in given)
-            return too_long.exit_code
+            _report(UsageError("a name is too long for the file system"), as_json="--json" in given)
+            return UsageError.exit_code
         else:
             _report_unexpected(error)
         return 1
@@ -142,14 +140,13 @@ def _report_renamed(given: Sequence[str]) -> None:
 
 
 def _report(error: WorkbenchError, *, as_json: bool) -> None:
-    count = len(error.problems) if isinstance(error, RecipeError) else 0
-    end = f"\n{count} problem{'s' if count > 1 else ''}; nothing was loaded or run" if count else ""
+    problems = error.problems if isinstance(error, RecipeError) else ()
+    count = len(problems)
+    end = f"\n{plural(count, 'problem')}; nothing was loaded or run" if count else ""
     text = without_secrets(str(error))
     typer.echo(f"{text}{end}" if count else f"{error.kind}: {text}", err=True)
     if as_json:
-        problems = error.problems if isinstance(error, RecipeError) else ()
-        fields = {"kind": error.kind, "what": error.what, "where": error.where}
-        fields |= {"why": error.why, "fix": error.fix}
+        fields = {key: getattr(error, key) for key in ("kind", "what", "where", "why", "fix")}
         document = {"error": {**fields, "problems": [vars(problem) for problem in problems]}}
         typer.echo(without_secrets(json.dumps(document, indent=2)))
 

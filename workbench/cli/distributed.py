@@ -1,7 +1,5 @@
 """``--processes N``: the same command in several processes that train together."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Sequence
@@ -94,10 +92,8 @@ def launch(
     process (accelerate 1.15); the processes find each other the same way.
 
     Args:
-        arguments: of the command that each runs.
-        processes: how many.
         runs: folders of the runs that they will write.
-        shard: let them share the weights, instead of each having them all.
+        shard: let them share the weights (FSDP2).
         zero: stage of DeepSpeed's ZeRO in which they share optimizer state; 0 for none.
 
     Raises:
@@ -124,7 +120,7 @@ def launch(
         stage = {"ACCELERATE_DEEPSPEED_ZERO_STAGE": str(zero)}
         environment |= {"ACCELERATE_USE_DEEPSPEED": "true", **stage}
     environment.setdefault("OMP_NUM_THREADS", str(max(1, _cores() // processes)))
-    command = [sys.executable, "-m", "workbench", *arguments]
+    command = [sys.executable, "-P", "-m", "workbench", *arguments]
     code = run_together(command, processes, environment, runs)
     if code:
         note(f"one of {processes} processes ended first, with exit code {code}")

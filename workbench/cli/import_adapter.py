@@ -12,6 +12,7 @@ import typer
 from workbench.cli.options import JSON_OPTION
 from workbench.cli.output import note, print_answer
 from workbench.errors import UsageError
+from workbench.formatting import size
 from workbench.heavy_imports import loading_libraries
 
 if TYPE_CHECKING:
@@ -47,27 +48,17 @@ def import_(
 
     def confirm(proposal: Proposal) -> bool:
         shown.append(proposal)
-        note(_summary(proposal))
+        at = f" at {proposal.revision}" if proposal.revision else ""
+        weights = f"{proposal.tensors:,} tensors, {size(proposal.weight_bytes)}"
+        note(f"{proposal.method} adapter for {proposal.task}: {weights}")
+        note(f"  base model: {proposal.base}{at}\n  found in:   {proposal.base_folder}")
+        if proposal.named_base not in ("", proposal.base):
+            note(f"  declared base: {proposal.named_base[:200]!r}")
         return yes or base is not None or _confirmed()
 
     target = output or Path("adapters") / source.resolve().stem
     folder = import_adapter(source, target, confirm=confirm, base=base, labels=label or ())
     print_answer(as_json, {"path": str(folder), **asdict(shown[0])}, [folder])
-
-
-def _summary(proposal: Proposal) -> str:
-    from workbench.formatting import size
-
-    at = f" at {proposal.revision}" if proposal.revision else ""
-    lines = [
-        f"{proposal.method} adapter for {proposal.task}: {proposal.tensors:,} tensors, "
-        f"{size(proposal.weight_bytes)}",
-        f"  base model: {proposal.base}{at}",
-        f"  found in:   {proposal.base_folder}",
-    ]
-    if proposal.named_base not in ("", proposal.base):
-        lines.append(f"  declared base: {proposal.named_base[:200]!r}")
-    return "\n".join(lines)
 
 
 def _confirmed() -> bool:

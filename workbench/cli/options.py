@@ -1,7 +1,5 @@
 """Options that several commands share, and what their texts mean."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import typer
@@ -40,11 +38,8 @@ def chosen_seeds(text: str | None) -> list[int] | None:
         return None
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isascii() and part.isdigit() and int(part) < 2**32 for part in parts):
-        raise UsageError(
-            f"--seeds {text}",
-            why="seeds are whole numbers from 0 on, below 2**32",
-            fix="e.g. --seeds 0,1,2",
-        )
+        why = "seeds are whole numbers from 0 on, below 2**32"
+        raise UsageError(f"--seeds {text}", why=why, fix="e.g. --seeds 0,1,2")
     numbers = [int(part) for part in parts]
     if len(set(numbers)) < len(numbers):
         raise UsageError(f"--seeds {text}", why="a seed is given twice", fix="name each once")

@@ -18,7 +18,6 @@ WIDEST = 10_000
 
 
 def print_json(document: Any) -> None:
-    """Prints the one JSON document of a command on stdout."""
     typer.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False, default=str))
 
 
@@ -70,15 +69,14 @@ def print_pairs(title: str, pairs: Sequence[tuple[str, object]]) -> None:
 
 
 def run_document(run: Run) -> dict[str, Any]:
-    """A run in the JSON document of a command."""
     fields = {"id": run.id, "path": str(run.path), "state": run.state, "reason": run.reason}
     return {**fields, "metrics": run.result.get("metrics")}
 
 
-def tested_metrics(run: Run) -> Any:
-    """The scores of a run on its test split; None where it has none."""
+def test_scores(run: Run) -> str:
+    """The scores of a run on its test split; empty where it has none."""
     metrics = run.result.get("metrics")
-    return metrics.get("test") if isinstance(metrics, dict) else None
+    return scores(metrics.get("test")) if isinstance(metrics, dict) else ""
 
 
 def scores(metrics: Any) -> str:

@@ -1,7 +1,5 @@
 """Progress of runs: one live line on a terminal, else a line every few seconds."""
 
-from __future__ import annotations
-
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -24,8 +22,6 @@ class Progress:
 
     Args:
         plan: ``study/recipe`` of each run of the command, in their order, where that is known.
-        stream: where to write; live on a terminal, plain lines elsewhere.
-        clock: seconds, for the time between lines.
     """
 
     def __init__(
@@ -117,22 +113,18 @@ class Progress:
 
     def _passing(self, text: str, *, always: bool = False) -> None:
         """Text that the next one replaces; where nothing can be replaced, one every few seconds."""
-        text = f"{self._of_all()}{self._name if self._all is None else self._id}: {text}"
+        text = f"{self._name if self._all is None else self._id}: {text}"
+        if self._all is not None:  # run 5 of 16, about 2 min left | ...
+            left = self._all.seconds_left(self._clock() - self._began, self._left)
+            of_all = f", {about(left)} left" if left is not None else ""
+            text = f"{self._counted}{of_all} | {text}"
         if self._live:
             self._write(f"{CLEAR_LINE}{text}")
             self._on_line = True
         elif always or self._clock() - self._last_line >= SECONDS_BETWEEN_LINES:
             self._line(text)
 
-    def _of_all(self) -> str:
-        """``run 5 of 16, about 2 min left | ``; empty for a command of one run."""
-        if self._all is None:
-            return ""
-        left = self._all.seconds_left(self._clock() - self._began, self._left)
-        return f"{self._counted}{f', {about(left)} left' if left is not None else ''} | "
-
     def _line(self, text: str) -> None:
-        """Text that stays."""
         self._write(f"{CLEAR_LINE if self._on_line else ''}{text}\n")
         self._on_line = False
         self._last_line = self._clock()

@@ -161,24 +161,24 @@ def stop(
 
 def _print(runs: Path, as_json: bool) -> None:
     entries, workers = _queue(runs).list(), _workers(runs)
+    rows = [_row(number, entry) for number, entry in enumerate(entries, 1)]
     if as_json:
-        document = {"queue": [_row(n, e) for n, e in enumerate(entries, 1)]}
-        print_json({**document, "workers": [_worker_row(w) for w in workers]})
+        shown = {"pid", "host", "slots"}
+        known = [w.model_dump(include=shown) | {"stopping": w.stopping} for w in workers]
+        print_json({"queue": rows, "workers": known})
         return
     if entries:
-        rows = [
-            (n, e.id, "started" if e.job else "waiting", e.slot or e.devices, e.processes)
-            for n, e in enumerate(entries, 1)
-        ]
-        print_table(("", "run", "state", "devices", "processes"), rows)
+        keys = ("number", "id", "state", "devices", "processes")
+        cells = [[row[key] for key in keys] for row in rows]
+        print_table(("", "run", *keys[2:]), cells)
     waiting = sum(not entry.job for entry in entries)
-    said = [_describe(worker) for worker in workers] or ["no worker; `workbench queue start`"]
+    said = []
+    for worker in workers:
+        state = "stops after its current runs" if worker.stopping else "works"
+        where = f"{worker.host} {state} (devices {' '.join(worker.slots)})"
+        said.append(f"process {worker.pid} on {where}")
+    said = said or ["no worker; `workbench queue start`"]
     typer.echo(f"{plural(waiting, 'run')} waiting; {'; '.join(said)}")
-
-
-def _describe(worker: WorkerRecord) -> str:
-    state = "stops after its current runs" if worker.stopping else "works"
-    return f"process {worker.pid} on {worker.host} {state} (devices {' '.join(worker.slots)})"
 
 
 def _row(number: int, entry: Entry) -> dict[str, Any]:
@@ -190,11 +190,6 @@ def _row(number: int, entry: Entry) -> dict[str, Any]:
         "devices": entry.slot or entry.devices,
         "added_at": entry.added_at,
     }
-
-
-def _worker_row(worker: WorkerRecord) -> dict[str, Any]:
-    slots, stopping = list(worker.slots), worker.stopping
-    return {"pid": worker.pid, "host": worker.host, "slots": slots, "stopping": stopping}
 
 
 def _queue(runs: Path) -> Queue:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from workbench.cli.output import note, scores
+from workbench.cli.output import note, test_scores
 from workbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -65,18 +65,17 @@ def run(
     """Submits each run to a Ray cluster, prints how it ended, and returns them all.
 
     Args:
-        needs: the fields of ``workbench.executors.ray.Needs``.
+        needs: arguments of ``workbench.executors.ray.options_of``.
         which: ``seeds`` and ``force``.
     """
-    from workbench.executors.ray import Needs, run_study
+    from workbench.executors.ray import run_study
 
     def say(run: Run, uploaded: str | None) -> None:
-        metrics = run.result.get("metrics") or {}
-        outcome = run.reason or scores(metrics.get("test"))
+        outcome = run.reason or test_scores(run)
         note(f"{run.id}: {run.state}" + (f": {outcome}" if outcome else ""))
         if uploaded:
             note(f"  copied to {uploaded}")
 
     return run_study(
-        recipes, runs_dir, address=address, needs=Needs(**needs), store=store, ended=say, **which
+        recipes, runs_dir, address=address, needs=needs, store=store, ended=say, **which
     )

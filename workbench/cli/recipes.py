@@ -31,7 +31,9 @@ def list_recipes(
         print_json({"recipes": rows})
     elif not as_json:
         columns = ("study", "name", "method", "model", "task", "learning_rate", "seeds")
-        cells = [[_cell(row[column]) for column in columns] for row in rows]
+        for row in rows:
+            row["seeds"] = ",".join(map(str, row["seeds"]))
+        cells = [[row[column] for column in columns] for row in rows]
         print_table([column.replace("_", " ") for column in columns], cells)
     if problems:  # those that can be read are shown all the same
         raise RecipeError(problems)
@@ -51,10 +53,6 @@ def _row(recipe: Recipe, file: Path) -> dict[str, Any]:
         "fingerprint": recipe.fingerprint,
         "path": str(file),
     }
-
-
-def _cell(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def check(
@@ -93,10 +91,8 @@ def data(
 
     loaded = load_recipes(recipe, overrides or ())
     if len(loaded) != 1:
-        fix = "name one of them"
-        raise UsageError(
-            f"{plural(len(loaded), 'recipe')}, and one is needed", where=recipe, fix=fix
-        )
+        what = f"{plural(len(loaded), 'recipe')}, and one is needed"
+        raise UsageError(what, where=recipe, fix="name one of them")
     with loading_libraries():
         from workbench.pipeline.inspect_data import inspect_data
 
@@ -111,11 +107,10 @@ def data(
         typer.echo()
         print_table(columns, table, right=" ".join(columns[1:]))
     lengths = found["lengths"]
-    cut = (
-        f"{lengths['longer']:,} of {lengths['measured']:,} are longer than {lengths['max_length']}"
-    )
+    share = f"{lengths['longer']:,} of {lengths['measured']:,}"
     pairs = [("median", f"{lengths['median']:g}"), ("longest", f"{lengths['longest']:,}")]
-    print_pairs("tokens of the training texts", [*pairs, ("cut", cut)])
+    pairs += [("cut", f"{share} are longer than {lengths['max_length']}")]
+    print_pairs("tokens of the training texts", pairs)
     for sentence in found["notes"]:
         note(sentence)
 

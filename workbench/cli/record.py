@@ -1,7 +1,5 @@
 """The page that ``workbench show`` prints of one run."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import typer
@@ -26,13 +24,14 @@ def print_record(run: Run) -> None:
     typer.echo(f"{run.id}: {run.state}{f' ({run.reason})' if run.reason else ''}")
     if result.get("description"):
         typer.echo(str(result["description"]))
-    print_pairs(
-        "run",
-        [(key, run.status.get(key)) for key in ("method", "task", "model", "data", "seed")]
-        + [("fingerprint", str(run.status.get("fingerprint", ""))[:8])],
-    )
+    pairs = [(key, run.status.get(key)) for key in ("method", "task", "model", "data", "seed")]
+    print_pairs("run", [*pairs, ("fingerprint", str(run.status.get("fingerprint", ""))[:8])])
     _scores(result)
-    _tuning(get_section(result, "tuning"))
+    if tuning := get_section(result, "tuning"):
+        spent = f"{plural(tuning.get('trials') or 0, 'trial')}, "
+        spent += f"{duration(tuning.get('train_seconds'))} of training"
+        best = scores({str(tuning.get("metric")): tuning.get("score")})
+        print_pairs("tuning", [("spent", spent), ("best", f"validation {best}")])
     print_pairs("parameters", parameter_facts(result))
     _memory(get_section(result, "memory"))
     print_pairs("time", time_facts(result))
@@ -57,14 +56,6 @@ def _scores(result: dict[str, Any]) -> None:
     pairs.append(("selected", selected_checkpoint(result)))
     pairs += [(name, scores(values)) for name, values in get_section(result, "references").items()]
     print_pairs("scores", pairs)
-
-
-def _tuning(values: dict[str, Any]) -> None:
-    if not values:
-        return
-    spent = f"{plural(values.get('trials') or 0, 'trial')}, {duration(values.get('train_seconds'))}"
-    score = scores({str(values.get("metric")): values.get("score")})
-    print_pairs("tuning", [("spent", f"{spent} of training"), ("best", f"validation {score}")])
 
 
 def _memory(values: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from workbench.errors import UsageError
 from workbench.heavy_imports import loading_libraries
 
 if TYPE_CHECKING:
-    from workbench.comparison import Comparison
+    pass
 
 LONGEST_TEXT = 72
 """Characters of a text that the table of predictions repeats."""
@@ -72,25 +72,25 @@ def compare(
         objectives=pareto.replace(" ", "").split(",") if pareto is not None else None,
     )
     format = "json" if as_json else format
-    if published:
-        _compare_with_papers(comparison, format)
-    elif config_diff:
-        _config_diff(comparison, format)
+    if published or config_diff:
+        _compare_otherwise(comparison, "--published" if published else "--config-diff", format)
     else:
         typer.echo(comparison.to(format).rstrip("\n"))
 
 
-def _config_diff(comparison: Comparison, format: str) -> None:
-    from workbench.comparison.config_diff import config_differences, to_json, to_text
-
-    _check_format("--config-diff", format)
-    found = config_differences(comparison)
-    typer.echo((to_json if format == "json" else to_text)(found).rstrip("\n"))
-
-
-def _check_format(option: str, format: str) -> None:
+def _compare_otherwise(comparison: Any, option: str, format: str) -> None:
     if format not in ("table", "json"):
         raise UsageError(f"{option} with --format {format}", fix="use table or json")
+    if option == "--published":
+        from workbench.comparison.published import compare_with_papers
+
+        papers = compare_with_papers(comparison)
+        print_answer(format == "json", papers.document(), [papers.text()])
+    else:
+        from workbench.comparison.config_diff import config_differences, to_json, to_text
+
+        found = config_differences(comparison)
+        typer.echo((to_json if format == "json" else to_text)(found).rstrip("\n"))
 
 
 def report(
@@ -119,22 +119,12 @@ def report(
     print_answer(as_json, {"path": str(output), "page": str(page)}, [page])
 
 
-def _compare_with_papers(comparison: Comparison, format: str) -> None:
-    from workbench.comparison.published import compare_with_papers
-
-    _check_format("--published", format)
-    found = compare_with_papers(comparison)
-    print_answer(format == "json", found.document(), [found.text()])
-
-
 def _runs_folder(path: Path, runs: Path) -> Path:
     """``bbc-news`` is short for ``runs/bbc-news``, unless a folder of that name here has runs."""
     from workbench.store import list_runs
 
     within = runs / path
-    if not within.is_dir() or (path.is_dir() and list_runs(path)):
-        return path
-    return within
+    return path if not within.is_dir() or (path.is_dir() and list_runs(path)) else within
 
 
 def export(
@@ -222,10 +212,8 @@ def _texts(
     if not texts:
         raise UsageError("no text to predict", fix="give --text TEXT or --file FILE")
     if pairs and len(pairs) != len(texts):
-        raise UsageError(
-            f"{len(texts)} texts and {len(pairs)} second texts",
-            fix="give every text a second one, or none of them",
-        )
+        what = f"{len(texts)} texts and {len(pairs)} second texts"
+        raise UsageError(what, fix="give every text a second one, or none of them")
     return texts, pairs or None
 
 
@@ -248,11 +236,8 @@ def _adapter_folder(name: str, runs: Path) -> Path:
         return path
     run = find_run(name, runs)
     if not run.adapter.is_dir():
-        raise UsageError(
-            f"this run is {run.state} and has no adapter",
-            where=run.id,
-            fix=f"`workbench resume {run.id}`, or name a finished run",
-        )
+        fix = f"`workbench resume {run.id}`, or name a finished run"
+        raise UsageError(f"this run is {run.state} and has no adapter", where=run.id, fix=fix)
     return run.adapter
 
 

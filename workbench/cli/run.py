@@ -27,8 +27,7 @@ from workbench.cli.output import (
     print_json,
     print_table,
     run_document,
-    scores,
-    tested_metrics,
+    test_scores,
 )
 from workbench.cli.queue import put
 from workbench.errors import RunRefused, UsageError
@@ -207,10 +206,7 @@ def _report(finished: Sequence[Run], as_json: bool) -> None:
         if as_json:
             print_json({"runs": [run_document(each) for each in finished]})
         else:
-            rows = [
-                (each.id, each.state, scores(tested_metrics(each)) or each.reason, each.path)
-                for each in finished
-            ]
+            rows = [(r.id, r.state, test_scores(r) or r.reason, r.path) for r in finished]
             print_table(("run", "state", "test", "folder"), rows)
     states = {each.state for each in finished}
     if "failed" in states or "unreadable" in states:

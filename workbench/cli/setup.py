@@ -1,7 +1,5 @@
 """Commands around the runs: ``assets`` and ``ui``."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import typer
@@ -29,22 +27,11 @@ def assets(context: typer.Context, as_json: bool = JSON_OPTION) -> None:
     if as_json:
         print_json({"assets": rows})
         return
-    print_table(
-        ("name", "kind", "state", "download", "licence", "sha256", "about"),
-        [
-            (
-                f"asset:{row['name']}",
-                row["kind"],
-                row["state"],
-                size(row["download_bytes"]),
-                row["licence"],
-                row["sha256"][:12],
-                row["about"],
-            )
-            for row in rows
-        ],
-        right="download",
-    )
+    headers = ("name", "kind", "state", "download", "licence", "sha256", "about")
+    for row in rows:
+        row |= {"name": f"asset:{row['name']}", "sha256": row["sha256"][:12]}
+        row["download"] = size(row["download_bytes"])
+    print_table(headers, [[row[key] for key in headers] for row in rows], right="download")
 
 
 @assets_app.command()

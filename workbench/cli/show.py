@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from workbench.cli.options import JSON_OPTION, RUN, RUNS_OPTION
-from workbench.cli.output import print_json, print_table, run_document, scores, tested_metrics
+from workbench.cli.output import print_json, print_table, run_document, test_scores
 from workbench.formatting import duration, plural
 
 if TYPE_CHECKING:
@@ -51,25 +51,16 @@ def _row(run: Run) -> dict[str, Any]:
 
 
 def _line(run: Run) -> tuple[object, ...]:
-    started = run.status.get("started_at")
-    when = _clock_time(started) if isinstance(started, int | float) else None
     reason = textwrap.shorten(run.reason, REASON_WIDTH, placeholder=" …")
-    progress = reason or progress_text(run.status)
-    return (
-        run.id,
-        run.state,
-        run.status.get("method"),
-        progress,
-        scores(tested_metrics(run)) or None,
-        when,
-    )
+    progress, when = reason or progress_text(run.status), _clock_time(run.status.get("started_at"))
+    return run.id, run.state, run.status.get("method"), progress, test_scores(run), when
 
 
-def _clock_time(seconds: float) -> str | None:
+def _clock_time(seconds: Any) -> str:
     try:
-        return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
-    except (OverflowError, ValueError, OSError):  # a number that is not a time: the file is corrupt
-        return None
+        return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds)) if seconds else ""
+    except (TypeError, OverflowError, ValueError, OSError):  # not a time: the file is corrupt
+        return ""
 
 
 def progress_text(status: dict[str, Any]) -> str:

@@ -1,7 +1,5 @@
 """How long the runs of one command still take, by those of them that are done."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from statistics import fmean
 
@@ -11,9 +9,6 @@ class TimeLeft:
 
     A run that is still to come takes what runs of its recipe took, else those of its study, else
     any. Where none has finished, the estimate of the running one stands in.
-
-    Args:
-        plan: ``study/recipe`` of each run, in their order.
     """
 
     def __init__(self, plan: Sequence[str]) -> None:
@@ -22,11 +17,9 @@ class TimeLeft:
         self._seconds: dict[str, list[float]] = {}
 
     def begin(self, index: int) -> None:
-        """The run at this place of the plan begins."""
         self._index = index
 
     def end(self, seconds: float) -> None:
-        """The run that began last has finished."""
         self._seconds.setdefault(self._plan[self._index], []).append(seconds)
 
     def seconds_left(self, elapsed: float, left: float | None) -> float | None:

@@ -114,10 +114,8 @@ def _row(tuning: Tuning) -> tuple[object, ...]:
     own = own_values(tuning.recipe, tuning.space)
     first = next((t for t in tuning.trials if t.number == 0 and t.values == own), None)
     spent = tuning.document()
-    cost = (
-        f"{duration(spent['train_seconds'])}, {spent['steps']:,} steps, "
-        f"{count(spent['tokens'])} tokens"
-    )
+    cost = f"{duration(spent['train_seconds'])}, {spent['steps']:,} steps, "
+    cost += f"{count(spent['tokens'])} tokens"
     name = f"{tuning.recipe.study}/{tuning.recipe.name}"
     shown = (_shown(first, tuning.metric), _shown(tuning.best, tuning.metric))
     return (name, tuning.metric, *shown, len(tuning.trials), tuning.failed, cost)

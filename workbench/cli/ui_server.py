@@ -1,7 +1,5 @@
 """The command that serves the Streamlit app; Streamlit itself is not imported here."""
 
-from __future__ import annotations
-
 import importlib.util
 import signal
 import subprocess
@@ -31,9 +29,8 @@ def app_path() -> Path:
     for candidate in (package / "_ui" / "app.py", package.parent / "ui" / "app.py"):
         if candidate.is_file():
             return candidate
-    raise UsageError(
-        "the UI is not part of this installation", fix="pip install 'peft-workbench[ui]'"
-    )
+    fix = "pip install 'peft-workbench[ui]'"
+    raise UsageError("the UI is not part of this installation", fix=fix)
 
 
 def command(
@@ -49,13 +46,11 @@ def command(
     than loopback has to be asked for twice.
 
     Raises:
-        UsageError: when Streamlit is missing, the port is impossible, or ``address`` is not
-            loopback and ``expose`` is not set.
+        UsageError: when Streamlit is missing, or ``address`` is not loopback and ``expose`` is not
+            set.
     """
     if importlib.util.find_spec("streamlit") is None:
         raise UsageError("Streamlit is not installed", fix="pip install 'peft-workbench[ui]'")
-    if not 0 < port < 65536:
-        raise UsageError(f"no such port: {port}", fix="give one from 1 to 65535")
     hosts = _hosts(address, expose)
     app = app_path()
     options = {
@@ -73,7 +68,7 @@ def command(
         "browser.serverAddress": LOOPBACK if address == "0.0.0.0" else address,
         "theme.base": str(app.parent / "theme.toml"),
     }
-    argv = [sys.executable, "-m", "streamlit", "run", str(app)]
+    argv = [sys.executable, "-P", "-m", "streamlit", "run", str(app)]
     argv += [f"--{name}={value}" for name, value in options.items()]
     argv += [f"--server.allowedHosts={host}" for host in hosts]
     environment = child_environment() | {RUNS_VARIABLE: str(Path(runs_dir).absolute())}
@@ -94,13 +89,7 @@ def _hosts(address: str, expose: bool) -> list[str]:
     return hosts
 
 
-def serve(
-    runs_dir: Path | str = DEFAULT_RUNS_DIR,
-    port: int = DEFAULT_PORT,
-    address: str = LOOPBACK,
-    *,
-    expose: bool = False,
-) -> int:
+def serve(runs_dir: Path, port: int, address: str, *, expose: bool) -> int:
     """Serves the app until it is interrupted; returns Streamlit's exit code.
 
     Raises:

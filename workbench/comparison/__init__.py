@@ -2,18 +2,4 @@
 
 from workbench.comparison.comparison import Comparison, compare
 from workbench.comparison.pareto import pareto
-from workbench.comparison.schema import ParetoStatus, Reference, Row, Summary, Verdict
-from workbench.comparison.statistics import Interval, interval
-
-__all__ = [
-    "Comparison",
-    "Interval",
-    "ParetoStatus",
-    "Reference",
-    "Row",
-    "Summary",
-    "Verdict",
-    "compare",
-    "interval",
-    "pareto",
-]
+from workbench.comparison.schema import ParetoStatus, Row, Verdict

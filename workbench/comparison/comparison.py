@@ -4,20 +4,17 @@ Run folders -> checked records -> samples (the seeds of one recipe) -> groups of
 scores may be compared -> rows, and warnings about what a reader could take for granted.
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from workbench.comparison import fairness, formats
-from workbench.comparison.baseline import set_baseline
 from workbench.comparison.labels import set_labels
 from workbench.comparison.pareto import DEFAULT, METRIC, pareto
 from workbench.comparison.records import Record, UnusableResult, read_record
 from workbench.comparison.result import ComparisonResult, Group
-from workbench.comparison.rows import Sample, choose_primary, make_row, ordered
+from workbench.comparison.rows import Sample, choose_primary, make_row, ordered, set_baseline
 from workbench.comparison.schema import Reference, Scores
 from workbench.comparison.verdicts import TestRequest, TestResults, check_metric, run_tests
 from workbench.errors import UsageError
@@ -26,7 +23,6 @@ from workbench.store import DEFAULT_RUNS_DIR, Run, list_runs
 
 MOST_TESTED = 60
 """Runs whose differences are tested unasked: reading the predictions of one takes 1 ms."""
-
 ROUNDING = 1e-3
 """Relative difference that two scores of the same reference may have."""
 
@@ -35,15 +31,7 @@ class Comparison(ComparisonResult):
     """Recipes side by side, and the same as text."""
 
     def to(self, format: str, *, width: int | None = None) -> str:
-        """The comparison as ``table``, ``markdown``, ``csv``, ``latex`` or ``json`` text.
-
-        Args:
-            format: one of the five names.
-            width: columns of the terminal, for ``table``; None for the current terminal's.
-
-        Raises:
-            UsageError: when there is no such format.
-        """
+        """As ``table`` (``width`` columns), ``markdown``, ``csv``, ``latex`` or ``json`` text."""
         if format == "table":
             from workbench.comparison.terminal import table  # rich takes 0.06 s
 
@@ -69,27 +57,23 @@ def compare(
     Args:
         paths: folders of runs, of one study, or single runs.
         baseline: the baseline recipe (or ``study/recipe``); None for ``full`` where there is one.
-        tests: whether differences are tested, which reads the predictions of every run; None for
-            up to `MOST_TESTED` runs.
+        tests: whether predictions are read and differences tested; None: up to `MOST_TESTED` runs.
         metric: what is tested; None for the metric that selected the adapters.
         all_pairs: test each row against each, not against the baseline only.
         margin: the difference worth seeing, in units of the metric; None for 0.01 where it lies
             between 0 and 1, else for 5% of the baseline's.
-        objectives: two or three of those that `pareto` knows; None for its default, where there
-            are at most `MOST_TESTED` rows.
+        objectives: two or three that `pareto` knows; None: its default up to `MOST_TESTED` rows.
 
     Raises:
-        UsageError: when a path is not a folder, no finished run is of the baseline's recipe, no
-            run has the metric or an objective, or the margin is not above 0.
+        UsageError: for a path, baseline, metric or objective that is not there, a margin of 0.
     """
     request = TestRequest(metric, all_pairs, margin)
     samples, warnings = _read(paths)
     rows = [make_row(sample) for sample in samples]
     choose_primary(rows)
-    for check in fairness.CHECKS:
-        warnings += check(samples)
+    warnings += [text for check in fairness.CHECKS for text in check(samples)]
     warnings += set_baseline(rows, baseline)
-    references, disagreements = _references(samples)
+    references = _references(samples, warnings)
     rows = ordered(rows)
     check_metric(rows, metric)
     groups = ComparisonResult(rows=rows, references=[], warnings=[], samples=samples).groups(metric)
@@ -99,7 +83,7 @@ def compare(
     return Comparison(
         rows=rows,
         references=references,
-        warnings=warnings + disagreements,
+        warnings=warnings,
         verdicts=results.verdicts,
         verdict_notes=results.notes,
         pareto=pareto(rows, wanted, results.intervals) if wanted else [],
@@ -124,7 +108,11 @@ def _read(paths: Sequence[Path]) -> tuple[list[Sample], list[str]]:
     if not runs:
         warnings.append(f"no runs below {', '.join(str(path) for path in paths)}")
     samples = _samples(_finished(runs, warnings), warnings)
-    _assign_groups(samples)
+    # Sets of conditions are numbered from 1 on, largest first within the studies' order.
+    sizes = Counter(sample.first.conditions for sample in samples)
+    numbers: dict[object, int] = {}
+    for sample in sorted(samples, key=lambda s: (s.first.study, -sizes[s.first.conditions])):
+        sample.group = numbers.setdefault(sample.first.conditions, len(numbers) + 1)
     set_labels(samples)
     return samples, warnings
 
@@ -174,10 +162,8 @@ def _samples(finished: Sequence[tuple[Run, Record]], warnings: list[str]) -> lis
             older = seeds[record.seed][0]
             warnings.append(f"duplicate run {run.id}: using {run.path}, ignoring {older.path}")
         seeds[record.seed] = (run, record)
-    samples = []
-    for seeds in cells.values():
-        runs, records = zip(*(seeds[seed] for seed in sorted(seeds)), strict=True)
-        samples.append(Sample(list(runs), list(records)))
+    ordered = ([seeds[seed] for seed in sorted(seeds)] for seeds in cells.values())
+    samples = [Sample([run for run, _ in cell], [record for _, record in cell]) for cell in ordered]
     return sorted(samples, key=lambda s: (s.first.study, s.first.recipe, s.first.fingerprint))
 
 
@@ -186,41 +172,28 @@ def _when_ended(finished: tuple[Run, Record]) -> tuple[float, str]:
     return float(ended) if isinstance(ended, int | float) else 0.0, str(finished[0].path)
 
 
-def _assign_groups(samples: Sequence[Sample]) -> None:
-    """Numbers the sets of conditions from 1 on, largest first within the studies' order."""
-    sizes = Counter(sample.first.conditions for sample in samples)
-    order = sorted(samples, key=lambda s: (s.first.study, -sizes[s.first.conditions]))
-    numbers: dict[object, int] = {}
-    for sample in order:
-        sample.group = numbers.setdefault(sample.first.conditions, len(numbers) + 1)
-
-
-def _references(samples: Sequence[Sample]) -> tuple[list[Reference], list[str]]:
-    """The scores without fine-tuning of each group, and a warning where runs disagree on one."""
+def _references(samples: Sequence[Sample], warnings: list[str]) -> list[Reference]:
+    """The scores without fine-tuning of each group, with a warning where runs disagree on one."""
     found: dict[tuple[int, str], Reference] = {}
     disagreeing: dict[tuple[int, str], None] = {}
     for sample in sorted(samples, key=lambda s: s.group):
         for record in sample.records:
             for name, metrics in record.references.items():
                 key = (sample.group, name)
-                first = found.setdefault(
-                    key, {"name": name, "group": sample.group, "metrics": dict(metrics)}
-                )
-                if not _agree(first["metrics"], metrics):
+                new: Reference = {"name": name, "group": sample.group, "metrics": dict(metrics)}
+                if not _agree(found.setdefault(key, new)["metrics"], metrics):
                     disagreeing[key] = None
-    warnings = [
+    warnings += [
         f"runs of group {group} give different scores for the reference {name!r}: the first is "
         "shown"
         for group, name in disagreeing
     ]
-    return list(found.values()), warnings
+    return list(found.values())
 
 
 def _agree(one: Scores, other: Scores) -> bool:
     """Equal but for rounding: each machine scores the base model anew."""
-    if one.keys() != other.keys():
-        return False
-    return all(
+    return one.keys() == other.keys() and all(
         math.isclose(a, b, rel_tol=ROUNDING) if a is not None and b is not None else a is b
         for a, b in ((score, other[name]) for name, score in one.items())
     )

@@ -1,10 +1,6 @@
 """What the recipes of comparable rows set differently, and nothing else."""
 
-from __future__ import annotations
-
 import json
-from collections.abc import Mapping
-from typing import Any
 
 from workbench.comparison.result import ComparisonResult
 from workbench.comparison.rows import grouped
@@ -24,7 +20,6 @@ def config_differences(comparison: ComparisonResult) -> list[GroupDifference]:
 
 
 def to_json(differences: list[GroupDifference]) -> str:
-    """One JSON document."""
     return json.dumps({"differences": differences}, indent=2, default=str)
 
 
@@ -35,16 +30,16 @@ def to_text(differences: list[GroupDifference]) -> str:
         title = f"Group {found['group']}: " if len(differences) > 1 else ""
         lines = [f"{title}{plain(', '.join(found['rows']))} differ in"]
         for key, values in found["settings"].items():
-            lines += _lines(key, values, found["rows"])
+            texts = {
+                label: json.dumps(values[label], default=str) if label in values else ABSENT
+                for label in found["rows"]
+            }
+            by_value = grouped(texts, texts.__getitem__)
+            width = max(map(len, by_value))
+            lines.append(f"  {plain(key)}")
+            lines += [
+                f"    {plain(value).ljust(width)}  {plain(', '.join(labels))}"
+                for value, labels in by_value.items()
+            ]
         parts.append("\n".join(lines if found["settings"] else [*lines, f"  {NOTHING}"]))
     return "\n\n".join(parts) if parts else "No finished runs."
-
-
-def _lines(key: str, values: Mapping[str, Any], rows: list[str]) -> list[str]:
-    texts = {x: json.dumps(values[x], default=str) if x in values else ABSENT for x in rows}
-    by_value = grouped(rows, texts.__getitem__)
-    width = max(len(value) for value in by_value)
-    return [f"  {plain(key)}"] + [
-        f"    {plain(value).ljust(width)}  {plain(', '.join(labels))}"
-        for value, labels in by_value.items()
-    ]

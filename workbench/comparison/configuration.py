@@ -1,7 +1,5 @@
 """The settings of recipes as they were run, and in what they differ."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,10 +15,8 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NAMES = frozenset({"study", "name", "description", "seeds", "tuning"})
 
 MOST_READ = 100
-"""Recipes whose files are read to name them or to tell their differences in a sentence.
-
-Reading one takes 0.9 ms; a comparison of 500 has to take less than a second.
-"""
+"""Recipes that are read to be named or told apart: one takes 0.9 ms, and a comparison of 500 has
+to take less than a second."""
 
 Settings = Mapping[str, Any]
 
@@ -28,8 +24,8 @@ Settings = Mapping[str, Any]
 def differing(settings: Mapping[str, Settings]) -> dict[str, dict[str, Any]]:
     """The values that differ between some settings, by dotted key, then by label.
 
-    Settings that do not have a key (LoRA has no ``method.num_virtual_tokens``) are absent from its
-    values. Empty settings, of a recipe that cannot be read, are ignored.
+    Settings without a key (LoRA has no ``method.num_virtual_tokens``) are absent from its values;
+    empty ones, of a recipe that cannot be read, are ignored.
     """
     settings = {label: flat for label, flat in settings.items() if flat}
     found: dict[str, dict[str, Any]] = {}
@@ -42,10 +38,8 @@ def differing(settings: Mapping[str, Settings]) -> dict[str, dict[str, Any]]:
 
 
 def read_settings(run: Run) -> dict[str, Any]:
-    """The resolved recipe of a run by dotted key, without its names and seeds; empty if unreadable.
-
-    A learning rate left to the method is given as the number it stands for.
-    """
+    """The resolved recipe by dotted key, without names and seeds, with the learning rate that it
+    stands for; empty if unreadable."""
     text = run.recipe_text()
     try:
         if "&" in text and any(isinstance(e, yaml.AliasEvent) for e in yaml.parse(text, _LOADER)):

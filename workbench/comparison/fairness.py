@@ -1,15 +1,8 @@
-"""What a reader has to know before believing a difference between two rows.
-
-Each check looks at the rows and yields sentences; the comparison shows them under the table and
-hands them out with the numbers.
-"""
-
-from __future__ import annotations
+"""What a reader has to know before believing a difference between two rows: a sentence each."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from workbench.comparison.configuration import MOST_READ, differing
-from workbench.comparison.records import Record
 from workbench.comparison.rows import Sample, grouped
 from workbench.comparison.statistics import interval
 from workbench.formatting import listing
@@ -24,7 +17,6 @@ WORDS = {
     "tokenisation": "tokenisation",
     "metrics": "versions of the metrics",
 }
-"""How each key of a run's comparability is called in a sentence."""
 
 
 def different_conditions(samples: Sequence[Sample]) -> Iterator[str]:
@@ -108,11 +100,7 @@ def missing_metrics(samples: Sequence[Sample]) -> Iterator[str]:
 
 
 def different_budgets(samples: Sequence[Sample]) -> Iterator[str]:
-    """Rows of a group that were trained, or tuned, more than others.
-
-    They stay together: how much training a method needs is part of many comparisons, but nobody
-    should have to find it out.
-    """
+    """Rows of a group that were trained, or tuned, more than others; they stay together."""
     for members in _by_group(samples).values():
         trained = _shared(members, _training)
         if len({text for s in members if (text := _training(s))}) > 1:
@@ -121,7 +109,9 @@ def different_budgets(samples: Sequence[Sample]) -> Iterator[str]:
                 "be the budget's and not the method's"
             )
         tuned = _shared(members, _tuning)
-        if len(tuned) == 1 and _far_apart([_tuning_steps(s) for s in members]):
+        steps = [_tuning_steps(s) for s in members]
+        # Searches of as many trials: one that diverges stops early.
+        if len(tuned) == 1 and 0 < STEPS_APART * min(steps) < max(steps):
             tuned = _shared(members, lambda s: f"{_tuning_steps(s):,} steps")
         if len(tuned) > 1:
             yield f"DIFFERENT TUNING: {'; '.join(tuned)}. What was searched longer looks better"
@@ -147,23 +137,18 @@ def _training(sample: Sample) -> str | None:
 
 
 def _tuning(sample: Sample) -> str:
-    return " or ".join(sorted({_searched(record) for record in sample.records}))
-
-
-def _searched(record: Record) -> str:
-    if not record.tuning or not record.tuning.trials:
-        return "none recorded"
-    keys = listing(sorted(record.tuning.search))
-    return f"{record.tuning.trials} trials{f' of {keys}' if keys else ''}"
+    found = set()
+    for tuning in (record.tuning for record in sample.records):
+        text = "none recorded"
+        if tuning and tuning.trials:
+            keys = listing(sorted(tuning.search))
+            text = f"{tuning.trials} trials{f' of {keys}' if keys else ''}"
+        found.add(text)
+    return " or ".join(sorted(found))
 
 
 def _tuning_steps(sample: Sample) -> int:
     return max((r.tuning.steps or 0 for r in sample.records if r.tuning), default=0)
-
-
-def _far_apart(steps: Sequence[int]) -> bool:
-    """Whether searches of as many trials were of unequal length; one that diverges stops early."""
-    return 0 < STEPS_APART * min(steps) < max(steps)
 
 
 def forced_runs(samples: Sequence[Sample]) -> Iterator[str]:
@@ -179,8 +164,7 @@ def forced_runs(samples: Sequence[Sample]) -> Iterator[str]:
         yield f"{why}: {listing(found)}"
 
 
-Check = Callable[[Sequence[Sample]], Iterator[str]]
-CHECKS: tuple[Check, ...] = (
+CHECKS: tuple[Callable[[Sequence[Sample]], Iterator[str]], ...] = (
     different_conditions,
     several_configurations,
     different_budgets,
@@ -189,9 +173,6 @@ CHECKS: tuple[Check, ...] = (
     different_hardware,
     missing_metrics,
 )
-
-
-# --- words -----------------------------------------------------------------------------------
 
 
 def _labels(samples: Sequence[Sample]) -> str:
@@ -203,7 +184,6 @@ def _by_group(samples: Iterable[Sample]) -> dict[int, list[Sample]]:
 
 
 def _differences(one: Sample, other: Sample) -> list[str]:
-    """What differs between the conditions of two samples, in words."""
     left, right = dict(one.first.conditions), dict(other.first.conditions)
     return [
         _word(key, left.get(key), right.get(key))

@@ -1,20 +1,15 @@
-"""A comparison as json, csv, Markdown or LaTeX text.
-
-json and csv hold exact numbers, the other two what goes into a page. Every name comes from a run
-folder that anybody may have written, so each format escapes what it would otherwise obey.
-"""
-
-from __future__ import annotations
+"""A comparison as json, csv, Markdown or LaTeX text; names are a stranger's and escaped."""
 
 import csv
 import io
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 from workbench.comparison.result import ComparisonResult, Group
-from workbench.comparison.schema import Reference, Row
+from workbench.comparison.schema import Row
 from workbench.comparison.sentences import all_conclusions
 from workbench.comparison.table import Table, comparison_tables, plain
 
@@ -22,38 +17,31 @@ NOTHING = "No finished runs."
 
 
 def to_json(comparison: ComparisonResult) -> str:
-    """One JSON document: rows, references, warnings, verdicts and the Pareto front."""
-    content = {name: getattr(comparison, name) for name in _DOCUMENT}
-    return json.dumps(content, indent=2, allow_nan=False)
+    """All of it but the runs behind the rows, and what is the terminal's alone."""
+    names = [each.name for each in fields(comparison)]
+    wanted = [name for name in names if name not in ("samples", "pareto_column")]
+    return json.dumps(
+        {name: getattr(comparison, name) for name in wanted}, indent=2, allow_nan=False
+    )
 
-
-_DOCUMENT = (
-    *("rows", "references", "warnings", "verdicts", "verdict_notes"),
-    *("pareto", "pareto_objectives"),
-)
-
-# --- csv -------------------------------------------------------------------------------------
 
 _ELSEWHERE = {"group", "label", "runs", "primary_metric", "hardware", "per_seed"}
-"""Keys of a row that have no column, or one under another name."""
 _SUMMARIES = {
     "metrics": "{}",
     "validation_metrics": "validation_{}",
     "baseline_paired": "{}_baseline_paired",
 }
-"""What the columns of a summary are called, by key of a row."""
 _OF_SUMMARY = ("mean", "ci_low", "ci_high", "n")
 _OF_VERDICT = ("against", "metric", "difference", "ci_low", "ci_high", "p_adjusted")
 
 
 def to_csv(comparison: ComparisonResult) -> str:
-    """One line for each row and reference; units are in the column names.
-
-    A verdict is that against the row's baseline; those of all pairs are in the JSON.
-    """
+    """A line for each row, with the verdict against its baseline, and for each reference."""
     groups = comparison.groups()
     lines = [_csv_row(row) | _csv_findings(group, row) for group in groups for row in group.rows]
-    lines += [_csv_reference(reference) for reference in comparison.references]
+    for reference in comparison.references:
+        line = {"kind": "reference", "group": reference["group"], "name": reference["name"]}
+        lines.append(line | {f"{name}_mean": n for name, n in reference["metrics"].items()})
     return csv_text(lines)
 
 
@@ -94,12 +82,6 @@ def _csv_findings(group: Group, row: Row) -> dict[str, Any]:
     }
 
 
-def _csv_reference(reference: Reference) -> dict[str, Any]:
-    line: dict[str, Any] = {"kind": "reference", "group": reference["group"]}
-    line["name"] = reference["name"]
-    return line | {f"{name}_mean": score for name, score in reference["metrics"].items()}
-
-
 def _csv_cell(value: Any) -> Any:
     """Text that a spreadsheet would run as a formula gets an apostrophe before it."""
     if not isinstance(value, str):
@@ -108,13 +90,10 @@ def _csv_cell(value: Any) -> Any:
     return f"'{plain(value)}" if risky else plain(value)
 
 
-# --- Markdown --------------------------------------------------------------------------------
-
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|~$#!])")
 
 
 def to_markdown(comparison: ComparisonResult) -> str:
-    """A table for each group, then the notes and the warnings."""
     parts = [
         f"**{markdown_text(table.title)}**\n\n{markdown_table(table)}"
         for table in comparison_tables(comparison)
@@ -140,8 +119,6 @@ def markdown_table(table: Table) -> str:
     return f"{text}\n\n{notes}" if notes else text
 
 
-# --- LaTeX -----------------------------------------------------------------------------------
-
 _LATEX = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -166,8 +143,7 @@ _LATEX = {
 
 
 def to_latex(comparison: ComparisonResult) -> str:
-    r"""A booktabs table for each group, with verdicts and the Pareto front as columns; notes and
-    warnings are comments. Needs UTF-8 and T1."""
+    """A booktabs table for each group, notes and warnings as comments. Needs UTF-8 and T1."""
     tables = comparison_tables(comparison, findings=True)
     parts = ["% \\usepackage{booktabs} and \\usepackage[T1]{fontenc}"]
     parts += [_latex_table(table) for table in tables] or [f"% {NOTHING}"]

@@ -1,9 +1,8 @@
 """Scores of single test items, from the predictions that each run keeps.
 
 Every value is what its item contributes to the score of the run, so that the mean over items is
-the score. An accuracy is such a mean already; a ratio of sums (entity F1, accuracy of words) or a
-function of one (perplexity) is linearised, as the infinitesimal jackknife does (Efron 1982,
-chapter 6). Metrics that no sum over items gives (BLEU, correlations) have no scores of items.
+the score. A ratio of sums (entity F1) or a function of one (perplexity) is linearised, as the
+infinitesimal jackknife does (Efron 1982, chapter 6). BLEU and correlations are no such sums.
 Examples that belong together (`data.group`) are one item: what is drawn is the group.
 """
 
@@ -14,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from workbench.comparison.rows import Sample
 from workbench.recipe.catalogue import METRICS
@@ -48,10 +47,8 @@ class ItemScores:
     values: np.ndarray
     """(runs, items); the mean of a row is the score of the run."""
     ids: tuple[str, ...]
-    right_or_wrong: bool
-    """True where every value is 0 or 1."""
-    grouped: bool = False
-    """True where an item is a group of examples."""
+    right_or_wrong: bool  # every value is 0 or 1
+    grouped: bool = False  # an item is a group of examples
 
     @cached_property
     def mean(self) -> float:
@@ -59,7 +56,6 @@ class ItemScores:
 
     @cached_property
     def largest(self) -> float:
-        """The largest value, whatever its sign."""
         return float(abs(self.values).max())
 
     @cached_property
@@ -86,11 +82,7 @@ class ItemScores:
 
 
 def item_scores(sample: Sample, metric: str) -> ItemScores:
-    """The scores of the items of all runs of a row.
-
-    Raises:
-        NoItems: when a run keeps none for this metric, or what it keeps does not give its score.
-    """
+    """The scores of the items of all runs of a row; NoItems when these do not give its score."""
     import numpy as np
 
     rows, ids, grouped = [], None, False
@@ -110,24 +102,6 @@ def item_scores(sample: Sample, metric: str) -> ItemScores:
     return ItemScores(values, ids or (), bool(np.isin(values, (0.0, 1.0)).all()), grouped)
 
 
-def _of_run(folder: Path, metric: str) -> tuple[tuple[str, ...], np.ndarray, bool]:
-    """Ids and contributions of the items of one run, and whether they are groups."""
-    columns = _read(folder / "predictions.parquet", metric)
-    try:
-        ids = tuple(str(each) for each in columns["id"])
-        if EACH.format(metric) in columns:
-            values = _contributions(metric, columns)
-        else:
-            values = _from_labels(metric, columns["label"], columns["prediction"])
-        if groups := columns.get(GROUP):
-            return (*by_group([str(each) for each in groups], values), True)
-    except NoItems:
-        raise
-    except (KeyError, TypeError, ValueError, OverflowError):  # somebody else's file
-        raise NoItems(UNREADABLE) from None
-    return ids, values, False
-
-
 def by_group(groups: Sequence[str], values: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
     """Each group as one item. The mean over examples is a ratio of sums over groups, and as such
     linearised: groups of equal size count with their means."""
@@ -143,21 +117,31 @@ def by_group(groups: Sequence[str], values: np.ndarray) -> tuple[tuple[str, ...]
     return tuple(map(str, names)), np.asarray(contributions.round(12))
 
 
-def _read(path: Path, metric: str) -> dict[str, list[Any]]:
+def _of_run(folder: Path, metric: str) -> tuple[tuple[str, ...], np.ndarray, bool]:
+    """Ids and contributions of the items of one run, and whether they are groups."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     each, weight = EACH.format(metric), WEIGHT.format(metric)
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(folder / "predictions.parquet") as file:
             there = set(file.schema_arrow.names)
-            wanted = ["id", *(name for name in (each, weight, GROUP) if name in there)]
-            if each not in there and metric in FROM_LABELS:
-                wanted += ["label", "prediction"]
-            elif each not in there:
+            if each not in there and metric not in FROM_LABELS:
                 raise NoItems(f"{metric} has no scores of single items")
-            return file.read(columns=wanted).to_pydict()  # type: ignore[no-any-return]
-    except (OSError, pa.ArrowException, KeyError):
+            wanted = [each, weight] if each in there else ["label", "prediction"]
+            columns = file.read(columns=["id", GROUP, *wanted]).to_pydict()
+        values = (
+            _contributions(metric, columns)
+            if each in columns
+            else _from_labels(metric, columns["label"], columns["prediction"])
+        )
+        if groups := columns.get(GROUP):
+            return (*by_group([str(each) for each in groups], values), True)
+        return tuple(map(str, columns["id"])), values, False
+    except NoItems:
+        raise
+    # Somebody else's file.
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, OverflowError):
         raise NoItems(UNREADABLE) from None
 
 

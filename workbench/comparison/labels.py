@@ -1,23 +1,18 @@
 """Short distinct names for the rows of a comparison, which say what sets them apart."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 
 from workbench.comparison.configuration import MOST_READ, differing
 from workbench.comparison.rows import Sample, grouped
 
-_LONGEST = 40
-"""Characters of the values that a label names."""
+_LONGEST = 40  # characters of the values that a label names
 
 
 def set_labels(samples: Sequence[Sample]) -> None:
-    """Names each after its recipe, and only where that is not enough, after more.
-
-    Where several share it, the study (``bbc-news/lora``), then the values that differ
-    (``lora [r=16]``), then the first digits of the fingerprint, then a running number.
-    """
+    """Names each after its recipe and, where several share that, after the study
+    (``bbc-news/lora``), the values that differ (``lora [r=16]``), the fingerprint's first digits, a
+    number."""
     for sample in samples:
         sample.label = sample.first.recipe
     _extend(samples, [f"{each.first.study}/" for each in samples], before=True)

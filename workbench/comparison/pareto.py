@@ -1,9 +1,6 @@
 """Which recipes nothing beats in everything: the Pareto front, uncertainty included."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from workbench.comparison.rows import by_seed
 from workbench.comparison.schema import Dominance, ParetoStatus, Row
@@ -25,23 +22,17 @@ OBJECTIVES = {
     "peak_memory_bytes": "peak memory",
     "train_seconds": "training time",
 }
-"""What an objective is called in a sentence; a metric has its own name."""
 DEFAULT = (METRIC, "trainable_parameters", "peak_memory_bytes")
 
 SINGLE_RUN_DOUBT = 0.1
 """Relative difference in memory or time up to which one run each decides nothing."""
 
-Intervals = Mapping[tuple[str, str, str], tuple[float, float]]
+Intervals = dict[tuple[str, str, str], tuple[float, float]]
 """By metric and the labels of two rows: the 95% interval of the first minus the second."""
 
-
-@dataclass(frozen=True)
-class _Compared:
-    """One row against another in one objective: +1 the first is better, -1 worse, 0 equal."""
-
-    by_means: int
-    surely: int | None
-    """None where runs or machines do not allow to tell."""
+_Compared = tuple[int, int | None]
+"""One row against another by means, and surely, or None where runs or machines do not allow to
+tell: +1 the first is better, -1 worse, 0 equal."""
 
 
 def pareto(
@@ -52,20 +43,25 @@ def pareto(
     """The Pareto status of each row among those of its group, in the order of the rows.
 
     A row is ``dominated`` when another is surely at least as good in every objective and surely
-    better in one; it is on the ``front`` when it surely beats each other row in something, so that
-    none can dominate it; everything else is ``possibly_dominated``. Costs that are counted are
-    exact; scores, memory and time differ surely when the 95% interval of the difference leaves out
-    0. A row that lacks a value has no status.
+    better in one; on the ``front`` when it surely beats each other row in something; everything
+    else is ``possibly_dominated``. Costs that are counted are exact; scores, memory and time
+    differ surely when the 95% interval leaves out 0. A row that lacks a value has no status.
 
     Args:
-        objectives: two or three of ``metric`` (or the name of one), ``trainable_parameters``,
-            ``adapter_parameters``, ``adapter_bytes``, ``peak_memory_bytes`` and ``train_seconds``.
+        objectives: two or three of ``OBJECTIVES`` and of the names of metrics; else a UsageError.
         intervals: of differences of metrics; where one is not there, that over the seeds is taken.
-
-    Raises:
-        UsageError: when these are not two or three different objectives.
     """
-    check_objectives(rows, objectives)
+    metrics = sorted({name for row in rows for name in row["metrics"]})
+    known = [METRIC, *EXACT, *MEASURED, *metrics]
+    for name in objectives:
+        if name not in known and (rows or name.count("_")):
+            raise UsageError(f"no objective {name!r}", fix=choice(name, known))
+    if not 2 <= len(set(objectives)) == len(objectives) <= 3:
+        raise UsageError(
+            f"a Pareto front of {', '.join(objectives) or 'nothing'}",
+            why="it is drawn between two or three different objectives",
+            fix=f"e.g. {','.join(DEFAULT)}",
+        )
     return [_status(row, rows, objectives, intervals or {}) for row in rows]
 
 
@@ -80,12 +76,12 @@ def _status(
         if other is row or other["group"] != row["group"] or not _is_complete(other, objectives):
             continue
         compared = [_compare(other, row, name, intervals) for name in objectives]
-        if all(c.surely in (0, 1) for c in compared) and any(c.surely == 1 for c in compared):
+        means, sure = zip(*compared, strict=True)
+        if set(sure) <= {0, 1} and 1 in sure:
             surely.append(other["label"])
-        elif not any(c.surely == -1 for c in compared) and any(c.surely != 0 for c in compared):
+        elif -1 not in sure and set(sure) != {0}:
             possibly.append(other["label"])
-        signs = [c.by_means for c in compared]
-        by_means = by_means and not min(signs) >= 0 < max(signs)
+        by_means = by_means and not min(means) >= 0 < max(means)
     status: Dominance = "dominated" if surely else "possibly_dominated" if possibly else "front"
     return {
         "group": row["group"],
@@ -108,25 +104,6 @@ def front_by_means(rows: Sequence[Row], metric: str, cost: str) -> list[str]:
     return [each["label"] for each in found if each["on_front_by_means"]]
 
 
-def check_objectives(rows: Sequence[Row], objectives: Sequence[str]) -> None:
-    """Refuses what is not an objective.
-
-    Raises:
-        UsageError: with those that there are.
-    """
-    metrics = sorted({name for row in rows for name in row["metrics"]})
-    known = [METRIC, *EXACT, *MEASURED, *metrics]
-    for name in objectives:
-        if name not in known and (rows or name.count("_")):
-            raise UsageError(f"no objective {name!r}", fix=choice(name, known))
-    if not 2 <= len(set(objectives)) == len(objectives) <= 3:
-        raise UsageError(
-            f"a Pareto front of {', '.join(objectives) or 'nothing'}",
-            why="it is drawn between two or three different objectives",
-            fix=f"e.g. {','.join(DEFAULT)}",
-        )
-
-
 def _metric(row: Row, objective: str) -> str:
     return row["primary_metric"] or "" if objective == METRIC else objective
 
@@ -143,21 +120,21 @@ def _compare(one: Row, other: Row, objective: str, intervals: Intervals) -> _Com
     assert left is not None and right is not None  # complete rows only
     if objective in EXACT:
         sign = (left < right) - (left > right)
-        return _Compared(sign, sign)
+        return sign, sign
     if objective in MEASURED:
         if one["hardware"] != other["hardware"]:
-            return _Compared(-1, None)  # figures of two machines rank nothing
+            return -1, None  # figures of two machines rank nothing
         sign = (left < right) - (left > right)
-        return _Compared(sign, _surely(_over_runs(one, other, objective, left, right), -1))
+        return sign, _surely(_over_runs(one, other, objective, left, right), -1)
     metric = _metric(one, objective)
     if metric != _metric(other, objective):
-        return _Compared(-1, None)  # nor do two metrics
+        return -1, None  # nor do two metrics
     direction = 1 if higher_is_better(metric) else -1
     found = intervals.get((metric, one["label"], other["label"])) or _over_seeds(
         by_seed(one, one["metrics"][metric]["values"]),
         by_seed(other, other["metrics"][metric]["values"]),
     )
-    return _Compared(direction * ((left > right) - (left < right)), _surely(found, direction))
+    return direction * ((left > right) - (left < right)), _surely(found, direction)
 
 
 def _surely(interval: tuple[float, float] | None, direction: int) -> int | None:

@@ -1,7 +1,5 @@
 """How many seeds, and how many test items, would be needed to see a difference of some size."""
 
-from __future__ import annotations
-
 import math
 from bisect import bisect_left
 from dataclasses import dataclass
@@ -26,32 +24,25 @@ class Needed:
     """What there are too few of; None where there is enough of both, or nothing is known."""
     seeds: int | None
     """Runs on each side; with ``items`` where these are the limit."""
-    items: int | None
-    """Test items; None where there are enough."""
+    items: int | None  # None where there are enough
 
 
 def needed(found: Difference, size: float, comparisons: int = 1) -> Needed:
     """What a difference of ``size`` asks for, by how much the scores at hand vary.
 
-    It is a forecast from a variance that few seeds know badly: an order of magnitude, no promise.
-    Where the test items alone leave more doubt than ``size``, no number of seeds helps: then as
-    many items are asked for as make their share of the variance half of what may be.
-
-    Args:
-        comparisons: for how many p-values are corrected; the difference is to be seen whatever
-            the others show.
+    A forecast from a variance that few seeds know badly: an order of magnitude. Where the test
+    items alone leave more doubt than ``size``, as many are asked for as make their share of the
+    variance half of what may be. ``comparisons``: for how many p-values are corrected.
     """
+    z, items, variance = z_quantile(comparisons) + _Z_POWER, found.items, found.spread.items
     if "seeds" not in found.covers:
-        return _items_of_single_runs(found, size, comparisons)
-    z = z_quantile(comparisons) + _Z_POWER
-    if (
-        "items" in found.covers
-        and found.items
-        and z**2 * (found.spread.items / found.items) >= size**2
-    ):
-        items = math.ceil(2 * z**2 * found.spread.items / size**2)
-        return Needed("items", _seeds(found, size, items, comparisons), items)
-    seeds = _seeds(found, size, found.items, comparisons)
+        more = math.ceil(z**2 * variance / size**2) if variance > 0 else 0
+        short = items is not None and more > items
+        return Needed("items", None, more) if short else Needed(None, None, None)
+    if "items" in found.covers and items and z**2 * (variance / items) >= size**2:
+        more = math.ceil(2 * z**2 * variance / size**2)
+        return Needed("items", _seeds(found, size, more, comparisons), more)
+    seeds = _seeds(found, size, items, comparisons)
     shown = detectable(found, comparisons)
     if shown is not None and shown <= size:
         return Needed(None, seeds, None)
@@ -73,14 +64,6 @@ def _shown(over_seeds: float, over_items: float, df: int, comparisons: int) -> f
     """The difference that is seen that often: the half-width, and how far above it it has to be."""
     missed = math.sqrt(t_quantile(POWER, df) ** 2 * over_seeds + _Z_POWER**2 * over_items)
     return half_width(over_seeds, over_items, df, comparisons) + missed
-
-
-def _items_of_single_runs(found: Difference, size: float, comparisons: int) -> Needed:
-    if found.items is None or not found.spread.items > 0:
-        return Needed(None, None, None)
-    z = z_quantile(comparisons) + _Z_POWER
-    items = math.ceil(z**2 * found.spread.items / size**2)
-    return Needed("items", None, items) if items > found.items else Needed(None, None, None)
 
 
 def _seeds(found: Difference, size: float, items: int | None, comparisons: int) -> int | None:

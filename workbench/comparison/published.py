@@ -1,7 +1,5 @@
 """Runs compared with the published numbers of the same model, data, method and metric."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -44,14 +42,12 @@ class Match:
     """The 95% interval of our mean over seeds; None where there is none."""
     ours_high: float | None
     difference: float
-    holds: bool | None
-    """Whether the published value lies in our interval; None where there is none."""
+    holds: bool | None  # the published value lies in our interval
     published_trainable: str | None
     trainable_parameters: int
     """Ours, without the task head where there is one beside the method."""
     trainable_with_head: int
-    trainable_agrees: bool | None
-    """Within the rounding of the printed number."""
+    trainable_agrees: bool | None  # within the rounding of the printed number
     setup_differs: dict[str, list[Any]]
     """Recipe keys that the paper gives another value: [the paper's, ours]."""
     notes: list[str]
@@ -59,13 +55,10 @@ class Match:
 
 @dataclass(frozen=True)
 class PaperComparison:
-    """All matches, and the rows without a published number."""
-
     matches: list[Match]
     unmatched: list[str]
 
     def document(self) -> dict[str, Any]:
-        """Plain values for JSON."""
         return {
             "matches": [asdict(match) for match in self.matches],
             "unmatched": self.unmatched,
@@ -220,11 +213,12 @@ def _block(match: Match) -> str:
         trained += ", as printed" if match.trainable_agrees else ", not the printed number"
     printed = f", {match.published_trainable} trained" if match.published_trainable else ""
     quoted = " (quoted)" if match.verified == "quoted" else ""
+    over = f"{'95% interval, ' if half is not None else ''}{plural(match.seeds, 'seed')}"
     lines = [
         plain(f"{match.label} · {match.column}, {match.metric}"),
         f"  published  {_spread(match.published, match.published_spread)}{printed}: "
         f"{match.line}; {match.paper}, {match.table}{quoted}",
-        f"  ours       {_spread(match.ours, half)} ({_over(match.seeds, half)}), {trained}",
+        f"  ours       {_spread(match.ours, half)} ({over}), {trained}",
         f"  difference {match.difference:+.2f}: {verdict}",
     ]
     if match.setup_differs:
@@ -232,10 +226,6 @@ def _block(match: Match) -> str:
         lines.append(plain(f"  setup      {pairs}"))
     lines += [f"  note       {note}" for note in match.notes]
     return "\n".join(_wrapped(line) for line in lines)
-
-
-def _over(seeds: int, half: float | None) -> str:
-    return plural(seeds, "seed") if half is None else f"95% interval, {plural(seeds, 'seed')}"
 
 
 def _spread(value: float, half: float | None) -> str:

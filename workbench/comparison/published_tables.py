@@ -1,13 +1,10 @@
 """The numbers that papers published, with where each was read."""
 
-from __future__ import annotations
-
 import functools
-from collections.abc import Sized
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from workbench.errors import RecipeError
 from workbench.recipe.base import StrictModel
@@ -21,8 +18,6 @@ Setting = int | float | str | bool
 
 
 class Paper(StrictModel):
-    """Who published it."""
-
     authors: Text
     title: Text
     arxiv: Annotated[str, Field(pattern=r"^\d{4}\.\d{5}$")]
@@ -40,8 +35,6 @@ class Column(StrictModel):
 
 
 class Line(StrictModel):
-    """One line of a table."""
-
     label: Text
     model: list[Text] = Field(min_length=1, description="Hub ids of the model.")
     method: str | None = Field(None, description="Its name here; null where it is not offered.")
@@ -69,35 +62,14 @@ class Table(StrictModel):
     columns: list[Column] = Field(min_length=1)
     rows: list[Line] = Field(min_length=1)
 
-    @model_validator(mode="after")
-    def _complete(self) -> Table:
-        names = {column.name for column in self.columns}
-        for row in self.rows:
-            by_column: list[Sized] = [row.values, *row.setup_by_column.values()]
-            by_column += [row.spreads] if row.spreads else []
-            if any(len(each) != len(self.columns) for each in by_column):
-                raise ValueError(f"{row.label}: not one value for each column")
-            if unknown := set(row.column_notes) - names:
-                raise ValueError(f"{row.label}: no column {sorted(unknown)}")
-        return self
-
 
 class Published(StrictModel):
-    """All that is in papers.yaml."""
-
     papers: dict[str, Paper]
     tables: list[Table]
-
-    @model_validator(mode="after")
-    def _named(self) -> Published:
-        if unknown := {table.paper for table in self.tables} - self.papers.keys():
-            raise ValueError(f"no paper {sorted(unknown)}")
-        return self
 
 
 @functools.cache
 def published() -> Published:
-    """The numbers that ship with the workbench."""
     document, problems = read_file(FILE)
     if problems:
         raise RecipeError(problems)

@@ -1,7 +1,5 @@
 """What a comparison reads from the ``result.json`` of a finished run."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -20,15 +18,11 @@ class _Part(BaseModel):
 
 
 class Splits(_Part):
-    """Scores of each split; the test split is read once, at the end of the run."""
-
     test: Scores
     validation: Scores = {}
 
 
 class Selected(_Part):
-    """What chose the exported state."""
-
     metric: str | None = None
 
 
@@ -43,14 +37,10 @@ class Parameters(_Part):
 
 
 class Memory(_Part):
-    """Peak memory in bytes."""
-
     peak_memory_bytes: Amount | None = None
 
 
 class Time(_Part):
-    """Training time and speed."""
-
     train_seconds: Amount | None = None
     steps_per_second: Amount | None = None
     tokens_per_second: Amount | None = None
@@ -63,13 +53,10 @@ class Tuning(_Part):
 
     trials: Count
     search: dict[str, str] = {}
-    """What was tried, by key of the recipe."""
     steps: Count | None = None
 
 
 class Policy(_Part):
-    """Where and in which precision the run computed."""
-
     device: str | None = None
     device_name: str | None = None
     precision: str | None = None
@@ -79,8 +66,6 @@ class Policy(_Part):
 
 
 class Record(_Part):
-    """One finished run, checked."""
-
     study: str
     recipe: str
     seed: int
@@ -134,11 +119,7 @@ class UnusableResult(ValueError):
 
 
 def read_record(run: Run) -> Record:
-    """The checked result of a finished run.
-
-    Raises:
-        UnusableResult: when the result was written by another version or lacks a field.
-    """
+    """The checked result of a finished run; UnusableResult where a field is missing or newer."""
     version: Any = run.result.get("version")
     if version != VERSION:
         raise UnusableResult(f"its result has version {version!r}, this workbench reads {VERSION}")

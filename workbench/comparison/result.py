@@ -1,7 +1,5 @@
 """What a comparison found: its rows and verdicts, and the same by group of comparable rows."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,8 +26,7 @@ class Group:
     several: bool
     """Whether the comparison has other groups too."""
     rows: list[Row]
-    samples: list[Sample]
-    """The runs behind each row, in the same order."""
+    samples: list[Sample]  # in the order of the rows
     metric: str
     """What the rows are judged by; empty where they have no metric at all."""
     references: list[Reference]
@@ -39,7 +36,6 @@ class Group:
 
     @property
     def labels(self) -> list[str]:
-        """The rows' names."""
         return [row["label"] for row in self.rows]
 
     @property
@@ -52,7 +48,6 @@ class Group:
 
     @property
     def reference_scores(self) -> dict[str, float]:
-        """The score of each reference on the group's metric."""
         found = {each["name"]: each["metrics"].get(self.metric) for each in self.references}
         return {name: score for name, score in found.items() if score is not None}
 
@@ -61,11 +56,8 @@ class Group:
         return differing({sample.label: sample.settings for sample in self.samples})
 
     def verdict_on(self, row: Row) -> Verdict | None:
-        """The verdict on a row against its baseline, or against the one other row that there is.
-
-        None where that pair was not tested. Where the pair was tested the other way round, its
-        numbers and conclusion are turned; effect size and sentence are those of the test.
-        """
+        """The verdict on a row against its baseline, or against the one other row that there is;
+        turned where the pair was tested the other way round, but for effect size and sentence."""
         pair = row["label"], row["baseline"]
         for verdict in self.verdicts:
             tested = verdict["label"], verdict["against"]
@@ -77,7 +69,6 @@ class Group:
         return None
 
     def pareto_status(self, row: Row) -> ParetoStatus | None:
-        """Where a row stands to the Pareto front, where one was drawn."""
         return next((each for each in self.pareto if each["label"] == row["label"]), None)
 
 
@@ -99,25 +90,25 @@ class ComparisonResult:
     def groups(
         self, metric: str | None = None, labels: Collection[str] | None = None
     ) -> list[Group]:
-        """The groups in the order of the table.
-
-        Args:
-            metric: what the rows are judged by where they have it, instead of their own.
-            labels: only these rows; None for all.
-        """
+        """The groups in the order of the table, with these labels only if given; judged by
+        ``metric`` where they have it, instead of their own."""
         rows = [row for row in self.rows if labels is None or row["label"] in labels]
         samples = {sample.label: sample for sample in self.samples}
         numbers = list(dict.fromkeys(row["group"] for row in rows))
         found = []
         for number in numbers:
             members = [row for row in rows if row["group"] == number]
+            primary = [row["primary_metric"] for row in members if row["primary_metric"]]
+            judged_by = next(iter([*primary, *members[0]["metrics"]]), "")
+            if metric and any(metric in row["metrics"] for row in members):
+                judged_by = metric
             found.append(
                 Group(
                     number=number,
                     several=len(numbers) > 1,
                     rows=members,
                     samples=[samples[row["label"]] for row in members],
-                    metric=_metric_of(members, metric),
+                    metric=judged_by,
                     references=[each for each in self.references if each["group"] == number],
                     verdicts=[each for each in self.verdicts if each["group"] == number],
                     pareto=[each for each in self.pareto if each["group"] == number],
@@ -128,28 +119,24 @@ class ComparisonResult:
 
 
 def half_interval(found: Summary | Verdict | None) -> float | None:
-    """Half the width of a 95% interval; None where there is none."""
     if found is None or found["ci_low"] is None or found["ci_high"] is None:
         return None
     return (found["ci_high"] - found["ci_low"]) / 2
 
 
-def _metric_of(rows: list[Row], chosen: str | None) -> str:
-    if chosen and any(chosen in row["metrics"] for row in rows):
-        return chosen
-    primary = next((row["primary_metric"] for row in rows if row["primary_metric"]), None)
-    return primary or next(iter(rows[0]["metrics"]), "")
-
-
 def _turned(verdict: Verdict) -> Verdict:
-    turned = verdict.copy()
-    turned["label"], turned["against"] = verdict["against"], verdict["label"]
-    turned["runs"], turned["runs_against"] = verdict["runs_against"], verdict["runs"]
-    turned["difference"] = _minus(verdict["difference"])
-    turned["ci_low"], turned["ci_high"] = _minus(verdict["ci_high"]), _minus(verdict["ci_low"])
-    turned["conclusion"] = _TURNED.get(verdict["conclusion"], verdict["conclusion"])
-    return turned
-
-
-def _minus(number: float | None) -> float | None:
-    return None if number is None else -number
+    difference, low, high = (
+        None if number is None else -number
+        for number in (verdict["difference"], verdict["ci_high"], verdict["ci_low"])
+    )
+    return {
+        **verdict,
+        "label": verdict["against"],
+        "against": verdict["label"],
+        "runs": verdict["runs_against"],
+        "runs_against": verdict["runs"],
+        "difference": difference,
+        "ci_low": low,
+        "ci_high": high,
+        "conclusion": _TURNED.get(verdict["conclusion"], verdict["conclusion"]),
+    }

@@ -1,7 +1,6 @@
 """The rows of a comparison: the seeds of one recipe, summarised."""
 
-from __future__ import annotations
-
+import math
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,8 +10,13 @@ from workbench.comparison.configuration import Settings, read_settings
 from workbench.comparison.records import Record
 from workbench.comparison.schema import Row, Scores, Summary
 from workbench.comparison.statistics import Interval, interval
+from workbench.errors import UsageError
+from workbench.formatting import listing
 from workbench.recipe.catalogue import higher_is_better
+from workbench.recipe.suggest import did_you_mean
 from workbench.store import Run
+
+DEFAULT_BASELINE = "full"
 
 Item = TypeVar("Item")
 Key = TypeVar("Key", bound=Hashable)
@@ -33,7 +37,6 @@ class Sample:
 
     @cached_property
     def settings(self) -> Settings:
-        """The values of the recipe by dotted key, without its names and seeds."""
         return read_settings(self.runs[0])
 
     @property
@@ -42,7 +45,6 @@ class Sample:
 
     @property
     def hardware(self) -> list[str]:
-        """The distinct devices that the runs ran on."""
         return sorted({record.hardware for record in self.records})
 
 
@@ -69,15 +71,16 @@ def summarise(values: Sequence[float | None]) -> Summary:
 def make_row(sample: Sample) -> Row:
     """The row of some runs, without the differences to a baseline."""
     first, records = sample.first, sample.records
-    # A mean over different machines would be the time or memory of none of them.
-    costs = records if len(sample.hardware) == 1 else []
     per_seed: dict[str, list[float | None]] = {
         "peak_memory_bytes": [r.memory.peak_memory_bytes for r in records],
         "train_seconds": [r.time.train_seconds for r in records],
         "steps_per_second": [r.time.steps_per_second for r in records],
         "tokens_per_second": [r.time.tokens_per_second for r in records],
     }
-    cost = {name: _mean(values) if costs else None for name, values in per_seed.items()}
+    # A mean over different machines would be the time or memory of none of them.
+    one_machine = len(sample.hardware) == 1
+    cost = {name: mean_of(values) if one_machine else None for name, values in per_seed.items()}
+    peak, size = cost["peak_memory_bytes"], mean_of([r.adapter_bytes for r in records])
     return {
         "group": sample.group,
         "label": sample.label,
@@ -100,10 +103,10 @@ def make_row(sample: Sample) -> Row:
         "adapter_parameters": first.parameters.adapter,
         "total_parameters": first.parameters.total,
         "stored_parameters": first.parameters.stored,
-        "adapter_bytes": _whole(_mean([r.adapter_bytes for r in records])),
+        "adapter_bytes": None if size is None else round(size),
         "device": ", ".join(sorted({r.device for r in records if r.device})) or None,
         "hardware": sample.hardware,
-        "peak_memory_bytes": _whole(cost["peak_memory_bytes"]),
+        "peak_memory_bytes": None if peak is None else round(peak),
         "train_seconds": cost["train_seconds"],
         "steps_per_second": cost["steps_per_second"],
         "tokens_per_second": cost["tokens_per_second"],
@@ -112,10 +115,8 @@ def make_row(sample: Sample) -> Row:
 
 
 def choose_primary(rows: Sequence[Row]) -> None:
-    """Gives groups without a single value of their primary metric the first that has one.
-
-    The F1 of entities, for example, is null for tags that are parts of speech.
-    """
+    """Gives groups without a value of their primary metric, as F1 of entities for tags that are
+    parts of speech, the first that has one."""
     for members in grouped(rows, lambda row: row["group"]).values():
         scored = [n for row in members for n, s in row["metrics"].items() if s["mean"] is not None]
         if scored and not any(row["primary_metric"] in scored for row in members):
@@ -123,7 +124,41 @@ def choose_primary(rows: Sequence[Row]) -> None:
                 row["primary_metric"] = scored[0]
 
 
-def add_differences(row: Row, baseline: Row) -> None:
+def set_baseline(rows: Sequence[Row], baseline: str | None) -> list[str]:
+    """Sets the differences to the baseline in every group that has one; returns warnings. A name
+    that no row has is a UsageError."""
+    name = baseline or DEFAULT_BASELINE
+    if baseline and rows and not any(_is_called(row, baseline) for row in rows):
+        recipes = sorted({row["recipe"] for row in rows})
+        known = sorted({*recipes, *(f"{row['study']}/{row['recipe']}" for row in rows)})
+        raise UsageError(
+            f"no finished run is of the baseline {baseline!r}",
+            fix=f"{did_you_mean(baseline, known)} The recipes are {', '.join(recipes)}.".strip(),
+        )
+    warnings: list[str] = []
+    for group, members in sorted(grouped(rows, lambda row: row["group"]).items()):
+        candidates = [row for row in members if _is_called(row, name)]
+        if not candidates and baseline:
+            warnings.append(f"group {group} has no {baseline}: no differences are shown there")
+        for row in members:
+            same_study = [c for c in candidates if c["study"] == row["study"]]
+            chosen = same_study or candidates
+            if len(chosen) == 1:
+                _add_differences(row, chosen[0])
+            elif chosen:
+                labels = listing([c["label"] for c in chosen])
+                warnings.append(
+                    f"several rows are called {name} ({labels}), so no differences are shown in "
+                    f"group {group}; name one with --baseline"
+                )
+    return list(dict.fromkeys(warnings))
+
+
+def _is_called(row: Row, name: str) -> bool:
+    return name in (row["recipe"], row["label"], f"{row['study']}/{row['recipe']}")
+
+
+def _add_differences(row: Row, baseline: Row) -> None:
     """Sets the differences of a row to a baseline: of the means, and paired where seeds agree."""
     row["baseline"] = baseline["label"]
     if row is baseline:
@@ -161,9 +196,7 @@ def _summaries(scores: Sequence[Scores]) -> dict[str, Summary]:
     return {name: summarise([one.get(name) for one in scores]) for name in names}
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
-    return interval([value for value in values if value is not None]).mean
-
-
-def _whole(value: float | None) -> int | None:
-    return None if value is None else round(value)
+def mean_of(values: Sequence[float | None]) -> float | None:
+    """The mean of the values that are there; None where none is."""
+    known = [value for value in values if value is not None]
+    return math.fsum(known) / len(known) if known else None

@@ -5,12 +5,9 @@
 exact, in the unit that the name says; what is absent is null.
 """
 
-from __future__ import annotations
-
 from typing import Any, Literal, TypedDict
 
 Scores = dict[str, float | None]
-"""A score by the name of its metric."""
 
 Conclusion = Literal["better", "worse", "same", "hint", "unclear", "untested"]
 Dominance = Literal["front", "possibly_dominated", "dominated"]
@@ -100,8 +97,6 @@ class Verdict(TypedDict):
 
 
 class ParetoStatus(TypedDict):
-    """Whether another row of the group beats a row in all objectives."""
-
     group: int
     label: str
     status: Dominance | None

@@ -1,7 +1,5 @@
 """Conclusions as sentences: of a verdict, of the baselines, of the Pareto front."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from workbench import formatting
@@ -26,17 +24,12 @@ def all_conclusions(comparison: ComparisonResult) -> list[str]:
     return said + [text for group in comparison.groups() for text in reference_sentences(group)]
 
 
-# --- verdicts --------------------------------------------------------------------------------
-
-
 def sentence(verdict: Verdict) -> str:
     """What a reader may conclude, from how many runs and items, and what would tell more."""
-    parts = [_conclusion(verdict)]
-    if verdict["conclusion"] != "untested":
-        parts.append(_p_value(verdict))
-    parts.append(_evidence(verdict))
+    p = verdict["p_adjusted"]
+    chance = "" if p is None or verdict["conclusion"] == "untested" else f", {_p_value(p)}"
     power = _power(verdict)
-    text = f"{', '.join(part for part in parts if part)}{f'; {power}' if power else ''}"
+    text = f"{_conclusion(verdict)}{chance}, {_evidence(verdict)}{f'; {power}' if power else ''}"
     return f"{text} ({verdict['note']})" if verdict["note"] else text
 
 
@@ -84,22 +77,16 @@ def _difference(verdict: Verdict) -> str:
     return f"{text}, 95% interval {_number(metric, low)} to {_number(metric, high)}"
 
 
-def _p_value(verdict: Verdict) -> str:
-    p = verdict["p_adjusted"]
-    assert p is not None
+def _p_value(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}" if p < 0.1 else f"p = {p:.2f}"
 
 
 def _evidence(verdict: Verdict) -> str:
-    runs = (verdict["runs"], verdict["runs_against"])
-    items = f"{verdict['items']:,} {_units(verdict)}" if verdict["items"] else ""
-    if runs == (1, 1):
+    one, other = verdict["runs"], verdict["runs_against"]
+    seeds = f"{one} seeds" if one == other else f"{one} and {other} seeds"
+    if one == other == 1:
         seeds = "one seed each: this applies to these two adapters, not to the methods"
-    elif runs[0] == runs[1]:
-        seeds = f"{runs[0]} seeds"
-    else:
-        seeds = f"{runs[0]} and {runs[1]} seeds"
-    return ", ".join(part for part in (items, seeds) if part)
+    return f"{verdict['items']:,} {_units(verdict)}, {seeds}" if verdict["items"] else seeds
 
 
 def _units(verdict: Verdict) -> str:
@@ -159,8 +146,6 @@ def _about(count: int) -> str:
     return f"{round(count, -digits):,}"
 
 
-# --- references ------------------------------------------------------------------------------
-
 _SIDES = {
     "better": ("scores better", "score better"),
     "unclear": ("does not differ significantly", "do not differ significantly"),
@@ -169,10 +154,7 @@ _SIDES = {
 
 
 def reference_sentences(group: Group) -> list[str]:
-    """Who beats the best score without fine-tuning; empty where there is none to beat.
-
-    A row is on one side of it when its interval over seeds is, or the one run that it has.
-    """
+    """Who beats the best score without fine-tuning, by the interval over seeds or the one run."""
     metric, scores = group.metric, group.reference_scores
     if not scores:
         return []
@@ -203,9 +185,6 @@ def _side(summary: Summary, reference: float, higher: bool) -> str:
     return "better" if (low > reference) == higher else "worse"
 
 
-# --- the Pareto front ------------------------------------------------------------------------
-
-
 def pareto_sentences(group: Group) -> list[str]:
     """Who is on the front by the means, and who is surely beaten."""
     if len(group.pareto) < 2 or not group.objectives:
@@ -213,7 +192,8 @@ def pareto_sentences(group: Group) -> list[str]:
     together = listing([OBJECTIVES.get(name, name) for name in group.objectives])
     front = [each["label"] for each in group.pareto if each["on_front_by_means"]]
     said = [f"Pareto front of {together}, by means: {listing(front, None)}."] if front else []
-    for each in group.pareto:
-        if each["dominated_by"]:
-            said.append(f"{each['label']} is dominated by {listing(each['dominated_by'], None)}.")
-    return said
+    return said + [
+        f"{each['label']} is dominated by {listing(each['dominated_by'], None)}."
+        for each in group.pareto
+        if each["dominated_by"]
+    ]

@@ -1,7 +1,5 @@
 """Tables: cells with the text for a reader and the exact number behind it, for every format."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
@@ -16,7 +14,6 @@ from workbench.recipe.catalogue import higher_is_better
 SCORE_NOTE = "score ± half of the 95% interval of its mean over seeds (number of seeds)"
 LOWER = "↓"
 MOST_VALUES, MOST_KEYS = 6, 4
-"""Different values of a setting, and settings, that the note under a table lists."""
 
 
 class Cell(NamedTuple):
@@ -28,8 +25,6 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Column:
-    """A column with a cell for each line."""
-
     header: str
     cells: Sequence[Cell]
     align: Literal["left", "right"] = "right"
@@ -48,27 +43,21 @@ class Table:
 
     @property
     def headers(self) -> list[str]:
-        """The columns' names."""
         return [column.header for column in self.columns]
 
     @property
     def lines(self) -> list[tuple[Cell, ...]]:
-        """The cells line by line."""
         return list(zip(*(column.cells for column in self.columns), strict=True))
 
 
 def table_of(
     title: str, headers: Sequence[str], lines: Sequence[Sequence[Cell]], left: Sequence[str] = ()
 ) -> Table:
-    """A table from its lines.
-
-    Args:
-        left: columns of words, besides the first.
-    """
-    columns = []
-    for i, header in enumerate(headers):
-        align: Literal["left", "right"] = "left" if i == 0 or header in left else "right"
-        columns.append(Column(header, [line[i] for line in lines], align))
+    """A table from its lines; ``left`` are the columns of words, besides the first."""
+    columns = [
+        Column(header, [line[i] for line in lines], "left" if not i or header in left else "right")
+        for i, header in enumerate(headers)
+    ]
     return Table(title, columns)
 
 
@@ -78,12 +67,8 @@ def plain(text: str) -> str:
 
 
 def comparison_tables(comparison: ComparisonResult, *, findings: bool = False) -> list[Table]:
-    """One table for each group.
-
-    Args:
-        findings: give verdicts and the Pareto front a column each, for tables without a terminal's
-            width whose readers do not see the sentences.
-    """
+    """One table for each group; ``findings`` adds columns of verdicts and of the Pareto front, for
+    readers who do not see the sentences."""
     pareto = findings or comparison.pareto_column
     return [
         comparison_table(group, verdicts=findings, pareto=pareto) for group in comparison.groups()
@@ -169,9 +154,8 @@ def _difference_column(group: Group) -> Column:
 
 
 def _trainable(row: Row) -> Cell:
-    trained = row["trainable_parameters"]
-    of_model = formatting.share(trained, row["total_parameters"])
-    return Cell(f"{formatting.count(trained)} ({of_model})", trained)
+    trained, total = row["trainable_parameters"], row["total_parameters"]
+    return Cell(f"{formatting.count(trained)} ({formatting.share(trained, total)})", trained)
 
 
 def _cost(key: str, text: Callable[[float | None], str]) -> Callable[[Row], Cell]:

@@ -1,7 +1,5 @@
 """A comparison as a table for the terminal."""
 
-from __future__ import annotations
-
 import io
 import shutil
 import textwrap
@@ -23,14 +21,10 @@ NAMES_AT_LEAST = 14
 """Width that the names keep when other columns need the room."""
 
 _RULES = Box("    \n    \n ── \n    \n ── \n    \n    \n    \n")
-"""Rules under the header and before the references."""
 
 
 def table(comparison: ComparisonResult, width: int | None = None) -> str:
-    """A table for each group, references as its last lines, notes and warnings beneath.
-
-    Where the terminal is too narrow, the least important columns are left out and named.
-    """
+    """A table for each group, notes and warnings beneath; columns without room are only named."""
     width = max(width or shutil.get_terminal_size((120, 24)).columns, NARROWEST)
     parts = [_table(each, width) for each in comparison_tables(comparison)] or [NOTHING]
     for sign, said in (("-", all_conclusions(comparison)), ("!", comparison.warnings)):

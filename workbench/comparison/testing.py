@@ -1,16 +1,16 @@
 """Is one recipe better than another, and by how much: the tests behind the verdicts.
 
-A score varies with the seed of the run and with the test items that happen to be in the split.
-Where the scores of single items are known, both count; otherwise only the seeds do. What each test
-assumes stands in docs/comparing.md, what it holds in simulation in ``benchmarks/coverage.py``.
+A score varies with the seed and with the items of the split: where the scores of single items are
+known, both count. What each test assumes stands in docs/comparing.md, what it holds in simulation
+in ``benchmarks/coverage.py``.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from statistics import NormalDist, fmean
+from statistics import NormalDist, fmean, variance
 from typing import TYPE_CHECKING, Literal
 
 from workbench.comparison.statistics import CONFIDENCE, t_quantile, t_two_sided, varies
@@ -37,7 +37,6 @@ TESTS: dict[Test, str] = {
     "seeds-paired-t": "a paired t test over the seeds (the test items as they are)",
     "seeds-welch": "Welch's t test over the seeds (the test items as they are)",
 }
-"""How each test is called in a sentence."""
 
 FEW_DISCORDANT = 25
 """Items on which exactly one of two runs is right; below this many the exact McNemar test."""
@@ -60,17 +59,15 @@ class Spread:
     """Variance of the difference over the seeds that there are; 0 where it is not covered."""
     over_items: float = 0.0
     """The same over the items."""
-    df: int | None = None
-    """Degrees of freedom of the former."""
+    df: int | None = None  # degrees of freedom of `over_seeds`
 
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
     """The first side minus the second, in the units of the metric.
 
-    Interval and p-value are None where chance cannot be told from what there is: with one run on a
-    side, or where nothing varies. Two seeds that differ by the same, which scores of a few hundred
-    test items often do, are no proof of a difference.
+    Interval and p-value are None where chance cannot be told: with one run on a side, or where
+    nothing varies, as two seeds that differ by the same often do on a few hundred test items.
     """
 
     estimate: float
@@ -215,18 +212,17 @@ def several_runs(one: ItemScores, other: ItemScores) -> Difference:
 
 
 def seeds_only(one: Mapping[int, float], other: Mapping[int, float]) -> Difference:
-    """Recipes of which only the scores of whole runs are known, by seed.
-
-    A paired t test where both have the same seeds, else Welch's with its degrees of freedom
-    rounded down. The test items are taken as they are. With one run on a side, or where no seed
-    changes anything, there is a difference and no interval.
-    """
+    """Recipes of which only the scores of whole runs are known, by seed: a paired t test where both
+    have the same seeds, else Welch's, the test items as they are. With one run on a side, or where
+    no seed changes anything, there is a difference and no interval."""
     runs = (len(one), len(other))
     estimate = fmean(one.values()) - fmean(other.values())
     enough, paired = min(runs) > 1, one.keys() == other.keys()
-    both = (_variance(list(one.values())), _variance(list(other.values())))
-    # The variance of paired differences is all of one side's, with n - 1 degrees of freedom.
-    seeds = (_variance([one[s] - other[s] for s in one]), 0.0) if paired else both
+    both = seeds = (math.nan, math.nan)
+    if enough:
+        both = seeds = variance(one.values()), variance(other.values())
+        # The variance of paired differences is all of one side's, with n - 1 degrees of freedom.
+        seeds = (variance(one[s] - other[s] for s in one), 0.0) if paired else both
     over_seeds = seeds[0] / runs[0] + seeds[1] / runs[1]
     largest = max(map(abs, [*one.values(), *other.values()]))
     known = enough and varies(math.sqrt(over_seeds), largest)
@@ -246,13 +242,6 @@ def seeds_only(one: Mapping[int, float], other: Mapping[int, float]) -> Differen
         effect_size=estimate / deviation if enough and deviation > 0 else None,
         spread=Spread(seeds=seeds, over_seeds=over_seeds, df=df),
     )
-
-
-def _variance(values: Sequence[float]) -> float:
-    if len(values) < 2:
-        return math.nan
-    mean = fmean(values)
-    return math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
 
 
 def whole_welch(variances: tuple[float, float], runs: tuple[int, int]) -> int:

@@ -1,13 +1,12 @@
 """Which recipe is better than which: a verdict for each pair that is compared."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from workbench.comparison.items import ItemScores, NoItems, item_scores
+from workbench.comparison.pareto import Intervals
 from workbench.comparison.power import Needed, detectable, needed
 from workbench.comparison.result import Group
 from workbench.comparison.schema import Conclusion, Row, Verdict
@@ -18,8 +17,6 @@ from workbench.errors import UsageError
 from workbench.recipe.catalogue import higher_is_better, is_share
 from workbench.recipe.suggest import did_you_mean
 
-Intervals = dict[tuple[str, str, str], tuple[float, float]]
-
 LEVEL = 1 - CONFIDENCE
 MARGIN = 0.01
 """The smallest difference worth detecting where none is named: one point of a share."""
@@ -29,12 +26,9 @@ RELATIVE_MARGIN = 0.05
 
 @dataclass(frozen=True)
 class TestRequest:
-    """What is tested against what."""
-
     __test__ = False  # pytest collects classes by this name
 
     metric: str | None = None
-    """None for the primary metric of each group."""
     all_pairs: bool = False
     margin: float | None = None
     """The smallest difference worth detecting, in units of the metric; None for the default."""
@@ -55,18 +49,13 @@ class TestResults:
     verdicts: list[Verdict] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     intervals: Intervals = field(default_factory=dict)
-    """By metric and the labels of two rows: the 95% interval of the first minus the second; of two
-    recipes, so not where it is one of two adapters only."""
+    """Of recipes: not where it is the interval of two adapters only."""
 
     __test__ = False
 
 
 def check_metric(rows: Sequence[Row], name: str | None) -> None:
-    """Refuses a metric that no row has.
-
-    Raises:
-        UsageError: with those that there are.
-    """
+    """Refuses (UsageError) a metric that no row has."""
     known = sorted({metric for row in rows for metric in row["metrics"]})
     if name is not None and rows and name not in known:
         fix = f"{did_you_mean(name, known)} The metrics are {', '.join(known)}.".strip()
@@ -86,9 +75,15 @@ def run_tests(groups: Sequence[Group], request: TestRequest) -> TestResults:
             results.notes.append(
                 f"nothing is tested{place}: name a recipe with --baseline, or use --all-pairs"
             )
-        found = _verdicts(pairs, scores, request)
-        results.verdicts += found
-        results.notes += [f"{text}{place}" for text in tests_used(found)]
+        found = [scores.difference(one["label"], other["label"]) for one, other in pairs]
+        p_values = {i: d.p_value for i, (d, _) in enumerate(found) if d and d.p_value is not None}
+        adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
+        verdicts = [
+            _verdict(*pair, group.metric, *found[i], adjusted.get(i), len(adjusted), request)
+            for i, pair in enumerate(pairs)
+        ]
+        results.verdicts += verdicts
+        results.notes += [f"{text}{place}" for text in tests_used(verdicts)]
         results.intervals |= scores.intervals(group.labels)
     return results
 
@@ -114,7 +109,6 @@ class _Scores:
         self._items: dict[str, ItemScores | str] = {}
 
     def items(self, label: str) -> ItemScores | str:
-        """The scores of items, or why there are none."""
         if label not in self._items:
             try:
                 self._items[label] = item_scores(self.samples[label], self.metric)
@@ -149,26 +143,11 @@ class _Scores:
         found = {}
         for one, other in itertools.combinations(labels, 2):
             difference, _ = self.difference(one, other)
-            if difference is None or "seeds" not in difference.covers:
-                continue
-            if difference.low is not None and difference.high is not None:
+            if difference and "seeds" in difference.covers and difference.low is not None:
+                assert difference.high is not None
                 found[self.metric, one, other] = (difference.low, difference.high)
                 found[self.metric, other, one] = (-difference.high, -difference.low)
         return found
-
-
-def _verdicts(
-    pairs: Sequence[tuple[Row, Row]], scores: _Scores, request: TestRequest
-) -> list[Verdict]:
-    found = [scores.difference(one["label"], other["label"]) for one, other in pairs]
-    tested = [i for i, (d, _) in enumerate(found) if d and d.p_value is not None]
-    adjusted = dict(
-        zip(tested, holm([found[i][0].p_value or 0.0 for i in tested]), strict=True)  # type: ignore[union-attr]
-    )
-    return [
-        _verdict(one, other, scores.metric, *found[i], adjusted.get(i), len(tested), request)
-        for i, (one, other) in enumerate(pairs)
-    ]
 
 
 def _verdict(
@@ -181,7 +160,10 @@ def _verdict(
     comparisons: int,
     request: TestRequest,
 ) -> Verdict:
-    margin = _margin(metric, other) if request.margin is None else request.margin
+    margin = request.margin
+    if margin is None:
+        mean = other["metrics"][metric]["mean"] if metric in other["metrics"] else None
+        margin = MARGIN if is_share(metric) or not mean else RELATIVE_MARGIN * abs(mean)
     tested = found if found and found.p_value is not None else None
     more = needed(tested, margin, comparisons) if tested else Needed(None, None, None)
     runs = found.runs if found else (len(one["runs"]), len(other["runs"]))
@@ -215,11 +197,6 @@ def _verdict(
     }
     verdict["sentence"] = sentence(verdict)
     return verdict
-
-
-def _margin(metric: str, baseline: Row) -> float:
-    mean = baseline["metrics"][metric]["mean"] if metric in baseline["metrics"] else None
-    return MARGIN if is_share(metric) or not mean else RELATIVE_MARGIN * abs(mean)
 
 
 def _conclusion(

@@ -1,7 +1,5 @@
 """Bytes of the weight files that the export of a recipe will write, from shapes alone."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Mapping
@@ -24,10 +22,7 @@ Shapes = dict[str, tuple[torch.dtype, tuple[int, ...]]]
 
 
 def adapter_size(adapted: AdaptedModel, recipe: Recipe) -> dict[str, int]:
-    """Numbers and bytes that the exported weight file of an empty model will hold.
-
-    ``stored`` and ``bytes``, as ``measure.parameters.stored`` counts them in a written folder.
-    """
+    """``stored`` numbers and ``bytes`` of the weight file that will be exported."""
     shapes = _exported(adapted, recipe)
     numbers = sum(math.prod(shape) for _, shape in shapes.values())
     return {"stored": numbers, "bytes": file_size(shapes)}
@@ -49,31 +44,23 @@ def file_size(shapes: Shapes) -> int:
 def _exported(adapted: AdaptedModel, recipe: Recipe) -> Shapes:
     kind = METHODS[recipe.method.name].export_kind
     if kind == "full":
-        return _shapes(_untied(adapted))
+        # Each tensor under the first of its names, as ``save_pretrained`` does.
+        tied = set(getattr(adapted.base.model, "all_tied_weights_keys", None) or ())
+        state = adapted.base.model.state_dict()
+        return _shapes({name: tensor for name, tensor in state.items() if name not in tied})
     if kind == "delta":
         return _shapes(adapted.trainable())
     assert isinstance(adapted.model, PeftModel)
-    _give_prompt_without_numbers(adapted.model)
+    config = adapted.model.active_peft_config
+    if config.is_prompt_learning:
+        # PEFT (0.21) computes virtual tokens and brings them to the CPU, which needs numbers.
+        per_token = 2 * config.num_layers if config.peft_type == "PREFIX_TUNING" else 1
+        tokens = config.num_virtual_tokens, per_token * config.token_dim
+        adapted.model.get_prompt_embedding_to_save = lambda *_: torch.empty(tokens, device="meta")
     shapes = _shapes(get_peft_model_state_dict(adapted.model, save_embedding_layers=False))
     if adapted.changes_base:
         shapes = {name: _twice_the_rank(name, *each) for name, each in shapes.items()}
     return shapes
-
-
-def _give_prompt_without_numbers(model: PeftModel) -> None:
-    """PEFT (0.21) computes virtual tokens and brings them to the CPU, which needs numbers."""
-    config = model.active_peft_config
-    if config.is_prompt_learning:
-        per_token = 2 * config.num_layers if config.peft_type == "PREFIX_TUNING" else 1
-        shape = config.num_virtual_tokens, per_token * config.token_dim
-        model.get_prompt_embedding_to_save = lambda *_: torch.empty(shape, device="meta")
-
-
-def _untied(adapted: AdaptedModel) -> dict[str, Tensor]:
-    """The model's state, each tensor under the first of its names, as ``save_pretrained`` does."""
-    model = adapted.base.model
-    tied = set(getattr(model, "all_tied_weights_keys", None) or ())
-    return {name: tensor for name, tensor in model.state_dict().items() if name not in tied}
 
 
 def _twice_the_rank(

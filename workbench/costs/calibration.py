@@ -2,17 +2,12 @@
 
     <cache>/calibration/<device, threads, precision and torch as a hash>.json
 
-A forecast of time needs every kind of operator of a training step; those that are not in the file
-are measured, which takes about as long as the step itself, and added to it.
-
-A training of minutes sees the mean pace of its processors, and on a machine that is shared with
-others, where that pace halves and doubles within a second, one moment says little of it. So plans
-measure a little of what is known already once more, until each kind was measured five times, and
-the mean counts. What was measured while other programs of this machine kept it busy serves until it
-can be measured again.
+Those of a training step that are not in the file are measured, which takes about as long as the
+step. A training of minutes sees the mean pace of its processors; on a shared machine, where that
+halves and doubles within a second, one moment says little of it. So plans measure a little of what
+is known once more, until each kind was measured five times, and the mean counts. What was measured
+beside other busy programs serves until it can be measured again.
 """
-
-from __future__ import annotations
 
 import hashlib
 import json
@@ -21,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import nn
@@ -37,24 +32,19 @@ OVERHEAD = "overhead"
 """Key of the seconds that a call takes beside its arithmetic: Python, autograd, dispatch."""
 BUSY = 0.2
 """Share of the processors from which on other programs are in the way of measuring one."""
-_AGAIN_SECONDS = 0.2
-"""That a plan takes to measure once more what is known already."""
+_AGAIN_SECONDS = 0.2  # that a plan takes to measure what is known once more
 _TIMES = 5
 """That a kind of operator is measured, each by another plan."""
 _MOST, _OFTEN = 0.5, 3
 """Part of a step's time whose kinds speak for all of it, and the measurements from which on they
 say how far apart these can be."""
 
-Measured = dict[str, list[float]]
-"""Seconds per call of each kind of operator, measured at several times."""
+Measured = dict[str, list[float]]  # seconds per call of each kind of operator
 Choice = Callable[[list[float]], float]
-"""One of several times, or their mean."""
 
 
 @dataclass(frozen=True)
 class StepTime:
-    """Seconds of a training step."""
-
     mean: float
     timings: int
     """How often at least the operators were measured that take half of it."""
@@ -65,8 +55,6 @@ class StepTime:
 
 @dataclass(kw_only=True)
 class Calibration:
-    """Seconds per call of operators on one device."""
-
     device: torch.device
     path: Path
     about: dict[str, Any]
@@ -76,7 +64,7 @@ class Calibration:
     others: BackgroundLoad = field(default_factory=BackgroundLoad)
 
     @classmethod
-    def of(cls, policy: Policy, device: torch.device, *, anew: bool = False) -> Calibration:
+    def of(cls, policy: Policy, device: torch.device, *, anew: bool = False) -> Self:
         """What is known of a device under a policy; ``anew`` begins with nothing."""
         about = {
             "device": policy.device_name,
@@ -96,11 +84,9 @@ class Calibration:
         )
 
     def lacks(self, operations: OpCounts) -> list[OpSignature]:
-        """Kinds that have not been measured here, or only beside other programs."""
         return [kind for kind in operations.counts if kind.key not in self.seconds]
 
     def measure(self, *steps: OpCounts) -> None:
-        """Measures what is lacking for some steps, and a little of the rest again; keeps it."""
         busy = self._busy()
         known = self.seconds.keys() | (self.while_busy.keys() if busy else set())
         stopwatch = Stopwatch(self.device)
@@ -145,7 +131,6 @@ class Calibration:
         return self.device.type == "cpu" and self.others.share() > BUSY
 
     def measured_while_busy(self, operations: OpCounts) -> bool:
-        """Whether some of these operators could only be measured beside other programs."""
         return any(kind.key in self.while_busy for kind in self.lacks(operations))
 
     def step_time(self, operations: OpCounts) -> StepTime | None:
@@ -172,8 +157,7 @@ class Calibration:
 class _Part:
     """The calls of a step that are of one kind."""
 
-    times: list[float]
-    """Seconds of one, as it was measured."""
+    times: list[float]  # seconds of one, as it was measured
     calls: int
 
     @property

@@ -1,7 +1,5 @@
 """Whether other programs keep the processors busy, which makes whatever is timed too slow."""
 
-from __future__ import annotations
-
 import os
 import time
 

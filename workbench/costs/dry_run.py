@@ -1,11 +1,9 @@
 """The first two steps of a training, with shapes instead of numbers.
 
-A run measures its memory over its first two steps, which hold the longest batches and, from the
-second on, the optimizer's state. Here the same trainer takes the same two steps with fake tensors:
-nothing in it is a formula of ours, so a new method or task is forecast without being known.
+They hold the longest batches and, from the second on, the optimizer's state; a run measures its
+memory over them. Nothing here is a formula of ours: the same trainer takes them with fake tensors,
+so a new method or task is forecast without being known.
 """
-
-from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -59,7 +57,6 @@ class RunSpec:
 
     @property
     def at_once(self) -> int:
-        """Examples per forward pass."""
         return min(self.recipe.training.micro_batch_size or self.share, self.share)
 
 
@@ -67,8 +64,7 @@ class RunSpec:
 class StepProfile:
     """What a step of the dry run took."""
 
-    examples: int
-    """Of its forward passes."""
+    examples: int  # of a forward pass
     width: int
     """Tokens per row of the widest of them, padding included."""
     live_bytes: np.ndarray
@@ -77,7 +73,6 @@ class StepProfile:
 
     @property
     def peak(self) -> int:
-        """Most bytes at once."""
         return int(self.live_bytes.max())
 
 
@@ -89,7 +84,6 @@ class DryRun:
     tracker: MemoryTracker
     trainer: Trainer
     taken: list[StepProfile] = field(default_factory=list)
-    """The first steps."""
     pieces: dict[str, int] = field(default_factory=dict)
     """Bytes of weights, gradients and optimizer state, as ``measure.memory.breakdown``."""
 
@@ -118,7 +112,8 @@ class DryRun:
 
     def unpadded(self, examples: int) -> bool:
         """Whether so many of the longest examples make a forward pass without padding."""
-        return _unpadded(self.run.train.lengths[self._longest(examples)], self)
+        lengths = self.run.train.lengths[self._longest(examples)]
+        return bool((lengths == self.widest).all())
 
     @property
     def widest(self) -> int:
@@ -139,14 +134,11 @@ class DryRun:
             accumulation.size = kept
 
     def take(self, batch: list[int], step: Callable[[], object], *, listening: bool) -> StepProfile:
-        """Has a step taken and keeps what it did; of its operators only if ``listening``.
-
-        Raises:
-            RuntimeError: when it was none.
-        """
+        """Has a step taken and keeps what it did; of its operators only if ``listening``."""
         lengths = self.run.train.lengths[batch]
         operations = OpCounts()
-        self.tracker.full = _unpadded(lengths, self)
+        width = _width(lengths, self.run.train)
+        self.tracker.full = bool((lengths == width).all())
         self.tracker.on_op = operations.add if listening else None
         self.tracker.reset()
         try:
@@ -156,7 +148,6 @@ class DryRun:
         if not isinstance(done, Step):
             raise RuntimeError(f"a step of the dry run ended with {done}")
         at_once = min(self.trainer.accumulation.size or len(lengths), len(lengths))
-        width = _width(lengths, self.run.train)
         return StepProfile(at_once, width, np.array(self.tracker.live_bytes), operations)
 
 
@@ -169,15 +160,20 @@ def dry_run(run: RunSpec, seed: int) -> Iterator[DryRun]:
         with fake_mode() as tracker:
             trainer = trial_trainer(run, load, accelerator, seed)
             dry = DryRun(run=run, tracker=tracker, trainer=trainer)
-            _take_steps(dry, seed)
+            order = epoch_order(run.train.lengths, trainer.spec.batch_size, seed=seed, epoch=0)
+            events, steps = trainer.events(), min(STEPS, trainer.steps)
+            for number in range(steps):
+                # The guard watches the first step and has seen all it wants; in the last one there
+                # is nothing but training.
+                batch, last = order[number % len(order)], number == steps - 1
+                dry.taken.append(dry.take(batch, lambda: next(events), listening=last))
+            dry.pieces = breakdown(trainer.model, trainer.optimizer, trainer.weights.kept_bytes)
             yield dry
 
 
 def trial_trainer(run: RunSpec, load: LoadBase, accelerator: Accelerator, seed: int) -> Trainer:
-    """A trainer of one process: its share of each batch, nothing caught, validated or saved.
-
-    To be made and used inside of ``single_process``.
-    """
+    """A trainer of one process: its share of each batch, nothing caught, validated or saved; to be
+    used inside of ``single_process``."""
     changes = {"batch_size": run.share, "auto_micro_batch": False}
     training = run.recipe.training.model_copy(update=changes)
     recipe = run.recipe.model_copy(update={"training": training})
@@ -194,24 +190,6 @@ def trial_trainer(run: RunSpec, load: LoadBase, accelerator: Accelerator, seed: 
         score=lambda _encoded, _predicted: {},
         folder=Path("nowhere"),
     )
-
-
-def _take_steps(dry: DryRun, seed: int) -> None:
-    trainer, train = dry.trainer, dry.run.train
-    order = epoch_order(train.lengths, trainer.spec.batch_size, seed=seed, epoch=0)
-    events = trainer.events()
-    steps = min(STEPS, trainer.steps)
-    for number in range(steps):
-        # The guard watches the first step and has seen all it wants; in the last one there is
-        # nothing but training.
-        batch, last = order[number % len(order)], number == steps - 1
-        dry.taken.append(dry.take(batch, lambda: next(events), listening=last))
-    dry.pieces = breakdown(trainer.model, trainer.optimizer, trainer.weights.kept_bytes)
-
-
-def _unpadded(lengths: np.ndarray, dry: DryRun) -> bool:
-    """Whether texts of these lengths make a batch without padding."""
-    return bool((lengths == _width(lengths, dry.run.train)).all())
 
 
 def _width(lengths: np.ndarray, train: Encoded) -> int:

@@ -1,19 +1,14 @@
 """What operators make of fake tensors, worked out once for arguments of each form.
 
-Layers are alike, so nine of ten calls of a step repeat an earlier one. torch remembers the results
-of fake tensors too, but describes the arguments of each call so thoroughly that a step takes twice
-as long as here.
-
-What is new is asked of the operator's kernel for shapes (``Meta``), which for most is a part of the
-one that computes. torch would rather have the operator fall apart into simpler ones, five times as
-slow, to be able to say the same of sizes that are not known yet.
+Layers are alike, so nine of ten calls of a step repeat an earlier one. torch's own cache describes
+the arguments of each call so thoroughly that a dry run takes twice as long with it. What is new is
+asked of the operator's kernel for shapes (``Meta``), five times as fast as torch's way of letting
+it fall apart into simpler ones.
 """
-
-from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -43,20 +38,13 @@ class _Made:
     shape: tuple[int, ...]
     stride: tuple[int, ...]
     device: torch.device
-    shared_with: int | None
+    offset: int
+    shared_with: int | None = None
     """Position of the argument whose storage it has."""
-    offset: int = 0
-    """Where it begins in that storage."""
 
 
-@dataclass(frozen=True)
-class _Returned:
-    """An argument that a call gave back, as operators that work in place do."""
-
-    position: int
-
-
-_Part = _Made | _Returned | None
+_Part = _Made | int | None
+"""What a call made, or the position of an argument that it gave back, as those in place do."""
 _Parts = _Part | list[_Part] | tuple[_Part, ...]
 
 
@@ -66,7 +54,6 @@ class FakeResults:
     def __init__(self, mode: FakeTensorMode) -> None:
         self._mode = mode
         self._known: dict[Form, _Parts] = {}
-        self._attributes: dict[torch.device, dict[str, Any]] = {}
 
     def __call__(self, operator: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """What the operator returns; raises what it raises."""
@@ -103,54 +90,31 @@ class FakeResults:
             return operator(*args, **kwargs)
         return tree_map_only(
             Tensor,
-            lambda t: t if isinstance(t, FakeTensor) else self._fake(t, device),
+            lambda t: t if isinstance(t, FakeTensor) else FakeTensor(self._mode, t, device),
             made,
         )
 
     def _again(self, part: _Part, args: Sequence[Any]) -> Any:
         if part is None:
             return None
-        if isinstance(part, _Returned):
-            return args[part.position]
+        if isinstance(part, int):
+            return args[part]
         with in_kernel_invocation_manager(self._mode):
             made = torch.empty_strided(part.shape, part.stride, dtype=part.dtype, device="meta")
             if part.shared_with is not None:
                 storage = args[part.shared_with].untyped_storage()
                 made.set_(storage, part.offset, part.shape, part.stride)
-        return self._fake(made, part.device)
-
-    def _fake(self, made: Tensor, device: torch.device) -> FakeTensor:
-        """``FakeTensor(mode, made, device)``, which takes most of its time for its attributes:
-        all of a device begin with the same."""
-        if device not in self._attributes:
-            first = FakeTensor(self._mode, made, device)
-            self._attributes[device] = dict(vars(first))
-            return first
-        fake = Tensor._make_subclass(
-            FakeTensor,
-            made,
-            made.requires_grad,
-            dispatch_device=True,
-            device_for_backend_keys=device,
-        )
-        vars(fake).update(self._attributes[device])
-        return fake
+        return FakeTensor(self._mode, made, part.device)
 
 
 @functools.cache
 def _repeatable(operator: Any) -> bool:
-    """Whether arguments of the same form always give results of the same form.
-
-    What writes is so where it writes into its first argument and gives that back.
-    """
+    """Whether arguments of the same form always give results of the same form: what writes does so
+    where it writes into its first argument and gives that back."""
     if not isinstance(operator, torch._ops.OpOverload) or operator.namespace != "aten":
         return False
-    tags = (
-        torch.Tag.data_dependent_output,
-        torch.Tag.dynamic_output_shape,
-        torch.Tag.inplace_view,
-    )
-    if any(tag in operator.tags for tag in tags):
+    tag = torch.Tag
+    if {tag.data_dependent_output, tag.dynamic_output_shape, tag.inplace_view} & {*operator.tags}:
         return False
     schema = operator._schema
     written = [a.name for a in schema.arguments if a.alias_info and a.alias_info.is_write]
@@ -159,10 +123,8 @@ def _repeatable(operator: Any) -> bool:
 
 @functools.cache
 def _by_kernel(operator: Any) -> bool:
-    """Whether an operator's kernel for shapes says all; not where torch has a rule of its own.
-
-    For views that rule is about sizes that are not known yet.
-    """
+    """Whether an operator's kernel for shapes says all; not where torch has a rule of its own,
+    which for views is about sizes that are not known yet."""
     view = operator is torch.ops.aten._unsafe_view.default or any(
         returned.alias_info and not returned.alias_info.is_write
         for returned in operator._schema.returns
@@ -175,13 +137,8 @@ def _form(value: Any) -> Any:
     if isinstance(value, FakeTensor):
         if value.constant is not None or value.dtype.is_complex or value.layout != torch.strided:
             raise _Unknown
-        return (
-            value.dtype,
-            value.shape,
-            value.stride(),
-            value.storage_offset(),
-            value.fake_device,
-        )
+        place = value.stride(), value.storage_offset(), value.fake_device
+        return (value.dtype, value.shape, *place)
     if isinstance(value, Tensor):
         raise _Unknown
     if isinstance(value, list | tuple):
@@ -202,26 +159,20 @@ def _part(result: Any, args: Sequence[Any], tensors: Sequence[Tensor]) -> _Part:
         return None
     for position, argument in enumerate(args):
         if argument is result:
-            return _Returned(position)
+            return position
     if not isinstance(result, FakeTensor) or result.requires_grad:
         raise _Unknown
     dtype, shape, stride, offset, device = _form(result)
+    made = _Made(dtype=dtype, shape=shape, stride=stride, device=device, offset=offset)
     storage = result.untyped_storage()
     for tensor in tensors:
         if tensor.untyped_storage()._cdata == storage._cdata:
             positions = [i for i, argument in enumerate(args) if argument is tensor]
             if not positions:
                 raise _Unknown
-            return _Made(
-                dtype=dtype,
-                shape=shape,
-                stride=stride,
-                device=device,
-                shared_with=positions[0],
-                offset=offset,
-            )
+            return replace(made, shared_with=positions[0])
     last = sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
     needed = 0 if 0 in shape else (last + 1) * dtype.itemsize
     if offset or storage.nbytes() != needed:
         raise _Unknown
-    return _Made(dtype=dtype, shape=shape, stride=stride, device=device, shared_with=None)
+    return made

@@ -1,19 +1,16 @@
 """Training steps in which tensors have shapes and no numbers, and every allocation is counted.
 
-torch's fake tensors run the real code of model, method, loss and optimizer without memory and
-arithmetic. Counted are the storages that operators return, for as long as something holds them.
-torch's own tracker for this (``torch.distributed._tools``, 2.13) cannot be used: it hooks into
-every parameter and fails on the first frozen one. Over real tensors the count agrees with the
-resident memory of a CPU process but for a constant (``memory.py``).
+torch's fake tensors run the real code of model, method, loss and optimizer. Counted are the
+storages that operators return, for as long as something holds them. torch's own tracker for this
+(``torch.distributed._tools``, 2.13) fails on the first frozen parameter. Over real tensors the
+count agrees with the resident memory of a CPU process but for a constant.
 """
-
-from __future__ import annotations
 
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +22,6 @@ from transformers import masking_utils
 from workbench.costs.fake_ops import FakeResults
 
 Listener = Callable[[Any, tuple[Any, ...], dict[str, Any]], None]
-"""Told each operator that was called, with its arguments."""
 
 
 class MemoryTracker(TorchDispatchMode):
@@ -67,18 +63,14 @@ class MemoryTracker(TorchDispatchMode):
 
     @property
     def peak(self) -> int:
-        """Most bytes that were live at once since the last reset."""
         return max(self.live_bytes)
 
     def reset(self) -> None:
-        """Counts from what is live now."""
         self.live_bytes = [self.live]
 
     def _answer(self, asked: Tensor) -> bool | int | float:
-        """A number for code that looks into a tensor: finite, and never the same one twice.
-
-        So losses are finite, gradients are there, and what is checked for movement has moved.
-        """
+        """A number for code that looks into a tensor: finite, and never the same one twice, so that
+        losses are finite and what is checked for movement has moved."""
         if asked.dtype == torch.bool:
             return True
         if not asked.dtype.is_floating_point:
@@ -105,18 +97,16 @@ class MemoryTracker(TorchDispatchMode):
 class _Fake(FakeTensorMode):
     """One mode for all: peft copies heads, and a copied tensor would bring a copied mode."""
 
-    def __deepcopy__(self, _memo: object) -> _Fake:
+    def __deepcopy__(self, _memo: object) -> Self:
         return self
 
 
 @contextmanager
 def fake_mode() -> Iterator[MemoryTracker]:
-    """Inside the block tensors are made and computed without numbers; nothing real is touched.
-
-    Two things go another way with fake tensors and are set right here, for as long as it lasts:
-    ``Module.to`` wants to swap parameters, which fails while storages are watched, and
-    transformers (5.23) makes attention masks that it leaves out for real batches without padding.
-    """
+    """Inside the block tensors are made and computed without numbers; nothing real is changed. Set
+    right here: ``Module.to`` wants to swap parameters, which fails while storages are watched, and
+    transformers (5.23) makes attention masks that it leaves out for real batches without
+    padding."""
     fake = _Fake()
     fake.cache_enabled = False  # `FakeResults` is one
     tracker = MemoryTracker(FakeResults(fake))

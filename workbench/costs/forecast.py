@@ -1,7 +1,5 @@
 """What a training will take: steps, tokens, memory and time, before it begins."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -39,7 +37,6 @@ _MANY_STEPS = 2000
 
 
 def unknown(why: str) -> dict[str, Any]:
-    """A forecast of nothing, with the reason."""
     return {**dict.fromkeys((*NEEDS_TEXTS, *NEEDS_DRY_RUN)), "notes": [f"no forecast: {why}"]}
 
 
@@ -93,7 +90,6 @@ def forecast(
 
 
 def _length(run: RunSpec, seed: int) -> dict[str, Any]:
-    """Optimizer steps, and the tokens of text that they see."""
     spec, lengths, bound = run.recipe.training, run.train.lengths, run.upper_bound
     steps: int | None = None
     tokens: int | None = None
@@ -120,9 +116,6 @@ def _memory(dry: DryRun, device: torch.device, runtime: int, *, what_if: bool) -
     return found
 
 
-# --- time -----------------------------------------------------------------------------------
-
-
 def _operations(dry: DryRun, steps: int | None, seed: int) -> dict[int, OpCounts]:
     """Operators of a step with the widest and with the mean padding, by tokens per row."""
     mean = _widths(dry.run, steps, seed).mean()
@@ -146,9 +139,11 @@ def _time(
     known = {w: t for w, each in timed.items() if (t := calibration.step_time(each)) is not None}
     if not known or len(known) < len(timed):
         return {}
-    found = _widths(run, steps, seed)
-    mean = _mean({width: time.mean for width, time in known.items()}, found)
-    widest = known[max(known)]
+    low, high = min(known), max(known)
+    widest = known[high]
+    slope = (widest.mean - known[low].mean) / (high - low) if high > low else 0.0
+    every = widest.mean + slope * (_widths(run, steps, seed) - high)
+    mean = float(np.maximum(every, 0.0).mean())
     between = [part * mean for part in widest.spread] if widest.spread else None
     return {
         "seconds_per_step": mean,
@@ -157,10 +152,3 @@ def _time(
         "train_seconds_range": [steps * each for each in between] if steps and between else None,
         "timings": widest.timings,
     }
-
-
-def _mean(known: dict[int, float], found: np.ndarray) -> float:
-    """Mean seconds of steps of some widths, of which one or two are known."""
-    low, high = min(known), max(known)
-    slope = (known[high] - known[low]) / (high - low) if high > low else 0.0
-    return float(np.mean(np.maximum(known[high] + slope * (found - high), 0.0)))

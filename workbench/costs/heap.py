@@ -1,23 +1,19 @@
 """glibc's heap, brought to where resident memory is what was allocated.
 
-By default the C library keeps freed blocks for later. Exact, it maps each block over 64 kB by
-itself and gives it back at once, but only where the heap has no hole for it: a block in a hole
-stays resident when it is freed. A process that has trained before is full of holes. LoRA on
-SmolLM2-135M measured 1,392 MiB as the first run of a process and 1,634 to 1,672 MiB as a later
-one, of the same tensors. So the holes are allocated, without a write, while the heap is exact.
+Exact, the C library maps each block over 64 kB by itself and gives it back at once, but only where
+the heap has no hole for it, and a process that has trained before is full of holes: LoRA on
+SmolLM2-135M measured 1,392 MiB as its first run and 1,634 to 1,672 MiB as a later one, of the same
+tensors. So the holes are allocated, without a write, while the heap is exact.
 
-Afterwards it keeps all it has. Gradients and activations come and go with every step, and a page
-that was given back is zeroed by the kernel before it is used again: 150,000 of them in each step of
-a BERT-base, with the C library's own limits. On two cores of an AMD EPYC, keeping them takes full
-fine-tuning (4 x 128 tokens) to 0.70 of the time, LoRA to 0.88 (16 x 128) and 0.69 (64 x 128), with
-the same peak of resident memory; MiniLM and SmolLM2 gain nothing or a few percent.
+Afterwards it keeps all it has, because a page that was given back is zeroed before it is used
+again: 150,000 of them in each step of a BERT-base. On two cores of an AMD EPYC, keeping them takes
+full fine-tuning (4 x 128 tokens) to 0.70 of the time, LoRA to 0.88 (16 x 128) and 0.69 (64 x 128),
+with the same peak of resident memory; MiniLM and SmolLM2 gain nothing or a few percent.
 
 All threads share one arena. What the last block of another thread's arena leaves free stays
 resident, and only that thread can use it: 23 MB after the tokenizer of SmolLM2-135M, so that the
 first run of a command measured 4% less than the others. Tokenizing takes as long as before.
 """
-
-from __future__ import annotations
 
 import ctypes
 import gc
@@ -37,7 +33,6 @@ _PYTHON_BYTES = 12 * 2**20
 MB, for which a first run had to ask the kernel and a later one had room left by the runs before."""
 
 _taken: list[int] = []
-"""Addresses of the holes that are held."""
 _scattered: list[bytes] = []
 """Objects that keep Python from giving free room back: a few in each of its arenas."""
 
@@ -50,11 +45,8 @@ def one_arena() -> None:
 
 
 def trim_eagerly(*, again: bool = False) -> None:
-    """Gives back what is free, and lets blocks over 64 kB go back as soon as they are freed.
-
-    Args:
-        again: of what is measured already: nothing is made or collected that would change it.
-    """
+    """Gives back what is free, and lets blocks over 64 kB go back as soon as they are freed;
+    ``again``, of what is measured already, without making or collecting what would change it."""
     if not again:
         gc.collect()
     libc = _glibc()
@@ -66,7 +58,11 @@ def trim_eagerly(*, again: bool = False) -> None:
     libc.mallopt(_M_TRIM_THRESHOLD, _EXACT_BYTES)
     _let_go(libc)
     if not again:
-        _keep_room_for_objects()
+        # As many small objects as a training may need, of which all but a few are let go.
+        size = 512
+        objects = [bytes(size - sys.getsizeof(b"")) for _ in range(_PYTHON_BYTES // size)]
+        _scattered[:] = objects[:: 2**20 // size // 4]
+        del objects
     libc.malloc_trim(0)
     _fill_free_blocks(libc)
 
@@ -82,24 +78,14 @@ def keep_freed() -> None:
 
 
 def give_back() -> None:
-    """Returns what is free now to the kernel."""
     libc = _glibc()
     if libc is not None:
         libc.malloc_trim(0)
 
 
-def _keep_room_for_objects() -> None:
-    """Makes as many small objects as a training may need, and lets all but a few of them go."""
-    size = 512
-    objects = [bytes(size - sys.getsizeof(b"")) for _ in range(_PYTHON_BYTES // size)]
-    _scattered[:] = objects[:: 2**20 // size // 4]
-
-
 def _fill_free_blocks(libc: Any) -> None:
-    """Allocates the free part of the heap, the largest blocks first, without writing to them.
-
-    A hole is used up when a block of its size is mapped instead, which the number of maps tells.
-    """
+    """Allocates the free part of the heap, the largest blocks first, without writing to them. A
+    hole is used up when a block of its size is mapped instead, which the number of maps tells."""
     info = _info(libc)
     if info is None:
         return

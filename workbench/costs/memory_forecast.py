@@ -1,26 +1,18 @@
-"""Peak training memory from a dry, whether it fits, and the largest batch that does."""
+"""Peak training memory from a dry run, whether it fits, and the largest batch that does."""
 
-from __future__ import annotations
-
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import torch
 from numpy.typing import ArrayLike
 
-from workbench.costs.dry_run import DryRun, StepProfile
+from workbench.costs.dry_run import DryRun
+from workbench.store import memory_now
 
 CPU_RUNTIME_BYTES = 2_000_000
 """What a CPU process takes for its first steps beyond its tensors, once it is warm
 (`warm_up`): 1 to 4 MB for four methods on MiniLM."""
 
-_CGROUPS = (
-    ("memory.max", "memory.current"),
-    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-)
-"""Limit and use of a container, relative to /sys/fs/cgroup: version 2 and version 1."""
 
 MOST_EXAMPLES = 4096
 """Where the search for a batch ends; a dry makes rows for each of its examples. A plan says
@@ -36,14 +28,8 @@ def runtime_bytes(device: torch.device) -> int:
 
 
 def memory_of(dry: DryRun, runtime: int) -> dict[str, Any]:
-    """``peak_memory_bytes`` of all processes together, and what it is made of.
-
-    Activations are, as in a run's record, what the peak holds beyond weights, gradients and
-    optimizer state.
-
-    Args:
-        runtime: what `runtime_bytes` says.
-    """
+    """``peak_memory_bytes`` of all processes together and, in ``memory``, what it is made of;
+    activations are what the peak holds beyond weights, gradients and optimizer state."""
     processes = dry.run.policy.processes
     pieces = dry.pieces
     parts = {
@@ -59,14 +45,7 @@ def free_memory(device: torch.device) -> int:
     """Bytes that a process could still take on a device; a container's limit counts."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    free = int(psutil.virtual_memory().available)
-    for limit, used in _CGROUPS:
-        try:
-            room = [int((Path("/sys/fs/cgroup") / each).read_text()) for each in (limit, used)]
-        except (OSError, ValueError):  # not in a container, or one without a limit ("max")
-            continue
-        free = min(free, max(0, room[0] - room[1]))
-    return free
+    return memory_now()["available_bytes"]
 
 
 def largest_batch(dry: DryRun, free: int) -> int | None:
@@ -76,14 +55,16 @@ def largest_batch(dry: DryRun, free: int) -> int | None:
     is held at each moment with any other batch: each is a straight line. Where only one of them
     has a mask for padding, the peaks lead to the next batch to dry_run.
     """
-    held = _whole_step(dry)
+    held = sum(dry.pieces.values())  # what an optimizer step holds whatever the batch
     if held > free:
         return None
     few = dry.with_examples(dry.run.at_once)
     near = max(1, _most(0, [held], few.examples, [few.peak], free))
     many = dry.with_examples(2 * near if near == few.examples else near)
     for _ in range(MOST_PASSES):
-        alike = _alike(few, many)
+        # Whether both have made and dropped the same tensors, whatever their sizes.
+        one, other = (np.sign(np.diff(step.live_bytes)) for step in (few, many))
+        alike = np.array_equal(one, other)
         less, more = (few.live_bytes, many.live_bytes) if alike else ([few.peak], [many.peak])
         found = _most(few.examples, less, many.examples, more, free)
         certain = alike and dry.unpadded(found) == dry.unpadded(many.examples)
@@ -93,29 +74,11 @@ def largest_batch(dry: DryRun, free: int) -> int | None:
     return max((step.examples for step in (few, many) if step.peak <= free), default=None)
 
 
-def _alike(few: StepProfile, many: StepProfile) -> bool:
-    """Whether two steps have made and dropped the same tensors, whatever their sizes."""
-    one, other = (np.sign(np.diff(step.live_bytes)) for step in (few, many))
-    return np.array_equal(one, other)
-
-
 def _most(few: int, less: ArrayLike, many: int, more: ArrayLike, free: int) -> int:
-    """Examples with which nothing that is held takes more than what is free.
-
-    Args:
-        few: a number of examples.
-        less: bytes held with it at each moment.
-        many: another number.
-        more: the bytes with that one.
-    """
+    """Examples with which nothing takes more than is free, from the bytes held at each moment."""
     less, growth = np.asarray(less), (np.asarray(more) - np.asarray(less)) * np.sign(many - few)
     if (less[growth <= 0] > free).any():
         return 0
     grows = growth > 0
     room = (free - less[grows]) * abs(many - few) // growth[grows]
     return int(np.clip(few + room.min(initial=MOST_EXAMPLES), 0, MOST_EXAMPLES))
-
-
-def _whole_step(dry: DryRun) -> int:
-    """What an optimizer step holds whatever the batch."""
-    return sum(dry.pieces.values())

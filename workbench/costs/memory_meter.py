@@ -1,15 +1,11 @@
 """Peak memory by phase, and what it is made of.
 
-CUDA: the allocator's own peaks, allocated and reserved. CPU: the kernel's high-water mark of
-resident memory, which Linux resets when "5" is written to /proc/self/clear_refs (man
-proc_pid_clear_refs). glibc keeps freed blocks, which inflates the mark; while it is exact
-(``heap.py``), every block over 64 kB goes back at once and the figure agrees with what was
-allocated within the 3% that a test allows. That costs page faults and so makes steps slower, so it
-stays on for loading and the first two training steps, which hold the longest batches and are
-not timed, and goes off for the rest.
+CUDA: the allocator's own peaks. CPU: the kernel's high-water mark of resident memory, which Linux
+resets when "5" is written to /proc/self/clear_refs (man proc_pid_clear_refs). glibc keeps freed
+blocks, which inflates the mark; while it is exact (``heap.py``) the figure agrees with what was
+allocated within the 3% that a test allows. That makes steps slower, so it stays on for loading and
+the first two training steps, which hold the longest batches and are not timed.
 """
-
-from __future__ import annotations
 
 import resource
 import sys
@@ -41,19 +37,17 @@ class MemoryMeter:
     def start(self) -> None:
         """Takes what is in use now as the zero of all later figures."""
         heap.trim_eagerly()
-        self.baseline = self._now()
+        if self.device.type == "cuda":
+            self.baseline = torch.cuda.memory_allocated(self.device)
+        else:
+            self.baseline = _proc_kb("VmRSS") * 1024 if _STATUS.exists() else self._peak()
 
     def keep_freed(self) -> None:
-        """Lets the C library keep freed memory again, for speed."""
         heap.keep_freed()
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Records the peak while the block runs; a phase entered again keeps its maximum.
-
-        What the C library has kept of the phase before it is given back first, and what it keeps
-        of this one afterwards.
-        """
+        """Records the peak while the block runs, without what glibc kept; the most of several."""
         heap.give_back()
         self.reset()
         try:
@@ -64,11 +58,8 @@ class MemoryMeter:
 
     @contextmanager
     def first_batch(self, name: str) -> Iterator[Callable[[int, int], None]]:
-        """A phase whose peak is that of its first batch, which has the longest texts.
-
-        It gives what is to be called, with any numbers, after each batch. The heap is exact until
-        the first call. On a GPU the peak is that of all batches: it costs nothing there.
-        """
+        """A phase whose peak is that of its first batch, which has the longest texts (on a GPU, of
+        all); what it gives is to be called after each batch. The heap is exact until then."""
         measured = False
 
         def after_batch(_done: int, _of: int) -> None:
@@ -90,7 +81,6 @@ class MemoryMeter:
             heap.give_back()
 
     def reset(self) -> None:
-        """Forgets the peak so far."""
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
         elif _CLEAR.exists():
@@ -109,11 +99,6 @@ class MemoryMeter:
         if self.device.type == "cuda":
             self.note(name)
 
-    def _now(self) -> int:
-        if self.device.type == "cuda":
-            return torch.cuda.memory_allocated(self.device)
-        return _proc_kb("VmRSS") * 1024 if _STATUS.exists() else self._peak()
-
     def _peak(self) -> int:
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.device)
@@ -124,11 +109,8 @@ class MemoryMeter:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
     def record(self, breakdown: dict[str, int]) -> dict[str, Any]:
-        """The figures for result.json; all in bytes.
-
-        ``activations_bytes`` is what the training peak holds beyond weights, gradients and
-        optimizer state: activations and working memory.
-        """
+        """The figures for result.json in bytes; activations are what the training peak holds beyond
+        weights, gradients and optimizer state."""
         peak = self.phases.get("train", 0)
         known = sum(breakdown.values())
         cuda = self.device.type == "cuda"
@@ -145,46 +127,31 @@ class MemoryMeter:
 
 
 def over_processes(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The memory of a run from the records of its processes: summed, and each one's peak.
-
-    ``per_process`` holds the training peaks in bytes, by rank, ``pieces_per_process`` what weights,
-    gradients and optimizer state come to on each.
-    """
-    totals = {
+    """The memory of a run from the records of its processes, by rank: summed; ``per_process`` holds
+    the training peaks, ``pieces_per_process`` weights, gradients and optimizer state of each."""
+    found: dict[str, Any] = {
         key: sum(record[key] for record in records)
         for key in ("peak_memory_bytes", "baseline_bytes")
     }
-    groups = {
-        key: _summed([record[key] or {} for record in records]) or None
-        for key in ("phases", "reserved", "breakdown")
-    }
-    each = {
-        "per_process": [record["peak_memory_bytes"] for record in records],
-        "pieces_per_process": [_pieces(record["breakdown"]) for record in records],
-    }
-    return {**totals, **each, **groups, "how": records[0]["how"]}
-
-
-def _pieces(breakdown: dict[str, int]) -> int:
-    return sum(size for name, size in breakdown.items() if name != "activations_bytes")
-
-
-def _summed(figures: Sequence[dict[str, int]]) -> dict[str, int]:
-    return {name: sum(each[name] for each in figures) for name in figures[0]}
+    found["per_process"] = [record["peak_memory_bytes"] for record in records]
+    found["pieces_per_process"] = [
+        sum(size for name, size in record["breakdown"].items() if name != "activations_bytes")
+        for record in records
+    ]
+    for key in ("phases", "reserved", "breakdown"):
+        names = records[0][key] or {}
+        found[key] = {name: sum(record[key][name] for record in records) for name in names} or None
+    return {**found, "how": records[0]["how"]}
 
 
 def own_bytes(tensor: Tensor) -> int:
-    """Bytes of a tensor in the memory of this process."""
     own = tensor.to_local() if isinstance(tensor, DTensor) else tensor
     return own.numel() * own.element_size()
 
 
 def breakdown(model: nn.Module, optimizer: Optimizer, kept_bytes: int = 0) -> dict[str, int]:
-    """Bytes that this process holds of weights (with buffers), gradients and optimizer state.
-
-    Args:
-        kept_bytes: frozen fp32 weights that lie beside the bf16 copies which stand in for them.
-    """
+    """Bytes that this process holds of weights (with buffers), gradients and optimizer state;
+    ``kept_bytes``: frozen fp32 weights that lie beside the bf16 copies which stand in for them."""
     parameters = list(model.parameters())
     weights = kept_bytes + sum(own_bytes(t) for t in [*parameters, *model.buffers()])
     gradients = sum(own_bytes(p) for p in parameters if p.requires_grad)

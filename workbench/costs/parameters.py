@@ -1,7 +1,5 @@
 """Exact parameter counts, with and without the task head, trained and stored."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 
@@ -13,9 +11,8 @@ from workbench.methods import AdaptedModel
 def count_parameters(adapted: AdaptedModel) -> dict[str, int]:
     """Counts of one adapted model.
 
-    ``trainable`` includes the head, as PEFT counts it; ``adapter`` leaves the head out. ``total``
-    is the base with its head plus what the method adds: PEFT's own total counts the head twice,
-    because it keeps the untrained copy.
+    ``trainable`` includes the head, ``adapter`` leaves it out. ``total`` is the base with its head
+    plus what the method adds: PEFT's own counts the head twice, with the untrained copy.
     """
     trainable = adapted.trainable()
     head = sum(p.numel() for name, p in trainable.items() if adapted.is_head(name))
@@ -34,10 +31,8 @@ def count_parameters(adapted: AdaptedModel) -> dict[str, int]:
 
 
 def stored(folder: Path) -> dict[str, int]:
-    """Numbers and bytes of the weight files in an exported folder.
-
-    A projected prefix or P-tuning stores fewer numbers than it trains: its network is dropped.
-    """
+    """Numbers and bytes of the weight files in an exported folder. A projected prefix or P-tuning
+    stores fewer numbers than it trains: its network is dropped."""
     files = sorted(folder.glob("*.safetensors"))
     numbers = 0
     for path in files:

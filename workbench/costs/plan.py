@@ -1,7 +1,5 @@
 """``workbench plan``: all that is known of a recipe before it runs."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from workbench.costs.adapter_size import adapter_size
@@ -12,10 +10,10 @@ from workbench.costs.parameters import count_parameters
 from workbench.costs.texts import Texts, read_texts
 from workbench.distributed.accelerator import this_process
 from workbench.distributed.launcher import check_launch
-from workbench.distributed.policy import Policy, choose_policy
+from workbench.distributed.policy import Policy
 from workbench.errors import UsageError
 from workbench.methods.build import build_model
-from workbench.models import empty_base, has_sdpa, load_tokenizer
+from workbench.models import empty_base, load_tokenizer, policy_for
 from workbench.recipe import Recipe
 
 
@@ -43,8 +41,8 @@ def plan(recipe: Recipe, *, time: bool = True, recalibrate: bool = False) -> dic
     size = adapter_size(adapted, recipe)
     process = this_process()
     check_launch(recipe.training, process.num_processes)
-    sdpa = has_sdpa(recipe.model, texts.task.auto_class)
-    policy = choose_policy(recipe.training, process.device, process.num_processes, sdpa=sdpa)
+    on = process.device, process.num_processes
+    policy = policy_for(recipe.model, texts.task.auto_class, recipe.training, *on)
     calibration = Calibration.of(policy, process.device, anew=recalibrate) if time else None
     try:
         run = run_spec(recipe, texts, policy)
@@ -64,11 +62,7 @@ def plan(recipe: Recipe, *, time: bool = True, recalibrate: bool = False) -> dic
 
 
 def run_spec(recipe: Recipe, texts: Texts, policy: Policy) -> RunSpec:
-    """What is known of a training before it is one.
-
-    Raises:
-        UsageError: when there is no tokenizer.
-    """
+    """What is known of a training before it is one; a UsageError when there is no tokenizer."""
     tokenizer = load_tokenizer(recipe.model)
     return RunSpec(
         recipe=recipe,

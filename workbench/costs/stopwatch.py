@@ -1,7 +1,5 @@
 """What a call of an operator takes on a device: a few calls with arguments of its forms."""
 
-from __future__ import annotations
-
 import bisect
 import itertools
 import statistics
@@ -26,17 +24,13 @@ _MOST_TENSORS = 2000
 _SECONDS, _CALLS = 0.002, 2
 """An operator is called until both are reached, after one call to warm up; the median counts."""
 _NUMBER = 0.5
-"""What all arguments hold."""
 _ALIGNMENT = 64
 """Bytes; where the C library's and torch's own blocks begin."""
 
 
 class Stopwatch:
-    """Times operators on one device.
-
-    Numbers are cut from memory that is written once: a page that is used for the first time takes
-    longer than most operators do.
-    """
+    """Times operators on one device. Numbers are cut from memory that is written once: a page that
+    is used for the first time takes longer than most operators do."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -44,7 +38,6 @@ class Stopwatch:
         self._used: dict[torch.dtype, int] = {}
 
     def seconds(self, kind: OpSignature) -> float:
-        """What a call takes; the median of some."""
         arguments = (kind.args, dict(kind.kwargs))
         blank, part = _in_part(arguments)
         # Whole numbers are rows of a table or labels; few enough of them are always valid.
@@ -68,7 +61,8 @@ class Stopwatch:
             return self._median(torch.ops.aten.clone.default, [((moved,), {})])
         finally:
             if kind.operator._schema.is_mutable:
-                self._refill()
+                for dtype, end in self._used.items():
+                    self._memory[dtype][:end].fill_(_NUMBER)
 
     def _median(self, operator: Any, made: Sequence[tuple[Any, Any]]) -> float:
         taken: list[float] = []
@@ -108,10 +102,6 @@ class Stopwatch:
             memory = torch.full((needed,), _NUMBER, dtype=blank.dtype, device=self._device)
             self._memory[blank.dtype] = memory
         return memory.as_strided(shape, blank.stride, start)
-
-    def _refill(self) -> None:
-        for dtype, end in self._used.items():
-            self._memory[dtype][:end].fill_(_NUMBER)
 
 
 def _in_part(arguments: Any) -> tuple[Any, float]:

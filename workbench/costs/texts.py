@@ -1,7 +1,5 @@
 """The training texts that a plan counts: the recipe's own where they are here, else the longest."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,8 +20,6 @@ WORD = "the"
 
 @dataclass(frozen=True)
 class Texts:
-    """What a training reads, as far as it is known."""
-
     task: AnyTask
     train: Examples
     number: int | None
@@ -38,11 +34,8 @@ class Texts:
 
 
 def read_texts(recipe: Recipe) -> Texts:
-    """Reads the training texts, if that takes no download or the labels are needed anyway.
-
-    Raises:
-        DataError: when the data cannot be read and the recipe does not list its labels.
-    """
+    """Reads the training texts, if that takes no download or the labels are needed anyway, which
+    the recipe does not list: then what cannot be read is a DataError."""
     named = tuple(getattr(recipe.task, "labels", None) or ())
     needs_names = hasattr(recipe.task, "labels") and not named and recipe.task.kind != REGRESSION
     if needs_names or _is_here(recipe.data.source):
@@ -57,7 +50,11 @@ def read_texts(recipe: Recipe) -> Texts:
     size = recipe.data.train_size
     number = size if isinstance(size, int) else None
     task = make_task(recipe.task, named)
-    return Texts(task, _longest(recipe, task), number, True)
+    # A batch of texts that fill ``max_length``, in the form of the task.
+    count, paired = recipe.training.batch_size, recipe.data.text_pair is not None
+    example = task.longest_example(WORD, recipe.model.max_length, paired=paired)
+    ids = tuple(map(str, range(count)))
+    return Texts(task, replace(example.select([0] * count), ids=ids), number, True)
 
 
 def _is_here(source: str) -> bool:
@@ -68,10 +65,3 @@ def _is_here(source: str) -> bool:
     from datasets import config  # not needed for data that lies here, and slow to import
 
     return (Path(config.HF_DATASETS_CACHE) / source.replace("/", "___")).exists()
-
-
-def _longest(recipe: Recipe, task: AnyTask) -> Examples:
-    """A batch of texts that fill ``max_length``, in the form of the task."""
-    count, paired = recipe.training.batch_size, recipe.data.text_pair is not None
-    example = task.longest_example(WORD, recipe.model.max_length, paired=paired)
-    return replace(example.select([0] * count), ids=tuple(map(str, range(count))))

@@ -1,7 +1,5 @@
 """What a process pays once for a run, paid before anything is measured."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -28,11 +26,11 @@ def warm_up(
 ) -> bool:
     """Trains, validates and tests on its model's first layers; False where that is not possible.
 
-    The first training of a process touches pages of torch's and oneDNN's code for the first time,
-    compiles kernels for its shapes and starts threads: 37 MB of 265 with LoRA on MiniLM (bf16), so
-    that the first run of a study measured 16% more memory than the others. Validation and test pay
-    for kernels of their own, 27 MB of the test's 150. On a GPU the allocator's own figures have
-    none of it. Random numbers are the caller's to seed afterwards.
+    The first training of a process touches pages of code for the first time, compiles kernels and
+    starts threads: 37 MB of 265 with LoRA on MiniLM (bf16), so that the first run of a study
+    measured 16% more memory than the others. Kernels of validation and test are 27 MB of the
+    test's 150. On a GPU the allocator's figures have none of it. Random numbers are the caller's
+    to seed afterwards.
     """
     policy = run.policy
     if device.type != "cpu" or policy.sharded or policy.zero:

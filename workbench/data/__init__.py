@@ -2,5 +2,3 @@
 
 from workbench.data.examples import Data, Examples
 from workbench.data.load import load_data
-
-__all__ = ["Data", "Examples", "load_data"]

@@ -1,7 +1,5 @@
 """accelerate as this project uses it: this process, its accelerator, models wrapped for several."""
 
-from __future__ import annotations
-
 import math
 import os
 import warnings

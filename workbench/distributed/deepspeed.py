@@ -1,11 +1,8 @@
 """DeepSpeed's settings: what the launcher's configuration says, filled from the recipe.
 
-A configuration of DeepSpeed can say many things that a recipe says too: batch, accumulation,
-clipping, precision, optimizer. The recipe decides them. What a configuration leaves to ``auto``
-or does not mention is filled in, what agrees is taken, and everything else is refused at once.
+The recipe decides batch, accumulation, clipping, precision and optimizer: what a configuration
+leaves out or to ``auto`` is filled in, what agrees is taken, everything else is refused at once.
 """
-
-from __future__ import annotations
 
 import math
 import os
@@ -83,20 +80,9 @@ def check_deepspeed(training: TrainingSpec, processes: int) -> None:
             where="accelerate launch",
             fix="pip install 'peft-workbench[deepspeed]', or take --shard, which needs nothing",
         )
-    if processes == 1:
-        raise UsageError(
-            "one process has nobody to share the optimizer state with",
-            where="--zero",
-            fix="add --processes 2 or more; or leave DeepSpeed out",
-        )
-    if training.auto_micro_batch:
-        raise UsageError(
-            "auto_micro_batch cannot be used with DeepSpeed",
-            where="training.auto_micro_batch",
-            why="gradients travel while they are computed, so a process that runs out of memory "
-            "leaves the others waiting",
-            fix="set training.micro_batch_size, which leaves the effective batch as it is",
-        )
+    why = "gradients travel while they are computed, so a process that runs out of memory leaves "
+    why += "the others waiting"
+    check_together(training, processes, "the optimizer state", "--zero", "DeepSpeed", why)
     if found := list(_contradictions(_configuration(), _filled(training, processes))):
         raise UsageError(
             "the configuration of DeepSpeed contradicts the recipe:"
@@ -107,12 +93,31 @@ def check_deepspeed(training: TrainingSpec, processes: int) -> None:
         )
 
 
-def settings(training: TrainingSpec, processes: int, trained: int) -> dict[str, Any]:
-    """The whole configuration for DeepSpeed.
+def check_together(
+    training: TrainingSpec, processes: int, shared: str, option: str, system: str, why: str
+) -> None:
+    """Refuses what no kind of sharing can do.
 
-    Args:
-        trained: how many numbers are trained.
+    Raises:
+        UsageError: for one process, and for a micro-batch that one process would change alone.
     """
+    if processes == 1:
+        raise UsageError(
+            f"one process has nobody to share {shared} with",
+            where=option,
+            fix=f"add --processes 2 or more; or leave {system} out",
+        )
+    if training.auto_micro_batch:
+        raise UsageError(
+            f"auto_micro_batch cannot be used with {system}",
+            where="training.auto_micro_batch",
+            why=why,
+            fix="set training.micro_batch_size, which leaves the effective batch as it is",
+        )
+
+
+def settings(training: TrainingSpec, processes: int, trained: int) -> dict[str, Any]:
+    """The whole configuration for DeepSpeed."""
     zero = {k: v for k, v in _configuration()[_ZERO].items() if k in _TAKEN and v != "auto"}
     zero.setdefault("reduce_bucket_size", min(trained, BUCKET))
     filled = _filled(training, processes)
@@ -149,7 +154,6 @@ def _contradictions(found: dict[str, Any], recipe: dict[str, Any]) -> Iterator[s
 
 
 def _is_off(value: Any) -> bool:
-    """Whether a setting says that something is not wanted."""
     if isinstance(value, dict):
         off = value.get("enabled") is False or value.get("enabled") == "auto"
         return off or value.get("device", "") in ("none", None)

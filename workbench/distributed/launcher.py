@@ -4,13 +4,11 @@ accelerate's launcher says it in environment variables. accelerate itself must n
 would then share by itself, in its own way.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from workbench.distributed.deepspeed import USE, check_deepspeed
+from workbench.distributed.deepspeed import USE, check_deepspeed, check_together
 from workbench.errors import UsageError
 from workbench.recipe.schema import TrainingSpec
 
@@ -78,20 +76,11 @@ def _check_sharding(training: TrainingSpec, processes: int) -> None:
                 why="what is sharded here stays on the devices, and the recipe decides the rest",
                 fix=fix,
             )
-    if processes == 1:
-        raise UsageError(
-            "one process has nobody to share the weights with",
-            where="--shard",
-            fix="add --processes 2 or more; or leave --shard out",
-        )
-    if training.auto_micro_batch:
-        raise UsageError(
-            "auto_micro_batch cannot be used with sharded weights",
-            where="training.auto_micro_batch",
-            why="each layer is put together by all processes, so one that runs out of memory in "
-            "the middle of it leaves the others waiting",
-            fix="set training.micro_batch_size, which leaves the effective batch as it is",
-        )
+    why = (
+        "each layer is put together by all processes, so one that runs out of memory in the middle "
+    )
+    why += "of it leaves the others waiting"
+    check_together(training, processes, "the weights", "--shard", "--shard", why)
 
 
 def _is_set(variable: str) -> bool:

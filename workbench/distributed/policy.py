@@ -8,8 +8,6 @@ CPU, and the backward pass of its fused attention does not gain from bf16. For a
 measured here yet: it gets what transformers does by default, with bf16 autocast.
 """
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -82,9 +80,12 @@ def choose_policy(
             notes += ("training.attention: eager, as this model's architecture has no sdpa",)
     if training.dropout != "auto":
         dropout = training.dropout
+    name = f"{processor.name()}, {torch.get_num_threads()} threads"
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
     return Policy(
         device=device.type,
-        device_name=_device_name(device),
+        device_name=name,
         precision=precision,
         attention=attention,
         dropout=dropout,
@@ -114,9 +115,3 @@ def _defaults(device: torch.device) -> tuple[Precision, str, float | None, str]:
             return "bf16", "eager", 0.0, why
         return "fp32", "eager", 0.0, "CPU without bf16 instructions: fp32, no dropout"
     return "fp32", "sdpa", None, f"{device.type}: not measured, so transformers' defaults"
-
-
-def _device_name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{processor.name()}, {torch.get_num_threads()} threads"

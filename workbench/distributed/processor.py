@@ -5,8 +5,6 @@ cap counts: with ``ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2`` in the env
 behaves as on a machine that has no more, which is how `make test-avx2` meets that kind.
 """
 
-from __future__ import annotations
-
 import platform
 from functools import cache
 from pathlib import Path
@@ -18,11 +16,6 @@ def computes_bf16() -> bool:
     """Whether bf16 is multiplied by instructions of its own (AMX or AVX-512), not emulated."""
     own = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
     return bool(own and _is_wide() and _onednn_has_bf16())
-
-
-def has_tiles() -> bool:
-    """Whether oneDNN multiplies bf16 on AMX tiles."""
-    return bool(torch.cpu._is_amx_tile_supported()) and computes_bf16()
 
 
 @cache

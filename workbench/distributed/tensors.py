@@ -1,7 +1,5 @@
 """Tensors cut over processes: whole again, cut alike, sizes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -14,7 +12,6 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 
 def is_sharded(model: nn.Module) -> bool:
-    """True for a model that is cut over the processes."""
     return isinstance(model, FSDPModule)
 
 
@@ -25,6 +22,18 @@ def without_gradients(model: nn.Module) -> AbstractContextManager[Any]:
     refuses tensors of the inference mode.
     """
     return torch.no_grad() if is_sharded(model) else torch.inference_mode()
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients; after the block the model is in the mode it was in."""
+    was_training = model.training
+    model.eval()
+    try:
+        with without_gradients(model):
+            yield
+    finally:
+        model.train(was_training)
 
 
 @contextmanager

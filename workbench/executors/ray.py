@@ -4,19 +4,16 @@ A task is a process of its own that ends with its run (``max_calls=1``), so that
 as anywhere else and a run ends with its node.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from workbench.errors import UsageError
-from workbench.executors.stores import check_store
+from workbench.executors.stores import open_store
 from workbench.executors.work import do_run
 from workbench.recipe import Recipe
 from workbench.store import Run, run_path
@@ -25,40 +22,27 @@ SECONDS_TO_SAVE = 60.0
 """How long runs get to save and stop after Ctrl-C."""
 
 
-@dataclass(frozen=True)
-class Needs:
-    """Resources of one run; Ray starts it on a node where they are free."""
-
-    cpus: float = 1.0
-    gpus: float | None = None
-    """None for one where the cluster has any, else none."""
-    memory_gb: float | None = None
-    """Main memory to reserve, in GiB; None to reserve nothing."""
-    retries: int = 3
-    """How often a run is tried again after its node was lost."""
-
-
 def run_study(
     recipes: Sequence[Recipe],
     runs_dir: Path,
     *,
     seeds: Sequence[int] | None = None,
     address: str = "auto",
-    needs: Needs | None = None,
+    needs: Mapping[str, Any] | None = None,
     force: bool = False,
     store: str | None = None,
     ended: Callable[[Run, str | None], None] = lambda _run, _uploaded: None,
 ) -> list[Run]:
     """Runs each recipe with each seed on a Ray cluster and waits for all of them.
 
-    Finished runs are skipped, interrupted ones resumed; a failed run does not end the others. On
-    Ctrl-C the runs save and stop.
+    Finished runs are skipped, interrupted ones resumed; on Ctrl-C the runs save and stop.
 
     Args:
         runs_dir: the folder of the runs, at the same path on every node. Only where it is one
             shared folder can a run that lost its node be resumed elsewhere.
         address: of a running cluster: ``auto``, ``HOST:PORT`` or ``ray://HOST:10001``; ``local``
             starts one on this machine.
+        needs: what each run has for itself: arguments of ``options_of``.
         store: an fsspec address that the folders of ended runs are copied to.
         ended: told of each run that has ended, and where it was copied to.
 
@@ -66,47 +50,49 @@ def run_study(
         UsageError: when Ray is not installed, no cluster answers, or the store cannot be opened.
     """
     if store is not None:
-        check_store(store)
+        open_store(store)  # before anything is run for it
     plan = [(recipe, seed) for recipe in recipes for seed in (seeds or recipe.seeds)]
-    root = runs_dir.absolute()
+    root, runs, tasks = runs_dir.absolute(), dict[int, Run](), dict[Any, int]()
     with _connected(address) as ray:
-        options = _options(needs or Needs(), ray.cluster_resources())
+        options = options_of(ray.cluster_resources(), **(needs or {}))
         task = ray.remote(max_calls=1, **options)(do_run)
-        tasks: dict[Any, int] = {}
         for index, (recipe, seed) in enumerate(plan):
-            values = recipe.model_dump(mode="json")
-            named = task.options(name=f"{recipe.study}/{recipe.name}-s{seed}")
-            tasks[named.remote(values, seed, str(root), force, store)] = index
-        runs: dict[int, Run] = {}
+            named, values = f"{recipe.study}/{recipe.name}-s{seed}", recipe.model_dump(mode="json")
+            handle = task.options(name=named).remote(values, seed, str(root), force, store)
+            tasks[handle] = index
         try:
-            for handle in _as_they_end(ray, list(tasks)):
+            while waiting := [handle for handle, index in tasks.items() if index not in runs]:
+                (handle,), _ = ray.wait(waiting, num_returns=1)
                 index = tasks[handle]
                 runs[index], uploaded = _outcome(ray, handle, run_path(root, *plan[index]))
                 ended(runs[index], uploaded)
-        except KeyboardInterrupt:
-            _stop(ray, [handle for handle, index in tasks.items() if index not in runs])
+        except KeyboardInterrupt:  # the others save and stop
+            for handle in waiting:
+                ray.cancel(handle)
+            ray.wait(waiting, num_returns=len(waiting), timeout=SECONDS_TO_SAVE)
             raise
     return [runs[index] for index in range(len(plan))]
 
 
-def _options(needs: Needs, cluster: dict[str, float]) -> dict[str, Any]:
-    gpus = needs.gpus
+def options_of(
+    cluster: Mapping[str, float],
+    *,
+    cpus: float = 1.0,
+    gpus: float | None = None,
+    memory_gb: float | None = None,
+    retries: int = 3,
+) -> dict[str, Any]:
+    """Ray's options for one run, which starts on a node where all of it is free.
+
+    Args:
+        gpus: None for one where the cluster has any, else none.
+        memory_gb: main memory to reserve, in GiB; None to reserve nothing.
+        retries: how often a run is tried again after its node was lost.
+    """
     if gpus is None:
         gpus = 1.0 if cluster.get("GPU") else 0.0
-    options: dict[str, Any] = {
-        "num_cpus": needs.cpus,
-        "num_gpus": gpus,
-        "max_retries": needs.retries,
-    }
-    if needs.memory_gb is not None:
-        options["memory"] = int(needs.memory_gb * 1024**3)
-    return options
-
-
-def _as_they_end(ray: Any, waiting: list[Any]) -> Iterator[Any]:
-    while waiting:
-        done, waiting = ray.wait(waiting, num_returns=1)
-        yield from done
+    options: dict[str, Any] = {"num_cpus": cpus, "num_gpus": gpus, "max_retries": retries}
+    return options | ({"memory": int(memory_gb * 1024**3)} if memory_gb is not None else {})
 
 
 def _outcome(ray: Any, handle: Any, path: Path) -> tuple[Run, str | None]:
@@ -120,13 +106,6 @@ def _outcome(ray: Any, handle: Any, path: Path) -> tuple[Run, str | None]:
     return Run(
         path=path, state=found["state"], reason=found["reason"], status=status, result=result
     ), found.get("uploaded")
-
-
-def _stop(ray: Any, handles: list[Any]) -> None:
-    """Asks runs to save and stop, and gives them the time to."""
-    for handle in handles:
-        ray.cancel(handle)
-    ray.wait(handles, num_returns=len(handles), timeout=SECONDS_TO_SAVE)
 
 
 @contextmanager

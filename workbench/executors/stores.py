@@ -4,8 +4,6 @@ A reader never finds half a run: what makes a folder a run (recipe.yaml and stat
 last, and a folder that was there before is moved to ``.replaced`` first, as in a runs folder.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +16,6 @@ LAST = ("recipe.yaml", "status.json")
 WORKING_FILES = ("stop",)
 
 
-def check_store(url: str) -> None:
-    """Opens a store before anything is run for it.
-
-    Raises:
-        UsageError: when fsspec does not know the protocol, or the library for it is missing.
-    """
-    _filesystem(url)
-
-
 def upload_run(folder: Path, url: str) -> str:
     """Copies a run that has ended below a store, as STUDY/RUN, and returns its address.
 
@@ -34,24 +23,16 @@ def upload_run(folder: Path, url: str) -> str:
         UsageError: when fsspec cannot open the store.
         OSError: when the copy fails; what was copied so far is not taken for a run.
     """
-    files, root = _filesystem(url)
+    files, root = open_store(url)
     target = f"{root.rstrip('/')}/{folder.parent.name}/{folder.name}"
     _set_aside(files, target)
-    inside = [p for p in sorted(folder.rglob("*")) if p.is_file() and _belongs(p, folder)]
-    for path in sorted(inside, key=lambda p: LAST.index(p.name) if _is_last(p, folder) else -1):
-        place = f"{target}/{path.relative_to(folder).as_posix()}"
+    inside = [p.relative_to(folder).as_posix() for p in sorted(folder.rglob("*")) if p.is_file()]
+    kept = [name for name in inside if not name.endswith(".tmp") and name not in WORKING_FILES]
+    for name in sorted(kept, key=lambda name: LAST.index(name) if name in LAST else -1):
+        place = f"{target}/{name}"
         files.makedirs(place.rpartition("/")[0], exist_ok=True)
-        files.put_file(str(path), place)
+        files.put_file(str(folder / name), place)
     return str(files.unstrip_protocol(target))
-
-
-def _belongs(path: Path, folder: Path) -> bool:
-    inner = path.relative_to(folder)
-    return not path.name.endswith(".tmp") and inner.as_posix() not in WORKING_FILES
-
-
-def _is_last(path: Path, folder: Path) -> bool:
-    return path.parent == folder and path.name in LAST
 
 
 def _set_aside(files: Any, target: str) -> None:
@@ -66,7 +47,12 @@ def _set_aside(files: Any, target: str) -> None:
     files.mv(target, f"{shelf}/{name}.{number}", recursive=True)
 
 
-def _filesystem(url: str) -> tuple[Any, str]:
+def open_store(url: str) -> tuple[Any, str]:
+    """The file system of a store and the path in it.
+
+    Raises:
+        UsageError: when fsspec does not know the protocol, or the library for it is missing.
+    """
     try:
         files, root = fsspec.core.url_to_fs(url)
     except (ValueError, ImportError) as error:

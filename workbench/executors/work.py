@@ -4,8 +4,6 @@ A node can be lost at any moment and the run be sent to another, so the work loo
 first: a finished run is left alone, an interrupted one is resumed from its checkpoint.
 """
 
-from __future__ import annotations
-
 import sys
 import time
 from pathlib import Path
@@ -27,7 +25,6 @@ def do_run(
 
     Args:
         recipe: the resolved recipe as plain values.
-        runs_dir: where run folders go, as this machine sees it.
         store: where the folder of the ended run is copied to; None for nowhere.
     """
     resolved, root = Recipe.model_validate(recipe), Path(runs_dir)
@@ -51,21 +48,15 @@ def do_run(
 def _run(recipe: Recipe, seed: int, root: Path, force: bool) -> Run:
     from workbench.pipeline.runner import run_all, run_recipe
 
-    before = _settled(run_path(root, recipe, seed))
+    path, deadline = run_path(root, recipe, seed), time.monotonic() + SECONDS_UNTIL_DEAD
+    while (before := read_run(path)).state in ACTIVE and time.monotonic() < deadline:
+        time.sleep(1.0)
     if before.state == "interrupted" and not force:
         _say("run", {"id": f"{before.id} resumed"})
         run = run_recipe(recipe, seed, root, resume=True, observer=_say)
         _say(run.state, {"reason": run.reason})
         return run
     return run_all([recipe], [seed], root, force=force, observer=_say)[0]
-
-
-def _settled(path: Path) -> Run:
-    """The run in a folder, once a machine that was lost is no longer taken for alive."""
-    deadline = time.monotonic() + SECONDS_UNTIL_DEAD
-    while (run := read_run(path)).state in ACTIVE and time.monotonic() < deadline:
-        time.sleep(1.0)
-    return run
 
 
 def _say(kind: str, fields: dict[str, Any]) -> None:

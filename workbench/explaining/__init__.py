@@ -6,19 +6,3 @@ from workbench.explaining.attribution import Attribution, attribute
 from workbench.explaining.decisions import Decision, decide
 from workbench.explaining.encode_text import Reading, Token, encode_text, read_text
 from workbench.explaining.resident import Resident
-
-__all__ = [
-    "Answer",
-    "Attention",
-    "Attribution",
-    "Decision",
-    "Reading",
-    "Resident",
-    "Token",
-    "answer_text",
-    "attend",
-    "attribute",
-    "decide",
-    "encode_text",
-    "read_text",
-]

@@ -1,9 +1,7 @@
 """What an adapter answers to one text, with all that a person wants to see of it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -43,7 +41,7 @@ def answer_text(
         - labels: ``labels``, each with ``label`` and ``probability`` (null for a regression)
         - tags: ``words``, each with ``word``, ``tag`` and ``probability`` (null if cut off)
         - span: ``start`` and ``end`` in characters of the text, and ``windows`` read
-        - masked: ``pieces`` of the text, and ``masks``: where in it, and ``candidates``
+        - masked: ``masks``, each with its ``candidates``, and whether they were ``drawn``
         - text: ``ids`` of the tokens written, and ``pieces`` with their ``probability``
 
     Raises:
@@ -72,19 +70,10 @@ def _labels(task: Any, encoded: Encoded, predicted: Predicted) -> Answer:
         rows: list[dict[str, Any]] = [{"label": "score", "probability": None, "value": value}]
         return {"prediction": f"{value:g}", "score": None, "labels": rows}
     probabilities = logits.sigmoid() if kind == MULTI else logits.softmax(dim=0)
-    rows = [
-        {"label": label, "probability": float(p)}
-        for label, p in zip(task.label_names, probabilities, strict=True)
-    ]
-    chosen: int | tuple[int, ...] = int(logits.argmax())
-    if kind == MULTI:
-        chosen = tuple(int(v > 0) for v in logits)
-    return {
-        "prediction": task.label_text(chosen),
-        "score": score,
-        "labels": rows,
-        "several": kind == MULTI,
-    }
+    pairs = zip(task.label_names, probabilities.tolist(), strict=True)
+    rows = [{"label": label, "probability": p} for label, p in pairs]
+    chosen = tuple(int(v > 0) for v in logits) if kind == MULTI else int(logits.argmax())
+    return {"prediction": task.label_text(chosen), "score": score, "labels": rows}
 
 
 def _tags(task: Any, encoded: Encoded, predicted: Predicted) -> Answer:
@@ -107,13 +96,8 @@ def _tags(task: Any, encoded: Encoded, predicted: Predicted) -> Answer:
 def _span(task: Any, encoded: Encoded, predicted: Predicted) -> Answer:
     (span,) = task.spans(encoded, predicted)
     start, end = span.characters
-    return {
-        "prediction": span.text,
-        "score": span.probability,
-        "start": start,
-        "end": end,
-        "windows": len(encoded),
-    }
+    answer = {"prediction": span.text, "score": span.probability}
+    return {**answer, "start": start, "end": end, "windows": len(encoded)}
 
 
 _BY_VIEW: dict[str, Callable[[Any, Encoded, Predicted], Answer]] = {
@@ -124,29 +108,23 @@ _BY_VIEW: dict[str, Callable[[Any, Encoded, Predicted], Answer]] = {
 
 
 def _masked(adapter: LoadedAdapter, reading: Reading) -> Answer:
-    places = labelled(reading.row)
     with torch.inference_mode():
-        logits = logits_at(
-            adapter.model,
-            reading.batch.inputs,
-            [(0, adapter.virtual_tokens + place) for place in places],
-        )
+        places = [(0, adapter.virtual_tokens + place) for place in labelled(reading.row)]
+        logits = logits_at(adapter.model, reading.batch.inputs, places)
     best = logits.softmax(dim=1).topk(min(CANDIDATES, logits.shape[1]), dim=1)
-    found: list[list[dict[str, Any]]] = []
-    for values, ids in zip(best.values.tolist(), best.indices.tolist(), strict=True):
-        words = [token.text.strip() for token in tokens_of(ids, adapter.tokenizer)]
-        pairs = zip(words, values, strict=True)
-        found.append([{"word": word, "probability": p} for word, p in pairs])
+    found = [
+        [
+            {"word": token.text.strip(), "probability": p}
+            for token, p in zip(tokens_of(ids, adapter.tokenizer), values, strict=True)
+        ]
+        for values, ids in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+    ]
     chosen = [candidates[0] for candidates in found]
     return {
         "kind": "masked",
         "prediction": " ".join(candidate["word"] for candidate in chosen),
         "score": float(np.mean([candidate["probability"] for candidate in chosen])),
-        "pieces": [asdict(token) for token in reading.tokens],
-        "masks": [
-            {"at": place, "candidates": candidates}
-            for place, candidates in zip(places, found, strict=True)
-        ],
+        "masks": [{"candidates": candidates} for candidates in found],
         "drawn": not reading.row["asked"],
         "tokens": len(reading.ids),
         "cut": reading.cut,
@@ -156,20 +134,21 @@ def _masked(adapter: LoadedAdapter, reading: Reading) -> Answer:
 def _written(adapter: LoadedAdapter, text: str, on_token: Told | None) -> Answer:
     task, tokenizer = adapter.task, adapter.tokenizer
     reading = read_text(adapter, text)
+    plain = decode = partial(tokenizer.decode, skip_special_tokens=True)
     if isinstance(task, WritingTask):
         decoding, stops = task.spec.decoding, task.stop_ids(tokenizer)
+        decode = partial(task.decode, tokenizer)
     else:
         decoding, stops = CONTINUATION, [i for i in [tokenizer.eos_token_id] if i is not None]
     ids: list[int] = []
     probabilities: list[float] = []
 
     def tell(_row: int, token: int, probability: float) -> None:
-        before = tokenizer.decode(ids, skip_special_tokens=True)
+        before = plain(ids)
         ids.append(token)
         probabilities.append(probability)
         if on_token:
-            piece = tokenizer.decode(ids, skip_special_tokens=True)[len(before) :]
-            on_token(piece, probability)
+            on_token(plain(ids)[len(before) :], probability)
 
     (written,) = generate(
         adapter.model, [reading.ids], decoding, eos_token_ids=stops, batch_size=1, on_token=tell
@@ -177,14 +156,9 @@ def _written(adapter: LoadedAdapter, text: str, on_token: Told | None) -> Answer
     pieces = tokens_of(written, tokenizer)
     known = probabilities if len(probabilities) == len(written) else [None] * len(written)
     rows = [{"text": piece.text, "probability": p} for piece, p in zip(pieces, known, strict=True)]
-    prediction = (
-        task.decode(tokenizer, written)
-        if isinstance(task, WritingTask)
-        else tokenizer.decode(written, skip_special_tokens=True)
-    )
     return {
         "kind": "text",
-        "prediction": prediction,
+        "prediction": decode(written),
         "score": float(np.mean(probabilities)) if probabilities else None,
         "ids": written,
         "pieces": rows,

@@ -1,7 +1,5 @@
 """What a model looks at: attention maps, what a prefix draws of them, and their rollout."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -65,7 +63,6 @@ def attend(model: nn.Module, batch: Batch) -> Attention:
     """The attention weights of one text, as ``output_attentions=True`` of transformers gives them.
 
     Args:
-        model: a model of transformers, bare or under PEFT.
         batch: one feature without padding.
 
     Raises:

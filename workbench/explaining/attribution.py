@@ -1,14 +1,12 @@
 """Which tokens an answer rests on: integrated gradients, by captum."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from workbench.adapters.loaded import LoadedAdapter
@@ -74,7 +72,9 @@ def attribute(
         with warnings.catch_warnings(), torch.enable_grad():
             # captum (0.9) says that hooks go away with their handle, which is what is wanted.
             warnings.filterwarnings("ignore", message="Setting forward, backward hooks")
-            found = explainer(measure, _embedding(model)).attribute(
+            # The layer that makes vectors of words, before virtual tokens are put in front.
+            embedding = pretrained(model).get_input_embeddings()
+            found = explainer(measure, embedding).attribute(
                 ids, baselines=covered, n_steps=steps, internal_batch_size=STEP_BATCH
             )
         with torch.inference_mode():
@@ -87,20 +87,10 @@ def attribute(
 
 def covered_text(decision: Decision, tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """The token ids of a text with every word covered, special tokens left as they are."""
-    for cover in (tokenizer.mask_token_id, tokenizer.pad_token_id, tokenizer.eos_token_id):
-        if cover is not None:
-            break
-    else:
-        cover = 0
-    tokens = decision.reading.tokens
-    ids = decision.reading.ids
-    return [i if token.special else int(cover) for i, token in zip(ids, tokens, strict=True)]
-
-
-def _embedding(model: nn.Module) -> nn.Module:
-    """The layer that makes vectors of words, which comes before virtual tokens are put in front."""
-    layer: nn.Module = pretrained(model).get_input_embeddings()
-    return layer
+    known = (tokenizer.mask_token_id, tokenizer.pad_token_id, tokenizer.eos_token_id)
+    cover = next((int(token) for token in known if token is not None), 0)
+    tokens = zip(decision.reading.ids, decision.reading.tokens, strict=True)
+    return [i if token.special else cover for i, token in tokens]
 
 
 def _layer_integrated_gradients() -> Any:

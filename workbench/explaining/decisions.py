@@ -1,7 +1,5 @@
 """The one number that an explanation is about: how sure a model is of a certain answer."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,13 +11,7 @@ from workbench.adapters.loaded import LoadedAdapter
 from workbench.data.batches import IGNORED, Batch
 from workbench.data.encode import Encoded
 from workbench.errors import UsageError
-from workbench.explaining.encode_text import (
-    Reading,
-    encode_text,
-    read_text,
-    tokens_of,
-    window_of,
-)
+from workbench.explaining.encode_text import Reading, encode_text, read_text, tokens_of, window_of
 from workbench.recipe.catalogue import MULTI, REGRESSION
 from workbench.recipe.tasks import View
 from workbench.tasks.token_classification import OUTSIDE
@@ -36,15 +28,11 @@ class Decision:
     reading: Reading
     about: str
     """The answer in words: a label, a tag, a span, a token."""
-    unit: str
-    """What is measured: log-probability in nats, or the score of a regression."""
     measure: Measure
     position: int
     """Token that the model reads the answer from (of a word, its first)."""
-    choice: int
-    """Which of the things that could be explained this is: a label, a word, a mask, a token."""
-    choices: tuple[str, ...]
-    """All of them, in words."""
+    unit: str = "log-probability"
+    """What is measured: log-probability in nats, or the score of a regression."""
 
 
 def decide(
@@ -86,7 +74,7 @@ def _label(adapter: LoadedAdapter, reading: Reading, choice: int | None) -> Deci
         with torch.inference_mode():
             outputs = task.outputs(adapter.model, reading.batch, adapter.virtual_tokens)
         choice = int(outputs[0].argmax())
-    _check(choice, names)
+    _checked(choice, len(names))
 
     def measure(model: nn.Module, batch: Batch, virtual_tokens: int) -> Tensor:
         logits: Tensor = task.outputs(model, batch, virtual_tokens)
@@ -96,18 +84,12 @@ def _label(adapter: LoadedAdapter, reading: Reading, choice: int | None) -> Deci
             return nn.functional.logsigmoid(logits[:, choice])
         return logits.log_softmax(dim=1)[:, choice]
 
-    # An encoder's head reads its first token, a decoder's the last.
-    last = len(reading.ids) - 1 if _is_decoder(adapter) else 0
+    # An encoder's head reads its first token, a decoder's, which is called `score`, the last.
+    modules = {name.rpartition(".")[2] for name, _ in adapter.model.named_modules()}
+    last = len(reading.ids) - 1 if "score" in modules else 0
     unit = "score" if kind == REGRESSION else "log-probability"
-    return Decision(
-        reading=reading,
-        about=names[choice],
-        unit=unit,
-        measure=measure,
-        position=last,
-        choice=choice,
-        choices=tuple(names),
-    )
+    about = names[choice]
+    return Decision(reading=reading, about=about, measure=measure, position=last, unit=unit)
 
 
 def _tag(adapter: LoadedAdapter, encoded: Encoded, choice: int | None) -> Decision:
@@ -123,27 +105,17 @@ def _tag(adapter: LoadedAdapter, encoded: Encoded, choice: int | None) -> Decisi
     if choice is None:
         named = [word for word, tag in tags.items() if task.label_names[tag] != OUTSIDE]
         choice = (named or list(first))[0]
-    _check(choice, words)
+    word = words[_checked(choice, len(words))]
     if choice not in first:
-        raise UsageError(
-            f"the model has not seen the word {words[choice]!r}", why="it was cut off",
-            fix="give a shorter text",
-        )  # fmt: skip
+        what = f"the model has not seen the word {word!r}"
+        raise UsageError(what, why="it was cut off", fix="give a shorter text")
     at, tag = first[choice], tags[choice]
 
     def measure(model: nn.Module, batch: Batch, virtual_tokens: int) -> Tensor:
         return task.outputs(model, batch, virtual_tokens)[:, at].log_softmax(dim=1)[:, tag]
 
-    about = f"{task.label_names[tag]} for “{words[choice]}”"
-    return Decision(
-        reading=reading,
-        about=about,
-        unit="log-probability",
-        measure=measure,
-        position=at,
-        choice=choice,
-        choices=words,
-    )
+    about = f"{task.label_names[tag]} for “{word}”"
+    return Decision(reading=reading, about=about, measure=measure, position=at)
 
 
 def _span(adapter: LoadedAdapter, encoded: Encoded) -> Decision:
@@ -156,50 +128,27 @@ def _span(adapter: LoadedAdapter, encoded: Encoded) -> Decision:
         log_probs: Tensor = task.outputs(model, batch, virtual_tokens).log_softmax(dim=2)
         return log_probs[:, 0, start] + log_probs[:, 1, end]
 
-    about = span.text or "no answer"
-    reading = window_of(adapter, encoded, span.window)
-    return Decision(
-        reading=reading,
-        about=about,
-        unit="log-probability",
-        measure=measure,
-        position=start,
-        choice=0,
-        choices=(about,),
-    )
+    about, reading = span.text or "no answer", window_of(adapter, encoded, span.window)
+    return Decision(reading=reading, about=about, measure=measure, position=start)
 
 
 def _masked(adapter: LoadedAdapter, reading: Reading, choice: int | None) -> Decision:
     places = labelled(reading.row)
-    choices = tuple(f"blank {number}" for number in range(1, len(places) + 1))
-    choice = 0 if choice is None else choice
-    _check(choice, choices)
-    at = places[choice]
+    at = places[_checked(choice or 0, len(places))]
     with torch.inference_mode():
         logits = logits_at(adapter.model, reading.batch.inputs, [(0, adapter.virtual_tokens + at)])
-    token = int(logits[0].argmax())
-    return _token(adapter, reading, token, at, 0, choice, choices)
+    return _token(adapter, reading, int(logits[0].argmax()), at, lead=0)
 
 
 def _written(adapter: LoadedAdapter, text: str, answer: list[int], choice: int | None) -> Decision:
-    tokens = tuple(token.text for token in tokens_of(answer, adapter.tokenizer))
-    if not tokens:
+    if not answer:
         raise UsageError("nothing was written", why="the answer ended at once", fix="ask again")
-    choice = 0 if choice is None else choice
-    _check(choice, tokens)
+    choice = _checked(choice or 0, len(answer))
     reading = read_text(adapter, text, answer=answer[:choice])
-    return _token(adapter, reading, answer[choice], len(reading.ids), 1, choice, tokens)
+    return _token(adapter, reading, answer[choice], len(reading.ids), lead=1)
 
 
-def _token(
-    adapter: LoadedAdapter,
-    reading: Reading,
-    token: int,
-    at: int,
-    lead: int,
-    choice: int,
-    choices: tuple[str, ...],
-) -> Decision:
+def _token(adapter: LoadedAdapter, reading: Reading, token: int, at: int, *, lead: int) -> Decision:
     """How probable a token is at a place of the text, of which the logits stand ``lead`` before."""
     (told,) = tokens_of([token], adapter.tokenizer)
 
@@ -208,32 +157,19 @@ def _token(
         return logits_at(model, batch.inputs, places).log_softmax(dim=1)[:, token]
 
     about = told.text.strip() or repr(told.text)
-    return Decision(
-        reading=reading,
-        about=about,
-        unit="log-probability",
-        measure=measure,
-        position=at - lead,
-        choice=choice,
-        choices=choices,
-    )
+    return Decision(reading=reading, about=about, measure=measure, position=at - lead)
 
 
 def text_words(encoded: Encoded) -> tuple[str, ...]:
-    """The words of the one text that a tagger was asked about."""
     assert encoded.examples.parts is not None  # `question` of the task splits it
     return tuple(encoded.examples.parts[0])
 
 
-def _is_decoder(adapter: LoadedAdapter) -> bool:
-    names = (name.rpartition(".")[2] for name, _ in adapter.model.named_modules())
-    return "score" in names
-
-
-def _check(choice: int, names: Sequence[str]) -> None:
-    if not 0 <= choice < len(names):
+def _checked(choice: int, count: int) -> int:
+    if not 0 <= choice < count:
         raise UsageError(
             f"there is no number {choice} here",
-            why=f"{len(names)} can be explained, counted from 0",
+            why=f"{count} can be explained, counted from 0",
             fix="choose one of them",
         )
+    return choice

@@ -1,7 +1,5 @@
 """One text as an adapter reads it: its tokens, and the tensors that go into the model."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,8 +22,6 @@ _NEW_WORD = ("Ġ", "▁", "Ċ")
 
 @dataclass(frozen=True)
 class Token:
-    """A piece of text as the model gets it."""
-
     text: str
     """What it spells; of a special token its name."""
     special: bool
@@ -34,7 +30,7 @@ class Token:
     """True when it belongs to the word that the token before it is of."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Reading:
     """One text as token ids, one window of it where the task cuts long texts into windows."""
 
@@ -44,8 +40,6 @@ class Reading:
     tokens: tuple[Token, ...]
     cut: bool
     """Whether something of the text did not fit and was left out."""
-    windows: int = 1
-    """Windows that the text is read in; this is one of them."""
 
     @property
     def ids(self) -> list[int]:
@@ -79,8 +73,6 @@ def read_text(
     """How an adapter reads a text.
 
     Args:
-        text: the text; for question-answering the context.
-        pair: the second text of a pair, the question about the context.
         answer: token ids that a model has written after the text, to be read with it.
 
     Raises:
@@ -89,8 +81,13 @@ def read_text(
     """
     task = adapter.task
     if task.spec.view == "text" and not task.spec.writes:
-        ids, cut = _beginning(adapter, text)
-        return reading_of(adapter, {"input_ids": [*ids, *answer]}, cut=cut)
+        tokenized = adapter.tokenizer(text, return_attention_mask=False, verbose=False)
+        ids = without_end(tokenized["input_ids"], adapter.tokenizer)
+        if not ids:
+            raise UsageError("there is no text to continue", fix="begin with a word")
+        # Its last tokens, where there is no room for all.
+        read = [*ids[-adapter.max_length :], *answer]
+        return reading_of(adapter, {"input_ids": read}, cut=len(ids) > adapter.max_length)
     encoded = encode_text(adapter, text, pair)
     if isinstance(task, WritingTask):
         row = {"input_ids": [*task.prompts(encoded)[0], *answer]}
@@ -99,28 +96,22 @@ def read_text(
 
 
 def window_of(adapter: LoadedAdapter, encoded: Encoded, window: int) -> Reading:
-    """One of the features of an encoded text."""
     (row,) = adapter.task.rows(encoded, [window], EVALUATION_SEED)
-    return reading_of(adapter, row, cut=bool(encoded.truncated), windows=len(encoded))
+    return reading_of(adapter, row, cut=bool(encoded.truncated))
 
 
-def reading_of(adapter: LoadedAdapter, row: Row, *, cut: bool, windows: int = 1) -> Reading:
-    """A feature, alone in its batch, on the device that the adapter is on."""
+def reading_of(adapter: LoadedAdapter, row: Row, *, cut: bool) -> Reading:
+    """A feature, alone in its batch, on the adapter's device."""
     device = next(adapter.model.parameters()).device
     batch = on_device(pad([row], adapter.tokenizer, len(row["input_ids"])), device)
-    return Reading(
-        row=row,
-        batch=batch,
-        tokens=tokens_of(row["input_ids"], adapter.tokenizer),
-        cut=cut,
-        windows=windows,
-    )
+    return Reading(row, batch, tokens_of(row["input_ids"], adapter.tokenizer), cut)
 
 
 def tokens_of(ids: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> tuple[Token, ...]:
     """Token ids in the words of the text."""
     names: list[str] = tokenizer.convert_ids_to_tokens(list(ids))
-    special = {*tokenizer.all_special_ids, *_added(tokenizer)}
+    added: dict[int, Any] = tokenizer.added_tokens_decoder
+    special = {*tokenizer.all_special_ids, *(i for i, about in added.items() if about.special)}
     marks = any(name.startswith(_NEW_WORD) for name in names)
     found: list[Token] = []
     for token, name in zip(ids, names, strict=True):
@@ -140,20 +131,6 @@ def repeated(batch: Batch, ids: Tensor) -> Batch:
         name: value.expand(ids.shape[0], *value.shape[1:]) for name, value in batch.inputs.items()
     }
     return Batch({**inputs, "input_ids": ids}, batch.rows * ids.shape[0])
-
-
-def _added(tokenizer: PreTrainedTokenizerBase) -> set[int]:
-    added: dict[int, Any] = tokenizer.added_tokens_decoder
-    return {token for token, about in added.items() if about.special}
-
-
-def _beginning(adapter: LoadedAdapter, text: str) -> tuple[list[int], bool]:
-    """A text that is to be continued: its last tokens, where there is no room for all."""
-    tokenized = adapter.tokenizer(text, return_attention_mask=False, verbose=False)
-    ids = without_end(tokenized["input_ids"], adapter.tokenizer)
-    if not ids:
-        raise UsageError("there is no text to continue", fix="begin with a word")
-    return ids[-adapter.max_length :], len(ids) > adapter.max_length
 
 
 def as_tensor(ids: Sequence[int], like: Tensor) -> Tensor:

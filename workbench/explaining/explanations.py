@@ -1,7 +1,5 @@
 """Explanations as plain JSON values, with the base model (zero-shot) beside the adapter."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
@@ -13,7 +11,6 @@ from workbench.errors import MethodError
 from workbench.explaining.attention import Attention, attend
 from workbench.explaining.attribution import attribute
 from workbench.explaining.decisions import Decision
-from workbench.explaining.encode_text import Reading
 
 LARGEST_MAP = 96
 """Tokens of the text on a side of an attention map: more cannot be told apart on a screen."""
@@ -51,15 +48,13 @@ def explain_attribution(
         ``base``: those of the base model for the same answer, null where ``why_no_base``.
     """
     why = no_answer_of(base)
-    before = None
-    if not why:  # it reads the same tokens, without the virtual ones
-        before = asdict(attribute(base.adapter, decision, on_progress=on_progress))
-    return {
-        **_about(decision),
-        "adapter": asdict(attribute(adapter, decision, on_progress=on_progress)),
-        "base": before,
-        "why_no_base": why,
+    # The base reads the same tokens, without the virtual ones.
+    asked = {"adapter": adapter} if why else {"base": base.adapter, "adapter": adapter}
+    found = {
+        name: asdict(attribute(each, decision, on_progress=on_progress))
+        for name, each in asked.items()
     }
+    return {**_about(decision), "base": None, **found, "why_no_base": why}
 
 
 def explain_attention(
@@ -87,8 +82,7 @@ def explain_attention(
     Raises:
         MethodError: when there is no such layer or head, or the model has no attention to show.
     """
-    batch = decision.reading.batch
-    found, before = attend(adapter.model, batch), attend(base.adapter.model, batch)
+    found, before = (attend(m, decision.reading.batch) for m in (adapter.model, base.adapter.model))
     layers, heads = found.layers.shape[:2]
     layer = layer % layers if layer < 0 else layer
     if layer >= layers or (head is not None and not 0 <= head < heads):
@@ -97,61 +91,48 @@ def explain_attention(
             why=f"the model has {layers} layers of {heads} heads, counted from 0",
             fix="choose one of them",
         )
-    first = _first_shown(decision.reading, decision.position)
+    # The first token of a stretch that fits on a map and has the decision's token in it.
+    beyond = max(0, len(decision.reading.tokens) - LARGEST_MAP)
+    first = min(beyond, max(0, decision.position - LARGEST_MAP // 2))
+    shown = {"layers": layers, "heads": heads, "layer": layer, "head": head, "first": first}
     return {
         **_about(decision),
-        "layers": layers,
-        "heads": heads,
-        "layer": layer,
-        "head": head,
+        **shown,
         "virtual_rows": found.virtual_rows,
         "virtual_columns": found.virtual_columns,
-        "first": first,
         "map": _rounded(_window(found, found.map(layer, head), first)),
         "share": _rounded(found.virtual_share()),
         "rows": {
-            "adapter": _from(found, decision.position, layer, head),
-            "base": _from(before, decision.position, layer, head),
+            name: _from(each, decision.position, layer, head)
+            for name, each in (("adapter", found), ("base", before))
         },
     }
 
 
 def _about(decision: Decision) -> dict[str, Any]:
-    reading = decision.reading
     return {
         "about": decision.about,
         "unit": decision.unit,
-        "choice": decision.choice,
-        "choices": list(decision.choices),
         "position": decision.position,
-        "tokens": [asdict(token) for token in reading.tokens],
-        "cut": reading.cut,
-        "windows": reading.windows,
+        "tokens": [asdict(token) for token in decision.reading.tokens],
+        "cut": decision.reading.cut,
     }
-
-
-def _first_shown(reading: Reading, position: int) -> int:
-    """The first token of a stretch that fits on a map and has the decision's token in it."""
-    beyond = max(0, len(reading.tokens) - LARGEST_MAP)
-    return min(beyond, max(0, position - LARGEST_MAP // 2))
 
 
 def _window(found: Attention, weights: Tensor, first: int) -> Tensor:
     """The rows and columns of virtual tokens and of the tokens that are shown."""
-    kept = []
-    for virtual, count in zip(
-        (found.virtual_rows, found.virtual_columns), weights.shape, strict=True
-    ):
-        kept.append([*range(virtual), *range(virtual, count)[first : first + LARGEST_MAP]])
-    return weights[kept[0]][:, kept[1]]
+    virtual = (found.virtual_rows, found.virtual_columns)
+    rows, columns = (
+        [*range(before), *range(before, count)[first : first + LARGEST_MAP]]
+        for before, count in zip(virtual, weights.shape, strict=True)
+    )
+    return weights[rows][:, columns]
 
 
 def _from(found: Attention, position: int, layer: int, head: int | None) -> dict[str, Any]:
     row = found.virtual_rows + position
-    return {
-        "attention": _rounded(found.map(layer, head)[row]),
-        "rollout": _rounded(found.rollout()[row]),
-    }
+    attention, rollout = found.map(layer, head)[row], found.rollout()[row]
+    return {"attention": _rounded(attention), "rollout": _rounded(rollout)}
 
 
 def _rounded(numbers: Tensor) -> Any:

@@ -1,7 +1,5 @@
 """Adapters that stay in memory between questions, on bases that are there once."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -42,7 +40,11 @@ class Resident:
         key = self._key(folder)
         if key not in self._adapters:
             while len(self._adapters) >= self._limit:
-                self._drop(next(iter(self._adapters)))
+                oldest = next(iter(self._adapters))
+                del self._adapters[oldest]
+                self._base_of.pop(oldest, None)
+                needed = set(self._base_of.values())
+                self._zero_shot = {base: z for base, z in self._zero_shot.items() if base in needed}
             loaded = load_adapter(folder)
             share_weights(loaded, self._all())
             _warm_up(loaded)
@@ -59,12 +61,8 @@ class Resident:
         """
         _, about = find_export(folder)
         # The labels shape the head, and the tokenizer and length say what is read.
-        base = (
-            about["base"],
-            str(about["revision"]),
-            repr(about["task"]),
-            repr(about["labels"]),
-            str(about["max_length"]),
+        base = tuple(
+            repr(about[key]) for key in ("base", "revision", "task", "labels", "max_length")
         )
         if base not in self._zero_shot:
             loaded = load_zero_shot(folder)
@@ -81,18 +79,12 @@ class Resident:
 
     @property
     def folders(self) -> Sequence[str]:
-        """Folders of the adapters that are there, the one asked for last at the end."""
+        """Folders of the adapters, the one asked for last at the end."""
         return [folder for folder, _ in self._adapters]
 
     def _all(self) -> Iterator[LoadedAdapter]:
         yield from self._adapters.values()
         yield from (each.adapter for each in self._zero_shot.values())
-
-    def _drop(self, key: _Key) -> None:
-        del self._adapters[key]
-        self._base_of.pop(key, None)
-        needed = set(self._base_of.values())
-        self._zero_shot = {base: u for base, u in self._zero_shot.items() if base in needed}
 
     def _key(self, folder: Path) -> _Key:
         path, _ = find_export(folder)

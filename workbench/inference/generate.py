@@ -26,7 +26,7 @@ from transformers import (
 )
 from transformers.cache_utils import DynamicLayer
 
-from workbench.distributed.tensors import largest, whole_outside_layers, without_gradients
+from workbench.distributed.tensors import evaluating, largest, whole_outside_layers
 from workbench.errors import MethodError, UsageError
 from workbench.inference.beams import base_of, beam_search
 from workbench.recipe.tasks import Decoding
@@ -55,9 +55,6 @@ def generate(
     Args:
         model: a causal language model of transformers, bare or as a ``PeftModel``.
         prompts: token ids of each prompt, with the special tokens that belong in front.
-        decoding: the recipe's section.
-        eos_token_ids: tokens that end an answer.
-        batch_size: prompts per batch, of similar length.
         seed: of the sampling; without a temperature it changes nothing.
         on_progress: called with the prompts done and their number.
         on_token: called with each new token: its prompt, its id, and its probability before any
@@ -70,31 +67,24 @@ def generate(
         MethodError: when the model keeps no keys and values to continue from; for activated LoRA.
     """
     _check(model, prompts, decoding)
-    answers: list[list[int]] = [[] for _ in prompts]
+    answers: dict[int, list[int]] = {}
     draws = [np.random.default_rng((seed, index)) for index in range(len(prompts))]
-    done, was_training = 0, model.training
-    model.eval()
-    try:
-        with without_gradients(model), whole_outside_layers(model):
-            batches = list(_batches(model, prompts, 1 if decoding.num_beams > 1 else batch_size))
-            for number in range(largest(model, len(batches))):
-                # FSDP: a rank that is done still runs the forward pass (all-gather).
-                rows = batches[number] if number < len(batches) else []
-                texts = [prompts[row] for row in rows] or [[PADDING]]
-                if decoding.num_beams > 1:
-                    found = [beam_search(model, texts[0], decoding, eos_token_ids)]
-                else:
-                    streams = [draws[row] for row in rows] or [np.random.default_rng()]
-                    tell = partial(_tell, on_token, rows) if on_token and rows else None
-                    found = _decode(model, texts, decoding, set(eos_token_ids), streams, tell)
-                for row, answer in zip(rows, found, strict=False):
-                    answers[row] = answer
-                done += len(rows)
-                if on_progress:
-                    on_progress(done, len(prompts))
-    finally:
-        model.train(was_training)
-    return answers
+    with evaluating(model), whole_outside_layers(model):
+        batches = list(_batches(model, prompts, 1 if decoding.num_beams > 1 else batch_size))
+        for number in range(largest(model, len(batches))):
+            # FSDP: a rank that is done still runs the forward pass (all-gather).
+            rows = batches[number] if number < len(batches) else []
+            texts = [prompts[row] for row in rows] or [[PADDING]]
+            if decoding.num_beams > 1:
+                found = [beam_search(model, texts[0], decoding, eos_token_ids)]
+            else:
+                streams = [draws[row] for row in rows] or [np.random.default_rng()]
+                tell = partial(_tell, on_token, rows) if on_token and rows else None
+                found = _decode(model, texts, decoding, set(eos_token_ids), streams, tell)
+            answers |= zip(rows, found, strict=False)
+            if on_progress:
+                on_progress(len(answers), len(prompts))
+    return [answers[row] for row in range(len(prompts))]
 
 
 def _virtual_tokens(model: nn.Module) -> int:

@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerBase
 from workbench.data.batches import Batch, evaluation_order, own_share, pad
 from workbench.data.encode import Encoded
 from workbench.distributed.processor import onednn_is_quicker
-from workbench.distributed.tensors import is_sharded, without_gradients
+from workbench.distributed.tensors import evaluating, is_sharded
 from workbench.models import products_by_onednn
 from workbench.tasks import AnyTask, Predicted
 from workbench.tasks.base import EVALUATION_SEED
@@ -41,14 +41,12 @@ def predict(
         labelled: False for texts from outside, which have no loss.
         on_progress: called with the features of this process that are done and those of all.
     """
-    was_training = model.training
-    model.eval()
     process, processes = (
         (0, 1) if accelerator is None else (accelerator.process_index, accelerator.num_processes)
     )
     device = next(model.parameters()).device
     found: list[tuple[int, float, float, Any]] = []
-    with without_gradients(model), _quick_products(model):
+    with evaluating(model), _quick_products(model):
         for indices in evaluation_order(encoded.lengths, batch_size):
             mine = own_share(indices, process, processes)
             if not mine and not is_sharded(model):
@@ -64,7 +62,6 @@ def predict(
                 found += zip(mine, losses, weights, values, strict=True)
             if on_progress:
                 on_progress(len(found), len(encoded))
-    model.train(was_training)
     if processes > 1:
         found = gather_object(found)
     found.sort(key=lambda entry: entry[0])

@@ -21,25 +21,3 @@ from workbench.jobs.ranks import end_with_launcher, run_together
 from workbench.jobs.stop_run import GRACE_SECONDS, request_stop, stop
 from workbench.jobs.worker import work
 from workbench.jobs.worker_records import WorkerRecord, list_workers
-
-__all__ = [
-    "GRACE_SECONDS",
-    "Job",
-    "WorkerRecord",
-    "child_environment",
-    "end_with_launcher",
-    "enqueue",
-    "ensure_worker",
-    "list_jobs",
-    "list_workers",
-    "read_job",
-    "request_stop",
-    "resume",
-    "run_together",
-    "start",
-    "start_worker",
-    "stop",
-    "stop_workers",
-    "tail",
-    "work",
-]

@@ -1,7 +1,5 @@
 """Ten clicks, one run: who may start a run folder's process."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 
@@ -45,9 +43,8 @@ def refuse_active(run: Run) -> None:
         RunRefused: when it is active.
     """
     if run.state in ACTIVE:
-        raise RunRefused(
-            f"this run is {run.state} already", where=run.id, fix="watch it, or stop it first"
-        )
+        what = f"this run is {run.state} already"
+        raise RunRefused(what, where=run.id, fix="watch it, or stop it first")
 
 
 def _is_held(claim: Path, path: Path, root: Path) -> bool:

@@ -1,12 +1,10 @@
 """What a job leaves on disk, and whether its process is still there."""
 
-from __future__ import annotations
-
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel, ValidationError
 
 from workbench.store import DEFAULT_RUNS_DIR, is_alive, read_json
 
@@ -14,28 +12,16 @@ JOBS_DIR = ".jobs"
 CLAIMS_DIR = "claims"
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(BaseModel, frozen=True):
     """One detached process and the run folders it will write, in order."""
 
     folder: Path
-    record: Mapping[str, Any]
+    record: dict[str, Any]
     """The content of job.json."""
-
-    @property
-    def pid(self) -> int:
-        """Process id of its supervisor."""
-        return int(self.record["pid"])
-
-    @property
-    def runs(self) -> tuple[Path, ...]:
-        """The run folders that it writes."""
-        return tuple(map(Path, self.record["runs"]))
-
-    @property
-    def command(self) -> list[str]:
-        """What its supervisor runs."""
-        return list(map(str, self.record["command"]))
+    pid: int
+    process_started_at: float
+    runs: tuple[Path, ...]
+    command: list[str]
 
     @property
     def alive(self) -> bool:
@@ -55,9 +41,10 @@ class Job:
 def read_job(folder: Path) -> Job | None:
     """The job in a folder, or None when it has not got that far or cannot be read."""
     record = read_json(folder / "job.json") or {}
-    kinds = {"pid": int, "process_started_at": int | float, "runs": list, "command": list}
-    whole = all(isinstance(record.get(key), kind) for key, kind in kinds.items())
-    return Job(folder, record) if whole else None
+    try:
+        return Job(folder=folder, record=record, **record)
+    except (ValidationError, TypeError):
+        return None
 
 
 def list_jobs(runs_dir: Path | str = DEFAULT_RUNS_DIR, *, newest: int = 50) -> list[Job]:

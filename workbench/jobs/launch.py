@@ -1,8 +1,6 @@
 """Starting a detached process. Its output goes to a file, never to a pipe: a full pipe that
 nobody reads stops a training."""
 
-from __future__ import annotations
-
 import os
 import secrets
 import shutil
@@ -49,12 +47,10 @@ def start(
     """Starts the runs of some recipes in a process of their own and returns at once.
 
     Args:
-        recipes: what to run, one after the other.
-        runs_dir: where the run folders go.
         seeds: one run of each recipe per seed; None for the recipes' own seeds.
         force: run again what has finished already (the old folders are kept).
         processes: data-parallel processes per run.
-        shard: let them share the weights, instead of each having them all.
+        shard: let them share the weights (FSDP2).
         zero: stage of DeepSpeed's ZeRO in which they share optimizer state; 0 for none.
         name: the job's name, from ``new_name``; None for a new one.
         environment: variables to set for it, e.g. ``CUDA_VISIBLE_DEVICES``.
@@ -96,21 +92,15 @@ def resume(
     """Resumes a stopped, failed or interrupted run, in a process of its own.
 
     Args:
-        run: what to resume.
         force: even if recipe, data, devices or libraries have changed.
         processes: how many train together; None for as many as before.
-        name: the job's name, from ``new_name``; None for a new one.
-        environment: variables to set for it, e.g. ``CUDA_VISIBLE_DEVICES``.
 
     Raises:
         RunRefused: when the run is active, has finished or cannot be read.
     """
     if run.state in ACTIVE or run.state in ("finished", "unreadable"):
-        raise RunRefused(
-            f"a run that is {run.state} cannot be resumed",
-            where=run.id,
-            fix="resume a stopped, failed or interrupted run",
-        )
+        what = f"a run that is {run.state} cannot be resumed"
+        raise RunRefused(what, where=run.id, fix="resume a stopped, failed or interrupted run")
     path = run.path.absolute()
     root = path.parent.parent
     arguments = ["resume", str(path), "--runs", str(root), *(["--force"] if force else [])]
@@ -148,9 +138,9 @@ def _launch(
     try:
         for path in runs:
             claims.append(claim_run(path, root, folder.name))
-        command = [sys.executable, "-m", "workbench", *arguments]
+        command = [sys.executable, "-P", "-m", "workbench", *arguments]
         given = {**(environment or {}), JOB_VARIABLE: folder.name}
-        supervisor = [sys.executable, "-m", "workbench.jobs.supervisor", str(folder)]
+        supervisor = [sys.executable, "-P", "-m", "workbench.jobs.supervisor", str(folder)]
         process = spawn([*supervisor, *command], folder / "log.txt", given)
     except BaseException:
         for claim in claims:
@@ -161,7 +151,7 @@ def _launch(
     # A process that has ended already has no start; without one the job would not be found.
     record["process_started_at"] = record["process_started_at"] or time.time()
     write_json(folder / "job.json", record)
-    return Job(folder, record)
+    return Job(folder=folder, record=record, **record)
 
 
 def child_environment() -> dict[str, str]:

@@ -1,13 +1,10 @@
 """Adding runs to the queue; starting and stopping its workers."""
 
-from __future__ import annotations
-
 import socket
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from workbench.errors import RunRefused, UsageError
 from workbench.jobs.claims import refuse_active
@@ -41,12 +38,8 @@ def enqueue(
     """Puts one run per recipe and seed at the end of the queue.
 
     Args:
-        recipes: what to run.
-        runs_dir: where the run folders go.
-        seeds: one run of each recipe per seed; None for the recipes' own seeds.
-        force: also what has finished already.
-        processes: data-parallel processes per run.
-        devices: the devices it has to have, e.g. ``0,1``; None for those of any slot.
+        devices: the devices it has to have, e.g. ``0,1``; None for those of any slot. The other
+            arguments are those of ``start``.
 
     Returns what was added, and the runs that were not because they have finished.
 
@@ -67,15 +60,20 @@ def enqueue(
             continue
         if run.status.get("pid"):
             refuse_active(run)
-        options = {"processes": processes, "devices": slot, "force": force}
-        entries.append(_entry(recipe, seed, path.name, options))
+        entries.append(
+            Entry(
+                study=recipe.study,
+                name=path.name,
+                recipe=dump_recipe(recipe),
+                fields=describe_run(recipe, seed),
+                seed=seed,
+                force=force,
+                processes=processes,
+                devices=slot,
+            )
+        )
     queue.add(entries)
     return entries, finished
-
-
-def _entry(recipe: Recipe, seed: int, name: str, options: dict[str, Any]) -> Entry:
-    fields, text = describe_run(recipe, seed), dump_recipe(recipe)
-    return Entry(study=recipe.study, name=name, recipe=text, fields=fields, seed=seed, **options)
 
 
 def start_worker(
@@ -84,7 +82,6 @@ def start_worker(
     """Starts a worker in the background; returns it once it has begun.
 
     Args:
-        runs_dir: whose queue.
         slots: the devices, one run at a time on each; empty for one slot per GPU.
 
     Returns None when it had nothing to do and has ended already.
@@ -97,17 +94,13 @@ def start_worker(
     log = queue.folder / "log.txt"
     size = log.stat().st_size if log.exists() else 0
     options = [o for slot in slots for o in ("--devices", as_slot(slot))]
-    command = [sys.executable, "-m", "workbench", "queue", "start", "--foreground", *options]
+    command = [sys.executable, "-P", "-m", "workbench", "queue", "start", "--foreground", *options]
     process = spawn([*command, "--runs", str(queue.root)], log, {})
     deadline = time.monotonic() + BEGIN_SECONDS
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and not process.poll():
         found = next((w for w in list_workers(queue) if w.pid == process.pid), None)
-        if found is not None:
+        if found is not None or process.poll() == 0:
             return found
-        if process.poll() == 0:
-            return None
-        if process.poll() is not None:
-            break
         time.sleep(0.05)
     said = tail(log, max(1, log.stat().st_size - size)).strip()
     raise RunRefused("the queue's worker could not begin", where=str(log), why=said)
@@ -140,11 +133,8 @@ def stop_workers(
     queue = Queue(runs_dir)
     workers = list_workers(queue)
     if not workers:
-        raise RunRefused(
-            "this queue has no worker",
-            where=str(queue.folder),
-            fix="`workbench queue start` starts a worker",
-        )
+        fix = "`workbench queue start` starts a worker"
+        raise RunRefused("this queue has no worker", where=str(queue.folder), fix=fix)
     for worker in workers:
         ask_to_stop(worker, now=now)
     return workers

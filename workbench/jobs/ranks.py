@@ -5,8 +5,6 @@ terminal, and waits half a minute for a process that hangs because another one d
 variables are those that torchrun sets, so that the processes find each other the same way.
 """
 
-from __future__ import annotations
-
 import ctypes
 import os
 import signal
@@ -53,8 +51,6 @@ def run_together(
     within seconds.
 
     Args:
-        command: program and arguments, the same for all.
-        processes: how many, all on this machine.
         environment: what each gets besides its place among them.
         runs: folders of the runs that they write, for the reason when one of them is killed.
 
@@ -64,19 +60,12 @@ def run_together(
     ranks: list[subprocess.Popen[bytes]] = []
     with _reserved_port() as port, forward_signals(ranks) as received:
         for rank in range(processes):
-            place = {
-                "MASTER_ADDR": "127.0.0.1",
-                "MASTER_PORT": str(port),
-                "RANK": str(rank),
-                "LOCAL_RANK": str(rank),
-                "WORLD_SIZE": str(processes),
-                "LOCAL_WORLD_SIZE": str(processes),
-                "WORKBENCH_LAUNCHER": str(os.getpid()),
-            }
+            place = dict.fromkeys(("RANK", "LOCAL_RANK"), str(rank))
+            place |= dict.fromkeys(("WORLD_SIZE", "LOCAL_WORLD_SIZE"), str(processes))
+            place |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+            place |= {**environment, "WORKBENCH_LAUNCHER": str(os.getpid())} | place
             # Sessions of their own: Ctrl-C in a terminal reaches this process, and them through it.
-            ranks.append(
-                subprocess.Popen(command, env={**environment, **place}, start_new_session=True)
-            )
+            ranks.append(subprocess.Popen(command, env=place, start_new_session=True))
             for number in received:  # it came before there was anybody to tell
                 ranks[-1].send_signal(number)
         try:
@@ -86,8 +75,12 @@ def run_together(
     if first is None:
         return 0
     rank, code = first
-    if code < 0:
-        _record(runs, f"process {rank} of {processes}", code, oom_kills)
+    for path in runs if code < 0 else ():  # the run's record says that one was killed
+        status = read_run(path).status
+        if (status.get("launcher") or {}).get("pid") == os.getpid():
+            why = kill_reason(code, status, oom_kills)
+            reason = f"process {rank} of {processes} was {why}"
+            record_death(path, reason, caused_failure=True)
     return code if code > 0 else 128 - code
 
 
@@ -142,15 +135,6 @@ def _signal_groups(ranks: Sequence[subprocess.Popen[bytes]], number: int) -> Non
         if rank.poll() is None:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(rank.pid, number)
-
-
-def _record(runs: Sequence[Path], who: str, code: int, oom_kills: int | None) -> None:
-    """Says in the run's record that one of its processes was killed."""
-    for path in runs:
-        status = read_run(path).status
-        if (status.get("launcher") or {}).get("pid") == os.getpid():
-            reason = f"{who} was {kill_reason(code, status, oom_kills)}"
-            record_death(path, reason, caused_failure=True)
 
 
 @contextmanager

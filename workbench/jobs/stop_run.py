@@ -1,7 +1,5 @@
 """Stopping a run: ask, then TERM, then KILL, and never somebody else's process."""
 
-from __future__ import annotations
-
 import signal
 import socket
 import time
@@ -50,7 +48,6 @@ def request_stop(run: Run) -> None:
 
 
 def ask(run: Run) -> None:
-    """Leaves the request in a run's folder."""
     (run.path / "stop").touch()
 
 
@@ -62,7 +59,6 @@ def stop(run: Run, *, grace_seconds: float = GRACE_SECONDS) -> Run:
     queue is removed from it.
 
     Args:
-        run: an active run.
         grace_seconds: how long to wait after the request, and again after TERM. A step that
             takes longer is lost with what came after the last checkpoint.
 

@@ -1,11 +1,8 @@
 """The small process that a job is: it starts the run, waits for it, and says how it ended.
 
 ``python -m workbench.jobs.supervisor FOLDER COMMAND...``. A process that is killed cannot write
-down why, so that somebody has to be left who knows its exit code. It loads no torch, and it
-outlives a closed terminal.
+down why, so somebody has to be left who knows its exit code.
 """
-
-from __future__ import annotations
 
 import ctypes
 import signal
@@ -29,14 +26,20 @@ PR_SET_CHILD_SUBREAPER = 36
 def supervise(folder: Path, command: Sequence[str]) -> int:
     """Runs a job's command to its end; returns its exit code, 128 + signal when it was killed."""
     oom_kills = count_oom_kills()
-    _hold_orphans()
+    if sys.platform == "linux":  # what a dying run leaves behind becomes a child of this process
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     # Kept by the command too: whoever starts a job may close the terminal.
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
     with forward_signals([process]):
         code = process.wait()
-        _end_what_is_left()
+        children = psutil.Process().children(recursive=True)  # what the run has left
+        _, alive = psutil.wait_procs(children, timeout=LEFT_SECONDS)
+        for child in alive:
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
+        psutil.wait_procs(alive, timeout=LEFT_SECONDS)
         job = read_job(folder)
         for path in job.runs if job is not None else ():
             status = read_run(path).status
@@ -44,21 +47,6 @@ def supervise(folder: Path, command: Sequence[str]) -> int:
                 printed = str(folder / "log.txt")
                 record_death(path, kill_reason(code, status, oom_kills, printed))
     return code if code >= 0 else 128 - code
-
-
-def _hold_orphans() -> None:
-    """Makes what a dying run leaves behind a child of this process, where Linux can do that."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-
-def _end_what_is_left() -> None:
-    children = psutil.Process().children(recursive=True)
-    _, alive = psutil.wait_procs(children, timeout=LEFT_SECONDS)
-    for process in alive:
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
-    psutil.wait_procs(alive, timeout=LEFT_SECONDS)
 
 
 if __name__ == "__main__":

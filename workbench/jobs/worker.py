@@ -4,8 +4,6 @@ Each run is a job of its own. A worker that dies takes no run with it; the next 
 the queue, waits for those that live and resumes those that do not.
 """
 
-from __future__ import annotations
-
 import signal
 import socket
 import time
@@ -50,9 +48,7 @@ def work(runs_dir: Path | str, slots: Sequence[str], say: Observer) -> None:
     """Works on a queue in this process until nothing waits that it can run.
 
     Args:
-        runs_dir: whose queue.
         slots: the devices, one run at a time on each; empty for one slot per GPU.
-        say: is told what happens, in lines for a person.
 
     Raises:
         RunRefused: when another worker has one of the devices.
@@ -61,8 +57,6 @@ def work(runs_dir: Path | str, slots: Sequence[str], say: Observer) -> None:
 
 
 class Worker:
-    """Works on a queue until nothing waits that it can run, or until it is asked to stop."""
-
     def __init__(self, runs_dir: Path | str, slots: Sequence[str], say: Observer) -> None:
         self.queue = Queue(runs_dir)
         self.slots = tuple(slots)
@@ -73,11 +67,6 @@ class Worker:
         """Runs that this worker does not begin again."""
 
     def run(self) -> None:
-        """Works, until the end.
-
-        Raises:
-            RunRefused: when another worker has one of the devices.
-        """
         with registered(self.queue, self.slots) as record:
             self._catch_signals()
             self.say(f"works on {self.queue.folder} with devices {' '.join(self.slots)}")
@@ -121,8 +110,6 @@ class Worker:
         waiting = (e for e in self.queue.list() if not e.job and e.id not in self._held)
         return next((e for e in waiting if any(fits(e, slot) for slot in slots)), None)
 
-    # --- starting ---------------------------------------------------------------------------
-
     def _fill(self) -> None:
         busy = {entry.slot for entry in self._taken()}
         for slot in (slot for slot in self.slots if slot not in busy):
@@ -160,8 +147,6 @@ class Worker:
         """Leaves a run to the next worker."""
         self._held.add(entry.id)
         self.queue.update(entry, job="", begun=entry.begun or begun)
-
-    # --- ending -----------------------------------------------------------------------------
 
     def _look_after(self, entry: Entry, *, adopted: bool = False) -> None:
         """Sees whether a run has ended, and what that means for its place in the queue."""

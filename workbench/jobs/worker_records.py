@@ -7,19 +7,16 @@ runs/.queue/
     log.txt                     what workers in the background said
 """
 
-from __future__ import annotations
-
 import os
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
+from pydantic import BaseModel, ValidationError
 
 from workbench.errors import RunRefused, UsageError
 from workbench.store import Queue, describe_process, is_alive, read_json, write_json, write_text
@@ -31,28 +28,14 @@ HANDOVER_SECONDS = 2.0
 """How long to wait for the devices of a worker that is just leaving."""
 
 
-@dataclass(frozen=True)
-class WorkerRecord:
+class WorkerRecord(BaseModel, frozen=True):
     """A worker as it has written itself down."""
 
     file: Path
-    record: Mapping[str, Any]
-    """The content of the file."""
-
-    @property
-    def host(self) -> str:
-        """The machine that it works on."""
-        return str(self.record["host"])
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        return int(self.record["pid"])
-
-    @property
-    def slots(self) -> tuple[str, ...]:
-        """The devices of each run that it executes at the same time."""
-        return tuple(map(str, self.record["slots"]))
+    host: str
+    pid: int
+    slots: tuple[str, ...]
+    """The devices of each run that it executes at the same time."""
 
     @property
     def stop_file(self) -> Path:
@@ -61,20 +44,19 @@ class WorkerRecord:
 
     @property
     def stopping(self) -> bool:
-        """True once it was asked to stop."""
         return self.stop_file.exists()
 
 
 def list_workers(queue: Queue) -> list[WorkerRecord]:
     """The living workers of a queue; those of other machines are believed."""
-    kinds = {"host": str, "pid": int, "slots": list}
-    found = ((file, read_json(file) or {}) for file in sorted(_folder(queue).glob("*.json")))
-    return [
-        WorkerRecord(file, record)
-        for file, record in found
-        if all(isinstance(record.get(key), kind) for key, kind in kinds.items())
-        and (record["host"] != socket.gethostname() or is_alive(record))
-    ]
+    found = []
+    for file in sorted(_folder(queue).glob("*.json")):
+        record = read_json(file) or {}
+        with suppress(ValidationError, TypeError):
+            worker = WorkerRecord(file=file, **record)
+            if worker.host != socket.gethostname() or is_alive(record):
+                found.append(worker)
+    return found
 
 
 def _folder(queue: Queue) -> Path:
@@ -93,21 +75,27 @@ def registered(queue: Queue, slots: Sequence[str]) -> Iterator[WorkerRecord]:
     for folder in (queue.folder / "slots", file.parent):
         folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        for device in (device for slot in slots for device in slot.split(",")):
+        for device in ",".join(slots).split(","):
             lock = FileLock(queue.folder / "slots" / f"{host}@{device}.lock")
             try:
                 stack.enter_context(lock.acquire(timeout=HANDOVER_SECONDS))
             except Timeout:
-                raise _taken(queue, device) from None
-        _forget_the_dead(queue)
-        record = {
-            "host": host,
-            **describe_process(os.getpid()),
-            "slots": list(slots),
-            "started_at": time.time(),
-        }
-        write_json(file, record)
-        worker = WorkerRecord(file, record)
+                here = [worker for worker in list_workers(queue) if worker.host == host]
+                owners = [w.pid for w in here if device in ",".join(w.slots).split(",")]
+                who = f"process {owners[0]}" if owners else "another worker"
+                raise RunRefused(
+                    f"{who} works on this queue with device {device} already",
+                    where=str(queue.folder),
+                    why="a device has one worker, and a run has its devices for itself",
+                    fix="`workbench queue` shows what it does; `workbench queue stop` ends it",
+                ) from None
+        living = {worker.file for worker in list_workers(queue)}
+        for dead in {*file.parent.glob(f"{host}-*.json")} - living:
+            dead.with_suffix(".stop").unlink(missing_ok=True)
+            dead.unlink(missing_ok=True)
+        record = {"host": host, **describe_process(os.getpid()), "slots": list(slots)}
+        write_json(file, record | {"started_at": time.time()})
+        worker = WorkerRecord(file=file, **record)
         try:
             yield worker
         finally:
@@ -178,28 +166,3 @@ def environment_of(slot: str) -> dict[str, str]:
 
 def _names(devices: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in devices.split(",") if name.strip())
-
-
-def _taken(queue: Queue, device: str) -> RunRefused:
-    host = socket.gethostname()
-    owners = [w for w in list_workers(queue) if w.host == host and device in _devices(w)]
-    who = f"process {owners[0].pid}" if owners else "another worker"
-    return RunRefused(
-        f"{who} works on this queue with device {device} already",
-        where=str(queue.folder),
-        why="a device has one worker, and a run has its devices for itself",
-        fix="`workbench queue` shows what it does; `workbench queue stop` ends it",
-    )
-
-
-def _devices(worker: WorkerRecord) -> list[str]:
-    return [device for slot in worker.slots for device in slot.split(",")]
-
-
-def _forget_the_dead(queue: Queue) -> None:
-    """Takes away what killed workers of this machine have left."""
-    living = {worker.file for worker in list_workers(queue)}
-    for file in _folder(queue).glob(f"{socket.gethostname()}-*.json"):
-        if file not in living:
-            file.with_suffix(".stop").unlink(missing_ok=True)
-            file.unlink(missing_ok=True)

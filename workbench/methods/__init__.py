@@ -18,5 +18,3 @@ def _collected() -> dict[str, Method]:
 
 
 METHODS = _collected()
-
-__all__ = ["METHODS", "AdaptedModel", "Method", "MethodContext"]

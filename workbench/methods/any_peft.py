@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from workbench.errors import MethodError
 from workbench.methods.base import AdaptedModel, ExtraState, Method, MethodContext
+from workbench.methods.targets import set_targets
 from workbench.methods.wrapping import check_targets, wrap
 from workbench.models import Base
 from workbench.recipe.methods import Peft
@@ -65,6 +66,7 @@ def _apply(base: Base, spec: Peft, context: MethodContext) -> AdaptedModel:
     targets = spec.config.get("target_modules")
     if isinstance(targets, list):
         check_targets(base.model, targets, key="method.config.target_modules")
+    found = set_targets(base, config, "method.config.target_modules")
     model = wrap(base, config, context)
     before_text = config.is_prompt_learning and config.peft_type != "PREFIX_TUNING"
     allocate = getattr(model.base_model, "update_and_allocate", None)
@@ -72,6 +74,7 @@ def _apply(base: Base, spec: Peft, context: MethodContext) -> AdaptedModel:
     return AdaptedModel(
         model=model,
         base=base,
+        layers_by_kind=found or targets == "all-linear",
         virtual_tokens=config.num_virtual_tokens if before_text else 0,
         after_step=allocate,
         own_state=_ranks(allocator, model) if allocator is not None else None,

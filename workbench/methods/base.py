@@ -42,6 +42,9 @@ class AdaptedModel:
     base: Base
     virtual_tokens: int = 0
     """Virtual tokens that stand before the text in the hidden states (not prefixes)."""
+    layers_by_kind: bool = False
+    """Whether the adapted layers were chosen by what they are, and not by their names. Some of
+    them may lead nowhere: BigBird's pooler, the last local attention of a Longformer classifier."""
     starting_adapter: dict[str, Tensor] | None = None
     """The adapter before training, where the base was changed to fit it."""
     changes_base: bool = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from accelerate.utils import set_seed
 
 from workbench import methods
@@ -58,4 +59,35 @@ def build_model(
         )
     if seed is not None and method.initialise:
         method.initialise(adapted, recipe.method, context)
+    if seed is not None:
+        _try_prompt(adapted, recipe, task)
     return adapted
+
+
+@torch.no_grad()
+def _try_prompt(adapted: AdaptedModel, recipe: Recipe, task: AnyTask) -> None:
+    """Refuses a prompt or prefix that PEFT or the architecture does not compute with.
+
+    PEFT (0.21) runs a classifier with a prefix by itself, which fails on BigBird's two-part head;
+    Longformer's classifier asks for token ids, and behind a prompt there are none.
+
+    Raises:
+        MethodError: with the error of two tokens that were tried.
+    """
+    model = adapted.model
+    if not getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False):
+        return
+    was_training = model.training
+    ids = torch.zeros(1, 2, dtype=torch.long, device=adapted.base.model.device)
+    try:
+        model.eval()(input_ids=ids, attention_mask=torch.ones_like(ids))
+    except (TypeError, IndexError, ValueError, RuntimeError, AttributeError) as error:
+        raise MethodError(
+            f"{recipe.method.label} does not work on {adapted.base.config.model_type} for "
+            f"{task.spec.name}: {type(error).__name__}: {str(error).splitlines()[0]}",
+            where="method.name",
+            why="plain transformers + PEFT end with this error on any text",
+            fix="take lora, or another method that changes weights",
+        ) from error
+    finally:
+        model.train(was_training)

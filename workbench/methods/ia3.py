@@ -6,6 +6,7 @@ from peft import IA3Config
 from transformers.pytorch_utils import Conv1D
 
 from workbench.methods.base import AdaptedModel, Method, MethodContext
+from workbench.methods.targets import set_targets
 from workbench.methods.wrapping import check_targets, wrap
 from workbench.models import Base
 from workbench.recipe.methods import IA3 as IA3Spec
@@ -22,7 +23,8 @@ def _apply(base: Base, spec: IA3Spec, context: MethodContext) -> AdaptedModel:
         feedforward_modules=spec.feedforward,
         fan_in_fan_out=any(isinstance(m, Conv1D) for m in base.model.modules()),
     )
-    return AdaptedModel(model=wrap(base, config, context), base=base)
+    found = set_targets(base, config, "method.target_modules")
+    return AdaptedModel(model=wrap(base, config, context), base=base, layers_by_kind=found)
 
 
 IA3 = Method(

@@ -11,6 +11,7 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from workbench.methods.base import AdaptedModel, Method, MethodContext
+from workbench.methods.targets import set_targets
 from workbench.methods.wrapping import check_targets, wrap
 from workbench.models import Base
 from workbench.recipe.methods import LoRA
@@ -52,9 +53,11 @@ def _apply(base: Base, spec: LoRA, context: MethodContext) -> AdaptedModel:
         # GPT-2 keeps its weights transposed (Conv1D); PEFT corrects this with a warning.
         fan_in_fan_out=_is_transposed(base),
     )
+    found = set_targets(base, config, "method.target_modules")
     return AdaptedModel(
         model=wrap(base, config, context),
         base=base,
+        layers_by_kind=found or spec.target_modules == "all-linear",
         changes_base=spec.init in ("pissa", "olora"),
     )
 

@@ -146,6 +146,7 @@ def _apply_prefix(base: Base, spec: Prefix, context: MethodContext) -> AdaptedMo
         encoder_hidden_size=spec.projection_size or base.config.hidden_size,
         # A projected prefix can only start from a text through PEFT's own zero-started network.
         init_weights="zero" if spec.init == "zero" else None,
+        **_cache_shape(base),
     )
     return AdaptedModel(model=wrap(base, config, context), base=base)
 
@@ -164,6 +165,33 @@ def _check_takes_a_prefix(base: Base) -> None:
             why="its attention takes no past keys and values, which is what a prefix is",
             fix="use method prompt or p-tuning, or a BERT, RoBERTa, ELECTRA or GPT model",
         )
+
+
+def _cache_shape(base: Base) -> dict[str, int]:
+    """What PEFT (0.21) gets wrong where a config does not say how many heads have keys of their
+    own: Falcon's multi-query attention has one. Empty where that cannot be read off the model,
+    which may have no numbers; PEFT then goes by the config."""
+    try:
+        layers = _fill_cache(base, torch.zeros(1, 1, dtype=torch.long, device=base.model.device))
+    except RuntimeError:  # a model that asks what its inputs are, and they have no numbers
+        return {}
+    shapes = {(keys.shape[1], keys.shape[3]) for keys, _ in layers}
+    if len(shapes) != 1:
+        return {}
+    heads, size = shapes.pop()
+    return {"num_attention_heads": heads, "token_dim": heads * size}
+
+
+def _fill_cache(base: Base, ids: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Keys and values of each layer that has some, (batch, heads, tokens, size of a head)."""
+    was_training, cache = base.model.training, DynamicCache()
+    base.model.eval()
+    try:
+        with torch.no_grad():
+            base.model.base_model(input_ids=ids, past_key_values=cache, use_cache=True)
+    finally:
+        base.model.train(was_training)
+    return [(layer.keys, layer.values) for layer in cache.layers if layer.keys is not None]
 
 
 def _initialise_prefix(adapted: AdaptedModel, spec: Prefix, context: MethodContext) -> None:
@@ -186,14 +214,7 @@ def _initialise_prefix(adapted: AdaptedModel, spec: Prefix, context: MethodConte
 
 
 def _keys_and_values(adapted: AdaptedModel, ids: Tensor) -> Tensor:
-    model = adapted.base.model
-    was_training = model.training
-    cache = DynamicCache()
-    model.eval()
-    with torch.no_grad():
-        model.base_model(input_ids=ids.unsqueeze(0), past_key_values=cache, use_cache=True)
-    model.train(was_training)
-    layers = [layer for layer in cache.layers if layer.keys is not None]
+    layers = _fill_cache(adapted.base, ids.unsqueeze(0))
     if len(layers) != adapted.base.config.num_hidden_layers:
         raise MethodError(
             f"{adapted.base.config.model_type} does not hand out its keys and values",
@@ -204,7 +225,7 @@ def _keys_and_values(adapted: AdaptedModel, ids: Tensor) -> Tensor:
     flat = [
         states.squeeze(0).transpose(0, 1).reshape(len(ids), -1)
         for layer in layers
-        for states in (layer.keys, layer.values)
+        for states in layer
     ]
     return torch.cat(flat, dim=1)
 

@@ -34,7 +34,7 @@ def wrap(base: Base, config: PeftConfig, context: MethodContext) -> PeftModel:
     known = _HEADS_PEFT_KNOWS.get(context.peft_task_type, set())
     more_heads = [name for name in base.head_names if name not in known]
     if more_heads and hasattr(config, "modules_to_save"):
-        config.modules_to_save = more_heads
+        config.modules_to_save = list(dict.fromkeys([*(config.modules_to_save or ()), *more_heads]))
     try:
         model = get_peft_model(base.model, config)
     except (ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:

@@ -1,7 +1,8 @@
 """The baselines of a run: what its test split gives without fine-tuning.
 
-For text classification the most frequent answer and a linear model on word counts; for tags the
-most frequent tag of each word; for a language model the base model itself (zero-shot).
+For text classification the most frequent answer and a linear model on word counts, for pairs of
+texts how alike an encoder finds them; for tags the most frequent tag of each word; for a language
+model the base model itself (zero-shot).
 """
 
 from __future__ import annotations
@@ -22,12 +23,17 @@ from workbench.data.encode import Encoded, tokenisation_fingerprint
 from workbench.data.examples import Data
 from workbench.distributed.policy import choose_policy
 from workbench.inference.predict import predict
+from workbench.metrics import similarity
 from workbench.metrics.evaluate import score_split, write_texts
+from workbench.metrics.fitting import counted
 from workbench.metrics.scores import score
+from workbench.metrics.scripts import USUAL
 from workbench.models import load_base, weights_fingerprint
 from workbench.recipe import Recipe
+from workbench.recipe.catalogue import higher_is_better
 from workbench.store.files import read_json, write_json
 from workbench.tasks import AnyTask
+from workbench.tasks.baselines import WORD
 from workbench.training.sharding import shard
 
 Scores = dict[str, dict[str, float | None]]
@@ -51,7 +57,7 @@ def score_baselines(
         together: of processes that share the weights of a base that may fit on none of them; all
             of them have to call this at once.
     """
-    names, written = recipe.task.score_names, recipe.task.model_dump_json()
+    names, written = task.spec.score_names, task.spec.model_dump_json()
     condition: tuple[Any, ...] = (
         data.content_hash,
         data.split_hash,
@@ -59,17 +65,30 @@ def score_baselines(
         written,
         sklearn_version,
     )
+    if (cut := counted(task, data)) != USUAL:
+        condition += (cut,)
     if recipe.task.new_head:  # whose answers are random
-        return cached(condition, lambda: _without_model(task, data, test))
-    condition += (
-        weights_fingerprint(recipe.model, task),
-        tokenisation_fingerprint(tokenizer, recipe.model.max_length),
-        torch.__version__,
-    )
+        condition += (WORD,)
+        found = cached(condition, lambda: _without_model(task, data, test))
+        if together or not similarity.applies(recipe, data):
+            return found
+        condition += ("similarity", *_base_condition(recipe, task, tokenizer))
+        return found | cached(condition, lambda: _by_similarity(recipe, task, data, test, where))
+    condition += _base_condition(recipe, task, tokenizer)
     return cached(
         condition,
         lambda: {ZERO_SHOT: _zero_shot(recipe, task, test, where, together)},
         (lambda known: broadcast_object_list([known])[0]) if together else (lambda known: known),
+    )
+
+
+def _base_condition(
+    recipe: Recipe, task: AnyTask, tokenizer: PreTrainedTokenizerBase
+) -> tuple[str, ...]:
+    return (
+        weights_fingerprint(recipe.model, task),
+        tokenisation_fingerprint(tokenizer, recipe.model.max_length),
+        torch.__version__,
     )
 
 
@@ -99,6 +118,21 @@ def _without_model(task: AnyTask, data: Data, test: Encoded) -> Scores:
     spec, right = task.spec, task.references(test)
     found = task.baselines(data)
     return {name: score(spec.score_names, spec.kind, given, right) for name, given in found.items()}
+
+
+def _by_similarity(
+    recipe: Recipe, task: AnyTask, data: Data, test: Encoded, where: device
+) -> Scores:
+    """Errors are left out: a cosine is not on the scale of the numbers."""
+    spec, right = task.spec, task.references(test)
+    answers = similarity.similarity_answers(recipe, task, data, where)
+    found = {
+        name: score(spec.score_names, spec.kind, given, right) for name, given in answers.items()
+    }
+    return {
+        name: {n: v if higher_is_better(n) else None for n, v in scores.items()}
+        for name, scores in found.items()
+    }
 
 
 def _zero_shot(

@@ -11,7 +11,6 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from workbench.data.encode import Encoded
-from workbench.errors import UsageError
 from workbench.inference.generate import generate
 from workbench.metrics.scores import score
 from workbench.recipe.catalogue import needs_generation
@@ -74,22 +73,3 @@ def write_texts(
     if processes > 1:
         found = gather_object(found)
     return [text for _, text in sorted(found)]
-
-
-def try_metrics(task: AnyTask, labels: Sequence[Any]) -> None:
-    """Scores right answers once, so that a metric that does not fit fails before the training.
-
-    Raises:
-        UsageError: naming the metrics and what is wrong.
-    """
-    if task.spec.view != "labels":
-        return
-    try:
-        score(task.spec.score_names, task.spec.kind, labels, labels)
-    except (ValueError, TypeError) as error:
-        raise UsageError(
-            f"the metrics {', '.join(task.spec.score_names)} do not fit the labels: "
-            f"{str(error).splitlines()[0]}",
-            where="task.metrics",
-            fix="e.g. f1 needs exactly two classes; use f1_macro for more",
-        ) from error

@@ -157,6 +157,8 @@ def _averaged(function: Any, average: str) -> Score:
 
 def _correlation(function: Any) -> Score:
     def correlation(references: Any, predictions: Any) -> float:
+        if len(references) < 2:  # scipy refuses a single number
+            return math.nan
         # A constant answer has no correlation; scipy warns and gives nan, which becomes null.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", stats.ConstantInputWarning)

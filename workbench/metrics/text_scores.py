@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
+from workbench.metrics.scripts import Words, cutting
 from workbench.recipe.squad import normalised, right_answers
 
 Tags = Sequence[Sequence[str]]
@@ -74,13 +75,14 @@ def _f1(right: list[str], given: list[str]) -> float:
 
 
 def rouge(kind: str, references: Texts, predictions: Texts) -> list[float]:
-    """F-measures of ``rouge1``, ``rouge2`` or ``rougeL`` with stemming, 0 to 1 (Lin 2004).
+    """F-measures of ``rouge1``, ``rouge2`` or ``rougeL``, 0 to 1 (Lin 2004).
 
-    rouge-score keeps a to z and 0 to 9 only: text in other scripts scores 0.
+    Of English words the stems count; what counts in other scripts, `scripts` says.
     """
     from rouge_score.rouge_scorer import RougeScorer
 
-    scorer = RougeScorer([kind], use_stemmer=True)
+    usual = cutting(references).is_usual_rouge
+    scorer = RougeScorer([kind], use_stemmer=True, tokenizer=None if usual else Words())
     pairs = zip(references, predictions, strict=True)
     return [float(scorer.score(*pair)[kind].fmeasure) for pair in pairs]
 
@@ -88,9 +90,11 @@ def rouge(kind: str, references: Texts, predictions: Texts) -> list[float]:
 def bleu(references: Texts, predictions: Texts) -> float:
     """BLEU of the corpus, 0 to 100 (Papineni et al. 2002), as sacrebleu counts it (Post 2018).
 
-    Its signature is ``nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp``.
+    Its signature is ``nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp``, with another tokeniser for
+    scripts without spaces.
     """
     from sacrebleu.metrics.bleu import BLEU
 
     # force: no lecture in the log about text that looks tokenised; it changes no number.
-    return float(BLEU(force=True).corpus_score(predictions, [references]).score)
+    scorer = BLEU(tokenize=cutting(references).bleu, force=True)
+    return float(scorer.corpus_score(predictions, [references]).score)

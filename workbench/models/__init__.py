@@ -12,20 +12,7 @@ from workbench.models.loading import (
     load_tokenizer,
     weights_fingerprint,
 )
+from workbench.models.location import local_fingerprint
 from workbench.models.onednn import products_by_onednn
+from workbench.models.policy import policy_for
 from workbench.models.refusals import check_positions
-
-__all__ = [
-    "Base",
-    "check_positions",
-    "empty_base",
-    "fake_base",
-    "has_sdpa",
-    "load_base",
-    "load_config",
-    "load_tokenizer",
-    "only_first_token",
-    "products_by_onednn",
-    "set_attention",
-    "weights_fingerprint",
-]

@@ -27,7 +27,11 @@ class Base:
     """Whether the task has put an untrained head on the model."""
     notes: list[str] = field(default_factory=list)
     missing: tuple[str, ...] = ()
-    """Names of weights that the checkpoint does not have."""
+    """Names of weights that the checkpoint does not have, or has in another size."""
+    other_head: bool = False
+    """Whether the checkpoint has a head of another size, which a plain load has to be told."""
+    head_in_backbone: tuple[str, ...] = ()
+    """Parts of the backbone that only a head reads and the checkpoint does not have: a pooler."""
     parameter_count: int = field(init=False)
     """Parameters of the base with its head, before a method adds any."""
 
@@ -45,8 +49,9 @@ class Base:
         if not self.new_head:
             return ("transform",) if any(".transform." in name for name in self.missing) else ()
         backbone = self.model.base_model_prefix
-        return tuple(
+        beside = tuple(
             name
             for name, module in self.model.named_children()
             if name != backbone and any(True for _ in module.parameters())
         )
+        return (*beside, *self.head_in_backbone)

@@ -11,11 +11,17 @@ import transformers
 from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from workbench.distributed.policy import Policy
-from workbench.errors import UsageError
 from workbench.models.attention import class_of, plain_attention, supported_attention
 from workbench.models.base import Base
+from workbench.models.checkpoint import note_new_weights
 from workbench.models.location import fingerprint, locate, or_refuse
-from workbench.models.refusals import check_family, refuse_missing_weights, refuse_padded_ends
+from workbench.models.refusals import (
+    check_family,
+    check_tokenizer,
+    refuse_adapter,
+    refuse_missing_weights,
+    refuse_padded_ends,
+)
 from workbench.recipe.schema import ModelSpec
 from workbench.tasks import AnyTask
 
@@ -28,6 +34,7 @@ def load_config(spec: ModelSpec, task: AnyTask) -> Any:
             cannot do the task.
     """
     place = locate(spec)
+    refuse_adapter(place.location, spec)
     config = or_refuse(
         lambda: AutoConfig.from_pretrained(
             place.location,
@@ -44,18 +51,27 @@ def load_config(spec: ModelSpec, task: AnyTask) -> Any:
     return config
 
 
-def has_sdpa(spec: ModelSpec, auto_class: str) -> bool:
-    """Whether the model's architecture has SDPA, from its config alone.
+def plain_config(spec: ModelSpec) -> Any:
+    """The model's config as it is published.
 
-    True where the auto class knows no such model, which ``load_config`` refuses in words.
+    Raises:
+        UsageError: when there is no such model here or on the Hub.
     """
     place = locate(spec)
-    config = or_refuse(
+    return or_refuse(
         lambda: AutoConfig.from_pretrained(
             place.location, revision=place.revision, trust_remote_code=False
         ),
         spec,
     )
+
+
+def has_sdpa(spec: ModelSpec, auto_class: str) -> bool:
+    """Whether the model's architecture has SDPA, from its config alone.
+
+    True where the auto class knows no such model, which ``load_config`` refuses in words.
+    """
+    config = plain_config(spec)
     try:
         return plain_attention(class_of(auto_class, config)) == "sdpa"
     except ValueError:
@@ -96,7 +112,7 @@ def load_tokenizer(spec: ModelSpec) -> PreTrainedTokenizerBase:
     """The model's fast tokenizer, padding on the right; its end token pads where none other does.
 
     Raises:
-        UsageError: when there is none, or only a slow one.
+        UsageError: when there is none, only a slow one, or one that cannot read or pad texts.
     """
     place = locate(spec)
     tokenizer = or_refuse(
@@ -104,14 +120,9 @@ def load_tokenizer(spec: ModelSpec) -> PreTrainedTokenizerBase:
             place.location, revision=place.revision, trust_remote_code=False
         ),
         spec,
+        part="tokenizer",
     )
-    if not tokenizer.is_fast:
-        raise UsageError(
-            f"the tokenizer of {spec.source!r} exists in its slow form only",
-            where="model.source",
-            why="the workbench needs a fast tokenizer to count cut texts and to cache tokens",
-            fix="take a model that ships a tokenizer.json",
-        )
+    check_tokenizer(tokenizer, spec)
     tokenizer.padding_side = "right"
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -155,6 +166,7 @@ def load_base(
             config=_with_dropout(config, policy.dropout),
             use_safetensors=True,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,
             **_options(task, config, policy.attention),
         ),
         spec,
@@ -162,7 +174,7 @@ def load_base(
     config.architectures = [type(model).__name__]
     base = _base(spec, task, config, model, tokenizer)
     base.fingerprint, base.notes = fingerprint(place, config), notes
-    base.missing = tuple(sorted(loading["missing_keys"]))
+    note_new_weights(base, loading)
     refuse_missing_weights(base, spec)
     return base
 

@@ -12,10 +12,12 @@ from typing import Any
 from huggingface_hub.constants import HF_HUB_CACHE
 
 from workbench.assets import ASSETS, fetch
+from workbench.assets.cache import cache_dir
 from workbench.assets.hub import why_unreachable
 from workbench.errors import UsageError
 from workbench.recipe.schema import ModelSpec
 from workbench.recipe.sources import ASSET_PREFIX
+from workbench.store import read_json, write_json
 
 
 @dataclass(frozen=True)
@@ -54,17 +56,49 @@ def fingerprint(place: Place, config: Any) -> str:
     commit = getattr(config, "_commit_hash", None)
     if commit:
         return str(commit)
+    return _folder_digest(Path(place.location))
+
+
+def local_fingerprint(spec: ModelSpec) -> str | None:
+    """That of a model in a folder of the user's, as it is now; None of any other, which stays."""
+    folder = Path(spec.source).expanduser()
+    return _folder_digest(folder) if folder.is_dir() else None
+
+
+def _folder_digest(folder: Path) -> str:
     digest = hashlib.sha256()
-    for path in _weight_files(Path(place.location)):
+    for path in _weight_files(folder):
         about = path.stat()
-        digest.update(_file_digest(path, about.st_ino, about.st_size, about.st_mtime_ns))
+        digest.update(_file_digest(path.resolve(), about.st_ino, about.st_size, about.st_mtime_ns))
     return digest.hexdigest()
 
 
+TOKENIZER_FIX = (
+    "copy tokenizer.json and tokenizer_config.json into the model's folder, from the model that it "
+    "was trained from"
+)
+REMEMBERED = 2**24
+"""Bytes from which on the sha256 of a file is kept for other processes too."""
+
+
 @lru_cache(maxsize=64)
-def _file_digest(path: Path, *_as_it_was: int) -> bytes:
-    """sha256 of a file, once per process as long as its inode, size and time stay the same: half a
-    gigabyte takes 0.2 to 0.4 s, and each run of a study asks."""
+def _file_digest(path: Path, *as_it_was: int) -> bytes:
+    """sha256 of a file, once as long as its inode, size and time stay the same: half a gigabyte
+    takes 0.2 to 0.4 s, and each run of a study and each look at a finished one asks."""
+    if path.stat().st_size < REMEMBERED:
+        return _sha256(path)
+    key = hashlib.sha256("|".join(map(str, (path, *as_it_was))).encode()).hexdigest()
+    note = cache_dir() / "weights" / f"{key}.json"
+    known = read_json(note)
+    if known and isinstance(known.get("sha256"), str):
+        return bytes.fromhex(known["sha256"])
+    found = _sha256(path)
+    note.parent.mkdir(parents=True, exist_ok=True)
+    write_json(note, {"file": str(path), "sha256": found.hex()})
+    return found
+
+
+def _sha256(path: Path) -> bytes:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").digest()
 
@@ -73,7 +107,7 @@ def _weight_files(folder: Path) -> Sequence[Path]:
     return sorted([*folder.glob("*.safetensors"), *folder.glob("config.json")])
 
 
-def or_refuse(load: Callable[[], Any], spec: ModelSpec) -> Any:
+def or_refuse(load: Callable[[], Any], spec: ModelSpec, part: str = "model") -> Any:
     """What ``load`` returns.
 
     Raises:
@@ -81,13 +115,21 @@ def or_refuse(load: Callable[[], Any], spec: ModelSpec) -> Any:
     """
     try:
         return load()
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except Exception as error:
+        known = isinstance(error, OSError | ValueError | KeyError | ImportError)
+        # The tokenizers library raises bare exceptions.
+        if not known and (part != "tokenizer" or type(error) is not Exception):
+            raise
+        what = "model" if part == "model" else f"{part} of the model"
+        hub = (
+            f"name a Hub id that is reachable or cached (in {HF_HUB_CACHE}), a folder with "
+            "config.json and model.safetensors, or an asset of `workbench assets`"
+        )
         raise UsageError(
-            f"cannot load the model {spec.source!r}: {_first_line(error)}",
+            f"cannot load the {what} {spec.source!r}: {_first_line(error)}",
             where="model.source",
             why=(why_unreachable() or "") if _is_on_hub(spec) else "",
-            fix=f"name a Hub id that is reachable or cached (in {HF_HUB_CACHE}), a folder with "
-            "config.json and model.safetensors, or an asset of `workbench assets`",
+            fix=hub if part == "model" or _is_on_hub(spec) else TOKENIZER_FIX,
         ) from error
 
 

@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 from transformers import MODEL_FOR_MASKED_LM_MAPPING, PreTrainedTokenizerBase
 
 from workbench.errors import MethodError, UsageError
 from workbench.models.base import Base
+from workbench.models.location import TOKENIZER_FIX
 from workbench.recipe.schema import ModelSpec
 from workbench.recipe.tasks import Family
 from workbench.tasks import AnyTask
+
+ADAPTER_FILES = ("adapter_config.json", "trained_weights.safetensors")
+"""Files by which an adapter's folder is known: PEFT's, and that of an export of trained tensors."""
+
+
+def _json(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def family_of(config: Any) -> Family:
+    """Whether a model sees both sides of a word, or generates."""
+    return "encoder" if type(config) in MODEL_FOR_MASKED_LM_MAPPING else "decoder"
 
 
 def check_family(config: Any, spec: ModelSpec, task: AnyTask) -> None:
@@ -22,7 +41,7 @@ def check_family(config: Any, spec: ModelSpec, task: AnyTask) -> None:
     Raises:
         UsageError: with a model that fits, or from the task itself.
     """
-    family: Family = "encoder" if type(config) in MODEL_FOR_MASKED_LM_MAPPING else "decoder"
+    family = family_of(config)
     if family not in task.spec.families:
         raise UsageError(
             f"{spec.source} is an {family}"
@@ -35,6 +54,39 @@ def check_family(config: Any, spec: ModelSpec, task: AnyTask) -> None:
             else "take a BERT-style model, e.g. asset:minilm-l6",
         )
     task.check_base(config, family, spec.source)
+
+
+def check_tokenizer(tokenizer: PreTrainedTokenizerBase, spec: ModelSpec) -> None:
+    """Refuses a tokenizer that knows no words, cannot pad, or cannot be cached.
+
+    transformers (5.23) makes one that knows its special tokens alone, where a folder has no
+    tokenizer files.
+
+    Raises:
+        UsageError: with what to set.
+    """
+    if not tokenizer.is_fast:
+        raise UsageError(
+            f"the tokenizer of {spec.source!r} exists in its slow form only",
+            where="model.source",
+            why="the workbench needs a fast tokenizer to count cut texts and to cache tokens",
+            fix="take a model that ships a tokenizer.json",
+        )
+    # A made-up one may have a word boundary beside them.
+    if len(tokenizer.get_vocab().keys() - set(tokenizer.all_special_tokens)) < 2:
+        raise UsageError(
+            f"the tokenizer of {spec.source!r} has no vocabulary",
+            where="model.source",
+            why="it knows its special tokens only, so that all texts would read the same",
+            fix=TOKENIZER_FIX,
+        )
+    if tokenizer.pad_token_id is None and tokenizer.eos_token_id is None:
+        raise UsageError(
+            f"the tokenizer of {spec.source!r} has no padding token, and no end token to pad with",
+            where="model.source",
+            why="texts of different lengths cannot be put into one batch",
+            fix="name a token of its vocabulary as pad_token in tokenizer_config.json",
+        )
 
 
 def refuse_padded_ends(tokenizer: PreTrainedTokenizerBase, spec: ModelSpec) -> None:
@@ -58,8 +110,30 @@ def refuse_padded_ends(tokenizer: PreTrainedTokenizerBase, spec: ModelSpec) -> N
         )
 
 
+def refuse_adapter(location: str, spec: ModelSpec) -> None:
+    """Refuses a folder that holds an adapter, or a run that has one, in place of a base model.
+
+    Raises:
+        UsageError: with the base that the adapter names and what to write to continue from it.
+    """
+    folder = Path(location)
+    places = (folder, folder / "adapter")
+    found = next((p for p in places if any((p / f).is_file() for f in ADAPTER_FILES)), None)
+    if found is None:
+        return
+    about = {**_json(found / "adapter_config.json"), **_json(found / "workbench.json")}
+    base = about.get("base") or about.get("base_model_name_or_path") or "its base model"
+    raise UsageError(
+        f"{spec.source} is an adapter, not a base model",
+        where="model.source",
+        why="it holds only what was trained on top of a base model",
+        fix=f"set model.source to {base}; to continue from the adapter, also set init_from: "
+        f"{spec.source} (one that others made is read by `workbench import` first)",
+    )
+
+
 def refuse_missing_weights(base: Base, spec: ModelSpec) -> None:
-    """Refuses a backbone that would start at random.
+    """Refuses a backbone that would start at random, in part or as a whole.
 
     transformers (5.23) reports weights that a checkpoint lacks and loads the rest. For a new head
     that is right; ``LlamaForQuestionAnswering`` finds none of its backbone, because it calls it by
@@ -73,7 +147,8 @@ def refuse_missing_weights(base: Base, spec: ModelSpec) -> None:
         name
         for name in base.missing
         # An output bias starts at zero, in a plain load as here.
-        if not named.intersection(name.split(".")) and not name.endswith("predictions.bias")
+        if not named.intersection(name.split("."))
+        and not name.endswith(("predictions.bias", "predictions.decoder.bias"))
     ]
     if random:
         raise UsageError(

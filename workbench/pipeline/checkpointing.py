@@ -1,7 +1,5 @@
 """A training over all its attempts: what is saved of it, and how it resumes."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
@@ -98,7 +96,7 @@ class Checkpointer:
             self._saved_step = self.trainer.step
         self._replay(self.writer.forget_after(loaded.state["mark"] if loaded else 0), meter)
         self.event("resumed", step=self.trainer.step)
-        warnings = [f"a damaged checkpoint was set aside: {damage}" for damage in damages]
+        warnings = [f"a corrupt checkpoint was set aside: {damage}" for damage in damages]
         if loaded is None:
             warnings.append("no checkpoint to resume from: the run starts from the beginning")
         self.warn(warnings)

@@ -1,7 +1,5 @@
 """What a run ran on: versions, machine, code."""
 
-from __future__ import annotations
-
 import platform
 import subprocess
 import sys
@@ -10,18 +8,8 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = (
-    "peft-workbench",
-    "torch",
-    "transformers",
-    "peft",
-    "accelerate",
-    "deepspeed",
-    "datasets",
-    "evaluate",
-    "tokenizers",
-    "safetensors",
-    "numpy",
-    "scikit-learn",
+    *("peft-workbench", "torch", "transformers", "peft", "accelerate", "deepspeed", "datasets"),
+    *("evaluate", "tokenizers", "safetensors", "numpy", "scikit-learn"),
 )
 
 

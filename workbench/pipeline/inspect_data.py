@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from transformers import PreTrainedTokenizerBase
 
 from workbench.data import load_data
 from workbench.data.encode import encode
 from workbench.data.examples import ROLES, Data, Examples
+from workbench.data.vocabulary import unknown_words
+from workbench.metrics.fitting import fit_metrics
 from workbench.models import load_tokenizer
 from workbench.recipe import Recipe
 from workbench.tasks import AnyTask, make_task
+from workbench.tasks.classes import set_class_weights
 
 SHOWN_ROWS = 20
 MEASURED_ROWS = 5000
@@ -32,16 +36,19 @@ def inspect_data(recipe: Recipe) -> dict[str, Any]:
         WorkbenchError: when the data or the tokenizer cannot be used, as the run would say it.
     """
     data = load_data(recipe.data, recipe.task)
-    task = make_task(recipe.task, data.label_names)
+    tokenizer = load_tokenizer(recipe.model)
+    task, notes = fit_metrics(make_task(recipe.task, data.label_names), data)
+    set_class_weights(task, recipe.training.class_weights, data)
+    lengths, unknown = _lengths(recipe, data, tokenizer)
     return {
         "study": recipe.study,
         "recipe": recipe.name,
         "splits": {role: len(getattr(data, role)) for role in ROLES},
         "rows": _rows(data.train, task),
         "labels": _balance(data, task),
-        "lengths": _lengths(recipe, data),
+        "lengths": lengths,
         "duplicates_removed": data.duplicates_removed,
-        "notes": list(data.notes),
+        "notes": [*data.notes, *notes, *task.notes(data, tokenizer), *unknown],
     }
 
 
@@ -71,13 +78,15 @@ def _sample(examples: Examples) -> Examples:
     return examples.select(range(0, len(examples), step))
 
 
-def _lengths(recipe: Recipe, data: Data) -> dict[str, Any]:
-    """Tokens of the training texts, with what the task puts around them."""
+def _lengths(
+    recipe: Recipe, data: Data, tokenizer: PreTrainedTokenizerBase
+) -> tuple[dict[str, Any], list[str]]:
+    """Tokens of the training texts, with what the task puts around them, and a note where many of
+    them are unknown."""
     spec = recipe.task
     if "packing" in type(spec).model_fields:  # texts one by one, not joined into windows
         spec = spec.model_copy(update={"packing": False})
-    task, tokenizer = make_task(spec, data.label_names), load_tokenizer(recipe.model)
-    encoder = task.encoder(tokenizer, UNCUT)
+    encoder = make_task(spec, data.label_names).encoder(tokenizer, UNCUT)
     # Those of the other splits may be refused too.
     measured, *_ = samples = [_sample(getattr(data, role)) for role in ROLES]
     encoded, *_ = [encode(each, encoder, tokenizer, cached=False) for each in samples]
@@ -87,7 +96,7 @@ def _lengths(recipe: Recipe, data: Data) -> dict[str, Any]:
     # Few texts are many times longer than the rest: they go into the last bin.
     shown = np.minimum(lengths, max(1.25 * limit, np.percentile(lengths, 99)))
     counts, edges = np.histogram(shown, bins=BINS)
-    return {
+    found = {
         "measured": len(measured),
         "max_length": limit,
         "longer": int((lengths > limit).sum()),
@@ -99,3 +108,4 @@ def _lengths(recipe: Recipe, data: Data) -> dict[str, Any]:
             for low, high, count in zip(edges, edges[1:], counts, strict=False)
         ],
     }
+    return found, unknown_words(encoded, tokenizer)

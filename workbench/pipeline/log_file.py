@@ -1,7 +1,5 @@
 """log.txt: what a run prints, beside what the terminal shows, without the secrets in it."""
 
-from __future__ import annotations
-
 import logging
 import sys
 from collections.abc import Iterator

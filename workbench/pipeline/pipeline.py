@@ -1,7 +1,5 @@
 """One run, straight through: data, base, method, training, test, export, record."""
 
-from __future__ import annotations
-
 import gc
 import shutil
 import time
@@ -14,10 +12,11 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import gather_object
 
-from workbench.adapters.export import PlainLoader, building, check_folder, write_expected
+from workbench.adapters.export import check_folder, write_expected
 from workbench.adapters.init_from import start_from
 from workbench.adapters.model_card import model_card
-from workbench.adapters.save import describe, write_weights
+from workbench.adapters.plain_load import PlainLoader
+from workbench.adapters.save import building, describe, write_weights
 from workbench.costs.memory_meter import MemoryMeter, breakdown, over_processes
 from workbench.costs.parameters import count_parameters, stored
 from workbench.distributed.accelerator import make_accelerator, this_process
@@ -30,11 +29,7 @@ from workbench.models import only_first_token, set_attention
 from workbench.pipeline import environment, record
 from workbench.pipeline.checkpointing import Checkpointer
 from workbench.pipeline.resume_check import conditions_known, conditions_loaded
-from workbench.pipeline.setup import (
-    RecipeSetup,
-    StudyCache,
-    make_trainer,
-)
+from workbench.pipeline.setup import RecipeSetup, StudyCache, make_trainer
 from workbench.pipeline.signals import StopRequest
 from workbench.recipe import Recipe, dump_recipe
 from workbench.store import RunWriter, SilentWriter, read_run
@@ -56,8 +51,6 @@ class Stopped(Exception):
 
 @dataclass(frozen=True)
 class Tested:
-    """What came out of the test split."""
-
     predicted: Predicted
     generated: list[str] | None
     metrics: dict[str, float | None]
@@ -65,8 +58,6 @@ class Tested:
 
 @dataclass(kw_only=True)
 class Pipeline:
-    """One run from data to record."""
-
     recipe: Recipe
     seed: int
     writer: RunWriter | SilentWriter
@@ -132,8 +123,6 @@ class Pipeline:
             self._export(setup, model, result, tested)
         return {**result, "time": checkpointer.clock.record(time.monotonic() - started)}
 
-    # --- before the training ----------------------------------------------------------------
-
     def _open_record(self) -> dict[str, Any]:
         """Notes what runs where; returns the versions of the libraries."""
         # transformers' load report and progress bars say nothing about the run.
@@ -148,15 +137,12 @@ class Pipeline:
         if self._exports:
             self.loader.start()
         check_launch(self.recipe.training, processes)
-        packages: dict[str, Any] = surroundings["packages"]
-        return packages
+        return dict(surroundings["packages"])
 
     @property
     def _exports(self) -> bool:
         """Whether this process writes an adapter and checks it with a plain load."""
         return this_process().is_main_process and not self.trial
-
-    # --- training ---------------------------------------------------------------------------
 
     def _train(self, trainer: Trainer, meter: MemoryMeter, checkpointer: Checkpointer) -> None:
         """Consumes the training's events: logs them, measures, saves, and stops when asked to."""
@@ -200,19 +186,13 @@ class Pipeline:
             raise Stopped
 
     def _progress(self, trainer: Trainer, clock: record.Clock, step: Step) -> None:
-        pace = clock.train / clock.timed_steps if clock.timed_steps else None
-        progress = {
-            "phase": "train",
-            "step": trainer.step,
-            "steps": trainer.steps,
-            "epoch": step.epoch,
-            "eta_seconds": pace * (trainer.steps - trainer.step) if pace is not None else None,
-            "loss": step.loss,
-        }
+        left = None
+        if clock.timed_steps:
+            left = clock.train / clock.timed_steps * (trainer.steps - trainer.step)
+        progress = {"phase": "train", "step": trainer.step, "steps": trainer.steps}
+        progress |= {"epoch": step.epoch, "eta_seconds": left, "loss": step.loss}
         self.writer.progress(**progress)
         self.observer("progress", progress)
-
-    # --- after it ---------------------------------------------------------------------------
 
     def _test(
         self, setup: RecipeSetup, trainer: Trainer, meter: MemoryMeter, clock: record.Clock
@@ -230,8 +210,7 @@ class Pipeline:
                 split = model, task, test, trainer.tokenizer, trainer.accelerator
                 generated = write_texts(*split, batch_size=size, on_progress=after_batch)
         clock.test = time.perf_counter() - started
-        metrics = score_split(task, test, predicted, generated)
-        return Tested(predicted, generated, metrics)
+        return Tested(predicted, generated, score_split(task, test, predicted, generated))
 
     def _export(
         self, setup: RecipeSetup, model: AdaptedModel, result: dict[str, Any], tested: Tested
@@ -251,16 +230,10 @@ class Pipeline:
             weights = stored(folder)
             result["parameters"]["stored"] = weights["stored"]
             result["adapter_bytes"] = weights["bytes"]
-            result["export"] = {
-                "kind": kind,
-                "checked": True,
-                "max_logit_difference": difference,
-                "examples": len(expected["inputs"]),
-            }
+            result["export"] = {"kind": kind, "checked": True, "max_logit_difference": difference}
+            result["export"]["examples"] = len(expected["inputs"])
             card = model_card(result, about, dump_recipe(recipe))
             (folder / "README.md").write_text(card, encoding="utf-8")
-
-    # --- all along --------------------------------------------------------------------------
 
     @property
     def _asked(self) -> bool:

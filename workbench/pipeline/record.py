@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workbench.data.encode import Encoded, tokenisation_fingerprint
+from workbench.metrics.fitting import counted
 from workbench.metrics.per_example import example_columns
+from workbench.metrics.scripts import USUAL
 from workbench.models import Base
 from workbench.pipeline.setup import RecipeSetup
 from workbench.recipe.catalogue import SCORING_LIBRARIES
@@ -46,11 +48,10 @@ class Clock:
     checkpoints: int = 0
     checkpoint_seconds: float = 0.0
     checkpoint_bytes: int = 0
-    last_validation: Validation | None = field(default=None)
-    best_validation: Validation | None = field(default=None)
+    last_validation: Validation | None = None
+    best_validation: Validation | None = None
 
     def add(self, event: Event) -> None:
-        """Counts one event of the training."""
         if isinstance(event, Checkpoint):
             self.checkpoints += event.bytes > 0
             self.checkpoint_seconds += event.seconds
@@ -74,14 +75,11 @@ class Clock:
         """Times for result.json; rates are None when no step was timed."""
         timed = self.train > 0
         training = self.warmup + self.train + self.validation + self.checkpoint_seconds
+        phases = ("train", "warmup", "validation", "test")
+        counted = ("checkpoints", "checkpoint_bytes", "checkpoint_seconds")
         return {
-            "train_seconds": self.train,
-            "warmup_seconds": self.warmup,
-            "validation_seconds": self.validation,
-            "test_seconds": self.test,
-            "checkpoints": self.checkpoints,
-            "checkpoint_bytes": self.checkpoint_bytes,
-            "checkpoint_seconds": self.checkpoint_seconds,
+            **{f"{name}_seconds": getattr(self, name) for name in phases},
+            **{name: getattr(self, name) for name in counted},
             "checkpoint_share": self.checkpoint_seconds / training if training else 0.0,
             "total_seconds": self.earlier + total_seconds,
             "steps": self.steps,
@@ -132,10 +130,16 @@ def result_record(
             "labels": list(data.label_names),
             "notes": list(data.notes),
         },
+        "class_weights": _class_weights(setup.task),
         "references": setup.references,
         "forecast": setup.forecast,
         "warnings": [*trainer.adapted.base.notes, *data.notes, *_trainer_warnings(trainer)],
     }
+
+
+def _class_weights(task: AnyTask) -> dict[str, float] | None:
+    weights = task.class_weights
+    return None if weights is None else dict(zip(task.label_names, weights, strict=True))
 
 
 def comparability(
@@ -151,9 +155,12 @@ def comparability(
     known = {"metrics", *recipe.task.training_only}
     task = as_hashed({"task": recipe.task.model_dump(mode="json", exclude=known)})["task"]
     written = json.dumps(task, ensure_ascii=False, separators=(",", ":"))
+    written += setup.task.read_otherwise(setup.data, base.tokenizer)
     metrics = ",".join(recipe.task.score_names) + f" scikit-learn {sklearn_version}"
     libraries = SCORING_LIBRARIES.get(recipe.task.kind, ())
     metrics += "".join(f" {name} {version(name)}" for name in libraries)
+    if (cut := counted(setup.task, setup.data)) != USUAL:
+        metrics += f" {cut.rouge} {cut.bleu}"
     return {
         "data": setup.data.content_hash,
         "split": setup.data.split_hash,
@@ -179,24 +186,24 @@ def write_predictions(
     examples = encoded.examples
     if examples.groups and columns["id"] == list(examples.ids):  # else windows of several texts
         columns["group"] = list(examples.groups)
-    path = run / "predictions.parquet"
-    temporary = path.with_suffix(".tmp")
+    temporary = run / "predictions.tmp"
     pq.write_table(pa.table(columns), temporary)
     sync(temporary)
-    temporary.replace(path)
+    temporary.replace(temporary.with_suffix(".parquet"))
 
 
 def _trainer_warnings(trainer: Trainer) -> list[str]:
     """The trained tensors that got no gradient, though their method or head did; and what memory
     ran out for."""
     found = []
+    if trainer.spec.keep == "best" and len(trainer.validation) and trainer.best.step is None:
+        metric = trainer.task.spec.score_names[0]
+        found.append(f"no validation gave a number for {metric}, so the last state was kept")
     if names := trainer.untrained:
         listed = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
         what = f"{len(names)} of {len(trainer.parameters)} trained tensors got no gradient"
         found.append(f"{what}: {listed}")
     if (size := trainer.accumulation.size) != trainer.spec.micro_batch_size:
-        found.append(
-            f"memory ran out: {size} examples at once per process (the effective batch stays "
-            f"{trainer.spec.batch_size})"
-        )
+        what = f"memory ran out: {size} examples at once per process"
+        found.append(f"{what} (the effective batch stays {trainer.spec.batch_size})")
     return found

@@ -42,9 +42,8 @@ def conditions_known(
 
 def conditions_loaded(comparability: dict[str, str]) -> Conditions:
     """Hashes of the data, its split, the base and its tokenisation."""
-    return {
-        f"hash of {name}": comparability[name] for name in ("data", "split", "base", "tokenisation")
-    }
+    names = ("data", "split", "base", "tokenisation")
+    return {f"hash of {name}": comparability[name] for name in names}
 
 
 def differences(was: Conditions, now: Conditions) -> list[str]:
@@ -70,10 +69,9 @@ def check_unchanged(run: Run, now: Conditions, fingerprint: str) -> None:
     """
     was = _recorded(run.path / "checkpoints")
     found = differences(was, now) if was else []
-    if not was and run.status.get("fingerprint") not in (None, fingerprint):
-        found = [
-            f"the recipe's fingerprint was {run.status['fingerprint'][:8]}, is {fingerprint[:8]}"
-        ]
+    before = run.status.get("fingerprint")
+    if not was and before not in (None, fingerprint):
+        found = [f"the recipe's fingerprint was {before[:8]}, is {fingerprint[:8]}"]
     if found:
         raise refusal(found, run.id)
 

@@ -7,14 +7,12 @@ import traceback
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
 
-from workbench.adapters.export import PlainLoader
 from workbench.adapters.init_from import start_digest
+from workbench.adapters.plain_load import PlainLoader
 from workbench.distributed.accelerator import is_out_of_memory, this_process
-from workbench.distributed.policy import choose_policy
 from workbench.errors import RunRefused, WorkbenchError
-from workbench.models import has_sdpa
+from workbench.models import local_fingerprint, policy_for
 from workbench.pipeline import environment
 from workbench.pipeline.log_file import tee_log
 from workbench.pipeline.pipeline import Observer, Pipeline, Stopped, no_op_observer
@@ -47,14 +45,13 @@ def run_all(
 ) -> list[Run]:
     """Runs each recipe with each seed, one after the other.
 
-    What has finished with the same recipe, on the same data and from the same adapter, is skipped;
+    What has finished with the same recipe, data, base model and adapter to start from is skipped;
     after a failed run the next one is tried; a request to stop ends them all. With several
     processes a failure ends them all too, because the others would wait for the one that failed.
     """
     plan = [(recipe, seed) for recipe in recipes for seed in (seeds or recipe.seeds)]
-    notify = observer or no_op_observer
+    notify, cache = observer or no_op_observer, StudyCache()
     runs: list[Run] = []
-    cache = StudyCache()
     with PlainLoader() as loader, handle_signals() as request:
         for index, (recipe, seed) in enumerate(plan):
             before = read_run(run_path(runs_dir, recipe, seed))
@@ -66,8 +63,7 @@ def run_all(
                 continue
             notify("run", {"id": before.id, "index": index, "of": len(plan)})
             if stale:
-                message = f"{stale}: it runs again"
-                notify("warning", {"message": message})
+                notify("warning", {"message": f"{stale}: it runs again"})
             run = run_recipe(
                 recipe,
                 seed,
@@ -78,7 +74,8 @@ def run_all(
                 request=request,
                 cache=cache,
             )
-            notify(run.state, {"id": run.id, "reason": run.reason, **_headline(run)})
+            scores = run.result.get("metrics", {}).get("test", {})
+            notify(run.state, {"id": run.id, "reason": run.reason, "metrics": scores})
             runs.append(run)
             if run.state == "stopped" or request.signal_number is not None:
                 break
@@ -93,12 +90,15 @@ def what_changed(recipe: Recipe, finished: Run, cache: StudyCache | None = None)
     if finished.result.get("fingerprint") not in (None, recipe.fingerprint):
         return "what finished here had been resumed by force with an edited recipe"
     if Path(recipe.data.source).expanduser().exists():
-        recorded = (finished.result.get("data") or {}).get("content_hash")
-        if recorded != (cache or StudyCache()).data(recipe).content_hash:
+        rows = (finished.result.get("data") or {}).get("content_hash")
+        if rows != (cache or StudyCache()).data(recipe).content_hash:
             return "the data has changed since this run finished"
+    recorded = str((finished.result.get("comparability") or {}).get("base") or "")
+    weights = local_fingerprint(recipe.model) if recorded else None
+    if weights and recorded.partition(" after ")[0] != weights:
+        return f"the base model in {recipe.model.source} has changed since this run finished"
     if recipe.init_from and (start := start_digest(recipe.init_from)):
-        conditions = finished.result.get("comparability") or {}
-        if not str(conditions.get("base")).endswith(f" after {start}"):
+        if not recorded.endswith(f" after {start}"):
             started = f"{recipe.init_from}, which it continues from,"
             return f"{started} has been trained again since this run finished"
     return None
@@ -167,9 +167,8 @@ def _open(
         return SilentWriter(path)
     check_writable(runs_dir)
     if resume and not force:
-        sdpa = has_sdpa(recipe.model, TASKS[recipe.task.name].auto_class)
-        processes = process.num_processes
-        policy = choose_policy(recipe.training, process.device, processes, sdpa=sdpa)
+        auto_class, on = TASKS[recipe.task.name].auto_class, (process.device, process.num_processes)
+        policy = policy_for(recipe.model, auto_class, recipe.training, *on)
         now = conditions_known(recipe, seed, policy, environment.describe()["packages"])
         check_unchanged(before, now, recipe.fingerprint)
     return open_run(runs_dir, recipe, seed, force=force, resume=resume, folder=path)
@@ -194,8 +193,9 @@ def _run_to_end(pipeline: Pipeline) -> State:
         writer.close("interrupted", str(error))
         raise
     except Exception as error:
-        writer.update(exit_code=getattr(error, "exit_code", 1), failure=_kind(error))
-        writer.close("failed", without_secrets(_reason(error)))
+        kind, reason = _diagnosis(error)
+        writer.update(exit_code=getattr(error, "exit_code", 1), failure=kind)
+        writer.close("failed", without_secrets(reason))
         _log(writer.path, error)
         if this_process().num_processes > 1:
             # The other processes would wait for this one; the launcher has to end them all.
@@ -203,16 +203,11 @@ def _run_to_end(pipeline: Pipeline) -> State:
         return "failed"
     except BaseException:  # a second Ctrl-C, or the interpreter is ending
         writer.update(signal=pipeline.request.signal_number)
-        writer.close(
-            "interrupted", "ended at once; `workbench resume` continues from its last checkpoint"
-        )
+        reason = "ended at once; `workbench resume` continues from its last checkpoint"
+        writer.close("interrupted", reason)
         raise
     finally:
         pipeline.release()
-
-
-def _headline(run: Run) -> dict[str, Any]:
-    return {"metrics": run.result.get("metrics", {}).get("test", {})}
 
 
 def _log(run: Path, error: Exception) -> None:
@@ -221,25 +216,17 @@ def _log(run: Path, error: Exception) -> None:
         file.write(without_secrets("".join(traceback.format_exception(error))))
 
 
-def _kind(error: Exception) -> str:
-    """What kind of failure it was: one of the kinds of error, ``memory``, or a ``defect``."""
+def _diagnosis(error: Exception) -> tuple[str, str]:
+    """The kind of a failure (a kind of error, ``memory``, ``disk`` or ``defect``), and why."""
     if isinstance(error, WorkbenchError):
-        return error.kind
+        return error.kind, str(error)
     if is_out_of_memory(error):
-        return "memory"
-    return "disk" if isinstance(error, OSError) and error.errno == errno.ENOSPC else "defect"
-
-
-def _reason(error: Exception) -> str:
-    """Why a run failed, in words."""
-    if isinstance(error, WorkbenchError):
-        return str(error)
-    if is_out_of_memory(error):
-        return (
+        return "memory", (
             "out of memory\n  fix: set training.auto_micro_batch or lower "
             "training.micro_batch_size (the effective batch stays the same), lower "
             "model.max_length, or switch training.gradient_checkpointing on"
         )
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return f"the disk is full: {error}\n  fix: free space and run again"
-    return f"{type(error).__name__}: {error}\n  the traceback is in log.txt of the run"
+        return "disk", f"the disk is full: {error}\n  fix: free space and run again"
+    what = f"{type(error).__name__}: {error}"
+    return "defect", f"{what}\n  the traceback is in log.txt of the run"

@@ -20,17 +20,20 @@ from workbench.costs.warm_up import warm_up
 from workbench.data import load_data
 from workbench.data.encode import Encoded, encode
 from workbench.data.examples import ROLES, Data
+from workbench.data.vocabulary import unknown_words
 from workbench.distributed.accelerator import make_accelerator, this_process
-from workbench.distributed.policy import Policy, choose_policy
+from workbench.distributed.policy import Policy
 from workbench.errors import UsageError
 from workbench.methods import AdaptedModel
 from workbench.methods.build import LoadBase, build_model
 from workbench.metrics.baselines import Scores, score_baselines
-from workbench.metrics.evaluate import score_split, try_metrics
-from workbench.models import empty_base, has_sdpa, load_base, load_tokenizer
+from workbench.metrics.evaluate import score_split
+from workbench.metrics.fitting import check_units, fit_metrics
+from workbench.models import empty_base, load_base, load_tokenizer, policy_for
 from workbench.recipe import Recipe
 from workbench.store.disk import check_room
 from workbench.tasks import AnyTask, make_task
+from workbench.tasks.classes import set_class_weights
 from workbench.training import sharding, zero
 from workbench.training.checkpoint_folder import MOST
 from workbench.training.optimizer import total_steps
@@ -149,23 +152,26 @@ def set_up(recipe: Recipe, seed: int, data: Data, *, trial: bool) -> RecipeSetup
         WorkbenchError: when data, model or method do not work out.
     """
     process = this_process()
-    task = make_task(recipe.task, data.label_names)
-    sdpa = has_sdpa(recipe.model, task.auto_class)
-    policy = choose_policy(recipe.training, process.device, process.num_processes, sdpa=sdpa)
+    task, notes = fit_metrics(make_task(recipe.task, data.label_names), data)
+    set_class_weights(task, recipe.training.class_weights, data)
+    on = process.device, process.num_processes
+    policy = policy_for(recipe.model, task.auto_class, recipe.training, *on)
     if policy.sharded or policy.zero:
         check = sharding.check if policy.sharded else zero.check
         check(build_model(recipe, task, empty_base), recipe.method)
     heap.one_arena()  # before the tokenizer starts threads
     tokenizer = load_tokenizer(recipe.model)
+    data = replace(data, notes=(*data.notes, *notes, *task.notes(data, tokenizer)))
     backend = tokenizer.backend_tokenizer
     calls = backend.truncation, backend.padding
     splits = _encode(data, task, tokenizer, recipe.model.max_length)
-    known = partial(_references, recipe, task, policy, data, splits["test"], tokenizer)
-    references = {} if trial else known()
+    found = (*unknown_words(splits["train"], tokenizer), *check_units(task, splits))
+    data = replace(data, notes=(*data.notes, *found))
+    asked = (recipe, task, policy, data, splits["test"], tokenizer)
+    references = {} if trial else _references(*asked)
     predicted: dict[str, Any] = {}
-    run = RunSpec(
-        recipe=recipe, task=task, policy=policy, tokenizer=tokenizer, train=splits["train"]
-    )
+    train = splits["train"]
+    run = RunSpec(recipe=recipe, task=task, policy=policy, tokenizer=tokenizer, train=train)
     if process.is_main_process:  # before the meter starts, and before the run's own accelerator
         calibration = Calibration.of(policy, process.device)
         predicted = forecast(run, process.device, seed, calibration)
@@ -179,7 +185,7 @@ def set_up(recipe: Recipe, seed: int, data: Data, *, trial: bool) -> RecipeSetup
         tokenizer_calls=calls,
         splits=splits,
         references=references,
-        steps=total_steps(recipe.training, len(splits["train"])),
+        steps=total_steps(recipe.training, len(train)),
         forecast=predicted,
     )
 
@@ -198,13 +204,14 @@ def _encode(
     splits: dict[str, Encoded] = {
         name: main_first(partial(encode, getattr(data, name), encoder, tokenizer)) for name in ROLES
     }
-    if not len(splits["train"]):
-        raise UsageError(
-            "the training split gives not one feature",
-            where="data",
-            fix="check data.text and model.max_length",
-        )
-    try_metrics(task, data.train.labels)
+    for name, split in splits.items():
+        if len(split.examples) and not len(split):
+            raise UsageError(
+                f"the {name} split gives not one feature",
+                where="data",
+                why="the tokenizer leaves nothing of its texts that the task could learn or score",
+                fix="check data.text, the texts of the split and model.max_length",
+            )
     return splits
 
 
@@ -220,8 +227,7 @@ def _references(
     together = make_accelerator(policy, recipe.training) if policy.sharded else None
     device = this_process().device
     look_up = partial(score_baselines, recipe, task, data, test, tokenizer, device, together)
-    references: Scores = look_up() if together else main_first(look_up)
-    return references
+    return look_up() if together else main_first(look_up)
 
 
 def make_trainer(

@@ -1,7 +1,5 @@
 """Ctrl-C, TERM and a closed terminal: the first asks a run to save and stop, the second ends it."""
 
-from __future__ import annotations
-
 import os
 import signal
 import sys
@@ -23,11 +21,6 @@ class StopRequest:
 
     signal_number: int | None = None
 
-    @property
-    def exit_code(self) -> int:
-        """128 + signal, as shells expect: 130 for Ctrl-C, 143 for TERM; 0 when not asked."""
-        return 128 + self.signal_number if self.signal_number else 0
-
 
 @contextmanager
 def handle_signals() -> Iterator[StopRequest]:
@@ -45,7 +38,9 @@ def handle_signals() -> Iterator[StopRequest]:
     if hangup is not None and signal.getsignal(hangup) == signal.SIG_DFL:
         numbers.append(hangup)
     before = {number: signal.getsignal(number) for number in numbers}
-    terminals = _terminals()
+    # Looked for now, as a terminal that is gone can no longer be told for one.
+    streams = [each for each in (sys.__stdout__, sys.__stderr__) if each is not None]
+    terminals = [each.fileno() for each in streams if not each.closed and each.isatty()]
     asked_at = 0.0
 
     def ask(number: int, _frame: FrameType | None) -> None:
@@ -66,12 +61,6 @@ def handle_signals() -> Iterator[StopRequest]:
     finally:
         for number in numbers:
             signal.signal(number, before[number])
-
-
-def _terminals() -> list[int]:
-    """Where this process prints to a terminal; one that is gone can no longer be told for one."""
-    streams = [stream for stream in (sys.__stdout__, sys.__stderr__) if stream is not None]
-    return [stream.fileno() for stream in streams if not stream.closed and stream.isatty()]
 
 
 def _leave(terminals: Sequence[int]) -> None:

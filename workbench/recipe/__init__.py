@@ -13,17 +13,3 @@ from workbench.recipe.loading import (
 )
 from workbench.recipe.rules import comparability_warnings
 from workbench.recipe.schema import Recipe
-
-__all__ = [
-    "Recipe",
-    "build",
-    "comparability_warnings",
-    "dump_recipe",
-    "find_recipes",
-    "json_schema",
-    "load_recipe",
-    "load_recipes",
-    "readable_recipes",
-    "recipes_dir",
-    "stored_recipe",
-]

@@ -80,17 +80,25 @@ METRICS: dict[str, Metric] = {
     "entity_recall": _share("right entities that are found", TAGS),
     "answer_f1": _share("F1 of the words shared with the closest right answer (SQuAD's)", SPANS),
     "rouge1": _share(
-        "words shared with the right text, F-measure, stems of English words", TEXT, **_WRITTEN
+        "words shared with the right text, F-measure; stems of English words, characters of "
+        "scripts without spaces",
+        TEXT,
+        **_WRITTEN,
     ),
     "rouge2": _share(
-        "pairs of words shared with the right text, F-measure, stems of English words",
+        "pairs of words shared with the right text, F-measure, words as in rouge1",
         TEXT,
         **_WRITTEN,
     ),
     "rouge_l": _share(
-        "longest common subsequence of words, F-measure, stems of English words", TEXT, **_WRITTEN
+        "longest common subsequence of words, F-measure, words as in rouge1", TEXT, **_WRITTEN
     ),
-    "bleu": _metric("BLEU over the whole split, 0 to 100 (sacrebleu's default)", TEXT, **_WRITTEN),
+    "bleu": _metric(
+        "BLEU over the whole split, 0 to 100 (sacrebleu's default; tok:zh or tok:char for scripts "
+        "without spaces)",
+        TEXT,
+        **_WRITTEN,
+    ),
     "exact_match": _share(
         "answers that are the right one (without outer space; spans as SQuAD compares them)",
         TEXT,
@@ -185,11 +193,13 @@ def higher_is_better(metric: str) -> bool:
 
 
 def deciding_score(scores: Mapping[str, float | None], metric: str) -> float | None:
-    """The score of the metric that states and trials are selected by.
+    """The score of the metric that states and trials are selected by; None where there is none.
 
     Args:
         scores: of one split, in the order of the recipe's metrics.
         metric: the first of these; a ``hub:`` metric may stand for several numbers, of which the
             first decides.
     """
-    return scores[metric] if metric in scores else next(iter(scores.values()), None)
+    if metric in scores or metric in METRICS:
+        return scores.get(metric)
+    return next(iter(scores.values()), None)

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic_core import ErrorDetails
 
 from workbench.recipe.base import Finding
-from workbench.recipe.json_schema import allowed, keys_at, owners, schema_at
+from workbench.recipe.json_schema import allowed, keys_at, owners, schema_at, value_at
 from workbench.recipe.schema import VARIANTS
 from workbench.recipe.suggest import choice, did_you_mean, shown
 from workbench.recipe.yaml_reader import KeyPath, key_text
@@ -19,6 +19,8 @@ def explain(errors: Sequence[ErrorDetails], values: dict[str, Any]) -> list[Find
     found: dict[KeyPath, Finding] = {}
     for error in errors:
         path = written_path(error["loc"], values)
+        if error["type"] == "literal_error" and isinstance(value_at(path, values), dict):
+            continue  # the other branch of the union was meant
         if error["type"] in ("union_tag_invalid", "union_tag_not_found"):
             path = (*path, "name")
         if path not in found:
@@ -34,6 +36,8 @@ def written_path(location: Sequence[str | int], values: Any) -> KeyPath:
         del parts[1]
     for part in parts:
         if isinstance(values, dict) and isinstance(part, str):
+            if part not in values and "[" in part:  # a branch: dict[str,float]
+                continue
             values = values.get(part)
         elif isinstance(values, list) and isinstance(part, int):
             values = values[part]
@@ -46,7 +50,7 @@ def written_path(location: Sequence[str | int], values: Any) -> KeyPath:
 def _finding(path: KeyPath, kind: str, values: dict[str, Any]) -> Finding:
     if kind == "extra_forbidden":
         return _unknown_key(path, values)
-    value, node = _value_at(path, values), schema_at(path, values)
+    value, node = value_at(path, values), schema_at(path, values)
     if kind in ("missing", "union_tag_not_found"):
         variants = VARIANTS.get(str(path[0]), {}) if path[1:] == ("name",) else {}
         options = f": {', '.join(variants)}" if variants else ""
@@ -69,7 +73,7 @@ def _unknown_key(path: KeyPath, values: dict[str, Any]) -> Finding:
     sections, variants = owners(key)
     section_name = str(section[0]) if len(section) == 1 else ""
     own = variants.get(section_name, [])
-    name = _value_at((section_name, "name"), values) if section_name in VARIANTS else None
+    name = value_at((section_name, "name"), values) if section_name in VARIANTS else None
     if own:
         noun = section_name if len(own) == 1 else f"{section_name}s"
         what = f"`{key}` belongs to {noun} {', '.join(own)}; this is {name}"
@@ -82,14 +86,3 @@ def _unknown_key(path: KeyPath, values: dict[str, Any]) -> Finding:
         return Finding(path, "unknown key here", f"`{key}` belongs under `{homes[0]}:`")
     place = key_text(section) or "a recipe"
     return Finding(path, f"unknown key{of}", f"{place} has: {', '.join(valid)}")
-
-
-def _value_at(path: KeyPath, values: Any) -> Any:
-    for part in path:
-        if isinstance(values, dict):
-            values = values.get(str(part))
-        elif isinstance(values, list) and isinstance(part, int):
-            values = values[part]
-        else:
-            return None
-    return values

@@ -57,16 +57,17 @@ def schema_at(path: KeyPath, values: Any) -> Node:
     for part in path:
         node = _variant(node, value)
         if isinstance(part, int):
-            node = _resolved(_list_schema(node).get("items", {}))
+            node = _resolved(_option(node, "items").get("items", {}))
         else:
-            node = _resolved(_section_schema(node).get("properties", {}).get(part, {}))
-        value = _child(value, part)
+            properties = _properties(node)
+            node = _resolved(properties[part] if part in properties else _values_schema(node))
+        value = value_at((part,), value)
     return _variant(node, value)
 
 
 def keys_at(path: KeyPath, values: Any) -> list[str]:
     """The keys that the section at a path may hold."""
-    return list(_section_schema(schema_at(path, values)).get("properties", {}))
+    return list(_properties(schema_at(path, values)))
 
 
 def owners(key: str) -> tuple[list[str], dict[str, list[str]]]:
@@ -75,8 +76,7 @@ def owners(key: str) -> tuple[list[str], dict[str, list[str]]]:
     sections = [
         name
         for name in properties
-        if name not in VARIANTS
-        and key in _section_schema(_resolved(properties[name])).get("properties", {})
+        if name not in VARIANTS and key in _properties(_resolved(properties[name]))
     ]
     variants = {
         section: [name for name, spec in specs.items() if key in spec.model_fields]
@@ -113,16 +113,8 @@ def _range(node: Node) -> str:
     above, below = node.get("exclusiveMinimum"), node.get("exclusiveMaximum")
     if low is not None and high is not None:
         return f" from {low:g} to {high:g}"
-    parts = [
-        f"{word} {limit:g}"
-        for word, limit in (
-            ("above", above),
-            ("of at least", low),
-            ("below", below),
-            ("at most", high),
-        )
-        if limit is not None
-    ]
+    limits = {"above": above, "of at least": low, "below": below, "at most": high}
+    parts = [f"{word} {limit:g}" for word, limit in limits.items() if limit is not None]
     return f" {' and '.join(parts)}" if parts else ""
 
 
@@ -147,19 +139,30 @@ def _variant(node: Node, value: Any) -> Node:
     return _resolved({"$ref": reference}) if reference else node
 
 
-def _section_schema(node: Node) -> Node:
+def _option(node: Node, key: str) -> Node:
+    """The branch of a union that has a key of JSON Schema, such as ``properties``."""
     options = [_resolved(option) for option in node.get("anyOf", [node])]
-    return next((option for option in options if "properties" in option), {})
+    return next((option for option in options if key in option), {})
 
 
-def _list_schema(node: Node) -> Node:
-    options = [_resolved(option) for option in node.get("anyOf", [node])]
-    return next((option for option in options if option.get("type") == "array"), {})
+def _properties(node: Node) -> Node:
+    properties: Node = _option(node, "properties").get("properties", {})
+    return properties
 
 
-def _child(value: Any, part: str | int) -> Any:
-    if isinstance(value, dict):
-        return value.get(part)
-    if isinstance(value, list) and isinstance(part, int) and part < len(value):
-        return value[part]
-    return None
+def _values_schema(node: Node) -> Node:
+    """The schema of each value of a section whose keys are not fixed; empty for any other."""
+    values: Any = _option(node, "additionalProperties").get("additionalProperties")
+    return values if isinstance(values, dict) else {}
+
+
+def value_at(path: KeyPath, values: Any) -> Any:
+    """What was written at a key path; None where nothing was."""
+    for part in path:
+        if isinstance(values, dict):
+            values = values.get(part)
+        elif isinstance(values, list) and isinstance(part, int) and part < len(values):
+            values = values[part]
+        else:
+            return None
+    return values

@@ -1,14 +1,12 @@
 """One recipe from its layers: the base file, the file itself, the overrides."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from workbench.errors import Problem
 from workbench.recipe.schema import VARIANTS
-from workbench.recipe.sources import resolve_path, resolve_source
+from workbench.recipe.sources import absolute, resolve_source
 from workbench.recipe.yaml_reader import (
     Document,
     KeyPath,
@@ -21,27 +19,9 @@ from workbench.recipe.yaml_reader import (
 OVERRIDE = "--set"
 
 
-class Bases:
-    """The base files of a listing, each read once however many recipes name it."""
-
-    def __init__(self) -> None:
-        self._targets: dict[Path, Path] = {}
-        self._read: dict[Path, tuple[Document, list[Problem]]] = {}
-
-    def target(self, path: Path) -> Path:
-        """The file itself, where the path leads over links or ``..``."""
-        if path not in self._targets:
-            self._targets[path] = path.resolve()
-        return self._targets[path]
-
-    def read(self, path: Path) -> tuple[Document, list[Problem]]:
-        """A base with its sources as absolute paths, and what is wrong with it.
-
-        The document is shared: what is laid over it makes a new one.
-        """
-        if path not in self._read:
-            self._read[path] = _read_base(path)
-        return self._read[path]
+Bases = dict[Path, tuple[Document, list[Problem]]]
+"""The base files of a listing with what is wrong with each, read once however many recipes name it.
+A document is shared: what is laid over it makes a new one."""
 
 
 def read_layers(
@@ -69,11 +49,11 @@ def merge(lower: Document, upper: Document) -> Document:
     """
     merged = Document(dict(lower.values), dict(lower.places))
     for section in VARIANTS:
-        if _names_another(section, lower.values, upper.values):
-            _remove(merged, section)
+        match lower.values.get(section), upper.values.get(section):
+            case dict(mine), {"name": name} if name != mine.get("name"):
+                _remove(merged, section)
     for key, value in upper.values.items():
-        mine = merged.values.get(key)
-        if isinstance(mine, dict) and isinstance(value, dict):
+        if isinstance(merged.values.get(key), dict) and isinstance(value, dict):
             inner = merge(_section(merged, key), _section(upper, key))
             merged.values[key] = inner.values
             for inner_path, place in inner.places.items():
@@ -83,13 +63,6 @@ def merge(lower: Document, upper: Document) -> Document:
             merged.values[key] = value
             merged.places |= {p: place for p, place in upper.places.items() if p[0] == key}
     return merged
-
-
-def _names_another(section: str, lower: dict[str, Any], upper: dict[str, Any]) -> bool:
-    mine, other = lower.get(section), upper.get(section)
-    if not isinstance(mine, dict) or not isinstance(other, dict):
-        return False
-    return "name" in other and other["name"] != mine.get("name")
 
 
 def _section(document: Document, key: str) -> Document:
@@ -105,15 +78,21 @@ def _remove(document: Document, key: str) -> None:
 
 def _base_of(path: Path, document: Document, bases: Bases) -> tuple[Document, list[Problem]]:
     name, place = document.values.pop("base"), document.places[("base",)]
-    problem = _base_problem(path, name, bases)
-    if problem:
-        what, fix = problem
-        return Document(), [Problem(**place._asdict(), key="base", what=what, fix=fix)]
-    base_path = path.parent / name
-    if not base_path.is_file():
-        what = f"no such file: {base_path}"
-        return Document(), [Problem(**place._asdict(), key="base", what=what)]
-    return bases.read(base_path)
+    wrong, fix = "", "name a file beside this one, e.g. base: _base.yaml"
+    base_path = path.parent / str(name)
+    if not isinstance(name, str) or not name or len(name) > 255:
+        wrong = "must be the name of a file"
+    elif Path(name).is_absolute() or path.resolve().parents[1] not in base_path.resolve().parents:
+        wrong = f"{name} is outside this study and its neighbours"
+    elif base_path.resolve() == path.resolve():
+        wrong = "is this file itself"
+    elif not base_path.is_file():
+        wrong, fix = f"no such file: {base_path}", ""
+    if wrong:
+        return Document(), [Problem(**place._asdict(), key="base", what=wrong, fix=fix)]
+    if base_path not in bases:
+        bases[base_path] = _read_base(base_path)
+    return bases[base_path]
 
 
 def _read_base(path: Path) -> tuple[Document, list[Problem]]:
@@ -130,16 +109,6 @@ def _read_base(path: Path) -> tuple[Document, list[Problem]]:
     return _with_paths(base, path.parent), problems
 
 
-def _base_problem(path: Path, name: Any, bases: Bases) -> tuple[str, str] | None:
-    example = "name a file beside this one, e.g. base: _base.yaml"
-    if not isinstance(name, str) or not name or len(name) > 255:
-        return "must be the name of a file", example
-    itself, target = path.resolve(), bases.target(path.parent / name)
-    if Path(name).is_absolute() or not target.is_relative_to(itself.parent.parent):
-        return f"{name} is outside this study and its neighbours", example
-    return ("is this file itself", example) if target == itself else None
-
-
 def _read_overrides(overrides: Iterable[str]) -> tuple[Document, list[Problem]]:
     document, problems = Document(), []
     for override in overrides:
@@ -147,18 +116,17 @@ def _read_overrides(overrides: Iterable[str]) -> tuple[Document, list[Problem]]:
         path = tuple(key.strip().split("."))
         if not equals or not all(path):
             what = f"{override!r} is not of the form key.path=value"
-            problems.append(
-                Problem(file=OVERRIDE, line=None, key="", what=what, fix="e.g. method.r=16")
-            )
+            problems.append(Problem(file=OVERRIDE, what=what, fix="e.g. method.r=16"))
             continue
         value, wrong = parse_value(text)
         if wrong:
             fix = "quote a text that holds special characters"
-            problems.append(
-                Problem(file=OVERRIDE, line=None, key=key_text(path), what=wrong, fix=fix)
-            )
+            problems.append(Problem(file=OVERRIDE, key=key_text(path), what=wrong, fix=fix))
             continue
-        document = merge(document, _nested(path, value))
+        places: dict[KeyPath, Place] = {path[: n + 1]: Place(OVERRIDE) for n in range(len(path))}
+        for part in reversed(path):
+            value = {part: value}
+        document = merge(document, Document(value, places))
     return document, problems
 
 
@@ -171,13 +139,6 @@ def flatten(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
     return flat
 
 
-def _nested(path: tuple[str, ...], value: Any) -> Document:
-    places: dict[KeyPath, Place] = {path[: n + 1]: Place(OVERRIDE) for n in range(len(path))}
-    for key in reversed(path):
-        value = {key: value}
-    return Document(value, places)
-
-
 def _with_paths(document: Document, folder: Path) -> Document:
     """Local sources as absolute paths, read from the folder of the file that names them."""
     for section in ("model", "data"):
@@ -185,5 +146,5 @@ def _with_paths(document: Document, folder: Path) -> Document:
         if isinstance(content, dict) and isinstance(content.get("source"), str):
             content["source"] = resolve_source(content["source"], folder)
     if isinstance(start := document.values.get("init_from"), str) and start:
-        document.values["init_from"] = resolve_path(start, folder)
+        document.values["init_from"] = absolute(start, folder)
     return document

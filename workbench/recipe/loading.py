@@ -1,7 +1,5 @@
 """From files to recipes, with every problem of every file in one report."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -36,10 +34,8 @@ def load_recipe(path: PathLike, overrides: Iterable[str] = ()) -> Recipe:
     files = find_recipes(path)
     if len(files) != 1:
         what = f"holds {len(files)} recipes, and one is needed"
-        raise RecipeError(
-            [Problem(file=str(path), line=None, key="", what=what, fix="name one of its files")]
-        )
-    recipe, problems = _load(files[0], tuple(overrides), Bases())
+        raise RecipeError([Problem(file=str(path), what=what, fix="name one of its files")])
+    recipe, problems = _load(files[0], tuple(overrides), {})
     if recipe is None or problems:
         raise RecipeError(problems)
     return recipe
@@ -64,7 +60,7 @@ def load_recipes(
         except RecipeError as error:
             problems += error.problems
     recipes: list[Recipe] = []
-    bases = Bases()
+    bases: Bases = {}
     taken: dict[tuple[str, str], Path] = {}
     for file in files.values():
         recipe, found = _load(file, overrides, bases, sources_must_exist=True)
@@ -75,9 +71,7 @@ def load_recipes(
         if (first := taken.setdefault((recipe.study, recipe.name), file)) is not file:
             what = f"{recipe.study}/{recipe.name} is also the name of {first}"
             problems.append(
-                Problem(
-                    file=str(file), line=None, key="name", what=what, fix="write another `name:`"
-                )
+                Problem(file=str(file), key="name", what=what, fix="write another `name:`")
             )
     if problems:
         raise RecipeError(list(dict.fromkeys(problems)))
@@ -90,7 +84,7 @@ def readable_recipes(path: PathLike) -> tuple[dict[Path, Recipe], list[Problem]]
     Raises:
         RecipeError: when there is no such path, or no recipe in it.
     """
-    bases = Bases()
+    bases: Bases = {}
     recipes: dict[Path, Recipe] = {}
     problems: list[Problem] = []
     for file in find_recipes(path):
@@ -117,14 +111,13 @@ def find_recipes(path: PathLike) -> list[Path]:
         if target.name.startswith("_"):
             what = "is a base, not a recipe"
             fix = "name a recipe that is built on it, or the whole folder"
-            raise RecipeError([Problem(file=str(path), line=None, key="", what=what, fix=fix)])
+            raise RecipeError([Problem(file=str(path), what=what, fix=fix)])
         return [target]
     files = sorted(p for suffix in SUFFIXES for p in target.rglob(f"*{suffix}") if p.is_file())
-    found = [p for p in files if not p.name.startswith("_") and not _hidden(p.relative_to(target))]
+    hidden = {p for p in files if any(part[0] == "." for part in p.relative_to(target).parts)}
+    found = [p for p in files if not p.name.startswith("_") and p not in hidden]
     if not found:
-        raise RecipeError(
-            [Problem(file=str(path), line=None, key="", what="holds no recipe (*.yaml)")]
-        )
+        raise RecipeError([Problem(file=str(path), what="holds no recipe (*.yaml)")])
     return found
 
 
@@ -237,10 +230,6 @@ def _located(finding: Finding, document: Document, file: str) -> Problem:
     return Problem(**place._asdict(), key=key, what=finding.what, fix=finding.fix)
 
 
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
-
-
 def _shipped(name: str) -> Path:
     root = recipes_dir()
     for candidate in (root / name, *(root / f"{name}{suffix}" for suffix in SUFFIXES)):
@@ -251,4 +240,4 @@ def _shipped(name: str) -> Path:
     if slash and study in studies:
         studies = [f"{study}/{p.stem}" for p in find_recipes(root / study)]
     what = "no such file or folder, and no shipped recipe of that name"
-    raise RecipeError([Problem(file=name, line=None, key="", what=what, fix=choice(name, studies))])
+    raise RecipeError([Problem(file=name, what=what, fix=choice(name, studies))])

@@ -52,7 +52,7 @@ def _target_findings(targets: list[str] | str | None) -> Iterator[Finding]:
     if isinstance(targets, list):
         if not targets:
             what = "an empty list adapts nothing"
-            yield Finding(path, what, "name layers, or null for PEFT's own choice")
+            yield Finding(path, what, "name layers, or null for the default")
         yield from repeated(path, targets)
 
 
@@ -94,7 +94,7 @@ class LoRA(MethodSpec):
     target_modules: list[str] | Literal["all-linear"] | None = Field(
         None,
         description="Names of the linear layers to adapt, e.g. [query, value]; 'all-linear' for "
-        "all of them; null for PEFT's own choice for the architecture.",
+        "all of them; null for PEFT's default, or the attention's queries and values.",
     )
     bias: Literal["none", "all", "lora_only"] = Field(
         "none", description="Which bias terms are trained too."
@@ -115,7 +115,8 @@ class IA3(MethodSpec):
     default_learning_rate: ClassVar[float] = 1e-2
     name: Literal["ia3"]
     target_modules: list[str] | None = Field(
-        None, description="Layers to rescale; null for PEFT's own choice for the architecture."
+        None,
+        description="Layers to rescale; null for PEFT's default, or keys, values and feed-forward.",
     )
     feedforward: list[str] | None = Field(
         None, description="Those of the targets that are feed-forward layers (input is rescaled)."

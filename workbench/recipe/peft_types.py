@@ -3,8 +3,6 @@
 A test holds this list to the installed ``peft.PeftType``.
 """
 
-from __future__ import annotations
-
 PEFT_TYPES = tuple(
     """
     ADALORA ADAMSS ADAPTION_PROMPT BEFT BOFT C3A CARTRIDGE CPT DEFT DELORA FOURIERFT FROD GLORA

@@ -32,6 +32,8 @@ ADDED: dict[str, Any] = {
     "data.quoting": "auto",
     "data.normalise_labels": False,
     "data.group": None,
+    "task.learn": "last",
+    "training.class_weights": None,
 }
 """Dotted keys that the first version lacked, with the value under which a run is what it was."""
 

@@ -3,8 +3,6 @@
 Each finding says what was found and how to put it right; all of them are collected.
 """
 
-from __future__ import annotations
-
 import codecs
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -22,6 +22,7 @@ from workbench.recipe.tasks import TASK_SPECS, AnyTask
 
 Size = Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0.0, lt=1.0)]
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}"
+ClassWeight = Annotated[float, Field(gt=0, le=1e6)]
 Name = Annotated[str, Field(pattern=rf"^{NAME}$")]
 
 
@@ -148,6 +149,11 @@ class TrainingSpec(StrictModel):
     eval_batch_size: int = Field(32, ge=1, description="Examples per evaluation batch.")
     learning_rate: float | None = Field(
         None, gt=0, le=100, description="Peak learning rate; null for the method's default."
+    )
+    class_weights: Literal["balanced"] | dict[str, ClassWeight] | None = Field(
+        None,
+        description="What errors on each class count in the training loss: balanced (as in "
+        "scikit-learn), or a number by label; a label left out counts 1.",
     )
     weight_decay: float = Field(0.0, ge=0, le=10, description="AdamW weight decay.")
     warmup_ratio: float = Field(0.06, ge=0, lt=1, description="Share of steps to warm up.")

@@ -50,13 +50,8 @@ def resolve_source(source: str, folder: Path) -> str:
         return source
     looks_local = source.startswith((".", "~", "/")) or is_table(source)
     if looks_local or _is_folder(folder / source):
-        return str(_absolute(folder, source))
+        return absolute(source, folder)
     return source
-
-
-def resolve_path(path: str, folder: Path) -> str:
-    """A path as an absolute one, read from the folder it was written in."""
-    return str(_absolute(folder, path))
 
 
 def _is_folder(path: Path) -> bool:
@@ -66,11 +61,10 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
-def _absolute(folder: Path, source: str) -> Path:
-    path = Path(source)
-    try:
-        path = path.expanduser()
-    except RuntimeError:  # a user that does not exist: let it be reported as a missing path
-        path = Path(source)
+def absolute(path: str, folder: Path) -> str:
+    """A path as an absolute one, read from the folder it was written in."""
     # resolve() and not absolute(): the same file must give the same fingerprint however named
-    return (folder / path).resolve()
+    try:
+        return str((folder / Path(path).expanduser()).resolve())
+    except RuntimeError:  # a user that does not exist: let it be reported as a missing path
+        return str((folder / path).resolve())

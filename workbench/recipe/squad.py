@@ -1,8 +1,6 @@
 """What makes two answers the same, as the official script of SQuAD 2.0 compares them
 (Rajpurkar et al. 2018); no torch, for reports count by it too."""
 
-from __future__ import annotations
-
 import re
 import string
 from collections.abc import Sequence
@@ -25,5 +23,4 @@ def right_answers(golds: Sequence[str]) -> list[str]:
 
 
 def same_answer(golds: Sequence[str], answer: str) -> bool:
-    """Whether an answer is one of the right ones."""
     return normalised(answer) in right_answers(golds)

@@ -1,7 +1,5 @@
 """The nearest valid word to what somebody typed."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Iterable

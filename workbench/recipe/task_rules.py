@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from workbench.assets import ASSETS, Asset
 from workbench.recipe.base import Finding, repeated
@@ -31,6 +31,7 @@ def task_findings(recipe: Recipe) -> list[Finding]:
     return [
         *_metrics(recipe),
         *_labels(recipe),
+        *_class_weights(recipe),
         *_columns(recipe),
         *_format(recipe),
         *_model(recipe),
@@ -88,6 +89,26 @@ def _labels(recipe: Recipe) -> Iterator[Finding]:
         yield Finding(("task", "labels"), "a regression has no labels", fix, _PROBLEM_TYPE)
 
 
+def _class_weights(recipe: Recipe) -> Iterator[Finding]:
+    """Weights need classes, and names that are among the labels where the recipe lists these."""
+    task, wanted = recipe.task, recipe.training.class_weights
+    if wanted is None:
+        return
+    path = ("training", "class_weights")
+    if not task.has_classes:
+        kind = f"problem_type {task.kind}" if _has_problem_type(task) else task.name
+        what = f"{kind} has no classes to weight, each example being of one"
+        yield Finding(path, what, "remove it", (*_TASK, *_PROBLEM_TYPE))
+    if getattr(task, "lm_weight", 0):
+        what = "not with task.lm_weight, whose second loss has no classes"
+        yield Finding(path, what, "remove one of them", (("task", "lm_weight"),))
+    labels = getattr(task, "labels", None)
+    if isinstance(wanted, dict) and labels:
+        for name in (name for name in wanted if name not in labels):
+            what = f"no label called {shown(name)} in task.labels"
+            yield Finding(path, what, choice(name, labels), (("task", "labels"),))
+
+
 def _columns(recipe: Recipe) -> Iterator[Finding]:
     task, data = recipe.task, recipe.data
     if isinstance(data.label, list):
@@ -143,19 +164,14 @@ def _model(recipe: Recipe) -> Iterator[Finding]:
     if asset and asset.family and asset.family not in families:
         needed = " or ".join(map(_with_article, families))
         what = f"{source} is {_with_article(asset.family)}, and {recipe.task.name} needs {needed}"
-        fix = f"one of: {', '.join(_models(families))}"
-        yield Finding(("model", "source"), what, fix, _TASK)
+        fitting = [f"{ASSET_PREFIX}{name}" for name, a in ASSETS.items() if a.family in families]
+        yield Finding(("model", "source"), what, f"one of: {', '.join(fitting)}", _TASK)
 
 
 def _asset(source: str) -> Asset | None:
     """The embedded model or data of that name; what any other is shows when it is loaded."""
     prefixed = source.startswith(ASSET_PREFIX)
     return ASSETS.get(source.removeprefix(ASSET_PREFIX)) if prefixed else None
-
-
-def _models(families: Sequence[Family]) -> list[str]:
-    """The embedded models of these families, as a recipe names them."""
-    return [f"{ASSET_PREFIX}{name}" for name, asset in ASSETS.items() if asset.family in families]
 
 
 def _with_article(family: Family) -> str:

@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Literal, NamedTuple, get_args
 from pydantic import Field
 
 from workbench.recipe.base import Finding, StrictModel
-from workbench.recipe.catalogue import DEFAULT_METRICS, SINGLE, AnswerKind, ProblemType
+from workbench.recipe.catalogue import DEFAULT_METRICS, SINGLE, TAGS, AnswerKind, ProblemType
 
 Family = Literal["encoder", "decoder"]
 Need = Literal["required", "optional", "unread"]
@@ -72,12 +72,16 @@ class TaskSpec(StrictModel):
         return self.answers
 
     @property
+    def has_classes(self) -> bool:
+        """Whether each example, or each word, is one of several classes that can be weighted."""
+        return self.kind in (SINGLE, TAGS)
+
+    @property
     def score_names(self) -> tuple[str, ...]:
         """The metrics to compute: those named, or the usual ones."""
         return tuple(self.metrics) or DEFAULT_METRICS[self.kind]
 
     def findings(self, rest: Rest) -> Iterator[Finding]:
-        """What of its own settings does not go together, or with the rest of the recipe."""
         return iter(())
 
 
@@ -199,9 +203,15 @@ class Instruction(TaskSpec):
     label = "optional"
     second_text = "optional"
     writes = True
+    training_only: ClassVar[frozenset[str]] = frozenset({"learn"})
     name: Literal["instruction"]
     chat: bool = Field(
         True, description="Put prompts into the tokenizer's chat template, if it has one."
+    )
+    learn: Literal["last", "all"] = Field(
+        "last",
+        description="Of a chat: learn the assistant's last message, or all of them; the last one "
+        "is tested either way.",
     )
     instruction: str | None = Field(
         None, min_length=1, description="Written before every prompt, e.g. what to do with it."

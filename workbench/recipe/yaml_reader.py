@@ -80,25 +80,19 @@ def read_file(path: Path) -> tuple[Document, list[Problem]]:
     try:
         if not path.is_file():
             what = "is a folder, not a file" if path.is_dir() else "no such file"
-            return Document(), [Problem(file=file, line=None, key="", what=what)]
+            return Document(), [Problem(file=file, what=what)]
         if (size := path.stat().st_size) > MAX_BYTES:
             what = f"{size:,} bytes; a recipe has at most {MAX_BYTES:,}"
-            return Document(), [
-                Problem(file=file, line=None, key="", what=what, fix="is this a data file?")
-            ]
+            return Document(), [Problem(file=file, what=what, fix="is this a data file?")]
         content = path.read_bytes()
     except OSError as error:
-        return Document(), [
-            Problem(file=file, line=None, key="", what=f"cannot be read: {error.strerror}")
-        ]
+        return Document(), [Problem(file=file, what=f"cannot be read: {error.strerror}")]
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         what = f"byte 0x{content[error.start]:02x} at offset {error.start} is not UTF-8"
-        return Document(), [
-            Problem(file=file, line=line, key="", what=what, fix="save the file as UTF-8")
-        ]
+        return Document(), [Problem(file=file, line=line, what=what, fix="save the file as UTF-8")]
     return read_text(text, file)
 
 
@@ -107,14 +101,14 @@ def read_text(text: str, file: str) -> tuple[Document, list[Problem]]:
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         return Document(), [
-            Problem(file=file, line=line, key="", what="holds a NUL character; is it a text file?")
+            Problem(file=file, line=line, what="holds a NUL character; is it a text file?")
         ]
     reader = _Reader(file)
     values = reader.read(text)
     if not isinstance(values, dict) and not reader.problems:
         what = "is empty" if values is None else "is not a list of `key: value` lines"
         fix = "write at least task, model, data and method"
-        reader.problems.append(Problem(file=file, line=None, key="", what=what, fix=fix))
+        reader.problems.append(Problem(file=file, what=what, fix=fix))
     return Document(values if isinstance(values, dict) else {}, reader.places), reader.problems
 
 
@@ -154,13 +148,11 @@ class _Reader:
             mark = error.problem_mark or error.context_mark
             what = error.problem or error.context or "cannot be read"
             line = mark.line + 1 if mark else None
-            self.problems.append(
-                Problem(file=self.file, line=line, key="", what=f"not valid YAML: {what}")
-            )
+            self.problems.append(Problem(file=self.file, line=line, what=f"not valid YAML: {what}"))
             return None
         except yaml.YAMLError as error:
             what = f"not valid YAML: {' '.join(str(error).split())}"
-            self.problems.append(Problem(file=self.file, line=None, key="", what=what))
+            self.problems.append(Problem(file=self.file, what=what))
             return None
         return value
 
@@ -211,7 +203,9 @@ class _Reader:
             self.places[here] = known or place
             value = self._value(next(events), events, here, depth + 1)
             if not isinstance(key, str):
-                self._add(event, path, f"{key!r:.80} is not a word and cannot be a key")
+                what = f"{key!r:.80} is not a word and cannot be a key"
+                plain = isinstance(key, int | float) and not isinstance(key, bool)
+                self._add(event, path, what, f'quote it: "{key}"' if plain else "")
             elif key in values:
                 first = known.line if known else place.line
                 self._add(event, here, f"written twice, first in line {first}", "remove one")

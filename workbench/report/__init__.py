@@ -1,10 +1,5 @@
-"""A study's report: one HTML page, a Markdown page, pictures and tables. Loads no torch.
-
-``content`` reads the runs and draws ``charts.figures``; ``pages`` renders that.
-Importing this package loads none of them: drawing needs the extra ``report``.
-"""
-
-from __future__ import annotations
+"""A study's report: one HTML page, a Markdown page, pictures and tables. Loads no torch, and
+nothing that draws until it is asked to: that needs the extra ``report``."""
 
 import importlib.util
 from collections.abc import Sequence
@@ -28,14 +23,10 @@ def write_report(
     texts: int = DEFAULT_TEXTS,
     force: bool = False,
 ) -> Path:
-    """Writes a report on finished runs and returns its page.
-
-    The folder is written under a temporary name first, so it is whole or not there. A report that
-    is there already is replaced.
+    """Writes a report on finished runs and returns its page; replaces one that is there already.
 
     Args:
         paths: folders of runs, of one study, or single runs.
-        to: the folder to write.
         baseline: recipe that the others are compared with; None for ``full`` where there is one.
         title: title of the page; None for the names of the studies.
         texts: how many disagreements are shown with the texts of the test examples; with 0 no
@@ -43,8 +34,7 @@ def write_report(
         force: whether to write among files that no report wrote.
 
     Raises:
-        UsageError: when the extra ``report`` is missing, a path is not a folder, there is no
-            finished run, or none is of the baseline's recipe.
+        UsageError: when the extra ``report``, a path, a finished run or the baseline is not there.
         RunRefused: when the folder holds other files and ``force`` is not set.
         StorageError: when it cannot be written.
     """
@@ -67,11 +57,7 @@ def write_report(
 
 
 def check_extra() -> None:
-    """Refuses before anything is read when a package that draws is not installed.
-
-    Raises:
-        UsageError: with the packages and how to install them.
-    """
+    """Refuses (UsageError) before anything is read when a package that draws is not installed."""
     missing = [name for module, name in EXTRA.items() if importlib.util.find_spec(module) is None]
     if missing:
         raise UsageError(

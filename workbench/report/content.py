@@ -1,7 +1,5 @@
 """What a report says: read from the run folders once, the same for every format."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,8 +18,6 @@ from workbench.store import Run, list_runs
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure of a group, drawn with its defaults."""
-
     figure: Figure
     pictures: list[Picture]
     tables: list[Table]
@@ -33,8 +29,6 @@ class Drawn:
 
 
 class GroupReport:
-    """Rows that may be compared, and everything that is said of them."""
-
     def __init__(self, analysis: Analysis) -> None:
         group = analysis.group
         self.analysis, self.number, self.labels = analysis, group.number, group.labels
@@ -46,28 +40,22 @@ class GroupReport:
 
     @cached_property
     def sections(self) -> dict[str, list[Drawn]]:
-        """The figures that there are, by heading."""
         found: dict[str, list[Drawn]] = {}
         for heading, figures in sections().items():
-            drawn = [self._draw(figure) for figure in figures]
-            if shown := [each for each in drawn if each.pictures or each.tables]:
-                found[heading] = shown
+            for figure in figures:
+                pictures = figure.draw(self.analysis, **defaults(figure.options(self.analysis)))
+                tables = figure.tables(self.analysis)
+                if pictures or tables:
+                    found.setdefault(heading, []).append(Drawn(figure, pictures, tables))
         return found
-
-    def _draw(self, figure: Figure) -> Drawn:
-        chosen = defaults(figure.options(self.analysis))
-        return Drawn(figure, figure.draw(self.analysis, **chosen), figure.tables(self.analysis))
 
     @property
     def pictures(self) -> list[Picture]:
-        """Every picture, in the order of the page."""
         return [p for drawn in self.sections.values() for each in drawn for p in each.pictures]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """A whole report."""
-
     title: str
     comparison: Comparison
     groups: list[GroupReport]
@@ -76,7 +64,6 @@ class Content:
     baseline: str | None
     texts: int
     recipes: dict[str, str]
-    """The resolved recipe of each row as YAML, by label."""
 
     @property
     def counted(self) -> str:
@@ -95,17 +82,7 @@ def read_content(
     title: str | None = None,
     texts: int,
 ) -> Content:
-    """Everything that a report says of the finished runs below some folders.
-
-    Args:
-        paths: folders of runs, of one study, or single runs.
-        baseline: recipe that the others are compared with; None for ``full`` where there is one.
-        title: the page's title; None for the names of the studies.
-        texts: how many disagreements are shown with their texts.
-
-    Raises:
-        UsageError: as ``compare`` does.
-    """
+    """Everything that a report says; the arguments are those of ``write_report``."""
     comparison = compare(paths, baseline=baseline, tests=True)
     found = {run.path.absolute(): run for path in paths for run in list_runs(path)}
     studies = dict.fromkeys(row["study"] for row in comparison.rows)

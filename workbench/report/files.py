@@ -1,7 +1,5 @@
 """The folder of a report: complete or not there, and nobody else's files are lost to it."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
@@ -18,17 +16,12 @@ MANIFEST = "report.json"
 """Names the files that belong to a report, so that it can be replaced without losing others."""
 KIND = "peft-workbench report"
 _OTHER = re.compile(r"[^A-Za-z0-9._=-]+")
-_LONGEST = 60
-"""Characters of a file name."""
+_LONGEST = 60  # characters
 
 
 def check_target(to: Path, *, force: bool) -> None:
-    """Refuses a folder that is something else than a report, before anything is computed.
-
-    Raises:
-        RunRefused: when there are files that no report wrote and ``force`` is not set.
-        UsageError: when the path is a file.
-    """
+    """Refuses a folder that is something else than a report, before anything is computed:
+    RunRefused for files that no report wrote, unless ``force``, UsageError for a file."""
     if to.is_file() or (to.is_symlink() and not to.exists()):
         raise UsageError("this is not a folder", where=str(to), fix="name a folder for the report")
     others = foreign_files(to)
@@ -51,18 +44,7 @@ def foreign_files(folder: Path) -> list[str]:
 
 
 def write_folder(to: Path, files: Mapping[str, str | bytes]) -> None:
-    """Writes all files under a temporary name and puts them in place in one step.
-
-    A folder that holds a report alone is replaced. Where there are other files too, each file is
-    put among them.
-
-    Args:
-        to: the folder.
-        files: content by path relative to it.
-
-    Raises:
-        StorageError: when the disk is full or may not be written.
-    """
+    """Writes files by path under a temporary name, puts them in place at once; or StorageError."""
     to = to.resolve()
     temporary = to.with_name(f".{to.name}.{uuid.uuid4().hex[:8]}.tmp")
     manifest = {"kind": KIND, "version": 1, "files": sorted(files)}

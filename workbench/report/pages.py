@@ -1,7 +1,5 @@
 """The pages of a report: HTML that needs no script, font or connection, and Markdown."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,20 +16,13 @@ from workbench.report.content import Content
 from workbench.report.pictures import svg_for_page
 from workbench.report.reproducing import environments, local_sources
 
-LONGEST_TEXT = 700
-"""Characters of a test text that a page shows at once."""
+LONGEST_TEXT = 700  # characters that a page shows at once
 
 Filters = Mapping[str, Callable[..., Any]]
 
 
 def html_page(content: Content, links: list[tuple[str, str]], **shown: Any) -> str:
-    """The page as text, with its pictures in it.
-
-    Args:
-        content: what it says.
-        links: file beside the page, and what it holds.
-        shown: ``commands`` (what each does, and the command) and ``written``, the day.
-    """
+    """The page with its pictures in it; ``links`` are files beside it, and what each holds."""
     pictures = {
         (group.number, picture.name): Markup(
             svg_for_page(picture.chart, f"g{group.number}-{picture.name}", width=picture.width)
@@ -40,7 +31,7 @@ def html_page(content: Content, links: list[tuple[str, str]], **shown: Any) -> s
         for picture in group.pictures
     }
     # Text of a run folder on one line, without control characters, and escaped like all else.
-    filters: Filters = {"plain": lambda text: plain(_line(text)), "score": score}
+    filters: Filters = {"plain": lambda text: plain(one_line(text)), "score": score}
     return _render("report.html.j2", content, filters, pictures=pictures, links=links, **shown)
 
 
@@ -50,16 +41,12 @@ def markdown_page(
     recipes: Mapping[str, str],
     **shown: Any,
 ) -> str:
-    """The page as text, with its pictures as files beside it.
-
-    Args:
-        content: what it says.
-        pictures: file of each picture, by group and the picture's name.
-        recipes: file of each recipe, by row label.
-        shown: as for ``html_page``.
-    """
-    filters: Filters = {"plain": lambda text: markdown_text(_line(text)), "table": markdown_table}
-    filters = {**filters, "command": _line}
+    """The page with files of pictures, by group and name, and of recipes, by label, beside it."""
+    filters: Filters = {
+        "plain": lambda text: markdown_text(one_line(text)),
+        "table": markdown_table,
+        "command": one_line,
+    }
     page = _render("report.md.j2", content, filters, pictures=pictures, recipes=recipes, **shown)
     return re.sub(r"\n{3,}", "\n\n", page)
 
@@ -83,5 +70,5 @@ def _render(template: str, content: Content, filters: Filters, **shown: Any) -> 
     )
 
 
-def _line(text: object) -> str:
+def one_line(text: object) -> str:
     return " ".join(str(text).split())

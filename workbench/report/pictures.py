@@ -1,9 +1,4 @@
-"""Charts as SVG and PNG, drawn without a browser and without a connection.
-
-vl-convert holds the whole of Vega-Lite; it is given no address that it may fetch from.
-"""
-
-from __future__ import annotations
+"""Charts as SVG and PNG, without a browser; vl-convert is given no address to fetch from."""
 
 import re
 from collections.abc import Mapping
@@ -25,13 +20,7 @@ _IN_FILE = {"ink": "#1d2327", "quiet": "#586169", "rule": "#e3e6e3", "paper": "#
 
 
 def svg_for_page(chart: Chart, name: str, *, width: int = WIDTH) -> str:
-    """An SVG element whose colours follow the page that it is put into.
-
-    Args:
-        chart: what to draw.
-        name: a word that no other picture of the page has; inner ids begin with it.
-        width: pixels of the plot.
-    """
+    """An SVG element whose colours follow the page; its inner ids begin with ``name``."""
     text = _svg(chart, _IN_PAGE, width)
     text = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', text)
     text = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", text)
@@ -40,7 +29,6 @@ def svg_for_page(chart: Chart, name: str, *, width: int = WIDTH) -> str:
 
 
 def svg_file(chart: Chart, *, width: int = WIDTH) -> str:
-    """A whole SVG file, dark on white."""
     return _svg(chart, _IN_FILE, width)
 
 

@@ -1,17 +1,14 @@
 """On what the runs ran, and the commands that run them again."""
 
-from __future__ import annotations
-
 import re
 import shlex
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from workbench.analysis.records import get_section
 from workbench.comparison import Comparison
-from workbench.comparison.rows import Sample, grouped
+from workbench.comparison.rows import grouped
 from workbench.store import read_json
 
 _OWN = "peft-workbench"
@@ -27,12 +24,10 @@ def environments(comparison: Comparison) -> list[tuple[str, str]]:
             facts = _facts(read_json(run.path / "environment.json") or {})
             for name, value in {**facts, "computed on": record.hardware}.items():
                 seen.setdefault(name, Counter())[value] += 1
-    return [(name, _joined(values)) for name, values in seen.items()]
-
-
-def _joined(values: Counter[str]) -> str:
-    several = [f"{value} ({number} runs)" for value, number in values.items()]
-    return "; ".join(several if len(values) > 1 else values)
+    return [
+        (name, "; ".join(f"{v} ({n} runs)" if len(values) > 1 else v for v, n in values.items()))
+        for name, values in seen.items()
+    ]
 
 
 def _facts(environment: dict[str, Any]) -> dict[str, str]:
@@ -66,29 +61,17 @@ def requirements(comparison: Comparison) -> str:
 def commands(
     comparison: Comparison, files: dict[str, str], baseline: str | None, folder: Path
 ) -> list[tuple[str, str]]:
-    """What to type in the report's own folder, and what each command does.
-
-    Args:
-        comparison: the runs.
-        files: the recipe file of each row, relative to the report.
-        baseline: what the rows were compared with, if it was named.
-        folder: where the report was written.
-    """
+    """What to type in the report's own folder, and what each command does."""
     named = f" --baseline {shlex.quote(baseline)}" if baseline else ""
-    by_seeds = grouped(comparison.samples, lambda sample: tuple(sample.seeds))
-    lines = [
-        ("run the same recipes with the same seeds", _run(seeds, samples, files))
-        for seeds, samples in by_seeds.items()
-    ]
+    lines = []
+    for seeds, samples in grouped(comparison.samples, lambda sample: tuple(sample.seeds)).items():
+        names = " ".join(shlex.quote(files[sample.label]) for sample in samples)
+        command = f"workbench run {names} --seeds {','.join(map(str, seeds))} --runs runs"
+        lines.append(("run the same recipes with the same seeds", command))
     lines.append(("set them side by side", f"workbench compare runs{named}"))
     again = shlex.quote(f"{folder.name or 'report'}-again")
     lines.append(("write this page again", f"workbench report runs --output {again}{named}"))
     return lines
-
-
-def _run(seeds: Sequence[int], samples: Sequence[Sample], files: dict[str, str]) -> str:
-    names = " ".join(shlex.quote(files[sample.label]) for sample in samples)
-    return f"workbench run {names} --seeds {','.join(map(str, seeds))} --runs runs"
 
 
 def local_sources(comparison: Comparison) -> list[str]:

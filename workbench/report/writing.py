@@ -1,7 +1,5 @@
 """The files of a report: the two pages, their pictures, tables and recipes."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,7 @@ from workbench.charts import figures
 from workbench.comparison.formats import csv_text
 from workbench.report.content import Content
 from workbench.report.files import file_names
-from workbench.report.pages import html_page, markdown_page
+from workbench.report.pages import html_page, markdown_page, one_line
 from workbench.report.pictures import png_file, svg_file
 from workbench.report.reproducing import commands, requirements
 
@@ -57,9 +55,6 @@ def report_files(content: Content, to: Path) -> Files:
     return files
 
 
-# --- tables ----------------------------------------------------------------------------------
-
-
 def _tables(content: Content) -> dict[str, list[dict[str, Any]]]:
     tables: dict[str, list[dict[str, Any]]] = {"runs": _runs(content)}
     for group in content.groups:
@@ -93,12 +88,8 @@ def _runs(content: Content) -> list[dict[str, Any]]:
 
 def _example(example: Example) -> dict[str, Any]:
     """Texts on one line, as a spreadsheet wants them."""
-    line: dict[str, Any] = {"id": example.id, "label": _one(example.label)}
+    line: dict[str, Any] = {"id": example.id, "label": one_line(example.label)}
     for name, answer in example.answers.items():
-        line |= {f"{name} says": _one(answer.text), f"{name} seeds right": answer.right}
-    pair = {} if example.pair is None else {"text_pair": _one(example.pair)}
-    return line | {"text": _one(example.text)} | pair
-
-
-def _one(text: str) -> str:
-    return " ".join(text.split())
+        line |= {f"{name} says": one_line(answer.text), f"{name} seeds right": answer.right}
+    pair = {} if example.pair is None else {"text_pair": one_line(example.pair)}
+    return line | {"text": one_line(example.text)} | pair

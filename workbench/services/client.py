@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import count
 from typing import Any
 
@@ -29,28 +30,20 @@ class WorkerError(WorkbenchError):
 
 
 class WorkerClient:
-    """One worker process for all who ask; it starts with the first question.
-
-    A subclass names the module and words the errors. Safe to use from several threads:
-    requests wait in line.
+    """One worker process for all who ask, from several threads too.
 
     Args:
-        idle_seconds: time without a question after which the worker ends by itself, and its memory
-            is free again.
+        idle_seconds: time without a question after which the worker ends by itself.
         patience_seconds: time without a sign of life after which a request is given up.
     """
 
     module: str
     """``python -m module SECONDS`` is the worker."""
-    name: str
-    """Of the process, in a sentence."""
+    name: str  # of the process, in a sentence
     error: type[WorkerError]
-    slow: str
-    """Why an answer may take too long."""
-    smaller: str
-    """How to ask for less."""
+    slow: str  # why an answer may take too long
+    smaller: str  # how to ask for less
     idle_seconds: float
-    """The default of the argument."""
 
     def __init__(
         self, idle_seconds: float | None = None, patience_seconds: float = PATIENCE_SECONDS
@@ -64,38 +57,22 @@ class WorkerClient:
 
     @property
     def pid(self) -> int | None:
-        """Process id of the worker, None when there is none."""
         worker = self._worker
         return worker.pid if worker and worker.is_alive() else None
 
     @property
     def waiting(self) -> int:
-        """Requests that have no answer yet."""
         worker = self._worker
         return len(worker.pending) if worker and worker.is_alive() else 0
 
     def ask(self, request: Message) -> dict[str, Any]:
-        """The result of a request, as `stream` ends with.
-
-        Raises:
-            WorkerError: as `stream` does.
-        """
+        """The result of a request, as `stream` ends with and raises."""
         (*_, last) = self.stream(request)
-        result: dict[str, Any] = last["result"]
-        return result
+        return last["result"]  # type: ignore[no-any-return]
 
     def stream(self, request: Message) -> Iterator[Message]:
-        """What the worker says to a request: pieces of text as they are written, then the result.
-
-        Leaving the iteration early cancels the request.
-
-        Args:
-            request: ``do`` and what it needs, as the worker knows it.
-
-        Raises:
-            WorkerError: its own kind, when the worker refuses the request, ends, or takes too
-                long.
-        """
+        """What the worker says to a request: pieces of text as they are written, then the result,
+        or its own kind of WorkerError. Leaving the iteration early cancels the request."""
         for _ in range(_MOST_STARTS):
             try:
                 yield from self._listen(self._alive(), request)
@@ -141,17 +118,14 @@ class WorkerClient:
             worker.forget(number)
 
     def _gave_up(self, worker: _Worker, began: bool) -> WorkerError:
-        seconds = f"{self._patience_seconds:.0f} s"
+        what = f"no answer within {self._patience_seconds:.0f} s"
         if not began:
             others = max(0, len(worker.pending) - 1)
-            return self.error(
-                f"no answer within {seconds}",
-                why=f"{others} other questions are in line before this one",
-                fix="ask again in a moment",
-            )
+            why = f"{others} other questions are in line before this one"
+            return self.error(what, why=why, fix="ask again in a moment")
         worker.kill()
         return self.error(
-            f"no answer within {seconds}: {self.name} was ended",
+            f"{what}: {self.name} was ended",
             why=self.slow,
             fix=f"ask again {self.smaller}; a new process starts by itself",
         )
@@ -167,7 +141,7 @@ class _Worker:
     def __init__(self, owner: WorkerClient, idle_seconds: float) -> None:
         self._owner = owner
         self._process = subprocess.Popen(
-            [sys.executable, "-m", owner.module, str(idle_seconds)],
+            [sys.executable, "-P", "-m", owner.module, str(idle_seconds)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=child_environment(),
@@ -197,28 +171,22 @@ class _Worker:
     def forget(self, number: int) -> None:
         """Nobody listens to a request any more; one without a result is cancelled."""
         if self.pending.pop(number, None) is not None and self.is_alive():
-            try:
+            with suppress(OSError, ValueError):  # it has ended meanwhile
                 self._write({"do": "cancel", "of": number})
-            except (OSError, ValueError):
-                pass  # it has ended meanwhile
 
     def exit_error(self, began: bool) -> Exception:
-        """The error of a request that was lost with the process."""
-        code = self._process.wait()
+        code, owner = self._process.wait(), self._owner
         if self._ended_on_purpose:
-            return self._owner.error(
-                f"{self._owner.name} was ended while this was being answered", fix="ask again"
-            )
+            what = f"{owner.name} was ended while this was being answered"
+            return owner.error(what, fix="ask again")
         if code == 0 and not began:
             return _EndedBefore()
-        how = f"exit code {code}"
-        if code < 0:
-            how = f"signal {-code}, {signal.Signals(-code).name}"
+        how = f"signal {-code}, {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         killed = code == -signal.SIGKILL
-        return self._owner.error(
-            f"{self._owner.name} ended in the middle of an answer ({how})",
+        return owner.error(
+            f"{owner.name} ended in the middle of an answer ({how})",
             why="the system ends a process like that when memory is short" if killed else "",
-            fix=f"ask again: a new process starts by itself, and needs less {self._owner.smaller}",
+            fix=f"ask again: a new process starts by itself, and needs less {owner.smaller}",
         )
 
     def kill(self) -> None:
@@ -226,7 +194,6 @@ class _Worker:
         self._process.wait()
 
     def end(self) -> None:
-        """Ends the process, whatever it is doing."""
         self._ended_on_purpose = True
         deadline = time.monotonic() + _ENDING_SECONDS
         self._close_input()
@@ -235,12 +202,9 @@ class _Worker:
         self.kill()
 
     def _close_input(self) -> None:
-        """Closes the worker's input, by which it ends."""
         assert self._process.stdin is not None
-        try:
+        with suppress(OSError):  # nobody reads it any more
             self._process.stdin.close()
-        except OSError:
-            pass  # nobody reads it any more
 
     def _write(self, message: Message) -> None:
         assert self._process.stdin is not None

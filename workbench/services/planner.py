@@ -1,13 +1,10 @@
-"""Plans from a process that stays loaded: the second takes a second, not five.
-
-``python -m workbench.services.planner SECONDS`` is that process; a `Planner` starts it.
-"""
-
-from __future__ import annotations
+"""Plans from a process that stays loaded: the second takes a second, not five."""
 
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import psutil
@@ -20,14 +17,10 @@ from workbench.services.server import Send, main
 
 
 class PlannerError(WorkerError):
-    """A recipe that was not planned."""
-
     kind = "not planned"
 
 
 class Planner(WorkerClient):
-    """The process that plans."""
-
     module = "workbench.services.planner"
     name = "the planner's process"
     error = PlannerError
@@ -36,56 +29,42 @@ class Planner(WorkerClient):
     idle_seconds = 5 * 60.0  # it holds half a gigabyte
 
     def plan(self, recipe: Path) -> dict[str, Any]:
-        """What `workbench.plan` says of the recipe in a file.
-
-        Raises:
-            PlannerError: when it says nothing.
-        """
+        """What `workbench.plan` says of the recipe in a file, or a PlannerError."""
         return self.ask({"do": "plan", "recipe": str(recipe)})
 
     def warm_up(self) -> None:
-        """Loads the process before the first request; returns when it is loaded.
-
-        Raises:
-            PlannerError: when it cannot be.
-        """
+        """Loads the process before the first request; returns when it is loaded."""
         self.ask({"do": "warm up"})
 
 
 class Plans:
-    """Where recipes are planned."""
-
     def __init__(self) -> None:
         self.closed = False
-        self._loaded: tuple[Callable[[Recipe], dict[str, Any]], Callable[[], bool]] | None = None
 
     def handle(self, request: Message, send: Send) -> Message:
+        plan, cuda = _libraries()
         match request["do"]:
             case "warm up":
-                self._load()
                 return {}
             case "plan":
-                return self._plan(load_recipe(request["recipe"]))
+                try:
+                    return plan(load_recipe(request["recipe"]))
+                finally:
+                    # A GPU that was looked at is held until the process ends.
+                    self.closed = cuda.is_initialized()
         raise ValueError(f"no such request: {request['do']!r}")
-
-    def _plan(self, recipe: Recipe) -> dict[str, Any]:
-        plan, holds_a_gpu = self._load()
-        try:
-            return plan(recipe)
-        finally:
-            self.closed = holds_a_gpu()  # a GPU that was looked at is held until the process ends
-
-    def _load(self) -> tuple[Callable[[Recipe], dict[str, Any]], Callable[[], bool]]:
-        if self._loaded is None:
-            with loading_libraries():
-                from torch import cuda
-
-                from workbench.costs.plan import plan
-            self._loaded = plan, cuda.is_initialized
-        return self._loaded
 
     def memory(self) -> Message:
         return {"process_bytes": psutil.Process().memory_info().rss}
+
+
+@cache
+def _libraries() -> tuple[Callable[[Recipe], dict[str, Any]], ModuleType]:
+    with loading_libraries():
+        from torch import cuda
+
+        from workbench.costs.plan import plan
+    return plan, cuda
 
 
 if __name__ == "__main__":

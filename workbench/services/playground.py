@@ -1,13 +1,9 @@
 """The server's side of the playground."""
 
-from __future__ import annotations
-
 from workbench.services import WorkerClient, WorkerError
 
 
 class PlaygroundError(WorkerError):
-    """A question that got no answer from the playground."""
-
     kind = "playground"
 
 

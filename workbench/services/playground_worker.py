@@ -22,8 +22,6 @@ LONGEST_TEXT = 50_000
 
 
 class Adapters:
-    """What is done with each kind of request."""
-
     closed = False
 
     def __init__(self) -> None:
@@ -40,7 +38,6 @@ class Adapters:
         return self._resident
 
     def handle(self, request: Message, send: Send) -> Message:
-        """The result of a request."""
         match request["do"]:
             case "answer":
                 return self._answer(request, send)
@@ -64,20 +61,18 @@ class Adapters:
         from workbench.explaining.explanations import no_answer_of
 
         folder, began = Path(request["folder"]), time.perf_counter()
-        if request.get("zero_shot"):
-            base = self.resident.zero_shot(folder)
-            adapter, silent = base.adapter, no_answer_of(base)
-            if silent:
-                return {"silent": silent}
-        else:
-            adapter = self.resident.adapter(folder)
+        zero_shot = bool(request.get("zero_shot"))
+        base = self.resident.zero_shot(folder) if zero_shot else None
+        if base and (silent := no_answer_of(base)):
+            return {"silent": silent}
+        adapter = base.adapter if base else self.resident.adapter(folder)
         loaded = time.perf_counter()
-
-        def tell(piece: str, probability: float) -> None:
-            send({"piece": piece, "probability": probability})
-
-        text, pair = _text(request, "text") or "", _text(request, "pair")
-        answer = answer_text(adapter, text, pair, on_token=tell)
+        answer = answer_text(
+            adapter,
+            _text(request, "text") or "",
+            _text(request, "pair"),
+            on_token=lambda piece, p: send({"piece": piece, "probability": p}),
+        )
         seconds = time.perf_counter() - loaded
         return {**answer, "seconds": seconds, "loading_seconds": loaded - began}
 
@@ -96,7 +91,6 @@ class Adapters:
         return adapter, base, decision
 
     def memory(self) -> Message:
-        """Bytes of the weights, each once, and of the whole process."""
         resident = self._resident
         return {
             "weights_bytes": resident.bytes if resident else 0,

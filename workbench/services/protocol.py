@@ -1,9 +1,4 @@
-"""Messages between the server and its worker: JSON, its length in bytes before it.
-
-Nothing but plain values can travel this way, in either direction, whoever wrote the text in it.
-"""
-
-from __future__ import annotations
+"""Messages between server and worker: plain values as JSON, its length in bytes before it."""
 
 import json
 import struct
@@ -21,12 +16,7 @@ class ProtocolError(Exception):
 
 
 def write_message(stream: IO[bytes], message: Message) -> None:
-    """Sends a message at once.
-
-    Raises:
-        OSError: when nobody listens any more.
-        ProtocolError: when it is too large.
-    """
+    """Sends a message at once; OSError when nobody listens, ProtocolError when it is too large."""
     body = json.dumps(message).encode("utf-8", "backslashreplace")
     if len(body) > LARGEST:
         raise ProtocolError(f"a message of {len(body)} bytes")
@@ -35,11 +25,7 @@ def write_message(stream: IO[bytes], message: Message) -> None:
 
 
 def read_message(stream: IO[bytes]) -> Message | None:
-    """The next message; None at the end of the stream, also in the middle of a message.
-
-    Raises:
-        ProtocolError: when what comes is not a message.
-    """
+    """The next message, else a ProtocolError; None at the end of the stream, even inside one."""
     head = stream.read(_LENGTH.size)
     if len(head) < _LENGTH.size:
         return None

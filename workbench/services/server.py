@@ -1,10 +1,5 @@
-"""The worker's side: a process that answers questions, one after the other.
-
-It lives as long as whoever started it: when its input ends, so does it, whatever it is computing.
-After some time without a question it ends by itself.
-"""
-
-from __future__ import annotations
+"""The worker's side: answers questions, one after the other, until its input ends, whatever it is
+computing then, or none has come for some time."""
 
 import os
 import queue
@@ -23,23 +18,15 @@ Send = Callable[[Message], None]
 
 
 class RequestHandler(Protocol):
-    """Answers the requests of one worker process."""
-
     closed: bool
     """Whether the process shall end, because what it holds cannot be let go of otherwise."""
 
     def handle(self, request: Message, send: Send) -> Message:
-        """The result of a request; ``send`` says something before it is there.
-
-        Raises:
-            WorkbenchError: when there is none; its words reach whoever asked, as do the type and
-                first line of any other exception.
-        """
+        """The result of a request; ``send`` says something before it is there. The words of a
+        WorkbenchError reach whoever asked, as do type and first line of any other exception."""
         ...
 
-    def memory(self) -> Message:
-        """What the process holds."""
-        ...
+    def memory(self) -> Message: ...
 
 
 class _Cancelled(Exception):
@@ -83,7 +70,6 @@ class Requests:
 def serve(
     handler: RequestHandler, source: IO[bytes], target: IO[bytes], idle_seconds: float
 ) -> None:
-    """Answers requests until none has come for some seconds."""
     requests = Requests(source)
     while not handler.closed and (request := requests.next(idle_seconds)) is not None:
         number = request["id"]
@@ -99,18 +85,15 @@ def serve(
             send({"result": result, "memory": handler.memory()})
         except _Cancelled:
             continue
-        except WorkbenchError as error:
-            write_message(target, {"id": number, "error": _words(error)})
         except Exception as error:
-            traceback.print_exc()
-            line = (str(error).strip().splitlines() or [""])[0]
-            said = {"what": without_secrets(f"{type(error).__name__}: {line}")}
-            write_message(target, {"id": number, "error": said})
-
-
-def _words(error: WorkbenchError) -> dict[str, str]:
-    said = {"what": error.what, "where": error.where, "why": error.why, "fix": error.fix}
-    return {part: without_secrets(words) for part, words in said.items()}
+            if isinstance(error, WorkbenchError):
+                said = {part: getattr(error, part) for part in ("what", "where", "why", "fix")}
+            else:
+                traceback.print_exc()
+                line = (str(error).strip().splitlines() or [""])[0]
+                said = {"what": f"{type(error).__name__}: {line}"}
+            safe = {part: without_secrets(words) for part, words in said.items()}
+            write_message(target, {"id": number, "error": safe})
 
 
 def main(handler: RequestHandler, idle_seconds: float) -> None:

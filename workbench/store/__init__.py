@@ -11,12 +11,10 @@
         result.json         quality and cost; written last, so its presence means finished
         adapter/            the exported weights and model card
 
-JSON files are written to a temporary name, fsynced and renamed. Readers take a folder that is
-being written, is corrupt or comes from another version for what it is, and never raise.
-No torch here: listing 500 runs has to take a fraction of a second.
+Readers take a folder that is being written, is corrupt or comes from another version for what it
+is, and never raise. No torch here: listing 500 runs has to take a fraction of a second.
 """
 
-from workbench.store.delete import delete_run
 from workbench.store.exit_reasons import count_oom_kills, kill_reason, memory_now
 from workbench.store.files import atomic_write, read_json, sync, write_json, write_text
 from workbench.store.processes import (
@@ -26,8 +24,9 @@ from workbench.store.processes import (
     launcher_of_this_process,
     process_start_time,
 )
-from workbench.store.queue import QUEUE_DIR, Entry, Queue
+from workbench.store.queue import Entry, Queue
 from workbench.store.run_folder import (
+    delete_run,
     describe_run,
     open_run,
     record_death,
@@ -50,40 +49,3 @@ from workbench.store.runs import (
     list_runs,
     read_run,
 )
-
-__all__ = [
-    "ACTIVE",
-    "DEFAULT_RUNS_DIR",
-    "Entry",
-    "HEARTBEAT_SECONDS",
-    "JOB_VARIABLE",
-    "QUEUE_DIR",
-    "Queue",
-    "Run",
-    "RunWriter",
-    "SilentWriter",
-    "State",
-    "VERSION",
-    "atomic_write",
-    "count_oom_kills",
-    "delete_run",
-    "describe_process",
-    "describe_run",
-    "find_process",
-    "find_run",
-    "is_alive",
-    "launcher_of_this_process",
-    "list_runs",
-    "memory_now",
-    "open_run",
-    "process_start_time",
-    "read_json",
-    "read_run",
-    "record_death",
-    "run_name",
-    "run_path",
-    "sync",
-    "kill_reason",
-    "write_json",
-    "write_text",
-]

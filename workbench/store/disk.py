@@ -1,7 +1,5 @@
 """Room on the disk: asked for before a run, and explained when it runs out anyway."""
 
-from __future__ import annotations
-
 import errno
 import shutil
 from pathlib import Path
@@ -11,11 +9,7 @@ from workbench.errors import StorageError
 
 
 def check_writable(folder: Path) -> None:
-    """Makes a folder and tries to write into it, before any work is done.
-
-    Raises:
-        StorageError: when it is read-only, or belongs to somebody else.
-    """
+    """Makes a folder and tries to write into it, before any work; StorageError where it fails."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=folder) as file:
@@ -26,18 +20,10 @@ def check_writable(folder: Path) -> None:
 
 
 def check_room(folder: Path, needed: int, what: str) -> None:
-    """Refuses work that would fill the disk; what the folder holds already is not needed again.
-
-    Args:
-        folder: where it will be written; it may not exist yet.
-        needed: bytes of everything that will lie there at once.
-        what: what is written, for the message.
-
-    Raises:
-        StorageError: with the path, the bytes needed and the bytes free.
-    """
-    more = max(0, needed - _held(folder))
-    free = free_bytes(folder)
+    """Refuses (StorageError) work that would fill the disk: ``needed`` bytes that will lie there at
+    once, but for what the folder, if any, holds."""
+    held = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    more, free = max(0, needed - held), free_bytes(folder)
     if free < more:
         raise StorageError(
             f"{what} may need {_bytes(more)} and {_bytes(free)} are free",
@@ -48,26 +34,20 @@ def check_room(folder: Path, needed: int, what: str) -> None:
 
 
 def explain(error: OSError, path: Path, needed: int, what: str) -> StorageError:
-    """The failed write of so many bytes in words that say what to do."""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    room = f"{_bytes(needed)} needed, {_bytes(free_bytes(path))} free" if full else ""
+    what = f"{what} could not be written"
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        fix = "make the folder writable, or write to another with --runs"
+        return StorageError(f"{what}: {error.strerror or error}", where=str(path), fix=fix)
     quota = " by its owner's quota" if error.errno == errno.EDQUOT else ""
+    room = f"{_bytes(needed)} needed, {_bytes(free_bytes(path))} free"
     return StorageError(
-        f"{what} could not be written: "
-        + (f"the disk is full{quota}: {room}" if full else error.strerror or str(error)),
+        f"{what}: the disk is full{quota}: {room}",
         where=str(path),
-        fix="free space, then `workbench resume`"
-        if full
-        else "make the folder writable, or write to another with --runs",
+        fix="free space, then `workbench resume`",
     )
 
 
-def _held(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-
-
 def free_bytes(path: Path) -> int:
-    """Bytes that this user may still write where a path is or will be."""
     while not path.exists() and path != path.parent:
         path = path.parent
     return shutil.disk_usage(path).free

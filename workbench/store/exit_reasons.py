@@ -1,7 +1,5 @@
 """Why a run's process is gone, in words: from what it wrote, and from how it ended."""
 
-from __future__ import annotations
-
 import signal
 import socket
 import time
@@ -16,6 +14,11 @@ from workbench.store.processes import is_of_another_boot
 NEARLY_FULL = 0.1
 """With less than this share of the memory available, a kill is attributed to memory."""
 CGROUP = Path("/sys/fs/cgroup")
+_LIMITS = (
+    ("memory.max", "memory.current", "memory.stat"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat"),
+)
+"""Limit, use and kinds of a container's memory: cgroups of version 2 and version 1."""
 OUT_OF_MEMORY_FIX = (
     "\n  fix: lower training.micro_batch_size (the effective batch stays the same) or "
     "model.max_length, or run less beside it; `workbench resume` continues"
@@ -28,15 +31,16 @@ ENDED_BY_FORCE = (
 
 
 def memory_now() -> dict[str, int]:
-    """Memory of this process and of its machine or container, in bytes, for the heartbeat."""
+    """Bytes of this process's memory, and of its machine's or container's."""
     machine = psutil.virtual_memory()
     total, available = machine.total, machine.available
-    limit = _number(CGROUP / "memory.max")
-    used = _number(CGROUP / "memory.current")
-    if limit is not None and used is not None and limit < total:
-        # Cached files count as used there, though they give way.
-        cached = _entry(CGROUP / "memory.stat", "inactive_file") or 0
-        total, available = limit, min(available, limit - used + cached)
+    for limits in _LIMITS:
+        limit_file, used_file, kinds = (CGROUP / name for name in limits)
+        limit, used = _number(limit_file), _number(used_file)
+        if limit is not None and used is not None and limit < total:
+            # Cached files count as used there, though they give way.
+            cached = _entry(kinds, "inactive_file") or 0
+            total, available = limit, min(available, limit - used + cached)
     return {
         "process_bytes": psutil.Process().memory_info().rss,
         "available_bytes": max(0, available),
@@ -52,13 +56,17 @@ def count_oom_kills() -> int | None:
 
 def exit_reason(status: Mapping[str, Any]) -> str:
     """Why a run whose process is gone is no longer running, from its last status alone."""
-    host = status.get("host")
+    host, beat = status.get("host"), status.get("heartbeat_at")
     if host != socket.gethostname():
-        return f"no heartbeat from {host} {_since(status)}: its process or that machine is gone"
+        since = "at all"
+        if isinstance(beat, int | float):
+            seconds = time.time() - beat
+            since = f"for {_minutes(seconds)}"
+            since = since if seconds >= 0 else "that can be right: a clock was set"
+        return f"no heartbeat from {host} {since}: its process or that machine is gone"
     if is_of_another_boot(status):
         return "the machine was restarted while it ran; `workbench resume` continues"
-    memory = _memory_in_words(status)
-    if memory:
+    if memory := _memory_in_words(status):
         return f"killed by the system, probably for memory: {memory}{OUT_OF_MEMORY_FIX}"
     return "its process is gone without saying why: killed from outside, or crashed"
 
@@ -76,7 +84,6 @@ def kill_reason(
 
     Args:
         code: exit code, as of ``subprocess``: negative for a signal.
-        status: the last status.json of its run.
         oom_kills_before: ``count_oom_kills`` from when it was started.
         printed: where what it printed is kept.
     """
@@ -106,14 +113,6 @@ def _memory_in_words(status: Mapping[str, Any]) -> str:
     if total <= 0 or available >= NEARLY_FULL * total:
         return ""
     return f"{(total - available) / 1e9:.1f} of {total / 1e9:.1f} GB were in use at its last sign"
-
-
-def _since(status: Mapping[str, Any]) -> str:
-    beat = status.get("heartbeat_at")
-    if not isinstance(beat, int | float):
-        return "at all"
-    seconds = time.time() - beat
-    return f"for {_minutes(seconds)}" if seconds >= 0 else "that can be right: a clock was set"
 
 
 def _minutes(seconds: float) -> str:

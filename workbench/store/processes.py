@@ -1,9 +1,8 @@
 """Which process a record means: a pid is reused, and a wall clock can be set."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,8 @@ SLACK_SECONDS = 1.0
 
 
 def process_start_time(pid: int) -> float | None:
-    """Start time of a process in seconds since the epoch, or None when there is none.
-
-    For people: where the wall clock is set, this moves with it. ``describe_process`` does not.
-    """
+    """Seconds since the epoch, or None when there is no such process. For people: where the wall
+    clock is set, this moves with it; ``describe_process`` does not."""
     try:
         process = psutil.Process(pid)
         # A zombie has ended; only its parent has not looked yet.
@@ -52,12 +49,11 @@ def is_alive(record: Mapping[str, Any]) -> bool:
 
 def find_process(record: Mapping[str, Any]) -> psutil.Process | None:
     """The process of a record, or None when it has ended; psutil knows it from its successors."""
-    try:
+    with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
         process = psutil.Process(record["pid"]) if is_alive(record) else None
-    except (psutil.NoSuchProcess, psutil.AccessDenied):
-        return None
-    # Its pid may have been reused between the two looks.
-    return process if process is not None and is_alive(record) else None
+        # Its pid may have been reused between the two looks.
+        return process if is_alive(record) else None
+    return None
 
 
 def is_of_another_boot(record: Mapping[str, Any]) -> bool:
@@ -76,10 +72,8 @@ def _boot() -> str:
 
 
 def _identity(pid: int) -> str | None:
-    """Kernel start and the process's start in clock ticks after it: no clock can change them.
-
-    None when there is no such process, and where ``/proc`` does not tell.
-    """
+    """Kernel start and the process's start in clock ticks after it: no clock can change them. None
+    when there is no such process, and where ``/proc`` does not tell."""
     try:
         # The second field is the program's name in brackets and may hold anything.
         fields = (PROC / str(pid) / "stat").read_bytes().rpartition(b")")[2].split()
@@ -91,10 +85,8 @@ def _identity(pid: int) -> str | None:
 
 
 def launcher_of_this_process() -> int | None:
-    """Pid of the program that started this one of several processes of a run, if one did.
-
-    Our own launcher names itself; torchrun and ``accelerate launch`` are the parent.
-    """
+    """Pid of the program that started this one of several processes of a run, if one did: ours
+    names itself; torchrun and ``accelerate launch`` are the parent."""
     named = os.environ.get("WORKBENCH_LAUNCHER", "")
     if named.isdigit():
         return int(named)

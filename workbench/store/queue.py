@@ -1,19 +1,16 @@
 """The queue of runs: one small file each, in order, which survives its readers.
 
 runs/.queue/
-    entries/<order>@<study>@<run>.json   one run each; the order is in the name, so that
-                                         moving one is a rename
+    entries/<order>@<study>@<run>.json   one run each; moving one is a rename
     lock                                 held for the moment of a change
 """
 
-from __future__ import annotations
-
+import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cache
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, TypeVar
 
 from filelock import FileLock
 from pydantic import TypeAdapter, ValidationError
@@ -26,18 +23,15 @@ ENTRIES_DIR = "entries"
 STEP = 2**20
 """Distance between two orders: so often can a run be moved in between before all are renumbered."""
 
+_NAME = r"\d+@[^@]*@[^@]*\.json"
 Place = Literal["first", "last"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One run that waits, or that a worker has taken."""
-
     study: str
-    name: str
-    """Name of the run's folder."""
-    recipe: str
-    """The resolved recipe as YAML."""
+    name: str  # of the run's folder
+    recipe: str  # resolved, as YAML
     fields: dict[str, Any]
     """What is known about the run before it starts, as in status.json."""
     seed: int
@@ -50,12 +44,9 @@ class Entry:
     """True when an earlier attempt was cut short and can be resumed."""
     attempts: int = 0
     """How often it died together with its worker."""
-    job: str = ""
-    """Name of the job that runs it; empty while it waits."""
-    host: str = ""
-    """The machine of that job."""
-    slot: str = ""
-    """The devices that it was given."""
+    job: str = ""  # that runs it; empty while it waits
+    host: str = ""  # the machine of that job
+    slot: str = ""  # the devices that it was given
 
     @property
     def id(self) -> str:
@@ -64,8 +55,6 @@ class Entry:
 
 
 class Queue:
-    """The queue of a folder of runs."""
-
     def __init__(self, runs_dir: Path | str) -> None:
         self.root = Path(runs_dir).absolute()
         self.folder = self.root / QUEUE_DIR
@@ -77,11 +66,9 @@ class Queue:
         return FileLock(self.folder / "lock", timeout=30, is_singleton=True)
 
     def path_of(self, entry: Entry) -> Path:
-        """The run folder of an entry."""
         return self.root / entry.study / entry.name
 
     def list(self) -> list[Entry]:
-        """All entries in their order; one that cannot be read is left out."""
         read = (self._read(file) for file in self._files())
         return [entry for entry in read if entry is not None]
 
@@ -91,11 +78,7 @@ class Queue:
         return self._read(file) if file is not None else None
 
     def add(self, entries: Sequence[Entry]) -> None:
-        """Puts runs at the end.
-
-        Raises:
-            RunRefused: when one of them is in the queue already; then none is added.
-        """
+        """Puts runs at the end, or none (RunRefused) when one of them is in the queue already."""
         with self.changing():
             there = {tuple(file.stem.split("@")[1:]) for file in self._files()}
             for entry in entries:
@@ -137,37 +120,31 @@ class Queue:
             if file is None or to == entry:
                 return
             others = [each for each in self._files() if each != file]
-            index = self._index(others, to)
+            index = 0 if to == "first" else len(others)
+            if isinstance(to, Entry) and (target := self._file_of(to.study, to.name)) in others:
+                index = others.index(target)
             before = _order(others[index - 1]) if index else 0
             after = _order(others[index]) if index < len(others) else before + 2 * STEP
+            order = (before + after) // 2
+            renamed = [(file, order)]
             if after - before < 2:
-                for number, each in enumerate([*others[:index], file, *others[index:]], 1):
-                    each.rename(each.with_name(_file_name(number * STEP, *_run_of(each))))
-            else:
-                order = (before + after) // 2
-                file.rename(file.with_name(_file_name(order, entry.study, entry.name)))
+                together = [*others[:index], file, *others[index:]]
+                renamed = [(each, number * STEP) for number, each in enumerate(together, 1)]
+            for each, order in renamed:
+                each.rename(each.with_name(_file_name(order, *_run_of(each))))
 
     def named(self, name: str) -> Entry:
-        """The entry that a user means by its number in the list, run id or folder name.
-
-        Raises:
-            RunRefused: when no entry or several answer to the name.
-        """
+        """The entry that a user means by its number, run id or folder name; else RunRefused."""
         entries = self.list()
         if name.isdigit() and 1 <= int(name) <= len(entries):
             return entries[int(name) - 1]
         fix = "`workbench queue` numbers its runs"
-        return pick_by_name(name, entries, where=self.folder, fix=fix)
-
-    def _index(self, others: Sequence[Path], to: Place | Entry) -> int:
-        if isinstance(to, Entry):
-            target = self._file_of(to.study, to.name)
-            return others.index(target) if target in others else len(others)
-        return 0 if to == "first" else len(others)
+        by_id = {entry.id: entry for entry in entries}
+        return pick_by_name(name, by_id, where=self.folder, fix=fix)
 
     def _files(self) -> Sequence[Path]:
         try:
-            found = [f for f in self._entries.iterdir() if _is_entry(f.name)]
+            found = [f for f in self._entries.iterdir() if re.fullmatch(_NAME, f.name)]
         except OSError:
             return []
         return sorted(found, key=lambda file: (_order(file), file.name))
@@ -178,43 +155,28 @@ class Queue:
 
     def _read(self, file: Path) -> Entry | None:
         try:
-            entry = _reader().validate_python(read_json(file) or {})
+            entry = _READER.validate_python(read_json(file) or {})
         except ValidationError:  # somebody has edited it
             return None
         # The name of the file is what everybody goes by.
         return entry if _run_of(file) == (entry.study, entry.name) else None
 
 
-@cache
-def _reader() -> TypeAdapter[Entry]:
-    return TypeAdapter(Entry)
+_READER = TypeAdapter(Entry)
 
 
-class Named(Protocol):
-    """What a user may name: by ``study/folder``, by ``folder``, or by the start of either."""
-
-    @property
-    def id(self) -> str:
-        """``study/folder``."""
-        ...
+T = TypeVar("T")
 
 
-T = TypeVar("T", bound=Named)
-
-
-def pick_by_name(name: str, candidates: Sequence[T], *, where: Path, fix: str) -> T:
-    """The candidate that a user means.
-
-    Raises:
-        RunRefused: when none or several answer to the name.
-    """
-    names = {each.id: (each.id, each.id.rpartition("/")[2]) for each in candidates}
-    found = [each for each in candidates if name in names[each.id]] or [
-        each for each in candidates if any(known.startswith(name) for known in names[each.id])
+def pick_by_name(name: str, by_id: Mapping[str, T], *, where: Path, fix: str) -> T:
+    """What is meant by ``study/folder``, ``folder``, or the start of either; else RunRefused."""
+    names = {id: (id, id.rpartition("/")[2]) for id in by_id}
+    found = [id for id in by_id if name in names[id]] or [
+        id for id in by_id if any(known.startswith(name) for known in names[id])
     ]
     if len(found) == 1:
-        return found[0]
-    listing = ", ".join(each.id for each in (found or candidates)[:5]) or "none"
+        return by_id[found[0]]
+    listing = ", ".join((found or list(by_id))[:5]) or "none"
     what = f"{'several runs' if found else 'no run'} called {name!r}"
     raise RunRefused(what, where=str(where), why=f"candidates: {listing}", fix=fix)
 
@@ -225,10 +187,6 @@ def _write(file: Path, entry: Entry) -> None:
 
 def _file_name(order: int, study: str, name: str) -> str:
     return f"{order:016d}@{study}@{name}.json"
-
-
-def _is_entry(name: str) -> bool:
-    return name.endswith(".json") and name.partition("@")[0].isdigit() and name.count("@") == 2
 
 
 def _order(file: Path) -> int:

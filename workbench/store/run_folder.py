@@ -1,9 +1,9 @@
 """Taking a run folder: who may write it, and the last word on one whose writer died."""
 
-from __future__ import annotations
-
 import itertools
 import os
+import secrets
+import shutil
 import socket
 import time
 from contextlib import ExitStack, suppress
@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from filelock import AcquireReturnProxy, FileLock, Timeout
 
-from workbench.errors import RunRefused
+from workbench.errors import RunRefused, StorageError
 from workbench.recipe.schema import Recipe
 from workbench.store.files import read_json, write_json, write_text
 from workbench.store.processes import describe_process, launcher_of_this_process
@@ -25,12 +25,10 @@ OWNER_SECONDS = 1.0
 
 
 def run_name(recipe: Recipe, seed: int) -> str:
-    """Folder name of a run: recipe, seed and the first 8 digits of the fingerprint."""
     return f"{recipe.name}-s{seed}-{recipe.fingerprint[:8]}"
 
 
 def run_path(runs_dir: Path, recipe: Recipe, seed: int) -> Path:
-    """Where the run of a recipe with a seed lives."""
     return runs_dir / recipe.study / run_name(recipe, seed)
 
 
@@ -61,9 +59,9 @@ def open_run(
     """Makes the folder of a run and takes it, before any work is done.
 
     A folder left by a failed, stopped or interrupted attempt is moved to ``.replaced`` beside it,
-    never deleted; ``force`` does the same with a finished one. ``resume`` keeps the folder,
-    which is ``folder`` where the recipe would give it another name now. ``job`` is the job that it
-    belongs to, if not the one of this process.
+    never deleted; ``force`` does the same with a finished one. ``resume`` keeps the folder, which
+    is ``folder`` where the recipe would give it another name now. ``job``: None for that of this
+    process.
 
     Raises:
         RunRefused: when the run is active, or finished and not forced.
@@ -90,13 +88,8 @@ def record_death(path: Path, reason: str, *, caused_failure: bool = False) -> bo
     """Writes down why a run ended whose process could not; True when there was something to say.
 
     Nothing is changed while the run is alive, or once it has ended on its own. Where somebody had
-    asked for the end, that is the reason.
-
-    Args:
-        path: the run folder.
-        reason: what is known, in words.
-        caused_failure: the run's first process failed only because another one died: it is
-            interrupted, and this is the first line of its reason.
+    asked for the end, that is the reason. ``caused_failure``: the run's first process failed only
+    because another one died; it is interrupted, and this is the first line of its reason.
     """
     lock = lock_folder(path) if path.is_dir() else None
     if lock is None:
@@ -118,15 +111,38 @@ def record_death(path: Path, reason: str, *, caused_failure: bool = False) -> bo
 
 
 def lock_folder(path: Path) -> AcquireReturnProxy[FileLock] | None:
-    """Takes the lock of a folder until the ``with`` ends; None when another process holds it.
-
-    The system releases it when the process dies.
-    """
+    """Takes the lock of a folder until the ``with`` or the process ends; None when it is held."""
     locks = path.parent / ".locks"
     locks.mkdir(parents=True, exist_ok=True)
     with suppress(Timeout):
         return FileLock(locks / path.name, blocking=False).acquire()
     return None
+
+
+def delete_run(run: Run) -> None:
+    """Deletes the folder of a run, renamed first so that nobody reads a part of it; RunRefused when
+    the run is active or taken, StorageError when it cannot be removed."""
+    path = run.path.absolute()
+    lock = lock_folder(path)
+    if lock is None:
+        raise RunRefused("another process has this run", where=run.id, fix="stop it first")
+    with lock:
+        if (now := read_run(path)).state in ACTIVE:
+            what = f"this run is {now.state}"
+            raise RunRefused(what, where=run.id, fix="stop it, then delete it")
+        try:
+            if path.is_symlink():
+                path.unlink()
+            elif path.is_dir():
+                aside = path.with_name(f".deleted-{path.name}-{secrets.token_hex(4)}")
+                path.rename(aside)
+                shutil.rmtree(aside)
+        except OSError as error:
+            raise StorageError(
+                f"it could not be deleted: {error.strerror}",
+                where=str(path),
+                fix="check who owns the folder; its remains have a name that starts with a dot",
+            ) from error
 
 
 def set_aside(path: Path) -> None:
@@ -151,8 +167,20 @@ def _owner(path: Path) -> str:
 
 
 def _prepare(path: Path, recipe: Recipe, *, force: bool, resume: bool, job: str | None) -> None:
-    """Makes the folder of a run that may be started, with its recipe in it."""
-    _refuse_if_taken(read_run(path, job=job), force)
+    run = read_run(path, job=job)
+    if run.state in ACTIVE:
+        pid = run.status.get("pid")
+        raise RunRefused(
+            f"this run is {run.state} in process {pid}" if pid else f"this run {run.reason}",
+            where=run.id,
+            fix=f"`workbench stop {run.id}` first, or wait for it",
+        )
+    if run.state == "finished" and not force:
+        raise RunRefused(
+            "this run has finished already",
+            where=run.id,
+            fix="use its result, or run again with --force (the old folder is kept)",
+        )
     if path.exists() and not resume:
         set_aside(path)
     path.mkdir(exist_ok=resume)
@@ -178,19 +206,3 @@ def _first_status(recipe: Recipe, seed: int, job: str | None) -> dict[str, Any]:
         "phase": None,
         "progress": None,
     }
-
-
-def _refuse_if_taken(run: Run, force: bool) -> None:
-    if run.state in ACTIVE:
-        pid = run.status.get("pid")
-        raise RunRefused(
-            f"this run is {run.state} in process {pid}" if pid else f"this run {run.reason}",
-            where=run.id,
-            fix=f"`workbench stop {run.id}` first, or wait for it",
-        )
-    if run.state == "finished" and not force:
-        raise RunRefused(
-            "this run has finished already",
-            where=run.id,
-            fix="use its result, or run again with --force (the old folder is kept)",
-        )

@@ -1,7 +1,5 @@
 """Writing run folders: one writer each."""
 
-from __future__ import annotations
-
 import errno
 import json
 import os
@@ -18,7 +16,6 @@ from workbench.store.files import read_json, write_json
 from workbench.store.runs import State, read_run
 
 VERSION = 1
-"""Version of the files in a run folder."""
 HEARTBEAT_SECONDS = 2.0
 FAILURE = ".failure-"
 """Start of the names under which processes but the first leave what ended them."""
@@ -33,14 +30,16 @@ class RunWriter:
         self._status = status
         self._lock = threading.Lock()
         self._closed = threading.Event()
-        self._clean_up()
+        for left in path.glob(".*.tmp"):  # of a killed writer, as half a row of the log
+            left.unlink()
+        if (events := path / "events.jsonl").exists():
+            os.truncate(events, read_run(path).events()[1])
         self._write_status()
         self._heart = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         self._heart.start()
 
     @property
     def stop_requested(self) -> bool:
-        """True once somebody asked this run to save and stop."""
         return (self.path / "stop").exists()
 
     def update(self, *, state: State | None = None, **fields: Any) -> None:
@@ -56,11 +55,8 @@ class RunWriter:
         self._status["progress"] = progress
 
     def event(self, kind: str, **fields: Any) -> None:
-        """Appends one row to events.jsonl in a single write, so that rows never interleave.
-
-        Raises:
-            OSError: when it does not fit on the disk; no part of it is left.
-        """
+        """Appends one row to events.jsonl in a single write, so that rows never interleave. Where
+        it does not fit on the disk (OSError), no part of it is left."""
         row = json.dumps({"kind": kind, "time": time.time(), **fields}, allow_nan=True)
         content = row.encode() + b"\n"
         with open(self.path / "events.jsonl", "ab", buffering=0) as file:
@@ -76,22 +72,11 @@ class RunWriter:
             return file.tell()
 
     def forget_after(self, mark: int) -> list[dict[str, Any]]:
-        """Drops what was logged after a mark, before a resumed run repeats it.
-
-        Returns the rows that are kept, oldest first.
-        """
+        """Drops what was logged after a mark, for a resumed run to repeat; returns the rest."""
         with open(self.path / "events.jsonl", "ab") as file:
             file.truncate(min(mark, file.tell()))
             os.fsync(file.fileno())
         return read_run(self.path).events()[0]
-
-    def _clean_up(self) -> None:
-        """Takes away what a killed writer left: half a row of the log, files not yet renamed."""
-        for left in self.path.glob(".*.tmp"):
-            left.unlink()
-        events = self.path / "events.jsonl"
-        if events.exists():
-            os.truncate(events, read_run(self.path).events()[1])
 
     def write(self, name: str, content: Any) -> None:
         """Writes a JSON document of the run, e.g. ``environment.json``."""
@@ -103,11 +88,8 @@ class RunWriter:
         self.close("finished")
 
     def close(self, state: State, reason: str = "") -> None:
-        """Ends the run in a final state; later calls change nothing.
-
-        Where another process of the run failed before this one, its reason comes first: what
-        this one met is the loss of the other.
-        """
+        """Ends the run in a final state; later calls change nothing. The reason of another process
+        of the run that failed before this one comes first: this one met the loss of it."""
         if self._closed.is_set():
             return
         self._closed.set()
@@ -151,21 +133,15 @@ class SilentWriter:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def update(self, **fields: Any) -> None: ...
+    def _ignore(self, *_args: Any, **_fields: Any) -> None: ...
 
-    def progress(self, **progress: Any) -> None: ...
-
-    def event(self, kind: str, **fields: Any) -> None: ...
+    update = progress = event = write = finish = _ignore
 
     def mark(self) -> int:
         return 0
 
     def forget_after(self, mark: int) -> list[dict[str, Any]]:
         return []
-
-    def write(self, name: str, content: Any) -> None: ...
-
-    def finish(self, result: dict[str, Any]) -> None: ...
 
     def close(self, state: State, reason: str = "") -> None:
         """Leaves a failure where the first process finds it, which closes the run."""

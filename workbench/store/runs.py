@@ -1,8 +1,7 @@
 """Reading run folders: what state they are in, what they hold, and which one is meant."""
 
-from __future__ import annotations
-
 import json
+import math
 import os
 import socket
 import time
@@ -46,14 +45,11 @@ class Run:
 
     @property
     def adapter(self) -> Path:
-        """Folder of the exported weights; exists once the run finished."""
         return self.path / "adapter"
 
     def events(self, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
-        """Logged rows from byte ``offset`` on, and the offset of the next call.
-
-        A last line without its newline is left for the next call; a broken line is skipped.
-        """
+        """Logged rows from byte ``offset`` on, and the offset of the next call. A last line without
+        its newline is left for the next call; a broken line is skipped."""
         try:
             with open(self.path / "events.jsonl", "rb") as file:
                 file.seek(offset)
@@ -80,15 +76,9 @@ class Run:
 
 
 def read_run(path: Path, *, job: str | None = None) -> Run:
-    """The run in a folder; one that nobody can read comes back as ``unreadable``.
-
-    A run in the queue is ``queued``, whether it has a folder already or not.
-
-    Args:
-        path: the run folder.
-        job: the job that asks, if not this process's own: to the one that has taken a run from
-            the queue, its folder is what it is.
-    """
+    """The run in a folder; one that nobody can read comes back as ``unreadable``, one in the queue
+    as ``queued``, but not to the ``job`` (else that of this process) that has taken it from
+    there."""
     absolute = path.absolute()
     entry = Queue(absolute.parent.parent).find(absolute.parent.name, path.name)
     return _read(path, entry, job)
@@ -98,52 +88,43 @@ def _read(path: Path, entry: Entry | None, job: str | None = None) -> Run:
     status = read_json(path / "status.json")
     asking = job or os.environ.get(JOB_VARIABLE)
     if entry is not None and not (asking and asking == entry.job) and _is_to_come(entry, status):
-        return _waiting(path, entry)
+        reason = "is being started" if entry.job else "is queued"
+        fields = {**entry.fields, "queued_at": entry.added_at}
+        return Run(path=path, state="queued", reason=reason, status=fields)
     if status is None or status.get("state") not in get_args(State):
-        return Run(
-            path=path,
-            state="unreadable",
-            reason="status.json is missing, half written or not a run's",
-        )
+        reason = "status.json is missing, half written or not a run's"
+        return Run(path=path, state="unreadable", reason=reason)
     state, reason = status["state"], str(status.get("reason") or "")
     if state in ACTIVE:
         return _living(path, status, reason)
-    result = read_json(path / "result.json") if state == "finished" else None
-    if state == "finished" and result is None:
-        return Run(
-            path=path,
-            state="unreadable",
-            reason="finished, but result.json is missing or broken",
-            status=status,
-        )
-    return Run(
-        path=path, state=state, reason=reason, status=status, result=result_as_today(result or {})
-    )
+    result = read_json(path / "result.json") if state == "finished" else {}
+    if result is None:
+        reason = "finished, but result.json is missing or broken"
+        return Run(path=path, state="unreadable", reason=reason, status=status)
+    result = result_as_today(result)
+    return Run(path=path, state=state, reason=reason, status=status, result=result)
 
 
 def _living(path: Path, status: dict[str, Any], reason: str) -> Run:
     """A run that was active when it last wrote, which says nothing about now."""
     beat = status.get("heartbeat_at")
     # A heartbeat in the future is no better than an old one: some clock was set.
-    age = abs(time.time() - beat) if isinstance(beat, int | float) else float("inf")
+    age = abs(time.time() - beat) if isinstance(beat, int | float) else math.inf
     fresh = age < STALE_AFTER_SECONDS
-    if status.get("host") != socket.gethostname() or (is_of_another_boot(status) and fresh):
-        alive = fresh
-    else:
-        alive = is_alive(status)
+    elsewhere = status.get("host") != socket.gethostname()
+    alive = fresh if elsewhere or (is_of_another_boot(status) and fresh) else is_alive(status)
+    state: State = status["state"]
     if not alive and (path / "stop").exists():
-        return Run(path=path, state="stopped", reason=ENDED_BY_FORCE, status=status)
-    if not alive:
-        return Run(path=path, state="interrupted", reason=exit_reason(status), status=status)
-    silent = stall_reason(status, age) if not fresh and age != float("inf") else ""
-    return Run(path=path, state=status["state"], reason=reason or silent, status=status)
+        state, reason = "stopped", ENDED_BY_FORCE
+    elif not alive:
+        state, reason = "interrupted", exit_reason(status)
+    elif not fresh and age < math.inf:
+        reason = reason or stall_reason(status, age)
+    return Run(path=path, state=state, reason=reason, status=status)
 
 
 def _is_to_come(entry: Entry, status: dict[str, Any] | None) -> bool:
-    """True until the job that took an entry has opened the run: then the run speaks for itself.
-
-    A result is there until there is another.
-    """
+    """True until the job that took an entry has opened the run; a result stays till then."""
     if status is None:
         return True
     if status.get("state") == "finished" or (entry.job and status.get("job") == entry.job):
@@ -151,47 +132,25 @@ def _is_to_come(entry: Entry, status: dict[str, Any] | None) -> bool:
     return status.get("state") not in ACTIVE or not is_alive(status)
 
 
-def _waiting(path: Path, entry: Entry) -> Run:
-    reason = "is being started" if entry.job else "is queued"
-    return Run(
-        path=path,
-        state="queued",
-        reason=reason,
-        status={**entry.fields, "queued_at": entry.added_at},
-    )
-
-
 def list_runs(runs_dir: Path = DEFAULT_RUNS_DIR) -> list[Run]:
-    """All runs below a folder (``runs/``, ``runs/<study>`` or one run), ordered by path.
-
-    Runs that wait in the queue are among them.
-    """
-    root, study = _root_of(runs_dir)
-    queue = Queue(root)
-    entries = {
-        runs_dir.joinpath(*([] if study else [entry.study]), entry.name): entry
-        for entry in queue.list()
-        if study in (None, entry.study)
-    }
+    """All runs below a folder (``runs/``, one study or one run), queued ones too, by path."""
     if _is_run_folder(runs_dir):
         return [read_run(runs_dir)]
+    root, study = runs_dir.absolute(), None
+    if not (root / QUEUE_DIR).is_dir() and (root.parent / QUEUE_DIR).is_dir():
+        root, study = root.parent, root.name
+    entries = {
+        runs_dir.joinpath(*([] if study else [entry.study]), entry.name): entry
+        for entry in Queue(root).list()
+        if study in (None, entry.study)
+    }
     return [_read(path, entries.get(path)) for path in sorted({*_run_folders(runs_dir), *entries})]
-
-
-def _root_of(folder: Path) -> tuple[Path, str | None]:
-    """The folder of all runs that a folder means, and the study if it is one's."""
-    absolute = folder.absolute()
-    if not (absolute / QUEUE_DIR).is_dir() and (absolute.parent / QUEUE_DIR).is_dir():
-        return absolute.parent, absolute.name
-    return absolute, None
 
 
 def _run_folders(root: Path) -> Iterator[Path]:
     for child in _folders(root):
-        if _is_run_folder(child):
-            yield child
-        else:
-            yield from (p for p in _folders(child) if _is_run_folder(p))
+        found = [child] if _is_run_folder(child) else _folders(child)
+        yield from filter(_is_run_folder, found)
 
 
 def _folders(path: Path) -> list[Path]:
@@ -206,13 +165,10 @@ def _is_run_folder(path: Path) -> bool:
 
 
 def find_run(name: str, runs_dir: Path = DEFAULT_RUNS_DIR) -> Run:
-    """The run that a user means by a path, an id ``study/folder`` or a folder name.
-
-    Raises:
-        RunRefused: when no run or several runs answer to the name.
-    """
+    """The run that a user means by a path, an id ``study/folder`` or a name; else RunRefused."""
     direct = Path(name)
     if _is_run_folder(direct):
         return read_run(direct)
     fix = "name one run as STUDY/RUN; `workbench runs` lists them"
-    return pick_by_name(name, list_runs(runs_dir), where=runs_dir, fix=fix)
+    by_id = {run.id: run for run in list_runs(runs_dir)}
+    return pick_by_name(name, by_id, where=runs_dir, fix=fix)

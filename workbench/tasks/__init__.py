@@ -14,8 +14,6 @@ from workbench.tasks.question_answering import QuestionAnsweringTask
 from workbench.tasks.text_classification import TextClassificationTask
 from workbench.tasks.token_classification import TokenClassificationTask
 
-__all__ = ["TASKS", "AnyTask", "Likelihood", "Predicted", "Task", "make_task"]
-
 AnyTask = Task[Any]
 
 TASKS: dict[str, type[AnyTask]] = {

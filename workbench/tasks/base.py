@@ -16,6 +16,7 @@ from workbench.data.batches import Batch
 from workbench.data.encode import Encoded, Encoder, Row
 from workbench.data.examples import Data, Examples
 from workbench.recipe.tasks import Family, TaskSpec
+from workbench.tasks.special_tokens import special_token_note
 from workbench.tasks.usage import About
 
 Spec = TypeVar("Spec", bound=TaskSpec)
@@ -88,6 +89,8 @@ class Task(ABC, Generic[Spec]):
     def __init__(self, spec: Spec, label_names: Sequence[str]) -> None:
         self.spec = spec
         self.label_names = tuple(label_names)
+        self.class_weights: tuple[float, ...] | None = None
+        """What each class counts in training, see `set_class_weights`; None for all the same."""
 
     @property
     def peft_task_type(self) -> str:
@@ -128,6 +131,22 @@ class Task(ABC, Generic[Spec]):
     def weight(self, row: Row) -> float:
         """What the loss of a feature is divided by: 1, or its positions with a label."""
         return 1.0
+
+    def training_weight(self, row: Row) -> float:
+        """The same in training, where classes may count differently."""
+        return self.weight(row)
+
+    def notes(self, data: Data, tokenizer: PreTrainedTokenizerBase) -> Iterator[str]:
+        """What people should know of how this tokenizer reads their data.
+
+        Raises:
+            DataError: when nothing can be learned from a row.
+        """
+        return special_token_note(data, tokenizer)
+
+    def read_otherwise(self, data: Data, tokenizer: PreTrainedTokenizerBase) -> str:
+        """What of the data earlier versions read in another way; empty for nothing."""
+        return ""
 
     # --- the data, as people look at it -----------------------------------------------------
 
@@ -176,6 +195,11 @@ class Task(ABC, Generic[Spec]):
     @abstractmethod
     def references(self, encoded: Encoded) -> list[Any]:
         """The right answer to each example, in the form that the metrics take."""
+
+    def labels_as_answers(self, labels: Sequence[Any]) -> list[Any]:
+        """Labels in the form of `answers`, where a metric may be undefined on some of them; else
+        nothing."""
+        return []
 
     def likelihood(self, encoded: Encoded, predicted: Predicted) -> Likelihood | None:
         """How probable the split is, for tasks whose labels are tokens of text."""
@@ -271,12 +295,3 @@ class WritingTask(Task[Spec]):
 def pretrained(model: nn.Module) -> PreTrainedModel:
     """The transformers model inside whatever wraps it."""
     return next(module for module in model.modules() if isinstance(module, PreTrainedModel))
-
-
-def label_config(names: Sequence[str]) -> dict[str, Any]:
-    """What a model's config has to say about labels of these names."""
-    return {
-        "num_labels": len(names),
-        "id2label": dict(enumerate(names)),
-        "label2id": {name: index for index, name in enumerate(names)},
-    }

@@ -9,6 +9,16 @@ from typing import Any
 from workbench.data.examples import Data, Examples
 from workbench.recipe.catalogue import MULTI, REGRESSION, ProblemType
 
+UNSPACED = (
+    "\u3400-\u9fff\uf900-\ufaff\u3005-\u3007"  # Chinese characters
+    "\u3041-\u30ff"  # Japanese
+    "\u0e00-\u0eff"  # Thai, Lao
+    "\u0f40-\u0fbc\u1000-\u109f\u1780-\u17dd"  # Tibetan, Myanmar, Khmer
+)
+"""Characters of scripts without spaces between words, as ranges of a regular expression."""
+WORD = rf"[{UNSPACED}]|[^\W{UNSPACED}]+|[^\w\s]"
+"""A word, a character of a script without spaces, or a symbol."""
+
 
 def tag_baseline(data: Data) -> dict[str, list[Any]]:
     """Each word with its most frequent tag in the train split, the others with that of all."""
@@ -56,7 +66,7 @@ def _tfidf(data: Data) -> tuple[Any, Any]:
         if not any(text.strip() for text in fitted):  # second texts may all be empty
             continue
         # Single characters count too: they are words in Chinese, and emoji carry sentiment.
-        vectorizer = TfidfVectorizer(sublinear_tf=True, token_pattern=r"\w+|[^\w\s]")
+        vectorizer = TfidfVectorizer(sublinear_tf=True, token_pattern=WORD)
         train.append(vectorizer.fit_transform(fitted))
         test.append(vectorizer.transform(applied))
     return hstack(train, format="csr"), hstack(test, format="csr")

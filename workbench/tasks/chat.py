@@ -1,86 +1,18 @@
-"""A prompt and its completion as token ids: through the tokenizer's chat template, or joined."""
+"""A conversation as token ids, the way the tokenizer's chat template writes it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from workbench.errors import DataError, UsageError
-from workbench.tasks.token_likelihood import end_token_id, spelled, without_end
-
-Messages = Sequence[Sequence[str]]
-"""(role, content) of each message."""
+from workbench.tasks.token_likelihood import end_token_id, spelled
+from workbench.tasks.turns import Messages, Turn, span_of, turns_to_learn
 
 _REPLY = "completion"
 """Stands in for an answer while a template is looked at."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Turn:
-    """One example as token ids, nothing cut off."""
-
-    prompt: list[int]
-    body: tuple[int, int]
-    """First token, and the one after the last, of what the user wrote: what may be cut first."""
-    completion: list[int]
-    """The tokens to learn, one that ends the turn last."""
-    words: list[int]
-    """Words that begin in each token of the completion."""
-    bytes: list[int]
-    """Bytes of text in each token of the completion."""
-
-    def shortened(self, room: int) -> list[int]:
-        """The prompt in at most ``room`` tokens: the end of the user's text is cut off.
-
-        A text that is to be summarised says the most at its beginning. What stands before it
-        (instruction, system prompt) and behind it stays, if that alone fits; otherwise the last
-        tokens of the prompt are kept.
-        """
-        start, stop = self.body
-        excess = len(self.prompt) - room
-        if excess <= 0:
-            return self.prompt
-        if excess <= stop - start:
-            return self.prompt[: stop - excess] + self.prompt[stop:]
-        return self.prompt[excess:]
-
-
-class PlainWriter:
-    """Instruction, prompt and completion, each on a line of its own, and the end token."""
-
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, instruction: str | None) -> None:
-        self.tokenizer = tokenizer
-        self.before = f"{instruction}\n" if instruction else ""
-        self.end = end_token_id(tokenizer)
-
-    @property
-    def stop_ids(self) -> list[int]:
-        """Tokens that end an answer."""
-        return [self.end]
-
-    def turn(self, messages: Messages, completion: str) -> Turn:
-        """The last message and its completion, tokenised apart, as they are in generation."""
-        prompt = self.before + messages[-1][1]
-        asked = self.tokenizer(f"{prompt}\n", return_offsets_mapping=True, verbose=False)
-        ids = without_end(asked["input_ids"], self.tokenizer)
-        body = _span(asked["offset_mapping"][: len(ids)], len(self.before), len(prompt))
-        answer = self.tokenizer(
-            completion, add_special_tokens=False, return_offsets_mapping=True, verbose=False
-        )
-        words, sizes = spelled(completion, answer["offset_mapping"])
-        # A decoder needs one token to start from, also where an empty prompt gives none.
-        prompt_ids = ids or [self.end]
-        return Turn(
-            prompt=prompt_ids,
-            body=body,
-            completion=[*answer["input_ids"], self.end],
-            words=[*words, 0],
-            bytes=[*sizes, 0],
-        )
 
 
 class ChatWriter:
@@ -113,8 +45,11 @@ class ChatWriter:
         end = end_token_id(self.tokenizer)
         return [end] if self.end is None else [self.end, end]
 
-    def turn(self, messages: Messages, completion: str) -> Turn:
+    def turn(self, messages: Messages, completion: str, *, every: bool = False) -> Turn:
         """The messages before an answer, and the answer.
+
+        Args:
+            every: whether the assistant's earlier answers are learned too.
 
         Raises:
             DataError: when the template refuses the messages.
@@ -127,17 +62,42 @@ class ChatWriter:
         content = len(reply) - len(self.ending)
         asked = self._tokens(prompt)
         ids, offsets = self._reply_tokens(prompt, reply, asked["input_ids"])
+        earlier = [False] * len(asked["input_ids"])
+        for place in turns_to_learn(messages) if every else ():
+            for at in self._earlier(prompt, asked, messages, place):
+                earlier[at] = True
         kept = sum(start < content for start, _ in offsets)
         while self.end is not None and ids[kept] != self.end:
             kept += 1  # text that the template puts before the token that ends the turn
         words, sizes = spelled(reply[:content], offsets[:kept])
         return Turn(
             prompt=asked["input_ids"],
-            body=_span(asked["offset_mapping"], *self._user_text(prompt, messages)),
+            body=span_of(asked["offset_mapping"], *self._user_text(prompt, messages)),
             completion=[*ids[:kept], self.stop_ids[0]],
             words=[*words, 0],
             bytes=[*sizes, 0],
+            earlier=earlier,
         )
+
+    def _earlier(self, prompt: str, asked: Any, messages: Messages, place: int) -> list[int]:
+        """The tokens of an earlier answer: its text, and what ends its turn."""
+        before, reply = self._written(messages[:place], messages[place][1])
+        if not (prompt.startswith(before + reply) and reply.endswith(self.ending)):
+            raise UsageError(
+                "the tokenizer's chat template does not let every answer be learned",
+                where="task.learn",
+                why="it writes an earlier answer of a conversation in another way than the last "
+                "one, so what would be learned is not what is generated",
+                fix="set learn: last",
+            )
+        start, stop = len(before), len(before + reply) - len(self.ending)
+        begins = [begin for begin, _ in asked["offset_mapping"]]
+        found = [at for at, begin in enumerate(begins) if start <= begin < stop]
+        if self.end is None:
+            return found
+        after = range(sum(begin < stop for begin in begins), len(begins))
+        end = next(at for at in after if asked["input_ids"][at] == self.end)
+        return [*found, *range(after.start, end + 1)]
 
     def _with_instruction(self, messages: Messages) -> Messages:
         """The messages with the instruction before the user's first."""
@@ -198,12 +158,6 @@ class ChatWriter:
             if first is None and role != "system":
                 first = at + (len(self.before) if role == "user" else 0)
         return first or 0, end
-
-
-def _span(offsets: Sequence[tuple[int, int]], start: int, stop: int) -> tuple[int, int]:
-    """The tokens that cover some characters: the first, and the one after the last."""
-    first = sum(end <= start for _, end in offsets)
-    return first, max(first, sum(begin < stop for begin, _ in offsets))
 
 
 def _unstable(why: str) -> UsageError:

@@ -9,12 +9,15 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from workbench.data.batches import IGNORED
-from workbench.data.encode import Columns, Encoded, Encoder
-from workbench.data.examples import Examples
+from workbench.data.encode import Columns, Encoded, Encoder, Row
+from workbench.data.examples import ROLES, Data, Examples
+from workbench.data.rows import Column
 from workbench.recipe.tasks import Instruction
-from workbench.tasks.base import Predicted, WritingTask
-from workbench.tasks.chat import ChatWriter, PlainWriter, Turn
+from workbench.tasks.base import EVALUATION_SEED, Predicted, WritingTask
+from workbench.tasks.chat import ChatWriter
+from workbench.tasks.special_tokens import special_tokens, without_ends
 from workbench.tasks.token_likelihood import TokenLikelihoodTask, mean_log_probs
+from workbench.tasks.turns import PlainWriter, Turn
 from workbench.tasks.usage import About, appends_end, end_removed
 
 
@@ -41,25 +44,79 @@ class InstructionTask(TokenLikelihoodTask[Instruction], WritingTask[Instruction]
         Raises:
             UsageError: when the chat template cannot be used for training, or nothing ends a text.
         """
-        writer = self._writer(tokenizer)
+        writer, every = self._writer(tokenizer), self.spec.learn == "all"
 
         def features(columns: Columns) -> Columns:
-            turns = map(writer.turn, columns["messages"], columns["completion"])
-            rows = [_feature(turn, max_length) for turn in turns]
+            asked = zip(columns["messages"], columns["completion"], strict=True)
+            turns = (writer.turn(*each, every=every) for each in asked)
+            rows = [_feature(turn, max_length, every) for turn in turns]
             names = rows[0].keys()
             return {name: [row[name] for row in rows] for name in names} | {
-                "example": columns["example"]
+                name: columns[name] for name in ("example", "reference")
             }
 
-        chat = isinstance(writer, ChatWriter)
-        way = f"{'chat' if chat else 'plain'} {self.spec.instruction!r} {writer.stop_ids}"
+        chat = "chat" if isinstance(writer, ChatWriter) else "plain"
+        way = f"{chat} {self.spec.instruction!r} {writer.stop_ids}{' all' if every else ''}"
+        ends, special = _written_ends(writer), special_tokens(tokenizer)
         return Encoder(
-            lambda examples: _columns(examples, chat), features, f"instruction {max_length} {way}"
+            lambda examples: _columns(examples, ends, special),
+            features,
+            f"instruction {max_length} {way}",
         )
+
+    def notes(self, data: Data, tokenizer: PreTrainedTokenizerBase) -> Iterator[str]:
+        """Also of end tokens in completions, and how chats are written without a template.
+
+        Raises:
+            DataError: when a completion is nothing but end tokens; rows are named.
+        """
+        yield from super().notes(data, tokenizer)
+        ends = _written_ends(self._writer(tokenizer))
+        ids = [row_id for role in ROLES for row_id in getattr(data, role).ids]
+        answers, kept = _answers(data, ends)
+        Column(where="data", ids=ids, values=answers).refuse(
+            (row for row, answer in enumerate(kept) if not answer.strip()),
+            "a completion of end tokens alone",
+            why="there is nothing to learn, and its score means nothing",
+            fix="remove these rows",
+        )
+        if ended := _count_unlike(answers, kept):
+            yield (
+                f"{ended:,} completions end in an end token ({', '.join(ends)}), which is left "
+                "out: one is learned behind every completion anyway."
+            )
+        if stopped := sum(any(end in answer for end in ends) for answer in kept):
+            yield (
+                f"{stopped:,} completions have an end token ({', '.join(ends)}) before their end: "
+                "generation stops there, so they cannot be an exact match."
+            )
+        if chats := self._plain_chats(data, tokenizer):
+            yield (
+                f"{chats:,} chats are written without a chat template: each message on a line, "
+                "each answer of the assistant with the end token behind it (docs/tasks.md)."
+            )
+
+    def read_otherwise(self, data: Data, tokenizer: PreTrainedTokenizerBase) -> str:
+        chats = self._plain_chats(data, tokenizer)
+        ended = _count_unlike(*_answers(data, _written_ends(self._writer(tokenizer))))
+        return f"{' all turns' if chats else ''}{' ends apart' if ended else ''}"
+
+    def _plain_chats(self, data: Data, tokenizer: PreTrainedTokenizerBase) -> int:
+        """Chats of several messages that no template writes."""
+        if isinstance(self._writer(tokenizer), ChatWriter):
+            return 0
+        return sum(len(c) > 1 for role in ROLES for c in getattr(data, role).parts or ())
 
     def _writer(self, tokenizer: PreTrainedTokenizerBase) -> ChatWriter | PlainWriter:
         chat = self.spec.chat and tokenizer.chat_template is not None
         return (ChatWriter if chat else PlainWriter)(tokenizer, self.spec.instruction)
+
+    def rows(self, encoded: Encoded, indices: Sequence[int], seed: Sequence[int]) -> list[Row]:
+        """The features with the labels of the last answer; in training those of all, if asked."""
+        rows = encoded.rows(list(indices))
+        if self.spec.learn == "last" or tuple(seed) == EVALUATION_SEED:
+            return rows
+        return [{**row, "labels": row["learned"]} for row in rows]
 
     def longest_example(self, word: str, words: int, *, paired: bool) -> Examples:
         examples = super().longest_example(word, words, paired=False)
@@ -87,7 +144,13 @@ class InstructionTask(TokenLikelihoodTask[Instruction], WritingTask[Instruction]
         return []
 
     def references(self, encoded: Encoded) -> list[str]:
-        return [completion.strip() for completion in encoded.examples.labels]
+        """The completions as `decode` would give them."""
+        return encoded.column("reference") if len(encoded) else []
+
+    def table(
+        self, encoded: Encoded, predicted: Predicted, answers: Sequence[Any]
+    ) -> dict[str, list[Any]]:
+        return super().table(encoded, predicted, answers) | {"label": self.references(encoded)}
 
     def scores(self, encoded: Encoded, predicted: Predicted) -> list[float | None]:
         """The mean log-probability of the right completion's tokens."""
@@ -115,6 +178,8 @@ class InstructionTask(TokenLikelihoodTask[Instruction], WritingTask[Instruction]
         else:
             yield f'inputs = tokenizer({before}prompt + "\\n", return_tensors="pt")'
             yield from end_removed(about)
+            yield "# A conversation: each message on a line of its own, but behind an answer of the"
+            yield "# assistant the end token instead of the line break."
         decoding = ", ".join(f"{k}={v!r}" for k, v in _decoding(about["task"]["decoding"]).items())
         yield f"new = model.generate(**inputs, eos_token_id={reading['stop_ids']}, {decoding})"
         yield 'answer = new[0, inputs["input_ids"].shape[1] :]'
@@ -134,21 +199,54 @@ def _decoding(decoding: dict[str, Any]) -> dict[str, Any]:
     return arguments
 
 
-def _columns(examples: Examples, chat: bool) -> Columns:
+def _written_ends(writer: ChatWriter | PlainWriter) -> list[str]:
+    ends: list[str] = writer.tokenizer.convert_ids_to_tokens(writer.stop_ids)
+    return ends
+
+
+def _answers(data: Data, ends: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The completions of all splits, and what they are without the end tokens behind them."""
+    answers = [answer for role in ROLES for answer in getattr(data, role).labels]
+    return answers, [without_ends(answer, ends) for answer in answers]
+
+
+def _count_unlike(first: Sequence[str], second: Sequence[str]) -> int:
+    return sum(a != b for a, b in zip(first, second, strict=True))
+
+
+def _columns(examples: Examples, ends: Sequence[str], special: Sequence[str]) -> Columns:
+    """Messages and completions without the end tokens that the writer puts behind them."""
     messages: list[list[list[str]]] = [[["user", text]] for text in examples.texts]
-    if chat and examples.parts is not None:
-        messages = [[list(message) for message in parts] for parts in examples.parts]
-    return {"messages": messages, "completion": list(examples.labels)}
-
-
-def _feature(turn: Turn, max_length: int) -> dict[str, Any]:
-    kept = min(len(turn.completion), max_length - 1)  # one token at least of the prompt
-    prompt = turn.shortened(max_length - kept)
-    completion = turn.completion[:kept]
+    if examples.parts is not None:
+        messages = [
+            [[who, without_ends(said, ends) if who == "assistant" else said] for who, said in parts]
+            for parts in examples.parts
+        ]
+    completions = [without_ends(answer, ends) for answer in examples.labels]
     return {
+        "messages": messages,
+        "completion": completions,
+        "reference": [_without(answer, special) for answer in completions],
+    }
+
+
+def _without(text: str, tokens: Sequence[str]) -> str:
+    for token in tokens:
+        text = text.replace(token, "")
+    return text.strip()
+
+
+def _feature(turn: Turn, max_length: int, every: bool) -> dict[str, Any]:
+    kept = min(len(turn.completion), max_length - 1)  # one token at least of the prompt
+    places = turn.kept(max_length - kept)
+    prompt = [turn.prompt[i] for i in places]
+    completion = turn.completion[:kept]
+    earlier = [turn.prompt[i] if turn.earlier[i] else IGNORED for i in places]
+    learned = {"learned": [*earlier, *completion]} if every else {}
+    return learned | {
         "input_ids": [*prompt, *completion],
         "labels": [*[IGNORED] * len(prompt), *completion],
-        "prompt": turn.shortened(max_length),
+        "prompt": [turn.prompt[i] for i in turn.kept(max_length)],
         "words": sum(turn.words[:kept]),
         "bytes": sum(turn.bytes[:kept]),
         "truncated": len(prompt) < len(turn.prompt) or kept < len(turn.completion),

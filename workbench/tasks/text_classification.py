@@ -16,7 +16,8 @@ from transformers import PreTrainedTokenizerBase
 
 from workbench.data.batches import Batch
 from workbench.data.encode import Columns, Encoded, Encoder, Row
-from workbench.data.examples import Data, Examples, Label
+from workbench.data.examples import ROLES, Data, Examples, Label
+from workbench.data.rows import Column
 from workbench.recipe.catalogue import MULTI, REGRESSION, SINGLE
 from workbench.recipe.tasks import Family, TextClassification
 from workbench.tasks.auxiliary_lm import (
@@ -24,9 +25,13 @@ from workbench.tasks.auxiliary_lm import (
     next_token_logits,
     next_token_losses,
 )
-from workbench.tasks.base import Losses, Predicted, Task, Values, label_config
+from workbench.tasks.base import Losses, Predicted, Task, Values, pretrained
 from workbench.tasks.baselines import class_baselines
+from workbench.tasks.classes import label_config
 from workbench.tasks.usage import About, truncation
+
+LARGEST_NUMBER = 1e15
+"""Of a regression: a batch of squares of it is 1e30 times some hundreds, and fp32 ends at 3e38."""
 
 
 class TextClassificationTask(Task[TextClassification]):
@@ -77,6 +82,21 @@ class TextClassificationTask(Task[TextClassification]):
             for row, i in zip(rows, indices, strict=True)
         ]
 
+    def notes(self, data: Data, tokenizer: PreTrainedTokenizerBase) -> Iterator[str]:
+        """Also refuses numbers whose squared error is beyond fp32."""
+        for role in ROLES if self.spec.problem_type == REGRESSION else ():
+            examples: Examples = getattr(data, role)
+            Column(where=role, ids=examples.ids, values=examples.labels).refuse(
+                lambda number: abs(number) > LARGEST_NUMBER,
+                f"a number beyond {LARGEST_NUMBER:g}",
+                why="its squared error is too large for the 32 bits of a loss",
+                fix="scale the numbers, e.g. to a mean of 0 and a standard deviation of 1",
+            )
+        yield from super().notes(data, tokenizer)
+
+    def training_weight(self, row: Row) -> float:
+        return self.class_weights[row["label"]] if self.class_weights else 1.0
+
     def label_text(self, label: Label) -> str:
         if isinstance(label, tuple):
             return ", ".join(n for n, on in zip(self.label_names, label, strict=True) if on)
@@ -97,18 +117,20 @@ class TextClassificationTask(Task[TextClassification]):
 
         A decoder's head scores every position and transformers then picks the last real token;
         with a soft prompt it is handed embeddings, cannot see the padding any more and takes the
-        last position, whatever stands there. So the position is picked here: virtual tokens plus
-        the length of the text, minus one. Without padding that is what a plain load picks.
+        last position, whatever stands there. So the position is picked here, the one that a plain
+        load picks for the text alone.
         """
         score = _per_token_head(model)
         if score is None:
+            if _reads_last_position(model):
+                return _by_length(model, batch).float()
             logits: Tensor = model(**batch.inputs).logits
             return logits.float()
         with _captured(score) as outputs:
             model(**batch.inputs)
-        last = virtual_tokens + batch.inputs["attention_mask"].sum(dim=1) - 1
+        last = _last_tokens(model, batch, virtual_tokens)
         rows = torch.arange(last.shape[0], device=last.device)
-        return outputs[0][rows, last].float()
+        return outputs[0][rows, virtual_tokens + last].float()
 
     def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
         dtype = torch.long if self.spec.problem_type == SINGLE else torch.float
@@ -121,9 +143,11 @@ class TextClassificationTask(Task[TextClassification]):
         return F.mse_loss(outputs.squeeze(1), labels, reduction="none")
 
     def training_losses(self, model: nn.Module, batch: Batch, virtual_tokens: int) -> Losses:
-        """The label's loss and, with a weight, that of the text's next tokens."""
+        """The label's loss by the weight of its class; or with that of the text's next tokens."""
         if not self.spec.lm_weight:
-            return super().training_losses(model, batch, virtual_tokens)
+            losses = self.losses(self.outputs(model, batch, virtual_tokens), batch)
+            weights = [self.training_weight(row) for row in batch.rows]
+            return Losses(losses * torch.tensor(weights, device=losses.device))
         with next_token_logits(model, _per_token_head(model), batch, virtual_tokens) as logits:
             outputs = self.outputs(model, batch, virtual_tokens)
         label, text = self.losses(outputs, batch), next_token_losses(logits[0], batch)
@@ -142,7 +166,10 @@ class TextClassificationTask(Task[TextClassification]):
         return [float(row[0]) for row in predicted.values]
 
     def references(self, encoded: Encoded) -> list[Label]:
-        return list(encoded.examples.labels)
+        return self.labels_as_answers(encoded.examples.labels)
+
+    def labels_as_answers(self, labels: Sequence[Any]) -> list[Label]:
+        return list(labels)
 
     def scores(self, encoded: Encoded, predicted: Predicted) -> list[float | None]:
         """Probability of the answer; None for regression, mean for multi-label."""
@@ -192,6 +219,37 @@ def _per_token_head(model: nn.Module) -> nn.Module | None:
     """The head that scores every position (``score`` of transformers' decoders), if it is one."""
     named = model.named_modules()
     return next((module for name, module in named if name.rpartition(".")[2] == "score"), None)
+
+
+def _last_tokens(model: nn.Module, batch: Batch, virtual_tokens: int) -> Tensor:
+    """The position in each text that a plain load takes the scores of, (batch,).
+
+    transformers (5.23) takes the last token that is not the padding token, also where a text
+    itself ends in that token (GPT-2's end token pads); of embeddings, as behind a soft prompt, it
+    takes the last one.
+    """
+    counted = batch.inputs["attention_mask"]
+    pad = pretrained(model).config.get_text_config().pad_token_id
+    if not virtual_tokens and pad is not None:
+        counted = counted * (batch.inputs["input_ids"] != pad)
+    places = torch.arange(counted.shape[1], device=counted.device)
+    return (places * counted).argmax(dim=1)
+
+
+def _reads_last_position(model: nn.Module) -> bool:
+    """Whether a head reads the last position, padding or not, as XLNet's summary does."""
+    return any(getattr(module, "summary_type", None) == "last" for module in model.modules())
+
+
+def _by_length(model: nn.Module, batch: Batch) -> Tensor:
+    """Logits of texts of one length at a time, so that none is padded, (batch, labels)."""
+    lengths = batch.inputs["attention_mask"].sum(dim=1)
+    found: dict[int, Tensor] = {}
+    for length in lengths.unique().tolist():
+        at = (lengths == length).nonzero().squeeze(1)
+        logits = model(**{name: rows[at, :length] for name, rows in batch.inputs.items()}).logits
+        found |= dict(zip(at.tolist(), logits, strict=True))
+    return torch.stack([found[row] for row in range(len(lengths))])
 
 
 @contextmanager

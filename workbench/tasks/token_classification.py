@@ -18,8 +18,9 @@ from workbench.data.encode import Columns, Encoded, Encoder, Row
 from workbench.data.examples import Data, Examples
 from workbench.errors import DataError
 from workbench.recipe.tasks import TokenClassification
-from workbench.tasks.base import Predicted, Task, Values, label_config
+from workbench.tasks.base import Losses, Predicted, Task, Values
 from workbench.tasks.baselines import tag_baseline
+from workbench.tasks.classes import label_config
 from workbench.tasks.usage import About, prompt_note, text_only, truncation
 from workbench.tasks.word_spacing import before_word
 
@@ -78,6 +79,10 @@ class TokenClassificationTask(Task[TokenClassification]):
     def weight(self, row: Row) -> float:
         return float(sum(label != IGNORED for label in row["labels"]))
 
+    def training_weight(self, row: Row) -> float:
+        weights = self.class_weights or (1.0,) * len(self.label_names)
+        return sum((weights[label] for label in row["labels"] if label != IGNORED), 0.0)
+
     def label_text(self, label: Sequence[int]) -> str:
         return " ".join(self.label_names[tag] for tag in label)
 
@@ -98,14 +103,12 @@ class TokenClassificationTask(Task[TokenClassification]):
         return logits[:, virtual_tokens:].float()
 
     def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
-        labels = padded([row["labels"] for row in batch.rows], outputs.shape[1], IGNORED)
-        each = F.cross_entropy(
-            outputs.transpose(1, 2),
-            labels.to(outputs.device),
-            ignore_index=IGNORED,
-            reduction="none",
-        )
-        return each.sum(dim=1)
+        return _cross_entropies(outputs, batch, None)
+
+    def training_losses(self, model: nn.Module, batch: Batch, virtual_tokens: int) -> Losses:
+        """The loss with each word's by the weight of its tag."""
+        outputs = self.outputs(model, batch, virtual_tokens)
+        return Losses(_cross_entropies(outputs, batch, self.class_weights))
 
     def values(self, outputs: Tensor, batch: Batch) -> list[Values]:
         rows = outputs.detach().cpu().numpy()
@@ -133,7 +136,10 @@ class TokenClassificationTask(Task[TokenClassification]):
         return [tags.get(word, unseen) for word in range(words)]
 
     def references(self, encoded: Encoded) -> list[list[str]]:
-        return [[self.label_names[tag] for tag in tags] for tags in encoded.examples.labels]
+        return self.labels_as_answers(encoded.examples.labels)
+
+    def labels_as_answers(self, labels: Sequence[Any]) -> list[list[str]]:
+        return [[self.label_names[tag] for tag in tags] for tags in labels]
 
     def answer_text(self, answer: Sequence[str]) -> str:
         return " ".join(answer)
@@ -199,6 +205,19 @@ def _seen(encoded: Encoded, predicted: Predicted) -> Iterator[_Seen]:
     for first, logits in zip(encoded.column("words"), predicted.values, strict=True):
         at = [position for position, word in enumerate(first) if word != IGNORED]
         yield _Seen([first[position] for position in at], logits[at])
+
+
+def _cross_entropies(outputs: Tensor, batch: Batch, weights: Sequence[float] | None) -> Tensor:
+    """Those of the words' tags, by the weight of the tag, summed for each row; (batch,)."""
+    labels = padded([row["labels"] for row in batch.rows], outputs.shape[1], IGNORED)
+    each = F.cross_entropy(
+        outputs.transpose(1, 2),
+        labels.to(outputs.device),
+        weight=None if weights is None else torch.tensor(weights, device=outputs.device),
+        ignore_index=IGNORED,
+        reduction="none",
+    )
+    return each.sum(dim=1)
 
 
 def _words(encoded: Encoded) -> tuple[tuple[str, ...], ...]:

@@ -130,7 +130,7 @@ class Accumulation:
         return losses, batch.tokens
 
     def _weight(self, rows: Sequence[Row]) -> float:
-        return sum(self.task.weight(row) for row in rows) or 1.0
+        return sum(self.task.training_weight(row) for row in rows) or 1.0
 
     def _whole(self, sums: dict[str, float], rows: Sequence[Row]) -> Accumulated:
         """The losses of all processes together."""

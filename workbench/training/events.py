@@ -90,9 +90,12 @@ class BestCheckpoint:
     """Validations since without improvement."""
 
     def is_improved_by(self, value: float | None, loss: float, *, higher: bool) -> bool:
-        """True when a validation is better; equal values are decided by the lower loss."""
+        """True when a validation is better; equal values are decided by the lower loss.
+
+        A value that is not defined is never better.
+        """
         if value is None:
-            return self.step is None
+            return False
         if self.value is None:
             return True
         sign = 1 if higher else -1

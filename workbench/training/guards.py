@@ -40,8 +40,8 @@ class MovementGuard:
     PEFT and transformers can drop a method without an error: with gradient checkpointing a
     prefix on BERT gets no gradient at all, and only the head learns. Single tensors may start
     without one (LoRA's A, as long as B is zero), so layers are judged after ``STEPS`` steps.
-    Tensors of the base that stay silent (full fine-tuning of a model with an unused pooler) are
-    left to ``silent``: nobody chose them by name.
+    What stays silent and was not chosen by name (an unused pooler in full fine-tuning or in LoRA
+    on all linear layers) is left to ``silent``.
     """
 
     STEPS = 2
@@ -52,7 +52,7 @@ class MovementGuard:
         for name, parameter in adapted.trainable().items():
             group = "task head" if adapted.is_head(name) else "method"
             self._groups.setdefault(group, {})[name] = parameter
-        self._layers = _adapted_layers(adapted)
+        self._layers = {} if adapted.layers_by_kind else _adapted_layers(adapted)
         self._before = {group: _checksum(ps) for group, ps in self._groups.items()}
         self._silent = {name for ps in self._groups.values() for name in ps}
         self._steps = 0

@@ -203,7 +203,7 @@ class Trainer:
         if better:
             self.best = BestCheckpoint(self.step, value, loss)
             yield self._save_best()
-        else:
+        elif value is not None:  # one that is not defined says nothing about improvement
             self.best.epochs_without_improvement += 1
         yield Validation(
             step=self.step,

@@ -2,15 +2,12 @@
 
     runs/<study>/tuning/<recipe>-<key8>/
         optuna.jsonl    every trial: what it tries, what came of it
-        tuning.json     the same for people and programs, with the best, what it all cost and how
-                        many trials are wanted
+        tuning.json     the same for people and programs, with the best and what it all cost
         trial-000/      the run folder of a trial: its log, its validation scores
 
 The key is a hash of all that decides what a trial gives: the recipe, what is searched, the seed.
 So the same command continues where the last one ended, and another one does not mix with it.
 """
-
-from __future__ import annotations
 
 import hashlib
 import json
@@ -28,7 +25,6 @@ TUNING = "tuning"
 
 
 def tuning_folder(runs_dir: Path, recipe: Recipe, space: Space, seed: int) -> Path:
-    """Where the trials of a recipe go."""
     searched = {key: str(wanted) for key, wanted in space.items()}
     first = as_hashed(recipe.numerics()), flat_as_first_written(searched)
     decides = json.dumps([*first, seed], sort_keys=True)
@@ -37,17 +33,12 @@ def tuning_folder(runs_dir: Path, recipe: Recipe, space: Space, seed: int) -> Pa
 
 
 def trial_folder(folder: Path, number: int) -> Path:
-    """The run folder of a trial."""
     return folder / f"trial-{number:03d}"
 
 
 @contextmanager
 def owned(folder: Path) -> Iterator[None]:
-    """Makes a tuning folder and keeps every other process out of it.
-
-    Raises:
-        RunRefused: when another process is at it.
-    """
+    """Makes a tuning folder and keeps every other process out of it (RunRefused)."""
     lock = lock_folder(folder)
     if lock is None:
         raise RunRefused(

@@ -1,7 +1,5 @@
 """The trials of one recipe as optuna keeps them: a journal beside the trials' run folders."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections.abc import Sequence
@@ -51,14 +49,10 @@ class _Held(JournalFileOpenLock):
 
 
 class Journal:
-    """One recipe's trials, numbered from 0; what is written is on the disk.
+    """One recipe's trials, numbered from 0; what is written is on the disk, a JSON document a line.
 
-    Args:
-        path: of optuna's journal, one JSON document a line.
-        space: what is searched.
-        higher: whether more is better.
-        seed: of the draws. Trial n is drawn from the seed, n and the trials before it, so that a
-            search that was interrupted tries what an uninterrupted one would.
+    Trial n is drawn from the seed, n and the trials before it, so that a search that was
+    interrupted tries what an uninterrupted one would.
     """
 
     def __init__(self, path: Path, space: Space, *, higher: bool, seed: int) -> None:
@@ -66,7 +60,8 @@ class Journal:
         self._distributions = flat_as_first_written(
             {key: _distribution(key, space) for key in space}
         )
-        _drop_half_a_line(path)
+        if path.exists():  # without what a killed process had begun to write
+            os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._storage = JournalStorage(JournalFileBackend(str(path), lock_obj=_Held(str(path))))
         self._study = optuna.create_study(
@@ -80,12 +75,10 @@ class Journal:
         return len(self._study.get_trials(deepcopy=False))
 
     def outcome(self, number: int) -> dict[str, Any] | None:
-        """What came of a trial; None while it has not ended."""
         trial = self._study.get_trials(deepcopy=False)[number]
         return trial.user_attrs.get(OUTCOME) if trial.state.is_finished() else None
 
     def values(self, number: int) -> Values:
-        """What a trial tries."""
         return flat_as_today(self._study.get_trials(deepcopy=False)[number].params)
 
     def begin(self, own: Values | None) -> Values:
@@ -114,7 +107,8 @@ class Journal:
         tried = [flat_as_today(trial.params) for trial in before]
         values: Values = {}
         for attempt in range(DRAWS):
-            seed = _seed(self._seed, len(before), attempt)
+            parts = repr((self._seed, len(before), attempt)).encode()
+            seed = int.from_bytes(hashlib.sha256(parts).digest()[:4], "big")
             sampler = optuna.samplers.TPESampler(n_startup_trials=RANDOM_TRIALS, seed=seed)
             study = optuna.create_study(direction=_direction(self._higher), sampler=sampler)
             study.add_trials(before)
@@ -136,17 +130,3 @@ def _distribution(key: str, space: Space) -> BaseDistribution:
     if wanted.is_integer:
         return IntDistribution(int(wanted.low), int(wanted.high), log=True)
     return FloatDistribution(wanted.low, wanted.high, log=True)
-
-
-def _seed(*parts: int) -> int:
-    """A seed that depends on all the parts; 32 bits, as numpy takes it."""
-    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:4], "big")
-
-
-def _drop_half_a_line(path: Path) -> None:
-    """Takes away what a killed process had begun to write."""
-    if not path.exists():
-        return
-    whole = path.read_bytes().rfind(b"\n") + 1
-    if whole < path.stat().st_size:
-        os.truncate(path, whole)

@@ -1,8 +1,5 @@
 """Searches as they stand on the disk, for whoever only looks; no torch, no optuna."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,45 +15,38 @@ RECORD = "tuning.json"
 
 @dataclass(frozen=True)
 class Search:
-    """The search of one recipe, active or not."""
-
     folder: Path
     document: dict[str, Any]
-    """The content of ``tuning.json``; empty where it cannot be read."""
     current: Run | None
     """The trial that was begun and has no outcome yet."""
 
     @property
     def study(self) -> str:
-        """The study that the recipe belongs to."""
         return str(self.document.get("study") or self.folder.parent.parent.name)
 
     @property
     def recipe(self) -> str:
-        """The recipe whose values are searched."""
         return str(self.document.get("recipe") or self.folder.name.rpartition("-")[0])
 
     @property
     def trials(self) -> list[dict[str, Any]]:
-        """The trials that have ended."""
         found = self.document.get("trials")
         return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
 
     @property
     def wanted(self) -> int:
-        """Trials that were asked for, as far as it is known."""
         asked = self.document.get("wanted")
         return max(len(self.trials), asked if isinstance(asked, int) else 0)
 
     @property
     def is_active(self) -> bool:
-        """True while one of its trials is running."""
         return self.current is not None and self.current.state in ACTIVE
 
 
 def list_searches(runs_dir: Path) -> list[Search]:
     """All searches below a runs folder, by study and recipe; those set aside are not among them."""
-    return [_read(folder) for folder in sorted(_folders(runs_dir))]
+    found = sorted(runs_dir.glob(f"*/{TUNING}/*"))
+    return [_read(each) for each in found if each.is_dir() and not each.name.startswith(".")]
 
 
 def options_of(searches: list[Search]) -> list[str]:
@@ -70,12 +60,6 @@ def options_of(searches: list[Search]) -> list[str]:
             options += ["--search", f"{key}={said.pop()}"]
     seeds = {each.document["seed"] for each in searches if "seed" in each.document}
     return [*options, "--seed", str(seeds.pop())] if len(seeds) == 1 else options
-
-
-def _folders(runs_dir: Path) -> Iterator[Path]:
-    for path in runs_dir.glob(f"*/{TUNING}/*"):
-        if path.is_dir() and not path.name.startswith("."):
-            yield path
 
 
 def _read(folder: Path) -> Search:

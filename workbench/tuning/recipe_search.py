@@ -1,10 +1,8 @@
 """The search of one recipe: its trials, one after the other, each recorded as it ends."""
 
-from __future__ import annotations
-
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +26,6 @@ SAYS_SOMETHING = ("training", "method", "memory", "bad recipe")
 
 @dataclass(kw_only=True)
 class RecipeSearch:
-    """The search of one recipe."""
-
     recipe: Recipe
     space: Space
     seed: int
@@ -46,7 +42,12 @@ class RecipeSearch:
 
     def open(self, force: bool) -> None:
         """Reads what earlier calls found; sets it aside where it no longer holds."""
-        changed = next(filter(None, map(self._changed, self._finished())), None)
+        runs = map(read_run, sorted(self.folder.glob("trial-*")))
+        finished = next((run for run in runs if run.state == "finished"), None)
+        changed = None
+        if finished:  # it speaks for the others; the values that it tried are no change
+            result = finished.result | {"fingerprint": self.recipe.fingerprint}
+            changed = what_changed(self.recipe, replace(finished, reason="", result=result))
         if changed:
             self.tell("warning", message=f"{self.name}: {changed}: its trials run again")
         if force or changed:
@@ -55,30 +56,7 @@ class RecipeSearch:
         path = self.folder / "optuna.jsonl"
         self.journal = Journal(path, self.space, higher=self.higher, seed=self.seed)
 
-    def _finished(self) -> Iterator[Run]:
-        """The first finished trial, which speaks for the others."""
-        for path in sorted(self.folder.glob("trial-*")):
-            run = read_run(path)
-            if run.state == "finished":
-                yield run
-                return
-
-    def _changed(self, run: Run) -> str | None:
-        """What is no longer as a trial found it, the values that it tried apart."""
-        same = {"fingerprint": self.recipe.fingerprint}
-        return what_changed(
-            self.recipe,
-            Run(
-                path=run.path,
-                state=run.state,
-                reason="",
-                status=run.status,
-                result=run.result | same,
-            ),
-        )
-
     def ended(self, number: int) -> bool:
-        """True for a trial that need not be run."""
         return number < len(self.journal) and self.journal.outcome(number) is not None
 
     def write_record(self, wanted: int) -> None:
@@ -104,17 +82,7 @@ class RecipeSearch:
         recipe, problems = built(self.recipe, values)
         if recipe is None:  # two values that do not go together
             reason = "; ".join(f"{problem.key}: {problem.what}" for problem in problems)
-            return Trial(
-                number=number,
-                values=values,
-                score=None,
-                loss=None,
-                reason=reason,
-                steps=0,
-                tokens=0,
-                train_seconds=0.0,
-                validation_seconds=0.0,
-            )
+            return Trial(number=number, values=values, reason=reason)
         run = self._run_of(recipe, trial_folder(self.folder, number))
         if run.state in ("stopped", "interrupted"):
             return None
@@ -130,10 +98,9 @@ class RecipeSearch:
         if before.state == "finished":  # killed before that was recorded
             return before
         if before.state in ("stopped", "interrupted"):
-            try:
+            # Libraries or devices may have changed since: then its start is no good.
+            with suppress(RunRefused):
                 return self._run(recipe, path, resume=True)
-            except RunRefused:  # libraries or devices have changed since: its start is no good
-                pass
         return self._run(recipe, path, resume=False)
 
     def _run(self, recipe: Recipe, path: Path, *, resume: bool) -> Run:
@@ -150,10 +117,8 @@ class RecipeSearch:
         )
 
     def _refuse_hopeless(self, run: Run, number: int) -> None:
-        """Ends the search when a failure is none of the tried values' fault.
-
-        The first trial has the recipe's own values: what is wrong with those is wrong with it.
-        """
+        """Ends the search when a failure is none of the tried values' fault. The first trial has
+        the recipe's own values: what is wrong with those is wrong with it."""
         kind, code = run.status.get("failure"), run.status.get("exit_code")
         if kind in SAYS_SOMETHING and not (number == 0 and code == 2):
             return
@@ -166,22 +131,18 @@ class RecipeSearch:
 
     def tuning(self, trials: int | None = None) -> Tuning:
         """The search so far; of a longer one the first trials only, so that budgets are equal."""
-        ended = []
-        for number in range(len(self.journal) if trials is None else trials):
-            if self.ended(number):
-                outcome = self.journal.outcome(number) or {}
-                ended.append(Trial.from_outcome(number, self.journal.values(number), outcome))
+        numbers = range(len(self.journal) if trials is None else trials)
+        outcomes = {n: self.journal.outcome(n) or {} for n in numbers if self.ended(n)}
         return Tuning(
             recipe=self.recipe,
             space=self.space,
             seed=self.seed,
             higher=self.higher,
             folder=self.folder,
-            trials=ended,
+            trials=[Trial.from_outcome(n, self.journal.values(n), o) for n, o in outcomes.items()],
         )
 
     def report(self, number: int, trials: int, eta_seconds: float) -> None:
-        """Tells the observer what came of a trial."""
         now = self.tuning(trials)
         trial = next(each for each in now.trials if each.number == number)
         self.tell(
@@ -198,5 +159,4 @@ class RecipeSearch:
         )
 
     def tell(self, kind: str, **fields: Any) -> None:
-        """Hands an event to whoever watches."""
         self.observer(kind, fields)

@@ -1,7 +1,5 @@
 """The search: the same number of trials for every recipe, on validation only."""
 
-from __future__ import annotations
-
 import itertools
 import math
 import time
@@ -18,19 +16,12 @@ from workbench.recipe import Recipe
 from workbench.store import DEFAULT_RUNS_DIR
 from workbench.tuning.folder import owned
 from workbench.tuning.recipe_search import RecipeSearch
-from workbench.tuning.space import (
-    Space,
-    combinations,
-    parse_searches,
-    spaces_of,
-)
+from workbench.tuning.space import Space, combinations, parse_searches, spaces_of
 from workbench.tuning.trials import Tuning
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The searches of all recipes, and the signal that ended them early, if one did."""
-
     tunings: list[Tuning]
     signal_number: int | None
     complete: bool

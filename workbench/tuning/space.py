@@ -1,11 +1,11 @@
 """What a search may try: which keys of a recipe, between which values, and the recipe it makes."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import getitem
 from typing import Any
 
 from workbench.errors import Problem, RecipeError, UsageError
@@ -16,7 +16,6 @@ from workbench.recipe.yaml_reader import parse_value
 
 LEARNING_RATE = "training.learning_rate"
 AROUND = 10.0
-"""The learning rate is searched from its own value / 10 to its own value * 10."""
 DIGITS = 3
 """Significant digits of a number that is tried, so that a recipe can repeat it exactly."""
 SECTIONS = ("method", "training")
@@ -37,16 +36,13 @@ class Range:
 
     @property
     def is_integer(self) -> bool:
-        """True where both ends are integers, and then so is what is tried."""
         return isinstance(self.low, int) and isinstance(self.high, int)
 
     def holds(self, value: Any) -> bool:
-        """True for a value that the search could try."""
         number = isinstance(value, int | float) and not isinstance(value, bool)
         return number and self.low <= value <= self.high
 
     def ends(self) -> tuple[Scalar, ...]:
-        """The values that have to make a valid recipe."""
         return (self.low, self.high)
 
     def __str__(self) -> str:
@@ -60,11 +56,9 @@ class Choices:
     values: tuple[Scalar, ...]
 
     def holds(self, value: Any) -> bool:
-        """True for a value that the search could try."""
         return value in self.values
 
     def ends(self) -> tuple[Scalar, ...]:
-        """The values that have to make a valid recipe."""
         return self.values
 
     def __str__(self) -> str:
@@ -75,11 +69,7 @@ Space = dict[str, Range | Choices]
 
 
 def parse_searches(texts: Iterable[str]) -> Space:
-    """The keys and values of ``KEY=A..B`` (a range) and ``KEY=A,B,C`` (a choice).
-
-    Raises:
-        UsageError: naming the first text that is neither.
-    """
+    """The keys and values of ``KEY=A..B`` and ``KEY=A,B,C``; a UsageError names what is neither."""
     space: Space = {}
     for text in texts:
         key, equals, wanted = (part.strip() for part in text.partition("="))
@@ -100,23 +90,18 @@ def parse_searches(texts: Iterable[str]) -> Space:
 
 
 def _range(key: str, text: str) -> Range:
-    ends = [_scalar(key, part) for part in text.split("..", 1)]
+    scalars = [_scalar(key, part) for part in text.split("..", 1)]
+    ends = [x for x in scalars if isinstance(x, int | float) and not isinstance(x, bool)]
+    if len(ends) < 2:
+        what = f"{key}: {text!r} is not a range of two numbers"
+        raise UsageError(what, where=OPTION, fix=EXAMPLE)
     low, high = ends
-    if not all(isinstance(end, int | float) and not isinstance(end, bool) for end in ends):
-        raise UsageError(
-            f"{key}: {text!r} is not a range of two numbers", where=OPTION, fix=EXAMPLE
-        )
-    assert isinstance(low, int | float) and isinstance(high, int | float)
     if not 0 < low < high < math.inf:
-        turned = 0 < high < low < math.inf
-        raise UsageError(
-            f"{key}: {text} is not a range",
-            where=OPTION,
-            why="a range is sampled on a log scale: 0 < low < high",
-            fix=f"did you mean {key}={high}..{low}?"
-            if turned
-            else f"list the values instead, e.g. {key}=0,0.1,0.2",
-        )
+        fix = f"list the values instead, e.g. {key}=0,0.1,0.2"
+        if 0 < high < low < math.inf:
+            fix = f"did you mean {key}={high}..{low}?"
+        why = "a range is sampled on a log scale: 0 < low < high"
+        raise UsageError(f"{key}: {text} is not a range", where=OPTION, why=why, fix=fix)
     return Range(low, high)
 
 
@@ -139,11 +124,8 @@ def _scalar(key: str, text: str) -> Scalar:
 
 
 def spaces_of(recipes: Sequence[Recipe], searches: Space) -> list[Space]:
-    """What is searched of each recipe: its learning rate, and the keys that it has.
-
-    The rule is the same for every method: the learning rate from a tenth to ten times the
-    recipe's own, which is its method's default where the recipe names none, unless a range is
-    given for all of them.
+    """What is searched of each recipe: the keys that it has, and its learning rate, unless given
+    from a tenth to ten times its own. The rule is the same for every method.
 
     Raises:
         UsageError: when no recipe has a key, or one has no validation split.
@@ -157,15 +139,19 @@ def spaces_of(recipes: Sequence[Recipe], searches: Space) -> list[Space]:
             raise UsageError(what, where=OPTION, fix=did_you_mean(key, every))
     spaces = []
     for recipe, flat in zip(recipes, known, strict=True):
-        _refuse_without_validation(recipe)
-        rate = recipe.learning_rate
+        splits, rate = recipe.data.splits, recipe.learning_rate
+        if recipe.data.validation_size is None and not (splits and splits.validation):
+            raise UsageError(
+                "there is no validation split to tune on",
+                where=f"{recipe.study}/{recipe.name}",
+                why="the test split has to stay unseen until the values are chosen",
+                fix="set data.validation_size (or data.splits.validation)",
+            )
         around = Range(_rounded(rate / AROUND), min(_rounded(rate * AROUND), 100.0))
         space = {LEARNING_RATE: around} | {k: v for k, v in searches.items() if k in flat}
         for key, wanted in space.items():
             for value in wanted.ends():
-                _, problems = built(recipe, {key: value})
-                if problems:
-                    raise RecipeError(problems)
+                with_values(recipe, {key: value})
         spaces.append(space)
     return spaces
 
@@ -182,20 +168,13 @@ def built(recipe: Recipe, values: Mapping[str, Any]) -> tuple[Recipe | None, lis
     document = recipe.model_dump()
     for key, value in values.items():
         *parents, last = key.split(".")
-        section = document
-        for part in parents:
-            section = section[part]
-        section[last] = value
+        reduce(getitem, parents, document)[last] = value
     found, problems = build(document, file=f"{OPTION} ({recipe.study}/{recipe.name})")
     return found if not problems else None, problems
 
 
 def with_values(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
-    """The recipe with some values by dotted key.
-
-    Raises:
-        RecipeError: when it cannot be run.
-    """
+    """The recipe with some values by dotted key, or a RecipeError."""
     found, problems = built(recipe, values)
     if found is None:
         raise RecipeError(problems)
@@ -204,9 +183,9 @@ def with_values(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
 
 def describe_values(values: Mapping[str, Any]) -> str:
     """What a trial tries: ``learning rate 0.005, r 8``."""
-    names = {key: key.rpartition(".")[2].replace("_", " ") for key in values}
     return ", ".join(
-        f"{names[key]} {value:g}" if isinstance(value, float) else f"{names[key]} {value}"
+        f"{key.rpartition('.')[2].replace('_', ' ')} "
+        + (f"{value:g}" if isinstance(value, float) else str(value))
         for key, value in values.items()
     )
 
@@ -233,17 +212,6 @@ def rounded(space: Space, values: Values) -> Values:
 
 def _rounded(value: float) -> float:
     return float(f"{value:.{DIGITS}g}")
-
-
-def _refuse_without_validation(recipe: Recipe) -> None:
-    splits = recipe.data.splits
-    if recipe.data.validation_size is None and not (splits and splits.validation):
-        raise UsageError(
-            "there is no validation split to tune on",
-            where=f"{recipe.study}/{recipe.name}",
-            why="the test split has to stay unseen until the values are chosen",
-            fix="set data.validation_size (or data.splits.validation)",
-        )
 
 
 def _flat(recipe: Recipe) -> Values:

@@ -1,7 +1,5 @@
 """What came of trials: scores, failures, costs, and which was the best."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -22,19 +20,17 @@ class Trial:
 
     number: int
     values: Values
-    score: float | None
+    score: float | None = None
     """Of the state that a run would export, on validation; None for a failed trial."""
-    loss: float | None
-    reason: str
-    """Why it failed; empty where it did not."""
-    steps: int
-    tokens: int
-    train_seconds: float
-    validation_seconds: float
+    loss: float | None = None
+    reason: str = ""
+    steps: int = 0
+    tokens: int = 0
+    train_seconds: float = 0.0
+    validation_seconds: float = 0.0
 
     @classmethod
     def from_outcome(cls, number: int, values: Values, outcome: dict[str, Any]) -> Self:
-        """The trial that a journal holds."""
         known = {f.name for f in fields(cls)}
         kept = {name: value for name, value in outcome.items() if name in known}
         return cls(**{**kept, "number": number, "values": values})
@@ -46,13 +42,10 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True)
 class Tuning:
-    """The search of one recipe so far."""
-
     recipe: Recipe
     space: Space
     seed: int
     higher: bool
-    """Whether more of the metric is better."""
     folder: Path
     trials: Sequence[Trial]
 
@@ -75,7 +68,6 @@ class Tuning:
 
     @property
     def failed(self) -> int:
-        """Trials without a score."""
         return sum(trial.score is None for trial in self.trials)
 
     def spec(self) -> TuningSpec | None:
@@ -93,7 +85,6 @@ class Tuning:
         )
 
     def document(self) -> dict[str, Any]:
-        """The content of tuning.json."""
         return {
             "version": VERSION,
             "study": self.recipe.study,
@@ -122,6 +113,13 @@ def cost(trials: Sequence[Trial]) -> dict[str, Any]:
     }
 
 
+def _undefined(metric: str) -> str:
+    return (
+        f"{metric} is not defined on this validation split: name another metric first in "
+        "task.metrics"
+    )
+
+
 def trial_of(run: Run, number: int, values: Values, metric: str) -> Trial:
     """What came of the run of a trial; counted from its log, which a failed run has as well."""
     rows = run.events()[0]
@@ -130,7 +128,7 @@ def trial_of(run: Run, number: int, values: Values, metric: str) -> Trial:
     score, loss, reason = None, None, run.reason.partition("\n")[0]
     if run.state == "finished":
         score = deciding_score(run.result["metrics"]["validation"], metric)
-        reason = "" if score is not None else f"{metric} is not defined on this validation split"
+        reason = "" if score is not None else _undefined(metric)
         keeps_best = (run.result.get("selected") or {}).get("metric") is not None
         kept = [row for row in validations if row["best"]] if keeps_best else validations
         loss = kept[-1]["loss"] if kept else None

@@ -1,7 +1,5 @@
 """The recipes that a search ends in: a study's folder with the values that were found."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,16 +14,11 @@ from workbench.tuning.space import with_values
 from workbench.tuning.trials import Tuning
 
 BASE = "_base.yaml"
-"""What the written recipes share."""
 WIDTH = 100
 
 
 def check_target(folder: Path, recipes: Sequence[Recipe]) -> None:
-    """Refuses a folder that recipes cannot be written to, before anything is trained.
-
-    Raises:
-        UsageError: when a file is there already, or a name cannot be used.
-    """
+    """Refuses (UsageError) a folder that cannot be written to, before anything is trained."""
     names = [recipe.name for recipe in recipes]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -42,11 +35,8 @@ def check_target(folder: Path, recipes: Sequence[Recipe]) -> None:
 
 
 def write_recipes(folder: Path, tunings: Sequence[Tuning]) -> list[Path]:
-    """Writes the best found values of each search as a recipe; those without one are left out.
-
-    Raises:
-        UsageError: when a file has come to be there meanwhile.
-    """
+    """Writes the best found values of each search as a recipe; those without one are left out. A
+    file that has come to be there meanwhile is a UsageError."""
     found = [tuning for tuning in tunings if tuning.best is not None]
     if not found:
         return []
@@ -61,7 +51,10 @@ def write_recipes(folder: Path, tunings: Sequence[Tuning]) -> list[Path]:
         content = {"base": BASE, **own} if base else own
         path = folder / f"{tuning.recipe.name}.yaml"
         _write(path, _comment(tuning) + dump(content))
-        _check(path, tuning)
+        assert tuning.best is not None
+        wanted = with_values(tuning.recipe, tuning.best.values).fingerprint
+        if load_recipe(path).fingerprint != wanted:  # a defect, never a user's
+            raise AssertionError(f"{path} is not the recipe that was tuned")
         written.append(path)
     return written
 
@@ -94,7 +87,6 @@ def _shared(documents: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _without(document: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
-    """What a document says beyond the base."""
     own = {key: value for key, value in document.items() if base.get(key) != value}
     if "training" in own and "training" in base:
         shared = base["training"]
@@ -125,11 +117,3 @@ def _write(path: Path, text: str) -> None:
         raise UsageError("would be overwritten", where=str(path), fix="name a new folder") from None
     except OSError as error:
         raise StorageError(f"cannot be written: {error.strerror}", where=str(path)) from None
-
-
-def _check(path: Path, tuning: Tuning) -> None:
-    """Holds the written recipe to what the best trial ran."""
-    assert tuning.best is not None
-    wanted = with_values(tuning.recipe, tuning.best.values).fingerprint
-    if load_recipe(path).fingerprint != wanted:
-        raise AssertionError(f"{path} is not the recipe that was tuned")  # a defect, never a user's

@@ -85,7 +85,8 @@ def test_a_zombie_is_not_alive(tmp_path: Path) -> None:
     started = process_start_time(process.pid)
     assert started is not None
     wait_for(lambda: psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE)
-    assert not Job(tmp_path, {"pid": process.pid, "process_started_at": started}).alive
+    record = {"pid": process.pid, "process_started_at": started, "runs": [], "command": []}
+    assert not Job(folder=tmp_path, record=record, **record).alive
     process.wait()
 
 

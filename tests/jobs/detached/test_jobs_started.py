@@ -27,10 +27,11 @@ def test_a_job_gets_the_resolved_recipes_and_the_options(
     job = jobs.start([recipe, other], tmp_path / "runs", seeds=[3], force=True, processes=2)
     wait_for(lambda: not job.alive)
     files = [job.folder / "news" / f"{name}.yaml" for name in ("lora-r4", "lora-r8")]
-    supervised = ["-m", "workbench.jobs.supervisor", str(job.folder), sys.executable]
+    isolated = ["-P", "-m"]
+    supervised = [*isolated, "workbench.jobs.supervisor", str(job.folder), sys.executable]
     expected = [
         *supervised,
-        "-m",
+        *isolated,
         "workbench",
         "run",
         *map(str, files),

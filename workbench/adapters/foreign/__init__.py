@@ -1,15 +1,13 @@
-"""Bringing home an adapter that somebody else made: nothing of it runs, all of it is checked.
+"""Importing an adapter that somebody else made: nothing of it runs, all of it is checked.
 
-    receive           named files only, bounded, no links      receiving.py
-    read_config       methods, sizes, nothing that names code  adapter_config.py
-    read_header       the file of tensors by its own rules     tensor_file.py
-    find_base         on this machine, shown and confirmed     bases.py
-    fit               names and shapes as PEFT would have them fitting.py
+    files.receive        named files only, bounded, no links
+    config.read_config   methods, sizes, nothing that names code
+    header.read_header   the file of tensors by its own rules
+    base.find_base       on this machine, shown and confirmed
+    fit.fit              names and shapes as PEFT would have them
 
 Torch is loaded by the last step only, after everything that costs nothing has been refused.
 """
-
-from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
@@ -116,6 +114,3 @@ def _examine(
         weight_bytes=(received / WEIGHTS).stat().st_size,
     )
     return proposal, config, tensors, found
-
-
-__all__ = ["Proposal", "import_adapter", "propose"]

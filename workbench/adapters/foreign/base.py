@@ -1,7 +1,5 @@
 """Finds the base model of a foreign adapter on this machine; nothing is ever fetched."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 Torch is not loaded here: a config that asks for too much is refused before anything is.
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from pathlib import Path

@@ -3,8 +3,6 @@
 Nothing of what arrives is executed, and nothing is written but these names into one new folder.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import stat
@@ -84,9 +82,6 @@ def receive(source: Path, target: Path) -> None:
             )
 
 
-# --- from a folder --------------------------------------------------------------------------
-
-
 def _from_folder(folder: Path, target: Path) -> None:
     names = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
     for name in names:
@@ -116,9 +111,6 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
         raise UsageError("not a regular file", where=str(path), fix="leave folders and devices out")
     with os.fdopen(descriptor, "rb") as file:
         yield file
-
-
-# --- from a zip -----------------------------------------------------------------------------
 
 
 def _from_zip(path: Path, target: Path) -> None:
@@ -201,9 +193,6 @@ def _refuse_entry(info: zipfile.ZipInfo, path: Path) -> None:
         why="a zip from somebody else is taken only if every entry is a plain file of its folder",
         fix="ask for a zip of the adapter's files alone",
     )
-
-
-# --- both -----------------------------------------------------------------------------------
 
 
 def _refuse_name(name: str, where: str) -> None:

@@ -1,7 +1,5 @@
 """Holds a foreign adapter against its base: the tensors that PEFT would look for, name by name."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Sequence
 from dataclasses import fields, replace
@@ -57,7 +55,9 @@ def fit(
     task = _task(config, about, received, found, tensors, labels)
     base = empty_base(ModelSpec(source=str(found.folder)), task)
     peft_config = _peft_config(config)
-    _check_head(base, config, tensors)
+    for name, _ in base.model.named_parameters() if base.new_head else ():
+        if name.partition(".")[0] in base.head_names:
+            _found(config.head_prefix + name, tensors)
     model = _wrapped(base, peft_config)
     _check_tensors(get_peft_model_state_dict(model, save_embedding_layers=False), tensors, found)
     tokenizer = _tokenizer(received, built, found, base)
@@ -74,10 +74,11 @@ def fit(
     tokens = getattr(peft_config, "num_virtual_tokens", 0) if peft_config.is_prompt_learning else 0
     before_text = 0 if config.peft_type == "PREFIX_TUNING" else tokens
     adapted = AdaptedModel(model=model, base=base, virtual_tokens=before_text)
-    describe(built, adapted, task, "peft", _max_length(about, base, tokens))
-
-
-# --- task and labels ------------------------------------------------------------------------
+    room = int(getattr(base.config, "max_position_embeddings", None) or _LONGEST) - tokens
+    known_length = about.get("max_length")
+    if type(known_length) is not int or not 4 <= known_length <= room:
+        known_length = max(4, min(_LONGEST, room))
+    describe(built, adapted, task, "peft", known_length)
 
 
 def _task(
@@ -147,9 +148,6 @@ def _outputs(config: AdapterConfig, found: LocalBase, tensors: Tensors) -> int:
     return 0
 
 
-# --- tensors --------------------------------------------------------------------------------
-
-
 def _found(name: str, tensors: Tensors) -> TensorHeader:
     tensor = tensors.get(name)
     if tensor is None or not tensor.shape:
@@ -160,13 +158,6 @@ def _found(name: str, tensors: Tensors) -> TensorHeader:
             fix="ask for the adapter saved with its head (modules_to_save in its PEFT config)",
         )
     return tensor
-
-
-def _check_head(base: Base, config: AdapterConfig, tensors: Tensors) -> None:
-    if base.new_head:
-        for name, _ in base.model.named_parameters():
-            if name.partition(".")[0] in base.head_names:
-                _found(config.head_prefix + name, tensors)
 
 
 def _peft_config(config: AdapterConfig) -> PeftConfig:
@@ -234,9 +225,6 @@ def _check_tensors(wanted: dict[str, torch.Tensor], tensors: Tensors, found: Loc
     )
 
 
-# --- what is written ------------------------------------------------------------------------
-
-
 def _tokenizer(received: Path, built: Path, found: LocalBase, base: Base) -> Any:
     """The adapter's own tokenizer if it brings one, without any code of its own, or the base's."""
     own = [name for name in ALLOWED if name not in (CONFIG, WEIGHTS, "README.md", ABOUT)]
@@ -277,10 +265,3 @@ def _write_adapter(
     (received / WEIGHTS).rename(built / WEIGHTS)
     if (received / "README.md").is_file():
         (received / "README.md").rename(built / "README.md")
-
-
-def _max_length(about: dict[str, Any], base: Base, tokens: int) -> int:
-    positions = getattr(base.config, "max_position_embeddings", None) or _LONGEST
-    room = max(4, min(_LONGEST, int(positions) - tokens))
-    recorded = about.get("max_length")
-    return recorded if type(recorded) is int and 4 <= recorded <= int(positions) - tokens else room

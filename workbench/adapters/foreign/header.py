@@ -4,8 +4,6 @@ safetensors itself refuses a header that contradicts itself or the file: tensors
 leave a gap, a shape that does not fit its bytes, a file that is cut off or holds more.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +17,6 @@ MAX_HEADER_BYTES = 16_000_000
 
 @dataclass(frozen=True)
 class TensorHeader:
-    """What the header says of one tensor."""
-
     dtype: str
     shape: tuple[int, ...]
 
