@@ -31,15 +31,18 @@ def test_a_quote_in_a_tsv_is_a_character_and_swallows_no_row(load, write):
     assert texts[4] == '"It begins with a quote'
 
 
-def test_mrpcs_own_file_is_read(load, write):
+def test_mrpcs_own_file_is_read(load, refusal, write):
     """Its texts hold single double quotes (Dolan & Brockett 2005)."""
     header = "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String"
     rows = [
         f'{i % 2}\t{i}\t{i + 99}\t"We are, {i} " he said.\tHe said: "we {i}.' for i in range(20)
     ]
     path = write("msr.tsv", b"\xef\xbb\xbf" + "\r\n".join([header, *rows]).encode())
-    data = load(path, text="#1 String", text_pair="#2 String", label="Quality")
+    keys = {"text": "#1 String", "text_pair": "#2 String", "label": "Quality"}
+    data = load(path, **keys)
     assert texts_of(data) == [f'"We are, {i} " he said.' for i in range(20)]
+    named = write("msr_train.txt", path.read_bytes())
+    assert "fix: rename it to msr_train.tsv, if each line is a row" in refusal(named, **keys)
 
 
 def test_a_tsv_that_pandas_has_quoted_is_noted_and_can_be_declared(load, write, tmp_path):

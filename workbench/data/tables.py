@@ -33,7 +33,7 @@ def read_table(path: Path, spec: DataSpec, columns: Columns, name: str) -> Rows:
             f"a {path.suffix or 'suffixless'} file",
             where=str(path),
             why=f"files of rows are {', '.join(TABLE_SUFFIXES)}",
-            fix="convert it, or rename it if only its suffix is wrong",
+            fix=_right_suffix(path) or "convert it, or rename it if only its suffix is wrong",
         )
     if suffix == ".parquet":
         return _read_parquet(path, columns, name)
@@ -55,6 +55,20 @@ def read_table(path: Path, spec: DataSpec, columns: Columns, name: str) -> Rows:
         rows = read_json(text.characters, path, columns, name)
     notes = (fallback_note({name: text.fallback}, spec),) if text.fallback else ()
     return replace(rows, notes=(*notes, *rows.notes))
+
+
+def _right_suffix(path: Path) -> str | None:
+    """What to call a file whose first line has columns; None where it has none."""
+    try:
+        with path.open("rb") as file:
+            first = file.readline(10_000)
+    except OSError:
+        return None
+    for separator, suffix in ((b"\t", ".tsv"), (b",", ".csv")):
+        if separator in first:
+            what = "if each line is a row and the first one names the columns"
+            return f"rename it to {path.stem}{suffix}, {what}"
+    return None
 
 
 def fallback_note(files: Mapping[str, str], spec: DataSpec) -> str:
