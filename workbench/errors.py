@@ -93,7 +93,7 @@ class DataErrors(DataError):
     def __init__(self, problems: Sequence[DataError]) -> None:
         self.problems = tuple(problems)
         shown = "\n".join(map(str, self.problems))
-        super().__init__(f"{len(self.problems)} problems in the data\n{shown}")
+        super().__init__(f"{len(self.problems)} problems in the data:\n{shown}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.problems,)

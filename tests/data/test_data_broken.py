@@ -118,7 +118,7 @@ def test_every_problem_of_several_files_is_in_one_report(refusal, write, tmp_pat
     write("d/train.csv", CSV + "\n,a\nb,\nc,d,e")
     write("d/test.jsonl", lines(*distinct_rows(4), {"text": 7, "label": "a"}) + "\n{")
     message = refusal(tmp_path / "d", splits={"train": "train", "test": "test"})
-    assert message.startswith("5 problems in the data\n")
+    assert message.startswith("5 problems in the data:\n")
     for words in (
         "train.csv:14: 3 fields where the header has 2",
         "test.jsonl:6: not valid JSON",
@@ -134,7 +134,7 @@ def test_every_text_of_a_folder_that_cannot_be_read_is_named(refusal, write, tmp
         write(f"t/{'ab'[i % 2]}/{i}.txt", f"text {i}" if i % 2 else b"\xa3 1")
     write("t/a/8.txt", "")
     message = refusal(tmp_path / "t")
-    assert message.startswith("2 problems in the data\n")
+    assert message.startswith("2 problems in the data:\n")
     assert "a/0.txt: not valid utf-8 (byte 0, line 1: 0xa3" in message
     assert "1 more files cannot be read either: a/2.txt" in message
     assert "missing or empty text in column 'text', 1 of 5 rows: a/8.txt" in message
