@@ -135,6 +135,18 @@ def test_fallback_is_used_per_file(load, write, tmp_path):
     assert data.notes[0].endswith("a/99.txt (byte 0, line 1: 0xa3).")
 
 
+def test_utf8_that_is_read_as_something_else_is_noted(load, write, tmp_path):
+    rows = csv_text([*ROWS, ("costs £5", "neg")])
+    (note,) = load(write("x.csv", rows), encoding="latin-1").notes
+    assert note.startswith("Read as latin-1, as data.encoding says, but valid utf-8: x.csv;")
+    assert load(write("ascii.csv", csv_text()), encoding="latin-1").notes == ()
+    for i in range(20):
+        write(f"t/{'ab'[i % 2]}/{i:02}.txt", f"é {i}")
+    data = load(tmp_path / "t", encoding="windows-1252")
+    assert data.notes[0].startswith("Read as windows-1252, as data.encoding says, but valid utf-8")
+    assert "a/00.txt, a/02.txt" in data.notes[0] and "and 15 more" in data.notes[0]
+
+
 def test_fallback_that_fails_too_is_refused(refusal, write):
     assert "not valid ascii" in refusal(write("x.csv", LATIN), encoding_fallback="ascii")
 

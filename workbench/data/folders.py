@@ -8,7 +8,7 @@ from pathlib import Path
 
 from workbench.data.columns import Columns
 from workbench.data.rows import SHOWN, Rows, unreadable
-from workbench.data.tables import fallback_note, read_table
+from workbench.data.tables import doubt_note, fallback_note, read_table
 from workbench.data.text_files import read_text
 from workbench.errors import DataError
 from workbench.recipe.schema import DataSpec
@@ -98,6 +98,7 @@ def _read_classes(folder: Path, spec: DataSpec, columns: Columns, prefix: str) -
     texts: list[object] = []
     labels: list[object] = []
     fallbacks: dict[str, str] = {}
+    doubtful: list[str] = []
     failed: list[tuple[str, DataError]] = []
     others = [entry.name for entry in _entries(folder) if not entry.is_dir()]
     for class_folder in (entry for entry in _entries(folder) if entry.is_dir()):
@@ -116,12 +117,11 @@ def _read_classes(folder: Path, spec: DataSpec, columns: Columns, prefix: str) -
             labels.append(class_folder.name)
             if text.fallback:
                 fallbacks[name] = text.fallback
+            if text.doubtful:
+                doubtful.append(name)
     notes = [fallback_note(fallbacks, spec)] if fallbacks else []
-    if others:
-        notes.append(
-            f"Not read from {folder.name}, being no .txt files of a class: "
-            f"{', '.join(others[:5])}{f' and {len(others) - 5:,} more' if len(others) > 5 else ''}."
-        )
+    notes += [doubt_note(doubtful, spec)] if doubtful else []
+    notes += [_not_read(folder, others)] if others else []
     return Rows(
         where=str(folder),
         ids=ids,
@@ -131,6 +131,14 @@ def _read_classes(folder: Path, spec: DataSpec, columns: Columns, prefix: str) -
         notes=tuple(notes),
         problems=(_unread(failed),) if failed else (),
         left_out=len(failed),
+    )
+
+
+def _not_read(folder: Path, others: Sequence[str]) -> str:
+    rest = f" and {len(others) - SHOWN:,} more" if len(others) > SHOWN else ""
+    return (
+        f"Not read from {folder.name}, being no .txt files of a class: "
+        f"{', '.join(others[:SHOWN])}{rest}."
     )
 
 

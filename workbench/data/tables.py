@@ -53,7 +53,8 @@ def read_table(path: Path, spec: DataSpec, columns: Columns, name: str) -> Rows:
             raise empty(path)
     else:
         rows = read_json(text.characters, path, columns, name)
-    notes = (fallback_note({name: text.fallback}, spec),) if text.fallback else ()
+    notes = [fallback_note({name: text.fallback}, spec)] if text.fallback else []
+    notes += [doubt_note([name], spec)] if text.doubtful else []
     return replace(rows, notes=(*notes, *rows.notes))
 
 
@@ -69,6 +70,15 @@ def _right_suffix(path: Path) -> str | None:
             what = "if each line is a row and the first one names the columns"
             return f"rename it to {path.stem}{suffix}, {what}"
     return None
+
+
+def doubt_note(names: Sequence[str], spec: DataSpec) -> str:
+    """Says which files are valid UTF-8 and were read as something else."""
+    rest = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+    return (
+        f"Read as {spec.encoding}, as data.encoding says, but valid utf-8: "
+        f"{', '.join(names[:SHOWN])}{rest}; letters such as é may have become others."
+    )
 
 
 def fallback_note(files: Mapping[str, str], spec: DataSpec) -> str:

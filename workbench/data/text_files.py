@@ -35,10 +35,16 @@ _MAGIC = {
 
 @dataclass(frozen=True)
 class Text:
-    """The characters of a file; `fallback` says where `data.encoding` failed, if it did."""
+    """The characters of a file.
+
+    Attributes:
+        fallback: where `data.encoding` failed, if it did.
+        doubtful: whether it was read in another encoding and is valid UTF-8 all the same.
+    """
 
     characters: str
     fallback: str = ""
+    doubtful: bool = False
 
 
 def read_bytes(path: Path) -> bytes:
@@ -73,7 +79,8 @@ def read_text(path: Path, spec: DataSpec) -> Text:
     raw = read_bytes(path)
     _refuse_other_formats(raw, path)
     try:
-        text = Text(_decode(raw, spec.encoding, "data.encoding"))
+        characters = _decode(raw, spec.encoding, "data.encoding")
+        text = Text(characters, doubtful=_is_utf8_all_the_same(raw, spec.encoding))
     except UnicodeDecodeError as error:
         if spec.encoding_fallback is None:
             raise _undecodable(raw, spec.encoding, path, error) from error
@@ -84,6 +91,18 @@ def read_text(path: Path, spec: DataSpec) -> Text:
         text = Text(characters, fallback=_place(raw, error))
     _refuse_nul(text.characters, path)
     return text
+
+
+def _is_utf8_all_the_same(raw: bytes, encoding: str) -> bool:
+    """True for letters beyond ASCII that only UTF-8 writes so: text in another encoding is hardly
+    ever valid UTF-8 by chance."""
+    if codecs.lookup(encoding).name == "utf-8" or raw.isascii():
+        return False
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _decode(raw: bytes, encoding: str, key: str) -> str:
