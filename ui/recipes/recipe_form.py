@@ -75,7 +75,7 @@ def _data_and_model(section: Callable[..., Fields]) -> list[str]:
         overrides += model(names=("max_length",), columns=1)
     with st.expander("Data source, model source, init_from"):
         overrides += data(names=[n for n in DataSpec.model_fields if n not in SIZES])
-        overrides += model(names=("source", "revision"), columns=2)
+        overrides += model(names=("source", "revision", "resize_embeddings"), columns=2)
         none = {"init_from": "none: a new adapter"}
         overrides += section("", Recipe)(names=("init_from",), placeholders=none, columns=1)
     return overrides

@@ -112,6 +112,7 @@ def check_folder(
         "auto_class": about["auto_class"],
         "kind": about["kind"],
         "other_head": about.get("other_head", False),
+        "embedding_rows": about.get("embedding_rows"),
         "output": about["output"],
         "skip": about["virtual_tokens"] if about["per_position"] else 0,
         "max_length": about["max_length"],

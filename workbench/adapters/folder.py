@@ -135,6 +135,8 @@ def load_base_of(
             why=trouble or "",
             fix="connect once so that it is cached, or pass the folder that holds it",
         ) from error
+    if rows := about.get("embedding_rows"):  # for new tokens; what was trained brings their values
+        model.resize_token_embeddings(rows, mean_resizing=False)
     resized = (name for name, *_ in loading["mismatched_keys"])
     return model.eval(), tuple(sorted({*loading["missing_keys"], *resized}))
 

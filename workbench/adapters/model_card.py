@@ -32,7 +32,7 @@ from transformers import {auto}, AutoConfig, AutoTokenizer
 folder = "PATH/TO/THIS/FOLDER"
 tokenizer = AutoTokenizer.from_pretrained(folder)
 model = {auto}.from_pretrained({base}, config=AutoConfig.from_pretrained(folder){resized})
-model = PeftModel.from_pretrained(model, folder).eval()""",
+{rows}model = PeftModel.from_pretrained(model, folder).eval()""",
 }
 
 
@@ -107,6 +107,8 @@ def model_card(
         f"| {name} | {', '.join(f'{each} {_number(value)}' for each, value in scores.items())} |"
         for name, scores in references.items()
     ]
+    grown = about.get("embedding_rows")
+    resize = f"model.resize_token_embeddings({grown}, mean_resizing=False)\n" if grown else ""
     return _PAGE.format(
         base=json.dumps(base),
         library="peft" if kind == "peft" else "transformers",
@@ -125,7 +127,9 @@ def model_card(
         validation_size=sizes["validation"],
         test_size=sizes["test"],
         max_length=about["max_length"],
-        loading=_LOADING[kind].format(auto=about["auto_class"], base=named, resized=resized),
+        loading=_LOADING[kind].format(
+            auto=about["auto_class"], base=named, resized=resized, rows=resize
+        ),
         usage="\n".join(TASKS[task].usage(about, pairs=pairs)),
         checked=result["export"]["examples"],
         difference=result["export"]["max_logit_difference"],

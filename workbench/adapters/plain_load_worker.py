@@ -4,9 +4,10 @@ This file imports transformers, peft, safetensors and the standard library, noth
 workbench, and is run as a program of its own: ``python plain_load_worker.py``. It reads one JSON
 request a line, forks a fresh process for each (so that imports are paid once) and prints one JSON
 answer a line, after a line of its own when it is ready. A request: {"folder", "base", "revision",
-"offline", "auto_class", "kind", "other_head", "output", "skip", "max_length", "inputs"}, where an
-input is {"text", "text_pair"} or {"input_ids", "token_type_ids"} and, for log-probabilities,
-{"positions", "tokens"}; the answer: {"outputs": [[...], ...]} or {"error": "..."}.
+"offline", "auto_class", "kind", "other_head", "embedding_rows", "output", "skip", "max_length",
+"inputs"}, where an input is {"text", "text_pair"} or {"input_ids", "token_type_ids"} and, for
+log-probabilities, {"positions", "tokens"}; the answer: {"outputs": [[...], ...]} or
+{"error": "..."}.
 """
 
 import json
@@ -35,6 +36,8 @@ def load(request: dict[str, Any]) -> tuple[Any, Any]:
     sizes = {"ignore_mismatched_sizes": True} if request["other_head"] else {}
     revision = request["revision"] or "main"
     model = auto.from_pretrained(base, revision=revision, config=config, **sizes)
+    if request["embedding_rows"]:  # for new tokens, whose values the adapter brings
+        model.resize_token_embeddings(request["embedding_rows"], mean_resizing=False)
     if request["kind"] == "peft":
         model = PeftModel.from_pretrained(model, folder)
     else:

@@ -7,6 +7,7 @@ import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from workbench.adapters.folder import ABOUT, TRAINED_WEIGHTS
 from workbench.methods import METHODS, AdaptedModel
 from workbench.methods.base import ExportKind
+from workbench.models import Base
 from workbench.store import sync, write_json
 from workbench.tasks import AnyTask
 
@@ -57,6 +59,7 @@ def describe(
         "auto_class": task.auto_class,
         "task": task.spec.model_dump(mode="json"),
         "other_head": adapted.base.other_head,
+        "embedding_rows": rows_for_new_tokens(adapted.base),
         "labels": list(task.label_names),
         "max_length": max_length,
         "virtual_tokens": adapted.virtual_tokens,
@@ -68,9 +71,14 @@ def describe(
     return about
 
 
+def rows_for_new_tokens(base: Base) -> int | None:
+    """Rows of the word embedding, where some were added for new tokens."""
+    return base.new_tokens[-1] + 1 if base.new_tokens else None
+
+
 def _save_peft(model: nn.Module, folder: Path, start: dict[str, Tensor] | None) -> None:
     assert isinstance(model, PeftModel)
-    # False: the vocabulary is never resized here, and "auto" would ask the Hub whether it was.
+    # False: of a resized vocabulary the new rows are saved, and "auto" would ask the Hub about it.
     if start is None:
         model.save_pretrained(str(folder), save_embedding_layers=False)
     else:
@@ -113,7 +121,8 @@ def _plain_config(adapted: AdaptedModel) -> Iterator[None]:
     """The config without the dropout that this machine's policy chose."""
     model = adapted.base.model
     trained_with = model.config
-    model.config = adapted.base.config
+    model.config = deepcopy(adapted.base.config)
+    model.config.vocab_size = trained_with.vocab_size
     try:
         yield
     finally:

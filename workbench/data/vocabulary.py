@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
@@ -46,9 +49,42 @@ def _unknown_share(encoded: Encoded, tokenizer: PreTrainedTokenizerBase) -> floa
     marks = np.array(sorted(set(tokenizer.all_special_ids) - {unknown}))
     words = missing = 0
     for chunk in encoded.table["input_ids"].chunks:
-        flat = chunk.flatten()
-        # Not to_numpy, which imports pandas.
-        ids = np.frombuffer(flat.buffers()[1], np.int32, len(flat), 4 * flat.offset)
+        ids = _flat(chunk)
         words += int((~np.isin(ids, marks)).sum())
         missing += int((ids == unknown).sum())
     return missing / words if words else 0.0
+
+
+def refuse_tokens_without_rows(
+    splits: Iterable[Encoded], tokenizer: PreTrainedTokenizerBase, rows: int | None
+) -> None:
+    """Refuses token ids of texts that the word embedding has no row for.
+
+    Tokens of the tokenizer that no text has do no harm, as Gemma 3's token for images.
+
+    Args:
+        rows: of the word embedding; None where it grows with the tokenizer.
+
+    Raises:
+        DataError: with both sizes and the first such token.
+    """
+    for encoded in splits if rows is not None else ():
+        for chunk in encoded.table["input_ids"].chunks:
+            ids = _flat(chunk)
+            beyond = ids[ids >= rows]
+            if len(beyond):
+                token = tokenizer.convert_ids_to_tokens(int(beyond[0]))
+                raise DataError(
+                    f"the tokenizer has {len(tokenizer)} tokens, the model's word embedding {rows} "
+                    f"rows: {token!r}, which stands in the texts, has none",
+                    where="model.source",
+                    why="tokens were added to the tokenizer and not to the model",
+                    fix="set model.resize_embeddings: true, which adds rows and trains them (with "
+                    "full or lora), or use the tokenizer that the model was trained with",
+                )
+
+
+def _flat(chunk: Any) -> np.ndarray:
+    flat = chunk.flatten()
+    # Not to_numpy, which imports pandas.
+    return np.frombuffer(flat.buffers()[1], np.int32, len(flat), 4 * flat.offset)

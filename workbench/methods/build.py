@@ -18,6 +18,8 @@ from workbench.tasks import AnyTask
 LoadBase = Callable[[ModelSpec, AnyTask], Base]
 """``load_base``, ``empty_base`` or ``fake_base`` of ``workbench.models``, given all but these."""
 
+TRAIN_NEW_TOKENS = ("full", "lora")
+"""Methods that train word embeddings of tokens that were added to the tokenizer."""
 ANY_STEPS = 10**6
 """Steps of a training whose length is not known yet, long enough for any method's schedule."""
 
@@ -47,6 +49,13 @@ def build_model(
     if recipe.training.gradient_checkpointing:
         base.model.activation_checkpointing_enable({"use_reentrant": False})
         base.model.enable_input_require_grads()
+    if base.new_tokens and recipe.method.name not in TRAIN_NEW_TOKENS:
+        raise MethodError(
+            f"{recipe.method.name} does not train the word embeddings of new tokens",
+            where="model.resize_embeddings",
+            why="they would stay at their start, and a plain load would not have them",
+            fix=f"take method {' or '.join(TRAIN_NEW_TOKENS)}",
+        )
     method = methods.METHODS[recipe.method.name]
     context = MethodContext(task.peft_task_type, steps, task.prompt_text)
     adapted = method.apply(base, recipe.method, context)

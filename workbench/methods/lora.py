@@ -12,7 +12,7 @@ from transformers.pytorch_utils import Conv1D
 
 from workbench.methods.base import AdaptedModel, Method, MethodContext
 from workbench.methods.targets import set_targets
-from workbench.methods.wrapping import check_targets, wrap
+from workbench.methods.wrapping import check_targets, new_token_rows, wrap
 from workbench.models import Base
 from workbench.recipe.methods import LoRA
 
@@ -50,6 +50,7 @@ def _apply(base: Base, spec: LoRA, context: MethodContext) -> AdaptedModel:
         use_dora=spec.use_dora,
         use_rslora=spec.use_rslora,
         init_lora_weights=_start(base, spec),
+        trainable_token_indices=new_token_rows(base),
         # GPT-2 keeps its weights transposed (Conv1D); PEFT corrects this with a warning.
         fan_in_fan_out=_is_transposed(base),
     )

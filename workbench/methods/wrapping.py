@@ -48,6 +48,20 @@ def wrap(base: Base, config: PeftConfig, context: MethodContext) -> PeftModel:
     return model
 
 
+def new_token_rows(base: Base) -> dict[str, list[int]] | None:
+    """The rows of word embedding and output layer to train for new tokens, in PEFT's words.
+
+    An output layer that is the word embedding follows it by itself.
+    """
+    if not base.new_tokens:
+        return None
+    model = base.model
+    inputs, outputs = model.get_input_embeddings(), model.get_output_embeddings()
+    layers = [inputs] if outputs is None or outputs.weight is inputs.weight else [inputs, outputs]
+    names = {id(module): name for name, module in model.named_modules()}
+    return {names[id(layer)]: list(base.new_tokens) for layer in layers}
+
+
 def check_targets(
     model: nn.Module,
     targets: Iterable[str],

@@ -4,6 +4,7 @@ from workbench.models.attention import set_attention
 from workbench.models.base import Base
 from workbench.models.first_token import only_first_token
 from workbench.models.loading import (
+    embedding_rows,
     empty_base,
     fake_base,
     has_sdpa,

@@ -32,10 +32,16 @@ class Base:
     """Whether the checkpoint has a head of another size, which a plain load has to be told."""
     head_in_backbone: tuple[str, ...] = ()
     """Parts of the backbone that only a head reads and the checkpoint does not have: a pooler."""
+    new_tokens: tuple[int, ...] = ()
+    """Ids of tokens whose word embeddings were added to those of the checkpoint."""
     parameter_count: int = field(init=False)
     """Parameters of the base with its head, before a method adds any."""
 
     def __post_init__(self) -> None:
+        self.count_parameters()
+
+    def count_parameters(self) -> None:
+        """Counts again, after the model has grown."""
         self.parameter_count = sum(p.numel() for p in self.model.parameters())
 
     @property

@@ -66,6 +66,17 @@ def plain_config(spec: ModelSpec) -> Any:
     )
 
 
+def embedding_rows(spec: ModelSpec) -> int | None:
+    """Rows of the model's word embedding, from its config; None where they grow with the tokenizer.
+
+    Raises:
+        UsageError: when there is no such model here or on the Hub.
+    """
+    if spec.resize_embeddings:
+        return None
+    return getattr(plain_config(spec).get_text_config(), "vocab_size", None)
+
+
 def has_sdpa(spec: ModelSpec, auto_class: str) -> bool:
     """Whether the model's architecture has SDPA, from its config alone.
 
@@ -88,8 +99,8 @@ def empty_base(spec: ModelSpec, task: AnyTask) -> Base:
     config = load_config(spec, task)
     with torch.device("meta"):
         model = _auto_class(task).from_config(config, **_options(task, config))
-    tokenizer: Any = None
-    return _base(spec, task, config, model, tokenizer)
+    tokenizer: Any = load_tokenizer(spec) if spec.resize_embeddings else None
+    return _with_new_tokens(_base(spec, task, config, model, tokenizer), spec)
 
 
 def fake_base(
@@ -105,7 +116,7 @@ def fake_base(
     model = _auto_class(task).from_config(
         _with_dropout(config, policy.dropout), **_options(task, config, policy.attention)
     )
-    return _base(spec, task, config, model, tokenizer)
+    return _with_new_tokens(_base(spec, task, config, model, tokenizer), spec)
 
 
 def load_tokenizer(spec: ModelSpec) -> PreTrainedTokenizerBase:
@@ -176,7 +187,7 @@ def load_base(
     base.fingerprint, base.notes = fingerprint(place, config), notes
     note_new_weights(base, loading)
     refuse_missing_weights(base, spec)
-    return base
+    return _with_new_tokens(base, spec)
 
 
 def _auto_class(task: AnyTask) -> Any:
@@ -202,6 +213,28 @@ def _base(
         **asdict(locate(spec)),
         new_head=task.spec.new_head,
     )
+
+
+def _with_new_tokens(base: Base, spec: ModelSpec) -> Base:
+    """The base with a word embedding for each token of its tokenizer, where the recipe asks so.
+
+    New rows start as the mean of the others; a method has to train them.
+    """
+    rows = base.model.get_input_embeddings().weight.shape[0]
+    if not spec.resize_embeddings or len(base.tokenizer) <= rows:
+        return base
+    base.model.resize_token_embeddings(len(base.tokenizer), mean_resizing=False)
+    with torch.no_grad():
+        for layer in (base.model.get_input_embeddings(), base.model.get_output_embeddings()):
+            if layer is not None:
+                layer.weight[rows:] = layer.weight[:rows].mean(dim=0)
+    base.new_tokens = tuple(range(rows, len(base.tokenizer)))
+    base.notes.append(
+        f"{len(base.new_tokens)} tokens were added to the tokenizer: their word embeddings are new "
+        "and trained"
+    )
+    base.count_parameters()
+    return base
 
 
 def _name_inputs(tokenizer: PreTrainedTokenizerBase, task: AnyTask) -> None:

@@ -160,6 +160,18 @@ def refuse_missing_weights(base: Base, spec: ModelSpec) -> None:
         )
 
 
+def _unused_positions(model: Any) -> int:
+    """RoBERTa, MPNet and Longformer count positions from that of padding on: two of their 514 are
+    never a token's."""
+    for name, module in model.named_modules():
+        if (
+            name.endswith("position_embeddings")
+            and getattr(module, "padding_idx", None) is not None
+        ):
+            return int(module.padding_idx) + 1
+    return 0
+
+
 def check_positions(base: Base, max_length: int, prompt_length: int) -> None:
     """Refuses texts and virtual tokens that together exceed the model's positions.
 
@@ -169,9 +181,7 @@ def check_positions(base: Base, max_length: int, prompt_length: int) -> None:
     positions = getattr(base.config, "max_position_embeddings", None)
     if positions is None or positions < 0:  # XLNet, whose positions are relative, says -1
         return
-    # RoBERTa counts positions from padding_idx + 1 on, so two of its 514 cannot be used.
-    if base.config.model_type in {"roberta", "xlm-roberta", "camembert"}:
-        positions -= (base.config.pad_token_id or 0) + 1
+    positions -= _unused_positions(base.model)
     if max_length + prompt_length > positions:
         raise MethodError(
             f"{max_length} tokens of text and {prompt_length} virtual tokens need "

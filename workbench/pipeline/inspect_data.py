@@ -10,9 +10,9 @@ from transformers import PreTrainedTokenizerBase
 from workbench.data import load_data
 from workbench.data.encode import encode
 from workbench.data.examples import ROLES, Data, Examples
-from workbench.data.vocabulary import unknown_words
+from workbench.data.vocabulary import refuse_tokens_without_rows, unknown_words
 from workbench.metrics.fitting import fit_metrics
-from workbench.models import load_tokenizer
+from workbench.models import embedding_rows, load_tokenizer
 from workbench.recipe import Recipe
 from workbench.tasks import AnyTask, make_task
 from workbench.tasks.classes import set_class_weights
@@ -89,7 +89,8 @@ def _lengths(
     encoder = make_task(spec, data.label_names).encoder(tokenizer, UNCUT)
     # Those of the other splits may be refused too.
     measured, *_ = samples = [_sample(getattr(data, role)) for role in ROLES]
-    encoded, *_ = [encode(each, encoder, tokenizer, cached=False) for each in samples]
+    encoded, *_ = split = [encode(each, encoder, tokenizer, cached=False) for each in samples]
+    refuse_tokens_without_rows(split, tokenizer, embedding_rows(recipe.model))
     lengths = np.zeros(len(measured), dtype=np.int64)
     np.maximum.at(lengths, encoded.owners, encoded.lengths)
     limit = recipe.model.max_length

@@ -20,7 +20,7 @@ from workbench.costs.warm_up import warm_up
 from workbench.data import load_data
 from workbench.data.encode import Encoded, encode
 from workbench.data.examples import ROLES, Data
-from workbench.data.vocabulary import unknown_words
+from workbench.data.vocabulary import refuse_tokens_without_rows, unknown_words
 from workbench.distributed.accelerator import make_accelerator, this_process
 from workbench.distributed.policy import Policy
 from workbench.errors import UsageError
@@ -29,7 +29,7 @@ from workbench.methods.build import LoadBase, build_model
 from workbench.metrics.baselines import Scores, score_baselines
 from workbench.metrics.evaluate import score_split
 from workbench.metrics.fitting import check_units, fit_metrics
-from workbench.models import empty_base, load_base, load_tokenizer, policy_for
+from workbench.models import embedding_rows, empty_base, load_base, load_tokenizer, policy_for
 from workbench.recipe import Recipe
 from workbench.store.disk import check_room
 from workbench.tasks import AnyTask, make_task
@@ -165,6 +165,7 @@ def set_up(recipe: Recipe, seed: int, data: Data, *, trial: bool) -> RecipeSetup
     backend = tokenizer.backend_tokenizer
     calls = backend.truncation, backend.padding
     splits = _encode(data, task, tokenizer, recipe.model.max_length)
+    refuse_tokens_without_rows(splits.values(), tokenizer, embedding_rows(recipe.model))
     found = (*unknown_words(splits["train"], tokenizer), *check_units(task, splits))
     data = replace(data, notes=(*data.notes, *found))
     asked = (recipe, task, policy, data, splits["test"], tokenizer)

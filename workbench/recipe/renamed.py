@@ -29,6 +29,7 @@ VALUES = {"data.duplicates": {"refuse": "error"}}
 """The same of values."""
 
 ADDED: dict[str, Any] = {
+    "model.resize_embeddings": False,
     "data.quoting": "auto",
     "data.normalise_labels": False,
     "data.group": None,

@@ -59,6 +59,11 @@ class ModelSpec(StrictModel):
         description="Tokens of text kept per example, the same for every method of a study; "
         "virtual tokens come on top.",
     )
+    resize_embeddings: bool = Field(
+        False,
+        description="Add a word embedding for each token that was added to the tokenizer, and "
+        "train it; methods full and lora do.",
+    )
 
 
 class Splits(StrictModel):

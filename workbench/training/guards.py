@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 
 import torch
+from peft.tuners.trainable_tokens.layer import TrainableTokensLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
@@ -123,7 +124,8 @@ def _adapted_layers(adapted: AdaptedModel) -> dict[str, set[str]]:
     layers = {
         name: {f"{name}.{own}" for own, _ in module.named_parameters()} & trained.keys()
         for name, module in adapted.model.named_modules()
-        if isinstance(module, BaseTunerLayer)
+        # New tokens may be in none of the first batches.
+        if isinstance(module, BaseTunerLayer) and not isinstance(module, TrainableTokensLayer)
     }
     return {name: held for name, held in layers.items() if held}
 
