@@ -10,7 +10,7 @@ from workbench.data.examples import Data, Examples
 from workbench.metrics.fitting import fit_metrics
 from workbench.metrics.scores import score
 from workbench.metrics.scripts import cutting
-from workbench.recipe.catalogue import TEXT
+from workbench.recipe.catalogue import SPANS, TEXT
 from workbench.recipe.tasks import Instruction
 from workbench.tasks import make_task
 
@@ -78,6 +78,17 @@ def test_bleu_is_sacrebleus_with_the_tokeniser_of_the_script(
     theirs = sacrebleu.corpus_bleu(given, [right], tokenize=tokeniser).score
     assert 0 < theirs < 100
     assert score(("bleu",), TEXT, given, right)["bleu"] == pytest.approx(theirs)
+
+
+def test_answers_without_spaces_share_characters() -> None:
+    """Worked by hand: MLQA's evaluation cuts Chinese between characters, and leaves BBC whole."""
+    golds, given = [["北京大学"], ["在BBC"], ["上海"]], ["北京", "在BBC工作", "广州"]
+    each = [2 * (2 / 2) * (2 / 4) / (2 / 2 + 2 / 4), 2 * (2 / 4) * 1 / (2 / 4 + 1), 0.0]
+    assert score(["answer_f1"], SPANS, given, golds)["answer_f1"] == pytest.approx(sum(each) / 3)
+    # Among answers in English, as SQuAD's script has it: words between spaces.
+    english = [*golds, ["the longest river of the country"], ["another long answer in English"]]
+    mixed = score(["answer_f1"], SPANS, [*given, "", ""], english)["answer_f1"]
+    assert mixed == 0.0
 
 
 def notes_of(*completions: str) -> str:

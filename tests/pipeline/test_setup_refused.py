@@ -13,26 +13,31 @@ from tests.small_recipes import small_recipe
 from tests.tasks.tiny_language_models import byte_tokenizer, language_model
 from workbench.data import load_data
 from workbench.errors import UsageError
-from workbench.pipeline.setup import RecipeSetup, set_up
+from workbench.pipeline.inspect_data import inspect_data
+from workbench.pipeline.setup import set_up
 
 GOOD = [f"the goal of the match {'team ' * i}" for i in range(12)]
 UNKNOWN = ["zzz", "qqq zzz"]
 SPLITS = {"train": "train.jsonl", "validation": "validation.jsonl", "test": "test.jsonl"}
-Prepare = Callable[..., RecipeSetup]
+Prepare = Callable[..., Any]
 
 
 @pytest.fixture
 def prepare(tmp_path: Path) -> Prepare:
-    """What a run does before its training, on texts for each split."""
+    """What a run does before its training, or ``workbench data``, on texts for each split."""
 
-    def build(task: str, model: Path, texts: dict[str, list[str]], **spec: Any) -> RecipeSetup:
+    def build(
+        task: str, model: Path, texts: dict[str, list[str]], *, look: bool = False, **spec: Any
+    ) -> Any:
         folder = tmp_path / "splits"
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         for name, file in SPLITS.items():
             rows = [json.dumps({"text": text}) for text in texts.get(name, GOOD[:3])]
             (folder / file).write_text("\n".join(rows))
         data = {"source": str(folder), "splits": SPLITS, "test_size": None, "duplicates": "keep"}
         recipe = small_recipe(task, "lora", model, tmp_path, data=data, task=spec)
+        if look:
+            return inspect_data(recipe)
         return set_up(recipe, 0, load_data(recipe.data, recipe.task), trial=False)
 
     return build
@@ -42,7 +47,10 @@ def prepare(tmp_path: Path) -> Prepare:
 def test_a_split_without_one_feature_is_refused(
     split: str, prepare: Prepare, tiny_bert: Path
 ) -> None:
-    with pytest.raises(UsageError, match=f"the {split} split gives not one feature"):
+    said = f"the {split} split gives not one feature"
+    with pytest.raises(UsageError, match=said):
+        prepare("masked-lm", tiny_bert, {"train": GOOD} | {split: UNKNOWN}, look=True)
+    with pytest.raises(UsageError, match=said):
         prepare("masked-lm", tiny_bert, {"train": GOOD} | {split: UNKNOWN})
 
 

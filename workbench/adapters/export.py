@@ -1,7 +1,5 @@
 """Exporting an adapter: a folder for plain transformers + PEFT, or merged weights."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from pathlib import Path

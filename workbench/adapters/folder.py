@@ -1,7 +1,5 @@
 """Reading an exported folder, which anybody may have written: nothing in it is run."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The model card of an export, written from the run's record."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

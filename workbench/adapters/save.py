@@ -1,7 +1,5 @@
 """Writes what was trained as a folder that plain transformers + PEFT can load."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import warnings

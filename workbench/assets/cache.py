@@ -73,22 +73,16 @@ def read_manifest(asset: Asset) -> dict[str, FileRecord] | None:
     try:
         manifest = json.loads(manifest_path(asset).read_text(encoding="utf-8"))
         records: dict[str, FileRecord] = manifest["files"]
-        return records if content_hash(records) == _hash_expected(asset, manifest) else None
+        expected = asset.content_sha256
+        if asset.prepare is not None:
+            # What a preparation writes depends on the versions of the libraries it uses, so only
+            # what it starts from is pinned.
+            prepared = manifest["prepared"]
+            made_of = manifest["content_sha256"], prepared["by"]
+            expected = prepared["sha256"] if made_of == (expected, asset.prepare) else ""
+        return records if content_hash(records) == expected else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-
-
-def _hash_expected(asset: Asset, manifest: Mapping[str, Any]) -> str | None:
-    """The pinned hash; for prepared files the one noted when they were made, if made of these.
-
-    What a preparation writes depends on the versions of the libraries it uses, so only what it
-    starts from is pinned.
-    """
-    if asset.prepare is None:
-        return asset.content_sha256
-    of_these_files = manifest["content_sha256"] == asset.content_sha256
-    prepared: Mapping[str, str] = manifest["prepared"]
-    return prepared["sha256"] if of_these_files and prepared["by"] == asset.prepare else None
 
 
 def damaged_files(

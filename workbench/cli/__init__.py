@@ -105,7 +105,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 done, 1 a run failed or something broke, 2 bad recipe or arguments, 3 refused, 130 and 143
     interrupted.
     """
-    _print_what_can_be_printed()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # what cannot be shown is a question mark, no crash
+            stream.reconfigure(errors="replace")
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     try:
@@ -113,7 +115,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         app(arguments, prog_name="workbench", obj=arguments)
     except SystemExit as exit:
         if exit.code == BAD_ARGUMENTS:
-            _report_renamed(given)
+            for word in dict.fromkeys(argument.partition("=")[0] for argument in given):
+                if word in RENAMED:
+                    typer.echo(f"{word} is now {RENAMED[word]}", err=True)
         return exit.code if isinstance(exit.code, int) else int(exit.code is not None)
     except WorkbenchError as error:
         if debug:
@@ -130,13 +134,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _report_unexpected(error)
         return 1
     return 0
-
-
-def _report_renamed(given: Sequence[str]) -> None:
-    """Names the new words for old ones; the parser has just refused the command."""
-    for word in dict.fromkeys(argument.partition("=")[0] for argument in given):
-        if word in RENAMED:
-            typer.echo(f"{word} is now {RENAMED[word]}", err=True)
 
 
 def _report(error: WorkbenchError, *, as_json: bool) -> None:
@@ -169,10 +166,3 @@ def _saved(path: Path, text: str) -> bool:
     except OSError:  # a full or read-only disk may be the very error being reported
         return False
     return True
-
-
-def _print_what_can_be_printed() -> None:
-    """A terminal that cannot show a character gets a question mark, not a crash."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")

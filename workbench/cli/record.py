@@ -24,16 +24,25 @@ def print_record(run: Run) -> None:
     typer.echo(f"{run.id}: {run.state}{f' ({run.reason})' if run.reason else ''}")
     if result.get("description"):
         typer.echo(str(result["description"]))
+    pairs: list[tuple[str, object]]
     pairs = [(key, run.status.get(key)) for key in ("method", "task", "model", "data", "seed")]
     print_pairs("run", [*pairs, ("fingerprint", str(run.status.get("fingerprint", ""))[:8])])
-    _scores(result)
+    pairs = [(split, scores(by)) for split, by in get_section(result, "metrics").items()]
+    pairs.append(("selected", selected_checkpoint(result)))
+    pairs += [(name, scores(by)) for name, by in get_section(result, "references").items()]
+    print_pairs("scores", pairs)
     if tuning := get_section(result, "tuning"):
         spent = f"{plural(tuning.get('trials') or 0, 'trial')}, "
         spent += f"{duration(tuning.get('train_seconds'))} of training"
         best = scores({str(tuning.get("metric")): tuning.get("score")})
         print_pairs("tuning", [("spent", spent), ("best", f"validation {best}")])
     print_pairs("parameters", parameter_facts(result))
-    _memory(get_section(result, "memory"))
+    memory = get_section(result, "memory")
+    pairs = [("peak", size(memory.get("peak_memory_bytes")))]
+    pairs += [(f"peak in {k}", size(v)) for k, v in get_section(memory, "phases").items()]
+    parts = get_section(memory, "breakdown").items()
+    pairs += [(name.removesuffix("_bytes"), size(number)) for name, number in parts]
+    print_pairs("memory", [*pairs, ("how", memory.get("how"))])
     print_pairs("time", time_facts(result))
     _forecast(result)
     print_pairs("computed on", policy_facts(result))
@@ -47,24 +56,6 @@ def print_record(run: Run) -> None:
         typer.echo("\nwarnings")
         for warning in warnings:
             typer.echo(f"  ! {warning}")
-
-
-def _scores(result: dict[str, Any]) -> None:
-    pairs: list[tuple[str, object]] = [
-        (split, scores(values)) for split, values in get_section(result, "metrics").items()
-    ]
-    pairs.append(("selected", selected_checkpoint(result)))
-    pairs += [(name, scores(values)) for name, values in get_section(result, "references").items()]
-    print_pairs("scores", pairs)
-
-
-def _memory(values: dict[str, Any]) -> None:
-    phases = get_section(values, "phases")
-    parts = get_section(values, "breakdown")
-    pairs: list[tuple[str, object]] = [("peak", size(values.get("peak_memory_bytes")))]
-    pairs += [(f"peak in {phase}", size(number)) for phase, number in phases.items()]
-    pairs += [(name.removesuffix("_bytes"), size(number)) for name, number in parts.items()]
-    print_pairs("memory", [*pairs, ("how", values.get("how"))])
 
 
 def _forecast(result: dict[str, Any]) -> None:

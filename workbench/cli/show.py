@@ -38,8 +38,13 @@ def runs(
     if not found:
         typer.echo(f"no runs below {path or runs_dir}; `workbench run RECIPE` makes some")
         return
-    columns = ("run", "state", "method", "progress", "test", "started")
-    print_table(columns, [_line(run) for run in found])
+    rows = []
+    for run in found:
+        reason = textwrap.shorten(run.reason, REASON_WIDTH, placeholder=" …")
+        progress, when = reason or progress_text(run.status), run.status.get("started_at")
+        row = (run.id, run.state, run.status.get("method"), progress, test_scores(run))
+        rows.append((*row, _clock_time(when)))
+    print_table(("run", "state", "method", "progress", "test", "started"), rows)
     active = sum(run.state in ACTIVE for run in found)
     typer.echo(f"{plural(len(found), 'run')}, {active} active")
 
@@ -48,12 +53,6 @@ def _row(run: Run) -> dict[str, Any]:
     known = ("study", "recipe", "seed", "method", "model", "fingerprint", "phase", "progress")
     times = ("started_at", "ended_at")
     return run_document(run) | {key: run.status.get(key) for key in (*known, *times)}
-
-
-def _line(run: Run) -> tuple[object, ...]:
-    reason = textwrap.shorten(run.reason, REASON_WIDTH, placeholder=" …")
-    progress, when = reason or progress_text(run.status), _clock_time(run.status.get("started_at"))
-    return run.id, run.state, run.status.get("method"), progress, test_scores(run), when
 
 
 def _clock_time(seconds: Any) -> str:

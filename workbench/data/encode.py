@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerBase
 from workbench.assets import cache_dir
 from workbench.data.examples import Examples, take
 from workbench.data.rows import show_rows
-from workbench.errors import DataError
+from workbench.errors import DataError, UsageError
 from workbench.store import atomic_write
 
 HASH_BYTES = 64
@@ -153,6 +153,22 @@ def _encoded(examples: Examples, table: pa.Table) -> Encoded:
         owners=np.array(owners, dtype=np.int64),
         truncated=len(cut),
     )
+
+
+def refuse_no_features(splits: Mapping[Any, Encoded]) -> None:
+    """Refuses a split of which the tokenizer leaves nothing to learn from or to score.
+
+    Raises:
+        UsageError: with its name.
+    """
+    for name, split in splits.items():
+        if len(split.examples) and not len(split):
+            raise UsageError(
+                f"the {name} split gives not one feature",
+                where="data",
+                why="the tokenizer leaves nothing of its texts that the task could learn or score",
+                fix="check data.text, the texts of the split and model.max_length",
+            )
 
 
 def tokenisation_fingerprint(

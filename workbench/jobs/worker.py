@@ -29,7 +29,7 @@ from workbench.jobs.worker_records import (
 )
 from workbench.recipe import Recipe
 from workbench.recipe.renamed import as_today
-from workbench.store import ACTIVE, Entry, Queue, Run, open_run, read_run
+from workbench.store import ACTIVE, Entry, Queue, open_run, read_run
 
 LOOK_SECONDS = 0.5
 MOST_ATTEMPTS = 3
@@ -125,7 +125,8 @@ class Worker:
         before = read_run(path, job=entry.job)
         environment = environment_of(entry.slot)
         try:
-            if entry.begun and _can_go_on(before):
+            saved = any(path.is_dir() for path in (before.path / "checkpoints").glob("*"))
+            if entry.begun and saved and before.state in ("stopped", "interrupted"):
                 self.say(f"{entry.id}: resumed")
                 resume(before, name=entry.job, environment=environment)
             else:
@@ -157,8 +158,13 @@ class Worker:
         if (job is not None and job.alive) or (opened and run.state in ACTIVE):
             return
         died = run.state in ("stopped", "interrupted") if opened else run.state != "finished"
-        if adopted and died:
-            self._put_back(entry)
+        if adopted and died and entry.attempts + 1 < MOST_ATTEMPTS:
+            # What died together with an earlier worker waits again, unless that keeps happening.
+            self.queue.update(entry, job="", begun=True, attempts=entry.attempts + 1)
+        elif adopted and died:
+            many = f"{MOST_ATTEMPTS} attempts that died with their worker"
+            self.say(f"{entry.id}: given up after {many}")
+            self.queue.remove(entry)
         elif opened and run.state == "stopped":
             # Not by `workbench stop`, which takes it out: perhaps the machine is going down.
             self.say(f"{entry.id}: stopped from outside; the next worker resumes it")
@@ -168,14 +174,6 @@ class Worker:
                 self._record_failure(entry, path, job)
             self.say(f"{entry.id}: {read_run(path, job=entry.job).state}")
             self.queue.remove(entry)
-
-    def _put_back(self, entry: Entry) -> None:
-        """What died together with an earlier worker waits again, unless that keeps happening."""
-        if entry.attempts + 1 < MOST_ATTEMPTS:
-            self.queue.update(entry, job="", begun=True, attempts=entry.attempts + 1)
-            return
-        self.say(f"{entry.id}: given up after {MOST_ATTEMPTS} attempts that died with their worker")
-        self.queue.remove(entry)
 
     def _record_failure(self, entry: Entry, path: Path, job: Job | None) -> None:
         """A run whose job ended before it could open the folder has failed, visibly."""
@@ -211,9 +209,3 @@ class Worker:
 
 def _recipe_of(entry: Entry) -> Recipe:
     return Recipe.model_validate(as_today(yaml.safe_load(entry.recipe)))
-
-
-def _can_go_on(run: Run) -> bool:
-    checkpoints = run.path / "checkpoints"
-    started = run.state in ("stopped", "interrupted") and checkpoints.is_dir()
-    return started and any(child.is_dir() for child in checkpoints.iterdir())

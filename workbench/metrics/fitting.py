@@ -15,7 +15,7 @@ from workbench.errors import UsageError
 from workbench.metrics.scores import score
 from workbench.metrics.scripts import USUAL, Cutting, cutting
 from workbench.metrics.text_scores import bleu
-from workbench.recipe.catalogue import METRICS, TEXT, TOKENS, higher_is_better
+from workbench.recipe.catalogue import METRICS, SPANS, TEXT, TOKENS, higher_is_better
 from workbench.tasks import AnyTask, make_task
 
 SCORED = ("validation", "test")
@@ -36,8 +36,9 @@ def fit_metrics(task: AnyTask, data: Data) -> tuple[AnyTask, tuple[str, ...]]:
     undefined = {role: _without_number(scores) for role, scores in best.items()}
     lost = [name for name in names if any(name in found for found in undefined.values())]
     if not lost:
-        notes = _text_notes(names, data) if task.spec.kind == TEXT else _flat_note(names[0], best)
-        return task, tuple(notes)
+        counts = counted(task, data)
+        flat = _flat_note(names[0], best)
+        return task, (*_script_notes(names, counts), *_short_note(names, data), *flat)
     where = " and ".join(role for role in SCORED if undefined[role])
     what = f"{', '.join(lost)} cannot be computed on {where}"
     why = f"even right answers have no score there: {_REASONS[task.spec.view]}"
@@ -84,21 +85,26 @@ def check_units(task: AnyTask, splits: Mapping[str, Encoded]) -> Iterator[str]:
 
 
 def counted(task: AnyTask, data: Data) -> Cutting:
-    """What ROUGE and BLEU count in the texts of the test split."""
+    """What ROUGE, BLEU and the F1 of spans count in the right texts of the test split."""
+    if task.spec.kind == SPANS:
+        found = cutting([text for answers in data.test.labels for _, text in answers])
+        return found if found.rouge == "characters" else USUAL
     return cutting(data.test.labels) if task.spec.kind == TEXT else USUAL
 
 
-def _text_notes(names: Sequence[str], data: Data) -> Iterator[str]:
-    right = list(data.test.labels)
-    rouges = [name for name in names if name.startswith("rouge")]
-    found = cutting(right)
-    if rouges and not found.is_usual_rouge:
+def _script_notes(names: Sequence[str], found: Cutting) -> Iterator[str]:
+    words = [name for name in names if name.startswith("rouge") or name == "answer_f1"]
+    if words and not found.is_usual_rouge:
         yield (
-            f"{', '.join(rouges)} count {found.rouge} without stemming: most letters of the "
-            "completions are not Latin."
+            f"{', '.join(words)} count {found.rouge} without stemming: most letters of the right "
+            "answers are not Latin."
         )
     if "bleu" in names and found.bleu != USUAL.bleu:
         yield f"bleu is computed with sacrebleu's tokeniser {found.bleu} (tok:{found.bleu})."
+
+
+def _short_note(names: Sequence[str], data: Data) -> Iterator[str]:
+    right = list(data.test.labels)
     if "bleu" in names and right and not bleu(right, right):
         yield (
             "bleu is 0 for every answer: no completion of the test split has four words, and it "

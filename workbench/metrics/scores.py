@@ -113,7 +113,7 @@ BY_EXAMPLE: dict[AnswerKind, dict[str, ByExample]] = {
         "entity_recall": _entities(lambda both, right, given: (both, right)),
     },
     SPANS: {
-        "answer_f1": _mean_of(text_scores.shared_words_f1),
+        "answer_f1": lambda right, given: (text_scores.shared_words(right, given), None),
         "exact_match": _mean_of(same_answer),
     },
     TEXT: {
@@ -137,8 +137,7 @@ UNITS: dict[str, Callable[[Likelihood], float]] = {
 
 def _ratio(parts: Parts) -> float:
     each, weight = parts
-    whole = len(each) if weight is None else sum(weight)
-    part = sum(each)
+    part, whole = sum(each), len(each) if weight is None else sum(weight)
     return part / whole if whole else 0.0 * part  # nan where the parts are
 
 

@@ -60,9 +60,19 @@ def _renamed(tag: str) -> str:
 # --- spans --------------------------------------------------------------------------------------
 
 
-def shared_words_f1(golds: Texts, answer: str) -> float:
-    """F1 of the words shared with the closest right answer."""
-    return max(_f1(gold.split(), normalised(answer).split()) for gold in right_answers(golds))
+def shared_words(references: Sequence[Texts], answers: Texts) -> list[float]:
+    """F1 of the words that each answer shares with the closest right one.
+
+    Of scripts without spaces the characters count, as in MLQA (Lewis et al. 2020).
+    """
+    characters = cutting([*chain.from_iterable(references)]).rouge == "characters"
+    split = Words().tokenize if characters else str.split
+
+    def closest(golds: Texts, answer: str) -> float:
+        given = split(normalised(answer))
+        return max(_f1(split(gold), given) for gold in right_answers(golds))
+
+    return [closest(*pair) for pair in zip(references, answers, strict=True)]
 
 
 def _f1(right: list[str], given: list[str]) -> float:

@@ -1,14 +1,12 @@
 """What the data of a recipe looks like to a run of it, before one is started."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from workbench.data import load_data
-from workbench.data.encode import encode
+from workbench.data.encode import encode, refuse_no_features
 from workbench.data.examples import ROLES, Data, Examples
 from workbench.data.vocabulary import refuse_tokens_without_rows, unknown_words
 from workbench.metrics.fitting import fit_metrics
@@ -39,6 +37,7 @@ def inspect_data(recipe: Recipe) -> dict[str, Any]:
     tokenizer = load_tokenizer(recipe.model)
     task, notes = fit_metrics(make_task(recipe.task, data.label_names), data)
     set_class_weights(task, recipe.training.class_weights, data)
+    notes = (*data.notes, *notes, *task.notes(data, tokenizer))
     lengths, unknown = _lengths(recipe, data, tokenizer)
     return {
         "study": recipe.study,
@@ -48,7 +47,7 @@ def inspect_data(recipe: Recipe) -> dict[str, Any]:
         "labels": _balance(data, task),
         "lengths": lengths,
         "duplicates_removed": data.duplicates_removed,
-        "notes": [*data.notes, *notes, *task.notes(data, tokenizer), *unknown],
+        "notes": [*notes, *unknown],
     }
 
 
@@ -88,9 +87,11 @@ def _lengths(
         spec = spec.model_copy(update={"packing": False})
     encoder = make_task(spec, data.label_names).encoder(tokenizer, UNCUT)
     # Those of the other splits may be refused too.
-    measured, *_ = samples = [_sample(getattr(data, role)) for role in ROLES]
-    encoded, *_ = split = [encode(each, encoder, tokenizer, cached=False) for each in samples]
-    refuse_tokens_without_rows(split, tokenizer, embedding_rows(recipe.model))
+    samples = {role: _sample(getattr(data, role)) for role in ROLES}
+    splits = {n: encode(each, encoder, tokenizer, cached=False) for n, each in samples.items()}
+    refuse_no_features(splits)
+    refuse_tokens_without_rows(list(splits.values()), tokenizer, embedding_rows(recipe.model))
+    measured, encoded = samples["train"], splits["train"]
     lengths = np.zeros(len(measured), dtype=np.int64)
     np.maximum.at(lengths, encoded.owners, encoded.lengths)
     limit = recipe.model.max_length

@@ -1,7 +1,5 @@
 """The record of a finished run: result.json, put together from its parts."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """What a resumed training has to share with the one that it resumes."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Runs recipes: opens the record, runs the pipeline, and closes the record whatever happened."""
 
-from __future__ import annotations
-
 import errno
 import traceback
 from collections.abc import Sequence

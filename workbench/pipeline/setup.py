@@ -18,12 +18,11 @@ from workbench.costs.dry_run import RunSpec
 from workbench.costs.forecast import forecast
 from workbench.costs.warm_up import warm_up
 from workbench.data import load_data
-from workbench.data.encode import Encoded, encode
+from workbench.data.encode import Encoded, encode, refuse_no_features
 from workbench.data.examples import ROLES, Data
 from workbench.data.vocabulary import refuse_tokens_without_rows, unknown_words
 from workbench.distributed.accelerator import make_accelerator, this_process
 from workbench.distributed.policy import Policy
-from workbench.errors import UsageError
 from workbench.methods import AdaptedModel
 from workbench.methods.build import LoadBase, build_model
 from workbench.metrics.baselines import Scores, score_baselines
@@ -205,14 +204,7 @@ def _encode(
     splits: dict[str, Encoded] = {
         name: main_first(partial(encode, getattr(data, name), encoder, tokenizer)) for name in ROLES
     }
-    for name, split in splits.items():
-        if len(split.examples) and not len(split):
-            raise UsageError(
-                f"the {name} split gives not one feature",
-                where="data",
-                why="the tokenizer leaves nothing of its texts that the task could learn or score",
-                fix="check data.text, the texts of the split and model.max_length",
-            )
+    refuse_no_features(splits)
     return splits
 
 

@@ -1,7 +1,5 @@
 """The metrics a recipe may name, with their direction; the arithmetic is in ``metrics.scores``."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -78,7 +76,11 @@ METRICS: dict[str, Metric] = {
     ),
     "entity_precision": _share("entities found that are right", TAGS),
     "entity_recall": _share("right entities that are found", TAGS),
-    "answer_f1": _share("F1 of the words shared with the closest right answer (SQuAD's)", SPANS),
+    "answer_f1": _share(
+        "F1 of the words shared with the closest right answer (SQuAD's; of scripts without spaces "
+        "the characters, as MLQA's)",
+        SPANS,
+    ),
     "rouge1": _share(
         "words shared with the right text, F-measure; stems of English words, characters of "
         "scripts without spaces",

@@ -1,7 +1,5 @@
 """Schema violations in plain words: the key as written, the value found, what is allowed."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

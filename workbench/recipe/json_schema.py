@@ -1,7 +1,5 @@
 """The recipe's JSON Schema: what editors complete from, and the words of error messages."""
 
-from __future__ import annotations
-
 import functools
 from typing import Any
 

@@ -6,8 +6,6 @@ Fingerprints are still taken under the old ones: the run of a recipe is found ag
 compared. Keys that came later are left out of them while they have the value that changes nothing.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

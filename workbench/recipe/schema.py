@@ -4,8 +4,6 @@ Importing this loads no torch. Field descriptions become the JSON Schema that ed
 from and the help beside the fields of the UI.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

@@ -1,7 +1,5 @@
 """What a source string means: an embedded asset, something local, or a Hub id."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

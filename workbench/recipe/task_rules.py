@@ -1,7 +1,5 @@
 """Rules between the task and everything else: its metrics, columns, labels, model and method."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from workbench.assets import ASSETS, Asset

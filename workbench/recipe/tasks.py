@@ -4,8 +4,6 @@ Only the words: the code behind them is in ``workbench.tasks``, under the same n
 holds the two tables together.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal, NamedTuple, get_args
 

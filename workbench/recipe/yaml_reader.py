@@ -5,8 +5,6 @@ All three have cost people whole training runs, so none of them holds here. Tags
 aliases are refused: a recipe has no use for them and they are how YAML files attack.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field

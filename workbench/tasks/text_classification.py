@@ -144,10 +144,12 @@ class TextClassificationTask(Task[TextClassification]):
 
     def training_losses(self, model: nn.Module, batch: Batch, virtual_tokens: int) -> Losses:
         """The label's loss by the weight of its class; or with that of the text's next tokens."""
-        if not self.spec.lm_weight:
+        if self.class_weights:
             losses = self.losses(self.outputs(model, batch, virtual_tokens), batch)
             weights = [self.training_weight(row) for row in batch.rows]
             return Losses(losses * torch.tensor(weights, device=losses.device))
+        if not self.spec.lm_weight:
+            return super().training_losses(model, batch, virtual_tokens)
         with next_token_logits(model, _per_token_head(model), batch, virtual_tokens) as logits:
             outputs = self.outputs(model, batch, virtual_tokens)
         label, text = self.losses(outputs, batch), next_token_losses(logits[0], batch)

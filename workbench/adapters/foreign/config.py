@@ -83,7 +83,12 @@ def read_config(folder: Path) -> AdapterConfig:
     base, revision = values.get("base_model_name_or_path"), values.get("revision")
     if not isinstance(base, str | None) or not isinstance(revision, str | None):
         raise _refused("base_model_name_or_path", base, "it has to be a name", "pass --base MODEL")
-    return AdapterConfig(_without_start(values), base or "", revision or None)
+    kept = {**values, "inference_mode": True}
+    if "tokenizer_name_or_path" in kept:
+        # How a prompt started is over: PEFT would load a tokenizer of that name to start it again.
+        kept |= {"prompt_tuning_init": "RANDOM", "prompt_tuning_init_text": None}
+        kept |= {"tokenizer_name_or_path": None, "tokenizer_kwargs": None}
+    return AdapterConfig(kept, base or "", revision or None)
 
 
 def check_ranks(config: AdapterConfig, tensors: dict[str, TensorHeader]) -> None:
@@ -152,15 +157,6 @@ def _refuse_sizes(values: dict[str, Any]) -> None:
         if abs(value) > limit or (is_rank and (value < 1 or not isinstance(value, int))):
             why = f"a whole number from 1 to {limit:,} is expected" if is_rank else ""
             raise _refused(key, value, why or f"more than {limit:,} is refused", "correct it")
-
-
-def _without_start(values: dict[str, Any]) -> dict[str, Any]:
-    """How a prompt started is over: PEFT would load a tokenizer of that name to start it again."""
-    kept = {**values, "inference_mode": True}
-    if "tokenizer_name_or_path" in kept:
-        kept |= {"prompt_tuning_init": "RANDOM", "prompt_tuning_init_text": None}
-        kept |= {"tokenizer_name_or_path": None, "tokenizer_kwargs": None}
-    return kept
 
 
 def _refused(key: str, value: object, why: str, fix: str) -> UsageError:

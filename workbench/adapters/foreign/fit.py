@@ -70,7 +70,12 @@ def fit(
     base.config.save_pretrained(built)
     tokenizer.save_pretrained(built)
     known = {field.name for field in fields(peft_config)}
-    _write_adapter(received, built, config, known, found)
+    values = {key: value for key, value in config.values.items() if key in known}
+    values |= {"base_model_name_or_path": found.name, "revision": found.revision}
+    write_json(built / CONFIG, values)
+    for name in (WEIGHTS, "README.md"):
+        if (received / name).is_file():
+            (received / name).rename(built / name)
     tokens = getattr(peft_config, "num_virtual_tokens", 0) if peft_config.is_prompt_learning else 0
     before_text = 0 if config.peft_type == "PREFIX_TUNING" else tokens
     adapted = AdaptedModel(model=model, base=base, virtual_tokens=before_text)
@@ -254,14 +259,3 @@ def _refuse_auto_map(path: Path) -> None:
             why="code that comes with an adapter is never run",
             fix="leave the tokenizer's files out, and the base's own is taken",
         )
-
-
-def _write_adapter(
-    received: Path, built: Path, config: AdapterConfig, known: set[str], found: LocalBase
-) -> None:
-    values = {key: value for key, value in config.values.items() if key in known}
-    values |= {"base_model_name_or_path": found.name, "revision": found.revision}
-    write_json(built / CONFIG, values)
-    (received / WEIGHTS).rename(built / WEIGHTS)
-    if (received / "README.md").is_file():
-        (received / "README.md").rename(built / "README.md")
