@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 ABSENT = "–"
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Characters that move the cursor, colour or reorder what a terminal shows; lone surrogates."""
+
+
+def printable(text: str) -> str:
+    """A text of any origin for a terminal: lines and tabs stay, other controls become U+FFFD."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def count(value: float | None) -> str:

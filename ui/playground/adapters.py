@@ -9,7 +9,7 @@ import pyarrow.parquet as parquet
 from layout import runs_dir
 from workbench.analysis.records import get_section
 from workbench.recipe.tasks import TASK_SPECS, TaskSpec
-from workbench.store import list_runs, read_json
+from workbench.store import list_runs, open_regular, read_json
 
 ABOUT = "workbench.json"
 _EXAMPLES = 400
@@ -87,7 +87,8 @@ def imported_dir() -> Path:
 def examples_of(adapter: Adapter) -> list[dict[str, str]]:
     """Texts of the test split of a run's adapter with their labels; none for an imported one."""
     try:
-        with parquet.ParquetFile(adapter.folder.parent / "predictions.parquet") as file:
+        opened = open_regular(adapter.folder.parent / "predictions.parquet")
+        with opened, parquet.ParquetFile(opened) as file:
             names = [n for n in ("text", "text_pair", "label") if n in file.schema_arrow.names]
             (batch, *_) = file.iter_batches(batch_size=_EXAMPLES, columns=names)
     except (OSError, ValueError):

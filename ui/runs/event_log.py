@@ -13,7 +13,7 @@ from typing import Any
 import streamlit as st
 
 from workbench.analysis.records import finite
-from workbench.store import Run
+from workbench.store import Run, open_regular
 
 MOST_STEPS = 4000
 """Steps kept of a run; a chart draws 800 points."""
@@ -101,7 +101,7 @@ def _mean(rows: list[Row]) -> list[Row]:
 def _edge(file: Path, offset: int) -> bytes:
     start = max(0, offset - EDGE)
     try:
-        with open(file, "rb") as opened:
+        with open_regular(file) as opened:
             opened.seek(start)
             return opened.read(offset - start)
     except OSError:

@@ -49,6 +49,7 @@ def export_run(run: Run, to: Path, *, merge: bool = False, card: str | None = No
         )
     if to.exists():
         raise RunRefused("the target exists already", where=str(to), fix="name a new folder")
+    _refuse_links(run.adapter)
     _, about = find_export(run.path)
     expected = read_expected(run.path)
     with building(to) as folder, PlainLoader() as loader:
@@ -64,6 +65,19 @@ def export_run(run: Run, to: Path, *, merge: bool = False, card: str | None = No
         if card is not None:
             (folder / CARD).write_text(card, encoding="utf-8")
     return to
+
+
+def _refuse_links(folder: Path) -> None:
+    """An export hands out what the run wrote, and no other file of this machine."""
+    for path in (folder, *sorted(folder.rglob("*"))):
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            what = "a link" if path.is_symlink() else "not a regular file"
+            raise RunRefused(
+                what,
+                where=str(path),
+                why="an export holds only files that lie in the run's own folder",
+                fix="put the file itself there, or train again",
+            )
 
 
 def push(folder: Path, repository: str) -> str:

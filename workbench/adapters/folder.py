@@ -165,7 +165,7 @@ def _fitting(load: Callable[[], Any], folder: Path) -> nn.Module:
 
 def _refuse_code(folder: Path) -> None:
     """Refuses an adapter that PEFT would have to import something for, or read a pickle of."""
-    for key, _, why, _ in names_code(read_json(folder / ADAPTER_CONFIG) or {}):
+    for key, _, why, _ in names_code(read_json(folder / ADAPTER_CONFIG, links=True) or {}):
         raise _not_taken(f"{key} names code to load", folder / ADAPTER_CONFIG, why)
     if not (folder / WEIGHTS).is_file():
         raise _not_taken(f"there is no {WEIGHTS}", folder, "no pickle of an adapter is read")

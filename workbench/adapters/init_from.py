@@ -131,7 +131,7 @@ def _check_method(adapted: AdaptedModel, about: dict[str, Any], folder: Path, so
             why="PiSSA and OLoRA take their start out of the frozen weights",
             fix="set method.init: default",
         )
-    theirs = read_json(folder / ADAPTER_CONFIG)
+    theirs = read_json(folder / ADAPTER_CONFIG, links=True)
     if theirs is None:
         raise MethodError(
             f"{ADAPTER_CONFIG} is missing or damaged", where=str(folder), fix="export the run again"

@@ -9,7 +9,7 @@ from typing import Any
 from workbench.comparison.rows import Sample
 from workbench.recipe.catalogue import AnswerKind
 from workbench.recipe.tasks import TASK_SPECS
-from workbench.store import Run
+from workbench.store import Run, open_regular
 
 FILE = "predictions.parquet"
 _COLUMNS = ("id", "text", "text_pair", "label", "prediction", "score")
@@ -45,10 +45,11 @@ def _read(path: Path, changed: int, size: int) -> Predictions | None:
     import pyarrow.parquet as pq
 
     try:
-        names = set(pq.read_schema(path).names)
-        if not names >= _REQUIRED:
-            return None
-        table = pq.read_table(path, columns=[name for name in _COLUMNS if name in names])
+        with open_regular(path) as opened, pq.ParquetFile(opened) as file:
+            names = set(file.schema_arrow.names)
+            if not names >= _REQUIRED:
+                return None
+            table = file.read(columns=[name for name in _COLUMNS if name in names])
     except (OSError, pa.ArrowException):
         return None
     columns: dict[str, list[Any]] = table.to_pydict()

@@ -5,14 +5,15 @@ from __future__ import annotations
 import sys
 import textwrap
 import time
+from codecs import getincrementaldecoder
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import typer
 
 from workbench.cli.options import JSON_OPTION, RUN, RUNS_OPTION
 from workbench.cli.output import print_json, print_table, run_document, test_scores
-from workbench.formatting import duration, plural
+from workbench.formatting import duration, plural, printable
 
 if TYPE_CHECKING:
     from workbench.store import Run
@@ -116,11 +117,22 @@ def log(
         time.sleep(POLL_SECONDS)
 
 
+def _opened(path: Path) -> IO[bytes]:
+    from workbench.errors import StorageError
+    from workbench.store import open_regular
+
+    try:
+        return open_regular(path)
+    except OSError as error:
+        what, why = f"cannot be read: {error.strerror}", "only files of the run itself are shown"
+        raise StorageError(what, where=str(path), why=why) from error
+
+
 def _start_of(path: Path, lines: int | None) -> int:
     """Byte offset of the last so many lines, found from the end: a log may be long."""
-    if lines is None or not path.is_file():
+    if lines is None or not path.exists():
         return 0
-    with open(path, "rb") as file:
+    with _opened(path) as file:
         position = end = file.seek(0, 2)
         tail = b""
         while position > 0 and tail.count(b"\n") <= lines:
@@ -132,12 +144,13 @@ def _start_of(path: Path, lines: int | None) -> int:
 
 
 def _print_from(path: Path, offset: int) -> int:
-    if not path.is_file():
+    if not path.exists():
         return offset
-    with open(path, "rb") as file:
+    decoder = getincrementaldecoder("utf-8")(errors="replace")
+    with _opened(path) as file:
         file.seek(offset)
         while block := file.read(BLOCK):
-            sys.stdout.write(block.decode("utf-8", errors="replace"))
+            typer.echo(printable(decoder.decode(block)), nl=False)
             offset += len(block)
     sys.stdout.flush()
     return offset

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from workbench.comparison.rows import Sample
 from workbench.recipe.catalogue import METRICS
+from workbench.store import open_regular
 
 if TYPE_CHECKING:
     import numpy as np
@@ -124,7 +125,7 @@ def _of_run(folder: Path, metric: str) -> tuple[tuple[str, ...], np.ndarray, boo
 
     each, weight = EACH.format(metric), WEIGHT.format(metric)
     try:
-        with pq.ParquetFile(folder / "predictions.parquet") as file:
+        with open_regular(folder / "predictions.parquet") as opened, pq.ParquetFile(opened) as file:
             there = set(file.schema_arrow.names)
             if each not in there and metric not in FROM_LABELS:
                 raise NoItems(f"{metric} has no scores of single items")

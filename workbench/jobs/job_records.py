@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from workbench.store import DEFAULT_RUNS_DIR, is_alive, read_json
+from workbench.store import DEFAULT_RUNS_DIR, is_alive, open_regular, read_json
 
 JOBS_DIR = ".jobs"
 CLAIMS_DIR = "claims"
@@ -60,7 +60,7 @@ def list_jobs(runs_dir: Path | str = DEFAULT_RUNS_DIR, *, newest: int = 50) -> l
 def tail(path: Path, max_bytes: int = 20_000) -> str:
     """The end of a text file, from a line start on; empty when it is not there."""
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - max_bytes))
             chunk = file.read()

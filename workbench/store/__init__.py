@@ -16,7 +16,15 @@ is, and never raise. No torch here: listing 500 runs has to take a fraction of a
 """
 
 from workbench.store.exit_reasons import count_oom_kills, kill_reason, memory_now
-from workbench.store.files import atomic_write, read_json, sync, write_json, write_text
+from workbench.store.files import (
+    atomic_write,
+    open_regular,
+    read_json,
+    read_whole,
+    sync,
+    write_json,
+    write_text,
+)
 from workbench.store.processes import (
     describe_process,
     find_process,

@@ -1,12 +1,17 @@
 """Small files that are whole or not there."""
 
+import errno
 import json
 import os
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+MOST_BYTES = 64 * 2**20
+"""Of a file that is read at once; the largest result of ours has below 1 MB."""
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -41,10 +46,42 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def read_json(path: Path) -> dict[str, Any] | None:
+def open_regular(path: Path, *, links: bool = False) -> IO[bytes]:
+    """A file of a folder that others may have filled: no link is followed, no pipe waited for.
+
+    Args:
+        links: follow them, as in the cache of the Hub, whose files are links.
+
+    Raises:
+        OSError: also when it is a link, a folder, a pipe or a device.
+    """
+    if not links and path.is_symlink():
+        raise OSError(errno.ELOOP, "a link, and none is followed", str(path))
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | (0 if links else os.O_NOFOLLOW))
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
+def read_whole(path: Path, *, links: bool = False) -> str:
+    """The text of a file as ``open_regular`` opens it.
+
+    Raises:
+        OSError: also when it has more than ``MOST_BYTES``.
+        UnicodeDecodeError: when it is not UTF-8.
+    """
+    with open_regular(path, links=links) as file:
+        content = file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise OSError(errno.EFBIG, f"more than {MOST_BYTES:,} bytes", str(path))
+    return content.decode("utf-8")
+
+
+def read_json(path: Path, *, links: bool = False) -> dict[str, Any] | None:
     """The object in a JSON file, or None when it is absent, half written or not an object."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_whole(path, links=links))
     except (OSError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 from workbench.recipe.renamed import result_as_today, text_as_today
 from workbench.store.exit_reasons import ENDED_BY_FORCE, exit_reason, stall_reason
-from workbench.store.files import read_json
+from workbench.store.files import open_regular, read_json, read_whole
 from workbench.store.processes import is_alive, is_of_another_boot
 from workbench.store.queue import QUEUE_DIR, Entry, Queue, pick_by_name
 
@@ -51,7 +51,7 @@ class Run:
         """Logged rows from byte ``offset`` on, and the offset of the next call. A last line without
         its newline is left for the next call; a broken line is skipped."""
         try:
-            with open(self.path / "events.jsonl", "rb") as file:
+            with open_regular(self.path / "events.jsonl") as file:
                 file.seek(offset)
                 chunk = file.read()
         except OSError:
@@ -70,7 +70,7 @@ class Run:
     def recipe_text(self) -> str:
         """The resolved recipe as YAML, under the names of today; empty when it is not there."""
         try:
-            return text_as_today((self.path / "recipe.yaml").read_text(encoding="utf-8"))
+            return text_as_today(read_whole(self.path / "recipe.yaml"))
         except (OSError, UnicodeDecodeError):
             return ""
 

@@ -8,12 +8,11 @@ import shutil
 import stat
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 from workbench.errors import UsageError
+from workbench.store import open_regular
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
@@ -91,12 +90,10 @@ def _from_folder(folder: Path, target: Path) -> None:
             _copy(file, target / name, os.fstat(file.fileno()).st_size, str(folder / name))
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[IO[bytes]]:
+def _opened(path: Path) -> IO[bytes]:
     """A regular file; neither a link is followed nor a pipe waited for."""
     try:
-        # A link in the folder may point at any file of this machine.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        return open_regular(path)
     except OSError as error:
         if path.is_symlink():
             raise UsageError(
@@ -105,12 +102,9 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
                 why="what it points at lies outside of the adapter",
                 fix="copy the files themselves, e.g. `hf download REPO --local-dir FOLDER`",
             ) from error
-        raise UsageError(f"cannot be read: {error.strerror}", where=str(path)) from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise UsageError("not a regular file", where=str(path), fix="leave folders and devices out")
-    with os.fdopen(descriptor, "rb") as file:
-        yield file
+        fix = "leave folders and devices out" if path.exists() and not path.is_file() else ""
+        what = "not a regular file" if fix else f"cannot be read: {error.strerror}"
+        raise UsageError(what, where=str(path), fix=fix) from error
 
 
 def _from_zip(path: Path, target: Path) -> None:
