@@ -13,6 +13,7 @@ import torch
 import transformers
 from peft import IA3Config, LoraConfig, get_peft_model
 from peft.tuners.tuners_utils import BaseTunerLayer
+from peft.utils import ModulesToSaveWrapper
 from torch import nn
 
 from tests.architectures import FAMILIES
@@ -21,10 +22,11 @@ from workbench.methods import MethodContext
 from workbench.methods.any_peft import PEFT
 from workbench.methods.ia3 import IA3
 from workbench.methods.lora import LORA
+from workbench.methods.prompts import P_TUNING
 from workbench.methods.targets import _layers_for, set_targets
 from workbench.models import Base
 from workbench.recipe.methods import IA3 as IA3Spec
-from workbench.recipe.methods import LoRA, Peft
+from workbench.recipe.methods import LoRA, Peft, PTuning
 from workbench.recipe.schema import Recipe
 from workbench.store import Run
 
@@ -152,3 +154,11 @@ def test_the_layers_found_are_in_the_exported_config(
     assert run.state == "finished", run.reason
     config = json.loads((run.adapter / "adapter_config.json").read_text())
     assert config["target_modules"] == ["q_lin", "v_lin"]
+
+
+def test_only_the_head_is_saved_beside_a_prompt() -> None:
+    """ModernBERT's head is called "head", and P-tuning's network has an "mlp_head"."""
+    spec = PTuning(name="p-tuning", num_virtual_tokens=4, encoder_size=8)
+    model = P_TUNING.apply(shapes("ModernBERT"), spec, CONTEXT).model
+    saved = {n for n, module in model.named_modules() if isinstance(module, ModulesToSaveWrapper)}
+    assert saved == {"base_model.head", "base_model.classifier"}

@@ -33,6 +33,9 @@ def wrap(base: Base, config: PeftConfig, context: MethodContext) -> PeftModel:
     config.revision = base.revision
     known = _HEADS_PEFT_KNOWS.get(context.peft_task_type, set())
     more_heads = [name for name in base.head_names if name not in known]
+    if config.is_prompt_learning:
+        # PEFT goes by how a name ends, and P-tuning's own network has an "mlp_head".
+        more_heads = [f"base_model.{n}" if hasattr(base.model, n) else n for n in more_heads]
     if more_heads and hasattr(config, "modules_to_save"):
         config.modules_to_save = list(dict.fromkeys([*(config.modules_to_save or ()), *more_heads]))
     try:

@@ -90,7 +90,7 @@ def _lengths(
     samples = {role: _sample(getattr(data, role)) for role in ROLES}
     splits = {n: encode(each, encoder, tokenizer, cached=False) for n, each in samples.items()}
     refuse_no_features(splits)
-    refuse_tokens_without_rows(list(splits.values()), tokenizer, embedding_rows(recipe.model))
+    refuse_tokens_without_rows(splits.values(), tokenizer, embedding_rows(recipe.model))
     measured, encoded = samples["train"], splits["train"]
     lengths = np.zeros(len(measured), dtype=np.int64)
     np.maximum.at(lengths, encoded.owners, encoded.lengths)
