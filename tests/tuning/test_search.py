@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.small_recipes import small_recipe
 from tests.training.killing import in_child
 from workbench import training
 from workbench.data import load_data
@@ -204,6 +205,28 @@ def test_what_is_wrong_with_the_recipe_ends_the_search(make_recipe: Make, tmp_pa
         tune([broken], 3, runs_dir=tmp_path, observer=watched)
     assert "'valeu'; did you mean value?" in str(caught.value)
     assert len(watched.of("run")) == 1
+
+
+def test_a_metric_that_the_data_does_not_define_ends_the_search(
+    tiny_bert: Path, tmp_path: Path
+) -> None:
+    """Parts of speech have no entities, by which tags are compared unless the recipe says else."""
+    rows = [{"text": ["the", f"w{i}"], "label": ["DET", "NOUN"]} for i in range(24)]
+    data = tmp_path / "parts.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    sections: dict[str, Any] = {
+        "data": {"source": str(data), "validation_size": 6},
+        "training": {"max_steps": 2, "keep": "best"},
+    }
+    recipe = small_recipe("token-classification", "lora", tiny_bert, tmp_path, **sections)
+    with pytest.raises(UsageError, match="entity_f1 cannot be computed") as caught:
+        tune([recipe], 3, runs_dir=tmp_path / "runs")
+    assert "set task.metrics: [accuracy]" in str(caught.value)
+    named = recipe.model_copy(
+        update={"task": recipe.task.model_copy(update={"metrics": ["accuracy"]})}
+    )
+    (tuning,) = tune([named], 1, runs_dir=tmp_path / "named").tunings
+    assert tuning.best is not None and tuning.best.score is not None
 
 
 def test_values_that_do_not_go_together_are_a_failed_trial(

@@ -12,7 +12,7 @@ from workbench.pipeline.runner import run_recipe, what_changed
 from workbench.pipeline.setup import StudyCache
 from workbench.pipeline.signals import StopRequest
 from workbench.recipe import Recipe
-from workbench.recipe.catalogue import higher_is_better
+from workbench.recipe.catalogue import METRICS, higher_is_better
 from workbench.store import ACTIVE, Run, read_run, write_json
 from workbench.store.run_folder import set_aside
 from workbench.tuning.folder import trial_folder, tuning_folder
@@ -88,7 +88,19 @@ class RecipeSearch:
             return None
         if run.state == "failed":
             self._refuse_hopeless(run, number)
+        self._refuse_replaced_metric(run)
         return trial_of(run, number, values, self.metric)
+
+    def _refuse_replaced_metric(self, run: Run) -> None:
+        """Ends the search when the data does not define the metric and runs take another one."""
+        taken = (run.result.get("selected") or {}).get("metric") if run.result else None
+        if self.metric in METRICS and taken in METRICS and taken != self.metric:
+            raise UsageError(
+                f"{self.metric} cannot be computed on the validation split of {self.name}",
+                where="task.metrics",
+                why=f"a search compares its trials by it; runs are selected by {taken} instead",
+                fix=f"set task.metrics: [{taken}]",
+            )
 
     def _run_of(self, recipe: Recipe, path: Path) -> Run:
         """The ended run of a trial: as it was left, resumed, or new."""
