@@ -94,10 +94,7 @@ def model_card(
         recipe_text: the resolved recipe as YAML.
         merged: whether an adapter has been merged into the weights that the folder holds.
     """
-    base, revision, kind = about["base"], about["revision"], about["kind"]
-    task = about["task"]["name"]
-    resized = ", ignore_mismatched_sizes=True" if about.get("other_head") else ""
-    named = json.dumps(base) + (f", revision={json.dumps(revision)}" if revision else "")
+    base, task = about["base"], about["task"]["name"]
     sizes, parameters = result["data"]["sizes"], result["parameters"]
     tested, references = result["metrics"]["test"], result["references"]
     pairs = yaml.safe_load(recipe_text)["data"]["text_pair"] is not None
@@ -105,11 +102,9 @@ def model_card(
         f"| {name} | {', '.join(f'{each} {_number(value)}' for each, value in scores.items())} |"
         for name, scores in references.items()
     ]
-    grown = about.get("embedding_rows")
-    resize = f"model.resize_token_embeddings({grown}, mean_resizing=False)\n" if grown else ""
     return _PAGE.format(
         base=json.dumps(base),
-        library="peft" if kind == "peft" else "transformers",
+        library="peft" if about["kind"] == "peft" else "transformers",
         task=TASK_SPECS[task].hub_task or task,
         method=result["method"],
         title=f"{result['recipe']}: {result['method']} on {base}",
@@ -125,9 +120,7 @@ def model_card(
         validation_size=sizes["validation"],
         test_size=sizes["test"],
         max_length=about["max_length"],
-        loading=_LOADING[kind].format(
-            auto=about["auto_class"], base=named, resized=resized, rows=resize
-        ),
+        loading=_loading(about),
         usage="\n".join(TASKS[task].usage(about, pairs=pairs)),
         checked=result["export"]["examples"],
         difference=result["export"]["max_logit_difference"],
@@ -135,6 +128,17 @@ def model_card(
         precision=result["policy"]["precision"],
         fingerprint=result["fingerprint"],
         recipe=recipe_text.strip(),
+    )
+
+
+def _loading(about: dict[str, Any]) -> str:
+    """The lines of Python that load the folder."""
+    base, revision, rows = about["base"], about["revision"], about.get("embedding_rows")
+    return _LOADING[about["kind"]].format(
+        auto=about["auto_class"],
+        base=json.dumps(base) + (f", revision={json.dumps(revision)}" if revision else ""),
+        resized=", ignore_mismatched_sizes=True" if about.get("other_head") else "",
+        rows=f"model.resize_token_embeddings({rows}, mean_resizing=False)\n" if rows else "",
     )
 
 
