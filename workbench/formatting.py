@@ -15,6 +15,11 @@ def printable(text: str) -> str:
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
+def escaped_controls(document: str) -> str:
+    """JSON with these characters, which only its strings can hold, as escapes."""
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", document)
+
+
 def count(value: float | None) -> str:
     """73728 -> ``73.7k``."""
     return ABSENT if value is None else _scaled(value, ("", "k", "M", "B"))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -103,3 +105,40 @@ def test_an_export_holds_no_file_that_a_link_leads_to(
     with pytest.raises(RunRefused, match="a link"):
         export_run(run, tmp_path / "export")
     assert not (tmp_path / "export").exists()
+
+
+ESCAPES = "\x1b]0;owned\x07\x1b[31m\x9b2Jred\r\b\u202eevil"
+
+
+def test_no_command_sends_what_a_record_holds_to_the_terminal_as_it_is(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    runs, what = tmp_path / "runs", {"description": ESCAPES, "warnings": [ESCAPES]}
+    what |= {"policy": {"device_name": ESCAPES}, "task": ESCAPES, "replace": {"method": ESCAPES}}
+    folder = fabricate(runs, "lora", 0, settings={"description": ESCAPES}, **what)
+    failed = fabricate(runs, "full", 0, state="failed")
+    status = json.loads((failed / "status.json").read_text()) | {"reason": ESCAPES}
+    (failed / "status.json").write_text(json.dumps(status))
+    (folder / "log.txt").write_text(f"{ESCAPES}\nä\n", encoding="utf-8")
+    study = ["--runs", str(runs)]
+    of_runs = [
+        [command, f"bbc-news/{path.name}", *study]
+        for path in (folder, failed)
+        for command in ("show", "log", "resume")
+    ]
+    for command in [
+        ["runs", *study],
+        ["compare", "bbc-news", *study],
+        *of_runs,
+        ["compare", ESCAPES, *study],
+        ["check", ESCAPES],
+        [ESCAPES],
+    ]:
+        for as_json in ([], ["--json"]):
+            main([*command, *as_json])
+            shown = "".join(capfd.readouterr())
+            assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", shown), (command, shown)
+    main(["log", f"bbc-news/{folder.name}", *study])
+    assert "ä" in capfd.readouterr().out
+    main(["show", f"bbc-news/{folder.name}", *study, "--json"])
+    assert json.loads(capfd.readouterr().out)["result"]["warnings"] == [ESCAPES]

@@ -28,6 +28,7 @@ from workbench.cli import (
     show,
     tune,
 )
+from workbench.cli.output import echo
 from workbench.errors import RecipeError, UsageError, WorkbenchError
 from workbench.formatting import plural
 from workbench.redact import without_secrets
@@ -85,7 +86,7 @@ for _name, _command in COMMANDS.items():
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"workbench {__version__}")
+        echo(f"workbench {__version__}")
         raise typer.Exit
 
 
@@ -117,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if exit.code == BAD_ARGUMENTS:
             for word in dict.fromkeys(argument.partition("=")[0] for argument in given):
                 if word in RENAMED:
-                    typer.echo(f"{word} is now {RENAMED[word]}", err=True)
+                    echo(f"{word} is now {RENAMED[word]}", err=True)
         return exit.code if isinstance(exit.code, int) else int(exit.code is not None)
     except WorkbenchError as error:
         if debug:
@@ -141,7 +142,7 @@ def _report(error: WorkbenchError, *, as_json: bool) -> None:
     count = len(problems)
     end = f"\n{plural(count, 'problem')}; nothing was loaded or run" if count else ""
     text = without_secrets(str(error))
-    typer.echo(f"{text}{end}" if count else f"{error.kind}: {text}", err=True)
+    echo(f"{text}{end}" if count else f"{error.kind}: {text}", err=True)
     if as_json:
         fields = {key: getattr(error, key) for key in ("kind", "what", "where", "why", "fix")}
         document = {"error": {**fields, "problems": [vars(problem) for problem in problems]}}
@@ -153,10 +154,10 @@ def _report_unexpected(error: Exception) -> None:
 
     path = cache_dir() / "errors" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
     summary = " ".join(without_secrets(f"{type(error).__name__}: {error}").split())[:500]
-    typer.echo(f"unexpected error: {summary}", err=True)
+    echo(f"unexpected error: {summary}", err=True)
     if _saved(path, without_secrets("".join(traceback.format_exception(error)))):
-        typer.echo(f"  details: {path}", err=True)
-    typer.echo("  fix: the same command with --debug shows where it happened", err=True)
+        echo(f"  details: {path}", err=True)
+    echo("  fix: the same command with --debug shows where it happened", err=True)
 
 
 def _saved(path: Path, text: str) -> bool:

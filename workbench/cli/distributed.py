@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from workbench.cli.output import note
+from workbench.cli.output import echo, note
 from workbench.errors import UsageError
 
 SHARD_OPTION = typer.Option(
@@ -43,7 +43,7 @@ def launch_configs() -> None:
     Pass one of them with --config_file.
     """
     for path in sorted(configs_dir().glob("accelerate/*.yaml")):
-        typer.echo(str(path))
+        echo(str(path))
 
 
 def configs_dir() -> Path:

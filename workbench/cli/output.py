@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from workbench.formatting import ABSENT
+from workbench.formatting import ABSENT, escaped_controls, printable
 
 if TYPE_CHECKING:
     from workbench.store import Run
@@ -17,8 +17,14 @@ WIDEST = 10_000
 """Columns of the widest table."""
 
 
+def echo(text: object = "", *, err: bool = False, nl: bool = True) -> None:
+    """Prints for a person. Records and texts may be other people's: no terminal obeys them."""
+    typer.echo(printable(str(text)), err=err, nl=nl)
+
+
 def print_json(document: Any) -> None:
-    typer.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False, default=str))
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False, default=str)
+    typer.echo(escaped_controls(text))
 
 
 def print_answer(as_json: bool, document: Any, lines: Iterable[object]) -> None:
@@ -27,12 +33,12 @@ def print_answer(as_json: bool, document: Any, lines: Iterable[object]) -> None:
         print_json(document)
         return
     for line in lines:
-        typer.echo(str(line))
+        echo(line)
 
 
 def note(text: str) -> None:
     """Prints a line for a person on stderr; stdout is for results."""
-    typer.echo(text, err=True)
+    echo(text, err=True)
 
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[object]], right: str = "") -> None:
@@ -50,11 +56,11 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[object]], right:
         table.add_column(header, justify="right" if header in right.split() else "left")
     for row in rows:
         cells = (ABSENT if cell in (None, "") else " ".join(str(cell).splitlines()) for cell in row)
-        table.add_row(*map(Text, cells))
+        table.add_row(*(Text(printable(cell)) for cell in cells))
     console = Console(width=WIDEST, highlight=False)
     with console.capture() as captured:
         console.print(table)
-    typer.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
+    echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def print_pairs(title: str, pairs: Sequence[tuple[str, object]]) -> None:
@@ -63,9 +69,9 @@ def print_pairs(title: str, pairs: Sequence[tuple[str, object]]) -> None:
     if not known:
         return
     width = max(len(name) for name, _ in known)
-    typer.echo(f"\n{title}")
+    echo(f"\n{title}")
     for name, value in known:
-        typer.echo(f"  {name:<{width}}  {value}")
+        echo(f"  {name:<{width}}  {value}")
 
 
 def run_document(run: Run) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any, TextIO
 
 from workbench.cli.output import scores
 from workbench.cli.time_left import TimeLeft
-from workbench.formatting import about, duration
+from workbench.formatting import about, duration, printable
 
 Observer = Callable[[str, dict[str, Any]], None]
 SECONDS_BETWEEN_LINES = 5.0
@@ -119,13 +119,13 @@ class Progress:
             of_all = f", {about(left)} left" if left is not None else ""
             text = f"{self._counted}{of_all} | {text}"
         if self._live:
-            self._write(f"{CLEAR_LINE}{text}")
+            self._write(f"{CLEAR_LINE}{printable(text)}")
             self._on_line = True
         elif always or self._clock() - self._last_line >= SECONDS_BETWEEN_LINES:
             self._line(text)
 
     def _line(self, text: str) -> None:
-        self._write(f"{CLEAR_LINE if self._on_line else ''}{text}\n")
+        self._write(f"{CLEAR_LINE if self._on_line else ''}{printable(text)}\n")
         self._on_line = False
         self._last_line = self._clock()
 

@@ -16,7 +16,7 @@ from workbench.cli.options import (
     SET_OPTION,
     chosen_seeds,
 )
-from workbench.cli.output import note, print_answer, print_json, print_table
+from workbench.cli.output import echo, note, print_answer, print_json, print_table
 from workbench.errors import UsageError
 from workbench.formatting import plural
 
@@ -103,7 +103,7 @@ def cancel(
             fix = f"`workbench stop {entry.id}` stops and removes it"
             raise RunRefused("this run has been started", where=entry.id, fix=fix)
         queue.remove(entry)
-    typer.echo(f"{entry.id}: removed")
+    echo(f"{entry.id}: removed")
 
 
 @queue_app.command("move")
@@ -156,7 +156,7 @@ def stop(
 
     for worker in jobs.stop_workers(runs, now=now):
         when = "and its runs stop now" if now else "stops after its current runs"
-        typer.echo(f"process {worker.pid} on {worker.host} {when}")
+        echo(f"process {worker.pid} on {worker.host} {when}")
 
 
 def _print(runs: Path, as_json: bool) -> None:
@@ -178,7 +178,7 @@ def _print(runs: Path, as_json: bool) -> None:
         where = f"{worker.host} {state} (devices {' '.join(worker.slots)})"
         said.append(f"process {worker.pid} on {where}")
     said = said or ["no worker; `workbench queue start`"]
-    typer.echo(f"{plural(waiting, 'run')} waiting; {'; '.join(said)}")
+    echo(f"{plural(waiting, 'run')} waiting; {'; '.join(said)}")
 
 
 def _row(number: int, entry: Entry) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from workbench.cli.options import JSON_OPTION, RECIPES, SET_OPTION
-from workbench.cli.output import note, print_json, print_pairs, print_table
+from workbench.cli.output import echo, note, print_json, print_pairs, print_table
 from workbench.cli.plans import print_plans
 from workbench.errors import RecipeError, UsageError
 from workbench.formatting import plural
@@ -75,7 +75,7 @@ def check(
         for each in loaded:
             runs = plural(len(each.seeds), "run")
             head = f"# {each.study}/{each.name}: {runs}, learning rate {each.learning_rate:g}"
-            typer.echo(f"{head}, fingerprint {each.fingerprint[:8]}\n{dump_recipe(each)}---")
+            echo(f"{head}, fingerprint {each.fingerprint[:8]}\n{dump_recipe(each)}---")
     for warning in warnings:
         note(f"WARNING: {warning}")
     note(f"{plural(len(loaded), 'recipe')} checked, no problems")
@@ -104,7 +104,7 @@ def data(
     if found["labels"]:
         columns = list(found["labels"][0])
         table = [[row[column] for column in columns] for row in found["labels"]]
-        typer.echo()
+        echo()
         print_table(columns, table, right=" ".join(columns[1:]))
     lengths = found["lengths"]
     share = f"{lengths['longer']:,} of {lengths['measured']:,}"

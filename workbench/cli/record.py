@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import typer
-
 from workbench.analysis.costs import forecast_lines
 from workbench.analysis.records import get_section, get_strings
 from workbench.analysis.run_facts import (
@@ -13,7 +11,7 @@ from workbench.analysis.run_facts import (
     selected_checkpoint,
     time_facts,
 )
-from workbench.cli.output import print_pairs, scores
+from workbench.cli.output import echo, print_pairs, scores
 from workbench.formatting import duration, plural, size, timed
 from workbench.store import Run
 
@@ -21,9 +19,9 @@ from workbench.store import Run
 def print_record(run: Run) -> None:
     """Prints all that is known of a run; what is not recorded is left out."""
     result = run.result
-    typer.echo(f"{run.id}: {run.state}{f' ({run.reason})' if run.reason else ''}")
+    echo(f"{run.id}: {run.state}{f' ({run.reason})' if run.reason else ''}")
     if result.get("description"):
-        typer.echo(str(result["description"]))
+        echo(str(result["description"]))
     pairs: list[tuple[str, object]]
     pairs = [(key, run.status.get(key)) for key in ("method", "task", "model", "data", "seed")]
     print_pairs("run", [*pairs, ("fingerprint", str(run.status.get("fingerprint", ""))[:8])])
@@ -53,9 +51,9 @@ def print_record(run: Run) -> None:
     print_pairs("adapter", [("export", checked), ("folder", folder)])
     print_pairs("files", [("folder", run.path), ("log", run.path / "log.txt")])
     if warnings := get_strings(result, "warnings"):
-        typer.echo("\nwarnings")
+        echo("\nwarnings")
         for warning in warnings:
-            typer.echo(f"  ! {warning}")
+            echo(f"  ! {warning}")
 
 
 def _forecast(result: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from workbench.cli.options import BASELINE_OPTION, JSON_OPTION, OUTPUT_OPTION, RUN, RUNS_OPTION
-from workbench.cli.output import note, print_answer, print_json, print_table
+from workbench.cli.output import echo, note, print_answer, print_json, print_table
 from workbench.errors import UsageError
 from workbench.heavy_imports import loading_libraries
 
@@ -75,7 +75,7 @@ def compare(
     if published or config_diff:
         _compare_otherwise(comparison, "--published" if published else "--config-diff", format)
     else:
-        typer.echo(comparison.to(format).rstrip("\n"))
+        echo(comparison.to(format).rstrip("\n"))
 
 
 def _compare_otherwise(comparison: Any, option: str, format: str) -> None:
@@ -90,7 +90,7 @@ def _compare_otherwise(comparison: Any, option: str, format: str) -> None:
         from workbench.comparison.config_diff import config_differences, to_json, to_text
 
         found = config_differences(comparison)
-        typer.echo((to_json if format == "json" else to_text)(found).rstrip("\n"))
+        echo((to_json if format == "json" else to_text)(found).rstrip("\n"))
 
 
 def report(

@@ -12,8 +12,8 @@ from typing import IO, TYPE_CHECKING, Any
 import typer
 
 from workbench.cli.options import JSON_OPTION, RUN, RUNS_OPTION
-from workbench.cli.output import print_json, print_table, run_document, test_scores
-from workbench.formatting import duration, plural, printable
+from workbench.cli.output import echo, print_json, print_table, run_document, test_scores
+from workbench.formatting import duration, plural
 
 if TYPE_CHECKING:
     from workbench.store import Run
@@ -37,7 +37,7 @@ def runs(
         print_json({"runs": [_row(run) for run in found]})
         return
     if not found:
-        typer.echo(f"no runs below {path or runs_dir}; `workbench run RECIPE` makes some")
+        echo(f"no runs below {path or runs_dir}; `workbench run RECIPE` makes some")
         return
     rows = []
     for run in found:
@@ -47,7 +47,7 @@ def runs(
         rows.append((*row, _clock_time(when)))
     print_table(("run", "state", "method", "progress", "test", "started"), rows)
     active = sum(run.state in ACTIVE for run in found)
-    typer.echo(f"{plural(len(found), 'run')}, {active} active")
+    echo(f"{plural(len(found), 'run')}, {active} active")
 
 
 def _row(run: Run) -> dict[str, Any]:
@@ -108,7 +108,7 @@ def log(
     path = run.path / "log.txt"
     offset = _print_from(path, _start_of(path, lines))
     if not path.exists() and not follow:
-        typer.echo(f"the log of {run.id} is empty", err=True)
+        echo(f"the log of {run.id} is empty", err=True)
     while follow:
         ended = read_run(run.path).state not in ACTIVE  # asked before reading: no line is missed
         offset = _print_from(path, offset)
@@ -150,7 +150,7 @@ def _print_from(path: Path, offset: int) -> int:
     with _opened(path) as file:
         file.seek(offset)
         while block := file.read(BLOCK):
-            typer.echo(printable(decoder.decode(block)), nl=False)
+            echo(decoder.decode(block), nl=False)
             offset += len(block)
     sys.stdout.flush()
     return offset

@@ -11,7 +11,7 @@ import typer
 
 from workbench.cli import distributed
 from workbench.cli.options import JSON_OPTION, RECIPES, RUNS_OPTION, SET_OPTION
-from workbench.cli.output import note, print_json, print_table, scores
+from workbench.cli.output import echo, note, print_json, print_table, scores
 from workbench.cli.progress import Progress
 from workbench.errors import UsageError
 from workbench.formatting import count, duration
@@ -96,7 +96,7 @@ def _report(outcome: Outcome, trials: int, written: Sequence[Path], as_json: boo
             "report is the test of a run"
         )
         for path in written:
-            typer.echo(path)
+            echo(path)
     if not outcome.complete:
         note("stopped; the same command continues from here")
         raise typer.Exit(128 + (outcome.signal_number or signal.SIGINT))
