@@ -70,3 +70,20 @@ def test_what_plain_peft_does_not_compute_is_refused_before_training(
     plain = peft.get_peft_model(base, kind(task_type="SEQ_CLS", num_virtual_tokens=4))
     with pytest.raises((TypeError, IndexError)):
         plain(input_ids=torch.tensor([[5, 6]]), attention_mask=torch.ones(1, 2))
+
+
+@pytest.mark.parametrize(
+    "name, kind",
+    [("Falcon", "PREFIX_TUNING"), ("ALBERT", "PROMPT_TUNING"), ("OPT, projected", "P_TUNING")],
+)
+def test_prompts_by_their_name_in_peft_fit_the_model(
+    name: str, kind: str, make_recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    recipe = make_recipe(
+        {"name": "peft", "type": kind, "config": {"num_virtual_tokens": 4}},
+        model={"source": str(save_architecture(name, tmp_path))},
+    )
+    model = adapt(recipe).model.eval()
+    ids = torch.tensor([[5, 9, 12, 7]])
+    with torch.no_grad():
+        assert model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits.shape == (1, 3)

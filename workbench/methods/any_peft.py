@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from workbench.errors import MethodError
 from workbench.methods.base import AdaptedModel, ExtraState, Method, MethodContext
+from workbench.methods.prompts import cache_shape, prompt_shape
 from workbench.methods.targets import set_targets
 from workbench.methods.wrapping import check_targets, wrap
 from workbench.models import Base
@@ -66,6 +67,7 @@ def _apply(base: Base, spec: Peft, context: MethodContext) -> AdaptedModel:
     targets = spec.config.get("target_modules")
     if isinstance(targets, list):
         check_targets(base.model, targets, key="method.config.target_modules")
+    _fill_shape(base, config)
     found = set_targets(base, config, "method.config.target_modules")
     model = wrap(base, config, context)
     before_text = config.is_prompt_learning and config.peft_type != "PREFIX_TUNING"
@@ -79,6 +81,19 @@ def _apply(base: Base, spec: Peft, context: MethodContext) -> AdaptedModel:
         after_step=allocate,
         own_state=_ranks(allocator, model) if allocator is not None else None,
     )
+
+
+def _fill_shape(base: Base, config: PeftConfig) -> None:
+    """Gives virtual tokens the model's shape, where the recipe leaves it open."""
+    if config.peft_type == "PREFIX_TUNING":
+        shape = cache_shape(base)
+    elif config.peft_type in ("PROMPT_TUNING", "P_TUNING"):
+        shape = prompt_shape(base)
+    else:
+        return
+    for name, value in shape.items():
+        if getattr(config, name) is None:
+            setattr(config, name, value)
 
 
 def _ranks(allocator: Any, model: nn.Module) -> ExtraState:

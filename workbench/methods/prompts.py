@@ -63,7 +63,7 @@ def _least_squares(inputs: Tensor, outputs: Tensor) -> Tensor:
     return inverse @ outputs.double()
 
 
-def _shape(base: Base) -> dict[str, int]:
+def prompt_shape(base: Base) -> dict[str, int]:
     """What PEFT (0.21) cannot read off every config: DistilBERT's words for it are its own.
 
     Virtual tokens are as wide as the word embedding, which in ALBERT, ELECTRA small, MobileBERT
@@ -81,7 +81,7 @@ def _shape(base: Base) -> dict[str, int]:
 
 
 def _apply_prompt(base: Base, spec: Prompt, context: MethodContext) -> AdaptedModel:
-    config = PromptTuningConfig(num_virtual_tokens=spec.num_virtual_tokens, **_shape(base))
+    config = PromptTuningConfig(num_virtual_tokens=spec.num_virtual_tokens, **prompt_shape(base))
     return AdaptedModel(
         model=wrap(base, config, context), base=base, virtual_tokens=spec.num_virtual_tokens
     )
@@ -108,7 +108,7 @@ def _apply_p_tuning(base: Base, spec: PTuning, context: MethodContext) -> Adapte
         encoder_reparameterization_type=spec.encoder,
         encoder_hidden_size=spec.encoder_size,
         encoder_dropout=spec.encoder_dropout,
-        **_shape(base),
+        **prompt_shape(base),
         **layers,
     )
     return AdaptedModel(
@@ -146,7 +146,7 @@ def _apply_prefix(base: Base, spec: Prefix, context: MethodContext) -> AdaptedMo
         encoder_hidden_size=spec.projection_size or base.config.hidden_size,
         # A projected prefix can only start from a text through PEFT's own zero-started network.
         init_weights="zero" if spec.init == "zero" else None,
-        **_cache_shape(base),
+        **cache_shape(base),
     )
     return AdaptedModel(model=wrap(base, config, context), base=base)
 
@@ -167,7 +167,7 @@ def _check_takes_a_prefix(base: Base) -> None:
         )
 
 
-def _cache_shape(base: Base) -> dict[str, int]:
+def cache_shape(base: Base) -> dict[str, int]:
     """What PEFT (0.21) gets wrong where a config does not say how many heads have keys of their
     own: Falcon's multi-query attention has one. Empty where that cannot be read off the model,
     which may have no numbers; PEFT then goes by the config."""
