@@ -5,8 +5,6 @@ them; the command line and the UI print ``str(error)`` and nothing else, so the 
 readable by somebody who has never seen this code.
 """
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

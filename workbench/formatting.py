@@ -1,7 +1,5 @@
 """Numbers as people read them; exact ones are in the json and csv formats."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 

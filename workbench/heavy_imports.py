@@ -1,7 +1,5 @@
 """Imports of torch, transformers and peft, without their remarks."""
 
-from __future__ import annotations
-
 import gc
 import logging
 import os

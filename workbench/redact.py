@@ -1,7 +1,5 @@
 """Secrets of the environment, kept out of what is printed and written."""
 
-from __future__ import annotations
-
 import os
 import re
 

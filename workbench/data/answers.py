@@ -1,7 +1,5 @@
 """Questions about a context, with the spans of it that answer them, in SQuAD's form."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any

@@ -4,8 +4,6 @@ The order is a function of (seed, epoch) alone, so a run can be repeated and res
 every process can work out its own part without talking to the others.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar

@@ -1,7 +1,5 @@
 """Lists and objects that a cell of a csv file can only hold as text."""
 
-from __future__ import annotations
-
 import ast
 import json
 import re

@@ -1,7 +1,5 @@
 """Texts with classes, several labels or numbers: read, and checked once they are split."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 

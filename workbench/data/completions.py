@@ -1,7 +1,5 @@
 """Prompts with their completions, in two columns or as chats."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial

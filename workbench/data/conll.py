@@ -5,8 +5,6 @@ between sentences (Tjong Kim Sang & De Meulder 2003, CoNLL-2003). Which column i
 `conll_columns`.
 """
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -4,8 +4,6 @@ Two rows are duplicates if their texts (and second texts, or the messages of a c
 completion) agree in everything but white space and upper or lower case.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

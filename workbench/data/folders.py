@@ -1,7 +1,5 @@
 """Folders of data: one sub-folder per class, or one file (or folder) per split."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from operator import attrgetter
 from pathlib import Path

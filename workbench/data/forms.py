@@ -1,7 +1,5 @@
 """The one table of how the data of each task is read, checked and hashed."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Rows that belong together (`data.group`): checked, and kept on one side of every split."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

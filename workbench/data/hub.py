@@ -1,7 +1,5 @@
 """Data sets of the Hugging Face Hub, through `datasets`, without running anybody's code."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

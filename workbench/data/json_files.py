@@ -1,7 +1,5 @@
 """Rows in JSON: an object a line, a list of objects, what pandas writes, or SQuAD's own file."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Label names: how labels are written in the data, and which class index each one gets."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence

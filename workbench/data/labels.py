@@ -1,7 +1,5 @@
 """Labels as written in the data to class indices, 0/1 vectors or numbers."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 

@@ -1,7 +1,5 @@
 """From a recipe's `data` section to three splits of checked examples."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping, Sequence

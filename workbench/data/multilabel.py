@@ -1,7 +1,5 @@
 """Several labels a row: lists of names, or one 0/1 column per label."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

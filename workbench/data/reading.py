@@ -1,7 +1,5 @@
 """Rows of all splits, one after the other, in the form that a task takes them in."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial

@@ -1,7 +1,5 @@
 """Tables of plain text: fields separated by commas (csv) or tabs (tsv), one row a line."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """Where labelled rows come from: an embedded asset, a file, a folder or the Hub."""
 
-from __future__ import annotations
-
 import stat
 from collections.abc import Callable, Mapping
 from functools import partial

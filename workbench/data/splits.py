@@ -4,8 +4,6 @@ A row's place in the draw is a hash of seed, split and row id, not a random numb
 output, so that a split is the same on every machine and with every library version.
 """
 
-from __future__ import annotations
-
 import hashlib
 import math
 from collections import defaultdict

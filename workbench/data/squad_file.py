@@ -1,7 +1,5 @@
 """SQuAD's own file: questions in paragraphs in articles (Rajpurkar et al. 2016, 2018)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """One file of rows: csv, tsv, jsonl, json, parquet, or the columns of CoNLL."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Words with a tag each: named entities, parts of speech."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial

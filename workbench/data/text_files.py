@@ -1,7 +1,5 @@
 """Bytes of a file to characters, without ever losing one."""
 
-from __future__ import annotations
-
 import codecs
 import io
 from dataclasses import dataclass

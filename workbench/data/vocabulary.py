@@ -1,7 +1,5 @@
 """How many tokens of the texts a tokenizer knows."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

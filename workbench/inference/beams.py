@@ -1,7 +1,5 @@
 """Beam search, which goes one prompt at a time through transformers."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

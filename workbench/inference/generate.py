@@ -6,8 +6,6 @@ prompts are padded on the right, where a causal model does not see the padding, 
 is decoded behind it, with the padding masked and each row's positions counted on.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from inspect import signature

@@ -1,7 +1,5 @@
 """What a model makes of a whole split, whatever the batching and the number of processes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any

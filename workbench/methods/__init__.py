@@ -1,7 +1,5 @@
 """Fine-tuning methods, one file per family: their words are in ``workbench.recipe.methods``."""
 
-from __future__ import annotations
-
 from importlib import import_module
 from pkgutil import iter_modules
 

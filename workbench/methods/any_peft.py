@@ -1,7 +1,5 @@
 """Any method that PEFT ships, by its own name and its own config fields."""
 
-from __future__ import annotations
-
 from dataclasses import fields
 from typing import Any
 

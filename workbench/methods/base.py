@@ -1,7 +1,5 @@
 """What a fine-tuning method has to provide."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """The model of a recipe: a base with the method on it, in this one place."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

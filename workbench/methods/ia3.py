@@ -1,7 +1,5 @@
 """(IA)3: learned vectors that rescale keys, values and feed-forward activations."""
 
-from __future__ import annotations
-
 from peft import IA3Config
 from transformers.pytorch_utils import Conv1D
 

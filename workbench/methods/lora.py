@@ -1,7 +1,5 @@
 """LoRA and its relatives that PEFT implements with the same config: DoRA, rsLoRA, PiSSA, OLoRA."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -7,8 +7,6 @@ plain ``PeftModel.from_pretrained``: prompts start from the embeddings of a text
 token is ``[CLS]``, prefixes from the keys and values that the base computes for it.
 """
 
-from __future__ import annotations
-
 import inspect
 from typing import Any
 

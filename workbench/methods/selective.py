@@ -1,7 +1,5 @@
 """Methods that add nothing and train a part of the model's own parameters."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -4,8 +4,6 @@ Nothing here asks for an architecture's name, so that a new one of transformers 
 does is read off the module it lies in, its own name, and its shape.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from typing import Any

@@ -1,7 +1,5 @@
 """Putting PEFT on a base model without its silent surprises."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

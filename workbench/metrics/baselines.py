@@ -5,8 +5,6 @@ texts how alike an encoder finds them; for tags the most frequent tag of each wo
 model the base model itself (zero-shot).
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any

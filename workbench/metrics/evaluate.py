@@ -1,7 +1,5 @@
 """From what a model makes of a split to its scores."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

@@ -4,8 +4,6 @@ A metric that is undefined even for right answers (entities of tags that mark no
 with numbers that are all the same) can neither select a state nor be compared.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 

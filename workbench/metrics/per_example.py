@@ -8,8 +8,6 @@ logarithm is the ratio) nats and tokens. Metrics that are neither have no column
 classes, which a comparison makes from the labels, BLEU, correlations, and those of the Hub.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

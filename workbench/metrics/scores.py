@@ -5,8 +5,6 @@ sacrebleu and rouge-score, which work offline.
 only, when a recipe names one.
 """
 
-from __future__ import annotations
-
 import math
 import sys
 import warnings

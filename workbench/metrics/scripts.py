@@ -4,8 +4,6 @@ rouge-score (0.1.2) keeps a to z and 0 to 9, and sacrebleu's default (13a) cuts 
 two, equal texts in Chinese or Japanese score 0, and by the first also those in Greek or Russian.
 """
 
-from __future__ import annotations
-
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence

@@ -4,8 +4,6 @@ The cosine of the two texts' mean token states (the pooling of Reimers and Gurev
 "Sentence-BERT", and what the embeddings of all-MiniLM-L6-v2 are made for).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -5,8 +5,6 @@ are imported when first needed: rouge-score alone brings 29 MB of nltk into memo
 3.10.4), which a run that does not generate should neither wait for nor count as its own.
 """
 
-from __future__ import annotations
-
 import re
 import warnings
 from collections import Counter

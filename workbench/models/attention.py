@@ -1,7 +1,5 @@
 """Which attention implementation a model computes with."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import transformers

@@ -1,7 +1,5 @@
 """A pretrained model with a task's head, before any method has touched it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

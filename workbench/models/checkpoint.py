@@ -1,7 +1,5 @@
 """What a checkpoint lacks for a task, and whether only the task's head needs it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

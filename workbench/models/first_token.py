@@ -7,8 +7,6 @@ same. Of the processor time on two x86 cores (6-layer BERT, batch 16 x 128 token
 a LoRA step in bf16 takes 0.85 and a test batch in fp32 0.87.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial

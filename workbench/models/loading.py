@@ -1,7 +1,5 @@
 """Config, tokenizer and weights of a base model."""
 
-from __future__ import annotations
-
 from copy import deepcopy
 from dataclasses import asdict
 from typing import Any

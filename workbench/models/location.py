@@ -1,7 +1,5 @@
 """Where a model's files lie, what names their weights, and what to say when they do not load."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -6,8 +6,6 @@ torch has too and takes for bf16, does 440; a test split (6-layer BERT, 500 text
 took 0.57 of the time. Logits differ by rounding, 1e-7. ``python -m benchmarks.policy`` measures it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial

@@ -1,7 +1,5 @@
 """The policy of a run on its model: what the device does best, where the architecture can."""
 
-from __future__ import annotations
-
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """Refuses a model that cannot do the task, or has too little room for the texts."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Tasks: how examples become model inputs, logits, losses and predictions. One file each."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

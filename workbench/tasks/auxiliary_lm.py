@@ -5,8 +5,6 @@ Pre-Training", section 3.2. The output layer is the word embedding that the base
 model with a classification head has no other, and one at random would teach nothing.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any

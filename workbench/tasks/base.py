@@ -1,7 +1,5 @@
 """What a task has to provide: the loop, the measuring and the export know nothing else of it."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Sequence

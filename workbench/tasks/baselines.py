@@ -1,7 +1,5 @@
 """What a test split is answered without a language model, to judge what fine-tuning is worth."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Language modelling: the next token of raw text."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any
 

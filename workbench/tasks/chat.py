@@ -1,7 +1,5 @@
 """A conversation as token ids, the way the tokenizer's chat template writes it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from jinja2 import TemplateError

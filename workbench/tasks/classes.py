@@ -1,7 +1,5 @@
 """Classes: what a config says of their names, and what errors on each count in training."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

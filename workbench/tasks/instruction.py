@@ -1,7 +1,5 @@
 """Supervised fine-tuning: a prompt and the completion that is to be learned."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """Masked-word prediction: an encoder learns the language of a domain."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Extractive question answering: the span of a text that answers a question."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """A tokenizer's special tokens, written out in texts: they are read as tokens, not as text."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence

@@ -5,8 +5,6 @@ fp32 they are by far the largest tensor of a step: 8 x 256 positions and a vocab
 400 MB, and as much again for their gradient.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, ClassVar
 

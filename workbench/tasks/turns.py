@@ -1,7 +1,5 @@
 """A prompt and its completion as token ids, and how they are written without a chat template."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ They do what the workbench does, by transformers and PEFT alone: a copy of the c
 `load_adapter` answers, one text at a time.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What has to stand before a word and after a question, for a tokenizer to read them apart."""
 
-from __future__ import annotations
-
 from itertools import takewhile
 
 from transformers import PreTrainedTokenizerBase

@@ -1,7 +1,5 @@
 """The gradients of one optimizer step: micro-batches, then processes, as large as memory allows."""
 
-from __future__ import annotations
-
 import gc
 import math
 from collections import defaultdict

@@ -9,8 +9,6 @@ Checkpoints are written between optimizer steps and never in the middle of one: 
 still being accumulated belong to no checkpoint, and a resumed run computes that step again whole.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

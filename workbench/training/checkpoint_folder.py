@@ -6,8 +6,6 @@
 Nothing is deleted before what replaces it has been written, renamed and read back.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Saving a training so that it resumes exactly, and going back to what was saved."""
 
-from __future__ import annotations
-
 import time
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """What the training loop yields, by its kind in events.jsonl, and its best validation."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Self
 

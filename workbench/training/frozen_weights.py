@@ -10,8 +10,6 @@ LoRA layers (peft 0.21) cast what comes in to the fp32 of their own matrices, an
 back; without that detour the same step takes 0.87 of the time, with equal gradients.
 """
 
-from __future__ import annotations
-
 import torch
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn

@@ -5,8 +5,6 @@ accelerate and torch do: one process alone, copies of the model (DistributedData
 cut over the processes (``sharding``). ``zero`` does the same by DeepSpeed.
 """
 
-from __future__ import annotations
-
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 

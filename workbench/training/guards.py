@@ -1,7 +1,5 @@
 """Checks that stop a run that looks fine and learns nothing."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

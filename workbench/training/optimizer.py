@@ -1,7 +1,5 @@
 """Optimizer and learning rate, as the transformers Trainer sets them up."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -9,8 +9,6 @@ What leaves the training is whole again: checkpoints and exports are those of an
 are put together tensor by tensor, and only in the main memory of the first process.
 """
 
-from __future__ import annotations
-
 from copy import deepcopy
 from typing import Any
 

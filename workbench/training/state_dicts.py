@@ -1,7 +1,5 @@
 """The state of a training as named tensors, and back: parameters, optimizer, random numbers."""
 
-from __future__ import annotations
-
 import random
 from pathlib import Path
 from typing import Any

@@ -3,8 +3,6 @@
 It yields what happened and leaves logging, saving and stopping to the caller.
 """
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable, Iterator

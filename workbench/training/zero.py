@@ -8,8 +8,6 @@ DeepSpeed's engine is driven directly and not through accelerate, whose backward
 here the loss and the gradients are looked at between the two.
 """
 
-from __future__ import annotations
-
 import logging
 import math
 import os
