@@ -63,7 +63,7 @@ def test_one_seed_never_makes_a_score_sure(run: WriteRun, runs: Path) -> None:
         path = run(name, 0, right / 100, parameters={"trainable": parameters})
         keep(path, [True] * right + [False] * (100 - right))
     comparison = compare([runs], objectives=BETWEEN)
-    assert [v["conclusion"] for v in comparison.verdicts] == ["better"]
+    assert [v["conclusion"] for v in comparison.verdicts] == ["run_better"]
     found = {s["label"]: s for s in comparison.pareto}
     assert (found["full"]["status"], found["lora"]["status"]) == ("possibly_dominated", "front")
     assert found["full"]["on_front_by_means"] is False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 from pathlib import Path
@@ -66,7 +68,24 @@ def test_one_run_each_is_mcnemar_and_says_what_it_is_about(run: WriteRun, runs: 
     method(run, "lora", 0.85, 1)
     (found,) = compare([runs]).verdicts
     assert found["test"] in ("mcnemar-exact", "mcnemar-mid-p") and found["covers"] == ["items"]
-    assert "applies to these two adapters, not to the methods" in found["sentence"]
+    assert "nothing is said about the methods" in found["sentence"]
+
+
+@pytest.mark.parametrize(
+    "full, lora, word",
+    [(0.95, 0.6, "run_worse"), (0.6, 0.95, "run_better"), (0.9, 0.9, "run_same")],
+)
+def test_one_run_each_is_no_verdict_about_methods(
+    full: float, lora: float, word: str, run: WriteRun, runs: Path
+) -> None:
+    method(run, "full", full, 1, items=4000)
+    method(run, "lora", lora, 1, items=4000)
+    comparison = compare([runs], margin=0.1)
+    (found,) = comparison.verdicts
+    assert (found["label"], found["conclusion"]) == ("lora", word)
+    assert "these two adapters" in found["sentence"]
+    lines = csv.DictReader(io.StringIO(comparison.to("csv")))
+    assert {line["verdict"] for line in lines} == {"", word}
 
 
 def test_seeds_on_one_side_only_are_not_tested(run: WriteRun, runs: Path) -> None:

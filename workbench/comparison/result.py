@@ -15,7 +15,12 @@ from workbench.comparison.schema import (
     Verdict,
 )
 
-_TURNED: dict[Conclusion, Conclusion] = {"better": "worse", "worse": "better"}
+_TURNED: dict[Conclusion, Conclusion] = {
+    "better": "worse",
+    "worse": "better",
+    "run_better": "run_worse",
+    "run_worse": "run_better",
+}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

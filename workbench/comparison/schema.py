@@ -9,7 +9,10 @@ from typing import Any, Literal, TypedDict
 
 Scores = dict[str, float | None]
 
-Conclusion = Literal["better", "worse", "same", "hint", "unclear", "untested"]
+Conclusion = Literal[
+    "better", "worse", "same", "run_better", "run_worse", "run_same", "hint", "unclear", "untested"
+]
+"""``run_``: of one run each, which is about these two adapters and not about the methods."""
 Dominance = Literal["front", "possibly_dominated", "dominated"]
 
 

@@ -52,6 +52,9 @@ def _conclusion(verdict: Verdict) -> str:
         "better": f"{one} is better than {other}{_by_little(verdict)}",
         "worse": f"{one} is worse than {other}{_by_little(verdict)}",
         "same": f"{one} and {other} are equivalent within {margin}",
+        "run_better": f"of these two adapters {one} scores higher{_by_little(verdict)}",
+        "run_worse": f"of these two adapters {other} scores higher{_by_little(verdict)}",
+        "run_same": f"these two adapters, {one} and {other}, are equivalent within {margin}",
         "hint": f"{one} and {other} may differ, but not significantly after correction for "
         f"{verdict['comparisons']} comparisons",
         "unclear": f"no significant difference between {one} and {other}",
@@ -85,7 +88,7 @@ def _evidence(verdict: Verdict) -> str:
     one, other = verdict["runs"], verdict["runs_against"]
     seeds = f"{one} seeds" if one == other else f"{one} and {other} seeds"
     if one == other == 1:
-        seeds = "one seed each: this applies to these two adapters, not to the methods"
+        seeds = "one run each: nothing is said about the methods, another seed may score otherwise"
     return f"{verdict['items']:,} {_units(verdict)}, {seeds}" if verdict["items"] else seeds
 
 

@@ -204,8 +204,11 @@ def _conclusion(
 ) -> Conclusion:
     if found is None or found.low is None or found.high is None or adjusted is None:
         return "untested"
+    single = found.runs == (1, 1)
     if adjusted <= LEVEL:
-        return "better" if (found.estimate > 0) == higher_is_better(metric) else "worse"
+        if (found.estimate > 0) == higher_is_better(metric):
+            return "run_better" if single else "better"
+        return "run_worse" if single else "worse"
     if -margin < found.low and found.high < margin:
-        return "same"
+        return "run_same" if single else "same"
     return "hint" if found.p_value is not None and found.p_value <= LEVEL else "unclear"
