@@ -60,10 +60,10 @@ def outcome(name: str, task: str, method: str, folder: Path, run: Run) -> str:
     if not (folder / "model").is_dir():
         save_architecture(name, folder / "model")
     kind = json.loads((folder / "model" / "config.json").read_text())["model_type"]
-    found = _said(run(_recipe(task, method, folder, METHODS[method]), folder / "runs"), kind)
+    found = _said(run(recipe_of(task, method, folder, METHODS[method]), folder / "runs"), kind)
     if method == "lora" and found.startswith("method.target_modules: "):
         everywhere = METHODS[method] | {"target_modules": "all-linear"}
-        if _said(run(_recipe(task, method, folder, everywhere), folder / "runs"), kind) == "yes":
+        if _said(run(recipe_of(task, method, folder, everywhere), folder / "runs"), kind) == "yes":
             found = ALL_LINEAR + found.removeprefix("method.target_modules: ")
     return found
 
@@ -77,7 +77,7 @@ def _said(run: Any, kind: str) -> str:
     return re.sub(rf"\b{kind}\b", "the model", f"{what}; {why}" if why else what)
 
 
-def _recipe(task: str, method: str, folder: Path, fields: Mapping[str, Any]) -> Any:
+def recipe_of(task: str, method: str, folder: Path, fields: Mapping[str, Any]) -> Any:
     from workbench.recipe import Recipe
 
     file = folder / f"{task}.jsonl"
@@ -165,7 +165,6 @@ def main(names: list[str]) -> None:
 
     from workbench.adapters.plain_load import PlainLoader
     from workbench.pipeline import setup
-    from workbench.pipeline.runner import run_recipe
 
     # Neither has a part in what works; they take longer than the runs.
     setup.forecast = lambda *_, **__: {}

@@ -10,11 +10,16 @@ import pytest
 import torch
 import transformers
 
+from tests.architecture_table import METHODS as SETTINGS
+from tests.architecture_table import recipe_of
 from tests.tiny_models import WORDS, save_tokenizer
-from workbench.models import has_sdpa
+from workbench.errors import UsageError
+from workbench.models import has_sdpa, load_config
 from workbench.models.attention import class_of, plain_attention, supported_attention
 from workbench.recipe.schema import ModelSpec, Recipe
+from workbench.recipe.tasks import TextClassification
 from workbench.store import Run
+from workbench.tasks import make_task
 
 SIZE = {"vocab_size": len(WORDS) + 5, "max_position_embeddings": 64}
 SHAPE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
@@ -83,3 +88,33 @@ def test_attention_is_read_off_the_model_class(tmp_path: Path) -> None:
     spec = ModelSpec(source=str(tiny("mpnet", tmp_path)))
     assert not has_sdpa(spec, "AutoModelForMaskedLM")
     assert has_sdpa(spec, "AutoModelForCausalLM"), "MPNet cannot, which is refused elsewhere"
+
+
+@pytest.fixture
+def mamba(tmp_path: Path) -> Path:
+    """A decoder without attention, and with no class for texts."""
+    config = transformers.MambaConfig(**SMALL, hidden_size=16, num_hidden_layers=2, state_size=4)
+    torch.manual_seed(0)
+    transformers.MambaForCausalLM(config).save_pretrained(tmp_path / "model")
+    save_tokenizer(tmp_path / "model", pairs_are_marked=False, decoder=True)
+    return tmp_path
+
+
+def test_a_base_without_a_head_for_the_task_is_refused(mamba: Path) -> None:
+    task = make_task(TextClassification(name="text-classification"), ["a", "b"])
+    with pytest.raises(UsageError, match="mamba has no head for text-classification") as caught:
+        load_config(ModelSpec(source=str(mamba / "model")), task)
+    assert caught.value.where == "model.source"
+
+
+@pytest.mark.integration
+def test_a_prompt_needs_no_attention_heads(mamba: Path, train: Callable[..., Run]) -> None:
+    run = train(recipe_of("causal-lm", "prompt", mamba, SETTINGS["prompt"]), 0, mamba / "runs")
+    assert run.state == "finished", run.reason
+
+
+def test_layers_that_could_be_named_leave_the_output_layer_out(
+    mamba: Path, train: Callable[..., Run]
+) -> None:
+    run = train(recipe_of("causal-lm", "lora", mamba, {}), 0, mamba / "runs")
+    assert run.state == "failed" and "in_proj" in run.reason and "lm_head" not in run.reason

@@ -111,6 +111,7 @@ def fake_mode() -> Iterator[MemoryTracker]:
     fake.cache_enabled = False  # `FakeResults` is one
     tracker = MemoryTracker(FakeResults(fake))
     apply, is_tracing = nn.Module._apply, masking_utils.is_tracing
+    truncated = nn.init._no_grad_trunc_normal_
 
     def tells_nothing(tensor: Any = None) -> bool:
         return not tracker.full and bool(is_tracing(tensor))
@@ -120,12 +121,15 @@ def fake_mode() -> Iterator[MemoryTracker]:
         warnings.filterwarnings("ignore", category=FutureWarning)
         nn.Module._apply = _set_data  # type: ignore[method-assign]
         masking_utils.is_tracing = tells_nothing
+        # It draws until all numbers are within bounds, which no number ever is (ModernBERT).
+        nn.init._no_grad_trunc_normal_ = lambda tensor, *_args, **_options: tensor
         try:
             with fake, tracker:
                 yield tracker
         finally:
             nn.Module._apply = apply  # type: ignore[method-assign]
             masking_utils.is_tracing = is_tracing
+            nn.init._no_grad_trunc_normal_ = truncated
 
 
 def _set_data(module: nn.Module, change: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:

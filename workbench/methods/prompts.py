@@ -71,7 +71,8 @@ def prompt_shape(base: Base) -> dict[str, int]:
     return {
         "token_dim": embedding.weight.shape[1],
         "num_layers": config.num_hidden_layers,
-        "num_attention_heads": config.num_attention_heads,
+        # Only a prefix is shaped by them; Mamba has none.
+        "num_attention_heads": getattr(config, "num_attention_heads", 1),
     }
 
 

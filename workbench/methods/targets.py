@@ -54,8 +54,9 @@ def set_targets(base: Base, config: PeftConfig, key: str) -> bool:
 
 def candidates(model: nn.Module, head: Iterable[str] = ()) -> list[str]:
     """Names by which linear layers outside the head can be targeted."""
-    aside = set(head)
-    names = (name for name, _ in _linear(model) if not aside.intersection(name.split(".")))
+    aside, output = set(head), getattr(model, "get_output_embeddings", lambda: None)()
+    linear = ((name, layer) for name, layer in _linear(model) if layer is not output)
+    names = (name for name, _ in linear if not aside.intersection(name.split(".")))
     return sorted({name.rpartition(".")[2] for name in names})
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from transformers import MODEL_FOR_MASKED_LM_MAPPING, PreTrainedTokenizerBase
 
 from workbench.errors import MethodError, UsageError
+from workbench.models.attention import class_of
 from workbench.models.base import Base
 from workbench.models.location import TOKENIZER_FIX
 from workbench.recipe.schema import ModelSpec
@@ -52,6 +53,15 @@ def check_family(config: Any, spec: ModelSpec, task: AnyTask) -> None:
             else "take a BERT-style model, e.g. asset:minilm-l6",
         )
     task.check_base(config, family, spec.source)
+    try:
+        class_of(task.auto_class, config)
+    except ValueError as error:
+        raise UsageError(
+            f"{config.model_type} has no head for {task.spec.name}",
+            where="model.source",
+            why=f"transformers' {error}",
+            fix="take another base model, or a task that this one has a head for",
+        ) from error
 
 
 def check_tokenizer(tokenizer: PreTrainedTokenizerBase, spec: ModelSpec) -> None:
