@@ -165,8 +165,9 @@ def main(names: list[str]) -> None:
 
     from workbench.adapters.plain_load import PlainLoader
     from workbench.pipeline import setup
+    from workbench.pipeline.runner import run_recipe
 
-    # Neither has a part in what works; they take longer than the runs.
+    # They take longer than the runs, and have tests of their own.
     setup.forecast = lambda *_, **__: {}
     setup.warm_up = lambda *_, **__: False
     with PlainLoader() as loader:
