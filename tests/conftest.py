@@ -52,6 +52,7 @@ def _private_cache(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
     if request.node.get_closest_marker("assets") is None:
         folder = request.getfixturevalue("tmp_path_factory").getbasetemp() / "cache"
         monkeypatch.setenv("WORKBENCH_CACHE", str(folder))
+        monkeypatch.setenv("WORKBENCH_CONFIG", str(folder.with_name("config")))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
 

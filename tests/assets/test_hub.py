@@ -21,7 +21,7 @@ from workbench.assets import hub
 from workbench.data.columns import Columns
 from workbench.data.hub import read_hub
 from workbench.errors import DataError, ExportError, UsageError
-from workbench.metrics.scores import SINGLE, score
+from workbench.metrics.hub_metric import allow
 from workbench.models import load_tokenizer
 from workbench.recipe.schema import DataSpec, ModelSpec
 
@@ -83,7 +83,7 @@ def data() -> Any:
 
 
 def metric() -> Any:
-    return score(["hub:accuracy"], SINGLE, [0], [0])
+    return allow(f"accuracy@{40 * '0'}")
 
 
 def upload() -> Any:

@@ -10,6 +10,7 @@ from scipy import stats
 from sklearn import metrics as sk
 
 from workbench.errors import UsageError
+from workbench.metrics import hub_metric
 from workbench.metrics.scores import BY_EXAMPLE, OF_SPLIT, UNITS, score
 from workbench.recipe.catalogue import (
     DEFAULT_METRICS,
@@ -87,31 +88,17 @@ def test_a_score_that_is_not_defined_is_none() -> None:
     assert score(["pearson"], REGRESSION, [1.0, 1.0, 1.0], [1.0, 2.0, 3.0]) == {"pearson": None}
 
 
-def test_an_unreachable_hub_metric_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    import evaluate
-
-    def unreachable(name: str) -> None:
-        raise ConnectionError(f"cannot reach the Hub for {name}")
-
-    monkeypatch.setattr(evaluate, "load", unreachable)
-    with pytest.raises(UsageError, match="cannot load the metric 'hub:seqeval'") as caught:
-        score(["hub:seqeval"], SINGLE, [0], [0])
-    assert "task.metrics" in str(caught.value) and "accuracy" in str(caught.value)
-
-
 def test_a_hub_metric_gives_its_numbers_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    import evaluate
-
     class Answer:
         def __init__(self, values: dict[str, object]) -> None:
             self.compute = lambda predictions, references: values
 
     table = {"PER": {"f1": 1.0}, "overall_f1": np.float64(0.5), "overall_recall": float("nan")}
-    monkeypatch.setattr(evaluate, "load", lambda name: Answer(table))
+    monkeypatch.setattr(hub_metric, "load", lambda name: Answer(table))
     assert score(["hub:seqeval"], SINGLE, [0], [0]) == {
         "hub:seqeval/overall_f1": 0.5,
         "hub:seqeval/overall_recall": None,
     }
-    monkeypatch.setattr(evaluate, "load", lambda name: Answer({"scores": [1.0]}))
+    monkeypatch.setattr(hub_metric, "load", lambda name: Answer({"scores": [1.0]}))
     with pytest.raises(UsageError, match="'hub:bertscore' gives no number"):
         score(["hub:bertscore"], SINGLE, [0], [0])

@@ -12,6 +12,8 @@ from workbench.recipe import Recipe, load_recipe
 SHOWN = "form-of"
 NEVER_LINKED = ("model.source", "model.revision", "data.source", "data.revision", "init_from")
 """What is fetched or read: a link from somebody else must not choose that."""
+METRICS = "task.metrics"
+"""Linked where they are the workbench's own: one of the Hub is a program."""
 
 
 def form_key(path: Path) -> str:
@@ -47,4 +49,13 @@ def reset(path: Path) -> None:
 
 
 def _linked(overrides: Sequence[str]) -> list[str]:
-    return [each for each in overrides if each.partition("=")[0].strip() not in NEVER_LINKED]
+    return [each for each in overrides if _may_be_linked(each)]
+
+
+def _may_be_linked(override: str) -> bool:
+    key, _, value = override.partition("=")
+    key = key.strip()
+    if key == METRICS:
+        return not set(value) & set(":\\")  # hub:NAME, and an escape that would hide it
+    # A whole section would bring what it holds.
+    return not any(each == key or each.startswith(f"{key}.") for each in (*NEVER_LINKED, METRICS))

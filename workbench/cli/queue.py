@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from workbench.cli.metric_code import ALLOW_OPTION, load_allowed
 from workbench.cli.options import (
     FORCE_OPTION,
     JSON_OPTION,
@@ -51,12 +52,11 @@ def add(
     force: bool = FORCE_OPTION,
     processes: int = typer.Option(1, min=1, help="Data-parallel processes per run."),
     devices: str | None = typer.Option(None, help="Devices the run requires, e.g. 0,1 or cpu."),
+    allow: list[str] | None = ALLOW_OPTION,
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Add runs at the end of the queue, one per recipe and seed."""
-    from workbench.recipe import load_recipes
-
-    loaded = load_recipes(recipe, overrides or ())
+    loaded = load_allowed(recipe, overrides, allow)
     put(loaded, runs, chosen_seeds(seeds), force, processes, devices, as_json=as_json)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from workbench.cli.metric_code import ALLOW_OPTION, load_allowed
 from workbench.cli.options import JSON_OPTION, RECIPES, SET_OPTION
 from workbench.cli.output import echo, note, print_json, print_pairs, print_table
 from workbench.cli.plans import print_plans
@@ -58,12 +59,13 @@ def _row(recipe: Recipe, file: Path) -> dict[str, Any]:
 def check(
     recipe: list[str] = RECIPES,
     overrides: list[str] | None = SET_OPTION,
+    allow: list[str] | None = ALLOW_OPTION,
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Validate recipes and print them resolved. Nothing is loaded or written."""
-    from workbench.recipe import comparability_warnings, dump_recipe, load_recipes
+    """Validate recipes and print them resolved. No model or data is loaded."""
+    from workbench.recipe import comparability_warnings, dump_recipe
 
-    loaded = load_recipes(recipe, overrides or ())
+    loaded = load_allowed(recipe, overrides, allow)
     warnings = comparability_warnings(loaded)
     if as_json:
         resolved = [
@@ -128,9 +130,7 @@ def plan(
 
     For this device, without loading weights.
     """
-    from workbench.recipe import load_recipes
-
-    loaded = load_recipes(recipe, overrides or ())
+    loaded = load_allowed(recipe, overrides)
     with loading_libraries():
         from workbench.costs.plan import plan as plan_recipe
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from workbench.cli import distributed, ray_executor
+from workbench.cli.metric_code import ALLOW_OPTION, load_allowed, settle_metric_code
 from workbench.cli.options import (
     FORCE_OPTION,
     JSON_OPTION,
@@ -64,13 +65,12 @@ def run(
     memory: float | None = ray_executor.MEMORY_OPTION,
     retries: int = ray_executor.RETRIES_OPTION,
     store: str | None = ray_executor.STORE_OPTION,
+    allow: list[str] | None = ALLOW_OPTION,
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Run recipes, once per seed; finished runs are skipped."""
-    from workbench.recipe import load_recipes
-
     which: dict[str, Any] = {"seeds": chosen_seeds(seeds), "force": force}
-    loaded = load_recipes(recipe, overrides or ())
+    loaded = load_allowed(recipe, overrides, allow)
     distributed.check_sharing(shard, zero, processes, queue)
     if queue and (detach or executor):
         what = f"--queue with {'--detach' if detach else '--executor'}"
@@ -121,18 +121,22 @@ def resume(
     processes: int | None = typer.Option(
         None, min=1, help="Data-parallel processes; as many as before by default."
     ),
+    allow: list[str] | None = ALLOW_OPTION,
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Resume a stopped, failed or interrupted run.
 
     It continues exactly from its last checkpoint.
     """
+    from workbench.recipe import stored_recipe
     from workbench.store import ACTIVE, find_run
 
     found = find_run(name, runs)
     if found.state in ACTIVE or found.state in ("finished", "unreadable"):
         fix = "resume a stopped, failed or interrupted run; `workbench runs` lists them"
         raise RunRefused(f"this run is {found.state}", where=found.id, fix=fix)
+    recipe = stored_recipe(found.recipe_text(), str(found.path / "recipe.yaml"))
+    settle_metric_code([recipe], allow)
     if detach:
         from workbench import jobs
 
@@ -143,14 +147,12 @@ def resume(
         shard, zero = bool(found.status.get("sharded")), int(found.status.get("zero") or 0)
         paths = [found.path]
         raise typer.Exit(distributed.launch(context.obj, together, paths, shard=shard, zero=zero))
-    _report([_resume_here(found, force)], as_json)
+    _report([_resume_here(found, recipe, force)], as_json)
 
 
-def _resume_here(run: Run, force: bool) -> Run:
+def _resume_here(run: Run, recipe: Recipe, force: bool) -> Run:
     from workbench.jobs import end_with_launcher
-    from workbench.recipe import stored_recipe
 
-    recipe = stored_recipe(run.recipe_text(), str(run.path / "recipe.yaml"))
     end_with_launcher()
     with loading_libraries():
         from workbench.pipeline.runner import run_recipe

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from workbench.cli import distributed
+from workbench.cli.metric_code import ALLOW_OPTION, load_allowed
 from workbench.cli.options import JSON_OPTION, RECIPES, RUNS_OPTION, SET_OPTION
 from workbench.cli.output import echo, note, print_json, print_table, scores
 from workbench.cli.progress import Progress
@@ -44,20 +45,20 @@ def tune(
     ),
     runs: Path = RUNS_OPTION,
     force: bool = typer.Option(False, help="Start over; the old trials are kept."),
+    allow: list[str] | None = ALLOW_OPTION,
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Search learning rates and more on validation.
 
     Every recipe gets the same number of trials.
     """
-    from workbench.recipe import load_recipes
     from workbench.tuning.space import parse_searches, spaces_of
     from workbench.tuning.write_recipes import check_target, write_recipes
 
     if distributed.is_worker():
         fix = "run `workbench tune` by itself, on one device"
         raise UsageError("a search is one process", where="accelerate launch", fix=fix)
-    loaded = load_recipes(recipe, overrides or ())
+    loaded = load_allowed(recipe, overrides, allow)
     searches = list(search or ())
     spaces_of(loaded, parse_searches(searches))  # what is wrong is said before torch is loaded
     if output is not None:

@@ -15,6 +15,7 @@ from workbench.errors import UsageError
 from workbench.methods.build import build_model
 from workbench.models import empty_base, load_tokenizer, policy_for
 from workbench.recipe import Recipe
+from workbench.store.allowed_metrics import check_allowed
 
 
 def plan(recipe: Recipe, *, time: bool = True, recalibrate: bool = False) -> dict[str, Any]:
@@ -36,6 +37,7 @@ def plan(recipe: Recipe, *, time: bool = True, recalibrate: bool = False) -> dic
     Raises:
         WorkbenchError: when model, method or data do not work out.
     """
+    check_allowed([recipe])
     texts = read_texts(recipe)
     adapted = build_model(recipe, texts.task, empty_base)
     size = adapter_size(adapted, recipe)

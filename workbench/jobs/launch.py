@@ -10,13 +10,14 @@ import sysconfig
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import workbench
-from workbench.errors import RunRefused, UsageError
+from workbench.errors import RecipeError, RunRefused, UsageError
 from workbench.jobs.claims import claim_run
 from workbench.jobs.job_records import JOBS_DIR, Job
-from workbench.recipe import Recipe, dump_recipe
+from workbench.recipe import Recipe, dump_recipe, stored_recipe
 from workbench.store import (
     ACTIVE,
     DEFAULT_RUNS_DIR,
@@ -27,6 +28,7 @@ from workbench.store import (
     write_json,
     write_text,
 )
+from workbench.store.allowed_metrics import check_allowed
 
 OF_THIS_PROCESS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "WORKBENCH_LAUNCHER", JOB_VARIABLE)
 """What would make a new process take itself for one of several, or for a part of this job."""
@@ -57,10 +59,11 @@ def start(
 
     Raises:
         RunRefused: when one of the runs is active or queued, or about to be started by another job.
-        UsageError: when there is nothing to run.
+        UsageError: when there is nothing to run, or a metric of the Hub is not allowed to.
     """
     if not recipes or (seeds is not None and not seeds) or processes < 1:
         raise UsageError("nothing to start", fix="give at least one recipe, seed and process")
+    check_allowed(recipes)
     root = Path(runs_dir).absolute()
     runs = [run_path(root, r, s) for r in recipes for s in (seeds or r.seeds)]
     folder = _new_folder(root, name)
@@ -97,10 +100,13 @@ def resume(
 
     Raises:
         RunRefused: when the run is active, has finished or cannot be read.
+        UsageError: when a metric of the Hub is not allowed to run.
     """
     if run.state in ACTIVE or run.state in ("finished", "unreadable"):
         what = f"a run that is {run.state} cannot be resumed"
         raise RunRefused(what, where=run.id, fix="resume a stopped, failed or interrupted run")
+    with suppress(RecipeError):  # the process that resumes says what is wrong with it
+        check_allowed([stored_recipe(run.recipe_text(), str(run.path / "recipe.yaml"))])
     path = run.path.absolute()
     root = path.parent.parent
     arguments = ["resume", str(path), "--runs", str(root), *(["--force"] if force else [])]

@@ -21,6 +21,7 @@ from workbench.store import (
     read_run,
     run_path,
 )
+from workbench.store.allowed_metrics import check_allowed
 
 BEGIN_SECONDS = 30.0
 """How long a worker may take to begin; on a busy machine its imports take seconds."""
@@ -45,13 +46,15 @@ def enqueue(
 
     Raises:
         RunRefused: when one of the runs is active or in the queue; then none is added.
-        UsageError: when there is nothing to run, or the devices make no sense.
+        UsageError: when there is nothing to run, the devices make no sense, or a metric of the Hub
+            is not allowed to run.
     """
     queue = Queue(runs_dir)
     slot = as_slot(devices) if devices is not None else None
     entries, finished = list[Entry](), list[Run]()
     if not recipes or (seeds is not None and not seeds) or processes < 1:
         raise UsageError("nothing to queue", fix="give at least one recipe, seed and process")
+    check_allowed(recipes)
     for recipe, seed in ((r, s) for r in recipes for s in (seeds or r.seeds)):
         path = run_path(queue.root, recipe, seed)
         run = read_run(path)

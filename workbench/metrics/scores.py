@@ -1,8 +1,8 @@
 """Scores through ``evaluate``: metric classes of ours over scikit-learn, scipy, seqeval,
 sacrebleu and rouge-score, which work offline.
 
-``evaluate.load`` fetches a script from the Hub even for accuracy; it is called for ``hub:NAME``
-only, when a recipe names one.
+``evaluate.load`` fetches a script from the Hub even for accuracy, so it is never called;
+``hub:NAME`` is in `hub_metric`.
 """
 
 import math
@@ -18,9 +18,8 @@ from datasets import Sequence as Column
 from scipy import stats
 from sklearn import metrics as sk
 
-from workbench.assets.hub import why_unreachable
-from workbench.errors import UsageError
 from workbench.metrics import text_scores
+from workbench.metrics.hub_metric import hub_scores
 from workbench.recipe.catalogue import (
     HUB_METRIC_PREFIX,
     MASKED_TOKENS,
@@ -32,7 +31,6 @@ from workbench.recipe.catalogue import (
     TAGS,
     TEXT,
     AnswerKind,
-    hub_id,
 )
 from workbench.recipe.squad import same_answer
 from workbench.tasks.base import Likelihood
@@ -233,7 +231,7 @@ def score(
         likelihood: of the right text, for the metrics that are made of it.
 
     Raises:
-        UsageError: when a ``hub:`` metric cannot be loaded or gives no number.
+        UsageError: when a ``hub:`` metric is not allowed, cannot be loaded or gives no number.
         ValueError: when predictions or labels are not of that kind or differ in number.
     """
     result: dict[str, float | None] = {}
@@ -243,7 +241,7 @@ def score(
         elif len(predictions) == 0:
             result[name] = None
         elif name.startswith(HUB_METRIC_PREFIX):
-            result |= _hub_scores(name, predictions, labels)
+            result |= hub_scores(name, predictions, labels)
         else:
             metric = OfflineMetric(name, kind)
             value = metric.compute(predictions=list(predictions), references=list(labels))[name]
@@ -266,32 +264,3 @@ def _likelihood_score(name: str, likelihood: Likelihood | None) -> float | None:
 
 def _finite(value: Any) -> float | None:
     return float(value) if math.isfinite(value) else None
-
-
-def _hub_scores(
-    name: str, predictions: Sequence[Any], labels: Sequence[Any]
-) -> dict[str, float | None]:
-    values = _from_hub(name).compute(predictions=predictions, references=labels)
-    # Some add tables and lists to their scores, e.g. hub:seqeval one table for each type.
-    numbers = {k: v for k, v in values.items() if isinstance(v, int | float | np.number)}
-    if not numbers:
-        raise UsageError(
-            f"the metric {name!r} gives no number",
-            where="task.metrics",
-            why=f"it gives {', '.join(values) or 'nothing'}",
-            fix=f"use one of {', '.join(METRICS)}",
-        )
-    return {f"{name}/{k}" if len(numbers) > 1 else name: _finite(v) for k, v in numbers.items()}
-
-
-def _from_hub(name: str) -> Any:
-    trouble = why_unreachable()
-    try:
-        return evaluate.load(hub_id(name))
-    except (OSError, ValueError, ConnectionError) as error:
-        raise UsageError(
-            f"cannot load the metric {name!r} from the Hub",
-            where="task.metrics",
-            why=(isinstance(error, OSError) and trouble) or str(error).splitlines()[0],
-            fix=f"check the name and the connection, or use one of {', '.join(METRICS)}",
-        ) from error

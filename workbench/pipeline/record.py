@@ -21,6 +21,7 @@ from workbench.recipe.catalogue import SCORING_LIBRARIES
 from workbench.recipe.renamed import as_hashed
 from workbench.recipe.schema import Recipe
 from workbench.store import sync
+from workbench.store.allowed_metrics import allowed_code
 from workbench.tasks import AnyTask, Predicted
 from workbench.training.events import Checkpoint, Event, Step, Validation
 from workbench.training.trainer import Trainer
@@ -129,6 +130,7 @@ def result_record(
             "notes": list(data.notes),
         },
         "class_weights": _class_weights(setup.task),
+        "metric_code": allowed_code(recipe),
         "references": setup.references,
         "forecast": setup.forecast,
         "warnings": [*trainer.adapted.base.notes, *data.notes, *_trainer_warnings(trainer)],
@@ -159,6 +161,8 @@ def comparability(
     metrics += "".join(f" {name} {version(name)}" for name in libraries)
     if (cut := counted(setup.task, setup.data)) != USUAL:
         metrics += f" {cut.rouge} {cut.bleu}"
+    for name, code in allowed_code(recipe).items():
+        metrics += f" {name} " + " ".join(each["sha256"] for each in code["scripts"].values())
     return {
         "data": setup.data.content_hash,
         "split": setup.data.split_hash,

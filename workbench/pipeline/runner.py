@@ -29,6 +29,7 @@ from workbench.store import (
     read_run,
     run_path,
 )
+from workbench.store.allowed_metrics import check_allowed
 from workbench.store.disk import check_writable
 from workbench.tasks import TASKS
 
@@ -47,6 +48,7 @@ def run_all(
     after a failed run the next one is tried; a request to stop ends them all. With several
     processes a failure ends them all too, because the others would wait for the one that failed.
     """
+    check_allowed(recipes)
     plan = [(recipe, seed) for recipe in recipes for seed in (seeds or recipe.seeds)]
     notify, cache = observer or no_op_observer, StudyCache()
     runs: list[Run] = []
@@ -129,7 +131,9 @@ def run_recipe(
         RunRefused: when the run is active elsewhere, finished and not forced, or is to be resumed
             under other conditions and not forced to.
         StorageError: when the runs folder cannot be written to.
+        UsageError: when a metric of the Hub is not allowed to run.
     """
+    check_allowed([recipe])
     path = folder or run_path(runs_dir, recipe, seed)
     main = this_process().is_main_process
     writer = _open(recipe, seed, runs_dir, path, force=force, resume=resume)

@@ -181,7 +181,7 @@ HUB_OWNER = "evaluate-metric/"
 
 
 def hub_id(metric: str) -> str:
-    """What ``evaluate.load`` knows a ``hub:`` metric by."""
+    """What the Hub knows a ``hub:`` metric by."""
     return metric.removeprefix(HUB_METRIC_PREFIX).removesuffix(LOWER)
 
 

@@ -14,6 +14,7 @@ from workbench.pipeline.setup import StudyCache
 from workbench.pipeline.signals import handle_signals
 from workbench.recipe import Recipe
 from workbench.store import DEFAULT_RUNS_DIR
+from workbench.store.allowed_metrics import check_allowed
 from workbench.tuning.folder import owned
 from workbench.tuning.recipe_search import RecipeSearch
 from workbench.tuning.space import Space, combinations, parse_searches, spaces_of
@@ -53,6 +54,7 @@ def tune(
         RunRefused: when another process is at the same search.
         TrainingError: when a trial failed for a reason that has nothing to do with its values.
     """
+    check_allowed(recipes)
     spaces = spaces_of(recipes, parse_searches(searches))
     _check_budget(recipes, spaces, trials)
     with ExitStack() as stack:
