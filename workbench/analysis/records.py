@@ -19,7 +19,12 @@ def get_strings(record: Mapping[str, Any], key: str) -> list[str]:
 
 def finite(value: object) -> TypeGuard[float]:
     """True for a number that can be drawn or written."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number that no float is as large as
+        return False
 
 
 def number(record: Mapping[str, Any], key: str) -> float | None:

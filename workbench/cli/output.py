@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +24,18 @@ def echo(text: object = "", *, err: bool = False, nl: bool = True) -> None:
 
 
 def print_json(document: Any) -> None:
-    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False, default=str)
+    """Prints JSON, in which what is not a number is null."""
+    plain = _with_null(document)
+    text = json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False, default=str)
     typer.echo(escaped_controls(text))
+
+
+def _with_null(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_null(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_null(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def print_answer(as_json: bool, document: Any, lines: Iterable[object]) -> None:
@@ -93,6 +104,6 @@ def scores(metrics: Any) -> str:
 
 
 def _four_digits(value: object) -> str:
-    if not isinstance(value, int | float):
+    if not isinstance(value, int | float) or not math.isfinite(value):
         return ABSENT
     return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"

@@ -3,7 +3,7 @@
 from typing import Any
 
 from workbench.analysis.costs import forecast_lines
-from workbench.analysis.records import get_section, get_strings
+from workbench.analysis.records import finite, get_section, get_strings, number
 from workbench.analysis.run_facts import (
     data_facts,
     parameter_facts,
@@ -30,16 +30,16 @@ def print_record(run: Run) -> None:
     pairs += [(name, scores(by)) for name, by in get_section(result, "references").items()]
     print_pairs("scores", pairs)
     if tuning := get_section(result, "tuning"):
-        spent = f"{plural(tuning.get('trials') or 0, 'trial')}, "
-        spent += f"{duration(tuning.get('train_seconds'))} of training"
+        spent = f"{plural(int(number(tuning, 'trials') or 0), 'trial')}, "
+        spent += f"{duration(number(tuning, 'train_seconds'))} of training"
         best = scores({str(tuning.get("metric")): tuning.get("score")})
         print_pairs("tuning", [("spent", spent), ("best", f"validation {best}")])
     print_pairs("parameters", parameter_facts(result))
     memory = get_section(result, "memory")
-    pairs = [("peak", size(memory.get("peak_memory_bytes")))]
-    pairs += [(f"peak in {k}", size(v)) for k, v in get_section(memory, "phases").items()]
-    parts = get_section(memory, "breakdown").items()
-    pairs += [(name.removesuffix("_bytes"), size(number)) for name, number in parts]
+    pairs = [("peak", size(number(memory, "peak_memory_bytes")))]
+    phases, parts = get_section(memory, "phases"), get_section(memory, "breakdown")
+    pairs += [(f"peak in {name}", size(number(phases, name))) for name in phases]
+    pairs += [(name.removesuffix("_bytes"), size(number(parts, name))) for name in parts]
     print_pairs("memory", [*pairs, ("how", memory.get("how"))])
     print_pairs("time", time_facts(result))
     _forecast(result)
@@ -63,6 +63,7 @@ def _forecast(result: dict[str, Any]) -> None:
         (name, ", ".join(texts)) for name, *texts in forecast_lines(result)
     ]
     if isinstance(between := forecast.get("seconds_per_step_range"), list):
-        pairs.append(("range of a step", timed(forecast.get("timings") or 0, between)))
+        timings = int(number(forecast, "timings") or 0)
+        pairs.append(("range of a step", timed(timings, list(filter(finite, between)))))
     pairs += [("note", note) for note in get_strings(forecast, "notes")]
     print_pairs("forecast, measured, error", pairs)

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from workbench.store import DEFAULT_RUNS_DIR, is_alive, open_regular, read_json
+from workbench.store import DEFAULT_RUNS_DIR, is_alive, open_regular, read_record
 
 JOBS_DIR = ".jobs"
 CLAIMS_DIR = "claims"
@@ -40,7 +40,7 @@ class Job(BaseModel, frozen=True):
 
 def read_job(folder: Path) -> Job | None:
     """The job in a folder, or None when it has not got that far or cannot be read."""
-    record = read_json(folder / "job.json") or {}
+    record = read_record(folder / "job.json") or {}
     try:
         return Job(folder=folder, record=record, **record)
     except (ValidationError, TypeError):
@@ -73,4 +73,4 @@ def tail(path: Path, max_bytes: int = 20_000) -> str:
 
 def written_since(path: Path, job: Job) -> bool:
     """True once a job has opened the folder of a run."""
-    return (read_json(path / "status.json") or {}).get("job") == job.folder.name
+    return (read_record(path / "status.json") or {}).get("job") == job.folder.name

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ValidationError
 
 from workbench.errors import RunRefused, UsageError
-from workbench.store import Queue, describe_process, is_alive, read_json, write_json, write_text
+from workbench.store import Queue, describe_process, is_alive, read_record, write_json, write_text
 
 WHOLE_MACHINE = "all"
 """The slot of a machine without GPUs: one run at a time, which sees whatever there is."""
@@ -51,7 +51,7 @@ def list_workers(queue: Queue) -> list[WorkerRecord]:
     """The living workers of a queue; those of other machines are believed."""
     found = []
     for file in sorted(_folder(queue).glob("*.json")):
-        record = read_json(file) or {}
+        record = read_record(file) or {}
         with suppress(ValidationError, TypeError):
             worker = WorkerRecord(file=file, **record)
             if worker.host != socket.gethostname() or is_alive(record):

@@ -9,7 +9,7 @@ from typing import Any
 from workbench.analysis.records import get_section
 from workbench.comparison import Comparison
 from workbench.comparison.rows import grouped
-from workbench.store import read_json
+from workbench.store import read_record
 
 _OWN = "peft-workbench"
 _NAME = re.compile(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?", re.ASCII)
@@ -21,7 +21,7 @@ def environments(comparison: Comparison) -> list[tuple[str, str]]:
     seen: dict[str, Counter[str]] = {}
     for sample in comparison.samples:
         for run, record in zip(sample.runs, sample.records, strict=True):
-            facts = _facts(read_json(run.path / "environment.json") or {})
+            facts = _facts(read_record(run.path / "environment.json") or {})
             for name, value in {**facts, "computed on": record.hardware}.items():
                 seen.setdefault(name, Counter())[value] += 1
     return [
@@ -42,7 +42,7 @@ def _facts(environment: dict[str, Any]) -> dict[str, str]:
 def requirements(comparison: Comparison) -> str:
     """Versions of the packages as pip reads them, from the newest run that says."""
     for sample in reversed(comparison.samples):
-        environment = read_json(sample.runs[-1].path / "environment.json") or {}
+        environment = read_record(sample.runs[-1].path / "environment.json") or {}
         named = get_section(environment, "packages").items()
         # pip obeys what it reads, and anybody may have written a run's record.
         packages = {

@@ -20,6 +20,7 @@ from workbench.store.files import (
     atomic_write,
     open_regular,
     read_json,
+    read_record,
     read_whole,
     sync,
     write_json,

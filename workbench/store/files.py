@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import stat
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,12 @@ from typing import IO, Any
 
 MOST_BYTES = 64 * 2**20
 """Of a file that is read at once; the largest result of ours has below 1 MB."""
+LARGEST = 1e100
+"""Numbers of a record beyond it were never measured, and squares of them still fit a float."""
+LARGEST_WHOLE = 2**63
+MOST_LEVELS = 64
+"""Lists and objects of a record inside each other; our deepest has eight."""
+_LONE = re.compile("[\ud800-\udfff]")
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -85,3 +92,54 @@ def read_json(path: Path, *, links: bool = False) -> dict[str, Any] | None:
     except (OSError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
+
+
+def read_record(path: Path, *, unmeasured: float | None = None) -> dict[str, Any] | None:
+    """The object in a JSON file that anybody may have written, as ``parse_record`` reads it; None
+    when it is absent, half written or not an object."""
+    try:
+        content = parse_record(read_whole(path), unmeasured=unmeasured)
+    except (OSError, ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def parse_record(text: str | bytes, *, unmeasured: float | None = None) -> Any:
+    """JSON whose values a reader can take as they are, whoever wrote it.
+
+    What is nested too deeply is None, half of a character U+FFFD.
+
+    Args:
+        unmeasured: in the place of a number that is none, infinite or larger than any measured.
+
+    Raises:
+        ValueError: also when it is not UTF-8.
+        RecursionError: when it is nested deeper than Python reads.
+    """
+
+    def whole(digits: str) -> float | None:
+        few = len(digits) <= len(str(-LARGEST_WHOLE))
+        return number if few and abs(number := int(digits)) < LARGEST_WHOLE else unmeasured
+
+    def real(digits: str) -> float | None:
+        return number if abs(number := float(digits)) < LARGEST else unmeasured
+
+    text = text.decode("utf-8") if isinstance(text, bytes) else text
+    content = json.loads(
+        text, parse_int=whole, parse_float=real, parse_constant=lambda _: unmeasured
+    )
+    # Most records are neither deep nor escaped, and going through one takes longer than reading it.
+    odd = text.count("[") + text.count("{") > MOST_LEVELS or "\\u" in text
+    return _plain(content, MOST_LEVELS) if odd else content
+
+
+def _plain(value: Any, levels: int) -> Any:
+    if isinstance(value, str):
+        return _LONE.sub("\N{REPLACEMENT CHARACTER}", value)
+    if not isinstance(value, dict | list):
+        return value
+    if not levels:
+        return None
+    if isinstance(value, list):
+        return [_plain(each, levels - 1) for each in value]
+    return {_plain(key, 1): _plain(each, levels - 1) for key, each in value.items()}

@@ -16,7 +16,7 @@ from filelock import FileLock
 from pydantic import TypeAdapter, ValidationError
 
 from workbench.errors import RunRefused
-from workbench.store.files import read_json, write_json
+from workbench.store.files import read_record, write_json
 
 QUEUE_DIR = ".queue"
 ENTRIES_DIR = "entries"
@@ -155,7 +155,7 @@ class Queue:
 
     def _read(self, file: Path) -> Entry | None:
         try:
-            entry = _READER.validate_python(read_json(file) or {})
+            entry = _READER.validate_python(read_record(file) or {})
         except ValidationError:  # somebody has edited it
             return None
         # The name of the file is what everybody goes by.

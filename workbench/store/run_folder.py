@@ -15,7 +15,7 @@ from filelock import AcquireReturnProxy, FileLock, Timeout
 
 from workbench.errors import RunRefused, StorageError
 from workbench.recipe.schema import Recipe
-from workbench.store.files import read_json, write_json, write_text
+from workbench.store.files import read_record, write_json, write_text
 from workbench.store.processes import describe_process, launcher_of_this_process
 from workbench.store.run_writer import VERSION, RunWriter, take_failures
 from workbench.store.runs import ACTIVE, JOB_VARIABLE, Run, read_run
@@ -95,7 +95,7 @@ def record_death(path: Path, reason: str, *, caused_failure: bool = False) -> bo
     if lock is None:
         return False
     with lock:
-        status = read_json(path / "status.json") or {}
+        status = read_record(path / "status.json") or {}
         run = read_run(path)
         if status.get("state") == "failed" and caused_failure:
             status["state"] = "interrupted"

@@ -12,7 +12,7 @@ from typing import Any
 from filelock import FileLock
 
 from workbench.store.exit_reasons import memory_now
-from workbench.store.files import read_json, write_json
+from workbench.store.files import read_record, write_json
 from workbench.store.runs import State, read_run
 
 VERSION = 1
@@ -119,7 +119,7 @@ def take_failures(path: Path) -> list[str]:
     """What the other processes of a run said before they ended, and takes it away."""
     said = []
     for file in sorted(path.glob(f"{FAILURE}*.json")):
-        failure = read_json(file) or {}
+        failure = read_record(file) or {}
         said.append(f"process {failure.get('rank')}: {failure.get('reason')}")
         file.unlink(missing_ok=True)
     return said

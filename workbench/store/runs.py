@@ -1,6 +1,5 @@
 """Reading run folders: what state they are in, what they hold, and which one is meant."""
 
-import json
 import math
 import os
 import socket
@@ -12,7 +11,7 @@ from typing import Any, Literal, get_args
 
 from workbench.recipe.renamed import result_as_today, text_as_today
 from workbench.store.exit_reasons import ENDED_BY_FORCE, exit_reason, stall_reason
-from workbench.store.files import open_regular, read_json, read_whole
+from workbench.store.files import open_regular, parse_record, read_record, read_whole
 from workbench.store.processes import is_alive, is_of_another_boot
 from workbench.store.queue import QUEUE_DIR, Entry, Queue, pick_by_name
 
@@ -60,7 +59,7 @@ class Run:
         rows = []
         for line in complete.splitlines():
             try:
-                row = json.loads(line)
+                row = parse_record(line)
             except (ValueError, RecursionError):
                 continue
             if isinstance(row, dict):
@@ -85,7 +84,7 @@ def read_run(path: Path, *, job: str | None = None) -> Run:
 
 
 def _read(path: Path, entry: Entry | None, job: str | None = None) -> Run:
-    status = read_json(path / "status.json")
+    status = read_record(path / "status.json")
     asking = job or os.environ.get(JOB_VARIABLE)
     if entry is not None and not (asking and asking == entry.job) and _is_to_come(entry, status):
         reason = "is being started" if entry.job else "is queued"
@@ -97,7 +96,9 @@ def _read(path: Path, entry: Entry | None, job: str | None = None) -> Run:
     state, reason = status["state"], str(status.get("reason") or "")
     if state in ACTIVE:
         return _living(path, status, reason)
-    result = read_json(path / "result.json") if state == "finished" else {}
+    # Not None: a comparison leaves out a run whose score is no number, and not one that has none.
+    finished = state == "finished"
+    result = read_record(path / "result.json", unmeasured=math.nan) if finished else {}
     if result is None:
         reason = "finished, but result.json is missing or broken"
         return Run(path=path, state="unreadable", reason=reason, status=status)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.recipe.renamed import search_as_today
-from workbench.store import ACTIVE, Run, read_json, read_run
+from workbench.store import ACTIVE, Run, read_record, read_run
 from workbench.tuning.folder import TUNING, trial_folder
 from workbench.tuning.space import AROUND, LEARNING_RATE
 
@@ -63,7 +63,7 @@ def options_of(searches: list[Search]) -> list[str]:
 
 
 def _read(folder: Path) -> Search:
-    document = search_as_today(read_json(folder / RECORD) or {})
+    document = search_as_today(read_record(folder / RECORD) or {})
     ended = document.get("trials")
     begun = trial_folder(folder, len(ended) if isinstance(ended, list) else 0)
     return Search(folder, document, read_run(begun) if begun.is_dir() else None)
