@@ -90,6 +90,27 @@ def test_plain_texts_are_looked_up(load_answers, write):
 
 
 @pytest.mark.parametrize(
+    "answers",
+    [
+        {"text": ["Paris", " 1930"]},
+        [{"text": "Paris"}, {"text": "1930"}],
+        [{"text": "Paris", "answer_start": None}, {"text": "1930", "answer_start": 31}],
+        '{"text": ["Paris", "1930"]}',
+    ],
+)
+def test_answers_without_a_start_are_looked_up(load_answers, refuse, write, answers):
+    data = load_answers(write("x.jsonl", [*ROWS, asked(30, answers)]))
+    assert by_question(data)["When was 30 built?"] == ((22, "Paris"), (31, "1930"))
+    rows = [*ROWS, asked(30, answers) | {"context": "Rome is in Italy, not 1930 and 1930."}]
+    message = refuse(write("x.jsonl", rows))
+    assert "an answer that does not occur in its context" in message and "x.jsonl:21" in message
+    twice = {"context": "Paris was not in Paris in 1930.", "question": "?"}
+    data = load_answers(write("x.jsonl", [*ROWS, twice | {"answers": [{"text": "Paris"}]}]))
+    assert by_question(data)["?"] == ((0, "Paris"),)
+    assert data.notes[0].startswith("1 of 21 answers occur more than once in their context")
+
+
+@pytest.mark.parametrize(
     ("answers", "words"),
     [
         ({"text": ["Paris"], "answer_start": [21]},

@@ -125,3 +125,16 @@ def test_rows_without_a_group_are_reported_with_all_other_problems(refusal, writ
     assert "2 problems in the data" in message
     assert "missing or empty text in column 'text', 1 of 22 rows: x.jsonl:21" in message
     assert "no group in column 'author', 1 of 22 rows: x.jsonl:22" in message
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv"])
+def test_a_column_of_groups_that_is_not_there_names_its_key(refusal, write, suffix):
+    rows = grouped(20)
+    lines = [",".join(rows[0]), *(",".join(map(str, row.values())) for row in rows)]
+    path = write(f"x.{suffix}", rows if suffix == "jsonl" else "\n".join(lines) + "\n")
+    message = refusal(path, group="autor")
+    assert "no column 'autor'" in message and "set data.group to the name of one" in message
+    assert "the nearest to 'autor' is 'author'" in message and "set data.text" not in message
+    message = refusal(path, group="autor", text="txt")
+    assert "data.text, data.text_pair and data.label, and data.group, to the names" in message
+    assert "data.group" not in refusal(path, text="txt")

@@ -111,6 +111,12 @@ def test_squads_own_file_is_read(load, write):
     }  # fmt: skip
 
 
+def test_squads_file_may_lack_the_starts_of_answers(load, write):
+    questions = [asked(i) | {"answers": [{"text": "476"}]} for i in range(20)]
+    data = load(write("x.json", json.dumps(squad(*questions))), **QA, duplicates="keep")
+    assert set(data.train.labels) == {((13, "476"),)}
+
+
 def test_a_wrong_answer_of_squads_file_names_the_question(refusal, write):
     path = write("x.json", json.dumps(squad(*map(asked, range(9)), asked(9, start=3))))
     message = refusal(path, **QA)

@@ -166,3 +166,14 @@ def test_content_hash_sees_the_words_and_not_the_order_of_the_names(load, write)
     assert other != base
     tagged = [sentence(0, label=["O", "B-ORG", "B-MISC", "O"]), *SENTENCES[1:]]
     assert load(write("x.jsonl", tagged), TASK).content_hash != base
+
+
+def test_a_row_for_each_word_is_refused_with_what_to_do(refusal, write):
+    """As in the NER corpus on Kaggle."""
+    rows = ["Sentence: 1,Rome,B-LOC", ",fell,O", ",,O", "Sentence: 2,New York,B-LOC", ",won,O"]
+    path = write("x.csv", "\n".join(["Sentence #,Word,Tag", *rows, *rows]) + "\n")
+    message = refusal(path, task=TASK, text="Word", label="Tag")
+    assert "words that are not a list in column 'Word', 10 of 10 rows" in message
+    assert "these look like one word a row: group the rows of each sentence" in message
+    sentences = write("y.csv", "text,label\nRome fell,B-LOC O\nIt fell,O O\n")
+    assert "one word a row" not in refusal(sentences, task=TASK)

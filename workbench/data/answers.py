@@ -15,13 +15,17 @@ from workbench.recipe.tasks import QuestionAnswering
 Answer = tuple[int, str]
 """Character offset into the context, and the text that stands there."""
 
+_Said = tuple[int | None, str]
+"""The same as written: without an offset where the text is to be looked up."""
+
 _FORM = 'an answer is {"text": ["in Paris"], "answer_start": [17]}, both lists empty for none'
 
 
 def read_answers(splits: Mapping[Role, Rows], spec: DataSpec, task: QuestionAnswering) -> Reading:
     """Contexts and questions, each with its right answers; an empty tuple where there is none.
 
-    An answer may also be a plain text: it is looked up in the context, and blank means none.
+    An answer may also be a plain text, where blank means none, or lack its start: it is looked up
+    in the context.
 
     Raises:
         DataError: no question column, or an answer that does not stand where it is said to; rows
@@ -46,11 +50,12 @@ def read_answers(splits: Mapping[Role, Rows], spec: DataSpec, task: QuestionAnsw
             partial(checked_texts, rows, spec.text_pair, rows.pairs or ()),
         )
         questions += asked
-        labels += _answers(rows, spec.label, found)
+        said = _said(rows, spec.label)
+        labels += _answers(rows, spec.label, said, found)
         contexts += found
         repeated += sum(
-            isinstance(answer, str) and bool(answer.strip()) and text.count(answer.strip()) > 1
-            for answer, text in zip(rows.labels, found, strict=True)
+            any(start is None and text.count(answer) > 1 for start, answer in answers)
+            for answers, text in zip(said, found, strict=True)
         )
     examples = Examples(
         ids=joined_ids(splits), texts=tuple(contexts), pairs=tuple(questions), labels=tuple(labels)
@@ -62,17 +67,28 @@ def read_answers(splits: Mapping[Role, Rows], spec: DataSpec, task: QuestionAnsw
     return Reading(examples, notes=(note,) if repeated else ())
 
 
-def _answers(
-    rows: Rows, column: str | list[str], contexts: Sequence[str]
-) -> list[tuple[Answer, ...]]:
-    spans = [_spans(value, text) for value, text in zip(rows.labels, contexts, strict=True)]
+def _said(rows: Rows, column: str | list[str]) -> list[tuple[_Said, ...]]:
+    """The answers of each row as written."""
+    said = [_spans(value) for value in rows.labels]
     rows.column(column, rows.labels).refuse(
-        (row for row, found in enumerate(spans) if found is None),
+        (row for row, found in enumerate(said) if found is None),
         "something that is not an answer",
         why=_FORM,
         fix="write answers in this form, or as plain texts that are looked up in the context",
     )
-    found = [answers or () for answers in spans]
+    return [answers or () for answers in said]
+
+
+def _answers(
+    rows: Rows,
+    column: str | list[str],
+    said: Sequence[tuple[_Said, ...]],
+    contexts: Sequence[str],
+) -> list[tuple[Answer, ...]]:
+    found = [
+        tuple((context.find(text) if start is None else start, text) for start, text in answers)
+        for answers, context in zip(said, contexts, strict=True)
+    ]
     rows.column(column, rows.labels).refuse(
         (row for row, answers in enumerate(found) if any(start < 0 for start, _ in answers)),
         "an answer that does not occur in its context",
@@ -98,13 +114,13 @@ def _answers(
     return found
 
 
-def _spans(value: object, context: str) -> tuple[Answer, ...] | None:
-    """The answers as (start, text); start -1 for a plain text not found, None for no answers."""
+def _spans(value: object) -> tuple[_Said, ...] | None:
+    """The answers as (start, text), or None where the value is something else."""
     value = _unwritten(value)
     if is_missing(value):
         return ()
     if isinstance(value, str):
-        return ((context.find(value.strip()), value.strip()),)
+        return ((None, value.strip()),)
     if isinstance(value, list | tuple):  # one object for each answer, as in SQuAD's own file
         if not all(isinstance(item, dict) for item in value):
             return None
@@ -112,13 +128,18 @@ def _spans(value: object, context: str) -> tuple[Answer, ...] | None:
     if not isinstance(value, dict):
         return None
     texts, starts = _listed(value.get("text")), _listed(value.get("answer_start"))
+    if texts is not None and value.get("answer_start") is None:
+        starts = [None] * len(texts)
     if texts is None or starts is None or len(texts) != len(starts):
         return None
     if not all(isinstance(text, str) and text.strip() for text in texts):
         return None
-    if not all(type(start) is int and start >= 0 for start in starts):
+    if not all(start is None or (type(start) is int and start >= 0) for start in starts):
         return None
-    return tuple(zip(starts, texts, strict=True))
+    return tuple(
+        (start, text.strip() if start is None else text)
+        for start, text in zip(starts, texts, strict=True)
+    )
 
 
 def _unwritten(value: object) -> object:

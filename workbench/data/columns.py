@@ -67,7 +67,8 @@ def check_columns(found: Sequence[str], columns: Columns, where: str) -> None:
             why=f"tables of more than {MAX_COLUMNS:,} columns are refused",
             fix="keep the columns with the text and the label only",
         )
-    refuse_missing(columns.named(labels=not columns.label_optional), found, where)
+    names = columns.named(labels=not columns.label_optional)
+    refuse_missing(names, found, where, group=columns.group)
     repeated = [name for name in columns.wanted(found) if list(found).count(name) > 1]
     if repeated:
         raise DataError(
@@ -78,21 +79,27 @@ def check_columns(found: Sequence[str], columns: Columns, where: str) -> None:
         )
 
 
-def refuse_missing(required: Sequence[str], found: Sequence[str], where: str) -> None:
-    """Refuse a table that lacks one of the required columns."""
+def refuse_missing(
+    required: Sequence[str], found: Sequence[str], where: str, *, group: str | None = None
+) -> None:
+    """Refuse a table that lacks one of the required columns, that of the groups among them."""
     missing = [name for name in required if name not in found]
     if missing:
         raise DataError(
             f"no column {listed(missing)}",
             where=where,
             why=f"columns found: {listed(found, 20)}; required: {listed(required)}",
-            fix=_column_fix(missing, found),
+            fix=_column_fix(missing, found, group),
         )
 
 
-def _column_fix(missing: Sequence[str], found: Sequence[str]) -> str:
-    fix = "set data.text, data.text_pair and data.label to the names of your columns, which a csv "
-    fix += "or tsv file has in its first line"
+def _column_fix(missing: Sequence[str], found: Sequence[str], group: str | None) -> str:
+    keys, names = "data.text, data.text_pair and data.label", "the names of your columns"
+    if list(missing) == [group]:
+        keys, names = "data.group", "the name of one of your columns"
+    elif group in missing:
+        keys += ", and data.group,"
+    fix = f"set {keys} to {names}, which a csv or tsv file has in its first line"
     if any(f'"{name}"' in found for name in missing):
         fix = "double quotes enclose the names here: set data.quoting: standard"
     for name in missing:

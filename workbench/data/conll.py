@@ -5,23 +5,17 @@ between sentences (Tjong Kim Sang & De Meulder 2003, CoNLL-2003). Which column i
 `conll_columns`.
 """
 
-import re
+from dataclasses import replace
 from pathlib import Path
 
 from workbench.data.columns import Columns
 from workbench.data.conll_columns import Chosen, Table, choose
+from workbench.data.conll_lines import Line, sentences_of
 from workbench.data.rows import Rows, show_rows
 from workbench.errors import DataError
 
-DOCUMENT_START = "-DOCSTART-"
-
-_GAP = re.compile(r"[ \t]+")
-_COMMENT = re.compile(r"#(\s|begin document|end document)")
 _GLOBAL_COLUMNS = "# global.columns ="
 """What CoNLL-U Plus begins with: https://universaldependencies.org/ext-format.html"""
-
-_Line = tuple[int, list[str]]
-"""Its number in the file, and its columns."""
 
 
 def read_conll(characters: str, path: Path, name: str, columns: Columns) -> Rows:
@@ -37,7 +31,8 @@ def read_conll(characters: str, path: Path, name: str, columns: Columns) -> Rows
             where=str(path),
             fix="remove data.group, or use jsonl or parquet with a column for it",
         )
-    sentences = _sentences(characters.split("\n"))
+    found = sentences_of(characters.split("\n"), path, name)
+    sentences = found.sentences
     lines = [line for sentence in sentences for line in sentence]
     if not lines:
         return Rows(where=str(path), ids=(), texts=(), pairs=None, labels=())
@@ -47,12 +42,11 @@ def read_conll(characters: str, path: Path, name: str, columns: Columns) -> Rows
     declared = names.split() if names != first else []
     table = Table.of([[columns for _, columns in sentence] for sentence in sentences], declared)
     chosen = choose(table, columns, path)
-    return _rows(sentences, table, chosen, path, name)
+    rows = _rows(sentences, table, chosen, path, name)
+    return replace(rows, notes=(*rows.notes, found.note)) if found.note else rows
 
 
-def _rows(
-    sentences: list[list[_Line]], table: Table, chosen: Chosen, path: Path, name: str
-) -> Rows:
+def _rows(sentences: list[list[Line]], table: Table, chosen: Chosen, path: Path, name: str) -> Rows:
     kept = [[(n, c) for n, c in sentence if table.is_word(c)] for sentence in sentences]
     kept = [sentence for sentence in kept if sentence]
     lines = [line for sentence in kept for line in sentence]
@@ -78,40 +72,7 @@ def _rows(
     )
 
 
-def _sentences(lines: list[str]) -> list[list[_Line]]:
-    """The lines of each sentence, without comments and starts of documents."""
-    fields = [_fields(line) for line in lines]
-    of_words = (
-        columns
-        for columns, line in zip(fields, lines, strict=True)
-        if columns and columns[0] != DOCUMENT_START and not _COMMENT.match(line)
-    )
-    width = len(next(of_words, []))
-    sentences: list[list[_Line]] = []
-    between = True
-    for number, (columns, line) in enumerate(zip(fields, lines, strict=True), start=1):
-        if not columns or columns[0] == DOCUMENT_START:
-            between = True
-            continue
-        # A comment stands before a sentence; "#" is also a word.
-        if between and len(columns) != width and _COMMENT.match(line):
-            continue
-        if between:
-            sentences.append([])
-            between = False
-        sentences[-1].append((number, columns))
-    return sentences
-
-
-def _fields(line: str) -> list[str]:
-    # Not split(): that would also cut at a no-break space inside a word.
-    line = line.strip(" \r") if "\t" in line else line.strip(" \t\r")
-    if not line.strip():
-        return []
-    return [field.strip(" ") for field in line.split("\t")] if "\t" in line else _GAP.split(line)
-
-
-def _refuse_ragged(lines: list[_Line], path: Path, name: str) -> None:
+def _refuse_ragged(lines: list[Line], path: Path, name: str) -> None:
     bad = [(n, c) for n, c in lines if len(c) < 2 or not c[0] or not c[-1]]
     what, why = "a line without a word or without a tag", "a line has a word and its tag"
     fix = "write both, with a tab or a space between them, and an empty line between sentences"
@@ -126,7 +87,7 @@ def _refuse_ragged(lines: list[_Line], path: Path, name: str) -> None:
 
 
 def _bad_lines(
-    what: str, bad: list[_Line], count: int, path: Path, name: str, *, why: str, fix: str
+    what: str, bad: list[Line], count: int, path: Path, name: str, *, why: str, fix: str
 ) -> DataError:
     shown = show_rows([f"{name}:{n}" for n, _ in bad], [" ".join(c) for _, c in bad])
     return DataError(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from workbench.data.columns import Columns
@@ -25,7 +26,9 @@ DEFAULTS = {key: str(DataSpec.model_fields[key].default) for key in ("text", "la
 MANY_TAGS = 50
 """More different tags than this, and half as many as words, are no tags."""
 
-_IOB = re.compile(r"O|[BIESLUM]-\S+")
+IOB = re.compile(r"O|[BIESLUM]-\S+")
+_SAYS_SOMETHING = re.compile(r"\w(?<!_)")
+_NUMBER = re.compile(r"[0-9]{1,18}")
 _OF_SEVERAL = re.compile(r"[0-9]+[-.][0-9]+")
 """Ids of CoNLL-U for words that are written together, and for words that are not written."""
 
@@ -39,37 +42,43 @@ class Chosen:
     note: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Table:
     """The lines of all sentences as columns.
 
     Attributes:
         names: of each column; their numbers from 1 where they have none.
         named: whether they have names.
-        counted: whether the first column counts the words of each sentence.
+        counted: whether the first column counts the words of each sentence, from any number on.
+        numbered: whether most of the first column are numbers, beside words and tags.
         values: of each column.
     """
 
     names: tuple[str, ...]
     named: bool
     counted: bool
+    numbered: bool
     values: tuple[tuple[str, ...], ...]
 
     @classmethod
     def of(cls, sentences: Sequence[Sequence[Sequence[str]]], declared: Sequence[str]) -> Table:
         """The table of some sentences, whose columns may be declared."""
         width = len(sentences[0][0])
-        counted = width > 2 and all(_is_counted(sentence) for sentence in sentences)
+        # Numbers of sentences of one word are more likely words, such as years.
+        countable = any(len(s) > 1 or s[0][0] == "1" for s in sentences)
+        counted = width > 2 and countable and all(_is_counted(s) for s in sentences)
         names = tuple(name.lower() for name in declared)
         if not names and counted and width == len(CONLLU):
             names = CONLLU
         named = len(names) == width
         lines = [line for sentence in sentences for line in sentence]
+        numbers = sum(is_number(line[0]) for line in lines)
         return cls(
-            names if named else tuple(str(number + 1) for number in range(width)),
-            named,
-            counted,
-            tuple(zip(*lines, strict=True)),
+            names=names if named else tuple(str(number + 1) for number in range(width)),
+            named=named,
+            counted=counted,
+            numbered=width > 2 and numbers > len(lines) / 2,
+            values=tuple(zip(*lines, strict=True)),
         )
 
     def is_word(self, line: Sequence[str]) -> bool:
@@ -78,15 +87,26 @@ class Table:
 
     def is_iob(self, column: int) -> bool:
         found = set(self.values[column])
-        return found != {"O"} and all(_IOB.fullmatch(value) for value in found)
+        return found != {"O"} and all(IOB.fullmatch(value) for value in found)
+
+    def says_something(self, column: int) -> bool:
+        """False where nothing but signs for "none" stands, such as "_"."""
+        return any(map(_SAYS_SOMETHING.search, set(self.values[column])))
 
     def different(self, column: int) -> int:
         return len(set(self.values[column]))
 
 
+def is_number(value: str) -> bool:
+    """Whether it may be the number of a word, also in CoNLL-U."""
+    return bool(_NUMBER.fullmatch(value) or _OF_SEVERAL.fullmatch(value))
+
+
 def _is_counted(sentence: Sequence[Sequence[str]]) -> bool:
     ids = [line[0] for line in sentence if not _OF_SEVERAL.fullmatch(line[0])]
-    return ids == [str(number) for number in range(1, len(ids) + 1)]
+    if not all(_NUMBER.fullmatch(value) for value in ids):
+        return False
+    return all(int(after) == int(before) + 1 for before, after in pairwise(ids))
 
 
 def choose(table: Table, columns: Columns, path: Path) -> Chosen:
@@ -138,6 +158,13 @@ def _by_name(table: Table, path: Path) -> Chosen:
 
 def _by_content(table: Table, path: Path, word: int | None, tag: int | None) -> Chosen:
     first, last = int(table.counted), len(table.names) - 1
+    if word is None and table.numbered and not table.counted:
+        what = "column 1 holds numbers that do not count words"
+        raise _unclear(what, table, path, example=(1, last))
+    if tag is None and last > 1 and not table.says_something(last):
+        what = f"column {last + 1}, the last, holds nothing but {table.values[last][0]!r}"
+        full = [column for column in range(first + 1, last) if table.says_something(column)]
+        raise _unclear(what, table, path, example=(first, full[-1] if full else last))
     if word is not None or tag is not None:  # one of them is asked for, the other is at the end
         return Chosen(first if tag != first else last, last if word != last else first)
     few = table.different(last) <= table.different(first) and table.different(last) <= max(
@@ -153,7 +180,10 @@ def _by_content(table: Table, path: Path, word: int | None, tag: int | None) -> 
     raise _unclear(f"columns {first + 1} and {last + 1} hold {counts}", table, path)
 
 
-def _unclear(what: str, table: Table, path: Path) -> DataError:
+def _unclear(
+    what: str, table: Table, path: Path, *, example: tuple[int, int] = (1, 0)
+) -> DataError:
+    word, tag = example
     shown = ", ".join(
         f"{name} ({values[0]!r}, ...)"
         for name, values in zip(table.names, table.values, strict=True)
@@ -162,5 +192,5 @@ def _unclear(what: str, table: Table, path: Path) -> DataError:
         f"{what}: which column holds the words and which the tags is unclear",
         where=str(path),
         why=f"the columns of this file, with what the first line has there: {shown}",
-        fix='name both, by name or number, e.g. data: {text: "2", label: "1"}',
+        fix=f'name both, by name or number, e.g. data: {{text: "{word + 1}", label: "{tag + 1}"}}',
     )

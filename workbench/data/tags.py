@@ -51,8 +51,7 @@ def _words(rows: Rows, name: str) -> list[tuple[str, ...]]:
         _is_no_list,
         "words that are not a list",
         why="token-classification reads a list of words and a list of tags for each row",
-        fix="use jsonl or parquet with list columns, or a .conll file with a word and its tag on "
-        "each line; check data.text",
+        fix=_words_fix(column.values),
     )
     column.refuse(
         lambda words: not words,
@@ -73,6 +72,19 @@ def _words(rows: Rows, name: str) -> list[tuple[str, ...]]:
         fix="write numbers as text, or name the right column in data.text",
     )
     return [tuple(map(str, words)) for words in column.values]
+
+
+def _words_fix(values: Sequence[object]) -> str:
+    single = sum(isinstance(value, str) and len(value.split()) == 1 for value in values)
+    if single > len(values) / 2:
+        return (
+            "these look like one word a row: group the rows of each sentence into a list of words "
+            "and a list of tags, or write a .conll file with an empty line after each sentence"
+        )
+    return (
+        "use jsonl or parquet with list columns, or a .conll file with a word and its tag on each "
+        "line; check data.text"
+    )
 
 
 def _tags(rows: Rows, name: str) -> list[tuple[object, ...]]:
