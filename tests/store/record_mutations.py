@@ -49,12 +49,18 @@ VALUES: tuple[Callable[[], Any], ...] = (
 """What takes the place of a value."""
 
 
-def mutate(run: Path, seed: int) -> str:
+def mutate_run(run: Path, seed: int) -> str:
     """Changes one file of a run folder and says what was done to it."""
     chance = random.Random(seed)
-    file = run / chance.choice(FILES if seed % 3 else ("status.json", "result.json"))
+    return mutate(
+        run / chance.choice(FILES if seed % 3 else ("status.json", "result.json")), chance
+    )
+
+
+def mutate(file: Path, chance: random.Random) -> str:
+    """Changes values of a file, or its bytes, and says what was done."""
     content = file.read_bytes()
-    if file.suffix == ".parquet" or chance.random() < 0.15:
+    if file.suffix not in (".json", ".jsonl", ".yaml") or chance.random() < 0.15:
         file.write_bytes(_damaged(content, chance))
         return f"{file.name}: bytes"
     document = _parsed(file)

@@ -116,3 +116,29 @@ def test_weights_that_are_cut_off(adapter: Path, tiny_bert: Path) -> None:
     path = adapter / "adapter_model.safetensors"
     path.write_bytes(path.read_bytes()[:-10])
     assert "file not fully covered" in refusal(adapter, tiny_bert)
+
+
+# --- tokenizer ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("tokenizer.json", "{"),
+        ("tokenizer.json", "[]"),
+        ("tokenizer.json", '{"added_tokens": 5}'),
+        ("tokenizer.json", "[" * 100_000),
+        ("tokenizer_config.json", '{"unk_token": {"of": []}}'),
+        ("tokenizer_config.json", '{"pad_token": 1.5}'),
+    ],
+)
+def test_a_tokenizer_that_does_not_load_is_refused(
+    name: str, content: str, adapter: Path, tiny_bert: Path
+) -> None:
+    for file in ("tokenizer.json", "tokenizer_config.json"):
+        (adapter / file).write_bytes((tiny_bert / file).read_bytes())
+    (adapter / name).write_text(content)
+    message = refusal(adapter, tiny_bert)
+    assert "tokenizer_config.json: cannot load the tokenizer" in message, message
+    assert "leave the tokenizer's files out" in message
+    assert ".importing" not in message

@@ -4,6 +4,7 @@
     config.read_config   methods, sizes, nothing that names code
     header.read_header   the file of tensors by its own rules
     base.find_base       on this machine, shown and confirmed
+    patterns             matched with the base's modules in seconds, or refused
     fit.fit              names and shapes as PEFT would have them
 
 Torch is loaded by the last step only, after everything that costs nothing has been refused.
@@ -19,6 +20,7 @@ from workbench.adapters.foreign.base import LocalBase, find_base
 from workbench.adapters.foreign.config import AdapterConfig, check_ranks, read_config
 from workbench.adapters.foreign.files import WEIGHTS, receive
 from workbench.adapters.foreign.header import TensorHeader, read_header
+from workbench.adapters.foreign.patterns import check_layers
 from workbench.errors import RunRefused, UsageError
 
 
@@ -102,6 +104,7 @@ def _examine(
     config = read_config(received)
     tensors = read_header(received / WEIGHTS)
     check_ranks(config, tensors)
+    check_layers(config.values, len(tensors))
     found = find_base(config.base, config.revision, base)
     proposal = Proposal(
         method=config.peft_type,

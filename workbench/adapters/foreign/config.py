@@ -100,7 +100,9 @@ def check_ranks(config: AdapterConfig, tensors: dict[str, TensorHeader]) -> None
     if config.peft_type != "LORA":
         return
     pattern = config.values.get("rank_pattern") or {}
-    ranks = {config.values.get("r"), *pattern.values()}
+    if not isinstance(pattern, dict):
+        raise _refused("rank_pattern", pattern, "a rank by name of a module is expected", "drop it")
+    ranks = [config.values.get("r"), *pattern.values()]
     for name, tensor in tensors.items():
         side = 0 if ".lora_A." in name else 1 if ".lora_B." in name else None
         if side is None or len(tensor.shape) < 2:

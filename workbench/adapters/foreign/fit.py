@@ -17,6 +17,7 @@ from workbench.adapters.foreign.base import LocalBase
 from workbench.adapters.foreign.config import AdapterConfig
 from workbench.adapters.foreign.files import ALLOWED, CONFIG, WEIGHTS
 from workbench.adapters.foreign.header import TensorHeader
+from workbench.adapters.foreign.patterns import check_patterns
 from workbench.adapters.save import describe
 from workbench.errors import ExportError, UsageError
 from workbench.methods import AdaptedModel
@@ -58,6 +59,7 @@ def fit(
     for name, _ in base.model.named_parameters() if base.new_head else ():
         if name.partition(".")[0] in base.head_names:
             _found(config.head_prefix + name, tensors)
+    check_patterns(config.values, [name for name, _ in base.model.named_modules()])
     model = _wrapped(base, peft_config)
     _check_tensors(get_peft_model_state_dict(model, save_embedding_layers=False), tensors, found)
     tokenizer = _tokenizer(received, built, found, base)
@@ -240,7 +242,7 @@ def _tokenizer(received: Path, built: Path, found: LocalBase, base: Base) -> Any
     # Beside the files that transformers goes by stands the base's config, never the adapter's.
     base.config.save_pretrained(built)
     brings_one = any((built / name).is_file() for name in ("tokenizer.json", "vocab.txt"))
-    tokenizer = load_tokenizer(ModelSpec(source=str(built if brings_one else found.folder)))
+    tokenizer = _own_tokenizer(built) if brings_one else _tokenizer_of(found.folder)
     if len(tokenizer) > base.config.vocab_size:
         raise ExportError(
             f"its tokenizer has {len(tokenizer):,} tokens, the base {base.config.vocab_size:,}",
@@ -249,6 +251,22 @@ def _tokenizer(received: Path, built: Path, found: LocalBase, base: Base) -> Any
             fix="leave the tokenizer's files out, and the base's own is taken",
         )
     return tokenizer
+
+
+def _tokenizer_of(folder: Path) -> Any:
+    return load_tokenizer(ModelSpec(source=str(folder)))
+
+
+def _own_tokenizer(built: Path) -> Any:
+    try:
+        return _tokenizer_of(built)
+    except UsageError as error:
+        raise UsageError(
+            error.what.replace(repr(str(built)), "in the adapter"),
+            where="tokenizer.json, tokenizer_config.json",
+            why=error.why,
+            fix="leave the tokenizer's files out, and the base's own is taken",
+        ) from error
 
 
 def _refuse_auto_map(path: Path) -> None:
