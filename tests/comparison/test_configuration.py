@@ -6,6 +6,8 @@ import pytest
 from fabricated_runs import WriteRun
 
 from workbench.comparison import compare
+from workbench.comparison.configuration import read_settings
+from workbench.store import Run
 
 
 def difference(runs: Path) -> dict[str, dict[str, object]]:
@@ -67,3 +69,14 @@ def test_the_table_names_what_differs_besides_the_method(run: WriteRun, runs: Pa
     run("lora", 0)
     text = " ".join(compare([runs]).to("table", width=300).split())
     assert "the recipes differ in training.learning_rate = 5e-05 (full), 0.003 (lora)" in text
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 50_000 + "]" * 50_000, "- " * 50_000 + "a", "{a: " * 50_000]
+)
+def test_a_recipe_nested_without_end_is_unreadable(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(path=tmp_path, state="finished", reason="")
+    monkeypatch.setattr(Run, "recipe_text", lambda _: text)
+    assert read_settings(run) == {}

@@ -18,6 +18,9 @@ MOST_READ = 100
 """Recipes that are read to be named or told apart: one takes 0.9 ms, and a comparison of 500 has
 to take less than a second."""
 
+MOST_LEVELS = 32
+"""Sections of a recipe inside each other; ours have four."""
+
 Settings = Mapping[str, Any]
 
 
@@ -42,9 +45,7 @@ def read_settings(run: Run) -> dict[str, Any]:
     stands for; empty if unreadable."""
     text = run.recipe_text()
     try:
-        if "&" in text and any(isinstance(e, yaml.AliasEvent) for e in yaml.parse(text, _LOADER)):
-            return {}  # aliases can unfold without end, and no recipe is written with them
-        recipe = yaml.load(text, _LOADER)
+        recipe = yaml.load(text, _LOADER) if _is_plain(text) else None
     except (yaml.YAMLError, ValueError, RecursionError):
         return {}
     if not isinstance(recipe, dict):
@@ -54,3 +55,17 @@ def read_settings(run: Run) -> dict[str, Any]:
     if method and flat.get("training.learning_rate", 0) is None:
         flat["training.learning_rate"] = method.default_learning_rate
     return flat
+
+
+def _is_plain(text: str) -> bool:
+    """False for what no recipe is written with: aliases, which can unfold without end, and sections
+    inside each other by the thousand, over which libyaml's reader ends the process."""
+    depth = 0
+    for event in yaml.parse(text, _LOADER):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > MOST_LEVELS or isinstance(event, yaml.AliasEvent):
+            return False
+    return True
