@@ -121,7 +121,7 @@ def test_a_method_by_the_list_is_planned_trained_exported_and_merged(
         take(copy / step)
     assert missing(copy) == []
     data = copy / "texts.jsonl"
-    rows = [{"text": f"text {i}", "label": "ab"[i % 2]} for i in range(24)]
+    rows = [{"text": f"the goal of team {i}", "label": "ab"[i % 2]} for i in range(24)]
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
     recipe = copy / "toy.yaml"
     recipe.write_text(

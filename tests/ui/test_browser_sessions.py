@@ -116,8 +116,8 @@ def _upgrade(app: Path) -> None:
     """A newer version: the button has another key and label, and there is no Compare."""
     launch = app / "recipes" / "launch_panel.py"
     text = launch.read_text(encoding="utf-8")
-    assert 'f"Start {plural(' in text and 'key="start"' in text
-    text = text.replace('f"Start {plural(', 'f"Begin {plural(')
+    assert 'f"Start {runs}' in text and 'key="start"' in text
+    text = text.replace('f"Start {runs}', 'f"Begin {runs}')
     launch.write_text(text.replace('key="start"', 'key="begin"'), encoding="utf-8")
     script = app / "app.py"
     lines = script.read_text(encoding="utf-8").splitlines(keepends=True)
