@@ -7,34 +7,20 @@ from typing import Any
 import pytest
 from scipy.stats import ConstantInputWarning, pearsonr
 
-from workbench.data.examples import Data, Examples
+from tests.small_data import data_of, labelled
 from workbench.errors import UsageError
-from workbench.metrics.fitting import fit_metrics
+from workbench.metrics.fitting import check_units, fit_metrics
 from workbench.metrics.scores import score
-from workbench.recipe.tasks import TextClassification, TokenClassification
+from workbench.recipe.tasks import CausalLM, TextClassification, TokenClassification
 from workbench.tasks import make_task
 
 REGRESSION: dict[str, Any] = {"name": "text-classification", "problem_type": "regression"}
 POS = ("NOUN", "VERB")
 
 
-def split(labels: list[Any]) -> Examples:
-    ids = tuple(map(str, range(len(labels))))
-    return Examples(ids=ids, texts=ids, labels=tuple(labels))
-
-
 def fitted(spec: Any, names: tuple[str, ...], *labels: list[Any]) -> tuple[list[str], str]:
-    train, validation, test = map(split, labels)
-    data = Data(
-        train=train,
-        validation=validation,
-        test=test,
-        label_names=names,
-        content_hash="",
-        split_hash="",
-        duplicates_removed=0,
-        notes=(),
-    )
+    train, validation, test = map(labelled, labels)
+    data = data_of(train, validation, test, names)
     task, notes = fit_metrics(make_task(spec, names), data)
     return list(task.spec.score_names), " ".join(notes)
 
@@ -91,3 +77,23 @@ def test_a_metric_that_does_not_fit_the_labels_is_refused() -> None:
     with pytest.raises(UsageError, match="do not fit the labels") as caught:
         fitted(spec, ("a", "b", "c"), [0, 1, 2], [0, 1], [2])
     assert "f1_macro" in str(caught.value)
+
+
+def test_word_perplexity_of_texts_of_one_word_is_refused_first_and_noted_else() -> None:
+    """The first token of a text is given, so such texts have no word to predict."""
+    counts = {"train": [1], "validation": [2], "test": [0, 0]}
+    splits: Any = {role: Counts(words) for role, words in counts.items()}
+    for names, noted in ((["perplexity", "word_perplexity"], True), (["perplexity"], False)):
+        task = make_task(CausalLM(name="causal-lm", metrics=names), ())
+        assert bool(list(check_units(task, splits))) is noted
+    first = make_task(CausalLM(name="causal-lm", metrics=["word_perplexity"]), ())
+    with pytest.raises(UsageError, match="word_perplexity cannot be computed on test"):
+        list(check_units(first, splits))
+    assert not list(check_units(first, splits | {"test": Counts([0, 3])}))
+
+
+class Counts(list[int]):
+    """Words that are predicted in each feature of a split."""
+
+    def column(self, _name: str) -> list[int]:
+        return self

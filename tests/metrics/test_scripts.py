@@ -6,7 +6,7 @@ import pytest
 import sacrebleu
 from rouge_score.rouge_scorer import RougeScorer
 
-from workbench.data.examples import Data, Examples
+from tests.small_data import data_of, labelled
 from workbench.metrics.fitting import fit_metrics
 from workbench.metrics.scores import score
 from workbench.metrics.scripts import cutting
@@ -92,18 +92,8 @@ def test_answers_without_spaces_share_characters() -> None:
 
 
 def notes_of(*completions: str) -> str:
-    ids = tuple(map(str, range(len(completions))))
-    split = Examples(ids=ids, texts=ids, labels=completions)
-    data = Data(
-        train=split,
-        validation=split,
-        test=split,
-        label_names=(),
-        content_hash="",
-        split_hash="",
-        duplicates_removed=0,
-        notes=(),
-    )
+    split = labelled(completions)
+    data = data_of(split, split, split)
     return " ".join(fit_metrics(make_task(Instruction(name="instruction"), ()), data)[1])
 
 

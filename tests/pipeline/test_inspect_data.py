@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from transformers import AutoTokenizer
 
 from workbench.data import load_data
+from workbench.data.encode import Encoded
+from workbench.pipeline import inspect_data as module
 from workbench.pipeline.inspect_data import inspect_data
 from workbench.recipe import Recipe
 
@@ -94,3 +97,27 @@ def test_tags_are_counted_by_word(make_recipe: Callable[..., Recipe], tmp_path: 
     assert {row["label"]: row["train"] for row in found["labels"]} == {"B-A": train, "O": 2 * train}
     assert found["rows"][0]["label"] == "B-A O O"
     assert found["lengths"]["longest"] == 5  # three words between [CLS] and [SEP]
+
+
+@pytest.mark.parametrize("packing", [False, True])
+def test_a_metric_with_nothing_to_count_is_noted_where_texts_stand_alone(
+    packing: bool,
+    make_recipe: Callable[..., Recipe],
+    tiny_gpt2: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def found(_task: Any, splits: dict[str, Encoded]) -> Iterator[str]:
+        assert all(sum(splits[role].column("words")) for role in ("validation", "test"))
+        yield "nothing to count"
+
+    monkeypatch.setattr(module, "check_units", found)
+    rows = [{"text": f"the goal of team {i}"} for i in range(16)]
+    (tmp_path / "t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    recipe = make_recipe(
+        "lora",
+        task={"name": "causal-lm", "packing": packing},
+        model={"source": str(tiny_gpt2)},
+        data={"source": str(tmp_path / "t.jsonl"), "validation_size": 2, "test_size": 4},
+    )
+    assert ("nothing to count" in inspect_data(recipe)["notes"]) is not packing

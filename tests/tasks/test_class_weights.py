@@ -13,10 +13,10 @@ import pytest
 import torch
 from sklearn.utils.class_weight import compute_class_weight
 
+from tests.small_data import data_of, labelled
 from tests.small_recipes import small_recipe
 from tests.tiny_models import topic_rows
 from workbench.data.batches import IGNORED, Batch
-from workbench.data.examples import Data, Examples
 from workbench.errors import DataError, RecipeError
 from workbench.recipe import Recipe, load_recipe
 from workbench.recipe.tasks import TextClassification, TokenClassification
@@ -29,18 +29,8 @@ TAGS = ("O", "B-PER", "B-LOC")
 
 
 def task_of(spec: Any, names: tuple[str, ...], wanted: Any, labels: list[Any]) -> AnyTask:
-    ids = tuple(map(str, range(len(labels))))
-    train = Examples(ids=ids, texts=ids, labels=tuple(labels))
-    data = Data(
-        train=train,
-        validation=train,
-        test=train,
-        label_names=names,
-        content_hash="",
-        split_hash="",
-        duplicates_removed=0,
-        notes=(),
-    )
+    train = labelled(labels)
+    data = data_of(train, train, train, names)
     task = make_task(spec, names)
     set_class_weights(task, wanted, data)
     return task

@@ -21,6 +21,7 @@ from tiny_language_models import (
     whole_batch,
 )
 
+from tests.small_data import data_of
 from tests.small_recipes import small_recipe
 from tests.tiny_models import topic_rows
 from workbench.data.examples import Data, Examples
@@ -42,18 +43,9 @@ def examples(texts: tuple[str, ...], labels: tuple[Any, ...], parts: Any = None)
     return Examples(ids=ids, texts=texts, labels=labels, parts=parts)
 
 
-def data_of(train: Examples) -> Data:
+def trained_on(train: Examples) -> Data:
     empty = train.select(())
-    return Data(
-        train=train,
-        validation=empty,
-        test=empty,
-        label_names=(),
-        content_hash="",
-        split_hash="",
-        duplicates_removed=0,
-        notes=(),
-    )
+    return data_of(train, empty, empty)
 
 
 # --- classification by a decoder that pads with its end token -----------------------------------
@@ -154,31 +146,33 @@ def test_a_model_that_has_learned_such_completions_matches_them_exactly() -> Non
 def test_completions_of_end_tokens_alone_are_refused_by_row() -> None:
     rows = examples(("Hi", "Bye"), ("Fly", f"{END} {END}"))
     with pytest.raises(DataError, match="a completion of end tokens alone") as caught:
-        list(instruction().notes(data_of(rows), byte_tokenizer()))
+        list(instruction().notes(trained_on(rows), byte_tokenizer()))
     assert "r1" in str(caught.value) and "r0" not in str(caught.value)
 
 
 def test_what_the_tokenizer_makes_of_the_texts_is_said() -> None:
     chat = (("system", "Rhyme."), ("user", f"Hi{END}"))
     rows = examples(("Hi", "Bye"), (f"Sky{END}", f"a{END}b"), (chat, (("user", "Bye"),)))
-    notes = list(instruction().notes(data_of(rows), byte_tokenizer()))
+    notes = list(instruction().notes(trained_on(rows), byte_tokenizer()))
     assert [note[:1] for note in notes] == ["2", "1", "1", "1"]
     written, ended, stopped, chats = notes
     assert f"({END} in 2)" in written and "not as text" in written
     assert "end in an end token" in ended and "generation stops there" in stopped
     assert "without a chat template" in chats
-    clean = data_of(examples(("Hi",), ("Sky",)))
+    clean = trained_on(examples(("Hi",), ("Sky",)))
     assert not list(instruction().notes(clean, byte_tokenizer(template=CHATML)))
 
 
 def test_runs_of_versions_that_read_less_of_a_chat_are_told_apart() -> None:
     chat = (("system", "Rhyme."), ("user", "Hi"))
     plain, template = byte_tokenizer(), byte_tokenizer(template=CHATML)
-    chats, task = data_of(examples(("Hi",), ("Sky",), (chat,))), instruction()
+    chats, task = trained_on(examples(("Hi",), ("Sky",), (chat,))), instruction()
     assert task.read_otherwise(chats, plain) == " all turns"
     assert task.read_otherwise(chats, template) == ""
-    assert task.read_otherwise(data_of(examples(("Hi",), ("Sky",), (chat[1:],))), plain) == ""
-    assert task.read_otherwise(data_of(examples(("Hi",), (f"Sky{END}",))), plain) == " ends apart"
+    assert task.read_otherwise(trained_on(examples(("Hi",), ("Sky",), (chat[1:],))), plain) == ""
+    assert (
+        task.read_otherwise(trained_on(examples(("Hi",), (f"Sky{END}",))), plain) == " ends apart"
+    )
 
 
 def test_only_tokens_at_the_end_are_taken_off() -> None:

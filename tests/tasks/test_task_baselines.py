@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from workbench.data import Data, Examples, load_data
+from tests.small_data import data_of
+from workbench.data import Examples, load_data
 from workbench.recipe.schema import DataSpec
 from workbench.recipe.tasks import TextClassification
 from workbench.tasks.baselines import class_baselines
@@ -24,16 +25,7 @@ def examples(texts, labels, pairs=None):
 
 
 def data(train, test, names=("a", "b")):
-    return Data(
-        train=train,
-        validation=examples([], []),
-        test=test,
-        label_names=names,
-        content_hash="",
-        split_hash="",
-        duplicates_removed=0,
-        notes=(),
-    )
+    return data_of(train, examples([], []), test, names)
 
 
 def shares_right(predictions, labels):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -102,8 +103,13 @@ def _examine(
 
 def _examine_many(
     seeds: range, study: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], every: int
-) -> None:
-    """Each by what is quick, and some by all that there is."""
+) -> Counter[str]:
+    """Each by what is quick, and some by all that there is; the states that the runs were read in.
+
+    Raises:
+        AssertionError: where a reader raises or prints what is no JSON, with the seed.
+    """
+    states: Counter[str] = Counter()
     names = [file.parent.name for file in sorted(study.glob("news/*/predictions.parquet"))]
     for seed in seeds:
         runs = tmp_path / "runs"
@@ -114,20 +120,24 @@ def _examine_many(
             _examine(runs, run, tmp_path / "report", capfd, whole=seed % every == 0)
         except Exception as error:
             raise AssertionError(f"seed {seed}, {run.name}/{done[:300]}") from error
+        states[read_run(run).state] += 1
         shutil.rmtree(runs)
+    return states
 
 
 def test_no_reader_of_runs_raises_over_200_mutated_records(
     study: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    _examine_many(range(200), study, tmp_path, capfd, every=50)
+    states = _examine_many(range(200), study, tmp_path, capfd, every=50)
+    assert states.total() == 200 and states["finished"] and states["unreadable"], states
 
 
 @pytest.mark.nightly
 def test_no_reader_of_runs_raises_over_2000_mutated_records(
     study: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    _examine_many(range(200, 2200), study, tmp_path, capfd, every=10)
+    states = _examine_many(range(200, 2200), study, tmp_path, capfd, every=10)
+    assert states.total() == 2000 and states["finished"] and states["unreadable"], states
 
 
 @pytest.mark.parametrize("written", ["NaN", "-Infinity", "1e999", "9" * 5000, "-1" + "0" * 400])

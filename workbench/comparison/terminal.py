@@ -24,7 +24,7 @@ _RULES = Box("    \n    \n ── \n    \n ── \n    \n    \n    \n")
 
 
 def table(comparison: ComparisonResult, width: int | None = None) -> str:
-    """A table for each group, notes and warnings beneath; columns without room are only named."""
+    """A table for each group, notes and warnings beneath; what does not fit is only named."""
     width = max(width or shutil.get_terminal_size((120, 24)).columns, NARROWEST)
     parts = [_table(each, width) for each in comparison_tables(comparison)] or [NOTHING]
     for sign, said in (("-", all_conclusions(comparison)), ("!", comparison.warnings)):

@@ -6,10 +6,10 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from workbench.data import load_data
-from workbench.data.encode import encode, refuse_no_features
+from workbench.data.encode import Encoded, encode, refuse_no_features
 from workbench.data.examples import ROLES, Data, Examples
 from workbench.data.vocabulary import refuse_tokens_without_rows, unknown_words
-from workbench.metrics.fitting import fit_metrics
+from workbench.metrics.fitting import check_units, fit_metrics
 from workbench.models import embedding_rows, load_tokenizer
 from workbench.recipe import Recipe
 from workbench.tasks import AnyTask, make_task
@@ -80,15 +80,18 @@ def _sample(examples: Examples) -> Examples:
 def _lengths(
     recipe: Recipe, data: Data, tokenizer: PreTrainedTokenizerBase
 ) -> tuple[dict[str, Any], list[str]]:
-    """Tokens of the training texts, with what the task puts around them, and a note where many of
-    them are unknown."""
+    """Tokens of the training texts, with what the task puts around them, and notes on
+    unknown ones and on metrics that have nothing to count."""
     spec = recipe.task
     if "packing" in type(spec).model_fields:  # texts one by one, not joined into windows
         spec = spec.model_copy(update={"packing": False})
-    encoder = make_task(spec, data.label_names).encoder(tokenizer, UNCUT)
+    task = make_task(spec, data.label_names)
+    encoder = task.encoder(tokenizer, UNCUT)
     # Those of the other splits may be refused too.
     samples = {role: _sample(getattr(data, role)) for role in ROLES}
-    splits = {n: encode(each, encoder, tokenizer, cached=False) for n, each in samples.items()}
+    splits: dict[str, Encoded] = {
+        n: encode(each, encoder, tokenizer, cached=False) for n, each in samples.items()
+    }
     refuse_no_features(splits)
     refuse_tokens_without_rows(splits.values(), tokenizer, embedding_rows(recipe.model))
     measured, encoded = samples["train"], splits["train"]
@@ -110,4 +113,6 @@ def _lengths(
             for low, high, count in zip(edges, edges[1:], counts, strict=False)
         ],
     }
-    return found, unknown_words(encoded, tokenizer)
+    # Windows of several texts have words to predict where each text alone may have none.
+    units = () if found["packed"] else check_units(task, splits)
+    return found, [*unknown_words(encoded, tokenizer), *units]

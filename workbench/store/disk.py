@@ -39,15 +39,16 @@ def explain(error: OSError, path: Path, needed: int, what: str) -> StorageError:
         fix = "make the folder writable, or write to another with --runs"
         return StorageError(f"{what}: {error.strerror or error}", where=str(path), fix=fix)
     quota = " by its owner's quota" if error.errno == errno.EDQUOT else ""
-    room = f"{_bytes(needed)} needed, {_bytes(free_bytes(path))} free"
+    space = f"{_bytes(needed)} needed, {_bytes(free_bytes(path))} free"
     return StorageError(
-        f"{what}: the disk is full{quota}: {room}",
+        f"{what}: the disk is full{quota}: {space}",
         where=str(path),
         fix="free space, then `workbench resume`",
     )
 
 
 def free_bytes(path: Path) -> int:
+    """Bytes that this user may still write where a path is or will be."""
     while not path.exists() and path != path.parent:
         path = path.parent
     return shutil.disk_usage(path).free

@@ -27,15 +27,15 @@ class Turn:
     earlier: list[bool]
     """Which tokens of the prompt are learned too: those of the assistant's earlier answers."""
 
-    def kept(self, room: int) -> list[int]:
-        """Positions of the prompt in at most ``room`` tokens: the user's text loses its end.
+    def kept(self, limit: int) -> list[int]:
+        """Positions of the prompt in at most ``limit`` tokens: the user's text loses its end.
 
         A text that is to be summarised says the most at its beginning. What stands before it
         (instruction, system prompt) and behind it stays, if that alone fits; otherwise the last
         tokens of the prompt are kept.
         """
         (start, stop), positions = self.body, list(range(len(self.prompt)))
-        excess = len(self.prompt) - room
+        excess = len(self.prompt) - limit
         if excess <= 0:
             return positions
         if excess <= stop - start:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,12 @@ def test_a_pattern_that_ends_is_taken(configured: Pack, tiny_bert: Path, tmp_pat
     assert taken(source, tmp_path / "mine", tiny_bert).is_dir()
 
 
-def _import_many(seeds: range, adapter: Path, base: Path, folder: Path) -> None:
-    """The config, which decides most, as often as all the other files together."""
+def _import_many(seeds: range, adapter: Path, base: Path, folder: Path) -> Counter[str]:
+    """How many were taken and refused; nothing else may come of one.
+
+    The config, which decides most, is mutated as often as all the other files together.
+    """
+    came: Counter[str] = Counter()
     for name in ("tokenizer.json", "tokenizer_config.json"):
         (adapter / name).write_bytes((base / name).read_bytes())
     names = sorted(path.name for path in adapter.iterdir())
@@ -76,20 +81,23 @@ def _import_many(seeds: range, adapter: Path, base: Path, folder: Path) -> None:
         done, begun = mutate(source / name, chance), time.monotonic()
         try:
             taken(source, folder / "taken" / "it", base)
+            came["taken"] += 1
         except WorkbenchError:
-            pass
+            came["refused"] += 1
         except Exception as error:
             raise AssertionError(f"seed {seed}, {done[:300]}") from error
         assert time.monotonic() - begun < 15, (seed, done)
         shutil.rmtree(source)
         shutil.rmtree(folder / "taken")
+    return came
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_60_mutated_adapters_are_taken_or_refused(
     adapter: Path, tiny_bert: Path, tmp_path: Path
 ) -> None:
-    _import_many(range(60), adapter, tiny_bert, tmp_path / "many")
+    came = _import_many(range(60), adapter, tiny_bert, tmp_path / "many")
+    assert came.total() == 60 and min(came["taken"], came["refused"]) > 0, came
 
 
 @pytest.mark.nightly
@@ -97,4 +105,5 @@ def test_60_mutated_adapters_are_taken_or_refused(
 def test_500_mutated_adapters_are_taken_or_refused(
     adapter: Path, tiny_bert: Path, tmp_path: Path
 ) -> None:
-    _import_many(range(60, 560), adapter, tiny_bert, tmp_path / "many")
+    came = _import_many(range(60, 560), adapter, tiny_bert, tmp_path / "many")
+    assert came.total() == 500 and min(came["taken"], came["refused"]) > 0, came
