@@ -15,7 +15,8 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from tests.shared_runs import environment
+from tests.shared_runs import environment, run_quietly
+from tests.two_processes import together
 from tests.watched_runs import watch_two
 from workbench.cli.distributed import configs_dir
 from workbench.data.batches import epoch_order, own_share
@@ -62,6 +63,22 @@ def test_a_refused_launch_fails_before_anything_is_loaded(
     assert run.state == "failed" and "Megatron-LM is not supported" in run.reason
 
 
+def test_a_configuration_that_starts_one_process_for_several_is_refused(
+    make_recipe: Make, tmp_path: Path
+) -> None:
+    """`accelerate config` writes MULTI_CPU, for which its launcher (1.15) starts one process."""
+    config, recipe = tmp_path / "cpu.yaml", tmp_path / "lora.yaml"
+    config.write_text("distributed_type: MULTI_CPU\nnum_processes: 2\nuse_cpu: true\n")
+    recipe.write_text(dump_recipe(make_recipe("lora")))
+    runs = tmp_path / "runs"
+    command = [*ACCELERATE, str(config), "-m", "workbench", "run", str(recipe), "--runs", str(runs)]
+    done = run_quietly(command)
+    assert done.returncode != 0
+    (run,) = list_runs(runs)
+    assert run.state == "failed" and "one process was started where several were" in run.reason
+    assert "--processes N" in run.reason and "MULTI_CPU" in run.reason
+
+
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_accelerate_reads_the_shipped_configurations(path: Path) -> None:
     from accelerate.commands.config.config_args import load_config_from_file
@@ -82,6 +99,30 @@ def test_the_command_names_the_shipped_configurations(capsys: pytest.CaptureFixt
     stems = [path.stem for path in named]
     assert stems == ["ddp", "deepspeed-zero2", "fsdp2", "two-machines"]
     assert all(path.is_file() for path in named)
+
+
+def test_processes_of_one_machine_are_met_on_its_loopback_only(tmp_path: Path) -> None:
+    """torch's store and gloo, which answer whoever connects."""
+
+    def meet() -> None:
+        import torch
+
+        from workbench.distributed.accelerator import this_process
+
+        process = this_process()
+        total = torch.ones(1)
+        torch.distributed.all_reduce(total)
+        listening = [c.laddr.ip for c in psutil.Process().net_connections() if c.status == "LISTEN"]
+        file = tmp_path / f"{process.process_index}.txt"
+        file.write_text(f"{int(total)} {len(listening)} {' '.join(sorted(set(listening)))}")
+        torch.distributed.barrier()
+
+    said = tmp_path / "said.txt"
+    assert together(meet, said, {}) == [0, 0], said.read_text()
+    first, second = ((tmp_path / f"{rank}.txt").read_text().split() for rank in range(2))
+    assert first[2:] == second[2:] == ["127.0.0.1"]
+    assert int(first[1]) > 1, "the store and gloo"
+    assert first[0] == second[0] == "2", "both met"
 
 
 # --- two processes ------------------------------------------------------------------------------

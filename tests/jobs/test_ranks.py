@@ -114,7 +114,7 @@ import socket
 with socket.socket() as server:  # as the first process of torch does
     server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if rank == "0":
-        server.bind(("", int(os.environ["MASTER_PORT"])))
+        server.bind((os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])))
         server.listen()
 """
     assert launch(body + listen, ready=False).wait(30) == 0

@@ -76,6 +76,7 @@ def one_of_two(trial: Trial) -> None:
     launcher = command(trial, *start, first=failing if failing.exists() else None)
     if not _has_begun(trial, launcher):
         return
+    _is_met_on_loopback(trial, launcher)
     happen(trial, launcher)
     if trial.run.state != "finished":
         trial.check()
@@ -154,6 +155,17 @@ def _has_begun(trial: Trial, launcher: subprocess.Popen[bytes]) -> bool:
             return False
         time.sleep(0.005)
     return True
+
+
+def _is_met_on_loopback(trial: Trial, launcher: subprocess.Popen[bytes]) -> None:
+    """Nobody from outside can join the processes."""
+    met = {
+        connection.laddr.ip
+        for process in psutil.Process(launcher.pid).children(recursive=True)
+        for connection in process.net_connections()
+        if connection.status == psutil.CONN_LISTEN
+    }
+    trial.expect(met == {"127.0.0.1"}, f"they listen on {sorted(met)}")
 
 
 def _rank(launcher: int, number: str) -> int:

@@ -17,6 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from workbench.distributed.launcher import hide_launcher_env
+from workbench.distributed.loopback import meet_on_loopback
 from workbench.distributed.policy import Policy
 from workbench.recipe.schema import TrainingSpec
 
@@ -27,8 +28,9 @@ def this_process() -> PartialState:
     accelerate has to be told that there is no accelerator: without ``cpu=True`` (1.15) each of
     several CPU processes takes itself for the only one.
     """
+    store = {} if PartialState._shared_state else meet_on_loopback()
     with hide_launcher_env():
-        return PartialState(cpu=not torch.accelerator.is_available())
+        return PartialState(cpu=not torch.accelerator.is_available(), **store)
 
 
 def make_accelerator(policy: Policy, training: TrainingSpec) -> Accelerator:

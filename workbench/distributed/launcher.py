@@ -45,6 +45,15 @@ def check_launch(training: TrainingSpec, processes: int) -> None:
             "get one",
             fix=f"take at most {training.batch_size} processes, or a larger batch_size",
         )
+    if processes == 1 and _is_one_of_none():
+        raise UsageError(
+            "one process was started where several were asked for",
+            where="accelerate launch",
+            why="for a config file with distributed_type: MULTI_CPU it sets the address where the "
+            "processes would meet (MASTER_PORT), and then starts a single one",
+            fix="`workbench run RECIPE --processes N`, or a config file with distributed_type: "
+            "MULTI_GPU like the shipped ddp.yaml, which starts N processes on CPUs too",
+        )
     if _is_set(_MEGATRON):
         raise UsageError(
             "Megatron-LM is not supported",
@@ -81,6 +90,12 @@ def _check_sharding(training: TrainingSpec, processes: int) -> None:
     )
     why += "of it leaves the others waiting"
     check_together(training, processes, "the weights", "--shard", "--shard", why)
+
+
+def _is_one_of_none() -> bool:
+    """True where accelerate's launcher named a meeting place and started nobody to meet there."""
+    launched = "ACCELERATE_MIXED_PRECISION" in os.environ and "MASTER_PORT" in os.environ
+    return launched and "RANK" not in os.environ
 
 
 def _is_set(variable: str) -> bool:

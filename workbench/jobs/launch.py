@@ -30,7 +30,10 @@ from workbench.store import (
 )
 from workbench.store.allowed_metrics import check_allowed
 
-OF_THIS_PROCESS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "WORKBENCH_LAUNCHER", JOB_VARIABLE)
+OF_THIS_PROCESS = (
+    *("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"),
+    *("WORKBENCH_LAUNCHER", JOB_VARIABLE),
+)
 """What would make a new process take itself for one of several, or for a part of this job."""
 
 

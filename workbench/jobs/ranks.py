@@ -35,6 +35,8 @@ ENDED_SECONDS = 2.0
 """Between TERM and KILL."""
 WATCH_SECONDS = 1.0
 PR_SET_PDEATHSIG = 1
+LOOPBACK = "127.0.0.1"
+"""Where processes of one machine meet: what connects to torch's store may read and set in it."""
 ASKED_TO_STOP = frozenset({129, 130, 143})
 """Exit codes of a process that saved and stopped."""
 
@@ -62,7 +64,7 @@ def run_together(
         for rank in range(processes):
             place = dict.fromkeys(("RANK", "LOCAL_RANK"), str(rank))
             place |= dict.fromkeys(("WORLD_SIZE", "LOCAL_WORLD_SIZE"), str(processes))
-            place |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+            place |= {"MASTER_ADDR": LOOPBACK, "MASTER_PORT": str(port)}
             place |= {**environment, "WORKBENCH_LAUNCHER": str(os.getpid())} | place
             # Sessions of their own: Ctrl-C in a terminal reaches this process, and them through it.
             ranks.append(subprocess.Popen(command, env=place, start_new_session=True))
@@ -169,5 +171,5 @@ def _reserved_port() -> Iterator[int]:
     """
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as reservation:
         reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        reservation.bind(("", 0))
+        reservation.bind((LOOPBACK, 0))
         yield int(reservation.getsockname()[1])
