@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -70,6 +71,7 @@ def add_run(
     status |= {"recipe": recipe.name, "method": method, "seed": seed, "host": "elsewhere"}
     status |= {"fingerprint": recipe.fingerprint, "ended_at": 1000.0 + seed, "heartbeat_at": 0.0}
     write_json(path / "status.json", status)
+    os.utime(path / "status.json", (0, 0))
     if state != "finished":
         return path
     if metrics is None:

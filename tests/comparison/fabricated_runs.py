@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,7 @@ def fabricate(
     status = {"version": 1, "state": state, "reason": "", **names, "pid": 1, "host": "elsewhere"}
     status |= {"heartbeat_at": 0.0, "started_at": 1000.0, "ended_at": 1010.0 + seed}
     (path / "status.json").write_text(json.dumps(status), encoding="utf-8")
+    os.utime(path / "status.json", (0, 0))
     if state == "finished":
         (path / "result.json").write_text(json.dumps(result), encoding="utf-8")
     content = {

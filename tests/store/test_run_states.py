@@ -90,11 +90,43 @@ def test_a_clock_that_was_set_changes_no_state_here(
 def test_elsewhere_only_a_heartbeat_of_about_now_is_one(
     left: Change, age: float, state: str
 ) -> None:
-    run = read_run(left(host="elsewhere", heartbeat_at=time.time() - age))
+    path = left(host="elsewhere")
+    at = time.time() - age
+    os.utime(path / "status.json", (at, at))
+    run = read_run(path)
     assert run.state == state
     if state == "interrupted":
         assert "no heartbeat from elsewhere" in run.reason
         assert ("for 2 min" in run.reason) == (age == 120.0)
+
+
+@pytest.mark.parametrize("skew", [-7200.0, -61.0, 61.0, 7200.0])
+def test_elsewhere_a_heartbeat_counts_whatever_the_two_clocks_say(
+    left: Change, monkeypatch: pytest.MonkeyPatch, skew: float
+) -> None:
+    """What counts is the clock of the file system that both machines share."""
+    path = left(host="elsewhere", heartbeat_at=time.time() + skew)
+    assert read_run(path).state == "running", "the writer's clock is wrong"
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() - skew)
+    assert read_run(path).state == "running", "the reader's clock is wrong"
+    at = real() - 120
+    os.utime(path / "status.json", (at, at))
+    assert read_run(path).state == "interrupted", "a dead one is dead by any clock"
+    assert not list(path.glob(".*")), "nothing is left of looking at the clock"
+
+
+def test_elsewhere_a_heartbeat_counts_also_where_nothing_may_be_written(
+    left: Change, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from workbench.store import files
+
+    def refuse(**_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    path = left(host="elsewhere", heartbeat_at=0.0)
+    monkeypatch.setattr(files, "TemporaryFile", refuse)
+    assert read_run(path).state == "running"
 
 
 def test_a_silent_process_that_exists_is_running_and_said_to_be_silent(writer: RunWriter) -> None:
@@ -117,7 +149,9 @@ def test_a_process_that_is_gone_is_said_to_be(left: Change) -> None:
 
 def test_a_restarted_machine_is_the_reason(left: Change) -> None:
     identity = f"{'0' * 8}-0000-0000-0000-{'0' * 12}:1234"
-    path = left(process_identity=identity, heartbeat_at=time.time() - 300)
+    path = left(process_identity=identity)
+    at = time.time() - 300
+    os.utime(path / "status.json", (at, at))
     assert "the machine was restarted" in read_run(path).reason
 
 

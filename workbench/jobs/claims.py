@@ -1,6 +1,5 @@
 """Ten clicks, one run: who may start a run folder's process."""
 
-import time
 from pathlib import Path
 
 from filelock import FileLock
@@ -8,6 +7,7 @@ from filelock import FileLock
 from workbench.errors import RunRefused
 from workbench.jobs.job_records import CLAIMS_DIR, JOBS_DIR, read_job, written_since
 from workbench.store import ACTIVE, Run, read_run
+from workbench.store.files import seconds_unchanged
 
 STARTING_SECONDS = 10.0
 """How long a claim without a process behind it is believed: the time between the two writes."""
@@ -50,7 +50,7 @@ def refuse_active(run: Run) -> None:
 def _is_held(claim: Path, path: Path, root: Path) -> bool:
     try:
         # A claim from the future says that a clock was set, not that it is fresh.
-        age = abs(time.time() - claim.stat().st_mtime)
+        age = abs(seconds_unchanged(claim))
         name = claim.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         return False

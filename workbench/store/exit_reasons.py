@@ -2,7 +2,6 @@
 
 import signal
 import socket
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -54,15 +53,15 @@ def count_oom_kills() -> int | None:
     return counted if counted is not None else _entry(Path("/proc/vmstat"), "oom_kill")
 
 
-def exit_reason(status: Mapping[str, Any]) -> str:
-    """Why a run whose process is gone is no longer running, from its last status alone."""
-    host, beat = status.get("host"), status.get("heartbeat_at")
-    if host != socket.gethostname():
-        since = "at all"
-        if isinstance(beat, int | float):
-            seconds = time.time() - beat
-            since = f"for {_minutes(seconds)}"
-            since = since if seconds >= 0 else "that can be right: a clock was set"
+def exit_reason(status: Mapping[str, Any], silent: float) -> str:
+    """Why a run whose process is gone is no longer running, from its last status alone.
+
+    Args:
+        silent: seconds since that was written.
+    """
+    if (host := status.get("host")) != socket.gethostname():
+        set_back = "that can be right: a clock was set"
+        since = f"for {_minutes(silent)}" if silent >= 0 else set_back
         return f"no heartbeat from {host} {since}: its process or that machine is gone"
     if is_of_another_boot(status):
         return "the machine was restarted while it ran; `workbench resume` continues"

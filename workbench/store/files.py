@@ -2,13 +2,16 @@
 
 import errno
 import json
+import math
 import os
 import re
 import stat
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO, Any
 
 MOST_BYTES = 64 * 2**20
@@ -51,6 +54,27 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def seconds_unchanged(path: Path) -> float:
+    """How long ago a file was changed, by the clock of the file system that has it.
+
+    On a folder that machines share neither the reader's clock nor the writer's need be right: their
+    server's is what both moments here are told by. Where nothing may be written, the reader's has
+    to do. Below zero where that clock was set back, infinite where the file has gone.
+    """
+    try:
+        changed = path.stat().st_mtime
+    except OSError:
+        return math.inf
+    try:
+        with TemporaryFile(dir=path.parent) as probe:
+            probe.write(b"x")
+            probe.flush()
+            now = os.fstat(probe.fileno()).st_mtime
+    except OSError:
+        now = time.time()
+    return now - changed
 
 
 def open_regular(path: Path, *, links: bool = False) -> IO[bytes]:

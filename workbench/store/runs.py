@@ -11,7 +11,13 @@ from typing import Any, Literal, get_args
 
 from workbench.recipe.renamed import result_as_today, text_as_today
 from workbench.store.exit_reasons import ENDED_BY_FORCE, exit_reason, stall_reason
-from workbench.store.files import open_regular, parse_record, read_record, read_whole
+from workbench.store.files import (
+    open_regular,
+    parse_record,
+    read_record,
+    read_whole,
+    seconds_unchanged,
+)
 from workbench.store.processes import is_alive, is_of_another_boot
 from workbench.store.queue import QUEUE_DIR, Entry, Queue, pick_by_name
 
@@ -20,7 +26,7 @@ State = Literal[
 ]
 ACTIVE: frozenset[str] = frozenset({"queued", "running", "stopping"})
 STALE_AFTER_SECONDS = 60.0
-"""A heartbeat this far from now, from another machine, is taken as a dead run's."""
+"""A status.json unchanged for so long, of another machine's run, is taken as a dead run's."""
 
 DEFAULT_RUNS_DIR = Path("runs")
 JOB_VARIABLE = "WORKBENCH_JOB"
@@ -108,17 +114,20 @@ def _read(path: Path, entry: Entry | None, job: str | None = None) -> Run:
 
 def _living(path: Path, status: dict[str, Any], reason: str) -> Run:
     """A run that was active when it last wrote, which says nothing about now."""
-    beat = status.get("heartbeat_at")
+    there = status.get("host") != socket.gethostname() or is_of_another_boot(status)
+    if there:  # its clock may be hours from this one
+        age = seconds_unchanged(path / "status.json")
+    else:
+        beat = status.get("heartbeat_at")
+        age = abs(time.time() - beat) if isinstance(beat, int | float) else math.inf
     # A heartbeat in the future is no better than an old one: some clock was set.
-    age = abs(time.time() - beat) if isinstance(beat, int | float) else math.inf
-    fresh = age < STALE_AFTER_SECONDS
-    elsewhere = status.get("host") != socket.gethostname()
-    alive = fresh if elsewhere or (is_of_another_boot(status) and fresh) else is_alive(status)
+    fresh = abs(age) < STALE_AFTER_SECONDS
+    alive = fresh if there else is_alive(status)
     state: State = status["state"]
     if not alive and (path / "stop").exists():
         state, reason = "stopped", ENDED_BY_FORCE
     elif not alive:
-        state, reason = "interrupted", exit_reason(status)
+        state, reason = "interrupted", exit_reason(status, age)
     elif not fresh and age < math.inf:
         reason = reason or stall_reason(status, age)
     return Run(path=path, state=state, reason=reason, status=status)
