@@ -52,7 +52,9 @@ class Scenario:
             effect = math.sqrt(self.common) * shared[:count] + math.sqrt(1 - self.common) * own
             logits = skill + spread * effect[:, None] + hard + OWN * rng.normal(size=items)
             right = (logits + rng.normal(size=(count, items)) > 0).astype(float)
-            sides.append(ItemScores(right, tuple(map(str, range(items))), True))
+            sides.append(
+                ItemScores(values=right, ids=tuple(map(str, range(items))), right_or_wrong=True)
+            )
         return sides[0], sides[1]
 
 

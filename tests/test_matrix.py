@@ -205,4 +205,4 @@ def _assert_items_add_up(run: Run) -> None:
     scores = {name: value for name, value in run.result["metrics"]["test"].items() if value}
     assert scores
     for metric, value in scores.items():
-        assert item_scores(sample, metric).mean == pytest.approx(value, rel=1e-6)
+        assert item_scores(sample, metric).scores == pytest.approx([value], rel=1e-6)

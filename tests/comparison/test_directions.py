@@ -54,8 +54,8 @@ def test_every_readable_format_says_which_way_is_better(runs: Path) -> None:
     comparison = compare([runs])
     markdown, latex = comparison.to("markdown"), comparison.to("latex")
     assert "| recipe | perplexity ↓ | Δ vs full | rouge\\_l | bleu |" in markdown
-    assert "| lora | 27.00 ± 0.25 (3) | -1.000 ± 2.617 | 0.310 (3) |" in markdown
-    assert "| prompt | 1,250 ± 124 (3) | +1,222 ± " in markdown
+    assert "| lora | 27.00 ± 0.25 (3) | -1.000 ± 2.536 | 0.310 (3) |" in markdown
+    assert "| prompt † | 1,250 ± 124 (3) | +1,222 ± " in markdown
     assert "| base model (zero-shot) | 61.27 |  | 0.100 | – |" in markdown
     assert "perplexity $\\downarrow$" in latex
     for text in (markdown, latex, comparison.to("table", width=200)):

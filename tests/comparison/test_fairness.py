@@ -208,3 +208,42 @@ def test_forced_runs_are_named_with_what_had_changed(run: WriteRun, runs: Path) 
         "resumed with --force after a change, so neither the old run nor a new one: lora seed 1 "
         "(torch was 2.12.0, is 2.13.0)"
     ]
+
+
+CUDA = {"device": "cuda", "device_name": "Test GPU", "precision": "bf16", "dropout": None}
+
+
+def test_runs_with_and_without_dropout_are_not_averaged(run: WriteRun, runs: Path) -> None:
+    for recipe in ("full", "lora"):
+        for seed in range(4):
+            score = (0.9 if recipe == "full" else 0.8) + 0.05 * (seed > 1)
+            run(recipe, seed, score, policy=CUDA if seed > 1 else {"dropout": 0.0})
+    comparison = compare([runs])
+    rows = {row["label"]: row for row in comparison.rows}
+    assert set(rows) == {
+        f"{recipe} [{dropout}]"
+        for recipe in ("full", "lora")
+        for dropout in ("no dropout", "the model's own dropout")
+    }
+    own = rows["lora [the model's own dropout]"]
+    assert own["seeds"] == [2, 3] and own["metrics"]["accuracy"]["mean"] == pytest.approx(0.85)
+    assert own["baseline"] == "full [the model's own dropout]"
+    assert rows["lora [no dropout]"]["baseline"] == "full [no dropout]"
+    (warning,) = [w for w in comparison.warnings if w.startswith("DIFFERENT TRAINING: ")]
+    assert "training.dropout" in warning and "lora [no dropout] with no dropout" in warning
+
+
+def test_precision_and_attention_alone_are_averaged(run: WriteRun, runs: Path) -> None:
+    run("lora", 0, policy={"precision": "bf16", "attention": "eager", "dropout": 0.0})
+    run("lora", 1, policy={"precision": "fp32", "attention": "sdpa", "dropout": 0.0})
+    (row,) = compare([runs]).rows
+    assert row["seeds"] == [0, 1]
+
+
+def test_dropout_that_the_recipes_set_is_no_surprise(run: WriteRun, runs: Path) -> None:
+    for recipe, dropout in (("lora", 0.0), ("wet", 0.2)):
+        policy = {"dropout": dropout}
+        run(recipe, 0, policy=policy, settings={"training": {"dropout": dropout}})
+    comparison = compare([runs])
+    assert not [w for w in comparison.warnings if "DIFFERENT TRAINING: " in w]
+    assert {row["dropout"] for row in comparison.rows} == {"no dropout", "dropout 0.2"}

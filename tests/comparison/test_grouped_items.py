@@ -33,7 +33,7 @@ def test_copies_of_an_item_in_one_group_prove_no_more_than_the_item(
     assert found["items"] == single["items"] == 60 and found["grouped"] and not single["grouped"]
     for key in ("test", "difference", "ci_low", "ci_high", "p_value"):
         assert found[key] == (pytest.approx(single[key]) if key != "test" else single[key])
-    assert "60 groups of test items" in found["sentence"]
+    assert "60 groups of test items" in found["details"]
 
 
 def test_groups_of_unequal_size_give_the_interval_of_a_cluster_bootstrap(
@@ -78,9 +78,15 @@ def test_intervals_over_groups_hold_the_truth_where_those_over_items_do_not() ->
         groups = np.repeat(np.arange(50), rng.integers(2, 10, 50))
         names, sides = list(map(str, groups)), simulated(rng, groups)
         found = {
-            "items": [ItemScores(side[None], (), True) for side in sides],
+            "items": [ItemScores(values=side[None], ids=(), right_or_wrong=True) for side in sides],
             "groups": [
-                ItemScores(by_group(names, side)[1][None], (), False, True) for side in sides
+                ItemScores(
+                    values=by_group(names, side)[1][None],
+                    ids=(),
+                    right_or_wrong=False,
+                    grouped=True,
+                )
+                for side in sides
             ],
         }
         for unit, (one, other) in found.items():

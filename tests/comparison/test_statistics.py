@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from workbench.comparison.statistics import interval, t_quantile
+from workbench.comparison.statistics import (
+    interval,
+    population_interval,
+    t_quantile,
+    t_two_sided,
+)
 
 
 @pytest.mark.parametrize("degrees_of_freedom", [1, 2, 3, 4, 5, 9, 10, 29, 30, 99, 200, 201, 1998])
@@ -58,3 +63,38 @@ def test_95_of_100_intervals_hold_the_true_mean(n: int) -> None:
         assert found.low is not None and found.high is not None
         hits += found.low <= 0.95 <= found.high
     assert hits / trials == pytest.approx(0.95, abs=0.012)  # 3.5 standard errors
+
+
+@pytest.mark.parametrize("df", [0.7, 1, 2.6, 17, 1500.5])
+@pytest.mark.parametrize("t", [0.0, 0.02, 1.3, 9.0, 60.0])
+def test_the_tails_of_t_are_those_of_scipy(t: float, df: float) -> None:
+    assert t_two_sided(t, df) == pytest.approx(2 * scipy.stats.t.sf(t, df), 1e-9)
+
+
+def test_an_interval_of_shares_stays_between_0_and_1() -> None:
+    found = interval([0.02, 0.998], scale="share")
+    assert found.low is not None and found.high is not None
+    assert 0 < found.low < 0.02 and 0.98 < found.high < 1
+
+
+def test_an_interval_of_exponentials_is_that_of_the_logarithms() -> None:
+    values = [21.0, 24.0, 36.0]
+    found, logs = interval(values, scale="ratio"), np.log(values)
+    expected = scipy.stats.t.interval(0.95, 2, loc=logs.mean(), scale=scipy.stats.sem(logs))
+    assert (found.low, found.high) == pytest.approx(tuple(np.exp(expected)))
+    assert found.mean == pytest.approx(scipy.stats.gmean(values))
+
+
+def test_all_items_right_with_every_seed_leaves_the_doubt_of_so_many_items() -> None:
+    found = population_interval([1.0] * 3, over_items=0, residual=0, items=200, scale="share")
+    expected = scipy.stats.binomtest(200, 200).proportion_ci(method="wilson")
+    assert found.low == pytest.approx(expected.low, abs=3e-4) and found.high == 1
+
+
+def test_a_single_run_has_the_interval_of_its_items() -> None:
+    right = np.arange(900) < 700
+    found = population_interval(
+        [700 / 900], over_items=right.var() / 900, residual=0, items=900, scale="share"
+    )
+    expected = scipy.stats.binomtest(700, 900).proportion_ci(method="wilson")
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-4)

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from fabricated_runs import WriteRun, keep
+from scipy.stats import gmean
 
 from workbench.comparison import Comparison, Verdict, compare
 from workbench.errors import UsageError
@@ -45,9 +46,14 @@ def test_a_clear_difference_is_said_with_its_size(run: WriteRun, runs: Path) -> 
     assert lora["comparisons"] == 2 and lora["p_adjusted"] is not None
     assert lora["p_adjusted"] == pytest.approx(2 * (lora["p_value"] or 0))
     assert lora["difference"] == pytest.approx(-0.1, abs=0.02)
-    assert lora["sentence"].startswith("lora is worse than full: difference -")
-    assert "points of accuracy, 95% interval -" in lora["sentence"]
-    assert lora["sentence"].endswith("400 test items, 3 seeds")
+    low, high = (100 * (lora[end] or 0) for end in ("ci_low", "ci_high"))
+    points = 100 * (lora["difference"] or 0)
+    said = f"lora is worse than full ({points:.1f} points, 95% CI {low:.1f} to {high:.1f}; 3 seeds)"
+    assert lora["sentence"] == said
+    assert re.fullmatch(
+        r"accuracy, p [<=] 0\.\d+ after Holm's correction for 2 comparisons, 400 test items",
+        lora["details"],
+    )
     assert verdict(comparison, "prompt")["conclusion"] in ("unclear", "same")
 
 
@@ -56,8 +62,8 @@ def test_what_cannot_be_told_apart_says_what_would_be_needed(run: WriteRun, runs
     method(run, "lora", 0.89, 3, 100)
     (found,) = compare([runs]).verdicts
     assert found["conclusion"] == "unclear"
-    assert "no significant difference between lora and full: difference" in found["sentence"]
-    assert "detecting 1 point takes" in found["sentence"]
+    assert found["sentence"].startswith("no significant difference between lora and full (")
+    assert "detecting 1 point takes" in found["details"]
     assert found["detectable"] and found["detectable"] > 0.01 and found["limit"]
     (wide,) = compare([runs], margin=0.3).verdicts
     assert wide["conclusion"] == "same" and "equivalent within 30 points" in wide["sentence"]
@@ -68,7 +74,8 @@ def test_one_run_each_is_mcnemar_and_says_what_it_is_about(run: WriteRun, runs: 
     method(run, "lora", 0.85, 1)
     (found,) = compare([runs]).verdicts
     assert found["test"] in ("mcnemar-exact", "mcnemar-mid-p") and found["covers"] == ["items"]
-    assert "nothing is said about the methods" in found["sentence"]
+    assert found["sentence"].endswith("; one run each)")
+    assert "nothing is said about the methods" in found["details"]
 
 
 @pytest.mark.parametrize(
@@ -125,7 +132,8 @@ def test_without_predictions_the_seeds_alone_are_tested_and_it_is_said(
     comparison = compare([runs])
     lora = verdict(comparison, "lora")
     assert lora["test"] == "seeds-paired-t" and lora["items"] is None
-    assert "over seeds only: its predictions are not there" in lora["sentence"]
+    assert lora["sentence"].endswith("; 3 seeds, over seeds only)")
+    assert "over seeds only: its predictions are not there" in lora["details"]
     paired = next(r for r in comparison.rows if r["label"] == "lora")["baseline_paired"]["accuracy"]
     assert (lora["ci_low"], lora["ci_high"]) == (
         pytest.approx(paired["ci_low"]),
@@ -173,7 +181,7 @@ def test_numbers_too_large_for_a_perplexity_are_no_items(run: WriteRun, runs: Pa
             path = run(name, seed, replace={"metrics": metrics, "selected": None})
             parts = {"example_perplexity": [1e6] * 3, "example_perplexity_weight": [1.0] * 3}
             keep(path, [True] * 3, **parts)
-    assert "cannot be read" in (compare([runs]).verdicts[0]["note"] or "")
+    assert "does not add up" in (compare([runs]).verdicts[0]["note"] or "")
 
 
 def test_a_verdict_counts_the_runs_that_have_the_score(run: WriteRun, runs: Path) -> None:
@@ -186,8 +194,8 @@ def test_a_verdict_counts_the_runs_that_have_the_score(run: WriteRun, runs: Path
     lora, prompt = verdict(comparison, "lora"), verdict(comparison, "prompt")
     assert (lora["runs"], lora["runs_against"], lora["test"]) == (2, 3, "seeds-welch")
     assert "2 and 3 seeds" in lora["sentence"]
-    assert "over seeds only: accuracy is absent in lora seed 1" in lora["sentence"]
-    assert "accuracy is absent in prompt" in prompt["sentence"]
+    assert "over seeds only: accuracy is absent in lora seed 1" in lora["details"]
+    assert "accuracy is absent in prompt" in prompt["details"]
 
 
 def test_what_is_the_same_with_every_seed_is_not_tested(run: WriteRun, runs: Path) -> None:
@@ -222,9 +230,11 @@ def test_a_perplexity_is_tested_on_its_items(run: WriteRun, runs: Path) -> None:
     (found,) = comparison.verdicts
     assert found["metric"] == "perplexity" and found["test"] == "seeds-and-items"
     assert found["conclusion"] == "worse"  # lora's is higher
-    means = {row["label"]: row["metrics"]["perplexity"]["mean"] for row in comparison.rows}
-    assert found["difference"] == pytest.approx((means["lora"] or 0) - (means["full"] or 0))
-    assert found["margin"] == pytest.approx(0.05 * (means["full"] or 0))
+    values = {row["label"]: row["metrics"]["perplexity"]["values"] for row in comparison.rows}
+    lora, full = (gmean(values[label]) for label in ("lora", "full"))
+    assert found["difference"] == pytest.approx(lora - full)
+    assert found["ratio"] == pytest.approx(lora / full)
+    assert found["margin"] == pytest.approx(0.05 * full)
     assert "of perplexity" in found["sentence"] and "points" not in found["sentence"]
 
 

@@ -37,7 +37,7 @@ def test_scores_stand_beside_what_may_be_concluded(folder: Path) -> None:
     assert set(table.loc[list(METHODS), "Pareto"]) <= {"front", "possibly dominated", "dominated"}
     assert "Conclusions" in said(app)
     sentences = [text.value for text in app.text if "prompt" in text.value and "full" in text.value]
-    assert any("95% interval" in sentence for sentence in sentences)
+    assert any("95% CI" in sentence for sentence in sentences)
     assert "accuracy against trainable parameters" in said(app)
 
 

@@ -9,7 +9,7 @@ from compare.selection import Selection
 from layout import plain
 from workbench.analysis.group import Analysis
 from workbench.comparison.schema import Conclusion
-from workbench.comparison.sentences import reference_sentences
+from workbench.comparison.sentences import details, reference_sentences
 from workbench.comparison.table import comparison_table
 
 Color = Literal["green", "red", "gray", "orange", "blue"]
@@ -22,6 +22,7 @@ BADGES: dict[Conclusion, tuple[str, Color]] = {
     "run_same": ("one run each", "gray"),
     "hint": ("may differ", "orange"),
     "unclear": ("not significant", "gray"),
+    "trivial": ("nothing learned", "red"),
     "untested": ("not tested", "gray"),
 }
 
@@ -45,3 +46,7 @@ def show(selection: Selection, analysis: Analysis) -> None:
             st.text(text)
         for note in notes:
             st.caption(plain(note))
+    if found:
+        with st.expander("What they rest on"):
+            for text in details(group):
+                st.text(text)

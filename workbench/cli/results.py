@@ -52,6 +52,9 @@ def compare(
     published: bool = typer.Option(
         False, "--published", help="Compare with published numbers instead; table or json."
     ),
+    explain: bool = typer.Option(
+        False, "--explain", help="Say what each conclusion of the table rests on."
+    ),
     runs: Path = RUNS_OPTION,
     as_json: bool = typer.Option(False, "--json", help="The same as --format json."),
 ) -> None:
@@ -75,7 +78,7 @@ def compare(
     if published or config_diff:
         _compare_otherwise(comparison, "--published" if published else "--config-diff", format)
     else:
-        echo(comparison.to(format).rstrip("\n"))
+        echo(comparison.to(format, explain=explain).rstrip("\n"))
 
 
 def _compare_otherwise(comparison: Any, option: str, format: str) -> None:

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from workbench.comparison import fairness, formats
+from workbench.comparison.collapse import note_collapse
 from workbench.comparison.labels import set_labels
 from workbench.comparison.pareto import DEFAULT, METRIC, pareto
 from workbench.comparison.records import Record, UnusableResult, read_record
-from workbench.comparison.result import ComparisonResult, Group
+from workbench.comparison.result import ComparisonResult
 from workbench.comparison.rows import Sample, choose_primary, make_row, ordered, set_baseline
 from workbench.comparison.schema import Reference, Scores
 from workbench.comparison.verdicts import TestRequest, TestResults, check_metric, run_tests
@@ -30,12 +31,13 @@ ROUNDING = 1e-3
 class Comparison(ComparisonResult):
     """Recipes side by side, and the same as text."""
 
-    def to(self, format: str, *, width: int | None = None) -> str:
-        """As ``table`` (``width`` columns), ``markdown``, ``csv``, ``latex`` or ``json`` text."""
+    def to(self, format: str, *, width: int | None = None, explain: bool = False) -> str:
+        """As ``table`` (``width`` columns), ``markdown``, ``csv``, ``latex`` or ``json`` text;
+        ``explain`` adds to the table what each conclusion rests on."""
         if format == "table":
             from workbench.comparison.terminal import table  # rich takes 0.06 s
 
-            return table(self, width)
+            return table(self, width, explain=explain)
         if format not in formats.RENDERERS:
             known = ["table", *formats.RENDERERS]
             raise UsageError(f"no format {format!r}", fix=f"use one of {', '.join(known)}")
@@ -71,13 +73,20 @@ def compare(
     samples, warnings = _read(paths)
     rows = [make_row(sample) for sample in samples]
     choose_primary(rows)
+    count = sum(len(sample.runs) for sample in samples)
+    few = count <= MOST_TESTED or request != TestRequest()
+    testing = few if tests is None else tests
+    for row, sample in zip(rows, samples, strict=True):
+        note_collapse(row, sample, read=testing)
     warnings += [text for check in fairness.CHECKS for text in check(samples)]
     warnings += set_baseline(rows, baseline)
     references = _references(samples, warnings)
     rows = ordered(rows)
     check_metric(rows, metric)
     groups = ComparisonResult(rows=rows, references=[], warnings=[], samples=samples).groups(metric)
-    results = _tested(groups, tests, request)
+    results = run_tests(groups, request) if testing else TestResults()
+    if tests is None and not testing:
+        results.notes.append(f"{count} runs: add --tests for significance tests")
     wanted = list(objectives or (DEFAULT if len(rows) <= MOST_TESTED else ()))
     wanted = [metric if metric and name == METRIC else name for name in wanted]
     return Comparison(
@@ -91,14 +100,6 @@ def compare(
         pareto_column=objectives is not None,
         samples=samples,
     )
-
-
-def _tested(groups: Sequence[Group], tests: bool | None, request: TestRequest) -> TestResults:
-    count = sum(len(sample.runs) for group in groups for sample in group.samples)
-    if tests or (tests is None and (count <= MOST_TESTED or request != TestRequest())):
-        return run_tests(groups, request)
-    note = f"{count} runs: add --tests for significance tests"
-    return TestResults(notes=[note] if tests is None else [])
 
 
 def _read(paths: Sequence[Path]) -> tuple[list[Sample], list[str]]:
@@ -152,10 +153,10 @@ def _finished(runs: Sequence[Run], warnings: list[str]) -> list[tuple[Run, Recor
 
 
 def _samples(finished: Sequence[tuple[Run, Record]], warnings: list[str]) -> list[Sample]:
-    """One sample for each recipe, fingerprint and set of conditions, ordered by name."""
+    """One sample for each recipe, fingerprint, set of conditions and dropout, ordered by name."""
     cells: dict[tuple[object, ...], dict[int, tuple[Run, Record]]] = {}
     for run, record in sorted(finished, key=_when_ended):
-        key = (record.study, record.recipe, record.fingerprint, record.conditions)
+        key = (record.study, record.recipe, record.fingerprint, record.conditions, record.dropout)
         seeds = cells.setdefault(key, {})
         if record.seed in seeds:
             # The same seed again is no further evidence: it would only narrow the interval.
@@ -164,7 +165,10 @@ def _samples(finished: Sequence[tuple[Run, Record]], warnings: list[str]) -> lis
         seeds[record.seed] = (run, record)
     ordered = ([seeds[seed] for seed in sorted(seeds)] for seeds in cells.values())
     samples = [Sample([run for run, _ in cell], [record for _, record in cell]) for cell in ordered]
-    return sorted(samples, key=lambda s: (s.first.study, s.first.recipe, s.first.fingerprint))
+    return sorted(
+        samples,
+        key=lambda s: (s.first.study, s.first.recipe, s.first.fingerprint, s.first.dropout),
+    )
 
 
 def _when_ended(finished: tuple[Run, Record]) -> tuple[float, str]:

@@ -10,6 +10,8 @@ from workbench.formatting import listing
 STEPS_APART = 1.25
 """Ratio of the steps of two searches up to which they count as equally long."""
 
+_DROPOUT = "training.dropout"
+
 WORDS = {
     "data": "data",
     "split": "splits",
@@ -117,6 +119,19 @@ def different_budgets(samples: Sequence[Sample]) -> Iterator[str]:
             yield f"DIFFERENT TUNING: {'; '.join(tuned)}. What was searched longer looks better"
 
 
+def different_dropout(samples: Sequence[Sample]) -> Iterator[str]:
+    """Rows of a group that their devices trained with and without dropout."""
+    for members in _by_group(samples).values():
+        differ = len({s.first.dropout for s in members}) > 1
+        left = [s for s in members if differ and s.settings.get(_DROPOUT, "auto") == "auto"]
+        if len({s.first.dropout for s in left}) > 1:
+            parts = _shared(left, lambda s: s.first.dropout)
+            yield (
+                f"DIFFERENT TRAINING: {'; '.join(parts)}, as their devices do by default. Set "
+                f"{_DROPOUT} to train alike on all of them"
+            )
+
+
 def _shared(
     members: Sequence[Sample], describe: Callable[[Sample], str | None], verb: str = "with"
 ) -> list[str]:
@@ -168,6 +183,7 @@ CHECKS: tuple[Callable[[Sequence[Sample]], Iterator[str]], ...] = (
     different_conditions,
     several_configurations,
     different_budgets,
+    different_dropout,
     forced_runs,
     few_seeds,
     different_hardware,

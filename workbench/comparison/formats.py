@@ -65,6 +65,8 @@ def _csv_row(row: Row) -> dict[str, Any]:
                 line |= {f"{name}_{part}": summary[part] for part in _OF_SUMMARY}
         elif key == "baseline_delta":
             line |= {f"{metric}_{key}": difference for metric, difference in value.items()}
+        elif key == "collapsed":
+            line["collapsed_seeds"] = " ".join(str(each["seed"]) for each in value)
         elif key not in _ELSEWHERE:
             line[key] = " ".join(map(str, value)) if key == "seeds" else value
     return line
@@ -98,9 +100,9 @@ def to_markdown(comparison: ComparisonResult) -> str:
         f"**{markdown_text(table.title)}**\n\n{markdown_table(table)}"
         for table in comparison_tables(comparison)
     ] or [NOTHING]
-    for said in (all_conclusions(comparison), comparison.warnings):
-        if said:
-            parts.append("\n".join(f"- {markdown_text(text)}" for text in said))
+    for texts in ([said.sentence for said in all_conclusions(comparison)], comparison.warnings):
+        if texts:
+            parts.append("\n".join(f"- {markdown_text(text)}" for text in texts))
     return "\n\n".join(parts) + "\n"
 
 
@@ -136,6 +138,7 @@ _LATEX = {
     "Δ": r"$\Delta$",
     "↓": r"$\downarrow$",
     "·": r"$\cdot$",
+    "†": r"\dag{}",
     "–": "--",
     "\N{REPLACEMENT CHARACTER}": "?",
     **{character: f"\\{character}" for character in "&%$#_"},
@@ -147,7 +150,8 @@ def to_latex(comparison: ComparisonResult) -> str:
     tables = comparison_tables(comparison, findings=True)
     parts = ["% \\usepackage{booktabs} and \\usepackage[T1]{fontenc}"]
     parts += [_latex_table(table) for table in tables] or [f"% {NOTHING}"]
-    parts += [f"% {plain(text)}" for text in all_conclusions(comparison) + comparison.warnings]
+    said = [each.sentence for each in all_conclusions(comparison)]
+    parts += [f"% {plain(text)}" for text in said + comparison.warnings]
     return "\n".join(parts) + "\n"
 
 

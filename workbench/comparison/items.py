@@ -1,8 +1,9 @@
 """Scores of single test items, from the predictions that each run keeps.
 
 Every value is what its item contributes to the score of the run, so that the mean over items is
-the score. A ratio of sums (entity F1) or a function of one (perplexity) is linearised, as the
-infinitesimal jackknife does (Efron 1982, chapter 6). BLEU and correlations are no such sums.
+the score. A ratio of sums (entity F1) is linearised, as the infinitesimal jackknife does (Efron
+1982, chapter 6). Of an exponential (perplexity) it is the logarithm, a ratio of sums, that is
+compared. BLEU and correlations are no such sums.
 Examples that belong together (`data.group`) are one item: what is drawn is the group.
 """
 
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.comparison.rows import Sample
+from workbench.comparison.statistics import Interval, population_interval, scale_of
 from workbench.recipe.catalogue import METRICS
 from workbench.store import open_regular
 
@@ -41,7 +43,7 @@ class NoItems(ValueError):
     """Scores of items that are not there or do not fit; the text says why."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class ItemScores:
     """What each test item contributes to the score of each run of a recipe."""
 
@@ -50,10 +52,17 @@ class ItemScores:
     ids: tuple[str, ...]
     right_or_wrong: bool  # every value is 0 or 1
     grouped: bool = False  # an item is a group of examples
+    exponential: bool = False  # the values are of the score's logarithm
 
     @cached_property
     def mean(self) -> float:
         return float(self.values.mean())
+
+    @property
+    def scores(self) -> list[float]:
+        """The score of each run."""
+        means: list[float] = self.values.mean(axis=1).tolist()
+        return [math.exp(mean) for mean in means] if self.exponential else means
 
     @cached_property
     def largest(self) -> float:
@@ -87,6 +96,7 @@ def item_scores(sample: Sample, metric: str) -> ItemScores:
     import numpy as np
 
     rows, ids, grouped = [], None, False
+    exponential = metric in METRICS and METRICS[metric].exponential
     for run, record in zip(sample.runs, sample.records, strict=True):
         recorded = record.metrics.test.get(metric)
         if recorded is None:
@@ -96,11 +106,38 @@ def item_scores(sample: Sample, metric: str) -> ItemScores:
             raise NoItems("its runs were tested on different items")
         ids = found
         mean = float(values.mean()) if len(values) else math.nan
-        if not math.isclose(mean, recorded, rel_tol=TOLERANCE, abs_tol=1e-9):
+        if exponential:
+            agrees = recorded > 0 and abs(mean - math.log(recorded)) <= TOLERANCE
+        else:
+            agrees = math.isclose(mean, recorded, rel_tol=TOLERANCE, abs_tol=1e-9)
+        if not agrees:
             raise NoItems("what is kept of its items does not add up to its score")
         rows.append(values)
     values = np.stack(rows)
-    return ItemScores(values, ids or (), bool(np.isin(values, (0.0, 1.0)).all()), grouped)
+    return ItemScores(
+        values=values,
+        ids=ids or (),
+        right_or_wrong=not exponential and bool(np.isin(values, (0.0, 1.0)).all()),
+        grouped=grouped,
+        exponential=exponential,
+    )
+
+
+def row_interval(sample: Sample, metric: str) -> Interval | None:
+    """The mean of a row with its interval over seeds and texts, of one run over the texts alone;
+    None where there are no scores of items."""
+    try:
+        items = item_scores(sample, metric)
+    except NoItems:
+        return None
+    count = items.values.shape[1]
+    return population_interval(
+        items.scores,
+        over_items=float(items.by_item.var(ddof=1)) / count if count > 1 else 0.0,
+        residual=items.residual_variance / count,
+        items=count,
+        scale=scale_of(metric),
+    )
 
 
 def by_group(groups: Sequence[str], values: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
@@ -158,11 +195,7 @@ def _contributions(metric: str, columns: Mapping[str, Sequence[float]]) -> np.nd
     if not total > 0:
         raise NoItems(f"{metric} is not defined on its items")
     ratio = each.sum() / total
-    change = (each - ratio * weight) / weight.mean()
-    if not METRICS[metric].exponential:
-        return np.asarray(ratio + change)
-    value = math.exp(ratio)
-    return np.asarray(value + value * change)
+    return np.asarray(ratio + (each - ratio * weight) / weight.mean())
 
 
 def _from_labels(metric: str, labels: Sequence[str], predictions: Sequence[str]) -> np.ndarray:

@@ -11,13 +11,14 @@ _LONGEST = 40  # characters of the values that a label names
 
 def set_labels(samples: Sequence[Sample]) -> None:
     """Names each after its recipe and, where several share that, after the study
-    (``bbc-news/lora``), the values that differ (``lora [r=16]``), the fingerprint's first digits, a
-    number."""
+    (``bbc-news/lora``), the values that differ (``lora [r=16]``), the fingerprint's first digits,
+    the dropout, a number."""
     for sample in samples:
         sample.label = sample.first.recipe
     _extend(samples, [f"{each.first.study}/" for each in samples], before=True)
     _extend(samples, _values(samples))
     _extend(samples, [f" [{each.first.fingerprint[:8]}]" for each in samples])
+    _extend(samples, [f" [{each.first.dropout}]" for each in samples])
     repeated = Counter(each.label for each in samples)
     seen: Counter[str] = Counter()
     for sample in samples:

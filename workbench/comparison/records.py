@@ -60,6 +60,8 @@ class Policy(_Part):
     device: str | None = None
     device_name: str | None = None
     precision: str | None = None
+    dropout: float | None = None
+    """Of the base model in training; None is the model's own."""
     processes: int | None = None
     sharded: bool | None = None
     zero: int | None = None
@@ -102,6 +104,13 @@ class Record(_Part):
         """Kind of device and precision, e.g. ``cpu/bf16``."""
         known = [part for part in (self.policy.device, self.policy.precision) if part]
         return self.comparability.get("device") or "/".join(known) or None
+
+    @property
+    def dropout(self) -> str:
+        """The base model's in training, which a recipe may leave to the device."""
+        if self.policy.dropout is None:
+            return "the model's own dropout"
+        return f"dropout {self.policy.dropout:g}" if self.policy.dropout else "no dropout"
 
     @property
     def hardware(self) -> str:

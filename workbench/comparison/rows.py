@@ -104,6 +104,7 @@ def make_row(sample: Sample) -> Row:
         "total_parameters": first.parameters.total,
         "stored_parameters": first.parameters.stored,
         "adapter_bytes": None if size is None else round(size),
+        "dropout": first.dropout,
         "device": ", ".join(sorted({r.device for r in records if r.device})) or None,
         "hardware": sample.hardware,
         "peak_memory_bytes": None if peak is None else round(peak),
@@ -111,6 +112,8 @@ def make_row(sample: Sample) -> Row:
         "steps_per_second": cost["steps_per_second"],
         "tokens_per_second": cost["tokens_per_second"],
         "per_seed": per_seed,
+        "collapsed": [],
+        "trivial": None,
     }
 
 
@@ -142,7 +145,8 @@ def set_baseline(rows: Sequence[Row], baseline: str | None) -> list[str]:
             warnings.append(f"group {group} has no {baseline}: no differences are shown there")
         for row in members:
             same_study = [c for c in candidates if c["study"] == row["study"]]
-            chosen = same_study or candidates
+            alike = [c for c in same_study if c["dropout"] == row["dropout"]]
+            chosen = alike or same_study or candidates
             if len(chosen) == 1:
                 _add_differences(row, chosen[0])
             elif chosen:

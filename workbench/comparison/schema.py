@@ -10,9 +10,19 @@ from typing import Any, Literal, TypedDict
 Scores = dict[str, float | None]
 
 Conclusion = Literal[
-    "better", "worse", "same", "run_better", "run_worse", "run_same", "hint", "unclear", "untested"
+    "better",
+    "worse",
+    "same",
+    "run_better",
+    "run_worse",
+    "run_same",
+    "hint",
+    "unclear",
+    "trivial",
+    "untested",
 ]
-"""``run_``: of one run each, which is about these two adapters and not about the methods."""
+"""``run_``: of one run each, which is about these two adapters and not about the methods;
+``trivial``: not told apart, and one of them learned nothing."""
 Dominance = Literal["front", "possibly_dominated", "dominated"]
 
 
@@ -24,6 +34,16 @@ class Summary(TypedDict):
     ci_high: float | None
     n: int
     values: list[float | None]
+
+
+class Collapse(TypedDict):
+    """A run that learned nothing: its one answer to every test text, or the trivial baseline that
+    its score is no better than; null where it is another reason."""
+
+    seed: int
+    score: float | None
+    answer: str | None
+    no_better_than: str | None
 
 
 class Reference(TypedDict):
@@ -59,6 +79,7 @@ class Row(TypedDict):
     total_parameters: int
     stored_parameters: int | None
     adapter_bytes: int | None
+    dropout: str
     device: str | None
     hardware: list[str]
     peak_memory_bytes: int | None
@@ -66,10 +87,13 @@ class Row(TypedDict):
     steps_per_second: float | None
     tokens_per_second: float | None
     per_seed: dict[str, list[float | None]]
+    collapsed: list[Collapse]
+    trivial: str | None
 
 
 class Verdict(TypedDict):
-    """A recipe against another; the numbers are the first minus the second."""
+    """A recipe against another; the numbers are the first minus the second. Of an exponential such
+    as perplexity ``ratio`` is the first divided by the second; of others it is null."""
 
     group: int
     metric: str
@@ -78,6 +102,9 @@ class Verdict(TypedDict):
     difference: float | None
     ci_low: float | None
     ci_high: float | None
+    ratio: float | None
+    ratio_low: float | None
+    ratio_high: float | None
     p_value: float | None
     p_adjusted: float | None
     comparisons: int
@@ -96,7 +123,9 @@ class Verdict(TypedDict):
     seeds_needed: int | None
     items_needed: int | None
     note: str | None
+    caveats: list[str]
     sentence: str
+    details: str
 
 
 class ParetoStatus(TypedDict):

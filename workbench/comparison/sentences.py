@@ -1,65 +1,91 @@
 """Conclusions as sentences: of a verdict, of the baselines, of the Pareto front."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from workbench import formatting
 from workbench.comparison.pareto import OBJECTIVES
 from workbench.comparison.result import ComparisonResult, Group
-from workbench.comparison.schema import Summary, Verdict
+from workbench.comparison.schema import Conclusion, Summary, Verdict
 from workbench.comparison.testing import TESTS
-from workbench.formatting import listing
+from workbench.formatting import listing, plural
 from workbench.recipe.catalogue import higher_is_better, is_share
 
 
-def conclusions(group: Group) -> list[str]:
+class Said(NamedTuple):
+    """A conclusion in a sentence, and what it rests on for whoever asks."""
+
+    sentence: str
+    details: str = ""
+
+
+def conclusions(group: Group) -> list[Said]:
     """What the tests say of each pair that is shown, and who beats the best reference."""
     shown = set(group.labels)
     pairs = [v for v in group.verdicts if {v["label"], v["against"]} <= shown]
-    return [verdict["sentence"] for verdict in pairs] + reference_sentences(group)
+    return [Said(v["sentence"], v["details"]) for v in pairs] + [
+        Said(text) for text in reference_sentences(group)
+    ]
 
 
-def all_conclusions(comparison: ComparisonResult) -> list[str]:
+def details(group: Group) -> list[str]:
+    """What each conclusion rests on, for whoever asks."""
+    shown = set(group.labels)
+    return [
+        f"{verdict['label']} and {verdict['against']}: {verdict['details']}"
+        for verdict in group.verdicts
+        if {verdict["label"], verdict["against"]} <= shown
+    ]
+
+
+def all_conclusions(comparison: ComparisonResult) -> list[Said]:
     """Those of all groups, pairs first, then how they were tested, then the references."""
-    said = [verdict["sentence"] for verdict in comparison.verdicts] + comparison.verdict_notes
-    return said + [text for group in comparison.groups() for text in reference_sentences(group)]
+    said = [Said(verdict["sentence"], verdict["details"]) for verdict in comparison.verdicts]
+    said += [Said(text) for text in comparison.verdict_notes]
+    return said + [Said(text) for each in comparison.groups() for text in reference_sentences(each)]
 
 
-def sentence(verdict: Verdict) -> str:
-    """What a reader may conclude, from how many runs and items, and what would tell more."""
-    p = verdict["p_adjusted"]
-    chance = "" if p is None or verdict["conclusion"] == "untested" else f", {_p_value(p)}"
-    power = _power(verdict)
-    text = f"{_conclusion(verdict)}{chance}, {_evidence(verdict)}{f'; {power}' if power else ''}"
-    return f"{text} ({verdict['note']})" if verdict["note"] else text
+def put_in_words(verdict: Verdict) -> None:
+    """Sets ``sentence``, what a reader may conclude, and ``details``, what it rests on and what
+    would tell more."""
+    said = f"{_conclusion(verdict)} ({_evidence(verdict)})"
+    verdict["sentence"] = "; ".join([said, *verdict["caveats"]])
+    verdict["details"] = _details(verdict)
 
 
 def _conclusion(verdict: Verdict) -> str:
     one, other = verdict["label"], verdict["against"]
-    if verdict["conclusion"] == "untested":
-        if verdict["difference"] is None:
-            return f"{one} and {other} are not tested"
-        runs = ((one, verdict["runs"]), (other, verdict["runs_against"]))
-        single = [label for label, count in runs if count < 2]
-        if verdict["items"]:
-            why = "the difference is the same on every test item"
-        elif single:
-            why = f"the variance over seeds is unknown for {' and '.join(single)}"
-        else:
-            why = "the difference is the same with every seed, which may well be chance"
-        return f"{one} and {other} are not tested, {why}: {_difference(verdict)}"
     margin = amount(verdict["metric"], verdict["margin"])
-    said = {
-        "better": f"{one} is better than {other}{_by_little(verdict)}",
-        "worse": f"{one} is worse than {other}{_by_little(verdict)}",
-        "same": f"{one} and {other} are equivalent within {margin}",
-        "run_better": f"of these two adapters {one} scores higher{_by_little(verdict)}",
-        "run_worse": f"of these two adapters {other} scores higher{_by_little(verdict)}",
-        "run_same": f"these two adapters, {one} and {other}, are equivalent within {margin}",
-        "hint": f"{one} and {other} may differ, but not significantly after correction for "
-        f"{verdict['comparisons']} comparisons",
-        "unclear": f"no significant difference between {one} and {other}",
-    }[verdict["conclusion"]]
-    return f"{said}: {_difference(verdict)}"
+    said: dict[Conclusion, Callable[[], str]] = {
+        "better": lambda: f"{one} is better than {other}{_by_little(verdict)}",
+        "worse": lambda: f"{one} is worse than {other}{_by_little(verdict)}",
+        "same": lambda: f"{one} and {other} are equivalent within {margin}",
+        "run_better": lambda: f"of these two adapters {one} scores higher{_by_little(verdict)}",
+        "run_worse": lambda: f"of these two adapters {other} scores higher{_by_little(verdict)}",
+        "run_same": lambda: (
+            f"these two adapters, {one} and {other}, are equivalent within {margin}"
+        ),
+        "hint": lambda: (
+            f"no significant difference between {one} and {other} after correction "
+            f"for {verdict['comparisons']} comparisons"
+        ),
+        "unclear": lambda: f"no significant difference between {one} and {other}",
+        "trivial": lambda: f"{one} and {other} are not ranked",
+        "untested": lambda: f"{one} and {other} are not tested{_why_untested(verdict)}",
+    }
+    return said[verdict["conclusion"]]()
+
+
+def _why_untested(verdict: Verdict) -> str:
+    if verdict["difference"] is None:
+        return ""
+    runs = ((verdict["label"], verdict["runs"]), (verdict["against"], verdict["runs_against"]))
+    single = [label for label, count in runs if count < 2]
+    if verdict["items"]:
+        return ", the difference is the same on every test item"
+    if single:
+        return f", the variance over seeds is unknown for {' and '.join(single)}"
+    return ", the difference is the same with every seed, which may well be chance"
 
 
 def _by_little(verdict: Verdict) -> str:
@@ -69,27 +95,37 @@ def _by_little(verdict: Verdict) -> str:
     return f" by less than {amount(verdict['metric'], margin)}"
 
 
-def _difference(verdict: Verdict) -> str:
+def _evidence(verdict: Verdict) -> str:
+    """``+1.9 points, 95% CI -2.0 to 5.7; one run each``."""
+    one, other = verdict["runs"], verdict["runs_against"]
+    runs = plural(one, "seed") if one == other else f"{one} and {other} seeds"
+    runs = "one run each" if one == other == 1 else runs
+    runs += ", over seeds only" if verdict["covers"] == ["seeds"] else ""
     metric, estimate = verdict["metric"], verdict["difference"]
-    assert estimate is not None  # asked of verdicts with one only
-    share = is_share(metric)
-    text = f"difference {_number(metric, estimate)}{' points' if share else ''} of {metric}"
+    if estimate is None:
+        return runs
+    text = f"{_number(metric, estimate)} {'points' if is_share(metric) else f'of {metric}'}"
     low, high = verdict["ci_low"], verdict["ci_high"]
-    if low is None or high is None:
-        return text
-    return f"{text}, 95% interval {_number(metric, low)} to {_number(metric, high)}"
+    if low is not None and high is not None:
+        text += f", 95% CI {_number(metric, low)} to {_number(metric, high).removeprefix('+')}"
+    return f"{text}; {runs}"
+
+
+def _details(verdict: Verdict) -> str:
+    parts = [verdict["metric"]]
+    if (p := verdict["p_adjusted"]) is not None:
+        many = verdict["comparisons"]
+        corrected = f" after Holm's correction for {many} comparisons" if many > 1 else ""
+        parts.append(f"{_p_value(p)}{corrected}")
+    if verdict["items"]:
+        parts.append(f"{verdict['items']:,} {_units(verdict)}")
+    if verdict["runs"] == verdict["runs_against"] == 1:
+        parts.append("nothing is said about the methods, another seed may score otherwise")
+    return "; ".join(filter(None, [", ".join(parts), _power(verdict), verdict["note"]]))
 
 
 def _p_value(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}" if p < 0.1 else f"p = {p:.2f}"
-
-
-def _evidence(verdict: Verdict) -> str:
-    one, other = verdict["runs"], verdict["runs_against"]
-    seeds = f"{one} seeds" if one == other else f"{one} and {other} seeds"
-    if one == other == 1:
-        seeds = "one run each: nothing is said about the methods, another seed may score otherwise"
-    return f"{verdict['items']:,} {_units(verdict)}, {seeds}" if verdict["items"] else seeds
 
 
 def _units(verdict: Verdict) -> str:

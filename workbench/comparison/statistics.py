@@ -1,4 +1,4 @@
-"""Means and intervals over seeds, and what tests need of Student's t.
+"""Means and their intervals, and what the tests need of Student's t.
 
 Its quantile is computed here because numpy and ``scipy.special`` take 0.1 s to import, and a
 comparison of 500 runs has a second; a test compares it with ``scipy.stats.t``.
@@ -8,12 +8,28 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from statistics import stdev
+from statistics import NormalDist, stdev, variance
+from typing import Literal
+
+from workbench.recipe.catalogue import METRICS, is_share
 
 CONFIDENCE = 0.95
 
 ROUNDING = 1e-9
 """Part of a score below which differences are rounding."""
+
+TINY = 1e-300
+
+Scale = Literal["plain", "share", "ratio"]
+"""How intervals of a metric are bounded: not at all; between 0 and 1; above 0, as exponentials are,
+whose logarithms are averaged."""
+
+
+def scale_of(metric: str) -> Scale:
+    """How intervals of this metric are bounded."""
+    if metric in METRICS and METRICS[metric].exponential:
+        return "ratio"
+    return "share" if is_share(metric) else "plain"
 
 
 @dataclass(frozen=True)
@@ -30,21 +46,111 @@ class Interval:
         return None if self.low is None or self.high is None else (self.high - self.low) / 2
 
 
-def interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
-    """The mean of some runs and the t interval around it: ``mean ± t * s / √n``, n - 1 degrees of
-    freedom, where the mean over infinitely many seeds is expected. It is not cut at 0 or 1. One
-    value gives no interval, and nor do equal ones: they do not say how far the next one may be."""
+def interval(
+    values: Sequence[float], confidence: float = CONFIDENCE, scale: Scale = "plain"
+) -> Interval:
+    """The mean of some runs and its interval over seeds, on this test set: where the mean of very
+    many seeds would lie.
+
+    ``mean ± t * s / √n`` with n - 1 degrees of freedom; of shares the interval of Wilson (1927)
+    with that variance, of exponentials the t interval of the logarithms. One value gives no
+    interval, and nor do equal ones: they do not say how far the next one may be.
+    """
     n = len(values)
     if n == 0:
         return Interval(None, None, None, 0)
     mean = math.fsum(values) / n
-    if n == 1:
-        return Interval(mean, None, None, 1)
-    deviation = stdev(values)
-    if not varies(deviation, max(map(abs, values))):
+    if n == 1 or not varies(stdev(values), max(map(abs, values))):
         return Interval(mean, None, None, n)
-    half = t_quantile((1 + confidence) / 2, n - 1) * deviation / math.sqrt(n)
-    return Interval(mean, mean - half, mean + half, n)
+    quantile = t_quantile((1 + confidence) / 2, n - 1)
+    if scale == "ratio" and min(values) > 0:
+        logs = [math.log(value) for value in values]
+        return _of_logs(logs, quantile, variance(logs) / n)
+    return Interval(mean, *_bounds(mean, quantile, variance(values) / n, scale, None), n)
+
+
+def population_interval(
+    values: Sequence[float],
+    *,
+    over_items: float,
+    residual: float,
+    items: int,
+    scale: Scale = "plain",
+    confidence: float = CONFIDENCE,
+) -> Interval:
+    """The mean of some runs and its interval over seeds and test items: where the mean of very
+    many seeds on very many texts would lie. Of a single run it is over the texts alone.
+
+    Args:
+        values: the score of each run.
+        over_items: variance over items of the mean over runs, divided by their number.
+        residual: variance of what is neither the run's nor the item's, divided by their number:
+            what a run's score varies by even if its seed changes nothing. Both of logarithms
+            where the scale is ``ratio``.
+        items: number of items, or of groups.
+    """
+    n = len(values)
+    mean = math.fsum(values) / n
+    logs = [math.log(value) for value in values] if scale == "ratio" else list(values)
+    seeds = variance(logs) / n if n > 1 else 0.0
+    total = crossed_variance(over_seeds=seeds, over_items=over_items, residual=residual / n)
+    if items < 2 or (total < TINY and scale != "share"):
+        return Interval(mean, None, None, n)
+    part = seeds / total if total > TINY else 0.0
+    quantile = crossed_quantile((1 - confidence) / 2, part, n - 1, items - 1)
+    if scale == "ratio":
+        return _of_logs(logs, quantile, total)
+    return Interval(mean, *_bounds(mean, quantile, total, scale, items), n)
+
+
+def _of_logs(logs: Sequence[float], quantile: float, error: float) -> Interval:
+    """Around the geometric mean; ``error`` is the variance of the mean of the logarithms."""
+    half, centre = quantile * math.sqrt(error), math.fsum(logs) / len(logs)
+    mean, low, high = (math.exp(centre + shift) for shift in (0, -half, half))
+    return Interval(mean, low, high, len(logs))
+
+
+def _bounds(
+    mean: float, quantile: float, error: float, scale: Scale, items: int | None
+) -> tuple[float, float]:
+    """``error`` is the variance of the mean. Of a share it says as much as a number of items would:
+    Wilson's interval for that many stays between 0 and 1, and has a width where all are right."""
+    if scale != "share" or not 0 <= mean <= 1:
+        half = quantile * math.sqrt(error)
+        return mean - half, mean + half
+    spread = mean * (1 - mean)
+    count = spread / error if error > TINY and spread > TINY else float(items or 1)
+    centre = (mean + quantile**2 / (2 * count)) / (1 + quantile**2 / count)
+    within = math.sqrt(spread / count + (quantile / (2 * count)) ** 2)
+    half = quantile * within / (1 + quantile**2 / count)
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def crossed_variance(*, over_seeds: float, over_items: float, residual: float) -> float:
+    """Variance of a mean over seeds and items, both drawn at random and crossed.
+
+    What belongs to a seed and an item together (``residual``) is in the variance over seeds and in
+    that over items, so it is taken off once; what the items alone add is at least 0, and the seeds
+    add no less than what the residual does.
+    """
+    return max(over_items - residual, 0.0) + max(over_seeds, residual)
+
+
+def crossed_quantile(
+    tail: float, seeds_part: float, seeds_df: float, items_df: float | None = None
+) -> float:
+    """What such a mean, divided by its error, exceeds with the probability ``tail``: Student's t
+    of the seeds and that of the items, weighted by their parts of the variance as Cochran & Cox
+    (1950) do, but by its power of `WEIGHT`: by itself the part errs on the wide side."""
+    of_items = t_quantile(1 - tail, items_df) if items_df else NormalDist().inv_cdf(1 - tail)
+    if seeds_part <= 0 or seeds_df <= 0:
+        return of_items
+    weight: float = min(seeds_part, 1.0) ** WEIGHT
+    return of_items + weight * (t_quantile(1 - tail, seeds_df) - of_items)
+
+
+WEIGHT = 1.4
+"""Found by integration over all parts of the variance: docs/comparing.md has the error rates."""
 
 
 def varies(deviation: float, largest: float) -> bool:
@@ -52,38 +158,56 @@ def varies(deviation: float, largest: float) -> bool:
     return deviation > ROUNDING * largest
 
 
-@lru_cache(maxsize=256)  # with 10,000 degrees of freedom it takes 0.1 s
-def t_quantile(probability: float, degrees_of_freedom: int) -> float:
+@lru_cache(maxsize=1024)
+def t_quantile(probability: float, degrees_of_freedom: float) -> float:
     """What a Student t variable stays below with this probability, 0.5 to 1; else a ValueError."""
-    if not 0.5 <= probability < 1 or degrees_of_freedom < 1:
+    if not 0.5 <= probability < 1 or not degrees_of_freedom > 0:
         raise ValueError(f"no t quantile for p={probability}, df={degrees_of_freedom}")
     low, high = 0.0, math.pi / 2
     for _ in range(64):  # halves a double's whole precision
         middle = (low + high) / 2
-        if _within(middle, degrees_of_freedom) < 2 * probability - 1:
-            low = middle
-        else:
-            high = middle
+        t = math.sqrt(degrees_of_freedom) * math.tan(middle)
+        low, high = (
+            (middle, high)
+            if t_two_sided(t, degrees_of_freedom) > 2 * (1 - probability)
+            else (low, middle)
+        )
     return math.sqrt(degrees_of_freedom) * math.tan((low + high) / 2)
 
 
-def _within(angle: float, degrees_of_freedom: int) -> float:
-    """P(|T| <= √df · tan(angle)); Abramowitz & Stegun (1964), 26.7.3 and 26.7.4."""
-    cosine = math.cos(angle)
-    odd = degrees_of_freedom % 2 == 1
-    term = cosine if odd else 1.0
-    total = term if degrees_of_freedom > 1 else 0.0
-    for k in range(3 if odd else 2, degrees_of_freedom - 1, 2):
-        term *= (k - 1) / k * cosine**2
-        total += term
-    inside = math.sin(angle) * total
-    return 2 / math.pi * (angle + inside) if odd else inside
+def t_two_sided(t: float, degrees_of_freedom: float) -> float:
+    """The probability that a Student t variable lies further from 0 than ``t``: an incomplete beta
+    function (Abramowitz & Stegun 1964, 26.7.1 and 26.5.8)."""
+    if t == 0:
+        return 1.0
+    a, b, square = degrees_of_freedom / 2, 0.5, t * t
+    x, rest = (
+        degrees_of_freedom / (degrees_of_freedom + square),
+        square / (degrees_of_freedom + square),
+    )
+    front = math.exp(
+        math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log(rest)
+    )
+    if x < (a + 1) / (a + b + 2):
+        return front * _fraction(a, b, x) / a
+    return max(0.0, 1 - front * _fraction(b, a, rest) / b)
 
 
-def t_two_sided(t: float, degrees_of_freedom: int) -> float:
-    """The probability that a Student t variable lies further from 0 than ``t``."""
-    angle = math.atan2(abs(t), math.sqrt(degrees_of_freedom))
-    return max(0.0, 1.0 - _within(angle, degrees_of_freedom))
+def _fraction(a: float, b: float, x: float) -> float:
+    """The continued fraction of the incomplete beta function, by the method of Lentz."""
+    c, d = 1.0, 1 / (1 - (a + b) * x / (a + 1))
+    result = d
+    for m in range(1, 1000):
+        for term in (
+            m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)),
+            -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)),
+        ):
+            d = 1 / (1 + term * d)
+            c = 1 + term / c
+            result *= c * d
+        if abs(c * d - 1) < 1e-15:
+            break
+    return result
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from workbench import formatting
+from workbench.comparison.collapse import remark
 from workbench.comparison.configuration import MOST_READ
 from workbench.comparison.result import ComparisonResult, Group, half_interval
 from workbench.comparison.rows import grouped
@@ -12,7 +13,7 @@ from workbench.comparison.schema import Row
 from workbench.recipe.catalogue import higher_is_better
 
 SCORE_NOTE = "score ± half of the 95% interval of its mean over seeds (number of seeds)"
-LOWER = "↓"
+LOWER, MARK = "↓", "†"
 MOST_VALUES, MOST_KEYS = 6, 4
 
 
@@ -82,6 +83,10 @@ def comparison_table(group: Group, *, verdicts: bool = False, pareto: bool = Fal
         row["label"] if row["method"] in row["label"] else f"{row['label']} ({row['method']})"
         for row in group.rows
     ]
+    names = [
+        f"{name} {MARK}" if remark(row) else name
+        for name, row in zip(names, group.rows, strict=True)
+    ]
     names += [reference["name"] for reference in group.references]
     found = [group.verdict_on(row) for row in group.rows] if verdicts else []
     columns = [Column("recipe", [Cell(plain(name)) for name in names], "left")]
@@ -98,7 +103,8 @@ def comparison_table(group: Group, *, verdicts: bool = False, pareto: bool = Fal
         _column(group, header, [cell(row) for row in group.rows], drop)
         for header, drop, cell in _COSTS
     ]
-    notes = [SCORE_NOTE, *_direction_note(group)]
+    notes = [f"{MARK} {plain(text)}" for row in group.rows if (text := remark(row))]
+    notes += [SCORE_NOTE, *_direction_note(group)]
     if pareto:
         notes.append(
             f"Pareto, between {', '.join(group.objectives)}: front, no other row can beat it in "

@@ -23,13 +23,18 @@ NAMES_AT_LEAST = 14
 _RULES = Box("    \n    \n ── \n    \n ── \n    \n    \n    \n")
 
 
-def table(comparison: ComparisonResult, width: int | None = None) -> str:
-    """A table for each group, notes and warnings beneath; what does not fit is only named."""
+def table(comparison: ComparisonResult, width: int | None = None, *, explain: bool = False) -> str:
+    """A table for each group, conclusions and warnings beneath; what does not fit is only named."""
     width = max(width or shutil.get_terminal_size((120, 24)).columns, NARROWEST)
     parts = [_table(each, width) for each in comparison_tables(comparison)] or [NOTHING]
-    for sign, said in (("-", all_conclusions(comparison)), ("!", comparison.warnings)):
-        if said:
-            parts.append(_wrapped((f"{sign} {plain(text)}" for text in said), width))
+    lines = []
+    for said in all_conclusions(comparison):
+        lines.append(_wrapped([f"- {plain(said.sentence)}"], width))
+        if explain and said.details:
+            lines.append(textwrap.indent(_wrapped([plain(said.details)], width - 4), "    "))
+    parts += ["\n".join(lines)] if lines else []
+    if comparison.warnings:
+        parts.append(_wrapped((f"! {plain(text)}" for text in comparison.warnings), width))
     return "\n\n".join(parts) + "\n"
 
 

@@ -4,14 +4,17 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from statistics import geometric_mean
 
+from workbench.comparison.collapse import judged, remark
 from workbench.comparison.items import ItemScores, NoItems, item_scores
 from workbench.comparison.pareto import Intervals
 from workbench.comparison.power import Needed, detectable, needed
 from workbench.comparison.result import Group
+from workbench.comparison.rows import mean_of
 from workbench.comparison.schema import Conclusion, Row, Verdict
-from workbench.comparison.sentences import sentence, tests_used
-from workbench.comparison.statistics import CONFIDENCE, holm
+from workbench.comparison.sentences import put_in_words, tests_used
+from workbench.comparison.statistics import CONFIDENCE, holm, scale_of
 from workbench.comparison.testing import Difference, seeds_only, several_runs, single_runs
 from workbench.errors import UsageError
 from workbench.recipe.catalogue import higher_is_better, is_share
@@ -136,8 +139,10 @@ class _Scores:
         return several_runs(left, right), None
 
     def _of_runs(self, label: str) -> dict[int, float]:
+        """By seed; of an exponential the logarithms."""
+        of = math.log if scale_of(self.metric) == "ratio" else float
         scores = ((r.seed, r.metrics.test.get(self.metric)) for r in self.samples[label].records)
-        return {seed: score for seed, score in scores if score is not None}
+        return {seed: of(score) for seed, score in scores if score is not None}
 
     def intervals(self, labels: Sequence[str]) -> Intervals:
         found = {}
@@ -160,21 +165,26 @@ def _verdict(
     comparisons: int,
     request: TestRequest,
 ) -> Verdict:
-    margin = request.margin
-    if margin is None:
-        mean = other["metrics"][metric]["mean"] if metric in other["metrics"] else None
-        margin = MARGIN if is_share(metric) or not mean else RELATIVE_MARGIN * abs(mean)
+    units = _Units(other, metric)
+    margin = units.default_margin if request.margin is None else request.margin
+    size = units.tested(margin)
     tested = found if found and found.p_value is not None else None
-    more = needed(tested, margin, comparisons) if tested else Needed(None, None, None)
+    more = needed(tested, size, comparisons) if tested else Needed(None, None, None)
     runs = found.runs if found else (len(one["runs"]), len(other["runs"]))
+    bounds = (found.estimate, found.low, found.high) if found else (None, None, None)
+    difference, low, high = map(units.difference, bounds)
+    ratio, ratio_low, ratio_high = map(units.ratio, bounds)
     verdict: Verdict = {
         "group": one["group"],
         "metric": metric,
         "label": one["label"],
         "against": other["label"],
-        "difference": found.estimate if found else None,
-        "ci_low": found.low if found else None,
-        "ci_high": found.high if found else None,
+        "difference": difference,
+        "ci_low": low,
+        "ci_high": high,
+        "ratio": ratio,
+        "ratio_low": ratio_low,
+        "ratio_high": ratio_high,
         "p_value": found.p_value if found else None,
         "p_adjusted": adjusted,
         "comparisons": comparisons,
@@ -186,17 +196,43 @@ def _verdict(
         "grouped": bool(found and found.grouped),
         "effect": found.effect if found else None,
         "effect_size": found.effect_size if found else None,
-        "conclusion": _conclusion(metric, tested, adjusted, margin),
+        "conclusion": judged(_conclusion(metric, tested, adjusted, size), one, other),
         "margin": margin,
-        "detectable": detectable(tested, comparisons) if tested else None,
+        "detectable": units.difference(detectable(tested, comparisons) if tested else None),
         "limit": more.limit,
         "seeds_needed": more.seeds,
         "items_needed": more.items,
         "note": note,
+        "caveats": [text for text in (remark(one), remark(other)) if text],
         "sentence": "",
+        "details": "",
     }
-    verdict["sentence"] = sentence(verdict)
+    put_in_words(verdict)
     return verdict
+
+
+class _Units:
+    """From what is tested to the units of the metric: the same, but logarithms of an exponential,
+    whose difference is the logarithm of a ratio."""
+
+    def __init__(self, baseline: Row, metric: str) -> None:
+        summary = baseline["metrics"].get(metric)
+        values = [v for v in summary["values"] if v is not None] if summary else []
+        self.exponential = scale_of(metric) == "ratio"
+        self.level = geometric_mean(values) if self.exponential and values else mean_of(values)
+        relative = RELATIVE_MARGIN * abs(self.level or 0.0)
+        self.default_margin = MARGIN if is_share(metric) else relative or MARGIN
+
+    def tested(self, margin: float) -> float:
+        return math.log1p(margin / self.level) if self.exponential and self.level else margin
+
+    def ratio(self, tested: float | None) -> float | None:
+        return math.exp(tested) if self.exponential and tested is not None else None
+
+    def difference(self, tested: float | None) -> float | None:
+        if tested is None or not (self.exponential and self.level):
+            return tested
+        return self.level * math.expm1(tested)
 
 
 def _conclusion(

@@ -28,7 +28,7 @@ from workbench.metrics.scores import score
 from workbench.metrics.scripts import USUAL
 from workbench.models import load_base, weights_fingerprint
 from workbench.recipe import Recipe
-from workbench.recipe.catalogue import higher_is_better
+from workbench.recipe.catalogue import ZERO_SHOT, higher_is_better
 from workbench.store.files import read_json, write_json
 from workbench.tasks import AnyTask
 from workbench.tasks.baselines import WORD
@@ -36,7 +36,6 @@ from workbench.training.sharding import shard
 
 Scores = dict[str, dict[str, float | None]]
 """The scores of each baseline, by its name."""
-ZERO_SHOT = "base model (zero-shot)"
 
 
 def score_baselines(

@@ -247,13 +247,20 @@ def _note_padding(tokenizer: PreTrainedTokenizerBase, config: Any) -> list[str]:
     return [f"the tokenizer has no padding token: its end token {tokenizer.eos_token} pads"]
 
 
+def dropouts(config: Any) -> dict[str, float]:
+    """Every dropout probability of a config, by its key."""
+    return {
+        key: value
+        for key, value in config.to_dict().items()
+        if ("dropout" in key or key.endswith("pdrop"))
+        and isinstance(value, int | float)
+        and not isinstance(value, bool)
+    }
+
+
 def _with_dropout(config: Any, dropout: float | None) -> Any:
     """A copy of the config in which every dropout probability is ``dropout``."""
     changed = deepcopy(config)
-    if dropout is None:
-        return changed
-    for key, value in config.to_dict().items():
-        is_probability = isinstance(value, int | float) and not isinstance(value, bool)
-        if is_probability and ("dropout" in key or key.endswith("pdrop")):
-            setattr(changed, key, dropout)
+    for key in dropouts(config) if dropout is not None else ():
+        setattr(changed, key, dropout)
     return changed

@@ -12,10 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workbench.data.encode import Encoded, tokenisation_fingerprint
+from workbench.distributed.policy import Policy
 from workbench.metrics.fitting import counted
 from workbench.metrics.per_example import example_columns
 from workbench.metrics.scripts import USUAL
 from workbench.models import Base
+from workbench.models.loading import dropouts
 from workbench.pipeline.setup import RecipeSetup
 from workbench.recipe.catalogue import SCORING_LIBRARIES
 from workbench.recipe.renamed import as_hashed
@@ -118,7 +120,7 @@ def result_record(
         "tuning": recipe.tuning.model_dump(mode="json") if recipe.tuning else None,
         "metrics": {"validation": validation},
         "selected": selected,
-        "policy": setup.policy.record(),
+        "policy": recorded_policy(setup.policy, trainer.adapted.base),
         "data": {
             "content_hash": data.content_hash,
             "split_hash": data.split_hash,
@@ -135,6 +137,12 @@ def result_record(
         "forecast": setup.forecast,
         "warnings": [*trainer.adapted.base.notes, *data.notes, *_trainer_warnings(trainer)],
     }
+
+
+def recorded_policy(policy: Policy, base: Base) -> dict[str, Any]:
+    """The policy; of a model without dropout also where the device would leave it as it is."""
+    none = policy.dropout is None and not any(dropouts(base.model.config).values())
+    return policy.record() | ({"dropout": 0.0} if none else {})
 
 
 def _class_weights(task: AnyTask) -> dict[str, float] | None:

@@ -168,6 +168,12 @@ SCORING_LIBRARIES: dict[AnswerKind, tuple[str, ...]] = {
 }
 """What computes the metrics of a kind besides scikit-learn: another version may score otherwise."""
 
+MAJORITY_CLASS, MEAN = "majority class", "mean"
+USUAL_TAG = "most frequent tag of each word"
+ZERO_SHOT = "base model (zero-shot)"
+TRIVIAL_BASELINES = (MAJORITY_CLASS, MEAN, USUAL_TAG, ZERO_SHOT)
+"""Baselines that read no text, or have learned nothing: a run that beats none learned nothing."""
+
 HUB_METRIC_PREFIX = "hub:"
 LOWER = ":lower"
 """Ends the name of a ``hub:`` metric of which less is better."""

@@ -10,7 +10,7 @@ from workbench.analysis.tables import difference_table, pair_table, run_table
 from workbench.charts.figure import Figure, Picture, defaults
 from workbench.charts.figures import sections
 from workbench.comparison import Comparison, compare
-from workbench.comparison.sentences import conclusions, pareto_sentences
+from workbench.comparison.sentences import Said, conclusions, details, pareto_sentences
 from workbench.comparison.table import Table, comparison_table
 from workbench.formatting import plural
 from workbench.store import Run, list_runs
@@ -34,7 +34,8 @@ class GroupReport:
         self.analysis, self.number, self.labels = analysis, group.number, group.labels
         self.title, self.facts = group.title, analysis.facts
         self.table = comparison_table(group)
-        self.conclusions = conclusions(group) + pareto_sentences(group)
+        self.conclusions = conclusions(group) + [Said(text) for text in pareto_sentences(group)]
+        self.details = details(group)
         self.differences = difference_table(group.config_difference(), group.labels)
         self.pair_table = pair_table(analysis.pairs) if analysis.pairs else None
 

@@ -5,7 +5,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from workbench.data.examples import Data, Examples
-from workbench.recipe.catalogue import MULTI, REGRESSION, ProblemType
+from workbench.recipe.catalogue import (
+    MAJORITY_CLASS,
+    MEAN,
+    MULTI,
+    REGRESSION,
+    USUAL_TAG,
+    ProblemType,
+)
 
 UNSPACED = (
     "\u3400-\u9fff\uf900-\ufaff\u3005-\u3007"  # Chinese characters
@@ -30,7 +37,7 @@ def tag_baseline(data: Data) -> dict[str, list[Any]]:
         [names[_first(by_word[word]) if word in by_word else usual] for word in words]
         for words in data.test.parts or ()
     ]
-    return {"most frequent tag of each word": answers}
+    return {USUAL_TAG: answers}
 
 
 def class_baselines(data: Data, problem_type: ProblemType) -> dict[str, list[Any]]:
@@ -43,7 +50,7 @@ def class_baselines(data: Data, problem_type: ProblemType) -> dict[str, list[Any
     train, test = _tfidf(data)
     if problem_type == REGRESSION:
         mean = sum(labels) / len(labels)
-        return {"mean": [mean] * count, "TF-IDF + ridge regression": _ridge(labels, train, test)}
+        return {MEAN: [mean] * count, "TF-IDF + ridge regression": _ridge(labels, train, test)}
     constant, linear = _most_frequent(labels, count), list[Any]()
     if problem_type == MULTI:
         columns = list(zip(*labels, strict=True))
@@ -51,7 +58,7 @@ def class_baselines(data: Data, problem_type: ProblemType) -> dict[str, list[Any
         linear = _rows(_logistic(column, train, test) for column in columns)
     else:
         linear = _logistic(labels, train, test)
-    return {"majority class": constant, "TF-IDF + logistic regression": linear}
+    return {MAJORITY_CLASS: constant, "TF-IDF + logistic regression": linear}
 
 
 def _tfidf(data: Data) -> tuple[Any, Any]:
