@@ -84,6 +84,18 @@ def no_forecast(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(setup, "warm_up", lambda *_, **__: False)
 
 
+@pytest.fixture(autouse=True)
+def no_retention(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs do not read the general text, which takes as long as a tiny training.
+
+    A file of tests that need its figures has a fixture of this name that does nothing.
+    """
+    if pipeline := sys.modules.get("workbench.pipeline.pipeline"):
+        monkeypatch.setattr(
+            pipeline, "measure_retention", lambda *_: {"measure": None, "why": "left out of tests"}
+        )
+
+
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> SharedFolder:
     """What the workers share; nothing in it may be changed."""
@@ -163,9 +175,9 @@ def plain_loader() -> Iterator[Any]:
     class FromAnywhere(PlainLoader):
         """Is asked from other folders than the one that it was started in."""
 
-        def outputs(self, request: dict[str, Any]) -> list[list[float]]:
+        def ask(self, request: dict[str, Any]) -> dict[str, Any]:
             paths = {n: request[n] for n in ("folder", "base") if os.path.exists(request[n])}
-            return super().outputs(request | {n: os.path.abspath(p) for n, p in paths.items()})
+            return super().ask(request | {n: os.path.abspath(p) for n, p in paths.items()})
 
     with FromAnywhere() as loader:
         yield loader

@@ -30,6 +30,10 @@ class Unchecked:
     def wait(self) -> None:
         """It is ready."""
 
+    def ask(self, _request: dict[str, Any]) -> dict[str, Any]:
+        """It measures nothing."""
+        return {"error": "nothing is loaded"}
+
     def __enter__(self) -> Unchecked:
         return self
 

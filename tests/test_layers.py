@@ -30,6 +30,7 @@ LAYERS = [
     "metrics",
     "adapters",
     "costs",
+    "retention",
     "pipeline",
     "explaining",
     "tuning",

@@ -88,6 +88,7 @@ def _recipe(name: str, method: str, base: Path, data: Path) -> Recipe:
             "model": {"source": str(base), "max_length": 16},
             "data": {"source": str(data), "validation_size": 8, "test_size": 8},
             "method": METHODS[method],
+            "evaluation": {"retention": False},
             "training": {
                 "epochs": 2,
                 "batch_size": 8,

@@ -11,7 +11,7 @@ from layout import plain
 from recipes import fields
 from workbench.recipe import Recipe
 from workbench.recipe.methods import METHOD_SPECS, MethodSpec
-from workbench.recipe.schema import DataSpec, ModelSpec, TrainingSpec
+from workbench.recipe.schema import DataSpec, EvaluationSpec, ModelSpec, TrainingSpec
 from workbench.recipe.tasks import TASK_SPECS
 
 SIZES = ("train_size", "validation_size", "test_size")
@@ -26,6 +26,7 @@ def form(shipped: Recipe, start: Recipe, *, key: str) -> list[str]:
     spec, overrides = _method(values["method"], first["method"], key)
     section = partial(_section, values, first, key)
     overrides += _training(section("training", TrainingSpec), spec.default_learning_rate)
+    overrides += section("evaluation", EvaluationSpec)()
     # The task itself stays: another one needs other data.
     task = TASK_SPECS[shipped.task.name]
     st.subheader("Task", anchor=False)

@@ -116,7 +116,18 @@ def check_folder(
     Raises:
         ExportError: when the folder does not load or says something else.
     """
-    request = {
+    request = load_request(folder, about) | {
+        "output": about["output"],
+        "skip": about["virtual_tokens"] if about["per_position"] else 0,
+        "max_length": about["max_length"],
+        "inputs": expected["inputs"],
+    }
+    return compare_outputs(expected["outputs"], loader.outputs(request), folder)
+
+
+def load_request(folder: Path, about: dict[str, Any]) -> dict[str, Any]:
+    """What the process of a plain load has to know to load a folder."""
+    return {
         "folder": str(folder),
         "base": local_base(about["base"]),
         "revision": about["revision"],
@@ -125,12 +136,7 @@ def check_folder(
         "kind": about["kind"],
         "other_head": about.get("other_head", False),
         "embedding_rows": about.get("embedding_rows"),
-        "output": about["output"],
-        "skip": about["virtual_tokens"] if about["per_position"] else 0,
-        "max_length": about["max_length"],
-        "inputs": expected["inputs"],
     }
-    return compare_outputs(expected["outputs"], loader.outputs(request), folder)
 
 
 def write_expected(

@@ -50,12 +50,8 @@ class PlainLoader:
             self._process.stdout.readline()
             self._ready = True
 
-    def outputs(self, request: dict[str, Any]) -> list[list[float]]:
-        """What a plain load says, one row of numbers per input.
-
-        Raises:
-            ExportError: with the loader's own words when it cannot load the folder.
-        """
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The answer to a request; with ``error`` where there is none."""
         self.wait()
         process = self._process
         assert process is not None and process.stdin is not None and process.stdout is not None
@@ -68,6 +64,15 @@ class PlainLoader:
         answer: dict[str, Any] = (
             json.loads(line) if line else {"error": "the checking process ended"}
         )
+        return answer
+
+    def outputs(self, request: dict[str, Any]) -> list[list[float]]:
+        """What a plain load says, one row of numbers per input.
+
+        Raises:
+            ExportError: with the loader's own words when it cannot load the folder.
+        """
+        answer = self.ask(request)
         if "error" in answer:
             raise ExportError(
                 f"plain transformers + PEFT cannot load the export: {answer['error']}",

@@ -7,11 +7,13 @@ answer a line, after a line of its own when it is ready. A request: {"folder", "
 "offline", "auto_class", "kind", "other_head", "embedding_rows", "output", "skip", "max_length",
 "inputs"}, where an input is {"text", "text_pair"} or {"input_ids", "token_type_ids"} and, for
 log-probabilities, {"positions", "tokens"}; the answer: {"outputs": [[...], ...]} or
-{"error": "..."}.
+{"error": "..."}. A request with a "program", a file's path, is answered by its ``run(request,
+load)`` instead.
 """
 
 import json
 import os
+import runpy
 import sys
 import traceback
 import warnings
@@ -24,8 +26,6 @@ def load(request: dict[str, Any]) -> tuple[Any, Any]:
     from peft import PeftModel
     from safetensors.torch import load_file
 
-    if request["offline"]:  # found out since this process started
-        sys.modules["huggingface_hub.constants"].HF_HUB_OFFLINE = True  # type: ignore[attr-defined]
     folder, base = request["folder"], request["base"]
     auto = getattr(transformers, request["auto_class"])
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
@@ -52,6 +52,10 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     """What the model says of each input, alone in its batch and so without padding."""
     import torch
 
+    if request["offline"]:  # found out since this process started
+        sys.modules["huggingface_hub.constants"].HF_HUB_OFFLINE = True  # type: ignore[attr-defined]
+    if "program" in request:
+        return runpy.run_path(request["program"])["run"](request, load)  # type: ignore[no-any-return]
     model, tokenizer = load(request)
     outputs = []
     with torch.inference_mode():

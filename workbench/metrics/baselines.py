@@ -91,10 +91,10 @@ def _base_condition(
 
 def cached(
     condition: Sequence[Any],
-    compute: Callable[[], Scores],
+    compute: Callable[[], dict[str, Any]],
     agree: Callable[[Any], Any] = lambda known: known,
-) -> Scores:
-    """Scores computed once for all runs under the same condition.
+) -> dict[str, Any]:
+    """Scores (or other values of JSON) computed once for all runs under the same condition.
 
     Args:
         condition: whatever decides the scores: split, metrics, base model, versions.
@@ -102,7 +102,7 @@ def cached(
     """
     key = hashlib.sha256(repr(condition).encode()).hexdigest()[:32]
     path = cache_dir() / "baselines" / f"{key}.json"
-    known: Scores | None = agree(read_json(path))
+    known: dict[str, Any] | None = agree(read_json(path))
     if known is not None:
         return known
     scores = compute()

@@ -32,6 +32,7 @@ from workbench.pipeline.resume_check import conditions_known, conditions_loaded
 from workbench.pipeline.setup import RecipeSetup, StudyCache, make_trainer
 from workbench.pipeline.signals import StopRequest
 from workbench.recipe import Recipe, dump_recipe
+from workbench.retention.measure import measure_retention
 from workbench.store import RunWriter, SilentWriter, read_run
 from workbench.tasks import Predicted
 from workbench.training.checkpoint_folder import CheckpointFolder
@@ -234,6 +235,11 @@ class Pipeline:
             result["export"]["examples"] = len(expected["inputs"])
             card = model_card(result, about, dump_recipe(recipe))
             (folder / "README.md").write_text(card, encoding="utf-8")
+        if recipe.evaluation.retention:
+            self._phase("retention")
+            compared, size = result["comparability"], model.base.parameter_count
+            retention = measure_retention(self.loader, run.adapter, about, compared, size)
+            result["retention"] = retention
 
     @property
     def _asked(self) -> bool:

@@ -195,6 +195,16 @@ class TrainingSpec(StrictModel):
     )
 
 
+class EvaluationSpec(StrictModel):
+    """What is measured after the test; trains nothing."""
+
+    retention: bool = Field(
+        True,
+        description="Measure what the adapted model has kept of its base, on a general text that "
+        "comes with the workbench.",
+    )
+
+
 class TuningSpec(StrictModel):
     """How values of a recipe were found, as `workbench tune` writes it; trains nothing."""
 
@@ -230,6 +240,7 @@ class Recipe(StrictModel):
         "the task may be another.",
     )
     training: TrainingSpec = TrainingSpec()
+    evaluation: EvaluationSpec = EvaluationSpec()
     seeds: list[Annotated[int, Field(ge=0, lt=2**32)]] = Field(
         default_factory=lambda: [0], min_length=1, description="One run for each."
     )
@@ -243,9 +254,9 @@ class Recipe(StrictModel):
         return self.training.learning_rate or self.method.default_learning_rate
 
     def numerics(self) -> dict[str, Any]:
-        """All that can change a result, as plain values; seeds, names and how values were found
-        left out."""
-        aside = {"study", "name", "description", "seeds", "tuning"}
+        """All that can change an adapter and its scores, as plain values; seeds, names, how values
+        were found and what is measured besides left out."""
+        aside = {"study", "name", "description", "seeds", "tuning", "evaluation"}
         relevant = self.model_dump(mode="json", exclude=aside)
         relevant["training"]["learning_rate"] = self.learning_rate
         for key in WITHOUT_EFFECT:
@@ -254,6 +265,6 @@ class Recipe(StrictModel):
 
     @property
     def fingerprint(self) -> str:
-        """sha256 (hex) of all that can change a result."""
+        """sha256 (hex) of all that can change an adapter and its scores."""
         canonical = json.dumps(as_hashed(self.numerics()), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
