@@ -24,6 +24,7 @@ def data_of(
         label_names=tuple(names),
         content_hash="",
         split_hash="",
+        comparable_split="",
         duplicates_removed=0,
         notes=(),
     )

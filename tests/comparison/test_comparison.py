@@ -208,3 +208,15 @@ def test_rows_references_and_warnings_are_plain_json(runs: Path) -> None:
     comparison = compare([runs])
     content = [comparison.rows, comparison.references, comparison.warnings]
     assert json.loads(json.dumps(content, allow_nan=False)) == content
+
+
+def test_references_of_runs_that_draw_their_rows_are_means(run: WriteRun, runs: Path) -> None:
+    drawn = {"data": {"train_size": 50, "train_draw": "run"}}
+    for recipe in ("full", "lora"):
+        for seed, score in enumerate((0.5, 0.6, 0.9)):
+            scores = {"majority class": {"accuracy": score, "f1_macro": 0.1}}
+            run(recipe, seed, references=scores, settings=drawn)
+    comparison = compare([runs])
+    assert comparison.references[0]["metrics"]["accuracy"] == pytest.approx(2 / 3)
+    assert comparison.references[0]["metrics"]["f1_macro"] == pytest.approx(0.1)
+    assert not any("references" in text or "reference" in text for text in comparison.warnings)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.trained_runs import TrainedRuns
+from workbench.comparison import compare
 from workbench.costs import warm_up as warming
 from workbench.data import load_data
 from workbench.pipeline import setup
@@ -40,6 +41,24 @@ def test_recipes_of_one_command_are_each_set_up_for_themselves(
     assert cut[0] == 0 < cut[1]
     expected = [run.result["forecast"]["adapter_bytes"] for run in (head, lora)]
     assert 0 < expected[0] < expected[1]
+
+
+@pytest.mark.integration
+def test_runs_that_draw_their_rows_train_on_other_ones_and_are_comparable(
+    make_recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    data = {"train_size": 3, "train_draw": "run"}
+    recipes = [
+        make_recipe(name, training={"max_steps": 1}, data=data, seeds=[0, 1])
+        for name in ("head", "lora")
+    ]
+    runs = run_all(recipes, None, tmp_path)
+    assert {run.state for run in runs} == {"finished"}, [run.reason for run in runs]
+    splits = [run.result["data"]["split_hash"] for run in runs]
+    assert splits[:2] == splits[2:] and splits[0] != splits[1]
+    assert [run.result["data"]["sizes"]["train"] for run in runs] == [3] * 4
+    assert [row["seeds"] for row in compare([tmp_path]).rows] == [[0, 1], [0, 1]]
+    assert {row["group"] for row in compare([tmp_path]).rows} == {1}
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,8 @@ ASKED = {"text": "context", "text_pair": "question", "label": "answers"}
          '"train" is already the train split', ""),
         ({"data": {"validation_size": 0.5, "test_size": 0.5}}, "data.test_size",
          "validation_size + test_size = 1 leaves nothing to train on", ""),
+        ({"data": {"train_draw": "run"}}, "data.train_draw",
+         "there is nothing to draw: train_size is null", "set data.train_size, or remove it"),
         ({"data": {"train_size": 0.8, "validation_size": 0.2}}, "data.test_size",
          "train_size + validation_size + test_size = 1.2, more than there is", ""),
         ({"data": {"encoding": "utf-9"}}, "data.encoding", 'no encoding called "utf-9"',

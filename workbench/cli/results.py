@@ -10,6 +10,7 @@ import typer
 
 from workbench.cli.options import BASELINE_OPTION, JSON_OPTION, OUTPUT_OPTION, RUN, RUNS_OPTION
 from workbench.cli.output import echo, note, print_answer, print_json, print_table
+from workbench.cli.studies import compare_across
 from workbench.errors import UsageError
 from workbench.heavy_imports import loading_libraries
 
@@ -55,6 +56,12 @@ def compare(
     explain: bool = typer.Option(
         False, "--explain", help="Say what each conclusion of the table rests on."
     ),
+    across: bool = typer.Option(
+        False, "--across", help="Take each study as a data set and compare over all of them."
+    ),
+    output: Path | None = typer.Option(
+        None, metavar="DIR", help="Of --across: write table, csv, JSON and charts to this folder."
+    ),
     runs: Path = RUNS_OPTION,
     as_json: bool = typer.Option(False, "--json", help="The same as --format json."),
 ) -> None:
@@ -64,6 +71,23 @@ def compare(
     """
     from workbench.comparison import compare as compare_runs
 
+    if across:
+        taken = (tests, min_difference, pareto, config_diff or None, published or None)
+        if any(option is not None for option in taken):
+            fix = "of the other options --baseline, --metric and --all-pairs go with it"
+            raise UsageError("--across with an option of other comparisons", fix=fix)
+        compare_across(
+            [_runs_folder(path, runs) for path in paths or [runs]],
+            baseline=baseline,
+            metric=metric,
+            all_pairs=all_pairs,
+            format="json" if as_json else format,
+            output=output,
+        )
+        return
+    if output is not None:
+        fix = "add --across, or write a page with `workbench report`"
+        raise UsageError("--output without --across", fix=fix)
     folders = [_runs_folder(path, runs) for path in paths or [runs]]
     comparison = compare_runs(
         folders,

@@ -15,7 +15,14 @@ from workbench.comparison.labels import set_labels
 from workbench.comparison.pareto import DEFAULT, METRIC, pareto
 from workbench.comparison.records import Record, UnusableResult, read_record
 from workbench.comparison.result import ComparisonResult
-from workbench.comparison.rows import Sample, choose_primary, make_row, ordered, set_baseline
+from workbench.comparison.rows import (
+    Sample,
+    choose_primary,
+    make_row,
+    mean_of,
+    ordered,
+    set_baseline,
+)
 from workbench.comparison.schema import Reference, Scores
 from workbench.comparison.verdicts import TestRequest, TestResults, check_metric, run_tests
 from workbench.errors import UsageError
@@ -177,22 +184,39 @@ def _when_ended(finished: tuple[Run, Record]) -> tuple[float, str]:
 
 
 def _references(samples: Sequence[Sample], warnings: list[str]) -> list[Reference]:
-    """The scores without fine-tuning of each group, with a warning where runs disagree on one."""
-    found: dict[tuple[int, str], Reference] = {}
+    """The scores without fine-tuning of each group, with a warning where runs disagree on one that
+    do not each draw the rows that it learns from; where they do, the mean over seeds."""
+    found: dict[tuple[int, str], dict[int, Scores]] = {}
     disagreeing: dict[tuple[int, str], None] = {}
+    drawn_by_run: set[int] = set()
     for sample in sorted(samples, key=lambda s: s.group):
         for record in sample.records:
             for name, metrics in record.references.items():
                 key = (sample.group, name)
-                new: Reference = {"name": name, "group": sample.group, "metrics": dict(metrics)}
-                if not _agree(found.setdefault(key, new)["metrics"], metrics):
-                    disagreeing[key] = None
+                by_seed = found.setdefault(key, {})
+                if _agree(by_seed.setdefault(record.seed, metrics), metrics):
+                    if _agree(next(iter(by_seed.values())), metrics):
+                        continue
+                    if sample.settings.get("data.train_draw") == "run":
+                        drawn_by_run.add(sample.group)
+                        continue
+                disagreeing[key] = None
     warnings += [
         f"runs of group {group} give different scores for the reference {name!r}: the first is "
         "shown"
         for group, name in disagreeing
     ]
-    return list(found.values())
+    return [
+        {"name": name, "group": group, "metrics": _over_seeds(by_seed, group in drawn_by_run)}
+        for (group, name), by_seed in found.items()
+    ]
+
+
+def _over_seeds(by_seed: dict[int, Scores], drawn_by_run: bool) -> Scores:
+    first, *others = by_seed.values()
+    if not drawn_by_run:
+        return dict(first)
+    return {name: mean_of([each.get(name) for each in (first, *others)]) for name in first}
 
 
 def _agree(one: Scores, other: Scores) -> bool:

@@ -12,6 +12,8 @@ STEPS_APART = 1.25
 
 _DROPOUT = "training.dropout"
 
+SEVERAL_STUDIES = "the studies differ in data, model or splits: compare within a group only"
+
 WORDS = {
     "data": "data",
     "split": "splits",
@@ -34,7 +36,7 @@ def different_conditions(samples: Sequence[Sample]) -> Iterator[str]:
                 f"{words}; shown apart, as groups {members[0].group} and {reference[0].group}"
             )
     if len({s.first.study for s in samples}) > 1 and len({s.group for s in samples}) > 1:
-        yield "the studies differ in data, model or splits: compare within a group only"
+        yield SEVERAL_STUDIES
 
 
 def several_configurations(samples: Sequence[Sample]) -> Iterator[str]:

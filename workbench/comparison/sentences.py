@@ -116,7 +116,7 @@ def _details(verdict: Verdict) -> str:
     if (p := verdict["p_adjusted"]) is not None:
         many = verdict["comparisons"]
         corrected = f" after Holm's correction for {many} comparisons" if many > 1 else ""
-        parts.append(f"{_p_value(p)}{corrected}")
+        parts.append(f"{p_value(p)}{corrected}")
     if verdict["items"]:
         parts.append(f"{verdict['items']:,} {_units(verdict)}")
     if verdict["runs"] == verdict["runs_against"] == 1:
@@ -124,7 +124,7 @@ def _details(verdict: Verdict) -> str:
     return "; ".join(filter(None, [", ".join(parts), _power(verdict), verdict["note"]]))
 
 
-def _p_value(p: float) -> str:
+def p_value(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}" if p < 0.1 else f"p = {p:.2f}"
 
 

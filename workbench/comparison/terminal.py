@@ -13,7 +13,7 @@ from rich.text import Text
 
 from workbench.comparison.formats import NOTHING
 from workbench.comparison.result import ComparisonResult
-from workbench.comparison.sentences import all_conclusions
+from workbench.comparison.sentences import Said, all_conclusions
 from workbench.comparison.table import Column, Table, comparison_tables, plain
 
 NARROWEST = 52
@@ -25,16 +25,29 @@ _RULES = Box("    \n    \n ── \n    \n ── \n    \n    \n    \n")
 
 def table(comparison: ComparisonResult, width: int | None = None, *, explain: bool = False) -> str:
     """A table for each group, conclusions and warnings beneath; what does not fit is only named."""
+    said, warnings = all_conclusions(comparison), comparison.warnings
+    return plain_tables(comparison_tables(comparison), said, warnings, width, explain=explain)
+
+
+def plain_tables(
+    tables: Sequence[Table],
+    said: Sequence[Said],
+    warnings: Sequence[str],
+    width: int | None = None,
+    *,
+    explain: bool = False,
+) -> str:
+    """Tables, and beneath them what is concluded and what to know before believing it."""
     width = max(width or shutil.get_terminal_size((120, 24)).columns, NARROWEST)
-    parts = [_table(each, width) for each in comparison_tables(comparison)] or [NOTHING]
+    parts = [_table(each, width) for each in tables] or [NOTHING]
     lines = []
-    for said in all_conclusions(comparison):
-        lines.append(_wrapped([f"- {plain(said.sentence)}"], width))
-        if explain and said.details:
-            lines.append(textwrap.indent(_wrapped([plain(said.details)], width - 4), "    "))
+    for each in said:
+        lines.append(_wrapped([f"- {plain(each.sentence)}"], width))
+        if explain and each.details:
+            lines.append(textwrap.indent(_wrapped([plain(each.details)], width - 4), "    "))
     parts += ["\n".join(lines)] if lines else []
-    if comparison.warnings:
-        parts.append(_wrapped((f"! {plain(text)}" for text in comparison.warnings), width))
+    if warnings:
+        parts.append(_wrapped((f"! {plain(text)}" for text in warnings), width))
     return "\n\n".join(parts) + "\n"
 
 
@@ -67,12 +80,12 @@ def _table(table: Table, width: int) -> str:
 
 
 def _narrowest(columns: Sequence[Column]) -> int:
-    """Width with the names folded as far as they may be; the names come first."""
-    names, *numbers = (
+    """Width with the names, which come first, folded as far as they may be."""
+    numbers = (
         max(map(cell_len, [*_header(column), *(cell.text for cell in column.cells)]))
-        for column in columns
+        for column in columns[1:]
     )
-    return min(names, NAMES_AT_LEAST) + sum(2 + number for number in numbers)
+    return NAMES_AT_LEAST + sum(2 + number for number in numbers)
 
 
 def _header(column: Column) -> list[str]:

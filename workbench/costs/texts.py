@@ -40,7 +40,7 @@ def read_texts(recipe: Recipe) -> Texts:
     needs_names = hasattr(recipe.task, "labels") and not named and recipe.task.kind != REGRESSION
     if needs_names or _is_here(recipe.data.source):
         try:
-            data = load_data(recipe.data, recipe.task)
+            data = load_data(recipe.data, recipe.task, recipe.seeds[0])
             return Texts(
                 make_task(recipe.task, data.label_names), data.train, len(data.train), False
             )

@@ -73,6 +73,8 @@ class Data:
         label_names: name of each class index or 0/1 position; empty for regression.
         content_hash: sha256 (hex) of the rows as read, before any was removed or split.
         split_hash: sha256 (hex) of the ids of each split, in order.
+        comparable_split: the same where it decides which runs may be compared: with
+            `train_draw: run` the size of train stands for its ids, which every seed has others of.
         duplicates_removed: rows left out because their text occurs elsewhere.
         notes: sentences that the user should read.
     """
@@ -83,6 +85,7 @@ class Data:
     label_names: tuple[str, ...]
     content_hash: str
     split_hash: str
+    comparable_split: str
     duplicates_removed: int
     notes: tuple[str, ...]
 

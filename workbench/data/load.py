@@ -20,8 +20,11 @@ from workbench.recipe.schema import DataSpec
 from workbench.recipe.tasks import TaskSpec
 
 
-def load_data(spec: DataSpec, task: TaskSpec) -> Data:
+def load_data(spec: DataSpec, task: TaskSpec, seed: int = 0) -> Data:
     """Read, check, deduplicate and split the data that a recipe names, in the task's form.
+
+    Args:
+        seed: of the run, which draws the training rows where `train_draw` is run.
 
     Raises:
         DataError: the data cannot be trained or tested on; says where and what to do.
@@ -46,18 +49,22 @@ def load_data(spec: DataSpec, task: TaskSpec) -> Data:
         apart.rows,
         spec,
         groups=groups,
+        seed=seed,
         removed=kept.removed + apart.removed,
         where=spec.source,
     )
     notes_of_task = form.check(reading, splits, spec, task)
     train, validation, test = (examples.select(splits[role]) for role in ROLES)
+    ids = [train.ids, validation.ids, test.ids]
+    drawn_by_run = spec.train_draw == "run"
     return Data(
         train=train,
         validation=validation,
         test=test,
         label_names=reading.label_names,
         content_hash=_content_hash(reading, form, provided),
-        split_hash=_hash([train.ids, validation.ids, test.ids]),
+        split_hash=_hash(ids),
+        comparable_split=_hash([len(train), *ids[1:]] if drawn_by_run else ids),
         duplicates_removed=kept.removed,
         notes=(
             *dict.fromkeys(note for rows in found.values() for note in rows.notes),

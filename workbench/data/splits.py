@@ -24,6 +24,7 @@ def cut_splits(
     spec: DataSpec,
     *,
     groups: Groups | None = None,
+    seed: int = 0,
     removed: int,
     where: str,
 ) -> dict[Role, list[int]]:
@@ -37,6 +38,7 @@ def cut_splits(
         strata: class of each row; None to draw without regard to labels.
         provided: indices of the splits that the source has itself; train always.
         groups: of all rows, those of one being on one side; sizes are then as near as they allow.
+        seed: of the run; with `train_draw: run` it decides which rows `train_size` keeps.
         removed: duplicates left out before, for the arithmetic of a refusal.
 
     Raises:
@@ -57,7 +59,12 @@ def cut_splits(
         splits[role] = sorted(drawn)
         left = [i for i in left if i not in drawn]
     size = len(left) if spec.train_size is None else sizes["train"]
-    drawn = _draw(left, size, ids, strata, f"{spec.split_seed}/train", groups=groups, at_least=1)
+    if spec.train_draw == "run":
+        salt = f"{spec.split_seed}/train/{seed}"
+        drawn = draw_nested(left, size, ids, strata, salt, groups=groups)
+    else:
+        salt = f"{spec.split_seed}/train"
+        drawn = _draw(left, size, ids, strata, salt, groups=groups, at_least=1)
     if not drawn:
         raise _no_group("train", size, left, groups or (), where)
     splits["train"] = sorted(drawn)
@@ -150,8 +157,7 @@ def _draw(
         leave: rows of a class that stay behind where possible, so that it can be trained on.
         at_least: rows of a class that are drawn where possible.
     """
-    unit = ids if groups is None else groups  # drawn as one
-    ranked = sorted(candidates, key=lambda i: hashlib.sha256(f"{salt}/{unit[i]}".encode()).digest())
+    ranked = _ranked(candidates, ids if groups is None else groups, salt)
     if strata is None and groups is None:
         return set(ranked[:size])
     of_row = strata if groups is None else class_of_group(candidates, groups, strata)
@@ -165,6 +171,51 @@ def _draw(
     if groups is not None:
         return whole_groups(classes, quotas, groups, leave=leave)
     return {i for label, rows in classes.items() for i in rows[: quotas[label]]}
+
+
+def _ranked(candidates: Sequence[int], units: Sequence[str], salt: str) -> list[int]:
+    """The candidates by the hash of what they are drawn with: themselves, or their group."""
+    return sorted(candidates, key=lambda i: hashlib.sha256(f"{salt}/{units[i]}".encode()).digest())
+
+
+def draw_nested(
+    candidates: Sequence[int],
+    size: int,
+    ids: Sequence[str],
+    strata: Sequence[Label] | None,
+    salt: str,
+    *,
+    groups: Groups | None,
+) -> set[int]:
+    """Draw `size` of the candidates so that a smaller draw is part of a larger one.
+
+    One of each class comes first, the most frequent first; from then on the next is always of the
+    class that lags furthest behind its share (Webster's method of dividing seats, in which, other
+    than with largest remainders, no class loses one when there are more). Groups stay whole, and
+    are drawn as long as they fit.
+    """
+    units = ids if groups is None else groups
+    ranked = _ranked(candidates, units, salt)
+    of_row = dict.fromkeys(candidates, 0) if strata is None else {i: strata[i] for i in candidates}
+    if groups is not None:
+        of_row = class_of_group(candidates, groups, strata)
+    members: dict[str, list[int]] = defaultdict(list)
+    for i in ranked:
+        members[units[i]].append(i)
+    classes: dict[Label, list[str]] = defaultdict(list)
+    for unit, rows in members.items():
+        classes[of_row[rows[0]]].append(unit)
+    turns = [
+        (0.0 if k == 0 else (2 * k + 1) / len(found), -len(found), label, unit)
+        for label, found in classes.items()
+        for k, unit in enumerate(found)
+    ]
+    drawn: list[int] = []
+    for *_, unit in sorted(turns):
+        if len(drawn) + len(members[unit]) > size:
+            break
+        drawn += members[unit]
+    return set(drawn)
 
 
 def _quotas(

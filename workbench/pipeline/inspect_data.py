@@ -33,7 +33,7 @@ def inspect_data(recipe: Recipe) -> dict[str, Any]:
     Raises:
         WorkbenchError: when the data or the tokenizer cannot be used, as the run would say it.
     """
-    data = load_data(recipe.data, recipe.task)
+    data = load_data(recipe.data, recipe.task, recipe.seeds[0])
     tokenizer = load_tokenizer(recipe.model)
     task, notes = fit_metrics(make_task(recipe.task, data.label_names), data)
     set_class_weights(task, recipe.training.class_weights, data)

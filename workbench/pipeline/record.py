@@ -173,7 +173,7 @@ def comparability(
         metrics += f" {name} " + " ".join(each["sha256"] for each in code["scripts"].values())
     return {
         "data": setup.data.content_hash,
-        "split": setup.data.split_hash,
+        "split": setup.data.comparable_split,
         "base": f"{base.fingerprint} after {start}" if start else base.fingerprint,
         "tokenisation": tokenisation_fingerprint(base.tokenizer, recipe.model.max_length, written),
         "metrics": hashlib.sha256(metrics.encode()).hexdigest(),

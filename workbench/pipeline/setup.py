@@ -67,14 +67,17 @@ class StudyCache:
         value: T = self._kept[kind][1]
         return value
 
-    def data(self, recipe: Recipe) -> Data:
+    def data(self, recipe: Recipe, seed: int = 0) -> Data:
         """The three splits of a recipe; all runs of a command see the data that the first saw.
+
+        Args:
+            seed: of the run, where it decides what it is trained on.
 
         Raises:
             DataError: the data cannot be trained or tested on.
         """
-        key = recipe.data.model_dump_json(), recipe.task.model_dump_json()
-        return self.get("data", key, lambda: load_data(recipe.data, recipe.task))
+        key = recipe.data.model_dump_json(), recipe.task.model_dump_json(), _drawn_by(recipe, seed)
+        return self.get("data", key, lambda: load_data(recipe.data, recipe.task, seed))
 
     def set_up(
         self, recipe: Recipe, seed: int, run: Path, phase: Callable[[str], None], *, trial: bool
@@ -89,15 +92,20 @@ class StudyCache:
         Raises:
             WorkbenchError: when data, model, method or disk do not work out.
         """
-        data = main_first(lambda: self.data(recipe))
+        data = main_first(lambda: self.data(recipe, seed))
         data = data.without_test() if trial else data
-        key = recipe.fingerprint, trial
+        key = recipe.fingerprint, trial, _drawn_by(recipe, seed)
         written = self.get("bytes", key, lambda: count_bytes(recipe, data))
         if this_process().is_main_process:
             check_room(run, written["most"], "the checkpoints and the adapter of this run")
         phase("load")
         setup = self.get("setup", key, lambda: set_up(recipe, seed, data, trial=trial))
         return replace(setup, forecast={"adapter_bytes": written["adapter"], **setup.forecast})
+
+
+def _drawn_by(recipe: Recipe, seed: int) -> int | None:
+    """The seed of a run where it decides which rows the run trains on."""
+    return seed if recipe.data.train_draw == "run" else None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,6 +31,7 @@ ADDED: dict[str, Any] = {
     "data.quoting": "auto",
     "data.normalise_labels": False,
     "data.group": None,
+    "data.train_draw": "split",
     "task.learn": "last",
     "training.class_weights": None,
 }

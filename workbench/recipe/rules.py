@@ -107,6 +107,9 @@ def _sizes(recipe: Recipe) -> Iterator[Finding]:
                 fix += ", or keep: last" if key == "keep" else ", or remove it"
                 needs = (("data", "validation_size"), ("data", "splits"))
                 yield Finding(("training", key), what, fix, needs)
+    if data.train_draw == "run" and data.train_size is None:
+        what = "there is nothing to draw: train_size is null"
+        yield Finding(("data", "train_draw"), what, "set data.train_size, or remove it")
     cut: list[tuple[str, Size | None]] = [("train_size", data.train_size)]
     if not own_validation:
         cut.append(("validation_size", data.validation_size))

@@ -117,6 +117,11 @@ class DataSpec(StrictModel):
     train_size: Size | None = Field(
         None, description="Examples (or share) kept for training; null for all that are left."
     )
+    train_draw: Literal["split", "run"] = Field(
+        "split",
+        description="Which examples train_size keeps: split, the same for every run; run, drawn "
+        "anew for each seed, those of a smaller size being part of those of a larger one.",
+    )
     validation_size: Size | None = Field(0.1, description="Examples (or share) for validation.")
     test_size: Size | None = Field(0.2, description="Examples (or share) for the test.")
     split_seed: int = Field(0, ge=0, description="Seed of the split; never that of a run.")
