@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ class Columns:
         label: one name, several for 0/1 columns, or None where no labels are read.
         label_optional: True if the source may do without it.
         group: says which rows belong together.
+        split: says which split a row is in.
+        everything: read every column that has a name of its own, and none by its part.
     """
 
     text: str
@@ -30,6 +33,8 @@ class Columns:
     label: str | list[str] | None
     label_optional: bool = False
     group: str | None = None
+    split: str | None = None
+    everything: bool = False
 
     @classmethod
     def of(cls, spec: DataSpec, label: Need) -> Columns:
@@ -41,16 +46,21 @@ class Columns:
             label=read,
             label_optional=label == "optional",
             group=spec.group,
+            split=spec.split_column,
         )
 
     def named(self, *, labels: bool = True) -> list[str]:
         """All names, those of the labels too or not, without repetition."""
+        if self.everything:
+            return []
         several = self.label if isinstance(self.label, list) else [self.label]
-        names = (self.text, self.pair, *(several if labels else ()), self.group)
+        names = (self.text, self.pair, *(several if labels else ()), self.group, self.split)
         return list(dict.fromkeys(name for name in names if name is not None))
 
     def wanted(self, found: Collection[str]) -> list[str]:
         """Names of those to read from a source with these columns."""
+        if self.everything:
+            return [name for name, count in Counter(found).items() if count == 1]
         return [name for name in self.named() if name in found]
 
 
@@ -122,6 +132,9 @@ def rows_of(
 ) -> Rows:
     """Pick text, pair and label out of what was read."""
     labels: Sequence[object] = ()
+    if columns.everything:
+        labels = list(zip(*values.values(), strict=True))
+        return Rows(where=where, ids=ids, texts=(), pairs=None, labels=labels, found=tuple(values))
     if isinstance(columns.label, list):
         labels = list(zip(*(values[name] for name in columns.label), strict=True))
     elif columns.label is not None and columns.label in values:
@@ -132,6 +145,7 @@ def rows_of(
         texts=values[columns.text],
         pairs=values[columns.pair] if columns.pair else None,
         groups=values[columns.group] if columns.group else None,
+        splits=values[columns.split] if columns.split else None,
         labels=labels,
         found=tuple(found),
     )

@@ -25,12 +25,13 @@ def read_conll(characters: str, path: Path, name: str, columns: Columns) -> Rows
         DataError: a line without a word or tag, or with another number of columns than the
             first; lines are named. Or it is unclear which column holds what.
     """
-    if columns.group:
-        raise DataError(
-            f"data.group is {columns.group!r}, but the columns of this file belong to words",
-            where=str(path),
-            fix="remove data.group, or use jsonl or parquet with a column for it",
-        )
+    for key, column in (("data.group", columns.group), ("data.split_column", columns.split)):
+        if column:
+            raise DataError(
+                f"{key} is {column!r}, but the columns of this file belong to words",
+                where=str(path),
+                fix=f"remove {key}, or use jsonl or parquet with a column for it",
+            )
     found = sentences_of(characters.split("\n"), path, name)
     sentences = found.sentences
     lines = [line for sentence in sentences for line in sentence]

@@ -5,6 +5,7 @@ from operator import attrgetter
 from pathlib import Path
 
 from workbench.data.columns import Columns
+from workbench.data.examples import Role
 from workbench.data.rows import SHOWN, Rows, unreadable
 from workbench.data.tables import doubt_note, fallback_note, read_table
 from workbench.data.text_files import read_text
@@ -13,7 +14,11 @@ from workbench.recipe.schema import DataSpec
 from workbench.recipe.sources import TABLE_SUFFIXES
 
 # Sub-folders with these names are splits that somebody forgot to declare, never classes.
-_SPLIT_NAMES = {"train", "training", "validation", "valid", "val", "dev", "test", "testing"}
+SPLIT_NAMES: dict[str, Role] = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
 
 
 def read_folder(folder: Path, spec: DataSpec, columns: Columns) -> Rows:
@@ -23,7 +28,7 @@ def read_folder(folder: Path, spec: DataSpec, columns: Columns) -> Rows:
         DataError: the folder is laid out in another way; says which.
     """
     sub_folders = [entry.name for entry in _entries(folder) if entry.is_dir()]
-    if sub_folders and {name.casefold() for name in sub_folders} <= _SPLIT_NAMES:
+    if sub_folders and {name.casefold() for name in sub_folders} <= SPLIT_NAMES.keys():
         raise DataError(
             f"the sub-folders {', '.join(sub_folders)} look like splits, not classes",
             where=str(folder),
@@ -85,11 +90,12 @@ def _refuse_program(folder: Path) -> None:
 
 
 def _read_classes(folder: Path, spec: DataSpec, columns: Columns, prefix: str) -> Rows:
-    if columns.pair or columns.group or isinstance(columns.label, list):
+    if columns.pair or columns.group or columns.split or isinstance(columns.label, list):
         raise DataError(
             "a folder per class gives one text and one label a file",
             where=str(folder),
-            why="data.text_pair, data.group and a list in data.label need a file with columns",
+            why="data.text_pair, data.group, data.split_column and a list in data.label need a "
+            "file with columns",
             fix="leave them out, or use csv, jsonl or parquet",
         )
     ids: list[str] = []

@@ -104,7 +104,8 @@ def _rows_of_document(document: Mapping[str, Any], columns: Columns, path: Path)
                 {name: value.get(index) for name, value in document.items()} for index in indices
             )
         return enumerate(values)  # orient="index"
-    if columns.text in document and all(isinstance(value, list) for value in values):
+    named = columns.everything or columns.text in document
+    if named and all(isinstance(value, list) for value in values):
         if len({len(value) for value in values}) == 1:
             return enumerate(_record(list(document), row) for row in zip(*values, strict=True))
     if columns.text in document:

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 from workbench.data.examples import Label, Role
-from workbench.data.label_names import indexed
+from workbench.data.label_names import indexed, name_of
 from workbench.data.multilabel import Mapped, label_lists, zero_one_columns
-from workbench.data.rows import Column, Rows, is_missing
+from workbench.data.rows import Column, Rows, is_missing, listed
 from workbench.errors import DataError
 from workbench.recipe.catalogue import MULTI, REGRESSION, SINGLE
 from workbench.recipe.schema import DataSpec
@@ -76,6 +77,7 @@ def _classes(column: Column, spec: DataSpec, task: TextClassification) -> Mapped
         why=f"problem_type is {SINGLE}: one label a row",
         fix=f"for lists of labels set task.problem_type: {MULTI}; check data.label",
     )
+    column = _merged(column, spec.merge_labels or {})
     _refuse_fractions(column)
     values = list(enumerate(column.values))
     names, indices, notes = indexed(column, values, task, normalise=spec.normalise_labels)
@@ -90,6 +92,18 @@ def _classes(column: Column, spec: DataSpec, task: TextClassification) -> Mapped
             f"task.problem_type: {REGRESSION}",
         )
     return list(indices), names, notes
+
+
+def _merged(column: Column, merge: Mapping[str, str]) -> Column:
+    """The labels, those of `data.merge_labels` as the other that each is read as."""
+    if not merge:
+        return column
+    names = [name_of(value) for value in column.values]
+    if unknown := merge.keys() - set(names):
+        what = f"data.merge_labels: no row has the label {listed(sorted(unknown))}"
+        why = f"there are {listed(sorted(set(names)), 20)}"
+        raise DataError(what, where=column.where, why=why, fix="correct or remove it")
+    return replace(column, values=[merge.get(name, name) for name in names])
 
 
 def _refuse_fractions(column: Column) -> None:

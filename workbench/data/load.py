@@ -13,6 +13,7 @@ from workbench.data.groups import Separated, group_note, groups_of, separate
 from workbench.data.reading import Reading
 from workbench.data.rows import BadRows, Rows, all_of, problems_of
 from workbench.data.sources import read_source
+from workbench.data.split_column import by_split_column
 from workbench.data.splits import cut_splits
 from workbench.errors import DataError, data_error
 from workbench.recipe.catalogue import SINGLE
@@ -31,11 +32,11 @@ def load_data(spec: DataSpec, task: TaskSpec, seed: int = 0) -> Data:
         AssetError: an embedded data set that is unknown or could not be fetched.
     """
     form = FORMS[task.name]
-    found = read_source(spec, Columns.of(spec, task.label))
+    found = by_split_column(read_source(spec, Columns.of(spec, task.label)), spec.split_column)
     for rows in found.values():
         if not rows.ids and not rows.problems:
             raise DataError("no rows", where=rows.where, fix="check the file and data.splits")
-    reading = _read(form, found, spec, task)
+    reading, found = _read(form, found, spec, task)
     examples, provided = reading.examples, _ranges(found)
     keys = keys_of(examples)
     cut_sizes = {"validation": spec.validation_size, "test": spec.test_size}
@@ -78,14 +79,18 @@ def load_data(spec: DataSpec, task: TaskSpec, seed: int = 0) -> Data:
     )
 
 
-def _read(form: Form, found: Mapping[Role, Rows], spec: DataSpec, task: TaskSpec) -> Reading:
-    """The rows as examples.
+def _read(
+    form: Form, found: Mapping[Role, Rows], spec: DataSpec, task: TaskSpec
+) -> tuple[Reading, Mapping[Role, Rows]]:
+    """The rows as examples, and those rows.
 
     Rows with a problem are left out and the others read again, until no further one is found.
 
     Raises:
-        DataError: every problem, in one report.
+        DataError: every problem, in one report; none of rows that `data.unusable_rows` drops,
+            unless these are more than the others.
     """
+    dropped: list[BadRows] = []
     problems = [problem for rows in found.values() for problem in rows.problems]
     reading, first = None, True
     while reading is None and all(rows.ids for rows in found.values()):
@@ -94,14 +99,20 @@ def _read(form: Form, found: Mapping[Role, Rows], spec: DataSpec, task: TaskSpec
         except DataError as error:
             # What is not about single rows would only be said again.
             new = [p for p in problems_of(error) if first or isinstance(p, BadRows)]
-            problems, first = problems + new, False
+            drop = [p for p in new if isinstance(p, BadRows) and spec.unusable_rows == "drop"]
+            dropped += drop
+            problems, first = problems + [p for p in new if p not in drop], False
             bad = {row_id for p in new if isinstance(p, BadRows) for row_id in p.ids}
             if not bad:
                 break
             found = {role: rows.without(bad) for role, rows in found.items()}
+    left = sum(len(rows.ids) for rows in found.values())
+    if len({row_id for problem in dropped for row_id in problem.ids}) >= left:
+        problems = [*dropped, *problems]
     if problems or reading is None:
-        raise data_error(problems)
-    return reading
+        raise data_error(problems or dropped)
+    notes = tuple(f"Left out as data.unusable_rows says: {each.what}." for each in dropped)
+    return replace(reading, notes=(*notes, *reading.notes)), found
 
 
 def _read_once(form: Form, found: Mapping[Role, Rows], spec: DataSpec, task: TaskSpec) -> Reading:

@@ -61,6 +61,7 @@ class Rows:
             where none was read.
         class_names: names of the classes where the source itself numbers them.
         groups: values of the column `data.group`, or None.
+        splits: values of the column `data.split_column`, or None.
         found: names of all columns of the source, where it has any.
         notes: sentences for the user.
         problems: what kept other rows from being read.
@@ -74,6 +75,7 @@ class Rows:
     labels: Sequence[object]
     class_names: tuple[str, ...] = ()
     groups: Sequence[object] | None = None
+    splits: Sequence[object] | None = None
     found: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     problems: tuple[DataError, ...] = ()
@@ -101,6 +103,7 @@ class Rows:
             pairs=None if self.pairs is None else of(self.pairs),
             labels=of(self.labels),
             groups=None if self.groups is None else of(self.groups),
+            splits=None if self.splits is None else of(self.splits),
             left_out=self.left_out + len(self.ids) - len(kept),
         )
 

@@ -32,6 +32,9 @@ ADDED: dict[str, Any] = {
     "data.normalise_labels": False,
     "data.group": None,
     "data.train_draw": "split",
+    "data.split_column": None,
+    "data.merge_labels": None,
+    "data.unusable_rows": "error",
     "task.learn": "last",
     "training.class_weights": None,
 }

@@ -75,6 +75,9 @@ def _splits(recipe: Recipe) -> Iterator[Finding]:
     source = (("data", "source"),)
     if splits is None:
         return
+    if data.split_column is not None:
+        what = "not with data.splits, which says already where each split is"
+        yield Finding(("data", "split_column"), what, "remove one of them", (("data", "splits"),))
     if data.source.startswith(ASSET_PREFIX) or is_table(data.source):
         what = f"{shown(data.source)} has no splits of its own"
         fix = "remove it; train_size, validation_size and test_size cut the splits"
@@ -91,8 +94,9 @@ def _splits(recipe: Recipe) -> Iterator[Finding]:
 
 def _sizes(recipe: Recipe) -> Iterator[Finding]:
     data, training = recipe.data, recipe.training
-    own_test = data.splits is not None and data.splits.test is not None
-    own_validation = data.splits is not None and data.splits.validation is not None
+    column = data.split_column is not None  # what it holds is seen in the data
+    own_test = column or data.splits is not None and data.splits.test is not None
+    own_validation = column or data.splits is not None and data.splits.validation is not None
     if data.test_size is None and not own_test:
         fix = "set data.test_size, or data.splits.test"
         yield Finding(("data", "test_size"), "no test split", fix, (("data", "splits"),))

@@ -104,6 +104,23 @@ class DataSpec(StrictModel):
         description="Column that says which rows belong together (a paragraph, author, patient): "
         "they are never on two sides of a split.",
     )
+    split_column: str | None = Field(
+        None,
+        min_length=1,
+        description="Column of a single file that says which split each row is in: train, "
+        "validation (dev, valid) or test; what no row is in is cut from train.",
+    )
+    merge_labels: dict[str, str] | None = Field(
+        None,
+        description="Labels that are read as another one, e.g. {pos: positive}; of "
+        "text-classification with one label a text.",
+    )
+    unusable_rows: Literal["error", "drop"] = Field(
+        "error",
+        description="Rows that cannot be used (no label, no text, an answer that is not in its "
+        "context): an error that lists them, or left out, with a note, as long as they are fewer "
+        "than the others.",
+    )
     normalise_labels: bool = Field(
         False,
         description="Read labels that differ only in case or white space as one, spelled as in "

@@ -9,6 +9,7 @@ from workbench.recipe.catalogue import (
     METRICS,
     MULTI,
     REGRESSION,
+    SINGLE,
     hub_id,
     needs_generation,
 )
@@ -65,6 +66,7 @@ def _selecting(recipe: Recipe) -> Iterator[Finding]:
     """The first metric selects the best adapter, so validation has to be able to compute it."""
     task, data = recipe.task, recipe.data
     has_validation = data.validation_size is not None or (data.splits and data.splits.validation)
+    has_validation = has_validation or data.split_column
     if not task.writes or not task.metrics or not has_validation:
         return
     first = task.metrics[0]
@@ -150,6 +152,9 @@ def _format(recipe: Recipe) -> Iterator[Finding]:
     if recipe.data.normalise_labels and not named:
         what = "the answers here are no labels with names"
         yield Finding(("data", "normalise_labels"), what, "remove it", _TASK)
+    if recipe.data.merge_labels and task.kind != SINGLE:
+        what = "only labels of which each text has one can be merged"
+        yield Finding(("data", "merge_labels"), what, "remove it", (*_TASK, *_PROBLEM_TYPE))
     asset = _asset(source)
     if asset and asset.kind == "data" and not task.embedded_data:
         what = f"{source} holds nothing that {task.name} could learn"
