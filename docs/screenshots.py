@@ -6,6 +6,7 @@ Needs the extras ``ui``, ``report`` and ``dev`` and a Chromium on the path.
 from __future__ import annotations
 
 import argparse
+import secrets
 import shutil
 import socket
 import subprocess
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-from workbench.cli.ui_server import command
+from workbench.cli.ui_server import TOKEN_VARIABLE, command
 from workbench.report import write_report
 from workbench.store import list_runs
 
@@ -43,6 +44,7 @@ def main() -> None:
     arguments = parser.parse_args()
     port = _free_port()
     argv, environment = command(arguments.runs.resolve(), port)
+    environment[TOKEN_VARIABLE] = token = secrets.token_urlsafe()
     server = subprocess.Popen(argv, env=environment, stdout=subprocess.DEVNULL)
     try:
         _wait(port)
@@ -51,7 +53,9 @@ def main() -> None:
             browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
             size = {"width": 1280, "height": arguments.height}
             page = browser.new_page(viewport=size, device_scale_factor=1.5)
-            _photograph(page, f"http://127.0.0.1:{port}", arguments)
+            url = f"http://127.0.0.1:{port}"
+            page.goto(f"{url}/?token={token}")
+            _photograph(page, url, arguments)
             browser.close()
     finally:
         server.terminate()

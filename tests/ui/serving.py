@@ -7,8 +7,14 @@ import subprocess
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-from workbench.cli.ui_server import app_path, command
+from workbench.cli.ui_server import TOKEN_VARIABLE, app_path, command
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+TOKEN = "the-token-of-tests"
 
 
 def free_port() -> int:
@@ -35,18 +41,23 @@ class Server:
     Args:
         runs: the runs folder that it shows.
         port: where it listens; a free port by default.
-        app: another script than the app's own.
+        app: another folder of the app than its own.
+        token: of its link; a random one where it is empty.
     """
 
-    def __init__(self, runs: Path, *, port: int = 0, app: Path | None = None) -> None:
+    def __init__(
+        self, runs: Path, *, port: int = 0, app: Path | None = None, token: str = TOKEN
+    ) -> None:
         self.runs = runs
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self._log = runs.parent / f"server-{self.port}.log"
+        self.log = runs.parent / f"server-{self.port}.log"
         argv, environment = command(runs, self.port)
+        environment[TOKEN_VARIABLE] = token
         if app is not None:
-            argv[argv.index(str(app_path()))] = str(app)
-        with open(self._log, "wb") as log:
+            script = str(app_path().with_name("serve.py"))
+            argv[argv.index(script)] = str(app / "serve.py")
+        with open(self.log, "wb") as log:
             self._process = subprocess.Popen(
                 argv, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
@@ -57,7 +68,7 @@ class Server:
             wait_until_served(self.port, self._process)
         except AssertionError as error:
             self.kill()
-            raise AssertionError(f"{error}:\n{self._log.read_text()}") from None
+            raise AssertionError(f"{error}:\n{self.log.read_text()}") from None
         return self
 
     def __exit__(
@@ -67,6 +78,10 @@ class Server:
         traceback: TracebackType | None,
     ) -> None:
         self.kill()
+
+    def open(self, page: Page, address: str = "/") -> None:
+        """Opens a page of the app as the printed link does, with the token in it."""
+        page.goto(f"{self.url}{address}{'&' if '?' in address else '?'}token={TOKEN}")
 
     def kill(self) -> None:
         """Ends the server without warning, as a crash would."""

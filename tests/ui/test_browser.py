@@ -52,7 +52,7 @@ def test_from_a_recipe_to_a_zip(page: Page, study: Path, tmp_path: Path, plain_l
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     with Server(runs) as server:
-        page.goto(server.url)
+        server.open(page)
         _pick_and_change_the_rank(page, study)
         planned = _read_the_plan(page)
         page.get_by_role("button", name="Start 2 runs").dblclick()
@@ -62,7 +62,7 @@ def test_from_a_recipe_to_a_zip(page: Page, study: Path, tmp_path: Path, plain_l
         server.kill()
     # The runs go on without the server, and another one shows them at the same address.
     with Server(runs) as server:
-        page.goto(server.url + address)
+        server.open(page, address)
         run = _watch_it_finish(page, runs)
         assert run.result["parameters"]["adapter"] == CHANGED_RANK * TRAINED_PER_RANK
         assert f"{run.result['adapter_bytes'] / 1000:.3g} kB" == planned["adapter file"]
@@ -86,7 +86,7 @@ def test_a_run_is_started_and_its_result_shown(
     study = tmp_path / "tiny-topics"
     write_study(study, tiny_bert, topics_file, {"head": {"name": "head"}}, seeds=[0], epochs=2)
     with Server(runs) as server:
-        page.goto(f"{server.url}/?path={study}")
+        server.open(page, f"/?path={study}")
         page.get_by_role("button", name="Start 1 run").click()
         page.wait_for_url("**/runs?run=*")
         shown = page.get_by_test_id("stMetric").filter(has_text="test accuracy")

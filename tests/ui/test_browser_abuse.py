@@ -46,7 +46,7 @@ def test_ten_clicks_in_five_tabs_start_one_run_that_outlives_them_all(
         tabs = [browser.new_page() for _ in range(5)]
         for tab in tabs:
             tab.set_default_timeout(60_000)
-            tab.goto(f"{server.url}/?path={slow_study}")
+            server.open(tab, f"/?path={slow_study}")
             tab.get_by_role("button", name="Start 2 runs").wait_for()
         for tab in tabs:
             tab.get_by_role("button", name="Start 2 runs").dblclick(no_wait_after=True)
@@ -80,10 +80,10 @@ def _once_it_trains(runs: Path) -> Run:
 def _another_server_tells_the_truth_and_can_stop_it(browser: Browser, run: Run) -> None:
     with Server(run.path.parent.parent) as server:
         page = browser.new_page()
-        page.goto(server.url)
+        server.open(page)
         settled(page)
         step = read_run(run.path).status["progress"]["step"]
-        page.goto(f"{server.url}/runs?run={run.id}")
+        server.open(page, f"/runs?run={run.id}")
         expect(page.get_by_text("time left")).to_be_visible(timeout=TRUTH_SECONDS * 1000)
         page.get_by_role("button", name="Stop", exact=True).and_(
             page.locator("[data-testid=stMain] button")
@@ -101,7 +101,7 @@ def test_a_run_that_is_killed_is_told_within_ten_seconds_and_without_a_click(
     started = psutil.Process(sleeper.pid).create_time()
     path = runs.add(news_recipe("lora"), 0, "running", pid=sleeper.pid, process_started_at=started)
     with Server(runs.path) as server:
-        page.goto(f"{server.url}/runs?run=news/{path.name}")
+        server.open(page, f"/runs?run=news/{path.name}")
         expect(page.get_by_text("step 60 of 100")).to_be_visible()
         _advance(path, 75)
         expect(page.get_by_text("step 75 of 100")).to_be_visible(timeout=TRUTH_SECONDS * 1000)
@@ -139,7 +139,7 @@ def test_foul_text_is_text_wherever_it_comes_from(page: Page, runs: RunsFolder) 
             f"/export?run=news/{done.name}",
             "/compare",
         ):
-            page.goto(server.url + place)
+            server.open(page, place)
             settled(page)
             expect(page.get_by_test_id("stException")).to_have_count(0)
             assert page.locator("img[src*='127.0.0.1:9']").count() == 0
@@ -154,7 +154,7 @@ def test_nothing_that_is_typed_or_linked_breaks_a_page_or_makes_a_file(
     runs.add(news_recipe("lora"), 0)
     before = sorted(tmp_path.rglob("*"))
     with Server(runs.path) as server:
-        page.goto(server.url)
+        server.open(page)
         page.get_by_role("button", name="Save as a new recipe").click()
         name = page.get_by_role("textbox", name="Name")
         for text in TYPED:
@@ -162,11 +162,11 @@ def test_nothing_that_is_typed_or_linked_breaks_a_page_or_makes_a_file(
             page.get_by_test_id("stFormSubmitButton").get_by_role("button").first.click()
             expect(page.get_by_text("Bad arguments")).to_be_visible()
         for key in ("run", "search", "of", "state", "find", "metric", "show"):
-            page.goto(f"{server.url}/runs?{key}=..%2F..%2Fetc%2Fpasswd%00%F0%9F%99%82")
+            server.open(page, f"/runs?{key}=..%2F..%2Fetc%2Fpasswd%00%F0%9F%99%82")
             settled(page)
             expect(page.get_by_test_id("stException")).to_have_count(0)
         for key in ("study", "recipe", "task", "hub", "part", "set", "path", "processes"):
-            page.goto(f"{server.url}/?{key}=..%2F..%2Fetc%2Fpasswd")
+            server.open(page, f"/?{key}=..%2F..%2Fetc%2Fpasswd")
             settled(page)
             expect(page.get_by_test_id("stException")).to_have_count(0)
     left = [p for p in sorted(tmp_path.rglob("*")) if p not in before and "server-" not in p.name]

@@ -82,7 +82,7 @@ PAGES = (
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_fits_and_can_be_used_by_everybody(name: str, server: Server, page: Page) -> None:
-    page.goto(server.url + address(name, server.runs))
+    server.open(page, address(name, server.runs))
     assert_good(page, name)
 
 
@@ -95,11 +95,11 @@ def test_pages_are_quick_with_500_runs(runs: RunsFolder, page: Page) -> None:
                 path = runs.add(news_recipe(method, study=f"study-{study:02d}"), seed)
                 write_json(path / "adapter" / "workbench.json", ASKABLE)
     with Server(runs.path) as server:
-        page.goto(server.url + "/runs")  # the first visitor of a server pays for its imports
+        server.open(page, "/runs")  # the first visitor of a server pays for its imports
         settled(page)
         took = {}
         started = time.monotonic()
-        page.goto(server.url + "/runs")
+        server.open(page, "/runs")
         page.get_by_test_id("stDataFrame").first.wait_for()
         took["first paint"] = time.monotonic() - started
         for name, sign in (
@@ -114,10 +114,10 @@ def test_pages_are_quick_with_500_runs(runs: RunsFolder, page: Page) -> None:
             sign.wait_for()
             took[name] = time.monotonic() - started
             settled(page)
-        page.goto(server.url + "/playground")
+        server.open(page, "/playground")
         settled(page)
         started = time.monotonic()
-        page.goto(server.url + "/playground")
+        server.open(page, "/playground")
         page.get_by_role("combobox", name="Adapters").wait_for()
         took["playground, first paint"] = time.monotonic() - started
         started = time.monotonic()

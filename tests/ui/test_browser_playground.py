@@ -34,7 +34,7 @@ def runs_of_two(trained_runs: TrainedRuns, tmp_path: Path) -> Path:
 
 def test_answers_and_explanations_can_be_used_by_everybody(page: Page, runs_of_two: Path) -> None:
     with Server(runs_of_two) as server:
-        page.goto(f"{server.url}/playground")
+        server.open(page, "/playground")
         choose_adapters(page, "prefix", "lora")
         page.get_by_role("textbox", name="Text", exact=True).fill("the team won the goal")
         page.get_by_role("button", name="Ask").click()
@@ -48,7 +48,7 @@ def test_two_adapters_answer_one_text(page: Page, runs_of_two: Path) -> None:
     with Server(runs_of_two) as server:
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
-        page.goto(f"{server.url}/playground")
+        server.open(page, "/playground")
         choose_adapters(page, "lora", "prefix")
         expect(page.get_by_text("loaded with the first request")).to_be_visible()
         assert not workers_of(server)

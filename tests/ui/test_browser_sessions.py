@@ -46,7 +46,7 @@ def test_two_people_at_once_see_nothing_of_each_other(
         contexts = [browser.new_context(viewport={"width": 1280, "height": 900}) for _ in "ab"]
         mine, theirs = (context.new_page() for context in contexts)
         for page in (mine, theirs):
-            page.goto(f"{server.url}/?path={study}")
+            server.open(page, f"/?path={study}")
             settled(page)
         for step in (1, 2, 3):  # in turns, so that each script runs while the other's is fresh
             set_rank(mine, step)
@@ -95,10 +95,10 @@ def test_a_tab_that_is_older_than_the_app_shows_the_new_one_and_keeps_its_values
     _upgrade(upgraded)
     with Server(runs.path) as server:
         port = server.port
-        page.goto(f"{server.url}/?path={study}")
+        server.open(page, f"/?path={study}")
         set_rank(page, 2)
         page.get_by_role("button", name="Start 2 runs").wait_for()
-    with Server(runs.path, port=port, app=upgraded / "app.py"):
+    with Server(runs.path, port=port, app=upgraded):
         start = page.get_by_role("button", name="Begin 2 runs")
         expect(start).to_be_visible(timeout=60_000)  # by itself: it connects again
         expect(page.get_by_role("button", name="Start 2 runs")).to_have_count(0)

@@ -35,7 +35,7 @@ def test_an_upload_that_is_no_adapter_is_refused_and_its_name_is_no_path(
     page: Page, runs: RunsFolder, tmp_path: Path
 ) -> None:
     with Server(runs.path) as server:
-        page.goto(server.url + IMPORT_TAB)
+        server.open(page, IMPORT_TAB)
         for name, content in (("empty.zip", b""), ("../../evil.zip", b"MZ" + bytes(1000))):
             payload = {"name": name, "mimeType": "application/zip", "buffer": content}
             page.locator("input[type=file]").set_input_files([payload])
@@ -52,7 +52,7 @@ def test_an_upload_over_the_limit_is_refused_before_it_is_sent(
     large.touch()
     os.truncate(large, 201 * 1024 * 1024)  # holes, which take no room on the disk
     with Server(runs.path) as server:
-        page.goto(server.url + IMPORT_TAB)
+        server.open(page, IMPORT_TAB)
         settled(page)
         before = held_by(server)
         sent: list[str] = []
@@ -78,7 +78,7 @@ def test_a_zip_bomb_is_refused_unopened(page: Page, runs: RunsFolder, tmp_path: 
                 member.write(bytes(MB))
     assert bomb.stat().st_size < MB  # of 500
     with Server(runs.path) as server:
-        page.goto(server.url + IMPORT_TAB)
+        server.open(page, IMPORT_TAB)
         settled(page)
         before = held_by(server)
         give(page, bomb)
@@ -99,7 +99,7 @@ def test_a_file_of_texts_is_held_to_its_limit_and_kind(
     large.write_bytes(b"text\n" * 600_000)
     foul.write_bytes(b"MZ\x90\xff\xfe")
     with Server(runs.path) as server:
-        page.goto(server.url + "/playground?from=A%20file%20of%20texts")
+        server.open(page, "/playground?from=A%20file%20of%20texts")
         choose_adapters(page, "lora")
         for file, said in (
             (program, "files are not allowed"),

@@ -57,7 +57,7 @@ def ui(
     port: int = typer.Option(8501, min=1, max=65535, help="Port on this machine."),
     address: str = typer.Option("127.0.0.1", help="Address to bind to."),
     expose: bool = typer.Option(
-        False, help="Allow another address than this machine's own; the app has no login."
+        False, help="Allow another address than this machine's own; nothing is encrypted."
     ),
 ) -> None:
     """Serve the browser app on this machine."""

@@ -1,6 +1,7 @@
 """The command that serves the Streamlit app; Streamlit itself is not imported here."""
 
 import importlib.util
+import os
 import signal
 import subprocess
 import sys
@@ -12,9 +13,13 @@ from workbench.jobs import child_environment
 from workbench.store import DEFAULT_RUNS_DIR
 
 LOOPBACK = "127.0.0.1"
+EVERYWHERE = ("0.0.0.0", "::")
 DEFAULT_PORT = 8501
 RUNS_VARIABLE = "WORKBENCH_RUNS"
 """Environment variable that tells the app which runs folder it shows."""
+TOKEN_VARIABLE = "WORKBENCH_UI_TOKEN"
+"""Environment variable for a token of one's own; a random one at each start otherwise."""
+SHORTEST_TOKEN = 16
 LARGEST_UPLOAD_MB = 200
 """An upload is held in memory; what is larger comes by its path on the machine that serves."""
 
@@ -42,15 +47,21 @@ def command(
 ) -> tuple[list[str], dict[str, str]]:
     """The argument list and environment that serve the app.
 
-    Whoever reaches the app can start processes and read files as its user, so another address
-    than loopback has to be asked for twice.
+    Whoever has the app's link can start processes and read files as its user, and nothing
+    encrypts it, so another address than loopback has to be asked for twice.
 
     Raises:
-        UsageError: when Streamlit is missing, or ``address`` is not loopback and ``expose`` is not
-            set.
+        UsageError: when Streamlit is missing, ``address`` is not loopback and ``expose`` is not
+            set, or the token of the environment is too short.
     """
     if importlib.util.find_spec("streamlit") is None:
         raise UsageError("Streamlit is not installed", fix="pip install 'peft-workbench[ui]'")
+    if 0 < len(os.environ.get(TOKEN_VARIABLE, "")) < SHORTEST_TOKEN:
+        raise UsageError(
+            f"{TOKEN_VARIABLE} is shorter than {SHORTEST_TOKEN} characters",
+            why="it can be guessed",
+            fix="take a random one, or unset it",
+        )
     hosts = _hosts(address, expose)
     app = app_path()
     options = {
@@ -61,14 +72,15 @@ def command(
         "server.enableXsrfProtection": "true",
         "server.maxUploadSize": str(LARGEST_UPLOAD_MB),
         "server.fileWatcherType": "none",
+        "logger.hideWelcomeMessage": "true",
         "runner.magicEnabled": "false",
         "client.toolbarMode": "viewer",
         "client.showErrorDetails": "none",
         "browser.gatherUsageStats": "false",
-        "browser.serverAddress": LOOPBACK if address == "0.0.0.0" else address,
+        "browser.serverAddress": LOOPBACK if address in EVERYWHERE else address,
         "theme.base": str(app.parent / "theme.toml"),
     }
-    argv = [sys.executable, "-P", "-m", "streamlit", "run", str(app)]
+    argv = [sys.executable, "-P", "-m", "streamlit", "run", str(app.with_name("serve.py"))]
     argv += [f"--{name}={value}" for name, value in options.items()]
     argv += [f"--server.allowedHosts={host}" for host in hosts]
     environment = child_environment() | {RUNS_VARIABLE: str(Path(runs_dir).absolute())}
@@ -82,10 +94,10 @@ def _hosts(address: str, expose: bool) -> list[str]:
         if not expose:
             raise UsageError(
                 f"{address} can be reached from other machines",
-                why="the app has no login: whoever opens it can start runs as you",
+                why="whoever has the app's link can start runs as you, and it is not encrypted",
                 fix="tunnel instead (ssh -L 8501:127.0.0.1:8501 HOST), or add --expose",
             )
-        hosts.append("*" if address in ("0.0.0.0", "::") else address)
+        hosts.append("*" if address in EVERYWHERE else address)
     return hosts
 
 
@@ -98,8 +110,8 @@ def serve(runs_dir: Path, port: int, address: str, *, expose: bool) -> int:
     argv, environment = command(runs_dir, port, address, expose=expose)
     if address not in (LOOPBACK, "localhost"):
         print(
-            f"warning: {address} can be reached from other machines and the app has no login; "
-            "whoever opens it can start runs as you",
+            f"warning: {address} can be reached from other machines; whoever has the link can "
+            "start runs as you, and nothing that travels is encrypted",
             file=sys.stderr,
         )
     server = subprocess.Popen(argv, env=environment)
