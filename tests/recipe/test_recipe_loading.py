@@ -18,6 +18,7 @@ from workbench.recipe import (
     readable_recipes,
     recipes_dir,
 )
+from workbench.recipe.methods import METHOD_SPECS
 from workbench.recipe.yaml_reader import read_file
 
 BASE = """\
@@ -67,6 +68,29 @@ def test_a_method_of_another_name_replaces_the_whole_method(study: Path) -> None
     assert recipe.method.name == "prefix"
     by_override = load_recipe(write(study, "base: _base.yaml\n"), ["method.name=prefix"])
     assert by_override.method == recipe.method
+
+
+def test_another_method_by_override_leaves_the_values_of_the_first_behind(study: Path) -> None:
+    own = "base: _base.yaml\ndescription: of lora\nname: {}\n"
+    own += "training: {{learning_rate: 5e-3, epochs: 7}}\nmethod: {{name: lora}}\n"
+    for name, expected in (("lora", "full"), ("lora-r8", "full-r8"), ("first", "first-full")):
+        path = write(study, own.format(name))
+        recipe = load_recipe(path, ["method.name=full"])
+        assert (recipe.name, recipe.description) == (expected, "")
+        assert recipe.learning_rate == METHOD_SPECS["full"].default_learning_rate
+        assert recipe.training.epochs == 7
+        given = load_recipe(path, ["method.name=full", "name=own", "training.learning_rate=1e-4"])
+        assert (given.name, given.learning_rate) == ("own", 1e-4)
+        same = load_recipe(path, ["method.name=lora"])
+        assert same == load_recipe(path) and same.learning_rate == 5e-3
+
+
+def test_another_method_by_override_keeps_the_learning_rate_of_the_base(study: Path) -> None:
+    base = study / "_base.yaml"
+    base.write_text(BASE.replace("epochs: 2", "epochs: 2, learning_rate: 3e-4"))
+    assert (
+        load_recipe(write(study, "base: _base.yaml\n"), ["method.name=full"]).learning_rate == 3e-4
+    )
 
 
 def test_study_and_name_can_be_written(study: Path) -> None:

@@ -57,6 +57,41 @@ def test_another_method_brings_its_own_fields(runs: RunsFolder) -> None:
     assert "--set method.name=prefix" in texts(app)
 
 
+@pytest.mark.parametrize("typed", [None, 0.5])
+def test_learning_rate_name_and_description_come_and_go_with_the_method(
+    typed: float | None, runs: RunsFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Recipe] = []
+    monkeypatch.setattr(jobs, "start", lambda recipes, *_, **__: given.extend(recipes))
+    app = open_view("recipes", study="bbc-news", recipe="lora")
+
+    def rate() -> Any:
+        return next(w for w in app.number_input if w.label == "learning rate")
+
+    def choose(method: str) -> None:
+        next(w for w in app.selectbox if w.label == "method").set_value(method).run()
+
+    assert rate().value == 5e-3
+    if typed:
+        rate().set_value(typed).run()
+    choose("full")
+    assert rate().value is None and rate().placeholder == "5e-05 (method's)"
+    assert app.header[0].value == layout.plain("bbc-news / full")
+    assert "LoRA" not in texts(app).partition("Method")[0]
+    app.button(key="start").click().run()
+    (recipe,) = given
+    assert (recipe.name, recipe.description, recipe.learning_rate) == ("full", "", 5e-5)
+    assert run_path(runs.path, recipe, 0).name.startswith("full-s0-")
+
+    app = open_view("recipes", study="bbc-news", recipe="lora", set="method.name=full")
+    assert rate().value is None and app.header[0].value == layout.plain("bbc-news / full")
+    rate().set_value(3e-4).run()
+    assert "--set training.learning_rate=0.0003" in texts(app)
+    choose("lora")
+    assert rate().value == 5e-3 and app.header[0].value == layout.plain("bbc-news / lora")
+    assert "--set" not in texts(app)
+
+
 def test_a_wrong_value_is_explained_as_on_the_command_line_and_cannot_start(
     runs: RunsFolder,
 ) -> None:

@@ -33,6 +33,7 @@ def fields(
     start: Mapping[str, Any] | None = None,
     names: Sequence[str] | None = None,
     placeholders: Mapping[str, str] | None = None,
+    labels: Mapping[str, str] | None = None,
     columns: int = 3,
 ) -> list[str]:
     """Shows fields of a recipe section in a grid and returns the overrides they amount to.
@@ -46,11 +47,13 @@ def fields(
         start: what the widgets show first; None for ``values``.
         names: which fields; None for all but ``name``.
         placeholders: what an empty field stands for.
+        labels: what a field is called on the page where its own name is not enough.
     """
     known = spec if isinstance(spec, Mapping) else _properties(spec)
     asked = [name for name in known if name != "name"] if names is None else names
     properties = {name: known[name] for name in asked}
     start, placeholders = values if start is None else start, placeholders or {}
+    labels = labels or {}
     path = f"{section}." if section else ""
     inner = {name: schema for name, schema in properties.items() if "properties" in schema}
     names = [name for name in asked if name not in inner]
@@ -63,8 +66,9 @@ def fields(
         grid = st.columns(columns, vertical_alignment="bottom")
         for name, column in zip(names[first : first + columns], grid, strict=False):
             about = {"key": f"{key}:{path}{name}", "placeholder": placeholders.get(name, "not set")}
+            called = labels.get(name, label(name))
             with column:
-                text = _widget(name, properties[name], held[name], shown[name], **about)
+                text = _widget(called, properties[name], held[name], shown[name], **about)
             if text is not None:
                 overrides.append(f"{path}{name}={text}")
     for name, schema in inner.items():
@@ -93,11 +97,11 @@ def _resolved(schema: Schema, definitions: Mapping[str, Schema]) -> Mapping[str,
 
 
 def _widget(
-    name: str, schema: Schema, held: Any, start: Any, *, key: str, placeholder: str
+    called: str, schema: Schema, held: Any, start: Any, *, key: str, placeholder: str
 ) -> str | None:
     """One widget; returns its value as YAML, or None when it equals ``held``."""
     help_text = plain(schema.get("description", "")) or None
-    about: dict[str, Any] = {"label": label(name), "key": key, "help": help_text}
+    about: dict[str, Any] = {"label": called, "key": key, "help": help_text}
     kind, nullable, bounds = _kind(schema)
     value: Any
     if kind == "boolean":

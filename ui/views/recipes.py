@@ -26,21 +26,24 @@ def page() -> None:
     except RecipeError as error:
         error_box("This recipe cannot be used", str(error))
         return
-    st.header(plain(f"{shipped.study} / {shipped.name}"), anchor=False)
-    if shipped.description:
-        st.text(shipped.description)
+    head = st.container(gap=None)
     middle, right = st.columns([2.35, 1.15], gap="large")
     with middle:
-        _middle(path, shipped, right)
+        recipe = _middle(path, shipped, right)
+    with head:
+        st.header(plain(f"{recipe.study} / {recipe.name}"), anchor=False)
+        if recipe.description:
+            st.text(recipe.description)
 
 
-def _middle(path: Path, shipped: Recipe, right: DeltaGenerator) -> None:
+def _middle(path: Path, shipped: Recipe, right: DeltaGenerator) -> Recipe:
+    """The form and what follows from it; returns the recipe that it holds."""
     values, resolved, changes, data = st.tabs(
         ["Values", "Resolved recipe", "Changes", "Data"], key="part", bind="query-params"
     )
     with values:
         key = links.form_key(path)
-        overrides = form(shipped, links.start_of(path, shipped, key), key=key)
+        overrides = form(path, shipped, links.start_of(path, shipped, key), key=key)
     links.write(overrides)
     try:
         recipe = load_recipe(path, overrides)
@@ -50,7 +53,7 @@ def _middle(path: Path, shipped: Recipe, right: DeltaGenerator) -> None:
         with right, st.container(border=True):
             st.subheader("Start", anchor=False)
             st.caption("Fix the errors below to start.")
-        return
+        return shipped
     with resolved:
         st.code(dump_recipe(recipe), language=None)
     with changes:
@@ -64,6 +67,7 @@ def _middle(path: Path, shipped: Recipe, right: DeltaGenerator) -> None:
         if overrides:
             look = {"width": "stretch", "type": "tertiary"}
             action_button(st, "Reset to the file", "reset", partial(links.reset, path), **look)
+    return recipe
 
 
 def _show_changes(shipped: Recipe, recipe: Recipe) -> None:

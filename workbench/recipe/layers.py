@@ -29,16 +29,40 @@ def read_layers(
 ) -> tuple[Document, list[Problem]]:
     """The merged document of a recipe file, its base and overrides, with all their problems."""
     document, problems = read_file(path)
+    base = Document()
     if "base" in document.values:
         base, found = _base_of(path, document, bases)
         problems += found
-        document = merge(base, _with_paths(document, path.parent))
-    else:
-        document = _with_paths(document, path.parent)
+    document = _with_paths(document, path.parent)
     override, found = _read_overrides(overrides)
+    if after := _method(override):
+        _change_method(document, path.stem, _method(merge(base, document)), after)
+    document = merge(base, document)
     if override.values:
         document = merge(document, _with_paths(override, Path.cwd()))
     return document, problems + found
+
+
+def _method(document: Document) -> str:
+    """The name of the method in a document; empty where none can be read."""
+    section = document.values.get("method")
+    name = section.get("name") if isinstance(section, dict) else None
+    return name if isinstance(name, str) else ""
+
+
+def _change_method(document: Document, stem: str, before: str, after: str) -> None:
+    """Where an override names another method: takes out what the file says of its own alone.
+
+    A learning rate of the base stays: it is the study's.
+    """
+    if before in ("", after):
+        return
+    for section in ("description", "tuning"):
+        _remove(document, section)
+    if isinstance(training := document.values.get("training"), dict):
+        document.values["training"] = {k: v for k, v in training.items() if k != "learning_rate"}
+    name = str(document.values.get("name", stem))
+    document.values["name"] = name.replace(before, after) if before in name else f"{name}-{after}"
 
 
 def merge(lower: Document, upper: Document) -> Document:
