@@ -13,6 +13,6 @@ from workbench.comparison import compare
 def analysis(tmp_path_factory: pytest.TempPathFactory) -> Analysis:
     """Three methods with three seeds each, on articles of three classes."""
     runs = tmp_path_factory.mktemp("runs")
-    add_study(runs)
+    add_study(runs, retention={"measure": "linear CKA", "value": 0.8})
     (group,) = compare([runs]).groups()
     return Analysis(group)

@@ -32,6 +32,7 @@ from workbench.store import Run, read_run
 
 Measured = dict[str, Any]
 PARAMETERS = 10_000
+NO_PASSAGE = torch.zeros(1000, 0, dtype=torch.double)
 
 
 @pytest.fixture
@@ -78,15 +79,28 @@ def test_linear_cka_is_made_of_the_unbiased_estimates_of_hsic() -> None:
         hsic_by_definition(one, one) * hsic_by_definition(other, other)
     )
     assert 0.1 < expected < 0.99
-    assert linear_cka(one, other) == pytest.approx(expected, rel=1e-9)
+    assert linear_cka(one, other, NO_PASSAGE[:7])[0] == pytest.approx(expected, rel=1e-9)
+
+
+def test_linear_cka_without_a_passage_is_that_of_the_tokens_left() -> None:
+    one, other = points(12, seed=1), points(12, seed=2) + points(12, seed=1)
+    owners = torch.tensor([0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 2])
+    whole, *without = linear_cka(one, other, torch.nn.functional.one_hot(owners).double())
+    for passage, found in enumerate(without):
+        left = owners != passage
+        assert found == pytest.approx(
+            linear_cka(one[left], other[left], NO_PASSAGE[: int(left.sum())])[0]
+        )
+        assert found != pytest.approx(whole, rel=1e-3)
 
 
 def test_linear_cka_is_blind_to_rotation_scale_and_shift_and_sees_no_likeness_in_noise() -> None:
     states = torch.randn(200, 40, dtype=torch.double)
     rotation, _ = torch.linalg.qr(torch.randn(40, 40, dtype=torch.double))
-    assert linear_cka(states, 3 * states @ rotation + 5) == pytest.approx(1, abs=1e-9)
-    noise = [linear_cka(torch.randn(60, 300).double(), torch.randn(60, 300).double())]
-    assert abs(noise[0]) < 0.1  # the biased estimate says 0.8 here
+    turned = 3 * states @ rotation + 5
+    assert linear_cka(states, turned, NO_PASSAGE[:200])[0] == pytest.approx(1, abs=1e-9)
+    noise = [torch.randn(60, 300, dtype=torch.double) for _ in range(2)]
+    assert abs(linear_cka(*noise, NO_PASSAGE[:60])[0]) < 0.1  # the biased estimate says 0.8
 
 
 # --- what a run has kept ----------------------------------------------------------------------
@@ -180,6 +194,7 @@ def test_a_base_without_a_language_head_is_compared_by_its_layers(
     found = retention(run)
     assert found["measure"] == "linear CKA", found.get("why")
     assert len(found["layers"]) == 2
+    assert len(found["without_passage"]) == 48
     assert found["value"] == pytest.approx(sum(found["layers"]) / 2)
     if method == "head":
         assert found["value"] == pytest.approx(1, abs=1e-9)
@@ -192,7 +207,8 @@ def test_a_base_without_a_language_head_is_compared_by_its_layers(
         with torch.no_grad():
             last = model.eval()(input_ids=ids).last_hidden_state
         states.append(last[:, 1::2].flatten(0, 1).double())
-    assert found["layers"][-1] == pytest.approx(linear_cka(*states), rel=1e-5)
+    expected, *_ = linear_cka(*states, NO_PASSAGE[: len(states[0])])
+    assert found["layers"][-1] == pytest.approx(expected, rel=1e-5)
     assert found["value"] < 0.999
 
 

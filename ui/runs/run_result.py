@@ -14,6 +14,7 @@ from workbench.analysis.run_facts import (
     data_facts,
     parameter_facts,
     policy_facts,
+    retention_facts,
     selected_checkpoint,
     time_facts,
 )
@@ -76,6 +77,7 @@ def _details(result: Event) -> dict[str, list[tuple[str, str]]]:
         "Parameters": parameter_facts(result),
         "Data": [fact for fact in data_facts(result) if fact[1] not in told],
         "Time": time_facts(result),
+        "Retention": retention_facts(result),
         "Computed on": policy_facts(result),
     }
 

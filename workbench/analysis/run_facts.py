@@ -45,6 +45,24 @@ def selected_checkpoint(result: Result) -> str:
     return f"step {selected['step']}, validation {metric} {score(number(selected, 'value'))}"
 
 
+def retention_facts(result: Result) -> Facts:
+    """What is left of the base on the general text; nothing of runs that did not ask."""
+    kept = get_section(result, "retention")
+    if not kept:
+        return []
+    if (value := number(kept, "value")) is None:
+        return [("not measured", str(kept.get("why") or ""))]
+    facts = [("of the base", score(value)), ("measure", str(kept.get("measure")))]
+    if (own := number(kept, "perplexity")) is not None:
+        facts.append(
+            ("perplexity", f"{score(own)}, the base {score(number(kept, 'base_perplexity'))}")
+        )
+    layers = kept.get("layers")
+    if isinstance(layers, list):
+        facts.append(("layers", ", ".join(score(each) for each in layers if finite(each))))
+    return facts
+
+
 def policy_facts(result: Result) -> Facts:
     values = get_section(result, "policy")
     device = [str(values[key]) for key in ("device", "device_name") if values.get(key)]

@@ -1,10 +1,11 @@
 """Every figure of a group of comparable recipes, in the order in which it is shown."""
 
-from workbench.charts import classes, coordinates, curves, memory, scores
+from workbench.charts import classes, coordinates, curves, memory, retention, scores
 from workbench.charts.figure import Figure
 
 FIGURES: list[Figure] = [
     scores.FIGURE,
+    retention.FIGURE,
     memory.FIGURE,
     memory.FORECAST_FIGURE,
     coordinates.FIGURE,

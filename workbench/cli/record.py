@@ -8,6 +8,7 @@ from workbench.analysis.run_facts import (
     data_facts,
     parameter_facts,
     policy_facts,
+    retention_facts,
     selected_checkpoint,
     time_facts,
 )
@@ -34,6 +35,7 @@ def print_record(run: Run) -> None:
         spent += f"{duration(number(tuning, 'train_seconds'))} of training"
         best = scores({str(tuning.get("metric")): tuning.get("score")})
         print_pairs("tuning", [("spent", spent), ("best", f"validation {best}")])
+    print_pairs("retention", retention_facts(result))
     print_pairs("parameters", parameter_facts(result))
     memory = get_section(result, "memory")
     pairs = [("peak", size(number(memory, "peak_memory_bytes")))]

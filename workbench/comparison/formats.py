@@ -32,6 +32,7 @@ _SUMMARIES = {
     "baseline_paired": "{}_baseline_paired",
 }
 _OF_SUMMARY = ("mean", "ci_low", "ci_high", "n")
+_OF_RETENTION = (*_OF_SUMMARY, "measure", "perplexity", "base_perplexity")
 _OF_VERDICT = ("against", "metric", "difference", "ci_low", "ci_high", "p_adjusted")
 
 
@@ -67,6 +68,8 @@ def _csv_row(row: Row) -> dict[str, Any]:
             line |= {f"{metric}_{key}": difference for metric, difference in value.items()}
         elif key == "collapsed":
             line["collapsed_seeds"] = " ".join(str(each["seed"]) for each in value)
+        elif key == "retention":
+            line |= {f"retention_{part}": (value or {}).get(part) for part in _OF_RETENTION}
         elif key not in _ELSEWHERE:
             line[key] = " ".join(map(str, value)) if key == "seeds" else value
     return line

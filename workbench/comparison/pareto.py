@@ -14,8 +14,10 @@ METRIC = "metric"
 
 EXACT = ("trainable_parameters", "adapter_parameters", "adapter_bytes")
 MEASURED = ("peak_memory_bytes", "train_seconds")
+RETENTION = "retention"
 OBJECTIVES = {
     METRIC: "score",
+    RETENTION: "retention",
     "trainable_parameters": "trainable parameters",
     "adapter_parameters": "adapter parameters",
     "adapter_bytes": "adapter size",
@@ -52,7 +54,7 @@ def pareto(
         intervals: of differences of metrics; where one is not there, that over the seeds is taken.
     """
     metrics = sorted({name for row in rows for name in row["metrics"]})
-    known = [METRIC, *EXACT, *MEASURED, *metrics]
+    known = [METRIC, *EXACT, *MEASURED, RETENTION, *metrics]
     for name in objectives:
         if name not in known and (rows or name.count("_")):
             raise UsageError(f"no objective {name!r}", fix=choice(name, known))
@@ -111,6 +113,8 @@ def _metric(row: Row, objective: str) -> str:
 def _value(row: Row, objective: str) -> float | None:
     if objective in EXACT or objective in MEASURED:
         return row[objective]  # type: ignore[literal-required, no-any-return]
+    if objective == RETENTION:
+        return row["retention"]["mean"] if row["retention"] else None
     summary = row["metrics"].get(_metric(row, objective))
     return summary["mean"] if summary else None
 
@@ -126,6 +130,8 @@ def _compare(one: Row, other: Row, objective: str, intervals: Intervals) -> _Com
             return -1, None  # figures of two machines rank nothing
         sign = (left < right) - (left > right)
         return sign, _surely(_over_runs(one, other, objective, left, right), -1)
+    if objective == RETENTION:
+        return _compare_retention(one, other)
     metric = _metric(one, objective)
     if metric != _metric(other, objective):
         return -1, None  # nor do two metrics
@@ -135,6 +141,16 @@ def _compare(one: Row, other: Row, objective: str, intervals: Intervals) -> _Com
         by_seed(other, other["metrics"][metric]["values"]),
     )
     return direction * ((left > right) - (left < right)), _surely(found, direction)
+
+
+def _compare_retention(one: Row, other: Row) -> _Compared:
+    ours, theirs = one["retention"], other["retention"]
+    assert ours is not None and theirs is not None  # complete rows only
+    left, right = ours["mean"], theirs["mean"]
+    if ours["measure"] != theirs["measure"] or left is None or right is None:
+        return -1, None
+    sides = by_seed(one, ours["values"]), by_seed(other, theirs["values"])
+    return (left > right) - (left < right), _surely(_over_seeds(*sides), 1)
 
 
 def _surely(interval: tuple[float, float] | None, direction: int) -> int | None:

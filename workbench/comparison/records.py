@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, WrapValidator
 
 from workbench.comparison.schema import Scores
 from workbench.store import VERSION, Run
@@ -56,6 +56,27 @@ class Tuning(_Part):
     steps: Count | None = None
 
 
+class Retention(_Part):
+    """What a run has kept of its base; ``measure`` is None where that was not measured."""
+
+    measure: str | None = None
+    value: float | None = None
+    text: str | None = None
+    tokens: Count | None = None
+    base_perplexity: Amount | None = None
+    passages: list[list[Amount]] = []
+    base_passages: list[list[Amount]] = []
+    without_passage: list[float] = []
+
+
+def _or_absent(value: Any, check: Any) -> Any:
+    """The checked value; a damaged one is absent, as a run is more than its retention."""
+    try:
+        return check(value)
+    except ValidationError:
+        return None
+
+
 class Policy(_Part):
     device: str | None = None
     device_name: str | None = None
@@ -85,6 +106,7 @@ class Record(_Part):
     comparability: Annotated[dict[str, str | None], Field(min_length=1)]
     references: dict[str, Scores] = {}
     tuning: Tuning | None = None
+    retention: Annotated[Retention | None, WrapValidator(_or_absent)] = None
     forced: list[str] = []
     """What had changed where the run was forced to resume."""
 

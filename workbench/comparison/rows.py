@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from workbench.comparison.configuration import Settings, read_settings
 from workbench.comparison.records import Record
+from workbench.comparison.retention import retention_of
 from workbench.comparison.schema import Row, Scores, Summary
 from workbench.comparison.statistics import Interval, interval
 from workbench.errors import UsageError
@@ -109,6 +110,7 @@ def make_row(sample: Sample) -> Row:
         "hardware": sample.hardware,
         "peak_memory_bytes": None if peak is None else round(peak),
         "train_seconds": cost["train_seconds"],
+        "retention": retention_of(records),
         "steps_per_second": cost["steps_per_second"],
         "tokens_per_second": cost["tokens_per_second"],
         "per_seed": per_seed,

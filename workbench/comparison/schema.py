@@ -36,6 +36,15 @@ class Summary(TypedDict):
     values: list[float | None]
 
 
+class RetentionSummary(Summary):
+    """What a row has kept of its base, 1 for the base itself, with its interval over seeds and
+    passages of the general text. ``measure`` says of what; without perplexities it is CKA."""
+
+    measure: str
+    perplexity: float | None
+    base_perplexity: float | None
+
+
 class Collapse(TypedDict):
     """A run that learned nothing: its one answer to every test text, or the trivial baseline that
     its score is no better than; null where it is another reason."""
@@ -84,6 +93,7 @@ class Row(TypedDict):
     hardware: list[str]
     peak_memory_bytes: int | None
     train_seconds: float | None
+    retention: RetentionSummary | None
     steps_per_second: float | None
     tokens_per_second: float | None
     per_seed: dict[str, list[float | None]]

@@ -99,12 +99,13 @@ def comparison_table(group: Group, *, verdicts: bool = False, pareto: bool = Fal
         statuses = [group.pareto_status(row) for row in group.rows]
         words = [((each and each["status"]) or formatting.ABSENT) for each in statuses]
         columns.append(_column(group, "Pareto", [Cell(word.replace("_", " ")) for word in words]))
+    columns += _retention_column(group)
     columns += [
         _column(group, header, [cell(row) for row in group.rows], drop)
         for header, drop, cell in _COSTS
     ]
     notes = [f"{MARK} {plain(text)}" for row in group.rows if (text := remark(row))]
-    notes += [SCORE_NOTE, *_direction_note(group)]
+    notes += [SCORE_NOTE, *_direction_note(group), *_retention_note(group)]
     if pareto:
         notes.append(
             f"Pareto, between {', '.join(group.objectives)}: front, no other row can beat it in "
@@ -157,6 +158,29 @@ def _difference_column(group: Group) -> Column:
     baselines = list(dict.fromkeys(row["baseline"] for row in group.rows if row["baseline"]))
     name = plain(baselines[0]) if len(baselines) == 1 else "baseline"
     return _column(group, f"Δ vs {name}", cells)
+
+
+def _retention_column(group: Group) -> list[Column]:
+    found = [row["retention"] for row in group.rows]
+    cells = [
+        Cell(formatting.score(each["mean"], half_interval(each), each["n"]), each["mean"])
+        if each
+        else Cell(formatting.ABSENT)
+        for each in found
+    ]
+    return [_column(group, "retention", cells, 9)] if any(found) else []
+
+
+def _retention_note(group: Group) -> list[str]:
+    """What retention is made of, where there is any."""
+    measures = dict.fromkeys(row["retention"]["measure"] for row in group.rows if row["retention"])
+    said = [
+        f"{plain(name)} of the base divided by that of the adapted model"
+        if "perplexity" in name
+        else f"{plain(name)} of hidden states with the base's, mean over layers"
+        for name in measures
+    ]
+    return [f"retention: {'; '.join(said)}, on a general text (1: the base)"] if said else []
 
 
 def _trainable(row: Row) -> Cell:

@@ -72,7 +72,7 @@ def _measured(
     adapted = _ask(loader, {**request, "measure": base["measure"]})
     about_text = {"measure": base["measure"], "tokens": tokens}
     if "layers" in adapted:
-        return {**about_text, "value": _mean(adapted["layers"]), "layers": adapted["layers"]}
+        return {**about_text, "value": _mean(adapted["layers"]), **adapted}
     was, now = (perplexity(each["passages"]) for each in (base, adapted))
     return {
         **about_text,

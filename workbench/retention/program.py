@@ -42,7 +42,10 @@ def run(request: dict[str, Any], load: Load) -> dict[str, Any]:
         if request["measure"] == CKA:
             base, _ = _from_base(request, "AutoModel")
             layers = zip(_hidden_states(base, batches), _hidden_states(model, batches), strict=True)
-            return {"layers": [linear_cka(ours, theirs) for ours, theirs in layers]}
+            passages = _owners(batches)
+            found = [linear_cka(ours, theirs, passages) for ours, theirs in layers]
+            means = [math.fsum(column) / len(found) for column in zip(*found, strict=True)]
+            return {"layers": [layer[0] for layer in found], "without_passage": means[1:]}
         answers = _own_logits if "LM" in request["auto_class"] else _through_head_of(request)
         return {"passages": _likelihoods(model, answers, batches, tokenizer, request["measure"])}
 
@@ -190,24 +193,52 @@ def _hidden_states(model: Any, batches: list[Any]) -> list[Tensor]:
     for _, encoded in batches:
         ids = encoded["input_ids"]
         layers = model(**_inputs(ids), output_hidden_states=True).hidden_states[1:]
-        places = slice(1 - ids.shape[1], None, SAMPLED_EVERY)  # from the second token on
+        places = _sampled(ids.shape[1])
         parts.append([layer[:, places].flatten(0, 1).double() for layer in layers])
     return [torch.cat(layer) for layer in zip(*parts, strict=True)]
 
 
-def linear_cka(ours: Tensor, theirs: Tensor) -> float:
+def _sampled(length: int) -> slice:
+    """From the second of these last positions on: the first is [CLS] or has nothing before it."""
+    return slice(1 - length, None, SAMPLED_EVERY)
+
+
+def _owners(batches: list[Any]) -> Tensor:
+    """Which passage each sampled token is of, (tokens, passages)."""
+    numbers = [
+        number
+        for some, encoded in batches
+        for number in some
+        for _ in range(encoded["input_ids"].shape[1])[_sampled(encoded["input_ids"].shape[1])]
+    ]
+    return F.one_hot(torch.tensor(numbers)).double()
+
+
+def linear_cka(ours: Tensor, theirs: Tensor, passages: Tensor) -> list[float]:
     """How alike two representations of the same tokens are, (tokens, hidden) each; 1 where they
-    differ by a rotation and a factor at most."""
+    differ by a rotation and a factor at most. After that of all tokens come those without the
+    tokens of each passage in turn.
+
+    Args:
+        passages: 1 where a token belongs to a passage, (tokens, passages), else 0.
+    """
     one, other = (each @ each.T for each in (ours, theirs))
     for gram in (one, other):
         gram.fill_diagonal_(0)
-    return _hsic(one, other) / math.sqrt(_hsic(one, one) * _hsic(other, other))
+    both, own, others = (
+        _hsic(*pair, passages) for pair in ((one, other), (one, one), (other, other))
+    )
+    cka: list[float] = (both / (own * others).sqrt()).tolist()
+    return cka
 
 
-def _hsic(one: Tensor, other: Tensor) -> float:
-    """Song et al.'s unbiased estimate from Gram matrices without their diagonals, but for a factor
-    that cancels in CKA."""
-    n = len(one)
-    sums = one.sum(dim=1), other.sum(dim=1)
-    totals = float(sums[0].sum() * sums[1].sum()) / ((n - 1) * (n - 2))
-    return float((one * other).sum()) + totals - 2 * float(sums[0] @ sums[1]) / (n - 2)
+def _hsic(one: Tensor, other: Tensor, passages: Tensor) -> Tensor:
+    """Song et al.'s unbiased estimate from Gram matrices without their diagonals, of all tokens and
+    without each passage, but for a factor that cancels in CKA."""
+    products = one * other
+    kept = 1 - F.pad(passages, (1, 0))  # nothing is left out first
+    n = kept.sum(dim=0)
+    sums, others = (kept * (gram @ kept) for gram in (one, other))
+    trace = (kept * (products @ kept)).sum(dim=0)
+    totals = sums.sum(dim=0) * others.sum(dim=0) / ((n - 1) * (n - 2))
+    return trace + totals - 2 * (sums * others).sum(dim=0) / (n - 2)

@@ -1,0 +1,101 @@
+"""A metric against what is left of the base: stability against plasticity."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from workbench.analysis.group import Analysis
+from workbench.charts.figure import Csv, Figure, Picture
+from workbench.charts.style import (
+    MUTED,
+    SCORE,
+    Chart,
+    axis_title,
+    row_colors,
+    tooltips,
+)
+from workbench.comparison.schema import Row
+from workbench.formatting import score
+
+HEIGHT = 340
+_MEASURED = ("retention", "retention_low", "retention_high")
+
+
+def score_against_retention(rows: Sequence[Row], metric: str) -> Chart | None:
+    """A metric against retention with the intervals of both; None without a row that has both."""
+    points = _points(rows, metric)
+    if not points:
+        return None
+    scale = alt.Scale(zero=False, nice=True, padding=18)
+    x = alt.X("retention:Q", title="retention (1: the base itself)", scale=scale)
+    y = alt.Y("mean:Q", title=axis_title(metric), scale=scale)
+    color = alt.Color("label:N", legend=None, scale=row_colors([row["label"] for row in rows]))
+    base = alt.Chart(pd.DataFrame(points)).encode(x=x, y=y, color=color)
+    fields: dict[str, str | tuple[str, str]] = {"label:N": "recipe", "mean:Q": (metric, SCORE)}
+    fields |= {f"{name}:Q": (name.replace("_", " "), SCORE) for name in _MEASURED}
+    bars = base.mark_rule(strokeWidth=2, opacity=0.55)
+    layers = [
+        alt.Chart().mark_rule(color=MUTED, strokeDash=[5, 4]).encode(x=alt.datum(1.0)),
+        bars.encode(y=alt.Y("low:Q", title=axis_title(metric), scale=scale), y2="high:Q"),
+        bars.encode(x=alt.X("retention_low:Q", scale=scale), x2="retention_high:Q"),
+        base.mark_point(filled=True, size=110, opacity=1).encode(tooltip=tooltips(fields)),
+        base.mark_text(dy=-12, fontSize=12, fontWeight=600).encode(text="label:N"),
+    ]
+    return alt.layer(*layers).properties(height=HEIGHT)
+
+
+def _points(rows: Sequence[Row], metric: str) -> list[dict[str, Any]]:
+    points: list[dict[str, Any]] = []
+    for row in rows:
+        found, kept = row["metrics"].get(metric), row["retention"]
+        if not found or found["mean"] is None or not kept or kept["mean"] is None:
+            continue
+        point: dict[str, Any] = {"label": row["label"], "mean": found["mean"]}
+        point |= {"low": found["ci_low"], "high": found["ci_high"], "retention": kept["mean"]}
+        point |= {"retention_low": kept["ci_low"], "retention_high": kept["ci_high"]}
+        ends = {"low": "mean", "high": "mean", **dict.fromkeys(_MEASURED[1:], "retention")}
+        # Without an interval a bar has no length.
+        points.append(
+            point | {end: point[middle] for end, middle in ends.items() if point[end] is None}
+        )
+    return points
+
+
+def _draw(analysis: Analysis) -> list[Picture]:
+    chart = score_against_retention(analysis.group.rows, analysis.metric)
+    if chart is None:
+        return []
+    points = _points(analysis.group.rows, analysis.metric)
+    listed = "; ".join(
+        f"{p['label']} {score(p['mean'])} at {score(p['retention'])}" for p in points
+    )
+    measures = dict.fromkeys(
+        row["retention"]["measure"] for row in analysis.group.rows if row["retention"]
+    )
+    return [
+        Picture(
+            name="score-against-retention",
+            title=f"{axis_title(analysis.metric)} against retention",
+            chart=chart,
+            alt=f"{analysis.metric} and retention of each recipe: {listed}.",
+            caption=f"Retention is {' or '.join(measures)} on a general text against the base's: "
+            "at the dashed line the base is as it was. Bars are 95% intervals, of the score as in "
+            "the table, of retention over seeds and passages.",
+        )
+    ]
+
+
+def _csv(analysis: Analysis) -> Csv:
+    return [{"metric": analysis.metric, **p} for p in _points(analysis.group.rows, analysis.metric)]
+
+
+FIGURE = Figure(
+    name="score-and-retention",
+    section="Scores",
+    title="Score and retention",
+    draw=_draw,
+    csv=_csv,
+    csv_about="score and retention of each recipe, with their intervals",
+)
