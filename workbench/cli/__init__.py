@@ -18,6 +18,7 @@ import typer
 
 from workbench import __version__
 from workbench.cli import (
+    curve,
     distributed,
     import_adapter,
     queue,
@@ -51,6 +52,7 @@ COMMANDS: dict[str, Callable[..., None] | typer.Typer] = {
     "plan": recipes.plan,
     "run": run.run,
     "tune": tune.tune,
+    "curve": curve.curve,
     "resume": run.resume,
     "stop": run.stop,
     "launch-configs": distributed.launch_configs,

@@ -93,10 +93,10 @@ def run(
         code = distributed.launch(context.obj, processes, paths, shard=shard, zero=zero)
         raise typer.Exit(code)
     else:
-        _report(_run_here(loaded, runs, **which), as_json)
+        _report(run_here(loaded, runs, **which), as_json)
 
 
-def _run_here(
+def run_here(
     recipes: Sequence[Recipe], runs_dir: Path, seeds: Sequence[int] | None, force: bool
 ) -> list[Run]:
     from workbench.jobs import end_with_launcher
@@ -210,6 +210,11 @@ def _report(finished: Sequence[Run], as_json: bool) -> None:
         else:
             rows = [(r.id, r.state, test_scores(r) or r.reason, r.path) for r in finished]
             print_table(("run", "state", "test", "folder"), rows)
+    exit_by_state(finished)
+
+
+def exit_by_state(finished: Sequence[Run]) -> None:
+    """Ends with the exit code of runs of which one has failed or was stopped."""
     states = {each.state for each in finished}
     if "failed" in states or "unreadable" in states:
         codes = {each.status.get("exit_code") for each in finished if each.state == "failed"}

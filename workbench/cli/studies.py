@@ -21,6 +21,16 @@ def check_format(format: str, option: str) -> None:
         raise UsageError(f"{option} with --format {format}", fix=f"use one of {', '.join(FORMATS)}")
 
 
+def check_output(output: Path | None) -> None:
+    """Refuses a folder that cannot be written to, or without what draws, before anything runs."""
+    if output is not None:
+        from workbench.report import check_extra
+        from workbench.report.files import check_target
+
+        check_extra()
+        check_target(output, force=False)
+
+
 def compare_across(
     folders: Sequence[Path],
     *,
@@ -32,6 +42,7 @@ def compare_across(
 ) -> None:
     """``compare --across``: recipes over several data sets."""
     check_format(format, "--across")
+    check_output(output)
     from workbench.analysis import across, across_text
 
     found = across.compare_across(folders, baseline=baseline, metric=metric, all_pairs=all_pairs)
@@ -67,12 +78,6 @@ def show(
     output: Path | None,
 ) -> None:
     """Prints an analysis in one format, and writes all of it, with its pictures, to a folder."""
-    if output is not None:
-        from workbench.report import check_extra
-        from workbench.report.files import check_target
-
-        check_extra()
-        check_target(output, force=False)
     if format == "json":
         print_json(document)
     elif format == "csv":

@@ -1,0 +1,251 @@
+"""Score against training size: recipes, and scores without fine-tuning, at several sizes.
+
+All see the same training examples with the same seed and size, so differences are taken by seed.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Any, Literal
+
+from workbench.comparison.records import Record, UnusableResult, read_record
+from workbench.comparison.rows import DEFAULT_BASELINE
+from workbench.comparison.statistics import Interval, holm, interval
+from workbench.comparison.testing import seeds_only
+from workbench.comparison.verdicts import LEVEL
+from workbench.errors import UsageError
+from workbench.formatting import listing
+from workbench.recipe.catalogue import higher_is_better
+from workbench.recipe.suggest import did_you_mean
+from workbench.store import Run
+
+Runs = Mapping[tuple[str, int], Sequence[Run]]
+"""The runs of each recipe with each number of training examples."""
+Ahead = Literal["first", "second", "undecided"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """A recipe, or a score without fine-tuning, at one size."""
+
+    name: str
+    size: int
+    scores: dict[int, float]
+    """By seed."""
+    steps: int | None = None
+    trained: bool = True
+
+    @property
+    def interval(self) -> Interval:
+        return interval(list(self.scores.values()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """The first less the second at one size, over the seeds that both have."""
+
+    size: int
+    estimate: float
+    low: float | None
+    high: float | None
+    p_adjusted: float | None
+    """Of a paired t test over the seeds, corrected for the number of sizes."""
+    ahead: Ahead
+    """Which of the two scores better, where that is significant."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    first: str
+    second: str
+    differences: list[Difference]
+    crossings: list[float]
+    """Sizes at which the means cross, interpolated on a logarithmic axis."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SizeCurves:
+    metric: str
+    names: list[str]
+    """The recipes, then the scores without fine-tuning."""
+    points: list[Point]
+    pairs: list[Pair]
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def sizes(self) -> list[int]:
+        return sorted({point.size for point in self.points})
+
+    def of(self, name: str) -> dict[int, Point]:
+        return {point.size: point for point in self.points if point.name == name}
+
+    def document(self) -> dict[str, Any]:
+        """All of it as plain JSON values."""
+        points = [
+            vars(p)
+            | {"mean": p.interval.mean, "ci_low": p.interval.low, "ci_high": p.interval.high}
+            for p in self.points
+        ]
+        pairs = [vars(p) | {"differences": [vars(d) for d in p.differences]} for p in self.pairs]
+        return {"metric": self.metric, "points": points, "pairs": pairs, "notes": self.notes}
+
+
+def size_curves(
+    runs: Runs, *, metric: str | None = None, baseline: str | None = None
+) -> SizeCurves:
+    """The curves of the finished ones of some runs.
+
+    Args:
+        metric: None for the one that selected the adapters.
+        baseline: recipe that the others are compared with; None for ``full`` where there is one,
+            else the first.
+
+    Raises:
+        UsageError: where no run has finished, or metric or baseline are not there.
+    """
+    records, notes = _read(runs)
+    known = [record for found in records.values() for record in found]
+    if not known:
+        raise UsageError("no run of the curve has finished", fix="run it without --no-run")
+    metric = _metric(known, metric)
+    points = [*_recipes(records, metric), *_references(records, metric)]
+    names = list(dict.fromkeys(point.name for point in points))
+    trained = [name for name in names if any(p.trained for p in points if p.name == name)]
+    curves = SizeCurves(metric=metric, names=names, points=points, pairs=[], notes=notes)
+    pairs = [_pair(curves, *two) for two in _compared(curves, trained, baseline)]
+    curves.pairs.extend(pair for pair in pairs if pair.differences)
+    curves.notes.extend(_cautions(curves, len({record.conditions for record in known})))
+    return curves
+
+
+def _read(runs: Runs) -> tuple[dict[tuple[str, int], list[Record]], list[str]]:
+    found: dict[tuple[str, int], list[Record]] = {}
+    notes, missing = [], 0
+    for key, several in runs.items():
+        found[key] = []
+        for run in several:
+            if run.state != "finished":
+                missing += 1
+                continue
+            try:
+                found[key].append(read_record(run))
+            except UnusableResult as problem:
+                notes.append(f"{run.id} is left out: {problem}")
+    if missing:
+        notes.append(f"{missing} of {sum(map(len, runs.values()))} runs have not finished")
+    return found, notes
+
+
+def _metric(records: Sequence[Record], wanted: str | None) -> str:
+    known = list(dict.fromkeys(name for record in records for name in record.metrics.test))
+    chosen = wanted or next((r.primary_metric for r in records if r.primary_metric), None)
+    if chosen not in known:
+        fix = f"{did_you_mean(chosen or '', known)} The metrics are {', '.join(known)}.".strip()
+        raise UsageError(f"no run has the metric {chosen!r}", fix=fix)
+    return chosen
+
+
+def _recipes(records: Mapping[tuple[str, int], Sequence[Record]], metric: str) -> list[Point]:
+    points = []
+    for (name, size), found in records.items():
+        scores = {r.seed: s for r in found if (s := r.metrics.test.get(metric)) is not None}
+        if scores:
+            steps = next((record.time.steps for record in found), None)
+            points.append(Point(name=name, size=size, scores=scores, steps=steps))
+    return points
+
+
+def _references(records: Mapping[tuple[str, int], Sequence[Record]], metric: str) -> list[Point]:
+    scores: dict[tuple[str, int], dict[int, float]] = {}
+    for (_, size), found in records.items():
+        for record in found:
+            for name, metrics in record.references.items():
+                if (score := metrics.get(metric)) is not None:
+                    scores.setdefault((name, size), {}).setdefault(record.seed, score)
+    return [
+        Point(name=name, size=size, scores=dict(sorted(by_seed.items())), trained=False)
+        for (name, size), by_seed in sorted(scores.items())
+    ]
+
+
+def _compared(
+    curves: SizeCurves, trained: Sequence[str], baseline: str | None
+) -> list[tuple[str, str]]:
+    """Each recipe with the baseline, and with the best score without fine-tuning."""
+    if baseline is not None and baseline not in trained:
+        fix = f"{did_you_mean(baseline, trained)} The recipes are {', '.join(trained)}.".strip()
+        raise UsageError(f"no finished run is of the baseline {baseline!r}", fix=fix)
+    against = baseline or (DEFAULT_BASELINE if DEFAULT_BASELINE in trained else trained[0])
+    pairs = [(name, against) for name in trained if name != against]
+    sign = 1 if higher_is_better(curves.metric) else -1
+    ends = {
+        name: sign * fmean(found[max(found)].scores.values())
+        for name in curves.names
+        if name not in trained and (found := curves.of(name))
+    }
+    return pairs + [(name, max(ends, key=ends.__getitem__)) for name in trained if ends]
+
+
+def _pair(curves: SizeCurves, first: str, second: str) -> Pair:
+    one, other = curves.of(first), curves.of(second)
+    found = []
+    for size in sorted(one.keys() & other.keys()):
+        seeds = one[size].scores.keys() & other[size].scores.keys()
+        sides = [{s: each[size].scores[s] for s in sorted(seeds)} for each in (one, other)]
+        if seeds:
+            found.append((size, seeds_only(*sides)))
+    p_values = [1.0 if each.p_value is None else each.p_value for _, each in found]
+    differences = [
+        Difference(
+            size=size,
+            estimate=each.estimate,
+            low=each.low,
+            high=each.high,
+            p_adjusted=None if each.p_value is None else p,
+            ahead=_ahead(curves.metric, each.estimate, p),
+        )
+        for (size, each), p in zip(found, holm(p_values), strict=True)
+    ]
+    return Pair(
+        first=first, second=second, differences=differences, crossings=_crossings(differences)
+    )
+
+
+def _ahead(metric: str, difference: float, p: float) -> Ahead:
+    if p > LEVEL or difference == 0:
+        return "undecided"
+    return "first" if (difference > 0) == higher_is_better(metric) else "second"
+
+
+def _crossings(differences: Sequence[Difference]) -> list[float]:
+    """Where a mean that is not 0 is followed by one of the other sign."""
+    found = []
+    signed = [(each.size, each.estimate) for each in differences if each.estimate != 0]
+    for (size, before), (larger, after) in zip(signed, signed[1:], strict=False):
+        if before * after < 0:
+            share = abs(before) / (abs(before) + abs(after))
+            found.append(math.exp(math.log(size) + share * math.log(larger / size)))
+    return found
+
+
+def _cautions(curves: SizeCurves, conditions: int) -> list[str]:
+    said = []
+    if conditions > len(curves.sizes):
+        said.append("the runs differ in more than the training size: `workbench compare` says how")
+    steps = {p.size: p.steps for p in curves.points if p.trained and p.steps}
+    if len(set(steps.values())) > 1:
+        listed = ", ".join(f"{count} with {size}" for size, count in sorted(steps.items()))
+        said.append(
+            f"fewer examples also mean fewer optimizer steps ({listed}); with --set "
+            "training.max_steps=N all sizes have as many"
+        )
+    lengths = {len(point.scores) for point in curves.points if point.trained}
+    if min(lengths) == 1:
+        single = [n for n in curves.names if any(len(p.scores) == 1 for p in curves.of(n).values())]
+        said.append(f"one seed somewhere, so nothing is decided there: {listing(single)}")
+    said.append(
+        "tested by a paired t test over the seeds, each with its own draw of training examples, "
+        "corrected for the number of sizes (Holm); the test items are taken as they are"
+    )
+    return said
