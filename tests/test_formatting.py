@@ -45,7 +45,7 @@ def test_share(part: int | None, whole: int, text: str) -> None:
 
 
 def test_scores_and_differences() -> None:
-    assert formatting.score(0.9571, 0.0042, 3) == "0.957 ± 0.004 (3)"
+    assert formatting.score(0.9571, (0.9518, 0.9613), 3) == "0.957 [0.952, 0.961] (3)"
     assert formatting.score(0.9571, None, 1) == "0.957 (1)"
     assert formatting.score(None) == formatting.difference(None) == "–"
     assert formatting.difference(-0.0041, 0.006) == "-0.004 ± 0.006"
@@ -53,9 +53,9 @@ def test_scores_and_differences() -> None:
 
 
 def test_scores_that_are_no_shares_have_four_digits() -> None:
-    assert formatting.score(26.913, 0.12, 3) == "26.91 ± 0.12 (3)"
+    assert formatting.score(26.913, (26.8, 27.04), 3) == "26.91 [26.80, 27.04] (3)"
     assert formatting.score(312.44) == "312.4"
-    assert formatting.score(104_232.3, 811.2) == "104,232 ± 811"
-    assert formatting.score(0.95, 12.7) == "0.95 ± 12.70"
+    assert formatting.score(104_232.3, (103_421.1, 105_043.5)) == "104,232 [103,421, 105,044]"
+    assert formatting.score(0.95, (-11.75, 13.65)) == "0.95 [-11.75, 13.65]"
     assert formatting.difference(-7.314, 12.4) == "-7.31 ± 12.40"
     assert formatting.difference(-0.001, 123.4) == "+0.0 ± 123.4"

@@ -83,35 +83,36 @@ def share(part: float | None, whole: float | None) -> str:
     return f"{percent:.2g}%" if percent < 10 else f"{percent:.3g}%"
 
 
-def score(mean: float | None, half: float | None = None, n: int | None = None) -> str:
-    """A score with half its interval and the number of runs, ``0.957 ± 0.004 (3)``.
+def score(
+    mean: float | None, interval: tuple[float, float] | None = None, n: int | None = None
+) -> str:
+    """A score with its interval and the number of runs, ``0.957 [0.951, 0.962] (3)``.
 
     Three decimals, and fewer from 10 on: a perplexity is ``26.91``.
     """
     if mean is None:
         return ABSENT
-    decimals = _decimals(mean, half)
+    ends = interval or ()
+    decimals = _decimals(mean, *ends)
     counted = f" ({n})" if n is not None else ""
-    return f"{mean:,.{decimals}f}{_spread(half, decimals)}{counted}"
+    spread = f" [{', '.join(f'{end:,.{decimals}f}' for end in ends)}]" if ends else ""
+    return f"{mean:,.{decimals}f}{spread}{counted}"
 
 
 def difference(mean: float | None, half: float | None = None) -> str:
     """A signed difference of scores, ``-0.004 ± 0.006``."""
     if mean is None:
         return ABSENT
-    decimals = _decimals(mean, half)
+    decimals = _decimals(mean, half or 0.0)
     rounded = round(mean, decimals) + 0.0  # + 0.0 makes -0.000 positive
-    return f"{rounded:+,.{decimals}f}{_spread(half, decimals)}"
+    spread = "" if half is None else f" ± {half:,.{decimals}f}"
+    return f"{rounded:+,.{decimals}f}{spread}"
 
 
-def _decimals(mean: float, half: float | None) -> int:
-    """Decimals that leave four digits of the larger one; three at most."""
-    largest = max(abs(mean), half or 0.0)
+def _decimals(*numbers: float) -> int:
+    """Decimals that leave four digits of the largest one; three at most."""
+    largest = max(map(abs, numbers))
     return next((3 - i for i, limit in enumerate((10, 100, 1000)) if largest < limit), 0)
-
-
-def _spread(half: float | None, decimals: int) -> str:
-    return "" if half is None else f" ± {half:,.{decimals}f}"
 
 
 def _scaled(value: float, units: tuple[str, ...]) -> str:

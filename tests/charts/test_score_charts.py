@@ -45,3 +45,23 @@ def test_the_line_joins_what_nothing_beats_and_the_area_is_memory() -> None:
     assert [r["label"] for r in spec["datasets"][line["data"]["name"]]] == ["a", "c"]
     assert any("size" in layer["encoding"] for layer in spec["layer"])
     assert score_against_cost(rows, "accuracy", {}, cost="train_seconds") is None
+
+
+def test_the_axis_of_an_accuracy_ends_at_0_and_1() -> None:
+    wide = {"accuracy": {"mean": 0.5, "ci_low": 0.02, "ci_high": 0.99, "n": 2}}
+    chart = score_against_cost([row(metrics=wide)], "accuracy", {})
+    assert chart is not None
+    domains = [
+        layer["encoding"]["y"]["scale"]["domain"]
+        for layer in chart.to_dict()["layer"]
+        if "scale" in layer["encoding"]["y"]
+    ]
+    assert domains and all(domain == [0.0, 1.0] for domain in domains)
+
+
+def test_bars_are_over_seeds_and_texts_where_these_are_known() -> None:
+    both = {"population_ci_low": 0.9, "population_ci_high": 0.97}
+    score = {"mean": 0.95, "ci_low": 0.94, "ci_high": 0.96, "n": 3, **both}
+    chart = score_against_cost([row(metrics={"accuracy": score})], "accuracy", {})
+    point = next(r for r in values(chart) if r.get("label") == "lora")
+    assert (point["low"], point["high"]) == (0.9, 0.97)

@@ -63,7 +63,7 @@ def test_the_t_values_on_the_page_are_right() -> None:
 
 @pytest.mark.usefixtures("study")
 def test_the_score_on_the_page_is_the_one_shown(runs: Path) -> None:
-    score = "0.958 ± 0.005 (3)"
+    score = "0.958 [0.953, 0.963] (3)"
     assert score in PAGE and score in compare([runs]).to("table")
 
 
@@ -75,4 +75,4 @@ def test_the_python_example_runs(runs: Path) -> None:
     answer = subprocess.run(
         command, cwd=runs.parent, env=environment, check=True, capture_output=True, text=True
     )
-    assert "| lora | 0.958 ± 0.005 (3) |" in answer.stdout
+    assert r"| lora | 0.958 \[0.953, 0.963\] (3) |" in answer.stdout

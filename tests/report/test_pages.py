@@ -47,7 +47,7 @@ def test_the_table_has_the_mean_over_seeds(written: Written) -> None:
         records = [r for r in results(runs).values() if r["method"] == method]
         expected = mean(r["metrics"]["test"]["accuracy"] for r in records)
         assert rows[method]["accuracy"].value == pytest.approx(expected, abs=1e-12)
-        assert rows[method]["accuracy"].text.startswith(f"{expected:.3f} ±")
+        assert rows[method]["accuracy"].text.startswith(f"{expected:.3f} [")
     memory = {line["recipe"].text: line for line in page.records(MEMORY)}
     weights = results(runs)["news/" + "lora-s0-" + recipe_of("lora").fingerprint[:8]]
     pieces = weights["memory"]["breakdown"]
@@ -164,7 +164,7 @@ def test_one_run_alone_claims_no_more_than_it_shows(runs: Path) -> None:
     assert "1 recipe, 1 finished run. Written" in markdown
     for text in (page.text, markdown):
         assert "Disagreements" not in text and "different things" not in text
-        assert "95% intervals" not in text and "the band reaches" not in text
+        assert "95% intervals over seeds" not in text and "the band reaches" not in text
         assert "One seed each" in text
 
 

@@ -57,9 +57,9 @@ def test_compare_shows_the_lowest_perplexity_first(runs: RunsFolder) -> None:
     assert app.selectbox(key="score").value == "perplexity"
     table = app.dataframe[0].value.set_index("recipe")
     assert list(table.index) == ["lora", "full", "prefix", "prompt", "base model (zero-shot)"]
-    assert table.loc["lora", "perplexity ↓"] == "26.10 ± 0.25 (3)"
-    # The seeds of all methods are as far apart, so of a difference there is no interval.
-    assert table.loc["lora", "Δ vs full"] == "-2.000"
+    assert table.loc["lora", "perplexity ↓"] == "26.10 [25.85, 26.35] (3)"
+    # The seeds of both are as far apart in units, and not quite so in ratios, which are tested.
+    assert table.loc["lora", "Δ vs full"] == "-2.000 ± 0.018"
     assert table.loc["base model (zero-shot)", "perplexity ↓"] == "161.3"
     assert "↓ lower is better, so Δ below 0 is an improvement" in said(app)
     assert "Above the axis: base model (zero-shot) 161.3." in said(app)

@@ -36,7 +36,7 @@ def test_compare_puts_recipes_side_by_side(runs: RunsFolder) -> None:
     runs.add_corrupt()
     app = open_view("compare")
     table = app.dataframe[0].value.set_index("recipe")
-    assert table.loc["lora", "accuracy"] == "0.961 ± 0.007 (3)"
+    assert table.loc["lora", "accuracy"] == "0.961 [0.953, 0.968] (3)"
     assert table.loc["full", "Δ vs full"] == "baseline"
     assert table.loc["lora", "Δ vs full"].startswith("-0.007")
     assert table.loc["TF-IDF + logistic regression", "accuracy"] == "0.952"

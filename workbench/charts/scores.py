@@ -26,9 +26,9 @@ from workbench.charts.style import (
     tooltips,
 )
 from workbench.comparison.pareto import front_by_means
-from workbench.comparison.result import half_interval
-from workbench.formatting import score
-from workbench.recipe.catalogue import higher_is_better
+from workbench.comparison.result import covered, shown_interval
+from workbench.formatting import ABSENT, score
+from workbench.recipe.catalogue import bounds, higher_is_better
 
 _FORMATS = {TRAINABLE: (",", None), PEAK: (".3s", BYTES), "train_seconds": (".3~s", None)}
 _FORMATS["adapter_bytes"] = _FORMATS[PEAK]
@@ -48,7 +48,7 @@ def score_against_cost(
     front: Collection[str] = (),
     bubbles: bool = False,
 ) -> Chart | None:
-    """A metric against a cost (log axis), with its interval over seeds; None without a point. Rows
+    """A metric against a cost (log axis), with its interval; None without a point. Rows
     of the ``front`` are joined by a line; the area of ``bubbles`` is peak memory."""
     points = _points(rows, metric, cost)
     if not points:
@@ -56,7 +56,9 @@ def score_against_cost(
     frame = pd.DataFrame(_with_sides(points))
     title, (_, ticks) = axis_title(metric), _FORMATS[cost]
     x = log_axis([p["cost"] for p in points], "cost", COSTS[cost].axis, ticks)
-    scale = alt.Scale(zero=False, nice=True, padding=18)
+    far = far_references(rows, metric, references)
+    near = {name: value for name, value in references.items() if name not in far}
+    scale = _score_scale(metric, points, near.values())
     color = alt.Color("label:N", legend=None, scale=row_colors([str(r["label"]) for r in rows]))
     base = alt.Chart(frame).encode(x=x, color=color)
     bars = base.mark_rule(strokeWidth=2, opacity=0.55).encode(
@@ -70,10 +72,18 @@ def score_against_cost(
         dots = dots.encode(size=alt.Size("memory:Q", scale=area, legend=None)).mark_point(
             filled=True, opacity=0.75
         )
-    far = far_references(rows, metric, references)
-    near = {name: value for name, value in references.items() if name not in far}
     layers = [*_front(points, front, x), bars, dots, *_names(frame, base)]
     return alt.layer(*layers, *_rules(near, points)).properties(height=HEIGHT)
+
+
+def _score_scale(metric: str, points: Sequence[Row], references: Collection[float]) -> alt.Scale:
+    """An axis around all intervals, with a margin for the names, that shows no score that cannot
+    be."""
+    shown = [float(p[end]) for p in points for end in ("low", "high")] + list(references)
+    lowest, highest = bounds(metric)
+    margin = 0.08 * (max(shown) - min(shown)) or 0.02 * abs(max(shown)) or 0.02
+    domain = [max(lowest, min(shown) - margin), min(highest, max(shown) + margin)]
+    return alt.Scale(zero=False, nice=False, domain=domain)
 
 
 def _points(rows: Sequence[Row], metric: str, cost: str = TRAINABLE) -> list[dict[str, Any]]:
@@ -84,7 +94,9 @@ def _points(rows: Sequence[Row], metric: str, cost: str = TRAINABLE) -> list[dic
         mean, spent = found.get("mean"), row.get(cost)
         if not finite(mean) or not finite(spent) or spent <= 0:
             continue
-        low, high = found.get("ci_low"), found.get("ci_high")
+        low, high = found.get("population_ci_low"), found.get("population_ci_high")
+        if low is None:
+            low, high = found.get("ci_low"), found.get("ci_high")
         memory = row.get(PEAK)
         points.append(
             {
@@ -209,8 +221,9 @@ def _caption(analysis: Analysis, cost: str, front: bool) -> str:
     group, metric = analysis.group, analysis.metric
     found = [row["metrics"].get(metric) for row in group.rows]
     text = f"The axis of {COSTS[cost].name} is logarithmic."
-    if any(half_interval(each) is not None for each in found):
-        text = f"Bars are the 95% intervals of the mean over seeds. {text}"
+    kinds = dict.fromkeys(covered(each) for each in found if each and covered(each))
+    if kinds:
+        text = f"Bars are 95% intervals {' or '.join(kinds)}. {text}"
     if front:
         text += " The line joins the recipes that no other beats in both, by their means."
     if far := far_references(group.rows, metric, group.reference_scores):
@@ -224,7 +237,7 @@ def _listed(analysis: Analysis, cost: str) -> str:
     parts = []
     for row in analysis.group.rows:
         found = row["metrics"].get(analysis.metric)
-        value = score(found["mean"] if found else None, half_interval(found))
+        value = score(found["mean"], shown_interval(found)) if found else ABSENT
         spent = COSTS[cost].text(row[cost])  # type: ignore[literal-required]
         parts.append(f"{row['label']} {value} with {spent}")
     return "; ".join(parts)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from workbench.comparison import fairness, formats
 from workbench.comparison.collapse import note_collapse
+from workbench.comparison.items import row_interval
 from workbench.comparison.labels import set_labels
 from workbench.comparison.pareto import DEFAULT, METRIC, pareto
 from workbench.comparison.records import Record, UnusableResult, read_record
@@ -23,7 +24,7 @@ from workbench.comparison.rows import (
     ordered,
     set_baseline,
 )
-from workbench.comparison.schema import Reference, Scores
+from workbench.comparison.schema import Reference, Row, Scores
 from workbench.comparison.verdicts import TestRequest, TestResults, check_metric, run_tests
 from workbench.errors import UsageError
 from workbench.formatting import listing, plural
@@ -85,6 +86,8 @@ def compare(
     testing = few if tests is None else tests
     for row, sample in zip(rows, samples, strict=True):
         note_collapse(row, sample, read=testing)
+        if testing:
+            _add_intervals(row, sample)
     warnings += [text for check in fairness.CHECKS for text in check(samples)]
     warnings += set_baseline(rows, baseline)
     references = _references(samples, warnings)
@@ -107,6 +110,13 @@ def compare(
         pareto_column=objectives is not None,
         samples=samples,
     )
+
+
+def _add_intervals(row: Row, sample: Sample) -> None:
+    """Those over seeds and texts, where the scores of single texts are kept."""
+    for name, summary in row["metrics"].items():
+        if found := row_interval(sample, name):
+            summary["population_ci_low"], summary["population_ci_high"] = found.low, found.high
 
 
 def _read(paths: Sequence[Path]) -> tuple[list[Sample], list[str]]:

@@ -58,10 +58,10 @@ def few_seeds(samples: Sequence[Sample]) -> Iterator[str]:
     """Rows without an interval, and rows of one group that do not share their seeds."""
     single = [s.label for s in samples if len(s.seeds) == 1]
     if single:
-        yield f"one seed only, so no interval: {listing(single)}"
+        yield f"one seed only, so nothing is known of other seeds: {listing(single)}"
     same = [s.label for s in samples if len(s.seeds) > 1 and _scores_tie(s)]
     if same:
-        yield f"the same score with every seed, so no interval: {listing(same)}"
+        yield f"the same score with every seed, so no interval over seeds: {listing(same)}"
     for group, members in _by_group(samples).items():
         if len({tuple(sample.seeds) for sample in members}) > 1:
             parts = _shared(members, lambda s: listing([str(seed) for seed in s.seeds], 8))

@@ -31,8 +31,8 @@ _SUMMARIES = {
     "validation_metrics": "validation_{}",
     "baseline_paired": "{}_baseline_paired",
 }
-_OF_SUMMARY = ("mean", "ci_low", "ci_high", "n")
-_OF_RETENTION = (*_OF_SUMMARY, "measure", "perplexity", "base_perplexity")
+_OF_SUMMARY = ("mean", "ci_low", "ci_high", "population_ci_low", "population_ci_high", "n")
+_OF_RETENTION = ("mean", "ci_low", "ci_high", "n", "measure", "perplexity", "base_perplexity")
 _OF_VERDICT = ("against", "metric", "difference", "ci_low", "ci_high", "p_adjusted")
 
 
@@ -63,7 +63,7 @@ def _csv_row(row: Row) -> dict[str, Any]:
         if key in _SUMMARIES:
             for metric, summary in value.items():
                 name = _SUMMARIES[key].format(metric)
-                line |= {f"{name}_{part}": summary[part] for part in _OF_SUMMARY}
+                line |= {f"{name}_{part}": summary[part] for part in _OF_SUMMARY if part in summary}
         elif key == "baseline_delta":
             line |= {f"{metric}_{key}": difference for metric, difference in value.items()}
         elif key == "collapsed":

@@ -19,7 +19,7 @@ from workbench.comparison.table import plain
 from workbench.formatting import plural
 
 WIDTH = 100
-SPREAD = "the published ± is as printed; ours is half of a 95% interval"
+SPREAD = "the published ± is as printed; ours is a 95% interval over seeds"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,9 +199,8 @@ def _cut(settings: Mapping[str, Any], column: Column) -> list[str]:
 
 
 def _block(match: Match) -> str:
-    half = None
-    if match.ours_low is not None and match.ours_high is not None:
-        half = (match.ours_high - match.ours_low) / 2
+    ours, known = f"{match.ours:.4g}", match.ours_low is not None and match.ours_high is not None
+    ours += f" [{match.ours_low:.3g}, {match.ours_high:.3g}]" if known else ""
     verdict = {
         None: "one seed" if match.seeds == 1 else "the same score with every seed",
         True: "the published value lies in our 95% interval",
@@ -213,12 +212,12 @@ def _block(match: Match) -> str:
         trained += ", as printed" if match.trainable_agrees else ", not the printed number"
     printed = f", {match.published_trainable} trained" if match.published_trainable else ""
     quoted = " (quoted)" if match.verified == "quoted" else ""
-    over = f"{'95% interval, ' if half is not None else ''}{plural(match.seeds, 'seed')}"
+    over = f"{'95% interval, ' if known else ''}{plural(match.seeds, 'seed')}"
     lines = [
         plain(f"{match.label} · {match.column}, {match.metric}"),
         f"  published  {_spread(match.published, match.published_spread)}{printed}: "
         f"{match.line}; {match.paper}, {match.table}{quoted}",
-        f"  ours       {_spread(match.ours, half)} ({over}), {trained}",
+        f"  ours       {ours} ({over}), {trained}",
         f"  difference {match.difference:+.2f}: {verdict}",
     ]
     if match.setup_differs:

@@ -11,9 +11,13 @@ from workbench.comparison.schema import (
     ParetoStatus,
     Reference,
     Row,
+    ScoreSummary,
     Summary,
     Verdict,
 )
+
+OVER_BOTH, OVER_TEXTS = "over seeds and texts", "over texts"
+OVER_SEEDS = "over seeds (this test set)"
 
 _TURNED: dict[Conclusion, Conclusion] = {
     "better": "worse",
@@ -121,6 +125,24 @@ class ComparisonResult:
                 )
             )
         return found
+
+
+def shown_interval(found: ScoreSummary) -> tuple[float, float] | None:
+    """The interval over seeds and texts; where that is not known, over seeds on this test set."""
+    for low, high in (
+        (found["population_ci_low"], found["population_ci_high"]),
+        (found["ci_low"], found["ci_high"]),
+    ):
+        if low is not None and high is not None:
+            return low, high
+    return None
+
+
+def covered(found: ScoreSummary) -> str:
+    """What the shown interval is over; empty where there is none."""
+    if found["population_ci_low"] is not None:
+        return OVER_BOTH if found["n"] > 1 else OVER_TEXTS
+    return OVER_SEEDS if found["ci_low"] is not None else ""
 
 
 def half_interval(found: Summary | Verdict | None) -> float | None:

@@ -10,10 +10,10 @@ from workbench.comparison.configuration import Settings, read_settings
 from workbench.comparison.records import Record
 from workbench.comparison.retention import retention_of
 from workbench.comparison.schema import Row, Scores, Summary
-from workbench.comparison.statistics import Interval, interval
+from workbench.comparison.statistics import Interval, interval, scale_of
 from workbench.errors import UsageError
 from workbench.formatting import listing
-from workbench.recipe.catalogue import higher_is_better
+from workbench.recipe.catalogue import bounds, higher_is_better
 from workbench.recipe.suggest import did_you_mean
 from workbench.store import Run
 
@@ -57,16 +57,30 @@ def grouped(items: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, list
     return found
 
 
-def summarise(values: Sequence[float | None]) -> Summary:
-    """Mean and interval over the values that are there."""
-    found: Interval = interval([value for value in values if value is not None])
+def summarise(values: Sequence[float | None], metric: str | None = None) -> Summary:
+    """Mean and interval over the values that are there; scores of a metric stay in its bounds.
+
+    Two scores of a metric without a bounded scale give no interval: Student's t is 12.7.
+    """
+    scale = scale_of(metric) if metric else "plain"
+    found: Interval = interval([v for v in values if v is not None], scale=scale)
+    low, high = found.low, found.high
+    if metric and scale == "plain":
+        few = found.n < 3
+        low, high = (None, None) if few else (within(metric, low), within(metric, high))
     return {
         "mean": found.mean,
-        "ci_low": found.low,
-        "ci_high": found.high,
+        "ci_low": low,
+        "ci_high": high,
         "n": found.n,
         "values": list(values),
     }
+
+
+def within(metric: str, score: float | None) -> float | None:
+    """The score, or the end of the metric's scale where it lies outside."""
+    low, high = bounds(metric)
+    return None if score is None else min(max(score, low), high)
 
 
 def make_row(sample: Sample) -> Row:
@@ -94,7 +108,10 @@ def make_row(sample: Sample) -> Row:
         "seeds": sample.seeds,
         "runs": [run.id for run in sample.runs],
         "primary_metric": first.primary_metric,
-        "metrics": _summaries([r.metrics.test for r in records]),
+        "metrics": {
+            name: {**summary, "population_ci_low": None, "population_ci_high": None}
+            for name, summary in _summaries([r.metrics.test for r in records]).items()
+        },
         "validation_metrics": _summaries([r.metrics.validation for r in records]),
         "baseline": None,
         "baseline_delta": {},
@@ -199,7 +216,7 @@ def by_seed(row: Row, values: Sequence[float | None]) -> dict[int, float]:
 
 def _summaries(scores: Sequence[Scores]) -> dict[str, Summary]:
     names = dict.fromkeys(name for one in scores for name in one)
-    return {name: summarise([one.get(name) for one in scores]) for name in names}
+    return {name: summarise([one.get(name) for one in scores], name) for name in names}
 
 
 def mean_of(values: Sequence[float | None]) -> float | None:

@@ -27,13 +27,22 @@ Dominance = Literal["front", "possibly_dominated", "dominated"]
 
 
 class Summary(TypedDict):
-    """A metric over the seeds of a row; ``values`` in the order of ``seeds``, null where absent."""
+    """A metric over the seeds of a row, with the interval over seeds on this test set; ``values``
+    in the order of ``seeds``, null where absent."""
 
     mean: float | None
     ci_low: float | None
     ci_high: float | None
     n: int
     values: list[float | None]
+
+
+class ScoreSummary(Summary):
+    """A test score, with its interval over seeds and texts, of one run over texts; null where the
+    scores of single texts are not known."""
+
+    population_ci_low: float | None
+    population_ci_high: float | None
 
 
 class RetentionSummary(Summary):
@@ -77,7 +86,7 @@ class Row(TypedDict):
     seeds: list[int]
     runs: list[str]
     primary_metric: str | None
-    metrics: dict[str, Summary]
+    metrics: dict[str, ScoreSummary]
     validation_metrics: dict[str, Summary]
     baseline: str | None
     baseline_delta: dict[str, float]

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from workbench import formatting
 from workbench.comparison.pareto import OBJECTIVES
-from workbench.comparison.result import ComparisonResult, Group
-from workbench.comparison.schema import Conclusion, Summary, Verdict
+from workbench.comparison.result import ComparisonResult, Group, shown_interval
+from workbench.comparison.schema import Conclusion, ScoreSummary, Verdict
 from workbench.comparison.testing import TESTS
 from workbench.formatting import listing, plural
 from workbench.recipe.catalogue import higher_is_better, is_share
@@ -104,10 +104,16 @@ def _evidence(verdict: Verdict) -> str:
     metric, estimate = verdict["metric"], verdict["difference"]
     if estimate is None:
         return runs
-    text = f"{_number(metric, estimate)} {'points' if is_share(metric) else f'of {metric}'}"
     low, high = verdict["ci_low"], verdict["ci_high"]
+    if verdict["ratio"] is not None:
+        text = f"{verdict['ratio']:.2f} times the {metric}"
+        low, high = verdict["ratio_low"], verdict["ratio_high"]
+    else:
+        text = f"{_number(metric, estimate)} {'points' if is_share(metric) else f'of {metric}'}"
     if low is not None and high is not None:
-        text += f", 95% CI {_number(metric, low)} to {_number(metric, high).removeprefix('+')}"
+        ends = (_number(metric, end).removeprefix("+") for end in (low, high))
+        ends = (f"{end:.2f}" for end in (low, high)) if verdict["ratio"] is not None else ends
+        text += f", 95% CI {' to '.join(ends)}"
     return f"{text}; {runs}"
 
 
@@ -176,7 +182,7 @@ def amount(metric: str, value: float) -> str:
 def _number(metric: str, value: float) -> str:
     if is_share(metric):
         return f"{100 * value:+.1f}".replace("+0.0", "0.0").replace("-0.0", "0.0")
-    return f"{value:+.3g}"
+    return formatting.difference(value)
 
 
 def _about(count: int) -> str:
@@ -209,16 +215,18 @@ def reference_sentences(group: Group) -> list[str]:
         for side, labels in sides.items()
         if labels
     ]
+    both = all(summary["population_ci_low"] is not None for _, summary in scored)
     several = any(summary["n"] > 1 for _, summary in scored)
-    by = "95% intervals over seeds" if several else "one run each"
+    over = ["seeds"] * several + ["texts"] * both
+    by = f"95% intervals over {' and '.join(over)}" if over else ""
+    by = ", ".join(filter(None, [by, "" if several else "one run each"]))
     score = formatting.score(scores[best])
     return [f"compared with {best} ({metric} {score}): {'; '.join(parts)} ({by})"]
 
 
-def _side(summary: Summary, reference: float, higher: bool) -> str:
-    low, high = summary["ci_low"], summary["ci_high"]
-    if summary["n"] == 1:
-        low = high = summary["mean"]
+def _side(summary: ScoreSummary, reference: float, higher: bool) -> str:
+    mean = summary["mean"]
+    low, high = shown_interval(summary) or (mean, mean if summary["n"] == 1 else None)
     if low is None or high is None or low <= reference <= high:
         return "unclear"
     return "better" if (low > reference) == higher else "worse"

@@ -7,12 +7,20 @@ from typing import Literal, NamedTuple
 from workbench import formatting
 from workbench.comparison.collapse import remark
 from workbench.comparison.configuration import MOST_READ
-from workbench.comparison.result import ComparisonResult, Group, half_interval
+from workbench.comparison.result import (
+    OVER_BOTH,
+    OVER_SEEDS,
+    OVER_TEXTS,
+    ComparisonResult,
+    Group,
+    covered,
+    half_interval,
+    shown_interval,
+)
 from workbench.comparison.rows import grouped
 from workbench.comparison.schema import Row
 from workbench.recipe.catalogue import higher_is_better
 
-SCORE_NOTE = "score ± half of the 95% interval of its mean over seeds (number of seeds)"
 LOWER, MARK = "↓", "†"
 MOST_VALUES, MOST_KEYS = 6, 4
 
@@ -105,7 +113,7 @@ def comparison_table(group: Group, *, verdicts: bool = False, pareto: bool = Fal
         for header, drop, cell in _COSTS
     ]
     notes = [f"{MARK} {plain(text)}" for row in group.rows if (text := remark(row))]
-    notes += [SCORE_NOTE, *_direction_note(group), *_retention_note(group)]
+    notes += [_interval_note(group), *_direction_note(group), *_retention_note(group)]
     if pareto:
         notes.append(
             f"Pareto, between {', '.join(group.objectives)}: front, no other row can beat it in "
@@ -139,7 +147,7 @@ def _score_columns(group: Group) -> list[Column]:
 def _score(row: Row, metric: str) -> Cell:
     if (found := row["metrics"].get(metric)) is None:
         return Cell(formatting.ABSENT)
-    return Cell(formatting.score(found["mean"], half_interval(found), found["n"]), found["mean"])
+    return Cell(formatting.score(found["mean"], shown_interval(found), found["n"]), found["mean"])
 
 
 def _difference_column(group: Group) -> Column:
@@ -200,6 +208,20 @@ _COSTS = (
     ("peak memory", 2, _cost("peak_memory_bytes", formatting.size)),
     ("train time", 3, _cost("train_seconds", formatting.duration)),
 )
+
+
+def _interval_note(group: Group) -> str:
+    """What the intervals of the scores are over, and of which scores it is less."""
+    metrics: dict[str, dict[str, None]] = {OVER_BOTH: {}, OVER_TEXTS: {}, OVER_SEEDS: {}, "": {}}
+    for row in group.rows:
+        for name, summary in row["metrics"].items():
+            metrics[covered(summary)][name] = None
+    kinds = [kind for kind, names in metrics.items() if kind and names]
+    if not kinds:
+        return "score (number of seeds)"
+    less = {OVER_TEXTS: "one seed", OVER_SEEDS: plain(", ".join(metrics[OVER_SEEDS]))}
+    rest = "".join(f"; of {less[kind]} {kind}" for kind in kinds[1:])
+    return f"score [95% interval {kinds[0]}] (number of seeds){rest}"
 
 
 def _direction_note(group: Group) -> list[str]:

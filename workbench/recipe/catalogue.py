@@ -1,8 +1,9 @@
 """The metrics a recipe may name, with their direction; the arithmetic is in ``metrics.scores``."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
 """transformers' own words for what the labels of a classifier are."""
@@ -34,6 +35,7 @@ class Metric:
     higher_is_better: bool = True
     is_share: bool = False
     """From 0 to 1, so that differences are read in points (hundredths)."""
+    bounds: tuple[float, float] = (-math.inf, math.inf)
     needs_generation: bool = False
     """For kind text: needs generated text, which is slow, so it is measured on the test split."""
     from_likelihood: bool = False
@@ -42,16 +44,20 @@ class Metric:
     """The exponential of a ratio of sums over examples, not the ratio itself."""
 
 
-def _metric(about: str, *kinds: AnswerKind, **more: bool) -> Metric:
+def _metric(about: str, *kinds: AnswerKind, **more: Any) -> Metric:
     return Metric(about=about, kinds=frozenset(kinds), **more)
 
 
 def _share(about: str, *kinds: AnswerKind, **more: bool) -> Metric:
-    return _metric(f"{about}, 0 to 1", *kinds, is_share=True, **more)
+    return _metric(f"{about}, 0 to 1", *kinds, is_share=True, bounds=(0.0, 1.0), **more)
+
+
+def _correlation(about: str, *kinds: AnswerKind) -> Metric:
+    return _metric(f"{about}, -1 to 1", *kinds, bounds=(-1.0, 1.0))
 
 
 def _error(about: str, *kinds: AnswerKind, **more: bool) -> Metric:
-    return _metric(about, *kinds, higher_is_better=False, **more)
+    return _metric(about, *kinds, higher_is_better=False, bounds=(0.0, math.inf), **more)
 
 
 _WRITTEN = {"needs_generation": True}
@@ -64,9 +70,9 @@ METRICS: dict[str, Metric] = {
     "f1_micro": _share("F1 over all decisions", SINGLE, MULTI),
     "precision_macro": _share("precision averaged over classes", SINGLE, MULTI),
     "recall_macro": _share("recall averaged over classes", SINGLE, MULTI),
-    "matthews_correlation": _metric("Matthews correlation, -1 to 1 (GLUE's CoLA)", SINGLE),
-    "pearson": _metric("Pearson correlation, -1 to 1", REGRESSION),
-    "spearman": _metric("Spearman rank correlation, -1 to 1", REGRESSION),
+    "matthews_correlation": _correlation("Matthews correlation (GLUE's CoLA)", SINGLE),
+    "pearson": _correlation("Pearson correlation", REGRESSION),
+    "spearman": _correlation("Spearman rank correlation", REGRESSION),
     "mean_squared_error": _error("mean squared error", REGRESSION),
     "mean_absolute_error": _error("mean absolute error", REGRESSION),
     "entity_f1": _share(
@@ -99,6 +105,7 @@ METRICS: dict[str, Metric] = {
         "BLEU over the whole split, 0 to 100 (sacrebleu's default; tok:zh or tok:char for scripts "
         "without spaces)",
         TEXT,
+        bounds=(0.0, 100.0),
         **_WRITTEN,
     ),
     "exact_match": _share(
@@ -149,6 +156,11 @@ def needs_generation(metric: str) -> bool:
 def is_share(metric: str) -> bool:
     """Whether a metric goes from 0 to 1; a ``hub:`` metric is not known to."""
     return metric in METRICS and METRICS[metric].is_share
+
+
+def bounds(metric: str) -> tuple[float, float]:
+    """The lowest and the highest score that there can be."""
+    return METRICS[metric].bounds if metric in METRICS else (-math.inf, math.inf)
 
 
 DEFAULT_METRICS: dict[AnswerKind, tuple[str, ...]] = {
