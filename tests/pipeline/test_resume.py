@@ -22,7 +22,7 @@ from tests.shared_runs import forked, resume
 from tests.training.killing import die, dying_at
 from workbench.pipeline import pipeline
 from workbench.recipe.schema import Recipe
-from workbench.store import Run, read_run
+from workbench.store import Run, drop_folder, read_run
 from workbench.training import checkpoint_folder, state_dicts, trainer
 from workbench.training.checkpoint_folder import CheckpointFolder
 
@@ -104,7 +104,7 @@ POINTS: dict[str, tuple[dict[str, Any], Callable[[], object]]] = {
     ),
     "while an old checkpoint is deleted": (
         {"checkpoint_minutes": 1e-6},
-        lambda: setattr(checkpoint_folder, "_drop", dying_at(3, checkpoint_folder._drop)),
+        lambda: setattr(checkpoint_folder, "drop_folder", dying_at(3, drop_folder)),
     ),
     "while the adapter is exported": (
         {},

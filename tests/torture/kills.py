@@ -65,7 +65,7 @@ def twice_in_an_epoch(trial: Trial) -> None:
 def in_the_rotation(trial: Trial) -> None:
     """K4: while an old checkpoint is renamed and deleted, file by file."""
     call, point = trial.one_of(1, 3), 1 + trial.index % DROP_POINTS
-    trial.event(lambda: wrap(checkpoint_folder, "_drop", then_at_point(call, point)))
+    trial.event(lambda: wrap(checkpoint_folder, "drop_folder", then_at_point(call, point)))
     trial.go_on()
 
 

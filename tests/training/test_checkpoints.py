@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.small_disk import fill_inodes, small_disk
 from tests.training.killing import die_at_syscall, in_child
 from workbench.errors import StorageError, TrainingError
 from workbench.store import disk
@@ -246,36 +247,42 @@ def _failing_with(code: int) -> object:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 64 KiB, where one may be mounted."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)]
-    try:
-        mounted = subprocess.run(command, check=False, capture_output=True).returncode == 0
-    except FileNotFoundError:
-        mounted = False
-    if not mounted:
-        pytest.skip("nothing can be mounted here")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
+def disk_of_64k(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "disk", "size=64k") as place:
+        yield place
 
 
-def test_a_disk_that_really_fills(small_disk: Path) -> None:
-    folder = CheckpointFolder(small_disk / "checkpoints")
+def test_a_disk_that_really_fills(disk_of_64k: Path) -> None:
+    folder = CheckpointFolder(disk_of_64k / "checkpoints")
     save_step(folder, 1)
     big = {**tensors_at(2), "trainable": {"a": torch.zeros(30_000)}}
-    with pytest.raises(StorageError, match=r"the disk is full: 13\d,\d{3} bytes needed") as caught:
+    with pytest.raises(StorageError, match=r"the disk is full: 16\d,\d{3} bytes needed") as caught:
         folder.save_step(2, big, {"step": 2, "best": {"step": None}, "processes": 1}, None)
     assert "bytes free" in str(caught.value)
     assert names(folder) == ["step-000001"]
     found, damages = folder.latest_valid(with_best=True)
     assert found is not None and not damages
     with pytest.raises(StorageError, match=r"this may need 9\d\d,\d{3} bytes and"):
-        disk.check_room(small_disk, 1_000_000, "this")
-    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+        disk.check_room(disk_of_64k, 1_000_000, "this")
+    subprocess.run(["mount", "-o", "remount,ro", str(disk_of_64k)], check=True)
     with pytest.raises(StorageError, match="Read-only file system"):
-        disk.check_writable(small_disk / "runs")
+        disk.check_writable(disk_of_64k / "runs")
+
+
+def test_a_disk_without_inodes_is_said_to_have_none(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "size=1m,nr_inodes=20") as place:
+        folder = CheckpointFolder(place / "checkpoints")
+        save_step(folder, 1)
+        disk.check_room(place, 1000, "this", files=12)
+        with pytest.raises(StorageError, match=r"may need 1\d inodes .* and 1\d are free"):
+            disk.check_room(place, 1000, "this", files=25)
+        fill_inodes(place / "ballast")
+        with pytest.raises(StorageError, match="the disk is full: 7 inodes needed") as caught:
+            save_step(folder, 2)
+        assert "0 free; " in str(caught.value) and "delete files" in str(caught.value)
+        with pytest.raises(StorageError, match="a run could not be written: the disk is full: 1 i"):
+            disk.check_writable(place)
+        assert names(folder) == ["step-000001"]
 
 
 def test_room_is_asked_for_beforehand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@
 The manifest lies beside the folder, not in it, so that a model or data folder holds nothing else.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -16,6 +17,8 @@ from typing import Any, Literal, TypedDict
 
 from workbench.assets.catalogue import ASSETS, Asset, get
 
+NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
+"""What a file system answers that cannot lock files, as some network mounts do."""
 State = Literal["absent", "cached", "damaged"]
 
 

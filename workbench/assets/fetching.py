@@ -17,10 +17,12 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 
 from workbench.assets import preparing
 from workbench.assets.cache import (
+    NO_LOCKS,
     FileRecord,
     content_hash,
     file_hash,
@@ -59,13 +61,23 @@ def fetch(name: str, *, progress: Progress | None = None, verify: bool = False) 
 
     try:
         path_of(asset).parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path_of(asset).with_name(f".{asset.name}.lock")):
+        with ExitStack() as stack:
+            lock = FileLock(path_of(asset).with_name(f".{asset.name}.lock"), fallback_to_soft=False)
+            try:
+                stack.enter_context(lock)
+                locked = True
+            except OSError as error:
+                if error.errno not in NO_LOCKS:
+                    raise
+                locked = False  # two may fetch it then, and the first to be done is there
             # Another process may have fetched it while this one waited for the lock.
             if (found := state(asset.name, verify=verify)) != "cached":
                 if found == "damaged":
                     logger.warning("%s is damaged and is fetched again", path_of(asset))
-                _fetch(asset, say)
+                _fetch(asset, say, locked)
     except OSError as error:
+        if state(asset.name) == "cached":
+            return path_of(asset)
         raise AssetError(
             f"{asset.name} cannot be stored: {error}",
             where=str(path_of(asset)),
@@ -74,10 +86,10 @@ def fetch(name: str, *, progress: Progress | None = None, verify: bool = False) 
     return path_of(asset)
 
 
-def _fetch(asset: Asset, say: Progress) -> None:
+def _fetch(asset: Asset, say: Progress, locked: bool) -> None:
     folder, prefix = path_of(asset), f".fetch-{asset.name}-"
     # Only a process that holds the lock makes these, so any that is here was left by a killed one.
-    for left_over in folder.parent.glob(f"{prefix}*"):
+    for left_over in folder.parent.glob(f"{prefix}*") if locked else ():
         shutil.rmtree(left_over)
     with tempfile.TemporaryDirectory(prefix=prefix, dir=folder.parent) as temporary:
         fresh, summary = _take(asset, Path(temporary), say), ""

@@ -31,8 +31,10 @@ def runs(
 ) -> None:
     """List runs with state, progress and test scores."""
     from workbench.store import ACTIVE, list_runs
+    from workbench.store.leftovers import tidy
 
     found = list_runs(path if path is not None else runs_dir)
+    tidy(found)
     if as_json:
         print_json({"runs": [_row(run) for run in found]})
         return
@@ -83,8 +85,10 @@ def show(
 ) -> None:
     """Show the record of a run: scores, costs, warnings."""
     from workbench.store import find_run
+    from workbench.store.leftovers import tidy
 
     run = find_run(name, runs_dir)
+    tidy([run])
     if as_json:
         print_json({**_row(run), "status": run.status, "result": run.result or None})
         return

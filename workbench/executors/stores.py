@@ -13,7 +13,7 @@ from workbench.errors import UsageError
 
 LAST = ("recipe.yaml", "status.json")
 """The files that a folder is taken for a run by."""
-WORKING_FILES = ("stop",)
+WORKING_FILES = ("stop", ".reserve")
 
 
 def upload_run(folder: Path, url: str) -> str:

@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-from filelock import FileLock
-
 from workbench.errors import RunRefused
 from workbench.jobs.job_records import CLAIMS_DIR, JOBS_DIR, read_job, written_since
-from workbench.store import ACTIVE, Run, read_run
+from workbench.store import ACTIVE, Run, lock_of, read_run
 from workbench.store.files import seconds_unchanged
 
 STARTING_SECONDS = 10.0
@@ -22,9 +20,8 @@ def claim_run(path: Path, root: Path, job_name: str) -> Path:
     run = read_run(path, job=job_name)
     refuse_active(run)
     folder = root / JOBS_DIR / CLAIMS_DIR
-    folder.mkdir(parents=True, exist_ok=True)
     claim = folder / f"{path.parent.name}@{path.name}"
-    with FileLock(folder / ".lock"):
+    with lock_of(folder / ".lock"):
         if _is_held(claim, path, root):
             raise RunRefused(
                 "this run has just been started by another job",

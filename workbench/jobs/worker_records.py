@@ -15,11 +15,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from pydantic import BaseModel, ValidationError
 
 from workbench.errors import RunRefused, UsageError
-from workbench.store import Queue, describe_process, is_alive, read_record, write_json, write_text
+from workbench.store import (
+    Queue,
+    describe_process,
+    is_alive,
+    lock_of,
+    read_record,
+    write_json,
+    write_text,
+)
 
 WHOLE_MACHINE = "all"
 """The slot of a machine without GPUs: one run at a time, which sees whatever there is."""
@@ -72,11 +80,10 @@ def registered(queue: Queue, slots: Sequence[str]) -> Iterator[WorkerRecord]:
     """
     host = socket.gethostname()
     file = _folder(queue) / f"{host}-{os.getpid()}.json"
-    for folder in (queue.folder / "slots", file.parent):
-        folder.mkdir(parents=True, exist_ok=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         for device in ",".join(slots).split(","):
-            lock = FileLock(queue.folder / "slots" / f"{host}@{device}.lock")
+            lock = lock_of(queue.folder / "slots" / f"{host}@{device}.lock")
             try:
                 stack.enter_context(lock.acquire(timeout=HANDOVER_SECONDS))
             except Timeout:

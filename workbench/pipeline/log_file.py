@@ -3,25 +3,41 @@
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import IO, TextIO
 
 from workbench.redact import without_secrets
+from workbench.store.disk import explained
+
+
+class _Kept:
+    """What is kept of the output. A full disk costs text here, and the run meets it elsewhere: no
+    print may end it, at a place that has nothing to do with files."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._file.write(without_secrets(text).encode("utf-8", "replace"))
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing is buffered."""
 
 
 class _Tee:
     """A text stream that writes to two places and is the first one in everything else."""
 
-    def __init__(self, shown: TextIO, kept: IO[str]) -> None:
+    def __init__(self, shown: TextIO, kept: _Kept) -> None:
         self._shown, self._kept = shown, kept
 
     def write(self, text: str) -> int:
-        self._kept.write(without_secrets(text))
+        self._kept.write(text)
         return self._shown.write(text)
 
     def flush(self) -> None:
-        self._kept.flush()
         self._shown.flush()
 
     def __getattr__(self, name: str) -> object:
@@ -36,13 +52,16 @@ class _Formatter(logging.Formatter):
 @contextmanager
 def tee_log(path: Path) -> Iterator[None]:
     """Copies stdout, stderr, warnings and log records of the block to a file."""
-    with open(path, "a", encoding="utf-8", buffering=1) as file:
-        handler = logging.StreamHandler(file)
+    with explained(path, 1, "the log"):
+        opened = open(path, "ab", buffering=0)
+    with opened as file:
+        kept = _Kept(file)
+        handler = logging.StreamHandler(kept)
         handler.setFormatter(_Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
         root = logging.getLogger()
         root.addHandler(handler)
         logging.captureWarnings(True)
-        out, err = _Tee(sys.stdout, file), _Tee(sys.stderr, file)
+        out, err = _Tee(sys.stdout, kept), _Tee(sys.stderr, kept)
         try:
             with redirect_stdout(out), redirect_stderr(err):
                 yield

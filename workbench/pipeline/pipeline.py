@@ -34,12 +34,17 @@ from workbench.pipeline.signals import StopRequest
 from workbench.recipe import Recipe, dump_recipe
 from workbench.retention.measure import measure_retention
 from workbench.store import RunWriter, SilentWriter, read_run
+from workbench.store.disk import explained
 from workbench.tasks import Predicted
 from workbench.training.checkpoint_folder import CheckpointFolder
 from workbench.training.events import MicroBatch, Step, Validation
 from workbench.training.trainer import Trainer
 
 Observer = Callable[[str, dict[str, Any]], None]
+
+
+ADAPTER_FILES = 12
+"""Of an adapter at most: weights, configs, tokenizer, card, its folder."""
 
 
 def no_op_observer(_kind: str, _fields: dict[str, Any]) -> None:
@@ -223,8 +228,10 @@ class Pipeline:
         self._phase("export")
         for left in (run.adapter, *run.path.glob(f".{run.adapter.name}.*")):
             shutil.rmtree(left, ignore_errors=True)  # of an attempt that ended right here
-        expected = write_expected(run.path, setup.task, test, tested.predicted)
-        with building(run.adapter) as folder:
+        size = setup.forecast["adapter_bytes"]
+        told = explained(run.adapter, size, "the adapter", files=ADAPTER_FILES)
+        with told, building(run.adapter) as folder:
+            expected = write_expected(run.path, setup.task, test, tested.predicted)
             kind = write_weights(model, recipe.method.name, folder)
             about = describe(folder, model, setup.task, kind, recipe.model.max_length)
             difference = check_folder(self.loader, folder, about, expected)

@@ -22,8 +22,9 @@ from workbench.pipeline.setup import RecipeSetup
 from workbench.recipe.catalogue import SCORING_LIBRARIES
 from workbench.recipe.renamed import as_hashed
 from workbench.recipe.schema import Recipe
-from workbench.store import sync
+from workbench.store import atomic_write
 from workbench.store.allowed_metrics import allowed_code
+from workbench.store.disk import explained
 from workbench.tasks import AnyTask, Predicted
 from workbench.training.events import Checkpoint, Event, Step, Validation
 from workbench.training.trainer import Trainer
@@ -196,10 +197,9 @@ def write_predictions(
     examples = encoded.examples
     if examples.groups and columns["id"] == list(examples.ids):  # else windows of several texts
         columns["group"] = list(examples.groups)
-    temporary = run / "predictions.tmp"
-    pq.write_table(pa.table(columns), temporary)
-    sync(temporary)
-    temporary.replace(temporary.with_suffix(".parquet"))
+    table, path = pa.table(columns), run / "predictions.parquet"
+    with explained(path, table.nbytes, "the predictions"), atomic_write(path) as temporary:
+        pq.write_table(table, temporary)
 
 
 def _trainer_warnings(trainer: Trainer) -> list[str]:

@@ -1,15 +1,14 @@
 """Runs recipes: opens the record, runs the pipeline, and closes the record whatever happened."""
 
-import errno
 import traceback
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from pathlib import Path
 
 from workbench.adapters.init_from import start_digest
 from workbench.adapters.plain_load import PlainLoader
 from workbench.distributed.accelerator import is_out_of_memory, this_process
-from workbench.errors import RunRefused, WorkbenchError
+from workbench.errors import RunRefused, StorageError, WorkbenchError
 from workbench.models import local_fingerprint, policy_for
 from workbench.pipeline import environment
 from workbench.pipeline.log_file import tee_log
@@ -30,7 +29,8 @@ from workbench.store import (
     run_path,
 )
 from workbench.store.allowed_metrics import check_allowed
-from workbench.store.disk import check_writable
+from workbench.store.disk import FULL, check_writable, explain, system_error
+from workbench.store.leftovers import tidy
 from workbench.tasks import TASKS
 
 
@@ -58,6 +58,7 @@ def run_all(
             finished = before.state == "finished"
             stale = what_changed(recipe, before, cache) if finished else None
             if finished and not (force or stale):
+                tidy([before])
                 notify("skipped", {"id": before.id})
                 runs.append(before)
                 continue
@@ -138,8 +139,6 @@ def run_recipe(
     main = this_process().is_main_process
     writer = _open(recipe, seed, runs_dir, path, force=force, resume=resume)
     with ExitStack() as stack:
-        if main:
-            stack.enter_context(tee_log(path / "log.txt"))
         pipeline = Pipeline(
             recipe=recipe,
             seed=seed,
@@ -184,29 +183,28 @@ def _run_to_end(pipeline: Pipeline) -> State:
     """
     writer = pipeline.writer
     try:
-        writer.finish(pipeline.run())
-        pipeline.forget_progress()
+        with tee_log(writer.path / "log.txt") if isinstance(writer, RunWriter) else nullcontext():
+            writer.finish(pipeline.run(), pipeline.forget_progress)
         return "finished"
     except Stopped:
-        writer.update(signal=pipeline.request.signal_number)
-        writer.close("stopped", "stopped on request; `workbench resume` continues from here")
+        reason = "stopped on request; `workbench resume` continues from here"
+        writer.close("stopped", reason, signal=pipeline.request.signal_number)
         return "stopped"
     except RunRefused as error:
         writer.close("interrupted", str(error))
         raise
     except Exception as error:
-        kind, reason = _diagnosis(error)
-        writer.update(exit_code=getattr(error, "exit_code", 1), failure=kind)
-        writer.close("failed", without_secrets(reason))
+        kind, reason = _diagnosis(error, writer.path)
+        code = getattr(error, "exit_code", 1)
+        writer.close("failed", without_secrets(reason), exit_code=code, failure=kind)
         _log(writer.path, error)
         if this_process().num_processes > 1:
             # The other processes would wait for this one; the launcher has to end them all.
             raise
         return "failed"
     except BaseException:  # a second Ctrl-C, or the interpreter is ending
-        writer.update(signal=pipeline.request.signal_number)
         reason = "ended at once; `workbench resume` continues from its last checkpoint"
-        writer.close("interrupted", reason)
+        writer.close("interrupted", reason, signal=pipeline.request.signal_number)
         raise
     finally:
         pipeline.release()
@@ -218,7 +216,7 @@ def _log(run: Path, error: Exception) -> None:
         file.write(without_secrets("".join(traceback.format_exception(error))))
 
 
-def _diagnosis(error: Exception) -> tuple[str, str]:
+def _diagnosis(error: Exception, run: Path) -> tuple[str, str]:
     """The kind of a failure (a kind of error, ``memory``, ``disk`` or ``defect``), and why."""
     if isinstance(error, WorkbenchError):
         return error.kind, str(error)
@@ -228,7 +226,9 @@ def _diagnosis(error: Exception) -> tuple[str, str]:
             "training.micro_batch_size (the effective batch stays the same), lower "
             "model.max_length, or switch training.gradient_checkpointing on"
         )
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return "disk", f"the disk is full: {error}\n  fix: free space and run again"
+    refused = system_error(error)
+    if refused is not None and refused.errno in FULL:
+        where = Path(refused.filename) if isinstance(refused.filename, str) else run
+        return StorageError.kind, str(explain(refused, where, None, "a file"))
     what = f"{type(error).__name__}: {error}"
     return "defect", f"{what}\n  the traceback is in log.txt of the run"

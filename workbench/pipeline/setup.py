@@ -42,6 +42,8 @@ T = TypeVar("T")
 
 SMALL_FILES = 16 * 2**20
 """Bytes set aside for the log, the events and the predictions."""
+MOST_FILES = 64
+"""Of a run at once: three checkpoints of seven and their best states, the adapter, the records."""
 
 
 CallState = tuple[dict[str, Any] | None, dict[str, Any] | None]
@@ -97,7 +99,8 @@ class StudyCache:
         key = recipe.fingerprint, trial, _drawn_by(recipe, seed)
         written = self.get("bytes", key, lambda: count_bytes(recipe, data))
         if this_process().is_main_process:
-            check_room(run, written["most"], "the checkpoints and the adapter of this run")
+            what = "the checkpoints and the adapter of this run"
+            check_room(run, written["most"], what, files=MOST_FILES)
         phase("load")
         setup = self.get("setup", key, lambda: set_up(recipe, seed, data, trial=trial))
         return replace(setup, forecast={"adapter_bytes": written["adapter"], **setup.forecast})

@@ -18,7 +18,10 @@ is, and never raise. No torch here: listing 500 runs has to take a fraction of a
 from workbench.store.exit_reasons import count_oom_kills, kill_reason, memory_now
 from workbench.store.files import (
     atomic_write,
+    drop_folder,
+    make_folder,
     open_regular,
+    publish,
     read_json,
     read_record,
     read_whole,
@@ -26,6 +29,7 @@ from workbench.store.files import (
     write_json,
     write_text,
 )
+from workbench.store.locks import lock_of
 from workbench.store.processes import (
     describe_process,
     find_process,

@@ -5,17 +5,20 @@ import json
 import math
 import os
 import re
+import shutil
 import stat
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
 
 MOST_BYTES = 64 * 2**20
 """Of a file that is read at once; the largest result of ours has below 1 MB."""
+RESERVED_BYTES = 2**14
+"""Space for the last status of a run on a full disk; one has 1 to 2 KB and a reason."""
 LARGEST = 1e100
 """Numbers of a record beyond it were never measured, and squares of them still fit a float."""
 LARGEST_WHOLE = 2**63
@@ -26,7 +29,11 @@ _LONE = re.compile("[\ud800-\udfff]")
 
 def write_json(path: Path, content: Any) -> None:
     """Writes JSON so that a reader sees the old file or the new one, never half of either."""
-    write_text(path, json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+    write_text(path, as_json(content))
+
+
+def as_json(content: Any) -> str:
+    return json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def write_text(path: Path, text: str) -> None:
@@ -42,9 +49,31 @@ def atomic_write(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         sync(temporary)
-        os.replace(temporary, path)
+        publish(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def publish(temporary: Path, path: Path) -> None:
+    """Gives a file or folder that is on the disk its name, which is on the disk then too."""
+    os.replace(temporary, path)
+    for folder in {path.parent, temporary.parent}:
+        sync(folder)
+
+
+def make_folder(path: Path) -> None:
+    """Makes a folder and those above it that are missing; their names are on the disk then."""
+    missing = [each for each in (path, *path.parents) if not each.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for each in missing:
+        sync(each.parent)
+
+
+def drop_folder(path: Path) -> None:
+    """Deletes a folder; what is half deleted never has its name, whatever happens to the power."""
+    going = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    publish(path, going)
+    shutil.rmtree(going)
 
 
 def sync(path: Path) -> None:
@@ -52,6 +81,10 @@ def sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        # Some network mounts sync no folder: their server keeps names in order.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP) or not path.is_dir():
+            raise
     finally:
         os.close(descriptor)
 
@@ -75,6 +108,37 @@ def seconds_unchanged(path: Path) -> float:
     except OSError:
         now = time.time()
     return now - changed
+
+
+def reserve(path: Path) -> None:
+    """Makes a file that holds space, for ``write_reserved`` to use once the disk is full."""
+    with suppress(FileNotFoundError):
+        there = path.lstat()
+        if stat.S_ISREG(there.st_mode) and there.st_size == RESERVED_BYTES:
+            return
+        path.unlink()
+    try:
+        path.write_bytes(os.urandom(RESERVED_BYTES))  # zeros might be compressed to nothing
+        sync(path)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def write_reserved(path: Path, text: str, reserved: Path) -> None:
+    """Writes a text file on a disk that takes no more: into the blocks and the inode of a reserve,
+    which is renamed. It may have ``RESERVED_BYTES``."""
+    try:
+        descriptor = os.open(reserved, os.O_WRONLY | os.O_NOFOLLOW)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(text.encode())
+            file.truncate()
+            file.flush()
+            os.fsync(descriptor)
+        publish(reserved, path)
+    except OSError:  # some file systems keep the old blocks when new ones are written
+        reserved.unlink()
+        write_text(path, text)
 
 
 def open_regular(path: Path, *, links: bool = False) -> IO[bytes]:

@@ -12,11 +12,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from filelock import FileLock
 from pydantic import TypeAdapter, ValidationError
 
 from workbench.errors import RunRefused
-from workbench.store.files import read_record, write_json
+from workbench.store.files import make_folder, publish, read_record, write_json
+from workbench.store.locks import Lock, lock_of
 
 QUEUE_DIR = ".queue"
 ENTRIES_DIR = "entries"
@@ -60,10 +60,9 @@ class Queue:
         self.folder = self.root / QUEUE_DIR
         self._entries = self.folder / ENTRIES_DIR
 
-    def changing(self) -> FileLock:
+    def changing(self) -> Lock:
         """The lock under which the queue is changed; the same process may take it again."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        return FileLock(self.folder / "lock", timeout=30, is_singleton=True)
+        return lock_of(self.folder / "lock", timeout=30, is_singleton=True)
 
     def path_of(self, entry: Entry) -> Path:
         return self.root / entry.study / entry.name
@@ -88,7 +87,7 @@ class Queue:
                         where=entry.id,
                         fix="`workbench queue` lists what waits; `workbench queue move` reorders",
                     )
-            self._entries.mkdir(parents=True, exist_ok=True)
+            make_folder(self._entries)
             last = max((_order(file) for file in self._files()), default=0)
             now = time.time()
             for number, entry in enumerate(entries, 1):
@@ -131,7 +130,7 @@ class Queue:
                 together = [*others[:index], file, *others[index:]]
                 renamed = [(each, number * STEP) for number, each in enumerate(together, 1)]
             for each, order in renamed:
-                each.rename(each.with_name(_file_name(order, *_run_of(each))))
+                publish(each, each.with_name(_file_name(order, *_run_of(each))))
 
     def named(self, name: str) -> Entry:
         """The entry that a user means by its number, run id or folder name; else RunRefused."""

@@ -11,15 +11,33 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from filelock import AcquireReturnProxy, FileLock, Timeout
+from filelock import AcquireReturnProxy, Timeout
 
 from workbench.errors import RunRefused, StorageError
 from workbench.recipe.schema import Recipe
-from workbench.store.files import read_record, write_json, write_text
+from workbench.store.disk import explained
+from workbench.store.files import (
+    RESERVED_BYTES,
+    make_folder,
+    publish,
+    read_record,
+    reserve,
+    write_json,
+    write_text,
+)
+from workbench.store.locks import Lock, lock_of
 from workbench.store.processes import describe_process, launcher_of_this_process
-from workbench.store.run_writer import VERSION, RunWriter, take_failures
+from workbench.store.run_writer import (
+    RESERVE,
+    VERSION,
+    RunWriter,
+    take_failures,
+    write_last_status,
+)
 from workbench.store.runs import ACTIVE, JOB_VARIABLE, Run, read_run
 
+DELETED = ".deleted-"
+"""Start of a folder's name while it is deleted."""
 OWNER_SECONDS = 1.0
 """How long to wait for the owner of a lock to have written who it is."""
 
@@ -78,8 +96,10 @@ def open_run(
     with ExitStack() as stack:
         stack.enter_context(lock)
         job = job or os.environ.get(JOB_VARIABLE)
-        _prepare(path, recipe, force=force, resume=resume, job=job)
-        writer = RunWriter(path, _first_status(recipe, seed, job), lock.lock)
+        status = _first_status(recipe, seed, job)
+        with explained(path, RESERVED_BYTES, "the folder of the run"):
+            _prepare(path, recipe, status, force=force, resume=resume)
+        writer = RunWriter(path, status, lock.lock)
         stack.pop_all()  # the writer releases it
         return writer
 
@@ -105,17 +125,15 @@ def record_death(path: Path, reason: str, *, caused_failure: bool = False) -> bo
             status |= {"state": run.state, "reason": told, "phase": None, "ended_at": time.time()}
         else:
             return False
-        write_json(path / "status.json", status)
+        write_last_status(path, status)
         (path / "stop").unlink(missing_ok=True)
         return True
 
 
-def lock_folder(path: Path) -> AcquireReturnProxy[FileLock] | None:
+def lock_folder(path: Path) -> AcquireReturnProxy[Lock] | None:
     """Takes the lock of a folder until the ``with`` or the process ends; None when it is held."""
-    locks = path.parent / ".locks"
-    locks.mkdir(parents=True, exist_ok=True)
     with suppress(Timeout):
-        return FileLock(locks / path.name, blocking=False).acquire()
+        return lock_of(path.parent / ".locks" / path.name, blocking=False).acquire()
     return None
 
 
@@ -134,8 +152,8 @@ def delete_run(run: Run) -> None:
             if path.is_symlink():
                 path.unlink()
             elif path.is_dir():
-                aside = path.with_name(f".deleted-{path.name}-{secrets.token_hex(4)}")
-                path.rename(aside)
+                aside = path.with_name(f"{DELETED}{path.name}-{secrets.token_hex(4)}")
+                publish(path, aside)
                 shutil.rmtree(aside)
         except OSError as error:
             raise StorageError(
@@ -148,9 +166,9 @@ def delete_run(run: Run) -> None:
 def set_aside(path: Path) -> None:
     """Moves a folder to ``.replaced`` beside it, under the next free number."""
     shelf = path.parent / ".replaced"
-    shelf.mkdir(exist_ok=True)
+    make_folder(shelf)
     targets = (shelf / f"{path.name}.{number}" for number in itertools.count(1))
-    path.rename(next(target for target in targets if not target.exists()))
+    publish(path, next(target for target in targets if not target.exists()))
 
 
 def _owner(path: Path) -> str:
@@ -166,8 +184,10 @@ def _owner(path: Path) -> str:
     return f": process {status.get('pid')} on {status.get('host')}, {run.state} since {since}"
 
 
-def _prepare(path: Path, recipe: Recipe, *, force: bool, resume: bool, job: str | None) -> None:
-    run = read_run(path, job=job)
+def _prepare(
+    path: Path, recipe: Recipe, status: dict[str, Any], *, force: bool, resume: bool
+) -> None:
+    run = read_run(path, job=status["job"])
     if run.state in ACTIVE:
         pid = run.status.get("pid")
         raise RunRefused(
@@ -181,13 +201,24 @@ def _prepare(path: Path, recipe: Recipe, *, force: bool, resume: bool, job: str 
             where=run.id,
             fix="use its result, or run again with --force (the old folder is kept)",
         )
-    if path.exists() and not resume:
-        set_aside(path)
-    path.mkdir(exist_ok=resume)
-    (path / "stop").unlink(missing_ok=True)
-    take_failures(path)
     text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    write_text(path / "recipe.yaml", text)
+    if path.exists() and resume:
+        (path / "stop").unlink(missing_ok=True)
+        take_failures(path)
+        write_text(path / "recipe.yaml", text)
+        return
+    make_folder(path.parent)
+    made = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:  # a folder that cannot be made whole leaves the one that is there in its place
+        made.mkdir()
+        reserve(made / RESERVE)
+        write_text(made / "recipe.yaml", text)
+        write_json(made / "status.json", status)
+        if path.exists():
+            set_aside(path)
+        publish(made, path)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
 
 
 def _first_status(recipe: Recipe, seed: int, job: str | None) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from safetensors.torch import save as bytes_of
 from torch import Tensor
 
 from workbench.errors import StorageError, TrainingError
-from workbench.store import read_json, sync
+from workbench.store import make_folder, publish, read_json, sync
 from workbench.store.disk import explain
 
 Tensors = dict[str, dict[str, Tensor]]
@@ -32,6 +32,8 @@ Tensors = dict[str, dict[str, Tensor]]
 MANIFEST, STATE = "MANIFEST.json", "state.json"
 FILE_BYTES = 512 * 2**20
 """Tensors per file: what is copied to the CPU and hashed at once."""
+BLOCK = 4096
+"""Bytes of a disk that a file takes at least, on most file systems."""
 
 
 def save(folder: Path, tensors: Tensors, state: dict[str, Any]) -> int:
@@ -42,20 +44,20 @@ def save(folder: Path, tensors: Tensors, state: dict[str, Any]) -> int:
     """
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
-    needed = _size(tensors)
     try:
-        temporary.mkdir(parents=True)
+        make_folder(folder.parent)
+        temporary.mkdir()
         hashes = {
             name: _write(temporary / name, content) for name, content in _files(tensors, state)
         }
         _write(temporary / MANIFEST, _json(hashes))
         written = sum(path.stat().st_size for path in temporary.iterdir())
         sync(temporary)
-        temporary.rename(folder)
-        sync(folder.parent)
+        publish(temporary, folder)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise explain(error, folder, needed, "the checkpoint") from error
+        files, needed = len(tensors) + len((STATE, MANIFEST, temporary)), _size(tensors)
+        raise explain(error, folder, needed, "the checkpoint", files=files) from error
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
@@ -90,7 +92,9 @@ def _parts(values: dict[str, Tensor]) -> Iterator[dict[str, Tensor]]:
 
 
 def _size(tensors: Tensors) -> int:
-    return sum(value.nbytes for values in tensors.values() for value in values.values())
+    """About what a checkpoint takes; a file starts a block of its own."""
+    values = sum(value.nbytes for values in tensors.values() for value in values.values())
+    return values + BLOCK * (len(tensors) + len((STATE, MANIFEST)))
 
 
 def _json(content: dict[str, Any]) -> bytes:

@@ -6,14 +6,14 @@
 Nothing is deleted before what replaces it has been written, renamed and read back.
 """
 
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from workbench.errors import TrainingError
-from workbench.store import read_json
+from workbench.store import drop_folder, leftovers, publish, read_json
+from workbench.store.leftovers import number_of
 from workbench.training import checkpoint_files
 
 KEPT = 2
@@ -59,7 +59,7 @@ class CheckpointFolder:
         """
         written = checkpoint_files.save(self.step(number), tensors, state)
         for old in self.newest_first()[KEPT:]:
-            _drop(old)
+            drop_folder(old)
         self.drop_unneeded(best)
         return written
 
@@ -73,7 +73,7 @@ class CheckpointFolder:
 
     def newest_first(self) -> list[Path]:
         """The checkpoints that a training can resume from, without a look inside."""
-        return sorted(self.path.glob("step-*"), key=_number, reverse=True)
+        return sorted(self.path.glob("step-*"), key=number_of, reverse=True)
 
     def latest_valid(self, *, with_best: bool) -> tuple[Loaded | None, list[str]]:
         """The newest one that is whole, with the best state that it refers to if that is wanted.
@@ -93,7 +93,7 @@ class CheckpointFolder:
                 damages.append(f"{Path(error.where).name}: {error.what}")
                 aside = path.with_name(f"damaged-{path.name}")
                 shutil.rmtree(aside, ignore_errors=True)
-                path.rename(aside)
+                publish(path, aside)
                 continue
             return Loaded(path, tensors, state), damages
         return None, damages
@@ -105,23 +105,20 @@ class CheckpointFolder:
             state = read_json(path / checkpoint_files.STATE) or {}
             needed.add((state.get("best") or {}).get("step"))
         for path in self.path.glob("best-*"):
-            if _number(path) not in needed:
-                _drop(path)
+            if number_of(path) not in needed:
+                drop_folder(path)
 
     def remove_leftovers(self) -> None:
         """Removes what processes left behind that died while writing.
 
         A run has one writer, so at its start nobody else is writing.
         """
-        for left in self.path.glob(".*.tmp"):
-            shutil.rmtree(left)
+        for left in leftovers.half_written(self.path):
+            leftovers.remove(left)
 
     def finish(self) -> None:
         """Leaves nothing but the best state once the run has its result."""
-        self.remove_leftovers()
-        old_bests = sorted(self.path.glob("best-*"), key=_number)[:-1]
-        for path in (*self.path.glob("step-*"), *self.path.glob("damaged-*"), *old_bests):
-            _drop(path)
+        leftovers.keep_best(self.path)
 
 
 def _refuse_incomplete(
@@ -137,15 +134,3 @@ def _refuse_incomplete(
             lacking.append(f"the random state of process {process}")
     if lacking:
         raise TrainingError(f"{' and '.join(lacking)} is missing", where=str(path))
-
-
-def _drop(path: Path) -> None:
-    """Deletes a checkpoint; one that is half deleted has no checkpoint's name."""
-    going = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    path.rename(going)
-    shutil.rmtree(going)
-
-
-def _number(path: Path) -> int:
-    digits = path.name.rpartition("-")[2]
-    return int(digits) if digits.isdigit() else -1

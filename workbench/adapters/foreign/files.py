@@ -4,7 +4,6 @@ Nothing of what arrives is executed, and nothing is written but these names into
 """
 
 import os
-import shutil
 import stat
 import zipfile
 import zlib
@@ -13,6 +12,7 @@ from typing import IO
 
 from workbench.errors import UsageError
 from workbench.store import open_regular
+from workbench.store.disk import shortage
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
@@ -218,10 +218,9 @@ def _copy(file: IO[bytes], path: Path, size: int, where: str) -> None:
             why=f"more than {limit:,} bytes are refused",
             fix="an adapter is smaller; is this the right file?",
         )
-    free = shutil.disk_usage(path.parent).free
-    if size > free:
+    if short := shortage(path.parent, size):
         raise UsageError(
-            f"{size:,} bytes are needed and {free:,} are free",
+            f"it needs {short}",
             where=str(path.parent),
             fix="make room, or name another place with --output",
         )
