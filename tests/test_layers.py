@@ -51,7 +51,7 @@ ASIDE = {
 }
 """Beside the pipeline: they work on recipes and run folders alone."""
 
-ON_TOP = ["services", "cli", "__main__", "__init__"]
+ON_TOP = ["services", "new_study", "cli", "__main__", "__init__"]
 """See everything, and those before them."""
 
 TORCH_FREE = [
@@ -69,6 +69,7 @@ TORCH_FREE = [
     "report",
     "executors",
     "services",
+    "new_study",
     "cli",
     "__init__",
 ]

@@ -35,19 +35,19 @@ def test_the_interval_is_that_of_scipy(values: list[float]) -> None:
     error = scipy.stats.sem(values)
     low, high = scipy.stats.t.interval(0.95, n - 1, loc=mean, scale=error)
     assert found.low == pytest.approx(low) and found.high == pytest.approx(high)
-    assert found.half == pytest.approx((high - low) / 2)
+    assert found.ends == pytest.approx((low, high))
 
 
 def test_values_that_are_the_same_have_no_interval_as_in_scipy() -> None:
     found = interval([0.1 + 0.2, 0.3, 0.3])
-    assert found.mean == pytest.approx(0.3) and found.low is found.high is found.half is None
+    assert found.mean == pytest.approx(0.3) and found.low is found.high is found.ends is None
     with np.errstate(invalid="ignore"):
         assert np.isnan(scipy.stats.t.interval(0.95, 2, loc=0.3, scale=0.0)).all()
 
 
 def test_one_value_has_a_mean_and_no_interval() -> None:
     found = interval([0.9])
-    assert (found.mean, found.low, found.high, found.half, found.n) == (0.9, None, None, None, 1)
+    assert (found.mean, found.low, found.high, found.ends, found.n) == (0.9, None, None, None, 1)
 
 
 def test_no_value_has_nothing() -> None:

@@ -21,7 +21,7 @@ def tables(curves: SizeCurves) -> list[Table]:
         for size in sizes:
             if size in found:
                 each = found[size].interval
-                line.append(Cell(formatting.score(each.mean, each.half, each.n), each.mean))
+                line.append(Cell(formatting.score(each.mean, each.ends, each.n), each.mean))
             else:
                 line.append(Cell(formatting.ABSENT))
         scores.append(line)

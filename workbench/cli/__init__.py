@@ -21,6 +21,7 @@ from workbench.cli import (
     curve,
     distributed,
     import_adapter,
+    new,
     queue,
     recipes,
     results,
@@ -46,6 +47,7 @@ app = typer.Typer(
 )
 
 COMMANDS: dict[str, Callable[..., None] | typer.Typer] = {
+    "new": new.new,
     "recipes": recipes.list_recipes,
     "check": recipes.check,
     "data": recipes.data,

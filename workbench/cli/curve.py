@@ -20,7 +20,7 @@ from workbench.cli.options import (
     chosen_seeds,
 )
 from workbench.cli.output import note, print_json, print_table
-from workbench.cli.run import exit_by_state, run_here
+from workbench.cli.run import end_as, run_here
 from workbench.cli.studies import check_format, check_output, show
 from workbench.errors import UsageError
 from workbench.formatting import duration, plural
@@ -77,7 +77,7 @@ def curve(
         finished = run_here(list(variants.values()), runs, numbers, force=False)
         found = {key: [read_run(each.path) for each in several] for key, several in found.items()}
     _show(found, metric, baseline, format, output)
-    exit_by_state(finished)
+    end_as(finished)
 
 
 def _show(

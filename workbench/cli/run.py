@@ -78,7 +78,7 @@ def run(
     if executor is not None:
         ray_executor.check(executor, detach, processes)
         needs = {"cpus": cpus, "gpus": gpus, "memory_gb": memory, "retries": retries}
-        _report(ray_executor.run(loaded, runs, address, needs, store, **which), as_json)
+        report_runs(ray_executor.run(loaded, runs, address, needs, store, **which), as_json)
     elif queue:
         put(loaded, runs, processes=processes, as_json=as_json, worker=True, **which)
     elif detach:
@@ -93,7 +93,7 @@ def run(
         code = distributed.launch(context.obj, processes, paths, shard=shard, zero=zero)
         raise typer.Exit(code)
     else:
-        _report(run_here(loaded, runs, **which), as_json)
+        report_runs(run_here(loaded, runs, **which), as_json)
 
 
 def run_here(
@@ -147,7 +147,7 @@ def resume(
         shard, zero = bool(found.status.get("sharded")), int(found.status.get("zero") or 0)
         paths = [found.path]
         raise typer.Exit(distributed.launch(context.obj, together, paths, shard=shard, zero=zero))
-    _report([_resume_here(found, recipe, force)], as_json)
+    report_runs([_resume_here(found, recipe, force)], as_json)
 
 
 def _resume_here(run: Run, recipe: Recipe, force: bool) -> Run:
@@ -198,23 +198,23 @@ def _started(job: Job, as_json: bool) -> None:
     note(f"{plural(len(paths), 'run')} started in the background; `workbench runs` shows them")
 
 
-def _report(finished: Sequence[Run], as_json: bool) -> None:
-    """Prints what became of the runs and ends with the exit code that says it.
-
-    2 when what was asked for cannot be run (its recipe, model or data), 1 when something else
-    failed; as shells expect, 143 after SIGTERM and 130 after Ctrl-C or a request to stop.
-    """
+def report_runs(finished: Sequence[Run], as_json: bool) -> None:
+    """Prints what became of the runs and ends as ``end_as`` says."""
     if distributed.is_main():
         if as_json:
             print_json({"runs": [run_document(each) for each in finished]})
         else:
             rows = [(r.id, r.state, test_scores(r) or r.reason, r.path) for r in finished]
             print_table(("run", "state", "test", "folder"), rows)
-    exit_by_state(finished)
+    end_as(finished)
 
 
-def exit_by_state(finished: Sequence[Run]) -> None:
-    """Ends with the exit code of runs of which one has failed or was stopped."""
+def end_as(finished: Sequence[Run]) -> None:
+    """Ends with the exit code that says what became of the runs; returns if all finished.
+
+    2 when what was asked for cannot be run (its recipe, model or data), 1 when something else
+    failed; as shells expect, 143 after SIGTERM and 130 after Ctrl-C or a request to stop.
+    """
     states = {each.state for each in finished}
     if "failed" in states or "unreadable" in states:
         codes = {each.status.get("exit_code") for each in finished if each.state == "failed"}

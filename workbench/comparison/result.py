@@ -129,13 +129,14 @@ class ComparisonResult:
 
 def shown_interval(found: ScoreSummary) -> tuple[float, float] | None:
     """The interval over seeds and texts; where that is not known, over seeds on this test set."""
-    for low, high in (
-        (found["population_ci_low"], found["population_ci_high"]),
-        (found["ci_low"], found["ci_high"]),
-    ):
-        if low is not None and high is not None:
-            return low, high
-    return None
+    low, high = found["population_ci_low"], found["population_ci_high"]
+    return ends(found) if low is None or high is None else (low, high)
+
+
+def ends(found: Summary) -> tuple[float, float] | None:
+    """The interval of a summary, if it has one."""
+    low, high = found["ci_low"], found["ci_high"]
+    return None if low is None or high is None else (low, high)
 
 
 def covered(found: ScoreSummary) -> str:

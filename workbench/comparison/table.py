@@ -14,6 +14,7 @@ from workbench.comparison.result import (
     ComparisonResult,
     Group,
     covered,
+    ends,
     half_interval,
     shown_interval,
 )
@@ -171,7 +172,7 @@ def _difference_column(group: Group) -> Column:
 def _retention_column(group: Group) -> list[Column]:
     found = [row["retention"] for row in group.rows]
     cells = [
-        Cell(formatting.score(each["mean"], half_interval(each), each["n"]), each["mean"])
+        Cell(formatting.score(each["mean"], ends(each), each["n"]), each["mean"])
         if each
         else Cell(formatting.ABSENT)
         for each in found

@@ -60,7 +60,7 @@ class Columns:
     def wanted(self, found: Collection[str]) -> list[str]:
         """Names of those to read from a source with these columns."""
         if self.everything:
-            return [name for name, count in Counter(found).items() if count == 1]
+            return [name for name, count in Counter(list(found)).items() if count == 1]
         return [name for name in self.named() if name in found]
 
 

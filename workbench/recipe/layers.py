@@ -34,7 +34,7 @@ def read_layers(
         base, found = _base_of(path, document, bases)
         problems += found
     document = _with_paths(document, path.parent)
-    override, found = _read_overrides(overrides)
+    override, found = read_overrides(overrides)
     if after := _method(override):
         _change_method(document, path.stem, _method(merge(base, document)), after)
     document = merge(base, document)
@@ -133,7 +133,7 @@ def _read_base(path: Path) -> tuple[Document, list[Problem]]:
     return _with_paths(base, path.parent), problems
 
 
-def _read_overrides(overrides: Iterable[str]) -> tuple[Document, list[Problem]]:
+def read_overrides(overrides: Iterable[str]) -> tuple[Document, list[Problem]]:
     document, problems = Document(), []
     for override in overrides:
         key, equals, text = override.partition("=")
