@@ -24,6 +24,7 @@ SMALL = ("--set", "training.epochs=1", "--set", "training.precision=fp32", "--se
 @pytest.fixture
 def topics(topics_file, tmp_path):
     """The tiny data in the current folder."""
+    (tmp_path / "here").mkdir(exist_ok=True)
     return Path(shutil.copy(topics_file, tmp_path / "here" / "topics.jsonl"))
 
 
