@@ -170,6 +170,18 @@ def test_a_plan_that_fails_says_why_and_can_be_tried_again(
     assert {metric.label for metric in app.metric} >= {"trainable"}
 
 
+@pytest.mark.parametrize(("where", "refused"), [("reviews.csv", True), ("", False)])
+def test_nothing_starts_whose_data_the_plan_refuses(
+    runs: RunsFolder, answer: Callable[..., None], where: str, refused: bool
+) -> None:
+    answer(str({"error": {"what": "missing label, 1 of 3 rows", "where": where}}))
+    app = open_view("recipes", study="bbc-news", recipe="lora")
+    assert not app.button(key="start").disabled
+    app = planned(app.button(key="plan").click().run())
+    assert app.button(key="start").disabled == app.button(key="queue").disabled == refused
+    assert ("Cannot start" in texts(app)) == refused
+
+
 @pytest.mark.parametrize(
     ("source", "why"),
     [("raise SystemExit(1)", "exit code 1"), ("print('A remark of a library', flush=True)", "")],

@@ -22,8 +22,12 @@ LOOK_SECONDS = 0.5
 """Between two looks whether the plan is there."""
 
 
-def panel(wanted: Wanted) -> None:
-    """Seeds, processes, the buttons, the plan, and the same as command and Python."""
+def panel(wanted: Wanted, *, complete: bool) -> None:
+    """Seeds, processes, the buttons, the plan, and the same as command and Python.
+
+    Args:
+        complete: False where values of the form were lost, so that nothing is started.
+    """
     with st.container(border=True):
         st.subheader("Start", anchor=False)
         seeds = _seeds(wanted)
@@ -41,7 +45,7 @@ def panel(wanted: Wanted) -> None:
         runs = [read_run(run_path(runs_dir(), wanted.recipe, seed)) for seed in wanted.seeds]
         wanted, todo = _with_force(wanted, runs)
         _show_states(runs)
-        _buttons(wanted, todo, any(run.state in ACTIVE for run in runs))
+        _buttons(wanted, todo, any(run.state in ACTIVE for run in runs), complete)
     with st.container(border=True):
         st.subheader("Plan", anchor=False)
         _plan(wanted.recipe)
@@ -91,9 +95,11 @@ def _show_states(runs: list[Run]) -> None:
             st.badge(f"seed {plain(seed)} {run.state}", color=STATES[run.state][0])
 
 
-def _buttons(wanted: Wanted, todo: list[Run], active: bool) -> None:
+def _buttons(wanted: Wanted, todo: list[Run], active: bool, complete: bool) -> None:
     runs = plural(len(todo), "run")
-    look: dict[str, Any] = {"width": "stretch", "disabled": not todo or active}
+    refused = _is_refused(plan_panel.planner().answer(wanted.recipe))
+    disabled = not todo or active or refused or not complete
+    look: dict[str, Any] = {"width": "stretch", "disabled": disabled}
     icon = ":material/play_arrow:"
     if st.button(f"Start {runs}", key="start", type="primary", icon=icon, **look):
         _launch(wanted, todo[0])
@@ -103,6 +109,13 @@ def _buttons(wanted: Wanted, todo: list[Run], active: bool) -> None:
         _launch(wanted, todo[0], queue=True)
     if active:
         st.caption("Some of these are already queued or running; see Runs.")
+    if refused:
+        st.caption("Cannot start: the plan below says what is wrong.")
+
+
+def _is_refused(plan: object) -> bool:
+    """Whether planning found a fault, as it names its place, in the recipe or its data."""
+    return isinstance(plan, WorkbenchError) and bool(plan.where)
 
 
 def _launch(wanted: Wanted, first: Run, *, queue: bool = False) -> None:

@@ -98,7 +98,8 @@ def _choice(root: Path, files: list[Path], total: int) -> Path:
     about.caption(f"{some}{plural(total, 'recipe')}")
     if name and name != asked:
         st.query_params["recipe"] = name
-        st.query_params.pop("set", None)
+        for key in ("set", "draft"):
+            st.query_params.pop(key, None)
     return chosen.get(name or "") or files[0]
 
 

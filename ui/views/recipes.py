@@ -44,7 +44,8 @@ def _middle(path: Path, shipped: Recipe, right: DeltaGenerator) -> Recipe:
     with values:
         key = links.form_key(path)
         overrides = form(path, shipped, links.start_of(path, shipped, key), key=key)
-    links.write(overrides)
+    links.write(path, overrides)
+    lost = links.lost(overrides)
     try:
         recipe = load_recipe(path, overrides)
     except RecipeError as error:
@@ -62,9 +63,12 @@ def _middle(path: Path, shipped: Recipe, right: DeltaGenerator) -> Recipe:
         data_preview.show(recipe)
     wanted = Wanted(path=path, recipe=recipe, overrides=overrides, seeds=recipe.seeds)
     with right:
-        launch_panel.panel(wanted)
+        if lost:
+            words = f"Values that were lost with the page: {', '.join(lost)}"
+            error_box(words, "Enter them again, or reset to the file.")
+        launch_panel.panel(wanted, complete=not lost)
         save_recipe.form(recipe)
-        if overrides:
+        if overrides or lost:
             look = {"width": "stretch", "type": "tertiary"}
             action_button(st, "Reset to the file", "reset", partial(links.reset, path), **look)
     return recipe
