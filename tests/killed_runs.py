@@ -5,19 +5,21 @@ from __future__ import annotations
 import copy
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from tests.methods.test_contract import CASES, RATES
+from tests.run_files import unlike
 from tests.training.killing import dying_at, in_child, without_forecast
 from workbench.recipe.schema import Recipe
 from workbench.store import Run, read_run
 from workbench.training import checkpoint_files, trainer
 from workbench.training.accumulation import Accumulation
 from workbench.training.checkpoint_folder import CheckpointFolder
+
+SAY_WHAT_HAPPENED = ("checkpoints", "warnings", "warning", "forced", "progress")
+"""What tells a run that was resumed from one that was not: how it got there."""
 
 
 class Unchecked:
@@ -93,16 +95,7 @@ def after_step(step: int) -> Callable[[], object]:
     return lambda: setattr(trainer, "Step", dying_at(step, trainer.Step))
 
 
-def shown(rows: list[dict[str, Any]], *kinds: str) -> list[dict[str, Any]]:
-    """Rows of the log without what a clock says."""
-    return [
-        {k: v for k, v in row.items() if k not in ("time", "seconds")}
-        for row in rows
-        if row["kind"] in kinds
-    ]
-
-
-def difference(whole: Run, resumed: Run) -> str:
+def difference(whole: Run, resumed: Run, *, but: Sequence[str] = ()) -> str:
     """What two runs of a recipe do not have in common, of all that they leave; empty if nothing."""
     (last, *_) = CheckpointFolder(whole.path / "checkpoints").newest_first()
     saved = [last, resumed.path / "checkpoints" / last.name]
@@ -113,19 +106,12 @@ def difference(whole: Run, resumed: Run) -> str:
             return f"{stem} in the last checkpoint"
     if [{**s, "mark": 0} for s in states][0] != {**states[1], "mark": 0}:
         return "the state in the last checkpoint"
-    return exported_difference(whole, resumed)
+    return exported_difference(whole, resumed, but=but)
 
 
-def exported_difference(whole: Run, resumed: Run) -> str:
-    """The same without the last checkpoint: adapter, log and predictions."""
-    for file in sorted(whole.adapter.glob("*.safetensors")):
-        if file.read_bytes() != (resumed.adapter / file.name).read_bytes():
-            return f"the adapter's {file.name}"
-    rows = [shown(run.events()[0], "step", "validation") for run in (whole, resumed)]
-    if rows[0] != rows[1]:
-        return "the log"
-    steps = [row["step"] for row in rows[1] if row["kind"] == "step"]
-    if steps != list(range(1, len(steps) + 1)):
-        return "the steps in the log"
-    tables = [pq.read_table(run.path / "predictions.parquet") for run in (whole, resumed)]
-    return "" if tables[0].equals(tables[1]) else "the predictions"
+def exported_difference(whole: Run, resumed: Run, *, but: Sequence[str] = ()) -> str:
+    """The same without the checkpoints: every other file, and each step once in the log."""
+    if unequal := unlike(whole.path, resumed.path, but=(*SAY_WHAT_HAPPENED, *but)):
+        return ", ".join(unequal)
+    steps = [row["step"] for row in resumed.events()[0] if row["kind"] == "step"]
+    return "" if steps == list(range(1, len(steps) + 1)) else "the steps in the log"

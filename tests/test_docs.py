@@ -94,6 +94,16 @@ def test_links_lead_somewhere() -> None:
     assert count >= 4
 
 
+def test_what_is_promised_names_tests_that_exist() -> None:
+    for page in (ROOT / "SECURITY.md", ROOT / "docs" / "reliability.md"):
+        named = re.findall(r"`(tests/[^`]*)`", page.read_text(encoding="utf-8"))
+        assert len(named) >= 10
+        for each in named:
+            file, _, test = each.partition("::")
+            assert (ROOT / file).exists(), each
+            assert not test or f"def {test}(" in (ROOT / file).read_text(encoding="utf-8"), each
+
+
 def test_the_architecture_page_has_the_packages_in_their_order() -> None:
     table = ARCHITECTURE.partition("## Packages")[2].partition("A package imports")[0]
     first = "".join(line.split("|")[1] for line in table.splitlines() if line.startswith("| `"))

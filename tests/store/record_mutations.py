@@ -11,6 +11,8 @@ from typing import Any
 import yaml
 
 RECORDS = ("status.json", "result.json", "environment.json", "recipe.yaml", "events.jsonl")
+TENSORS = ".safetensors"
+"""Of such files the header is changed, which says what lies where."""
 FILES = (*RECORDS, "predictions.parquet")
 
 
@@ -60,7 +62,7 @@ def mutate_run(run: Path, seed: int) -> str:
 def mutate(file: Path, chance: random.Random) -> str:
     """Changes values of a file, or its bytes, and says what was done."""
     content = file.read_bytes()
-    if file.suffix not in (".json", ".jsonl", ".yaml") or chance.random() < 0.15:
+    if file.suffix not in (".json", ".jsonl", ".yaml", TENSORS) or chance.random() < 0.15:
         file.write_bytes(_damaged(content, chance))
         return f"{file.name}: bytes"
     document = _parsed(file)
@@ -69,7 +71,11 @@ def mutate(file: Path, chance: random.Random) -> str:
         text = _as_text(file, document)
     except (RecursionError, yaml.YAMLError, ValueError):  # what nobody could have written
         text = "[" * 10_000
-    file.write_bytes(text.encode("utf-8", errors="surrogatepass"))
+    changed = text.encode("utf-8", errors="surrogatepass")
+    if file.suffix == TENSORS:
+        length = int.from_bytes(content[:8], "little")
+        changed = len(changed).to_bytes(8, "little") + changed + content[8 + length :]
+    file.write_bytes(changed)
     return f"{file.name}: {'; '.join(done)}"
 
 
@@ -90,6 +96,9 @@ def _damaged(content: bytes, chance: random.Random) -> bytes:
 
 
 def _parsed(file: Path) -> Any:
+    if file.suffix == TENSORS:
+        content = file.read_bytes()
+        return json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     text = file.read_text(encoding="utf-8")
     if file.suffix == ".yaml":
         return yaml.safe_load(text)

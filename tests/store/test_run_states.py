@@ -250,6 +250,27 @@ def test_a_full_disk_costs_a_heartbeat_and_not_the_heart(
     other.close("stopped")
 
 
+def test_a_request_to_stop_that_cannot_be_removed_does_not_hide_the_end(
+    writer: RunWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlink = Path.unlink
+
+    def refuse(path: Path, **options: Any) -> None:
+        if path.name == "stop" or path.name.startswith(".failure"):
+            raise OSError(30, "Read-only file system")
+        unlink(path, **options)
+
+    other = open_run(writer.path.parents[1], news_recipe(), 1)
+    (other.path / "stop").touch()
+    (other.path / ".failure-1.json").write_text('{"rank": 1, "reason": "bad data"}')
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refuse)
+        other.close("failed", "no more data")
+    run = read_run(other.path)
+    assert (run.state, run.reason) == ("failed", "process 1: bad data\nno more data")
+    open_run(writer.path.parents[1], news_recipe(), 1).close("stopped")
+
+
 def test_who_is_refused_learns_who_owns_the_run(writer: RunWriter) -> None:
     with pytest.raises(RunRefused, match=rf"process {os.getpid()} on .*, running since 20") as info:
         open_run(writer.path.parents[1], news_recipe(), 0)

@@ -35,7 +35,7 @@ def two_starts(trial: Trial) -> None:
     children = [trial.begin(), trial.begin()]
     codes = {child: trial.end(child) for child in children}
     trial.expect(sorted(codes.values()) == [0, RunRefused.exit_code], f"codes {codes}")
-    said = (trial.root / "said.txt").read_text()
+    said = trial.said.read_text()
     winner = next((child for child, code in codes.items() if code == 0), None)
     trial.expect(goes_on or f"process {winner}" in said, "the loser was not told who owns the run")
     trial.go_on()

@@ -87,7 +87,7 @@ def changed_conditions(trial: Trial) -> None:
         file.write_text(kept.replace("weight_decay: 0.0", "weight_decay: 0.25"))
     code = trial.live(prepare)
     trial.expect(code == RunRefused.exit_code, f"exit code {code}")
-    trial.expect(words in (trial.root / "said.txt").read_text(), "the difference was not said")
+    trial.expect(words in trial.said.read_text(), "the difference was not said")
     trial.check()
     if name == "library" and trial.index % 2:
         trial.live(prepare, "--force")

@@ -34,15 +34,15 @@ def full_disk(trial: Trial) -> None:
     ballast = trial.root / "ballast"
     spare = trial.draw.choice([0, 4096, 20_000, 60_000])
 
-    def fill(save: Callable[..., int], *arguments: Any) -> int:
+    def filled(save: Callable[..., int], *arguments: Any) -> int:
         if trial.mounted:
-            _fill(ballast, spare)
+            fill(ballast, spare)
         else:
             wrap(os, "fsync", lambda _: _failing_with(errno.ENOSPC))
         return save(*arguments)
 
     trial.mount(DISK)
-    code = trial.event(lambda: wrap(CheckpointFolder, "save_step", nth(call, fill)))
+    code = trial.event(lambda: wrap(CheckpointFolder, "save_step", nth(call, filled)))
     ballast.unlink(missing_ok=True)
     trial.expect(code != 0, "it ended as if nothing had happened")
     told = trial.run.reason
@@ -54,7 +54,8 @@ def full_disk(trial: Trial) -> None:
     trial.go_on()
 
 
-def _fill(ballast: Path, spare: int) -> None:
+def fill(ballast: Path, spare: int) -> None:
+    """Takes all space of a file system but a few bytes."""
     with open(ballast, "wb", buffering=0) as file:
         try:
             while True:
@@ -86,7 +87,7 @@ def read_only_folder(trial: Trial) -> None:
 
     code = trial.end(trial.fork(start, die_if_loading))
     trial.expect(code == StorageError.exit_code, f"exit code {code}")
-    said = (trial.root / "said.txt").read_text()
+    said = trial.said.read_text()
     words = "Read-only file system" if os.geteuid() == 0 else "Permission denied"
     trial.expect(str(locked) in said and words in said, said)
     trial.expect(not list(locked.iterdir()), "something was left there", "I1")

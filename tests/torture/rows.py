@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.torture import at_once, damage, failures, kills, several, signals
+from tests.torture import at_once, damage, failures, kills, persistent, several, signals
 from tests.torture.trials import Trial
 
 
@@ -49,4 +49,6 @@ ROWS = [
     Row("K22", "random state missing or garbage", damage.spoilt_random_state),
     Row("K23", "recipe, data or library has changed", damage.changed_conditions),
     Row("K24", "control: without RNG, position, optimizer", damage.negative_control),
+    Row("K25", "each n-th change on the disk fails from then on", persistent.failing_calls),
+    Row("K26", "the disk fills at any time and stays full", persistent.disk_that_stays_full),
 ]

@@ -81,6 +81,7 @@ def _in_child(row: Row, index: int, cell: Cell, root: Path, evidence: Path, seed
             trial.faults.append(("own", traceback.format_exc()))
         if trial.faults:
             shutil.copytree(root, evidence, symlinks=True, dirs_exist_ok=True)
+            shutil.copy(trial.said, evidence) if trial.said.exists() else None
         shutil.rmtree(root, ignore_errors=True)
         seconds = time.monotonic() - started
         outcome = Outcome(

@@ -36,7 +36,7 @@ if os.environ.get("RANK") == "1":
 def command(trial: Trial, *arguments: str, first: Path | None = None) -> subprocess.Popen[bytes]:
     """A real ``workbench`` with two processes below it; ``first``: a folder of Python's path."""
     path = f"{first}{os.pathsep}{ROOT}" if first else str(ROOT)
-    with open(trial.root / "said.txt", "ab") as said:
+    with open(trial.said, "ab") as said:
         return subprocess.Popen(
             [sys.executable, "-m", "workbench", *arguments],
             stdout=said,

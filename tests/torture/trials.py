@@ -53,6 +53,8 @@ class Trial:
     """What did not hold: an invariant (or the row's own claim, ``own``), and how."""
 
     def __post_init__(self) -> None:
+        # Beside the runs folder, whose disk may be full.
+        self.said = self.root.with_name(f"{self.root.name}.txt")
         self.path = run_path(self.root, self.cell.recipe, 0)
         self.path.parent.mkdir(parents=True)
         self._neighbour = self.path.with_name("neighbour-s0-00000000")
@@ -106,13 +108,13 @@ class Trial:
         return self.fork(lambda: cli.main([*what, "--runs", str(self.root), *options]), prepare)
 
     def fork(self, work: Callable[[], int | None], prepare: Prepare = nothing) -> int:
-        """Forks a process for some work; what it prints goes to ``said.txt``."""
+        """Forks a process for some work; what it prints goes to ``said``."""
         child = os.fork()
         if child:
             return child
         code = 70
         try:
-            said = os.open(self.root / "said.txt", os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644)
+            said = os.open(self.said, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644)
             os.dup2(said, 1)
             os.dup2(said, 2)
             wrap(CheckpointFolder, "finish", lambda _: CheckpointFolder.remove_leftovers)

@@ -67,7 +67,8 @@ def exit_reason(status: Mapping[str, Any], silent: float) -> str:
         return "the machine was restarted while it ran; `workbench resume` continues"
     if memory := _memory_in_words(status):
         return f"killed by the system, probably for memory: {memory}{OUT_OF_MEMORY_FIX}"
-    return "its process is gone without saying why: killed from outside, or crashed"
+    why = "killed from outside, crashed, or unable to write into this folder"
+    return f"its process is gone without saying why: {why}"
 
 
 def stall_reason(status: Mapping[str, Any], seconds: float) -> str:
