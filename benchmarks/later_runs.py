@@ -3,7 +3,7 @@
 The second and third seed of a recipe are run by one command on one thread, with 4 steps and 4 texts
 for the test, and again with 8 of each. What is left at no steps and no texts is the fixed cost:
 setting up, measuring memory, the export and the plain-load check in its own process. Retention is
-left out, as a recipe may, and printed by itself: it takes as long as a pass over 1,920 tokens.
+left out, as a recipe may, and printed by itself: it takes as long as a pass over 1,536 tokens.
 """
 
 from __future__ import annotations

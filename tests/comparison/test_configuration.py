@@ -35,6 +35,18 @@ def test_the_same_recipe_has_no_difference(run: WriteRun, runs: Path) -> None:
     assert difference(runs) == {}
 
 
+def test_keys_that_an_older_version_lacks_and_what_is_measured_besides_are_no_difference(
+    run: WriteRun, runs: Path
+) -> None:
+    added = {"model": {"resize_embeddings": False}, "data": {"source": "a", "quoting": "auto"}}
+    run("lora", 0, settings=added | {"evaluation": {"retention": False}})
+    run("lora", 0, settings={"data": {"source": "a"}}, study="older")
+    run("lora", 0, settings={"data": {"source": "a", "quoting": "none"}}, study="other")
+    assert difference(runs) == {
+        "data.quoting": {"bbc-news/lora": "auto", "older/lora": "auto", "other/lora": "none"}
+    }
+
+
 @pytest.mark.parametrize(
     "text", ["", "[1, 2]", "a: [", "a: &a [1]\nb: [*a, *a]", "a: " + "[" * 5000, "a: !!python/x 1"]
 )

@@ -20,11 +20,12 @@ from transformers import (
     AutoTokenizer,
 )
 
+from tests.architectures import save_architecture
 from tests.trained_runs import SharedFolder, TrainedRuns
 from workbench.adapters.folder import find_export
 from workbench.pipeline.runner import run_recipe
 from workbench.recipe.schema import Recipe
-from workbench.retention import measure
+from workbench.retention import measure, program
 from workbench.retention.measure import TOKENS, measure_retention, perplexity
 from workbench.retention.passages import read_passages
 from workbench.retention.program import linear_cka
@@ -173,6 +174,23 @@ def test_a_trained_head_alone_leaves_the_base_as_it_was(
     found = retention(trained_runs.read(trained_runs.recipe(task, "head", family)))
     assert found["value"] == 1
     assert found["passages"] == found["base_passages"]
+
+
+@pytest.mark.parametrize("name", ["ALBERT", "ModernBERT", "XLNet", "OPT, projected", "Gemma 3"])
+def test_bodies_and_heads_of_many_architectures_fit_together(name: str, tmp_path: Path) -> None:
+    folder = str(save_architecture(name, tmp_path / "model"))
+    request: dict[str, Any] = {"folder": folder, "base": folder, "revision": None, "tokens": 32}
+    request |= {"passages": read_passages()[:9], "auto_class": "AutoModelForSequenceClassification"}
+
+    def load(_: Any) -> Any:
+        model = AutoModelForSequenceClassification.from_pretrained(folder)
+        return model.eval(), AutoTokenizer.from_pretrained(folder)
+
+    base = program.run({**request, "measure": None}, load)
+    found = program.run({**request, "measure": base["measure"]}, load)
+    assert found["passages"] == base["passages"]
+    layers = program.run({**request, "measure": program.CKA}, load)["layers"]
+    assert layers == pytest.approx([1.0, 1.0])
 
 
 @pytest.mark.parametrize("method", ["bitfit", "prefix", "prompt", "p-tuning", "lora"])

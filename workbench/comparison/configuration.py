@@ -7,12 +7,14 @@ import yaml
 
 from workbench.recipe.layers import flatten
 from workbench.recipe.methods import METHOD_SPECS
+from workbench.recipe.renamed import ADDED
 from workbench.store import Run
 
 # libyaml reads a recipe in 0.3 ms where the Python reader takes 3 ms.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-_NAMES = frozenset({"study", "name", "description", "seeds", "tuning"})
+_ASIDE = frozenset({"study", "name", "description", "seeds", "tuning", "evaluation"})
+"""What changes no adapter and no score."""
 
 MOST_READ = 100
 """Recipes that are read to be named or told apart: one takes 0.9 ms, and a comparison of 500 has
@@ -41,8 +43,8 @@ def differing(settings: Mapping[str, Settings]) -> dict[str, dict[str, Any]]:
 
 
 def read_settings(run: Run) -> dict[str, Any]:
-    """The resolved recipe by dotted key, without names and seeds, with the learning rate that it
-    stands for; empty if unreadable."""
+    """The resolved recipe by dotted key, without names, seeds and what is measured besides; with
+    the learning rate that it stands for. Empty if unreadable."""
     text = run.recipe_text()
     try:
         recipe = yaml.load(text, _LOADER) if _is_plain(text) else None
@@ -50,7 +52,8 @@ def read_settings(run: Run) -> dict[str, Any]:
         return {}
     if not isinstance(recipe, dict):
         return {}
-    flat = flatten({key: part for key, part in recipe.items() if key not in _NAMES})
+    flat = flatten({key: part for key, part in recipe.items() if key not in _ASIDE})
+    flat |= {key: value for key, value in ADDED.items() if key not in flat}  # of an older version
     method = METHOD_SPECS.get(str(flat.get("method.name")))
     if method and flat.get("training.learning_rate", 0) is None:
         flat["training.learning_rate"] = method.default_learning_rate
