@@ -33,7 +33,7 @@ def test_json_is_one_document(runs: Path) -> None:
     comparison = compare([runs])
     content = json.loads(comparison.to("json"))
     assert list(content) == [
-        *("rows", "references", "warnings", "verdicts", "verdict_notes"),
+        *("answer", "rows", "references", "warnings", "verdicts", "verdict_notes"),
         *("pareto", "pareto_objectives"),
     ]
     assert content["rows"] == comparison.rows and content["verdicts"] == comparison.verdicts
@@ -163,7 +163,7 @@ def test_latex_names_are_no_commands(hostile: Path) -> None:
 def test_the_terminal_obeys_no_name(hostile: Path) -> None:
     text = compare([hostile]).to("table", width=200)
     assert "[red]x[/red]" in text and "\x1b" not in text
-    title = next(line for line in text.splitlines() if line.strip())
+    title = next(line for line in text.split("\n\n")[1].splitlines() if line.strip())
     assert "-evil" in title
 
 
@@ -178,8 +178,8 @@ def test_the_table_fits_the_terminal(runs: Path, width: int) -> None:
 
 @pytest.mark.usefixtures("study")
 def test_the_table_keeps_memory_at_80_columns(runs: Path) -> None:
-    lines = compare([runs]).to("table", width=80).splitlines()
-    lora = next(line for line in lines if line.startswith("lora"))
+    lines = compare([runs]).to("table", width=80).split("\n\n", 1)[1].splitlines()
+    lora = next(line for line in lines if line.startswith("lora  "))
     assert lora.split() == [
         *("lora", "0.958", "[0.953,", "0.963]", "(3)", "-0.006", "±", "0.009"),
         *("75.7k", "(0.33%)", "512", "MB"),

@@ -256,6 +256,29 @@ def test_what_weighs_most_and_was_measured_least_comes_first(
         calibration.seconds[expected.key] += again.values()
 
 
+def test_a_plan_of_long_steps_measures_its_heavy_kinds_once_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A step of 0.9 s, of which each of three kinds takes a third and 0.15 s to measure."""
+    kinds = [relu(8), relu(16), relu(24)]
+    step, clock = OpCounts(Counter(dict.fromkeys(kinds, 6)), calls=0), [0.0]
+
+    def seconds(_stopwatch: Stopwatch, kind: OpSignature) -> float:
+        clock[0] += 0.15
+        return 0.05
+
+    monkeypatch.setattr(Stopwatch, "seconds", seconds)
+    monkeypatch.setattr(module, "_overhead", lambda _device: 0.0)
+    monkeypatch.setattr(module.time, "perf_counter", lambda: clock[0])
+    calibration = _calibration()
+    timings = []
+    for _ in range(3):
+        calibration.measure(step)
+        found = calibration.step_time(step)
+        timings.append(found.timings if found else 0)
+    assert timings == [1, 2, 3]
+
+
 def test_nothing_is_measured_again_beside_other_programs(
     paces: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:

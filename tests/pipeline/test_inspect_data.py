@@ -121,3 +121,29 @@ def test_a_metric_with_nothing_to_count_is_noted_where_texts_stand_alone(
         data={"source": str(tmp_path / "t.jsonl"), "validation_size": 2, "test_size": 4},
     )
     assert ("nothing to count" in inspect_data(recipe)["notes"]) is not packing
+
+
+def test_long_contexts_are_read_in_windows_and_only_long_questions_are_cut(
+    make_recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    context = " ".join(["the goal of team net bank film"] * 6)
+    rows = [
+        {
+            "question": "the goal of team net bank film" if n % 3 == 0 else "film",
+            "text": f"{context} {n}",
+            "label": "bank",
+        }
+        for n in range(36)
+    ]
+    file = tmp_path / "qa.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    task = {"name": "question-answering", "stride": 4}
+    data = {"source": str(file), "text_pair": "question", "validation_size": 6, "test_size": 6}
+    recipe = make_recipe("lora", task=task, data=data, model={"max_length": 24})
+    found = inspect_data(recipe)
+    questions = load_data(recipe.data, recipe.task).train.pairs or ()
+    lengths = found["lengths"]
+    assert lengths["longer"] == lengths["measured"] == found["splits"]["train"]
+    # A quarter of 24 tokens holds one word and not seven.
+    assert lengths["truncated"] == sum(len(each.split()) == 7 for each in questions) > 0
+    assert lengths["windows"] and not lengths["packed"]

@@ -219,8 +219,9 @@ FOUND = {
     "splits": {"train": 8, "validation": 2, "test": 2},
     "rows": [{"id": "a", "text": "<b>x</b>", "label": "sport"}],
     "labels": [{"label": "sport", "train": 8, "validation": 2, "test": 2}],
-    "lengths": {"measured": 8, "max_length": 128, "longer": 2, "packed": False, "median": 9.0,
-                "longest": 300, "histogram": [{"low": 1.0, "high": 9.0, "texts": 8}]},
+    "lengths": {"measured": 8, "max_length": 128, "longer": 2, "truncated": 2, "windows": False,
+                "packed": False, "median": 9.0, "longest": 300,
+                "histogram": [{"low": 1.0, "high": 9.0, "texts": 8}]},
     "duplicates_removed": 3,
     "notes": ["3 of 11 rows were left out"],
 }  # fmt: skip

@@ -8,6 +8,7 @@ from compare.draw import show_table
 from compare.selection import Selection
 from layout import plain
 from workbench.analysis.group import Analysis
+from workbench.comparison.answer import answer
 from workbench.comparison.schema import Conclusion
 from workbench.comparison.sentences import details, reference_sentences
 from workbench.comparison.table import comparison_table
@@ -29,6 +30,8 @@ BADGES: dict[Conclusion, tuple[str, Color]] = {
 
 def show(selection: Selection, analysis: Analysis) -> None:
     group, shown = analysis.group, set(analysis.labels)
+    with st.container(border=True):
+        st.text(answer(group, selection.comparison.warnings)["text"])
     show_table(comparison_table(group, pareto=True))
     found = [v for v in group.verdicts if {v["label"], v["against"]} <= shown]
     references = reference_sentences(group)

@@ -98,8 +98,10 @@ def _lengths(lengths: Found) -> None:
     line = alt.Chart(pd.DataFrame({"limit": [limit]}))
     rule = line.mark_rule(color=LIMIT, strokeWidth=2, strokeDash=[5, 3]).encode(x="limit:Q")
     st.altair_chart(alt.layer(bars, rule).properties(height=170), width="stretch", key="lengths")
-    cut = f"{lengths['longer']:,} of {lengths['measured']:,} training texts are longer and are "
-    cut += "truncated."
+    cut = f"{lengths['longer']:,} of {lengths['measured']:,} training texts are longer and "
+    cut += "are truncated."
+    if lengths["windows"]:
+        cut = cut.replace("are truncated", "read in windows of that size")
     if lengths["packed"]:
         cut = "texts are packed into windows of that size, so nothing is truncated."
     words = f"The red line is max_length, {limit} tokens; {cut} Median {lengths['median']:g}, "

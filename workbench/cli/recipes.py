@@ -109,9 +109,10 @@ def data(
         echo()
         print_table(columns, table, right=" ".join(columns[1:]))
     lengths = found["lengths"]
-    share = f"{lengths['longer']:,} of {lengths['measured']:,}"
+    longer = f"{lengths['longer']:,} of {lengths['measured']:,}, read in windows"
     pairs = [("median", f"{lengths['median']:g}"), ("longest", f"{lengths['longest']:,}")]
-    pairs += [("cut", f"{share} are longer than {lengths['max_length']}")]
+    pairs += [(f"longer than {lengths['max_length']}", longer)] if lengths["windows"] else []
+    pairs += [("truncated", f"{lengths['truncated']:,} of {lengths['measured']:,}")]
     print_pairs("tokens of the training texts", pairs)
     for sentence in found["notes"]:
         note(sentence)

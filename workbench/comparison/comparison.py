@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from workbench.comparison import fairness, formats
+from workbench.comparison.answer import answers
 from workbench.comparison.collapse import note_collapse
 from workbench.comparison.items import row_interval
 from workbench.comparison.labels import set_labels
@@ -99,7 +100,7 @@ def compare(
         results.notes.append(f"{count} runs: add --tests for significance tests")
     wanted = list(objectives or (DEFAULT if len(rows) <= MOST_TESTED else ()))
     wanted = [metric if metric and name == METRIC else name for name in wanted]
-    return Comparison(
+    comparison = Comparison(
         rows=rows,
         references=references,
         warnings=warnings,
@@ -110,6 +111,8 @@ def compare(
         pareto_column=objectives is not None,
         samples=samples,
     )
+    comparison.answer.extend(answers(comparison))
+    return comparison
 
 
 def _add_intervals(row: Row, sample: Sample) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from workbench.comparison.result import ComparisonResult, Group
 from workbench.comparison.schema import Row
-from workbench.comparison.sentences import all_conclusions
+from workbench.comparison.sentences import all_conclusions, answer_lines
 from workbench.comparison.table import Table, comparison_tables, plain
 
 NOTHING = "No finished runs."
@@ -99,7 +99,8 @@ _MARKDOWN = re.compile(r"([\\`*_\[\]<>|~$#!])")
 
 
 def to_markdown(comparison: ComparisonResult) -> str:
-    parts = [
+    parts = [markdown_text(text) for text in answer_lines(comparison)]
+    parts += [
         f"**{markdown_text(table.title)}**\n\n{markdown_table(table)}"
         for table in comparison_tables(comparison)
     ] or [NOTHING]
@@ -152,6 +153,7 @@ def to_latex(comparison: ComparisonResult) -> str:
     """A booktabs table for each group, notes and warnings as comments. Needs UTF-8 and T1."""
     tables = comparison_tables(comparison, findings=True)
     parts = ["% \\usepackage{booktabs} and \\usepackage[T1]{fontenc}"]
+    parts += [f"% {plain(text)}" for text in answer_lines(comparison)]
     parts += [_latex_table(table) for table in tables] or [f"% {NOTHING}"]
     said = [each.sentence for each in all_conclusions(comparison)]
     parts += [f"% {plain(text)}" for text in said + comparison.warnings]

@@ -7,6 +7,7 @@ from typing import Any
 from workbench.comparison.configuration import differing
 from workbench.comparison.rows import Sample
 from workbench.comparison.schema import (
+    Answer,
     Conclusion,
     ParetoStatus,
     Reference,
@@ -67,13 +68,17 @@ class Group:
     def verdict_on(self, row: Row) -> Verdict | None:
         """The verdict on a row against its baseline, or against the one other row that there is;
         turned where the pair was tested the other way round, but for effect size and sentence."""
-        pair = row["label"], row["baseline"]
+        if len(self.verdicts) == 1 and not row["baseline"]:
+            (only,) = self.verdicts
+            return only if only["label"] == row["label"] else None
+        return self.verdict_between(row["label"], row["baseline"])
+
+    def verdict_between(self, label: str, against: str | None) -> Verdict | None:
+        """The verdict on a row against another, turned where it was tested the other way round."""
         for verdict in self.verdicts:
-            tested = verdict["label"], verdict["against"]
-            only = len(self.verdicts) == 1 and not row["baseline"] and tested[0] == row["label"]
-            if tested == pair or only:
+            if (verdict["label"], verdict["against"]) == (label, against):
                 return verdict
-            if tested == pair[::-1]:
+            if (verdict["against"], verdict["label"]) == (label, against):
                 return _turned(verdict)
         return None
 
@@ -85,6 +90,7 @@ class Group:
 class ComparisonResult:
     """Recipes side by side. All but ``samples`` are plain JSON values."""
 
+    answer: list[Answer] = field(default_factory=list)
     rows: list[Row]
     references: list[Reference]
     warnings: list[str]
@@ -157,8 +163,15 @@ def _turned(verdict: Verdict) -> Verdict:
         None if number is None else -number
         for number in (verdict["difference"], verdict["ci_high"], verdict["ci_low"])
     )
+    ratio, ratio_low, ratio_high = (
+        None if number is None else 1 / number
+        for number in (verdict["ratio"], verdict["ratio_high"], verdict["ratio_low"])
+    )
     return {
         **verdict,
+        "ratio": ratio,
+        "ratio_low": ratio_low,
+        "ratio_high": ratio_high,
         "label": verdict["against"],
         "against": verdict["label"],
         "runs": verdict["runs_against"],

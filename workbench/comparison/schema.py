@@ -23,6 +23,7 @@ Conclusion = Literal[
 ]
 """``run_``: of one run each, which is about these two adapters and not about the methods;
 ``trivial``: not told apart, and one of them learned nothing."""
+Standing = Literal["better", "matches", "worse", "undecided", "untested", "learned_nothing"]
 Dominance = Literal["front", "possibly_dominated", "dominated"]
 
 
@@ -145,6 +146,16 @@ class Verdict(TypedDict):
     caveats: list[str]
     sentence: str
     details: str
+
+
+class Answer(TypedDict):
+    """What a group of rows answers: how each row stands to the baseline, and all of it in words."""
+
+    group: int
+    metric: str
+    baseline: str | None
+    standings: dict[Standing, list[str]]
+    text: str
 
 
 class ParetoStatus(TypedDict):

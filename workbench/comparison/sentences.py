@@ -45,6 +45,15 @@ def all_conclusions(comparison: ComparisonResult) -> list[Said]:
     return said + [Said(text) for each in comparison.groups() for text in reference_sentences(each)]
 
 
+def answer_lines(comparison: ComparisonResult) -> list[str]:
+    """The answer of each group, named where there are several."""
+    several = len(comparison.answer) > 1
+    return [
+        f"Group {each['group']}: {each['text']}" if several else each["text"]
+        for each in comparison.answer
+    ]
+
+
 def put_in_words(verdict: Verdict) -> None:
     """Sets ``sentence``, what a reader may conclude, and ``details``, what it rests on and what
     would tell more."""
@@ -101,20 +110,22 @@ def _evidence(verdict: Verdict) -> str:
     runs = plural(one, "seed") if one == other else f"{one} and {other} seeds"
     runs = "one run each" if one == other == 1 else runs
     runs += ", over seeds only" if verdict["covers"] == ["seeds"] else ""
+    return "; ".join(filter(None, [effect(verdict), runs]))
+
+
+def effect(verdict: Verdict) -> str:
+    """``+1.9 points, 95% CI -2.0 to 5.7``, or ``1.16 times the perplexity, ...``."""
     metric, estimate = verdict["metric"], verdict["difference"]
     if estimate is None:
-        return runs
-    low, high = verdict["ci_low"], verdict["ci_high"]
+        return ""
     if verdict["ratio"] is not None:
         text = f"{verdict['ratio']:.2f} times the {metric}"
-        low, high = verdict["ratio_low"], verdict["ratio_high"]
+        bounds = [f"{end:.2f}" for end in (verdict["ratio_low"], verdict["ratio_high"]) if end]
     else:
         text = f"{_number(metric, estimate)} {'points' if is_share(metric) else f'of {metric}'}"
-    if low is not None and high is not None:
-        ends = (_number(metric, end).removeprefix("+") for end in (low, high))
-        ends = (f"{end:.2f}" for end in (low, high)) if verdict["ratio"] is not None else ends
-        text += f", 95% CI {' to '.join(ends)}"
-    return f"{text}; {runs}"
+        ends = (verdict["ci_low"], verdict["ci_high"])
+        bounds = [_number(metric, end).removeprefix("+") for end in ends if end is not None]
+    return f"{text}, 95% CI {' to '.join(bounds)}" if bounds else text
 
 
 def _details(verdict: Verdict) -> str:
@@ -143,22 +154,25 @@ def _power(verdict: Verdict) -> str:
     if verdict["conclusion"] not in ("unclear", "hint") or not verdict["detectable"]:
         return ""
     metric = verdict["metric"]
-    margin = amount(metric, verdict["margin"])
+    if verdict["limit"] is None:
+        return f"80% power to detect {amount(metric, verdict['margin'])}"
     shown = amount(metric, float(f"{verdict['detectable']:.2g}"))
+    return f"{needs(verdict)}; these runs have 80% power from {shown} on"
+
+
+def needs(verdict: Verdict) -> str:
+    """What a difference of the margin would take, where there is too little of it."""
+    if verdict["conclusion"] not in ("unclear", "hint") or verdict["limit"] is None:
+        return ""
+    margin = amount(verdict["metric"], verdict["margin"])
     seeds, items = verdict["seeds_needed"], _about(verdict["items_needed"] or 0)
     runs = f"about {_about(seeds)} seeds" if seeds else "more than a thousand seeds"
-    if verdict["limit"] is None:
-        return f"80% power to detect {margin}"
     if verdict["limit"] == "seeds":
-        wanted = f"detecting {margin} takes {runs}"
-    elif "seeds" in verdict["covers"]:
-        wanted = (
-            f"more seeds alone do not help: detecting {margin} takes about {items} "
-            f"{_units(verdict)} and {runs}"
-        )
-    else:
-        wanted = f"detecting {margin} takes about {items} {_units(verdict)}"
-    return f"{wanted}; these runs have 80% power from {shown} on"
+        return f"detecting {margin} takes {runs}"
+    texts = f"detecting {margin} takes about {items} {_units(verdict)}"
+    if "seeds" in verdict["covers"]:
+        return f"more seeds alone do not help: {texts} and {runs}"
+    return texts
 
 
 def tests_used(verdicts: Sequence[Verdict]) -> list[str]:
@@ -198,30 +212,50 @@ _SIDES = {
 }
 
 
-def reference_sentences(group: Group) -> list[str]:
-    """Who beats the best score without fine-tuning, by the interval over seeds or the one run."""
-    metric, scores = group.metric, group.reference_scores
+class Sides(NamedTuple):
+    """The best score without fine-tuning, and which rows are better, worse or neither."""
+
+    name: str
+    score: float
+    better: list[str]
+    unclear: list[str]
+    worse: list[str]
+
+
+def reference_sides(group: Group) -> Sides | None:
+    """By the interval of each row, or its one run; None without a reference."""
+    scores, higher = group.reference_scores, higher_is_better(group.metric)
     if not scores:
-        return []
-    higher = higher_is_better(metric)
+        return None
     best = (max if higher else min)(scores, key=lambda name: scores[name])
-    sides: dict[str, list[str]] = {side: [] for side in _SIDES}
-    found = [(row["label"], row["metrics"].get(metric)) for row in group.rows]
-    scored = [(label, each) for label, each in found if each and each["mean"] is not None]
-    for label, summary in scored:
-        sides[_side(summary, scores[best], higher)].append(label)
+    sides = Sides(best, scores[best], [], [], [])
+    for label, summary in _scored(group):
+        getattr(sides, _side(summary, scores[best], higher)).append(label)
+    return sides
+
+
+def _scored(group: Group) -> list[tuple[str, ScoreSummary]]:
+    found = [(row["label"], row["metrics"].get(group.metric)) for row in group.rows]
+    return [(label, each) for label, each in found if each and each["mean"] is not None]
+
+
+def reference_sentences(group: Group) -> list[str]:
+    """Who beats the best score without fine-tuning."""
+    if (sides := reference_sides(group)) is None:
+        return []
     parts = [
-        f"{listing(labels, None)} {_SIDES[side][len(labels) > 1]}"
-        for side, labels in sides.items()
-        if labels
+        f"{listing(labels, None)} {words[len(labels) > 1]}"
+        for side, words in _SIDES.items()
+        if (labels := getattr(sides, side))
     ]
-    both = all(summary["population_ci_low"] is not None for _, summary in scored)
-    several = any(summary["n"] > 1 for _, summary in scored)
+    scored = [summary for _, summary in _scored(group)]
+    several = any(summary["n"] > 1 for summary in scored)
+    both = all(summary["population_ci_low"] is not None for summary in scored)
     over = ["seeds"] * several + ["texts"] * both
     by = f"95% intervals over {' and '.join(over)}" if over else ""
     by = ", ".join(filter(None, [by, "" if several else "one run each"]))
-    score = formatting.score(scores[best])
-    return [f"compared with {best} ({metric} {score}): {'; '.join(parts)} ({by})"]
+    score = formatting.score(sides.score)
+    return [f"compared with {sides.name} ({group.metric} {score}): {'; '.join(parts)} ({by})"]
 
 
 def _side(summary: ScoreSummary, reference: float, higher: bool) -> str:

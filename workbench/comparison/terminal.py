@@ -13,7 +13,7 @@ from rich.text import Text
 
 from workbench.comparison.formats import NOTHING
 from workbench.comparison.result import ComparisonResult
-from workbench.comparison.sentences import Said, all_conclusions
+from workbench.comparison.sentences import Said, all_conclusions, answer_lines
 from workbench.comparison.table import Column, Table, comparison_tables, plain
 
 NARROWEST = 52
@@ -26,7 +26,10 @@ _RULES = Box("    \n    \n ── \n    \n ── \n    \n    \n    \n")
 def table(comparison: ComparisonResult, width: int | None = None, *, explain: bool = False) -> str:
     """A table for each group, conclusions and warnings beneath; what does not fit is only named."""
     said, warnings = all_conclusions(comparison), comparison.warnings
-    return plain_tables(comparison_tables(comparison), said, warnings, width, explain=explain)
+    text = plain_tables(comparison_tables(comparison), said, warnings, width, explain=explain)
+    if not comparison.rows:
+        return text
+    return f"{_wrapped(map(plain, answer_lines(comparison)), _width(width))}\n\n{text}"
 
 
 def plain_tables(
@@ -38,7 +41,7 @@ def plain_tables(
     explain: bool = False,
 ) -> str:
     """Tables, and beneath them what is concluded and what to know before believing it."""
-    width = max(width or shutil.get_terminal_size((120, 24)).columns, NARROWEST)
+    width = _width(width)
     parts = [_table(each, width) for each in tables] or [NOTHING]
     lines = []
     for each in said:
@@ -49,6 +52,10 @@ def plain_tables(
     if warnings:
         parts.append(_wrapped((f"! {plain(text)}" for text in warnings), width))
     return "\n\n".join(parts) + "\n"
+
+
+def _width(width: int | None) -> int:
+    return max(width or shutil.get_terminal_size((120, 24)).columns, NARROWEST)
 
 
 def _table(table: Table, width: int) -> str:

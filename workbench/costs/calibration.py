@@ -32,7 +32,9 @@ OVERHEAD = "overhead"
 """Key of the seconds that a call takes beside its arithmetic: Python, autograd, dispatch."""
 BUSY = 0.2
 """Share of the processors from which on other programs are in the way of measuring one."""
-_AGAIN_SECONDS = 0.2  # that a plan takes to measure what is known once more
+_AGAIN_SECONDS = 0.2
+"""That a plan takes to measure what is known once more, or as long as a step does: in 0.2 s a model
+whose products take 50 ms would have one kind measured, and its timings stay at one."""
 _TIMES = 5
 """That a kind of operator is measured, each by another plan."""
 _MOST, _OFTEN = 0.5, 3
@@ -112,12 +114,17 @@ class Calibration:
     def _once_more(self, steps: Sequence[OpCounts], stopwatch: Stopwatch) -> dict[str, float]:
         """Seconds of kinds that were known; what weighs most and was measured least comes first."""
         weights: dict[OpSignature, float] = {}
+        longest = 0.0
         for step in steps:
+            taken = 0.0
             for kind, calls in step.counts.items():
-                if (past := self.seconds.get(kind.key)) and not self._settled(kind.key):
+                past = self.seconds.get(kind.key, [])
+                taken += calls * fmean(past) if past else 0.0
+                if past and not self._settled(kind.key):
                     weights[kind] = calls * fmean(past) / len(past)
+            longest = max(longest, taken)
         measured: dict[str, float] = {}
-        end = time.perf_counter() + _AGAIN_SECONDS
+        end = time.perf_counter() + _AGAIN_SECONDS * max(1.0, longest / 0.2)
         for kind in sorted(weights, key=weights.__getitem__, reverse=True):
             if time.perf_counter() > end:
                 break

@@ -101,11 +101,19 @@ def _lengths(
     # Few texts are many times longer than the rest: they go into the last bin.
     shown = np.minimum(lengths, max(1.25 * limit, np.percentile(lengths, 99)))
     counts, edges = np.histogram(shown, bins=BINS)
+    longer, packed = int((lengths > limit).sum()), bool(getattr(recipe.task, "packing", False))
+    windows = "stride" in type(spec).model_fields
+    truncated = 0 if packed else longer
+    if windows:  # of a long text nothing is left out, of what stands before it there may be
+        as_read = task.encoder(tokenizer, limit)
+        truncated = encode(measured, as_read, tokenizer, cached=False).truncated
     found = {
         "measured": len(measured),
         "max_length": limit,
-        "longer": int((lengths > limit).sum()),
-        "packed": bool(getattr(recipe.task, "packing", False)),
+        "longer": longer,
+        "truncated": truncated,
+        "windows": windows,
+        "packed": packed,
         "median": float(np.median(lengths)),
         "longest": int(lengths.max()),
         "histogram": [

@@ -10,7 +10,13 @@ from workbench.analysis.tables import difference_table, pair_table, run_table
 from workbench.charts.figure import Figure, Picture, defaults
 from workbench.charts.figures import sections
 from workbench.comparison import Comparison, compare
-from workbench.comparison.sentences import Said, conclusions, details, pareto_sentences
+from workbench.comparison.sentences import (
+    Said,
+    answer_lines,
+    conclusions,
+    details,
+    pareto_sentences,
+)
 from workbench.comparison.table import Table, comparison_table
 from workbench.formatting import plural
 from workbench.store import Run, list_runs
@@ -65,6 +71,10 @@ class Content:
     baseline: str | None
     texts: int
     recipes: dict[str, str]
+
+    @property
+    def answers(self) -> list[str]:
+        return answer_lines(self.comparison)
 
     @property
     def counted(self) -> str:

@@ -1,0 +1,279 @@
+"""The answer to the question that a comparison is made for, in one or two sentences.
+
+Which recipe to use instead of the baseline, at what cost, and whether fine-tuning was worth it. The
+rule is in docs/comparing.md: it follows from the verdicts alone, so that what they leave open is
+said to be open.
+"""
+
+import math
+from collections.abc import Sequence
+
+from workbench import formatting
+from workbench.comparison.result import ComparisonResult, Group
+from workbench.comparison.schema import Answer, Row, Standing, Verdict
+from workbench.comparison.sentences import amount, effect, needs, reference_sides
+from workbench.formatting import listing
+from workbench.recipe.catalogue import higher_is_better, is_share
+
+LOOSEST = 3
+"""Times the margin: an interval that reaches further leaves too much open to call it a match."""
+_SAME_COST = 0.9
+"""Ratio of two costs from which on they are not worth a word."""
+
+
+def answers(comparison: ComparisonResult) -> list[Answer]:
+    """One for each group of comparable rows, in their order."""
+    return [answer(group, comparison.warnings) for group in comparison.groups()]
+
+
+def answer(group: Group, warnings: Sequence[str] = ()) -> Answer:
+    """What follows for a group from its verdicts; ``warnings`` are those of the comparison."""
+    base, found = _standings(group)
+    rows = {row["label"]: row for row in _best_first(group)}
+    labels = {
+        standing: [label for label in rows if label in found and found[label][0] == standing]
+        for standing in _STANDINGS
+    }
+    nothing = [label for label, row in rows.items() if row["trivial"]]
+    if len(nothing) == len(rows):
+        said, more = [_nothing_learned(group)], []
+    else:
+        if base is None:
+            said = [_untested(rows, group.metric)]
+        elif all(each["runs"] == each["runs_against"] == 1 for _, each in found.values()):
+            said = [_single_runs(rows, group.metric)]
+        else:
+            said = _methods(rows, base, labels, found)
+        said += [f"{listing(nothing)} learned nothing"] if nothing else []
+        said += _against_reference(group)
+        more = [*_what_would_tell(labels, found), *_collapsed(group)]
+    more += [f"mind the {w.split(':')[0].lower()}" for w in warnings if w.startswith("DIFFERENT ")]
+    return {
+        "group": group.number,
+        "metric": group.metric,
+        "baseline": base["label"] if base else None,
+        "standings": labels,
+        "text": " ".join(f"{'; '.join(part)}." for part in (said, more) if part),
+    }
+
+
+def _best_first(group: Group) -> list[Row]:
+    sign = -1 if higher_is_better(group.metric) else 1
+
+    def rank(row: Row) -> float:
+        mean = row["metrics"][group.metric]["mean"] if group.metric in row["metrics"] else None
+        return math.inf if mean is None else sign * mean
+
+    return sorted(group.rows, key=rank)
+
+
+_STANDINGS: tuple[Standing, ...] = (
+    "better",
+    "matches",
+    "worse",
+    "undecided",
+    "untested",
+    "learned_nothing",
+)
+_Found = dict[str, tuple[Standing, Verdict]]
+
+
+def _standings(group: Group) -> tuple[Row | None, _Found]:
+    """The row that the others are measured by, and how each of them stands to it."""
+    rows = {row["label"]: row for row in group.rows}
+    verdicts = [
+        verdict
+        for verdict in group.verdicts
+        if {verdict["label"], verdict["against"]} <= rows.keys()
+        and verdict["metric"] == group.metric
+    ]
+    if not verdicts:
+        return None, {}
+    named = [row["baseline"] for row in group.rows if row["baseline"] in rows]
+    # Where no row is called the baseline, all pairs were tested, or the only one.
+    base = rows[named[0]] if named else group.rows[0]
+    if not named and len(verdicts) == 1:
+        base = rows[verdicts[0]["against"]]
+    found: _Found = {}
+    for row in group.rows:
+        verdict = group.verdict_between(row["label"], base["label"])
+        if row is not base and verdict is not None:
+            found[row["label"]] = (_standing(row, verdict), verdict)
+    return (base, found) if found else (None, {})
+
+
+def _standing(row: Row, verdict: Verdict) -> Standing:
+    if row["trivial"]:
+        return "learned_nothing"
+    conclusion = verdict["conclusion"]
+    if conclusion in ("better", "worse"):
+        return "better" if conclusion == "better" else "worse"
+    if conclusion == "untested" or verdict["runs"] == verdict["runs_against"] == 1:
+        return "untested"
+    if conclusion == "same" or _open(verdict) <= LOOSEST * _margin(verdict):
+        return "matches"
+    return "undecided"
+
+
+def _open(verdict: Verdict) -> float:
+    """The largest difference that the interval leaves open: of an exponential the relative one."""
+    if verdict["ratio"] is not None:
+        low, high = verdict["ratio_low"], verdict["ratio_high"]
+        return max(high or math.inf, 1 / low if low else math.inf) - 1
+    low, high = verdict["ci_low"], verdict["ci_high"]
+    return math.inf if low is None or high is None else max(abs(low), abs(high))
+
+
+def _margin(verdict: Verdict) -> float:
+    """The smallest difference worth detecting, in the same unit."""
+    ratio, difference = verdict["ratio"], verdict["difference"]
+    if ratio is None or not difference or ratio == 1:
+        return verdict["margin"]
+    return verdict["margin"] * abs((ratio - 1) / difference)
+
+
+def _within(verdicts: Sequence[Verdict]) -> str:
+    """``1.6 points``, rounded up."""
+    most, metric = max(map(_open, verdicts)), verdicts[0]["metric"]
+    if verdicts[0]["ratio"] is not None:
+        return f"{math.ceil(100 * most - 1e-9)}%"
+    return amount(metric, math.ceil(1000 * most - 1e-9) / 1000 if is_share(metric) else most)
+
+
+def _methods(
+    rows: dict[str, Row], base: Row, labels: dict[Standing, list[str]], found: _Found
+) -> list[str]:
+    """The verdicts against the baseline, best news first."""
+    parts, name = [], base["label"]
+    verdicts = {standing: [found[label][1] for label in labels[standing]] for standing in labels}
+    if better := labels["better"]:
+        first, *others = better
+        by, cost = effect(found[first][1]), _at_cost(rows[first], base)
+        parts.append(f"{first} is better than {name} ({by}){cost}{_so(others, 'is', 'are')}")
+    if matching := sorted(labels["matches"], key=lambda each: _size(rows[each])):
+        first, *others = matching
+        within, cost = _within(verdicts["matches"]), _at_cost(rows[first], base)
+        parts.append(f"{first} matches {name} to within {within}{cost}{_so(others, 'does', 'do')}")
+    if undecided := labels["undecided"]:
+        within = _within(verdicts["undecided"])
+        open_up_to = f"the intervals leave open up to {within}"
+        parts.append(f"{listing(undecided)} cannot be told from {name} ({open_up_to})")
+    if worse := labels["worse"]:
+        by = effect(verdicts["worse"][0]) if len(worse) == 1 else _range(verdicts["worse"])
+        if parts:
+            parts.append(f"{listing(worse)} {_verb(worse, 'is', 'are')} worse ({by})")
+        else:
+            cost = _at_cost(rows[worse[0]], base)
+            cost = f", {worse[0]}{cost}" if cost and len(worse) > 1 else cost
+            verb = _verb(worse, "is", "are")
+            parts.append(f"{listing(worse)} {verb} worse than {name} ({by}){cost}")
+    if untested := labels["untested"]:
+        verb = _verb(untested, "is", "are")
+        parts.append(f"{listing(untested)} {verb} not tested against {name}")
+    return parts
+
+
+def _range(verdicts: Sequence[Verdict]) -> str:
+    """From the smallest difference to the largest."""
+    ratios = [verdict["ratio"] for verdict in verdicts if verdict["ratio"] is not None]
+    if ratios:
+        return f"{min(ratios):.2f} to {max(ratios):.2f} times the {verdicts[0]['metric']}"
+    metric = verdicts[0]["metric"]
+    sizes = sorted(abs(verdict["difference"] or 0.0) for verdict in verdicts)
+    if is_share(metric):
+        return f"by {100 * sizes[0]:.1f} to {100 * sizes[-1]:.1f} points"
+    return f"by {sizes[0]:.3g} to {sizes[-1]:.3g} of {metric}"
+
+
+def _size(row: Row) -> tuple[int, str]:
+    return row["trainable_parameters"], row["label"]
+
+
+def _at_cost(row: Row, base: Row) -> str:
+    """`` with 1/300 of the trained parameters and half of the memory``."""
+    parts = [(row["trainable_parameters"], base["trainable_parameters"], "trained parameters")]
+    memory = row["peak_memory_bytes"], base["peak_memory_bytes"]
+    if row["hardware"] == base["hardware"] and memory[0] and memory[1]:
+        parts.append((memory[0], memory[1], "memory"))
+    known = [text for ours, theirs, what in parts if (text := _times(ours, theirs, what))]
+    return f" with {listing(known)}" if known else ""
+
+
+def _times(ours: int, theirs: int, what: str) -> str:
+    """Empty where the two are about the same."""
+    if not ours or not theirs or _SAME_COST < ours / theirs < 1 / _SAME_COST:
+        return ""
+    ratio = ours / theirs
+    if ratio > 1:
+        return f"{float(f'{ratio:.2g}'):,g} times the {what}"
+    if ratio < 0.1:
+        return f"1/{float(f'{1 / ratio:.2g}'):,.0f} of the {what}"
+    return f"half of the {what}" if 0.45 < ratio < 0.55 else f"{ratio:.0%} of the {what}"
+
+
+def _against_reference(group: Group) -> list[str]:
+    """Who beats the best score without fine-tuning."""
+    if (sides := reference_sides(group)) is None:
+        return []
+    reference, several = f"{sides.name} ({formatting.score(sides.score)})", len(group.rows) > 1
+    if len(sides.worse) == len(group.rows):
+        return [f"{reference} beats {'all of them' if several else 'it'}"]
+    if not sides.better:
+        none = "none of them clearly beats" if several else "it does not clearly beat"
+        return [f"{none} {reference}"]
+    if len(sides.better) == len(group.rows):
+        return [f"{'all of them beat' if several else 'it beats'} {reference}"]
+    return [
+        f"only {listing(sides.better)} clearly {_verb(sides.better, 'beats', 'beat')} {reference}"
+    ]
+
+
+def _nothing_learned(group: Group) -> str:
+    reasons = {row["trivial"] for row in group.rows}
+    each = [f"{row['label']} {row['trivial']}" for row in group.rows]
+    why = f"each recipe {reasons.pop()}" if len(reasons) == 1 < len(each) else listing(each)
+    return f"Nothing was learned, so there is nothing to compare: {why}"
+
+
+def _untested(rows: dict[str, Row], metric: str) -> str:
+    first = next(iter(rows))
+    if len(rows) == 1:
+        return f"{first} is alone, so nothing can be said of methods"
+    return f"{first} has the best mean {metric}, but nothing is tested, so that may be chance"
+
+
+def _single_runs(rows: dict[str, Row], metric: str) -> str:
+    return (
+        f"One run each, so nothing can be said of methods: {next(iter(rows))} has the best "
+        f"{metric}, and another seed may change that (run three at least)"
+    )
+
+
+def _what_would_tell(labels: dict[Standing, list[str]], found: _Found) -> list[str]:
+    """What the most telling of the open verdicts lacks."""
+    for standing in ("matches", "undecided"):
+        for label in labels[standing]:
+            if text := needs(found[label][1]):
+                return [text[0].upper() + text[1:]]
+    few = [
+        label
+        for label in labels["untested"]
+        if found[label][1]["runs"] < 2 <= found[label][1]["runs_against"]
+    ]
+    return [f"{listing(few)} {_verb(few, 'needs', 'need')} more seeds"] if few else []
+
+
+def _collapsed(group: Group) -> list[str]:
+    return [
+        f"{len(row['collapsed'])} of {len(row['runs'])} seeds of {row['label']} collapsed"
+        for row in group.rows
+        if row["collapsed"] and not row["trivial"]
+    ]
+
+
+def _so(labels: Sequence[str], one: str, many: str) -> str:
+    return f", as {_verb(labels, one, many)} {listing(labels)}" if labels else ""
+
+
+def _verb(labels: Sequence[str], one: str, many: str) -> str:
+    return one if len(labels) == 1 else many
