@@ -39,6 +39,7 @@ def test_from_a_study_to_tuned_runs(workbench: Workbench, study: Path) -> None:
     for each in document["recipes"]:
         assert [trial["number"] for trial in each["trials"]] == [0, 1]
         assert each["best"] in each["trials"] and each["metric"] == "accuracy"
+        assert [best["trials"] for best in each["expected_best"]] == [1, 2]
         assert each["steps"] == 14 and each["tokens"] > 0 and each["train_seconds"] > 0
     assert "[1/4] tiny/head trial 1/2, learning rate 0.01: validation accuracy" in answer.err
     assert "left" in answer.err
@@ -46,6 +47,7 @@ def test_from_a_study_to_tuned_runs(workbench: Workbench, study: Path) -> None:
     table = workbench("tune", study, "--trials", 2)
     assert table.code == 0, table.err
     assert "own values" in table.out and "14 steps" in table.out and "0.01 (" in table.out
+    assert "best of 1" in table.out and "best of 2" in table.out and " ± " in table.out
     assert "trial 1/2" not in table.err, "what has ended is not run again"
     refused = workbench("tune", study, "--trials", 2, "--output", "tuned")
     assert refused.code == 2 and "would be overwritten" in refused.err

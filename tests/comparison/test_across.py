@@ -14,15 +14,15 @@ import pytest
 from fabricated_runs import fabricate
 from scipy.stats import mannwhitneyu
 
-from workbench.analysis.across import (
-    compare_across,
+from workbench.analysis.across import compare_across
+from workbench.analysis.across_text import csv_lines, sentences, tables
+from workbench.analysis.seed_bootstrap import (
     estimate,
     improvement,
     interquartile_mean,
     permutation_test,
     profile,
 )
-from workbench.analysis.across_text import csv_lines, sentences, tables
 from workbench.charts.across import pictures
 from workbench.cli import main
 from workbench.errors import UsageError

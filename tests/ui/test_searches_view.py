@@ -57,11 +57,24 @@ def test_searches_stand_side_by_side_with_score_values_and_cost(
 
 def test_the_picture_has_a_dot_for_each_scored_trial(runs: RunsFolder, two: list[Path]) -> None:
     app = searches()
-    (chart,) = app.get("vega_lite_chart")
+    chart, _ = app.get("vega_lite_chart")
     drawn = pa.ipc.open_stream(chart.proto.datasets[0].data.data).read_all().to_pylist()
     assert {(row["recipe"], row["rate"], row["score"], row["best"]) for row in drawn} == {
         ("lora", 5e-3, 0.95, True), ("lora", 1e-3, 0.9, False), ("prefix", 3e-2, 0.96, True)
     }  # fmt: skip
+
+
+def test_expected_best_is_drawn_for_each_number_of_trials(
+    runs: RunsFolder, two: list[Path]
+) -> None:
+    _, chart = searches().get("vega_lite_chart")
+    drawn = pa.ipc.open_stream(chart.proto.datasets[0].data.data).read_all().to_pylist()
+    means = {(row["label"], row["x"]): row["mean"] for row in drawn}
+    # Of three trials the one that failed counts as 0.9: the best of two is 0.95 in 5 of 9 draws.
+    assert means == pytest.approx({
+        ("lora", 1): (0.95 + 0.9 + 0.9) / 3, ("lora", 2): (5 * 0.95 + 4 * 0.9) / 9,
+        ("lora", 3): (19 * 0.95 + 8 * 0.9) / 27, ("prefix", 1): 0.96,
+    })  # fmt: skip
 
 
 def test_every_trial_of_a_search_is_listed_with_why_it_failed(

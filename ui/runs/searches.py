@@ -11,9 +11,11 @@ from compare.draw import draw
 from layout import empty, plain, runs_dir
 from run_summary import decimal, share_done
 from workbench.analysis.records import finite, get_section, number
-from workbench.charts.style import HEIGHT, PALETTE
+from workbench.charts.curves import seed_curves
+from workbench.charts.style import HEIGHT, PALETTE, SCORE, Fields
 from workbench.formatting import ABSENT, count, duration
 from workbench.recipe import recipes_dir
+from workbench.tuning.expected import expected_best
 from workbench.tuning.load_search import Search, list_searches, options_of
 from workbench.tuning.space import LEARNING_RATE, describe_values
 
@@ -21,6 +23,11 @@ REFRESH_SECONDS = 2
 USUAL_TRIALS = 8
 
 Row = dict[str, Any]
+_AT_TRIALS: Fields = {
+    "mean:Q": ("expected best", SCORE),
+    "low:Q": ("low end of 95%", SCORE),
+    "high:Q": ("high end of 95%", SCORE),
+}
 
 
 def show() -> None:
@@ -53,6 +60,7 @@ def _study(study: str, watched: bool) -> None:
     note = "Validation scores chose the values; the score to report is the test score of a run."
     st.caption(note)
     _picture(searches)
+    _expected(searches)
     _trials(searches)
     st.subheader("Continue from a terminal", anchor=False)
     st.caption("Finished trials are not repeated; an interrupted one resumes.")
@@ -114,6 +122,40 @@ def _picture(searches: list[Search]) -> None:
     draw(_chart(points, metric), "searched", words)
     note = "One dot per trial; the ring marks the best of a recipe. Failed trials have no score."
     st.caption(note)
+
+
+def _expected(searches: list[Search]) -> None:
+    """What the best of fewer trials would have scored, a colour for each recipe."""
+    bands = [band for search in searches for band in expected_of(search)]
+    metric = str(next(filter(None, (s.document.get("metric") for s in searches)), "score"))
+    names = list(dict.fromkeys(search.recipe for search in searches))
+    title = f"expected best validation {metric}"
+    chart = seed_curves(bands, title, names, x_title="trials", points=True, shown_at=_AT_TRIALS)
+    if chart is None or max(band["x"] for band in bands) < 2:
+        return
+    st.subheader(plain(f"{title} against trials"), anchor=False)
+    ends = {band["label"]: f"{band['label']} {decimal(band['mean'])}" for band in bands}
+    draw(
+        chart,
+        "expected",
+        f"{title} by the number of trials; at the end: {', '.join(ends.values())}.",
+    )
+    st.caption(
+        "The best of so many trials, drawn from those of the search (Dodge et al. 2019); the band "
+        "holds the middle 95% of draws."
+    )
+
+
+def expected_of(search: Search) -> list[Row]:
+    """The expected best of a search by the number of trials."""
+    given = [trial.get("score") for trial in search.trials]
+    scores = [score if finite(score) else None for score in given]
+    found = expected_best(scores, higher=search.document.get("higher_is_better") is not False)
+    return [
+        {"label": search.recipe, "x": each.trials, "mean": each.mean}
+        | {"low": each.low, "high": each.high}
+        for each in found
+    ]
 
 
 def points_of(search: Search) -> list[Row]:

@@ -5,41 +5,36 @@ A group of comparable runs is a data set, a recipe's name is the method. Scores 
 scale: 0 is the weakest score without fine-tuning on the data set, 1 the best that there can be.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from workbench.analysis.seed_bootstrap import (
+    Estimate,
+    estimate,
+    improvement,
+    interquartile_mean,
+    mean,
+    permutation_test,
+    profile,
+)
 from workbench.comparison import compare
 from workbench.comparison.fairness import SEVERAL_STUDIES
 from workbench.comparison.result import Group
 from workbench.comparison.rows import DEFAULT_BASELINE, grouped
 from workbench.comparison.schema import Row
-from workbench.comparison.statistics import CONFIDENCE, holm
+from workbench.comparison.statistics import holm
 from workbench.errors import UsageError
 from workbench.formatting import listing, plural
 from workbench.recipe.catalogue import higher_is_better, is_share
 from workbench.recipe.suggest import did_you_mean
 
-SAMPLES = 2000
-"""Bootstrap samples, as many as rliable draws for a profile; always the same ones."""
-PERMUTATIONS, _AT_ONCE = 10_000, 1000
 THRESHOLDS = 101
-_TRIMMED = 0.25
 _CORRELATIONS = frozenset({"matthews_correlation", "pearson", "spearman"})
 """Metrics besides shares of which 1 is the best."""
-
-Statistic = Callable[..., np.ndarray]
-"""From scores (..., seeds, data sets) of one method, or of two, a number for each of the first."""
-
-
-class Estimate(NamedTuple):
-    value: float
-    low: float | None = None
-    high: float | None = None
-    """None with one seed, which says nothing of the next."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,10 +149,8 @@ def compare_across(
     counts = {len(scores) for each in read for scores in each.scores.values()}
     seeds = min(counts)
     if len(counts) > 1:
-        notes.append(
-            f"the first {plural(seeds, 'seed')} of each recipe: some have no more, and every data "
-            "set has to count alike"
-        )
+        said = f"the first {plural(seeds, 'seed')} of each recipe: some have no more, and every"
+        notes.append(f"{said} data set has to count alike")
         for each in read:
             each.scores.update({m: scores[:seeds] for m, scores in each.scores.items()})
     return _estimated(read, methods, pairs, [*notes, *_cautions(read, seeds, len(pairs))])
@@ -250,7 +243,7 @@ def _data_set(group: Group, rows: dict[str, Row], methods: Sequence[str]) -> Dat
 def _cautions(data_sets: Sequence[DataSet], seeds: int, pairs: int) -> list[str]:
     zeros = grouped(data_sets, lambda each: each.zero or "a score of 0")
     said = [f"{zero} on {listing([e.name for e in found], None)}" for zero, found in zeros.items()]
-    zero = listing(said, None) if len(said) > 1 else f"{next(iter(zeros))}"
+    zero = listing(said if len(zeros) > 1 else [*zeros], None)
     said = [f"normalised scores: 1 is the best there can be, 0 is {zero}"]
     if seeds == 1:
         return [*said, "one run each, so no interval: nothing is said of the methods"]
@@ -277,7 +270,7 @@ def _estimated(
         methods=methods,
         seeds=len(next(iter(matrix.values()))),
         iqm={name: estimate(interquartile_mean, matrix[name])[0] for name in methods},
-        mean={name: estimate(_mean, matrix[name])[0] for name in methods},
+        mean={name: estimate(mean, matrix[name])[0] for name in methods},
         improvements=_improvements(data_sets, matrix, pairs),
         thresholds=thresholds.tolist(),
         profiles=[
@@ -304,68 +297,3 @@ def _improvements(
         )
         for (one, other), p, adjusted in zip(pairs, p_values, holm(p_values), strict=True)
     ]
-
-
-def permutation_test(one: np.ndarray, other: np.ndarray, permutations: int = PERMUTATIONS) -> float:
-    """How often the probability of improvement is at least as far from a half when the runs of each
-    data set are dealt out to the two methods by chance: unlike the percentiles, it holds its level
-    with three seeds too. That of one data set is the test of Wilcoxon, Mann and Whitney."""
-    rng = np.random.default_rng(0)
-    pooled, seeds = np.concatenate([one, other]), len(one)
-    found = abs(float(improvement(one, other)) - 0.5) - 1e-9
-    further = 0
-    for _ in range(permutations // _AT_ONCE):
-        order = rng.random((_AT_ONCE, *pooled.shape)).argsort(axis=1)
-        dealt = np.take_along_axis(pooled[None], order, axis=1)
-        by_chance = improvement(dealt[:, :seeds], dealt[:, seeds:])
-        further += int((abs(by_chance - 0.5) >= found).sum())
-    return (1 + further) / (1 + permutations)
-
-
-def interquartile_mean(scores: np.ndarray) -> np.ndarray:
-    """The mean without the lowest and the highest quarter of all runs on all data sets."""
-    flat = np.sort(scores.reshape(*scores.shape[:-2], -1), axis=-1)
-    cut = int(_TRIMMED * flat.shape[-1])
-    means: np.ndarray = flat[..., cut : flat.shape[-1] - cut].mean(axis=-1)
-    return means
-
-
-def _mean(scores: np.ndarray) -> np.ndarray:
-    means: np.ndarray = scores.mean(axis=(-2, -1))
-    return means
-
-
-def improvement(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Share of the pairs of runs on the same data set in which the first scores higher, ties for
-    half; the mean over data sets."""
-    left, right = one[..., :, None, :], other[..., None, :, :]
-    shares: np.ndarray = ((left > right) + 0.5 * (left == right)).mean(axis=(-3, -2, -1))
-    return shares
-
-
-def profile(thresholds: np.ndarray) -> Statistic:
-    """Share of all runs that score above each threshold."""
-
-    def above(scores: np.ndarray) -> np.ndarray:
-        flat = scores.reshape(*scores.shape[:-2], -1)
-        shares = [(flat > threshold).mean(axis=-1) for threshold in thresholds]
-        return np.stack(shares, axis=-1)
-
-    return above
-
-
-def estimate(statistic: Statistic, *sides: np.ndarray, samples: int = SAMPLES) -> list[Estimate]:
-    """A statistic of scores (seeds, data sets), with the percentiles that it has over samples with
-    replacement of the seeds of each data set, those of each side by themselves."""
-    values = np.atleast_1d(statistic(*sides))
-    if min(len(side) for side in sides) < 2:
-        return [Estimate(float(value)) for value in values]
-    rng = np.random.default_rng(0)
-    drawn = []
-    for side in sides:
-        which = rng.integers(len(side), size=(samples, *side.shape))
-        drawn.append(np.take_along_axis(side[None], which, axis=1))
-    found = statistic(*drawn)
-    ends = np.quantile(found, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0)
-    lows, highs = (np.atleast_1d(end) for end in ends)
-    return [Estimate(*map(float, each)) for each in zip(values, lows, highs, strict=True)]

@@ -3,7 +3,8 @@
 from typing import Any
 
 from workbench import formatting
-from workbench.analysis.across import Across, Estimate, Improvement
+from workbench.analysis.across import Across, Improvement
+from workbench.analysis.seed_bootstrap import Estimate
 from workbench.comparison.sentences import p_value
 from workbench.comparison.table import Cell, Column, Table, table_of
 from workbench.comparison.verdicts import LEVEL

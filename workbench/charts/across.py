@@ -3,7 +3,8 @@
 import altair as alt
 import pandas as pd
 
-from workbench.analysis.across import Across, Estimate
+from workbench.analysis.across import Across
+from workbench.analysis.seed_bootstrap import Estimate
 from workbench.charts.figure import Picture
 from workbench.charts.style import HEIGHT, Chart, row_color
 

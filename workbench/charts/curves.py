@@ -45,16 +45,22 @@ def seed_curves(
     log_x: bool = False,
     log_y: bool = False,
     points: bool = False,
+    shown_at: Fields = _SHOWN,
 ) -> Chart | None:
-    """The mean over seeds of each recipe with a band from the lowest to the highest seed;
-    ``points`` are marked where they are far apart. On a logarithmic axis those at 0 and below are
-    left out."""
+    """The mean over seeds of each recipe with a band from the lowest to the highest seed.
+
+    On a logarithmic axis those at 0 and below are left out.
+
+    Args:
+        points: mark them, where they are far apart.
+        shown_at: what a reader sees at a point.
+    """
     shown = [row for row in bands if (row["x"] > 0 or not log_x) and (row["low"] > 0 or not log_y)]
     if not shown:
         return None
     across = alt.Scale(type="log", nice=False) if log_x else alt.Scale(zero=False, nice=False)
     up = alt.Scale(type="log") if log_y else alt.Scale(zero=False, nice=True)
-    whole = x_title == "step" and not log_x
+    whole = x_title in ("step", "trials") and not log_x
     axis = few_ticks() if whole else alt.Axis(tickCount=6, grid=False, format="~s")
     base = alt.Chart(pd.DataFrame(shown)).encode(
         x=alt.X("x:Q", title=x_title, scale=across, axis=axis),
@@ -67,7 +73,7 @@ def seed_curves(
         strokeWidth=2, point=alt.OverlayMarkDef(size=34, filled=True) if points else False
     ).encode(
         y=alt.Y("mean:Q", title=title, scale=up),
-        tooltip=tooltips({"label:N": "recipe", "x:Q": (x_title, ".4~s"), **_SHOWN}),
+        tooltip=tooltips({"label:N": "recipe", "x:Q": (x_title, ".4~s"), **shown_at}),
     )
     return alt.layer(band, mean).properties(height=HEIGHT)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from workbench.cli import distributed, ray_executor
+from workbench.cli import until_decided as until
 from workbench.cli.metric_code import ALLOW_OPTION, load_allowed, settle_metric_code
 from workbench.cli.options import (
     FORCE_OPTION,
@@ -55,6 +56,8 @@ def run(
     force: bool = FORCE_OPTION,
     detach: bool = typer.Option(False, help="Start a background process and return."),
     queue: bool = typer.Option(False, "--queue", help="Add them to the queue and return."),
+    until_decided: bool = until.UNTIL_OPTION,
+    max_seeds: int | None = until.MAX_OPTION,
     processes: int = typer.Option(1, min=1, help="Data-parallel processes per run."),
     shard: bool = distributed.SHARD_OPTION,
     zero: int = distributed.ZERO_OPTION,
@@ -72,10 +75,19 @@ def run(
     which: dict[str, Any] = {"seeds": chosen_seeds(seeds), "force": force}
     loaded = load_allowed(recipe, overrides, allow)
     distributed.check_sharing(shard, zero, processes, queue)
+    elsewhere = {"--queue": queue, "--detach": detach, "--executor": executor, "--force": force}
+    elsewhere |= {"--processes": processes > 1, "accelerate launch": distributed.is_worker()}
+    until.check_request(until_decided, max_seeds, elsewhere)
     if queue and (detach or executor):
         what = f"--queue with {'--detach' if detach else '--executor'}"
         raise UsageError(what, why="the queue runs in the background", fix="give one of them")
-    if executor is not None:
+    if until_decided:
+
+        def finish(seeds: list[int]) -> None:
+            end_as(run_here(loaded, runs, seeds, force=False))
+
+        until.run_until_decided(loaded, runs, which["seeds"], max_seeds, as_json, run=finish)
+    elif executor is not None:
         ray_executor.check(executor, detach, processes)
         needs = {"cpus": cpus, "gpus": gpus, "memory_gb": memory, "retries": retries}
         report_runs(ray_executor.run(loaded, runs, address, needs, store, **which), as_json)

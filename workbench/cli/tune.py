@@ -17,6 +17,7 @@ from workbench.cli.progress import Progress
 from workbench.errors import UsageError
 from workbench.formatting import count, duration
 from workbench.heavy_imports import loading_libraries
+from workbench.tuning.expected import ExpectedBest, as_documents, expected_best, shown_numbers
 
 if TYPE_CHECKING:
     from workbench.tuning.search import Outcome
@@ -86,12 +87,15 @@ def _report(outcome: Outcome, trials: int, written: Sequence[Path], as_json: boo
     """Prints what was found and ends with the exit code that says whether all of it was."""
     tunings = outcome.tunings
     if as_json:
-        documents = [tuning.document() for tuning in tunings]
+        documents = [
+            {**each.document(), "expected_best": as_documents(_expected(each))} for each in tunings
+        ]
         found = {"trials": trials, "complete": outcome.complete, "recipes": documents}
         print_json({**found, "written": [str(path) for path in written]})
     else:
         headers = ("recipe", "metric", "own values", "best values", "trials", "failed", "cost")
         print_table(headers, [_row(tuning) for tuning in tunings])
+        _print_expected(tunings)
         note(
             "scores on validation, which chose the values and so flatters them: the number to "
             "report is the test of a run"
@@ -107,6 +111,32 @@ def _report(outcome: Outcome, trials: int, written: Sequence[Path], as_json: boo
         note(f"{tuning.recipe.name}: no trial gave a score: {'; '.join(reasons)}")
     if without:
         raise typer.Exit(1)
+
+
+def _expected(tuning: Tuning) -> list[ExpectedBest]:
+    return expected_best([trial.score for trial in tuning.trials], higher=tuning.higher)
+
+
+def _print_expected(tunings: Sequence[Tuning]) -> None:
+    """What the best of fewer trials would have scored, of searches with several."""
+    found = {f"{t.recipe.study}/{t.recipe.name}": _expected(t) for t in tunings}
+    most = max((len(each) for each in found.values()), default=0)
+    if most < 2:
+        return
+    numbers = shown_numbers(most)
+    rows = [
+        [name, *(_best_of(each[n - 1]) if n <= len(each) else "" for n in numbers)]
+        for name, each in found.items()
+    ]
+    print_table(["recipe", *(f"best of {n}" for n in numbers)], rows)
+    note(
+        "best of k: expected validation score of the best of k trials drawn from these (Dodge et "
+        "al. 2019), ± its standard deviation"
+    )
+
+
+def _best_of(found: ExpectedBest) -> str:
+    return f"{found.mean:.4g} ± {found.deviation:.2g}"
 
 
 def _row(tuning: Tuning) -> tuple[object, ...]:
@@ -128,8 +158,8 @@ def _shown(trial: Trial | None, metric: str) -> str:
 
     if trial is None:
         return ""
-    score = "failed" if trial.score is None else scores({metric: trial.score}).split()[-1]
-    return f"{describe_values(trial.values)} ({score})"
+    shown = "failed" if trial.score is None else scores({metric: trial.score}).split()[-1]
+    return f"{describe_values(trial.values)} ({shown})"
 
 
 class _Progress(Progress):
@@ -144,11 +174,10 @@ class _Progress(Progress):
         self._passing(f"validation at step {fields.get('step')}: {scores(fields.get('metrics'))}")
 
     def _on_trial(self, fields: dict[str, Any]) -> None:
-        score = fields["score"]
         shown = f"failed: {fields['reason']}"
-        if score is not None:
+        if fields["score"] is not None:
             best = "  (best so far)" if fields["best"] else ""
-            shown = f"validation {scores({fields['metric']: score})}{best}"
+            shown = f"validation {scores({fields['metric']: fields['score']})}{best}"
         eta = fields["eta_seconds"]
         left = f"; about {duration(eta)} left" if eta else ""
         self._line(f"{self._name}: {shown}{left}")

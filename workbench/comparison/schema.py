@@ -132,6 +132,8 @@ class Verdict(TypedDict):
     covers: list[str]
     runs: int
     runs_against: int
+    looks: int
+    level: float | None
     items: int | None
     grouped: bool
     effect: str | None

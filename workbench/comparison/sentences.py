@@ -109,6 +109,7 @@ def _evidence(verdict: Verdict) -> str:
     one, other = verdict["runs"], verdict["runs_against"]
     runs = plural(one, "seed") if one == other else f"{one} and {other} seeds"
     runs = "one run each" if one == other == 1 else runs
+    runs += " added until decided" if verdict["looks"] else ""
     runs += ", over seeds only" if verdict["covers"] == ["seeds"] else ""
     return "; ".join(filter(None, [effect(verdict), runs]))
 
@@ -134,6 +135,9 @@ def _details(verdict: Verdict) -> str:
         many = verdict["comparisons"]
         corrected = f" after Holm's correction for {many} comparisons" if many > 1 else ""
         parts.append(f"{p_value(p)}{corrected}")
+    if verdict["level"] is not None:
+        looks = plural(verdict["looks"], "look")
+        parts.append(f"{looks} paid for: p by itself has to be at most {verdict['level']:.2g}")
     if verdict["items"]:
         parts.append(f"{verdict['items']:,} {_units(verdict)}")
     if verdict["runs"] == verdict["runs_against"] == 1:

@@ -32,6 +32,16 @@ def scale_of(metric: str) -> Scale:
     return "share" if is_share(metric) else "plain"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Looks:
+    """How often a difference was looked at while seeds were added, and what that costs."""
+
+    count: int
+    level: float
+    """What p by itself has to be at most at the last look."""
+    note: str
+
+
 @dataclass(frozen=True)
 class Interval:
     """A mean with its confidence interval; ``low`` and ``high`` are None where there is none."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from statistics import NormalDist, fmean, variance
 from typing import TYPE_CHECKING, Literal
 
-from workbench.comparison.statistics import CONFIDENCE, t_quantile, t_two_sided, varies
+from workbench.comparison.statistics import CONFIDENCE, Looks, t_quantile, t_two_sided, varies
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,6 +83,8 @@ class Difference:
     effect: str | None
     effect_size: float | None
     spread: Spread
+    looks: Looks | None = None
+    """Where p and interval pay for them."""
 
 
 def single_runs(one: ItemScores, other: ItemScores) -> Difference:
@@ -254,19 +256,19 @@ def whole_welch(variances: tuple[float, float], runs: tuple[int, int]) -> int:
     return max(1, math.floor(sum(parts) ** 2 / below + 1e-9))
 
 
-def half_width(over_seeds: float, over_items: float, df: int, comparisons: int = 1) -> float:
+def half_width(over_seeds: float, over_items: float, df: int, comparisons: float = 1) -> float:
     """Half of the 95% interval of a difference; of one of several, of that which all of them hold
     together by Bonferroni, the strictest step of Holm's correction."""
     t, z = t_quantile(_one_sided(comparisons), df), z_quantile(comparisons)
     return math.sqrt(t**2 * over_seeds + z**2 * over_items)
 
 
-def z_quantile(comparisons: int) -> float:
+def z_quantile(comparisons: float) -> float:
     """What t becomes with very many runs."""
     return NormalDist().inv_cdf(_one_sided(comparisons))
 
 
-def _one_sided(comparisons: int) -> float:
+def _one_sided(comparisons: float) -> float:
     return 1 - (1 - CONFIDENCE) / (2 * comparisons)
 
 

@@ -14,6 +14,7 @@ from workbench.comparison.result import Group
 from workbench.comparison.rows import mean_of
 from workbench.comparison.schema import Conclusion, Row, Verdict
 from workbench.comparison.sentences import put_in_words, tests_used
+from workbench.comparison.sequential import Plan, plan_of, plans_of
 from workbench.comparison.statistics import CONFIDENCE, holm, scale_of
 from workbench.comparison.testing import Difference, seeds_only, several_runs, single_runs
 from workbench.errors import UsageError
@@ -78,7 +79,9 @@ def run_tests(groups: Sequence[Group], request: TestRequest) -> TestResults:
             results.notes.append(
                 f"nothing is tested{place}: name a recipe with --baseline, or use --all-pairs"
             )
-        found = [scores.difference(one["label"], other["label"]) for one, other in pairs]
+        plans, problems = plans_of(group.samples)
+        results.notes += problems
+        found = [scores.paid(one["label"], other["label"], plans) for one, other in pairs]
         p_values = {i: d.p_value for i, (d, _) in enumerate(found) if d and d.p_value is not None}
         adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
         verdicts = [
@@ -87,6 +90,7 @@ def run_tests(groups: Sequence[Group], request: TestRequest) -> TestResults:
         ]
         results.verdicts += verdicts
         results.notes += [f"{text}{place}" for text in tests_used(verdicts)]
+        results.notes += dict.fromkeys(d.looks.note for d, _ in found if d and d.looks)
         results.intervals |= scores.intervals(group.labels)
     return results
 
@@ -137,6 +141,14 @@ class _Scores:
         if 1 in runs:
             return seeds_only(*values), None
         return several_runs(left, right), None
+
+    def paid(
+        self, one: str, other: str, plans: Sequence[Plan]
+    ) -> tuple[Difference | None, str | None]:
+        """The same, where seeds were added until the two were decided with the looks paid for."""
+        found, note = self.difference(one, other)
+        plan = plan_of(plans, [self.samples[label].first.fingerprint for label in (one, other)])
+        return (plan.paid(found) if found and plan else found), note
 
     def _of_runs(self, label: str) -> dict[int, float]:
         """By seed; of an exponential the logarithms."""
@@ -192,6 +204,8 @@ def _verdict(
         "covers": list(found.covers) if found else [],
         "runs": runs[0],
         "runs_against": runs[1],
+        "looks": found.looks.count if found and found.looks else 0,
+        "level": found.looks.level if found and found.looks else None,
         "items": found.items if found else None,
         "grouped": bool(found and found.grouped),
         "effect": found.effect if found else None,
