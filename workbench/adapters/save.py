@@ -19,7 +19,7 @@ from workbench.adapters.folder import ABOUT, TRAINED_WEIGHTS
 from workbench.methods import METHODS, AdaptedModel
 from workbench.methods.base import ExportKind
 from workbench.models import Base
-from workbench.store import sync, write_json
+from workbench.store import make_folder, publish_folder, write_json
 from workbench.tasks import AnyTask
 
 
@@ -133,14 +133,11 @@ def building(folder: Path) -> Iterator[Path]:
 
     It is on the disk then, whatever happens to the power.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(folder.parent)
     temporary = Path(mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         yield temporary
         temporary.chmod(0o755)
-        for path in (*temporary.rglob("*"), temporary):
-            sync(path)
-        temporary.rename(folder)
-        sync(folder.parent)
+        publish_folder(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

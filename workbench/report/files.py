@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from workbench.errors import RunRefused, StorageError, UsageError
 from workbench.formatting import listing
-from workbench.store import read_json
+from workbench.store import publish, publish_folder, read_json
 
 MANIFEST = "report.json"
 """Names the files that belong to a report, so that it can be replaced without losing others."""
@@ -70,13 +70,13 @@ def _put(temporary: Path, to: Path) -> None:
         for path in sorted(p for p in temporary.rglob("*") if p.is_file()):
             place = to / path.relative_to(temporary)
             place.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(path, place)
+            publish(path, place)
         return
     to.parent.mkdir(parents=True, exist_ok=True)
     aside = to.with_name(f"{temporary.name}.old")
     if to.exists():
         os.rename(to, aside)
-    os.rename(temporary, to)
+    publish_folder(temporary, to)
     shutil.rmtree(aside, ignore_errors=True)
 
 

@@ -22,6 +22,7 @@ from workbench.store.files import (
     make_folder,
     open_regular,
     publish,
+    publish_folder,
     read_json,
     read_record,
     read_whole,

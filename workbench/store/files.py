@@ -61,6 +61,14 @@ def publish(temporary: Path, path: Path) -> None:
         sync(folder)
 
 
+def publish_folder(temporary: Path, path: Path) -> None:
+    """The same for a folder whose files may not be on the disk yet."""
+    for each in (*temporary.rglob("*"), temporary):
+        if not each.is_symlink():
+            sync(each)
+    publish(temporary, path)
+
+
 def make_folder(path: Path) -> None:
     """Makes a folder and those above it that are missing; their names are on the disk then."""
     missing = [each for each in (path, *path.parents) if not each.exists()]

@@ -22,6 +22,7 @@ from workbench.adapters.foreign.files import WEIGHTS, receive
 from workbench.adapters.foreign.header import TensorHeader, read_header
 from workbench.adapters.foreign.patterns import check_layers
 from workbench.errors import RunRefused, UsageError
+from workbench.store import publish_folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +80,7 @@ def import_adapter(
         from workbench.adapters.foreign.fit import fit
 
         fit(received, built, config, tensors, found, labels)
-        built.rename(target)
+        publish_folder(built, target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return target
