@@ -14,6 +14,7 @@ st.logo(LOGO)
 
 navigation = st.navigation(
     [
+        st.Page("views/new.py", title="New study", icon=":material/add:", url_path="new"),
         st.Page("views/recipes.py", title="Recipes", icon=":material/description:", default=True),
         st.Page("views/runs.py", title="Runs", icon=":material/timeline:", url_path="runs"),
         st.Page("views/compare.py", title="Compare", icon=":material/leaderboard:"),
@@ -22,6 +23,11 @@ navigation = st.navigation(
     ],
     position="top",
 )
+if "landed" not in st.session_state:
+    st.session_state["landed"] = True
+    nothing_asked = navigation.url_path == "" and not st.query_params.to_dict()
+    if nothing_asked and not any(runs_dir().glob("*/*/status.json")):
+        st.switch_page("views/new.py")
 navigation.run()
 st.space("small")
 st.caption(f"Runs folder: {plain(runs_dir())}")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 
 import pytest
-from own_data import KINDS, THINGS, clean_reviews, sentence, write_rows
 
+from tests.own_data import KINDS, THINGS, clean_reviews, sentence, write_rows
 from workbench.data.preview import preview
 from workbench.errors import UsageError
 from workbench.new_study import Ambiguous, Given

@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from own_data import KINDS, WORDS, clean_reviews, prompts, reviews, sentence, write_rows
 
+from tests.own_data import KINDS, WORDS, clean_reviews, prompts, reviews, sentence, write_rows
 from workbench.errors import DataError, RecipeError, StorageError, UsageError
 from workbench.new_study import Choices, Given, inspect, with_all_remedies, write_study
 from workbench.new_study.plan import detectable

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from own_data import write_rows
 from transformers import AutoTokenizer
 
+from tests.own_data import write_rows
 from tests.tiny_models import WORDS
 from workbench.new_study import Choices, inspect, plan_study
 

@@ -142,5 +142,5 @@ def what_it_shows(draft: Draft, data: Data) -> str:
     if data.test.groups is not None:
         groups = plural(len(set(data.test.groups)), "group")
         grouped = f" at best, as texts in {groups} say less the more alike those of a group are;"
-    assumed = "if scores vary as in quickstart (`workbench compare` says it from yours)"
+    assumed = "if scores vary as in quickstart; the comparison says it from yours"
     return f"{size} show differences of {points} in 4 of 5 cases,{grouped} {assumed}"

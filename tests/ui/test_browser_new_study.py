@@ -1,0 +1,102 @@
+"""From reviews.csv to a comparison and an adapter in a browser, and how many actions that takes."""
+
+from __future__ import annotations
+
+import csv
+import random
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from browsing import assert_good
+from playwright.sync_api import Page, expect
+from serving import Server
+
+from tests.tiny_models import TOPICS, WORDS
+from workbench.store import list_runs
+
+pytestmark = pytest.mark.browser
+
+MOST_ACTIONS = 12
+RUN_MS = 240_000
+
+
+@pytest.fixture
+def reviews(tmp_path: Path) -> Path:
+    """600 rows in three classes: one has a slip and a space, ten rows have none."""
+    draw = random.Random(0)
+    path = tmp_path / "reviews.csv"
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["id", "review", "stars", "author"])
+        for i in range(600):
+            name = draw.choice(list(TOPICS))
+            words = draw.choices([WORDS[k] for k in TOPICS[name]], k=4) + draw.choices(WORDS, k=6)
+            slip = {7: "", 11: name[:-1], 13: f"{name} "}.get(i % 60, name)
+            table.writerow([i, " ".join(words), slip, f"author {i % 48}"])
+    return path
+
+
+class Actions:
+    """Does what a person does, and counts it."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+
+    def __call__(self, what: str, act: Callable[[], object]) -> None:
+        act()
+        self.done.append(what)
+
+
+def test_from_a_csv_to_a_comparison_and_an_adapter(
+    page: Page, reviews: Path, tiny_bert: Path, tmp_path: Path
+) -> None:
+    runs, do = tmp_path / "runs", Actions()
+    # A tiny model and few runs, for the time that the test takes.
+    small = f"model={tiny_bert}&method=full&method=lora&seeds=2"
+    with Server(runs) as server:
+        page.goto(server.url)
+        expect(page.get_by_role("heading", name="New study")).to_be_visible()
+        assert_good(page, "new-study-empty")
+        page.goto(f"{server.url}/new?{small}")
+        upload = page.get_by_test_id("stFileUploaderDropzoneInput")
+        do("upload", lambda: upload.set_input_files(reviews))
+        page.get_by_role("button", name="Leave these rows out").wait_for()
+        do("drop", page.get_by_role("button", name="Leave these rows out").click)
+        while page.get_by_role("button", name="Read it as").count():
+            merge = page.get_by_role("button", name="Read it as").first
+            words = merge.inner_text()
+            do("merge", merge.click)
+            expect(page.get_by_role("button", name=words, exact=True)).to_have_count(0)
+        start = page.get_by_role("button", name="Start 4 runs")
+        expect(start).to_be_visible(timeout=RUN_MS)
+        page.reload()  # nothing is lost
+        expect(start).to_be_visible(timeout=RUN_MS)
+        assert_good(page, "new-study")
+        do("start", start.click)
+        page.wait_for_url("**/runs?run=*")
+        states = page.locator("td").filter(has_text="finished")
+        expect(states).to_have_count(4, timeout=2 * RUN_MS)
+        assert [run.state for run in list_runs(runs)] == ["finished"] * 4
+        pages = page.get_by_test_id("stTopNav")
+        do("compare", pages.get_by_role("link", name="Compare").click)
+        expect(page.get_by_role("heading", name="Compare", exact=True)).to_be_visible()
+        for recipe in ("full", "lora"):
+            expect(page.locator("td").get_by_text(recipe, exact=True).first).to_be_attached()
+        do("export", pages.get_by_role("link", name="Export").click)
+        box = page.get_by_role("combobox", name="Run", exact=True)
+        (lora, *_) = [run for run in list_runs(runs) if run.result["recipe"] == "lora"]
+        do("open the list", box.click)
+        do("choose", page.get_by_role("option", name=lora.id).click)
+        expect(page.get_by_text(f"workbench export {lora.id}")).to_be_visible()
+        with page.expect_download() as download:
+            do("download", page.get_by_role("button", name="Download as zip").click)
+        archive = tmp_path / "adapter.zip"
+        download.value.save_as(archive)
+    with zipfile.ZipFile(archive) as content:
+        assert any(name.endswith("adapter_model.safetensors") for name in content.namelist())
+    assert len(do.done) <= MOST_ACTIONS, do.done
+    study = next((tmp_path / "my-recipes").iterdir())
+    first = (study / "_base.yaml").read_text(encoding="utf-8").splitlines()[0]
+    assert first.startswith("# Made by: workbench new ")

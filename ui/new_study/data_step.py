@@ -1,0 +1,84 @@
+"""The data of a new study: an upload, a file of this machine, or what is embedded."""
+
+import hashlib
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from layout import errors_shown, plain
+from new_study import address
+from workbench.assets import ASSETS
+from workbench.cli.ui_server import LARGEST_UPLOAD_MB
+from workbench.data.preview import Preview
+from workbench.errors import StorageError
+from workbench.recipe.sources import ASSET_PREFIX, TABLE_SUFFIXES
+
+SHOWN_ROWS = 100
+LONGEST_CELL = 300
+
+
+def source() -> str:
+    """What is chosen; empty where nothing is."""
+    left, right = st.columns(2, gap="large")
+    kinds = [*(suffix.removeprefix(".") for suffix in TABLE_SUFFIXES), "zip"]
+    upload = left.file_uploader("Upload your data", type=kinds, max_upload_size=LARGEST_UPLOAD_MB)
+    if upload is not None and st.session_state.get("kept") != upload.file_id:
+        with errors_shown():
+            address.put_data(str(_keep(upload)))
+            st.session_state["kept"] = upload.file_id
+    known = [f"{ASSET_PREFIX}{name}" for name, asset in ASSETS.items() if asset.kind == "data"]
+    known += sorted(str(path) for path in address.data_folder().glob("[!.]*"))
+    asked = st.query_params.get("data")
+    options = list(dict.fromkeys([*([asked] if asked else []), *known]))
+    chosen = right.selectbox(
+        "or data on the machine that serves this page",
+        options,
+        index=0 if asked else None,
+        key=f"data:{asked}",
+        placeholder="a file, a folder, embedded data or a Hub id",
+        accept_new_options=True,
+    )
+    if chosen and chosen != asked:
+        address.put_data(chosen.strip())
+    return st.query_params.get("data", "")
+
+
+def _keep(upload: Any) -> Path:
+    """The upload as a file of the data folder, named after itself and its content."""
+    content = upload.getbuffer()
+    stem, suffix = os.path.splitext(os.path.basename(upload.name))
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.")[:60] or "data"
+    folder = address.data_folder()
+    path = folder / f"{stem}-{hashlib.sha256(content).hexdigest()[:8]}{suffix.lower()}"
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not path.is_file():
+            temporary.write_bytes(content)
+            os.replace(temporary, path)
+    except OSError as error:
+        raise StorageError(f"cannot be written: {error.strerror}", where=str(path)) from None
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def show(found: Preview) -> None:
+    """The first rows."""
+    sizes = ", ".join(f"{role} {size:,}" for role, size in found.sizes.items())
+    rows = f"{len(found.ids):,} rows" + (f": {sizes}" if len(found.sizes) > 1 else "")
+    st.caption(plain(f"{rows}. The first {min(SHOWN_ROWS, len(found.ids))}:"))
+    columns = {
+        name: [_cell(value) for value in values[:SHOWN_ROWS]]
+        for name, values in found.columns.items()
+    }
+    st.dataframe(pd.DataFrame(columns), height=240)
+
+
+def _cell(value: Any) -> str:
+    text = value if isinstance(value, str) else str(value)
+    return text if len(text) <= LONGEST_CELL else f"{text[:LONGEST_CELL]}…"

@@ -1,0 +1,40 @@
+"""All that is wrong with the rows, each with a button for what settles it."""
+
+from functools import partial
+
+import streamlit as st
+
+from layout import plain, remarks
+from new_study import address
+from workbench.formatting import plural
+from workbench.new_study import Choices, Inspected
+
+
+def show(inspected: Inspected) -> bool:
+    """The list; True where there is nothing to settle."""
+    problems = inspected.checked.problems
+    notes = list(inspected.checked.notes)
+    remarks(plural(len(notes), "note") + " on the rows", notes, ":material/info:")
+    for number, problem in enumerate(problems):
+        with st.container(border=True, gap="small"):
+            st.markdown(f":material/error: {plain(problem.what)}")
+            said = (problem.where, problem.why, "" if problem.remedies else problem.fix)
+            st.caption(plain(". ".join(part for part in said if part)))
+            with st.container(horizontal=True):
+                for option, about, choices in problem.remedies:
+                    words = plain(about[:1].upper() + about[1:])
+                    action = partial(_settle, inspected.choices, choices)
+                    st.button(words, key=f"{number}:{option}", on_click=action, help=plain(option))
+    return not problems
+
+
+def _settle(before: Choices, after: Choices) -> None:
+    """Puts what one remedy adds beside what others have put there since the page was drawn."""
+    if before.data.get("unusable_rows") != after.data.get("unusable_rows"):
+        address.put("drop", "1")
+    known, merged = (each.data.get("merge_labels") or {} for each in (before, after))
+    new = [f"{one}={other}" for one, other in merged.items() if one not in known]
+    if new:
+        address.put("merge", [*dict.fromkeys([*st.query_params.get_all("merge"), *new])])
+    if after.keep_labels and not before.keep_labels:
+        address.put("keep", "1")
