@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -248,6 +250,22 @@ def test_a_run_records_its_retention_and_one_that_asks_for_none_has_none(
     assert kept["retention"]["measure"] == "masked-token perplexity"
     assert kept["retention"]["seconds"] > 0
     assert kept["fingerprint"] == run.result["fingerprint"]
+
+
+def test_a_run_that_is_asked_to_stop_while_it_exports_finishes_without(
+    make_recipe: Callable[..., Recipe], plain_loader: Any, tmp_path: Path
+) -> None:
+    def ask_during_the_export(kind: str, fields: dict[str, Any]) -> None:
+        if kind == "phase" and fields["phase"] == "export":
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    recipe = make_recipe("head", training={"max_steps": 2})
+    run = run_recipe(recipe, 0, tmp_path, loader=plain_loader, observer=ask_during_the_export)
+    assert run.state == "finished", run.reason
+    assert run.result["retention"] == {
+        "measure": None,
+        "why": "the run was asked to stop before it was measured",
+    }
 
 
 def test_what_cannot_be_measured_fails_no_run_and_says_why(

@@ -13,9 +13,11 @@ from workbench.charts.style import (
     SCORE,
     Chart,
     axis_title,
-    row_colors,
+    row_color,
     tooltips,
 )
+from workbench.comparison.result import ends, shown_interval
+from workbench.comparison.retention import in_words
 from workbench.comparison.schema import Row
 from workbench.formatting import score
 
@@ -29,9 +31,10 @@ def score_against_retention(rows: Sequence[Row], metric: str) -> Chart | None:
     if not points:
         return None
     scale = alt.Scale(zero=False, nice=True, padding=18)
-    x = alt.X("retention:Q", title="retention (1: the base itself)", scale=scale)
+    axis = alt.Axis(tickCount=6)
+    x = alt.X("retention:Q", title="retention (1: the base)", scale=scale, axis=axis)
     y = alt.Y("mean:Q", title=axis_title(metric), scale=scale)
-    color = alt.Color("label:N", legend=None, scale=row_colors([row["label"] for row in rows]))
+    color = row_color("label:N", [row["label"] for row in rows])
     base = alt.Chart(pd.DataFrame(points)).encode(x=x, y=y, color=color)
     fields: dict[str, str | tuple[str, str]] = {"label:N": "recipe", "mean:Q": (metric, SCORE)}
     fields |= {f"{name}:Q": (name.replace("_", " "), SCORE) for name in _MEASURED}
@@ -41,7 +44,6 @@ def score_against_retention(rows: Sequence[Row], metric: str) -> Chart | None:
         bars.encode(y=alt.Y("low:Q", title=axis_title(metric), scale=scale), y2="high:Q"),
         bars.encode(x=alt.X("retention_low:Q", scale=scale), x2="retention_high:Q"),
         base.mark_point(filled=True, size=110, opacity=1).encode(tooltip=tooltips(fields)),
-        base.mark_text(dy=-12, fontSize=12, fontWeight=600).encode(text="label:N"),
     ]
     return alt.layer(*layers).properties(height=HEIGHT)
 
@@ -52,14 +54,10 @@ def _points(rows: Sequence[Row], metric: str) -> list[dict[str, Any]]:
         found, kept = row["metrics"].get(metric), row["retention"]
         if not found or found["mean"] is None or not kept or kept["mean"] is None:
             continue
-        point: dict[str, Any] = {"label": row["label"], "mean": found["mean"]}
-        point |= {"low": found["ci_low"], "high": found["ci_high"], "retention": kept["mean"]}
-        point |= {"retention_low": kept["ci_low"], "retention_high": kept["ci_high"]}
-        ends = {"low": "mean", "high": "mean", **dict.fromkeys(_MEASURED[1:], "retention")}
-        # Without an interval a bar has no length.
-        points.append(
-            point | {end: point[middle] for end, middle in ends.items() if point[end] is None}
-        )
+        low, high = shown_interval(found) or (found["mean"], found["mean"])  # no bar
+        least, most = ends(kept) or (kept["mean"], kept["mean"])
+        point = {"label": row["label"], "mean": found["mean"], "low": low, "high": high}
+        points.append(point | dict(zip(_MEASURED, (kept["mean"], least, most), strict=True)))
     return points
 
 
@@ -71,18 +69,14 @@ def _draw(analysis: Analysis) -> list[Picture]:
     listed = "; ".join(
         f"{p['label']} {score(p['mean'])} at {score(p['retention'])}" for p in points
     )
-    measures = dict.fromkeys(
-        row["retention"]["measure"] for row in analysis.group.rows if row["retention"]
-    )
     return [
         Picture(
             name="score-against-retention",
             title=f"{axis_title(analysis.metric)} against retention",
             chart=chart,
             alt=f"{analysis.metric} and retention of each recipe: {listed}.",
-            caption=f"Retention is {' or '.join(measures)} on a general text against the base's: "
-            "at the dashed line the base is as it was. Bars are 95% intervals, of the score as in "
-            "the table, of retention over seeds and passages.",
+            caption=f"Retention: {in_words(analysis.group.rows)}. Bars are 95% intervals, of the "
+            "score as in the table, of retention over seeds and passages.",
         )
     ]
 

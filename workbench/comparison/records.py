@@ -56,17 +56,21 @@ class Tuning(_Part):
     steps: Count | None = None
 
 
+Passage = Annotated[list[Annotated[float, Field(ge=0, le=1e6)]], Field(min_length=2, max_length=2)]
+"""Negative log-likelihood and number of tokens."""
+
+
 class Retention(_Part):
     """What a run has kept of its base; ``measure`` is None where that was not measured."""
 
     measure: str | None = None
-    value: float | None = None
+    value: Annotated[float, Field(ge=-1, le=1e9)] | None = None
     text: str | None = None
     tokens: Count | None = None
-    base_perplexity: Amount | None = None
-    passages: list[list[Amount]] = []
-    base_passages: list[list[Amount]] = []
-    without_passage: list[float] = []
+    base_perplexity: Annotated[float, Field(ge=1, le=1e30)] | None = None
+    passages: list[Passage] = []
+    base_passages: list[Passage] = []
+    without_passage: list[Annotated[float, Field(ge=-1, le=1.01)]] = []
 
 
 def _or_absent(value: Any, check: Any) -> Any:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from statistics import fmean, variance
 
 from workbench.comparison.records import Record, Retention
-from workbench.comparison.schema import RetentionSummary
+from workbench.comparison.schema import RetentionSummary, Row
 from workbench.comparison.statistics import Interval, Scale, interval, population_interval
 
 CKA = "linear CKA"
@@ -19,9 +19,12 @@ def retention_of(records: Sequence[Record]) -> RetentionSummary | None:
         return None
     first = measured[0]
     values = [each.value for each in measured if each.value is not None]
-    found = _interval(measured, values, "plain" if first.measure == CKA else "ratio")
+    try:
+        found = _interval(measured, values, "plain" if first.measure == CKA else "ratio")
+    except OverflowError:  # models that diverged: an end beyond every number
+        found = Interval(fmean(values), None, None, len(values))
     perplexity = None
-    if first.base_perplexity is not None and found.mean:
+    if first.base_perplexity is not None and found.mean and found.mean > 1e-200:
         perplexity = first.base_perplexity / found.mean
     high = found.high
     return {
@@ -34,6 +37,18 @@ def retention_of(records: Sequence[Record]) -> RetentionSummary | None:
         "perplexity": perplexity,
         "base_perplexity": first.base_perplexity,
     }
+
+
+def in_words(rows: Sequence[Row]) -> str:
+    """What the retention of some rows is made of; empty where none has any."""
+    measures = dict.fromkeys(row["retention"]["measure"] for row in rows if row["retention"])
+    said = [
+        f"{name} of the base divided by that of the adapted model"
+        if "perplexity" in name
+        else f"{name} of hidden states with the base's, mean over layers"
+        for name in measures
+    ]
+    return f"{' or '.join(said)}, on a general text (1: the base)" if said else ""
 
 
 def _interval(measured: Sequence[Retention], values: list[float], scale: Scale) -> Interval:
@@ -61,13 +76,11 @@ def _by_passage(one: Retention) -> list[float]:
     if one.measure == CKA:
         count, value = len(one.without_passage), one.value or 0.0
         return [count * value - (count - 1) * without for without in one.without_passage]
-    pairs = [(base, own) for base, own in zip(one.base_passages, one.passages, strict=False)]
-    if any(len(each) != 2 for pair in pairs for each in pair):
-        return []
+    pairs = list(zip(one.base_passages, one.passages, strict=False))
     gains = [base[0] - own[0] for base, own in pairs]
     tokens = [base[1] for base, _ in pairs]
     total = math.fsum(tokens)
-    if not total > 0:
+    if not total >= 1:
         return []
     ratio = math.fsum(gains) / total
     weight = len(pairs) / total

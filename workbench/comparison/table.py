@@ -18,6 +18,7 @@ from workbench.comparison.result import (
     half_interval,
     shown_interval,
 )
+from workbench.comparison.retention import in_words
 from workbench.comparison.rows import grouped
 from workbench.comparison.schema import Row
 from workbench.recipe.catalogue import higher_is_better
@@ -172,24 +173,18 @@ def _difference_column(group: Group) -> Column:
 def _retention_column(group: Group) -> list[Column]:
     found = [row["retention"] for row in group.rows]
     cells = [
-        Cell(formatting.score(each["mean"], ends(each), each["n"]), each["mean"])
+        Cell(formatting.score(each["mean"], ends(each)), each["mean"])
         if each
         else Cell(formatting.ABSENT)
         for each in found
     ]
-    return [_column(group, "retention", cells, 9)] if any(found) else []
+    return [_column(group, "retention", cells, 3)] if any(found) else []
 
 
 def _retention_note(group: Group) -> list[str]:
     """What retention is made of, where there is any."""
-    measures = dict.fromkeys(row["retention"]["measure"] for row in group.rows if row["retention"])
-    said = [
-        f"{plain(name)} of the base divided by that of the adapted model"
-        if "perplexity" in name
-        else f"{plain(name)} of hidden states with the base's, mean over layers"
-        for name in measures
-    ]
-    return [f"retention: {'; '.join(said)}, on a general text (1: the base)"] if said else []
+    said = plain(in_words(group.rows))
+    return [f"retention: {said} [95% interval over seeds and passages]"] if said else []
 
 
 def _trainable(row: Row) -> Cell:
@@ -204,10 +199,10 @@ def _cost(key: str, text: Callable[[float | None], str]) -> Callable[[Row], Cell
 # Header, the order in which a narrow terminal loses the column, and the cell.
 _COSTS = (
     ("trainable", 1, _trainable),
-    ("task head", 5, _cost("head_parameters", formatting.count)),
-    ("adapter file", 4, _cost("adapter_bytes", formatting.size)),
+    ("task head", 6, _cost("head_parameters", formatting.count)),
+    ("adapter file", 5, _cost("adapter_bytes", formatting.size)),
     ("peak memory", 2, _cost("peak_memory_bytes", formatting.size)),
-    ("train time", 3, _cost("train_seconds", formatting.duration)),
+    ("train time", 4, _cost("train_seconds", formatting.duration)),
 )
 
 

@@ -243,10 +243,17 @@ class Pipeline:
             card = model_card(result, about, dump_recipe(recipe))
             (folder / "README.md").write_text(card, encoding="utf-8")
         if recipe.evaluation.retention:
-            self._phase("retention")
-            compared, size = result["comparability"], model.base.parameter_count
-            retention = measure_retention(self.loader, run.adapter, about, compared, size)
-            result["retention"] = retention
+            result["retention"] = self._retention(model, about, result["comparability"])
+
+    def _retention(
+        self, model: AdaptedModel, about: dict[str, Any], comparability: dict[str, str]
+    ) -> dict[str, Any]:
+        """What is left of the base; a run that is asked to stop by now finishes without it."""
+        if self._asked:
+            return {"measure": None, "why": "the run was asked to stop before it was measured"}
+        self._phase("retention")
+        folder, size = read_run(self.writer.path).adapter, model.base.parameter_count
+        return measure_retention(self.loader, folder, about, comparability, size)
 
     @property
     def _asked(self) -> bool:
