@@ -1,172 +1,153 @@
-"""``python -m benchmarks.coverage``: do the intervals of ``workbench compare`` hold what they say?
+"""``python -m benchmarks.coverage``: do the verdicts of ``workbench compare`` hold what they say?
 
-Two methods are simulated on the same test items: an item is answered rightly when the method's
-skill, what its seed changed, how hard the item is, how hard it is for this method, and chance add
-up to more than nothing. Their true difference is known, so it can be counted how often a 95%
-interval holds it, and how often a difference is called real where there is none.
+Studies of two generators (``benchmarks.studies``) of which the truth is known: how often a
+difference is called real where there is none, in one comparison and in eight with one baseline; how
+often one of 3 points is found; and how often the intervals of a row hold its true score. Beside it
+the paired t test over seeds, and the t test that pools the variances of the two sides.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from statistics import NormalDist
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy import stats
 
+from benchmarks.studies import SCENARIOS, Scenario, study, truth
 from workbench.comparison.items import ItemScores
-from workbench.comparison.testing import Difference, seeds_only, several_runs, single_runs
+from workbench.comparison.statistics import interval
+from workbench.comparison.testing import several_runs, single_runs
 
-HARD, OWN = 3.0, 1.2
-"""Deviations of how hard items are for both, and for one method: at 96.5% accuracy two adapters
-then disagree on about 3% of the items, as those of the BBC study do."""
+GAP = 0.03
+"""The true difference that is to be found; a study without one, moved by as much, has it."""
+
+METHODS = 8
+"""That are compared with one baseline."""
+
+Test = Callable[[ItemScores, ItemScores], tuple[float, float]]
+"""The estimated difference and the half-width of its 95% interval."""
+
+
+def ours(one: ItemScores, other: ItemScores, comparisons: int = 1) -> tuple[float, float]:
+    """The interval of ``workbench compare``."""
+    single = len(one.values) == len(other.values) == 1
+    found = (single_runs if single else several_runs)(one, other)
+    return found.estimate, found.spread.half_width(comparisons)
+
+
+def paired_t(one: ItemScores, other: ItemScores) -> tuple[float, float]:
+    """The t interval of the differences by seed: what most papers give."""
+    differences = np.subtract(one.run_scores, other.run_scores)
+    n = len(differences)
+    error = differences.std(ddof=1) / np.sqrt(n)
+    return float(differences.mean()), float(stats.t.ppf(0.975, n - 1) * error) or np.inf
+
+
+def pooled(one: ItemScores, other: ItemScores) -> tuple[float, float]:
+    """Seeds and items crossed: the variance over seeds of both sides together less the residual's,
+    plus that over items, with the degrees of freedom of Satterthwaite. Not valid where the seeds
+    of the two sides vary unlike or share their luck."""
+    n, items = one.values.shape
+    seeds = (one.seed_variance + other.seed_variance) / n
+    residual = (one.residual_variance + other.residual_variance) / n / items
+    over_items = float((one.by_item - other.by_item).var(ddof=1)) / items
+    total = max(seeds - residual, 0.0) + over_items
+    if total <= 0:
+        return one.mean - other.mean, np.inf
+    df = total**2 / (seeds**2 / (2 * n - 2) + over_items**2 / (items - 1))
+    return one.mean - other.mean, float(stats.t.ppf(0.975, df) * np.sqrt(total))
+
+
+TESTS: tuple[Test, ...] = (ours, paired_t, pooled)
+COLUMNS = ("ours", "paired", "pooled", f"of {METHODS}", "ours", "paired", "pooled", "seeds", "both")
 
 
 @dataclass(frozen=True)
-class Scenario:
-    """Two methods: their accuracies and how much a seed changes them (in units of chance)."""
+class Shares:
+    """Of studies: those with a false and with a true difference that is called real."""
 
-    name: str
-    accuracy: tuple[float, float]
-    seeds: tuple[float, float]
-    common: float = 0.0
-    """Share of a seed's effect that both methods have from the same seed."""
-
-    @property
-    def truth(self) -> float:
-        return self.accuracy[0] - self.accuracy[1]
-
-    def draw(
-        self, runs: tuple[int, int], items: int, rng: np.random.Generator
-    ) -> tuple[ItemScores, ItemScores]:
-        """One study: the right and wrong answers of all runs of both methods."""
-        hard = HARD * rng.normal(size=items)
-        shared = rng.normal(size=max(runs))
-        sides = []
-        for accuracy, spread, count in zip(self.accuracy, self.seeds, runs, strict=True):
-            total = math.sqrt(1 + HARD**2 + OWN**2 + spread**2)
-            skill = NormalDist().inv_cdf(accuracy) * total
-            own = rng.normal(size=count)
-            effect = math.sqrt(self.common) * shared[:count] + math.sqrt(1 - self.common) * own
-            logits = skill + spread * effect[:, None] + hard + OWN * rng.normal(size=items)
-            right = (logits + rng.normal(size=(count, items)) > 0).astype(float)
-            sides.append(
-                ItemScores(values=right, ids=tuple(map(str, range(items))), right_or_wrong=True)
-            )
-        return sides[0], sides[1]
+    false: float
+    found: float
 
 
-SCENARIOS = (
-    Scenario("easy task, steady seeds", (0.965, 0.965), (0.0, 0.0)),
-    Scenario("easy task, as BBC news", (0.965, 0.965), (0.3, 0.3)),
-    Scenario("easy task, wild seeds", (0.965, 0.965), (1.0, 1.0)),
-    Scenario("one wild, one steady", (0.965, 0.965), (1.0, 0.0)),
-    Scenario("middling task", (0.8, 0.8), (0.3, 0.3)),
-    Scenario("middling, a difference", (0.83, 0.8), (0.3, 0.1)),
-    Scenario("same seed, same luck", (0.8, 0.8), (0.3, 0.3), common=0.5),
-    Scenario("hard task", (0.6, 0.6), (0.3, 0.3)),
-)
-
-Interval = Callable[[ItemScores, ItemScores, np.random.Generator], tuple[float, float]]
-
-
-def ours(one: ItemScores, other: ItemScores, rng: np.random.Generator) -> tuple[float, float]:
-    """The interval of ``workbench compare``."""
-    return _bounds(compared(one, other))
-
-
-def compared(one: ItemScores, other: ItemScores) -> Difference:
-    """The test that ``workbench compare`` takes."""
-    single = len(one.values) == len(other.values) == 1
-    return (single_runs if single else several_runs)(one, other)
+def decided(
+    scenario: Scenario,
+    *,
+    runs: int,
+    items: int,
+    studies: int,
+    tests: Iterable[Test] = (ours,),
+    seed: int = 0,
+) -> list[Shares]:
+    """What each of some tests decides of the same studies."""
+    tests = list(tests)
+    counts = np.zeros((len(tests), 2))
+    true = truth(scenario)
+    for one, other in study(scenario, runs=runs, items=items, studies=studies, seed=seed):
+        for count, test in zip(counts, tests, strict=True):
+            estimate, half = test(one, other)
+            count += abs(estimate - true) > half, abs(estimate - true + GAP) > half
+    return [Shares(*count) for count in (counts / studies).tolist()]
 
 
-def over_seeds(one: ItemScores, other: ItemScores, rng: np.random.Generator) -> tuple[float, float]:
-    """A paired t interval over the seeds: what most papers give."""
-    sides = [dict(enumerate(side.values.mean(axis=1).tolist())) for side in (one, other)]
-    return _bounds(seeds_only(*sides))
-
-
-def bootstrap(one: ItemScores, other: ItemScores, rng: np.random.Generator) -> tuple[float, float]:
-    """Percentiles of 200 samples with replacement of seeds and items."""
-    items = one.values.shape[1]
-    weights = rng.multinomial(items, np.full(items, 1 / items), size=200) / items
-    means = []
-    for side in (one, other):
-        runs = len(side.values)
-        chosen = rng.multinomial(runs, np.full(runs, 1 / runs), size=200) / runs
-        means.append(((chosen @ side.values) * weights).sum(axis=1))
-    low, high = np.quantile(means[0] - means[1], [0.025, 0.975])
-    return float(low), float(high)
-
-
-def _bounds(found: Difference) -> tuple[float, float]:
-    """The interval; of no width where nothing varies and the workbench gives none."""
-    if found.low is None or found.high is None:
-        return found.estimate, found.estimate
-    return found.low, found.high
+def false_in_family(
+    scenario: Scenario, *, runs: int, items: int, studies: int, seed: int = 0
+) -> float:
+    """Share of studies in which any of `METHODS` methods that are alike is called better or worse
+    than the baseline: Holm's correction calls none where the first step calls none."""
+    wrong = 0
+    drawn = study(scenario, methods=METHODS + 1, runs=runs, items=items, studies=studies, seed=seed)
+    for baseline, *others in drawn:
+        found = (ours(each, baseline, METHODS) for each in others)
+        wrong += any(abs(estimate) > half for estimate, half in found)
+    return wrong / studies
 
 
 def coverage(
-    scenario: Scenario,
-    runs: tuple[int, int],
-    items: int,
-    studies: int,
-    interval: Interval = ours,
-    seed: int = 0,
+    scenario: Scenario, *, runs: int, items: int, studies: int, seed: int = 0
 ) -> tuple[float, float]:
-    """Share of intervals that hold the true difference, and their mean half-width."""
-    rng = np.random.default_rng(seed)
-    hits, width = 0, 0.0
-    for _ in range(studies):
-        low, high = interval(*scenario.draw(runs, items, rng), rng)
-        hits += low <= scenario.truth <= high
-        width += (high - low) / 2
-    return hits / studies, width / studies
-
-
-def false_positives(
-    scenario: Scenario, runs: tuple[int, int], items: int, studies: int, seed: int = 0
-) -> float:
-    """Share of studies in which p is at most 0.05."""
-    rng = np.random.default_rng(seed)
-    found = (compared(*scenario.draw(runs, items, rng)).p_value for _ in range(studies))
-    return sum(p is not None and p <= 0.05 for p in found) / studies
+    """Share of a row's two intervals that hold its score: over seeds the mean of 100 more seeds on
+    the same items, over seeds and items the expected one."""
+    held = np.zeros(2)
+    more = 0 if runs == 1 else 100
+    drawn = study(scenario, methods=1, runs=runs + more, items=items, studies=studies, seed=seed)
+    for (side,) in drawn:
+        few = replace(side, values=side.values[:runs])
+        found = (interval(few.scores, scale="share"), few.population("share"))
+        true = (np.mean(side.scores[runs:]) if more else np.nan, scenario.accuracy[0])
+        for number, (each, score) in enumerate(zip(found, true, strict=True)):
+            if each.low is not None and each.high is not None:
+                held[number] += each.low <= score <= each.high
+            else:
+                held[number] += 0.95  # none is given, so none is wrong
+    return held[0] / studies, held[1] / studies
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Prints coverage (and mean half-width in points) of three intervals for each cell."""
+    """Prints a line for each scenario, number of seeds and number of items; percentages."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.coverage", description=__doc__)
-    parser.add_argument("--studies", type=int, default=1000, help="simulated studies per cell")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 5])
+    parser.add_argument("--studies", type=int, default=2000, help="simulated studies per cell")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[3, 5])
     parser.add_argument("--items", type=int, nargs="+", default=[100, 500, 2000])
     asked = parser.parse_args(arguments)
-    intervals = {"workbench": ours, "t over seeds": over_seeds, "bootstrap": bootstrap}
-    print(f"{'':26}{'seeds':>6}{'items':>7}  " + "".join(f"{name:>20}" for name in intervals))
-    lowest: dict[tuple[int, str], list[float]] = {}
+    print(
+        f"{'':26}{'':12}  called different though alike   found at {100 * GAP:g} points   held by"
+    )
+    print(f"{'':26}{'seeds':>6}{'items':>6}{'':2}" + "".join(f"{name:>7}" for name in COLUMNS))
     for scenario in SCENARIOS:
         for runs in asked.seeds:
-            if runs == 1 and max(scenario.seeds) > 0:
-                continue  # one run each says nothing of the methods, and does not claim to
             for items in asked.items:
-                cells = []
-                for name, interval in intervals.items():
-                    if runs == 1 and name == "t over seeds":
-                        cells.append("")
-                        continue
-                    # Two hundred samples of each study take 50 times as long as a formula.
-                    studies = max(asked.studies // 4, 1) if name == "bootstrap" else asked.studies
-                    share, width = coverage(scenario, (runs, runs), items, studies, interval)
-                    lowest.setdefault((runs, name), []).append(share)
-                    cells.append(f"{share:.3f} (±{100 * width:5.2f})")
-                line = "".join(f"{cell:>20}" for cell in cells)
-                print(f"{scenario.name:26}{runs:6}{items:7}  {line}", flush=True)
-    print("\nlowest, mean and highest coverage over all scenarios and numbers of items")
-    for (runs, name), shares in sorted(lowest.items()):
-        mean = sum(shares) / len(shares)
-        print(f"{runs} seeds  {name:14}{min(shares):.3f}  {mean:.3f}  {max(shares):.3f}")
+                cell = {"runs": runs, "items": items}
+                shares = decided(scenario, studies=asked.studies, tests=TESTS, **cell)
+                few = max(asked.studies // METHODS, 1)
+                line = [each.false for each in shares]
+                line.append(false_in_family(scenario, studies=few, **cell))
+                line += [each.found for each in shares]
+                line += coverage(scenario, studies=few, **cell)
+                numbers = "".join(f"{100 * share:7.1f}" for share in line)
+                print(f"{scenario.name:26}{runs:6}{items:6}  {numbers}", flush=True)
 
 
 if __name__ == "__main__":

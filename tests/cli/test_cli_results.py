@@ -39,6 +39,8 @@ def test_compare_tests_shows_the_front_and_what_differs(
         ["--config-diff", "--format", "csv"],
         ["--pareto", "x"],
         ["--min-difference", "-1"],
+        ["--explain", "--json"],
+        ["--explain", "--across"],
     ):
         assert workbench(*asked, *wrong).code == 2
     answer = workbench(*asked, "--metric", "accurcy")

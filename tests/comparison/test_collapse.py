@@ -62,7 +62,7 @@ def test_two_recipes_that_answer_the_majority_class_are_not_equivalent(
         "seed": 0,
         "score": 0.6,
         "answer": "a",
-        "no_better_than": "majority class (0.600)",
+        "reason": remark.removeprefix("lora "),
     }
 
 
@@ -81,7 +81,7 @@ def test_a_seed_that_collapsed_is_counted_as_a_result(run: WriteRun, runs: Path)
         answered(run, "lora", seed, ["a"] * 100 if seed == 2 else good(4 + seed))
     comparison = compare([runs])
     (verdict,) = comparison.verdicts
-    assert "lora: 1 of 5 seeds collapsed (seed 2: gives one answer" in verdict["sentence"]
+    assert "lora: 1 of 5 seeds collapsed (seed 2 gives one answer" in verdict["sentence"]
     rows = {row["label"]: row for row in comparison.rows}
     assert [each["seed"] for each in rows["lora"]["collapsed"]] == [2]
     assert rows["lora"]["trivial"] is None and rows["full"]["collapsed"] == []
@@ -124,3 +124,16 @@ def test_one_answer_is_no_collapse_where_it_is_always_right(run: WriteRun, runs:
     columns = {"id": ["0", "1"], "label": ["a", "a"], "prediction": ["a", "a"]}
     pq.write_table(pa.table(columns), path / "predictions.parquet")
     assert found(runs)["lora"]["collapsed"] == []
+
+
+def test_a_seed_far_below_the_others_at_the_trivial_baseline_has_collapsed(
+    run: WriteRun, runs: Path
+) -> None:
+    known = {"references": {"majority class": {"accuracy": 0.6}}}
+    for recipe, scores in (("lora", (0.95, 0.61, 0.94)), ("prompt", (0.62, 0.61, 0.63))):
+        for seed, score in enumerate(scores):
+            run(recipe, seed, score, replace=known)
+    rows = found(runs)
+    assert [each["seed"] for each in rows["lora"]["collapsed"]] == [1]
+    assert rows["lora"]["collapsed"][0]["reason"] == "is hardly better than majority class (0.600)"
+    assert rows["prompt"]["collapsed"] == [], "all of its seeds learned as little"

@@ -68,3 +68,15 @@ def test_no_interval_leaves_the_scale_of_its_metric(
     else:
         assert found["ci_low"] is not None and found["ci_high"] is not None
         assert lowest <= found["ci_low"] < found["ci_high"] <= highest
+
+
+def test_the_items_of_a_metric_that_was_renamed_are_read(run: WriteRun, runs: Path) -> None:
+    rng = np.random.default_rng(4)
+    for seed in range(3):
+        nats, tokens = rng.uniform(5, 20, 50), np.full(50, 5.0)
+        score = math.exp(nats.sum() / tokens.sum())
+        metrics = {"test": {"pseudo_perplexity": score}, "validation": {}}
+        parts = {"example_pseudo_perplexity": nats, "example_pseudo_perplexity_weight": tokens}
+        keep(run("lora", seed, replace={"metrics": metrics}), [True] * 50, **parts)
+    found = compare([runs]).rows[0]["metrics"]["masked_perplexity"]
+    assert found["population_ci_low"] is not None and found["n"] == 3

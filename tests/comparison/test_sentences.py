@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fabricated_runs import WriteRun
 
 from workbench.comparison import compare
 from workbench.comparison.result import Group
-from workbench.comparison.sentences import reference_sentences
+from workbench.comparison.sentences import needs, reference_sentences
 
 
 def said(groups: list[Group]) -> list[str]:
@@ -65,3 +66,40 @@ def test_a_baseline_of_an_older_version_has_the_name_of_today(run: WriteRun, run
         run("lora", seed, replace={"metrics": metrics, "references": known})
     names = [reference["name"] for reference in compare([runs]).references]
     assert names == ["base model (zero-shot)"]
+
+
+def test_what_no_study_can_pay_for_is_not_given_as_a_number(run: WriteRun, runs: Path) -> None:
+    for recipe, scores in (("full", (0.2, 0.9)), ("lora", (0.95, 0.1))):
+        for seed, score in enumerate(scores):
+            run(recipe, seed, score, replace={"references": {}})
+    (verdict,) = compare([runs], margin=0.001).verdicts
+    assert "takes far more seeds than is practical" in verdict["details"]
+    assert verdict["details"].endswith("no difference with 80% power; over seeds only: its "
+                                       "predictions are not there or cannot be read")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("limit", "seeds", "bounds", "words"),
+    [
+        ("seeds", 21, [12, 40], "detecting 1 point takes 12 to 40 seeds"),
+        ("seeds", 21, [12, None], "detecting 1 point takes 12 seeds or far more"),
+        ("seeds", None, None, "detecting 1 point takes far more seeds than is practical"),
+        ("items", 8, [1234, 5678], "more seeds alone do not help: detecting 1 point takes 1,200 to "
+                                   "5,700 test items and about 8 seeds"),
+    ],
+)  # fmt: skip
+def test_what_is_needed_is_a_range(
+    limit: str,
+    seeds: int | None,
+    bounds: list[int | None] | None,
+    words: str,
+    run: WriteRun,
+    runs: Path,
+) -> None:
+    for recipe, scores in (("full", (0.8, 0.9, 0.85)), ("lora", (0.9, 0.8, 0.81))):
+        for seed, score in enumerate(scores):
+            run(recipe, seed, score, replace={"references": {}})
+    (verdict,) = compare([runs]).verdicts
+    assert verdict["conclusion"] == "unclear"
+    changed: Any = {"limit": limit, "seeds_needed": seeds, "needed_range": bounds}
+    assert needs({**verdict, "covers": ["seeds", "items"], **changed}) == words

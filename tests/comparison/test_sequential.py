@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import numpy as np
 import pytest
 from fabricated_runs import WriteRun, keep
 
-from benchmarks.coverage import SCENARIOS, Scenario
+from benchmarks.studies import SCENARIOS, Scenario, truth
+from benchmarks.studies import study as simulated
 from workbench.comparison import compare
 from workbench.comparison.items import ItemScores
 from workbench.comparison.sequential import (
@@ -63,9 +65,8 @@ def test_repeated_p_is_the_level_whose_boundary_is_met() -> None:
     assert all(paid > p for paid, p in zip(p_values, (1e-6, 1e-4, 1e-3, 1e-2, 0.1), strict=False))
 
 
-def decided(scenario: Scenario, rng: np.random.Generator, plan: Plan) -> tuple[bool, bool]:
+def decided(sides: Sequence[ItemScores], plan: Plan) -> tuple[bool, bool]:
     """Whether a look calls two methods different: with the looks paid for, and without."""
-    sides = scenario.draw((plan.most, plan.most), 300, rng)
     paid = unpaid = False
     for count in range(3, plan.most + 1):
         one, other = (first(side, count) for side in sides)
@@ -78,18 +79,18 @@ def decided(scenario: Scenario, rng: np.random.Generator, plan: Plan) -> tuple[b
 
 
 def first(side: ItemScores, count: int) -> ItemScores:
-    return replace(side, values=side.values[:count])
+    return replace(side, values=side.values[:count], seeds=side.seeds[:count])
 
 
 def errors(scenario: Scenario, studies: int, most: int) -> tuple[float, float]:
-    rng = np.random.default_rng(1)
     plan = Plan(recipes={"a": "a", "b": "b"}, most=most)
-    found = [decided(scenario, rng, plan) for _ in range(studies)]
+    drawn = simulated(scenario, runs=most, items=300, studies=studies, seed=1)
+    found = [decided(sides, plan) for sides in drawn]
     paid, unpaid = (sum(each) / studies for each in zip(*found, strict=True))
     return paid, unpaid
 
 
-NULL = [scenario for scenario in SCENARIOS if scenario.truth == 0]
+NULL = [scenario for scenario in SCENARIOS if truth(scenario) == 0]
 
 
 def test_looks_that_are_paid_for_err_in_five_percent_at_most() -> None:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from workbench.comparison.crossed import population_interval
 from workbench.comparison.statistics import (
     interval,
-    population_interval,
     t_quantile,
     t_two_sided,
 )

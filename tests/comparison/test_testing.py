@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
+import warnings
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.stats
+from statsmodels.regression.mixed_linear_model import MixedLM
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_effectsize
 
+from workbench.comparison.crossed import CHOICE
 from workbench.comparison.items import ItemScores
-from workbench.comparison.power import detectable, needed, sees
+from workbench.comparison.power import Needed, detectable, needed, sees
 from workbench.comparison.statistics import holm, t_two_sided
 from workbench.comparison.testing import (
-    Z,
     mcnemar,
     seeds_only,
     several_runs,
@@ -75,8 +79,8 @@ def test_single_runs_of_right_and_wrong() -> None:
     n = 202
     p = ((better + 0.5) / n, (worse + 0.5) / n)
     error = math.sqrt((p[0] + p[1] - (p[0] - p[1]) ** 2) / n)
-    assert found.low == pytest.approx(p[0] - p[1] - Z * error)
-    assert found.high == pytest.approx(p[0] - p[1] + Z * error)
+    assert found.low == pytest.approx(p[0] - p[1] - scipy.stats.norm.ppf(0.975) * error)
+    assert found.high == pytest.approx(p[0] - p[1] + scipy.stats.norm.ppf(0.975) * error)
     assert found.effect_size == pytest.approx((better + 0.5) / (worse + 0.5))
 
 
@@ -105,15 +109,12 @@ def test_equal_seeds_are_a_paired_t_test_of_scipy() -> None:
     assert (found.low, found.high) == pytest.approx(tuple(expected.confidence_interval()))
 
 
-def test_other_seeds_are_welchs_t_test_with_fewer_degrees_of_freedom() -> None:
+def test_other_seeds_are_welchs_t_test() -> None:
     one, other = {0: 0.91, 1: 0.93, 2: 0.95}, {5: 0.90, 6: 0.905, 7: 0.91, 8: 0.9}
     found = seeds_only(one, other)
     expected = scipy.stats.ttest_ind(list(one.values()), list(other.values()), equal_var=False)
-    df = math.floor(expected.df)
-    assert found.test == "seeds-welch" and found.spread.df == df
-    assert found.p_value == pytest.approx(2 * scipy.stats.t.sf(expected.statistic, df))
-    error = found.estimate / expected.statistic
-    assert found.high == pytest.approx(found.estimate + scipy.stats.t.ppf(0.975, df) * error)
+    assert found.test == "seeds-welch" and found.p_value == pytest.approx(expected.pvalue)
+    assert (found.low, found.high) == pytest.approx(tuple(expected.confidence_interval()))
 
 
 def test_one_seed_gives_a_difference_and_no_interval() -> None:
@@ -162,17 +163,91 @@ def test_enough_is_what_would_show(
 def test_seeds_and_items_are_both_in_the_interval() -> None:
     one, other = drawn(2, 3, 150, 0.85), drawn(3, 3, 150, 0.8)
     found = several_runs(one, other)
-    welch = scipy.stats.ttest_ind(
-        one.values.mean(axis=1), other.values.mean(axis=1), equal_var=False
-    )
-    seeds = (found.estimate / welch.statistic) ** 2
-    difference = one.values.mean(axis=0) - other.values.mean(axis=0)
-    padded = np.concatenate([difference, [2**-0.5, -(2**-0.5)]])  # two more items, one for each
-    items = padded.var() / len(padded)
-    half = math.sqrt(scipy.stats.t.ppf(0.975, math.floor(welch.df)) ** 2 * seeds + Z**2 * items)
     assert found.covers == ("seeds", "items") and found.items == 150
-    assert (found.low, found.high) == pytest.approx((found.estimate - half, found.estimate + half))
     assert found.effect_size == pytest.approx(proportion_effectsize(one.mean, other.mean))
+
+
+@pytest.mark.parametrize("runs", [2, 3, 5])
+def test_items_without_end_leave_the_t_test_over_seeds(runs: int) -> None:
+    """Numbers to whose variance items add nothing; of two sides that vary alike."""
+    level = np.linspace(-0.01, 0.01, runs)[:, None]
+    one, other = scores(0.912 + level + np.zeros((1, 50))), scores(0.9 - level + np.zeros((1, 50)))
+    expected = scipy.stats.ttest_ind(level[:, 0] + 0.912, 0.9 - level[:, 0])
+    found = several_runs(one, other)
+    # Two sides that vary exactly alike have the pooled degrees of freedom and a little more, which
+    # make up for those that by chance do not.
+    assert found.spread.errors[0][1].df >= expected.df
+    error = (found.estimate / expected.statistic) ** 2
+    assert found.spread.variance == pytest.approx(error)
+
+
+def test_one_side_that_varies_has_its_own_degrees_of_freedom() -> None:
+    level = np.array([-0.01, 0.002, 0.008])[:, None]
+    one, other = scores(0.912 + level + np.zeros((1, 50))), scores(np.full((3, 50), 0.9))
+    found = several_runs(one, other)
+    expected = scipy.stats.ttest_1samp(0.012 + level[:, 0], 0.0)
+    assert found.p_value == pytest.approx(expected.pvalue)
+    assert (found.low, found.high) == pytest.approx(tuple(expected.confidence_interval()))
+
+
+def test_seeds_that_change_nothing_leave_the_t_test_over_items() -> None:
+    rng = np.random.default_rng(0)
+    left, right = rng.gamma(2, size=(1, 80)), rng.gamma(2.2, size=(1, 80))
+    found = several_runs(scores(np.repeat(left, 3, axis=0)), scores(np.repeat(right, 4, axis=0)))
+    expected = scipy.stats.ttest_rel(left[0], right[0])
+    assert found.p_value == pytest.approx(expected.pvalue)
+    assert (found.low, found.high) == pytest.approx(tuple(expected.confidence_interval()))
+
+
+@pytest.mark.parametrize("case", range(4))
+def test_the_error_is_that_of_a_mixed_model_of_statsmodels(case: int) -> None:
+    """Crossed random effects by REML, which for balanced data are the moments' where none is 0."""
+    rng = np.random.default_rng([7, case])
+    runs, items = 5, 40
+    both = rng.normal(size=items)
+    sides = [
+        0.3 * side
+        + both
+        + 0.7 * rng.normal(size=items)
+        + 0.4 * rng.normal(size=(runs, 1))
+        + rng.normal(size=(runs, items))
+        for side in (1, 0)
+    ]
+    found = several_runs(*(scores(side) for side in sides))
+    frame = pd.DataFrame(
+        [
+            {"side": 1 - s, "seed": f"{s}-{r}", "item": i, "own": f"{s}-{i}", "y": y}
+            for s, side in enumerate(sides)
+            for (r, i), y in np.ndenumerate(side)
+        ]
+    )
+    frame["all"] = 1
+    parts = {name: f"0 + C({name})" for name in ("seed", "item", "own")}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of how it converges
+        model = MixedLM.from_formula("y ~ side", groups="all", vc_formula=parts, data=frame)
+        fitted = model.fit(reml=True)
+    assert found.estimate == pytest.approx(fitted.params["side"], abs=1e-6)
+    # Half of the residual stays where the seeds vary less than the residual alone makes them.
+    assert math.sqrt(found.spread.variance) == pytest.approx(fitted.bse["side"], rel=0.01)
+
+
+def test_seeds_whose_scores_go_together_count_as_pairs() -> None:
+    rng = np.random.default_rng(3)
+    luck = np.array([-0.05, 0.04, 0.02, -0.03, 0.06])[:, None]
+    noise = rng.normal(0, 0.02, size=(2, 5, 400))
+    sides = [
+        scores(0.8 + shift + luck + each) for shift, each in zip((0.02, 0), noise, strict=True)
+    ]
+    alone = several_runs(*sides)
+    paired = several_runs(*(replace(side, seeds=tuple(range(5))) for side in sides))
+    expected = scipy.stats.ttest_rel(*(side.values.mean(axis=1) for side in sides))
+    assert alone.p_value is not None and paired.p_value is not None
+    assert alone.p_value > 0.3 and paired.p_value == pytest.approx(
+        CHOICE * expected.pvalue, rel=0.5
+    )
+    others = (replace(sides[0], seeds=tuple(range(5))), replace(sides[1], seeds=(7, 8, 9, 10, 11)))
+    assert several_runs(*others).p_value == alone.p_value
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.02, 0.05, 0.1])
@@ -217,11 +292,32 @@ def test_too_few_items_are_named_as_the_limit() -> None:
 
 
 def test_the_forecast_of_seeds_agrees_with_statsmodels() -> None:
-    """Without items it is the sample size of a t test for two groups."""
+    """Without items, and where very many runs know the variance, it is the sample size of a t test
+    for two groups."""
     from statsmodels.stats.power import TTestIndPower
 
-    deviation = 0.01
-    values = {i: 0.9 + deviation * v for i, v in enumerate((-1, 0, 1))}  # deviation 0.01 exactly
+    values = {i: 0.9 + (0.01 if i % 2 else -0.01) for i in range(600)}
+    found = seeds_only(values, {i + 1000: v for i, v in values.items()})
+    for size in (0.008, 0.01, 0.02):
+        wanted = TTestIndPower().solve_power(effect_size=size / 0.01, power=0.8, alpha=0.05)
+        runs = next(n for n in range(2, 100) if sees(found, size, n, None))
+        assert runs == pytest.approx(wanted, abs=1.5)
+
+
+def test_a_variance_that_few_runs_know_asks_for_more_seeds_and_gives_a_range() -> None:
+    values = {i: 0.9 + 0.01 * v for i, v in enumerate((-1, 0, 1))}
     found = seeds_only(values, {i + 10: v for i, v in values.items()})
-    wanted = TTestIndPower().solve_power(effect_size=0.01 / deviation, power=0.8, alpha=0.05)
-    assert needed(found, 0.01).seeds == pytest.approx(wanted, abs=1.5)
+    plan = needed(found, 0.01)
+    assert plan.seeds is not None and plan.bounds is not None
+    low, high = plan.bounds
+    # Julious & Owen (2006): the quantile of a noncentral t with the pilot's 4 degrees of freedom.
+    factor = scipy.stats.nct.ppf(0.8, 4, scipy.stats.norm.ppf(0.975))
+    assert plan.seeds == pytest.approx(2 * factor**2, rel=0.15)
+    assert low < 17 < plan.seeds and high is not None and high > 40
+
+
+def test_what_is_far_more_than_is_practical_has_no_number() -> None:
+    values = {i: 0.9 + 0.03 * v for i, v in enumerate((-1, 0, 1))}
+    found = seeds_only(values, {i + 10: v for i, v in values.items()})
+    plan = needed(found, 0.001)
+    assert plan == Needed("seeds", None, None, None)

@@ -247,7 +247,7 @@ def test_masked_tokens_are_counted_one_by_one() -> None:
     ours = score(
         DEFAULT_METRICS[MASKED_TOKENS], MASKED_TOKENS, answers, right, Sums(4 * math.log(20), 4)
     )
-    assert ours == pytest.approx({"masked_accuracy": 0.5, "pseudo_perplexity": 20.0})
+    assert ours == pytest.approx({"masked_accuracy": 0.5, "masked_perplexity": 20.0})
     assert score(["masked_accuracy"], MASKED_TOKENS, [[]], [[]]) == {"masked_accuracy": None}
 
 
@@ -256,5 +256,5 @@ def test_masked_tokens_are_counted_one_by_one() -> None:
     [None, Sums(0.0, 0), Sums(1e6, 1, 1, 0), Sums(math.nan, 1, 1, 1), Sums(math.inf, 1, 1, 1)],
 )
 def test_a_perplexity_that_is_no_number_is_none(sums: Sums | None) -> None:
-    names = ["perplexity", "word_perplexity", "bits_per_byte", "pseudo_perplexity"]
+    names = ["perplexity", "word_perplexity", "bits_per_byte", "masked_perplexity"]
     assert score(names, TOKENS, [], [], sums) == dict.fromkeys(names)

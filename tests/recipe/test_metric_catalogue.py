@@ -21,7 +21,7 @@ from workbench.recipe.tasks import TASK_SPECS
 
 LOWER = {
     "mean_squared_error", "mean_absolute_error",
-    "perplexity", "word_perplexity", "bits_per_byte", "pseudo_perplexity",
+    "perplexity", "word_perplexity", "bits_per_byte", "masked_perplexity",
 }  # fmt: skip
 
 

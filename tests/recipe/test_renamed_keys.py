@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -158,3 +159,57 @@ def test_conditions_of_a_checkpoint_that_lack_a_later_key_are_the_same() -> None
     assert differences({"data.source": "a.csv"}, now | {"data.quoting": "none"}) == [
         "data.quoting was auto, is none"
     ]
+
+
+MASKED: dict[str, Any] = {
+    "study": "news",
+    "name": "lora",
+    "task": {"name": "masked-lm", "metrics": ["masked_accuracy", "pseudo_perplexity"]},
+    "model": {"source": "asset:minilm-l6"},
+    "data": {"source": "asset:bbc-news", "text": "text"},
+    "method": {"name": "lora"},
+}
+
+MASKED_FINGERPRINT = "9ccc0799c38ea8151d06d4c734d044bafcf6b4a9d2747fad0c6c95fc5f6c1884"
+"""Of `MASKED`, as the version computed it that wrote it."""
+
+
+def test_an_old_metric_is_an_error_that_names_the_new_one(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError) as error:
+        load_recipe(recipe_file(tmp_path, MASKED))
+    (problem,) = error.value.problems
+    assert (problem.key, problem.fix) == ("task.metrics", "write masked_perplexity")
+
+
+def test_the_metric_of_an_older_run_has_its_new_name_and_the_same_fingerprint(
+    tmp_path: Path,
+) -> None:
+    run = read_run(older_masked_run(tmp_path))
+    recipe = stored_recipe(run.recipe_text(), "recipe.yaml")
+    assert recipe.task.metrics == ["masked_accuracy", "masked_perplexity"]
+    assert recipe.fingerprint == MASKED_FINGERPRINT
+    assert run.result is not None
+    for part in ("test", "validation"):
+        assert run.result["metrics"][part] == {"masked_perplexity": 8.0}
+    assert run.result["selected"]["metric"] == "masked_perplexity"
+    assert run.result["references"] == {"base model (zero-shot)": {"masked_perplexity": 20.0}}
+    assert run.events()[0][0]["metrics"] == {"masked_perplexity": 9.0}
+
+
+def older_masked_run(runs: Path) -> Path:
+    folder = runs / "news" / "lora-s0"
+    folder.mkdir(parents=True)
+    recipe_file(runs, MASKED).rename(folder / "recipe.yaml")
+    scores = {"pseudo_perplexity": 8.0}
+    result = {
+        "version": 1,
+        "metrics": {"test": scores, "validation": scores},
+        "selected": {"metric": "pseudo_perplexity"},
+        "references": {"base model (zero-shot)": {"pseudo_perplexity": 20.0}},
+    }
+    (folder / "result.json").write_text(json.dumps(result))
+    status = {"version": 1, "state": "finished", "study": "news", "recipe": "lora", "seed": 0}
+    (folder / "status.json").write_text(json.dumps(status))
+    event = {"kind": "validation", "metrics": {"pseudo_perplexity": 9.0}}
+    (folder / "events.jsonl").write_text(json.dumps(event) + "\n")
+    return folder

@@ -12,6 +12,7 @@ import pytest
 from reading_pages import Page, outside_addresses, report, rows_of
 from reported_runs import METHODS, add_run, add_study, recipe_of
 
+from workbench.comparison import compare
 from workbench.recipe import load_recipe
 from workbench.store import read_json, write_json
 
@@ -38,6 +39,18 @@ def test_every_number_of_the_runs_is_the_record_s(written: Written) -> None:
         assert line["peak memory"].value == record["memory"]["peak_memory_bytes"]
         assert line["train time"].value == record["time"]["train_seconds"]
         assert line["seed"].value == record["seed"]
+
+
+def test_both_pages_begin_with_the_answer_and_fold_what_it_rests_on(written: Written) -> None:
+    runs, page, folder = written
+    comparison = compare([runs], tests=True)
+    (answer,) = comparison.answer
+    markdown = (folder / "report.md").read_text(encoding="utf-8").replace("\\", "")
+    for text in (page.text, markdown):
+        found = [text.find(each) for each in (answer["text"], "Warnings", "Conclusions")]
+        assert 0 < found[0] < found[2] and (found[1] < 0 or found[0] < found[1])
+        details = text.index("What they rest on")
+        assert all(text.index(v["details"]) > details for v in comparison.verdicts)
 
 
 def test_the_table_has_the_mean_over_seeds(written: Written) -> None:

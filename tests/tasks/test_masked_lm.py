@@ -51,7 +51,7 @@ METHODS: dict[str, Callable[[], Any]] = {
         task_type="FEATURE_EXTRACTION", num_virtual_tokens=VIRTUAL, encoder_hidden_size=16
     ),
 }
-METRICS = ("masked_accuracy", "pseudo_perplexity")
+METRICS = ("masked_accuracy", "masked_perplexity")
 
 
 def make(**spec: Any) -> MaskedLMTask:
@@ -222,7 +222,7 @@ def test_answers_references_and_scores_are_of_the_hidden_tokens() -> None:
     likelihood = task.likelihood(encoded, predicted)
     scores = score(METRICS, "masked-tokens", answers, references, likelihood)
     assert scores["masked_accuracy"] == pytest.approx(hits / total)
-    assert scores["pseudo_perplexity"] == pytest.approx(np.exp(nll / total), rel=1e-4)
+    assert scores["masked_perplexity"] == pytest.approx(np.exp(nll / total), rel=1e-4)
     assert likelihood is not None and 0 < likelihood.words <= likelihood.tokens == total
     table = task.table(encoded, predicted, answers)
     assert table["label"][0] == "" and table["score"][0] is None  # not a word that is known

@@ -15,6 +15,7 @@ from reported_runs import METHODS, add_run, add_study, recipe_of
 from streamlit.testing.v1 import AppTest
 
 from workbench.charts import figures
+from workbench.comparison import compare as compare_runs
 from workbench.store import read_json, write_json
 
 HOSTILE = "<img src=x onerror=alert(1)> **bold** [a](javascript:b)"
@@ -38,6 +39,11 @@ def test_scores_stand_beside_what_may_be_concluded(folder: Path) -> None:
     assert "Conclusions" in said(app)
     sentences = [text.value for text in app.text if "prompt" in text.value and "full" in text.value]
     assert any("95% CI" in sentence for sentence in sentences)
+    comparison = compare_runs([folder])
+    (answer,) = comparison.answer
+    shown = [text.value for text in app.text]
+    assert shown[0] == answer["text"]
+    assert any(comparison.verdicts[0]["details"] in text for text in shown)
     assert "accuracy against trainable parameters" in said(app)
 
 

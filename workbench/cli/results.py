@@ -72,7 +72,8 @@ def compare(
     from workbench.comparison import compare as compare_runs
 
     if across:
-        taken = (tests, min_difference, pareto, config_diff or None, published or None)
+        switches = (config_diff or None, published or None, explain or None)
+        taken = (tests, min_difference, pareto, *switches)
         if any(option is not None for option in taken):
             fix = "of the other options --baseline, --metric and --all-pairs go with it"
             raise UsageError("--across with an option of other comparisons", fix=fix)
@@ -99,6 +100,9 @@ def compare(
         objectives=pareto.replace(" ", "").split(",") if pareto is not None else None,
     )
     format = "json" if as_json else format
+    if explain and (format != "table" or published or config_diff):
+        fix = "use it with the table alone; json has the details of each verdict"
+        raise UsageError("--explain with another format", fix=fix)
     if published or config_diff:
         _compare_otherwise(comparison, "--published" if published else "--config-diff", format)
     else:

@@ -6,7 +6,7 @@ said to be open.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from workbench import formatting
 from workbench.comparison.result import ComparisonResult, Group
@@ -28,22 +28,19 @@ def answers(comparison: ComparisonResult) -> list[Answer]:
 
 def answer(group: Group, warnings: Sequence[str] = ()) -> Answer:
     """What follows for a group from its verdicts; ``warnings`` are those of the comparison."""
-    base, found = _standings(group)
     rows = {row["label"]: row for row in _best_first(group)}
-    labels = {
-        standing: [label for label in rows if label in found and found[label][0] == standing]
-        for standing in _STANDINGS
-    }
+    found = _standings(group, rows)
+    labels = _by_standing(rows, found)
+    bases = list(dict.fromkeys(verdict["against"] for _, verdict in found.values()))
     nothing = [label for label, row in rows.items() if row["trivial"]]
     if len(nothing) == len(rows):
         said, more = [_nothing_learned(group)], []
     else:
-        if base is None:
-            said = [_untested(rows, group.metric)]
-        elif all(each["runs"] == each["runs_against"] == 1 for _, each in found.values()):
+        said = [] if found else [_untested(rows, group.metric)]
+        if found and all(v["runs"] == v["runs_against"] == 1 for _, v in found.values()):
             said = [_single_runs(rows, group.metric)]
-        else:
-            said = _methods(rows, base, labels, found)
+        elif found:
+            said = [text for base in bases for text in _methods(rows, rows[base], found)]
         said += [f"{listing(nothing)} learned nothing"] if nothing else []
         said += _against_reference(group)
         more = [*_what_would_tell(labels, found), *_collapsed(group)]
@@ -51,7 +48,7 @@ def answer(group: Group, warnings: Sequence[str] = ()) -> Answer:
     return {
         "group": group.number,
         "metric": group.metric,
-        "baseline": base["label"] if base else None,
+        "baselines": bases,
         "standings": labels,
         "text": " ".join(f"{'; '.join(part)}." for part in (said, more) if part),
     }
@@ -78,28 +75,26 @@ _STANDINGS: tuple[Standing, ...] = (
 _Found = dict[str, tuple[Standing, Verdict]]
 
 
-def _standings(group: Group) -> tuple[Row | None, _Found]:
-    """The row that the others are measured by, and how each of them stands to it."""
-    rows = {row["label"]: row for row in group.rows}
-    verdicts = [
-        verdict
-        for verdict in group.verdicts
-        if {verdict["label"], verdict["against"]} <= rows.keys()
-        and verdict["metric"] == group.metric
-    ]
-    if not verdicts:
-        return None, {}
-    named = [row["baseline"] for row in group.rows if row["baseline"] in rows]
-    # Where no row is called the baseline, all pairs were tested, or the only one.
-    base = rows[named[0]] if named else group.rows[0]
-    if not named and len(verdicts) == 1:
-        base = rows[verdicts[0]["against"]]
+def _standings(group: Group, rows: dict[str, Row]) -> _Found:
+    """How each row stands to its baseline. Where no row is called so, all pairs were tested and the
+    best row is, or the only pair was."""
     found: _Found = {}
-    for row in group.rows:
-        verdict = group.verdict_between(row["label"], base["label"])
-        if row is not base and verdict is not None:
-            found[row["label"]] = (_standing(row, verdict), verdict)
-    return (base, found) if found else (None, {})
+    first = next(iter(rows))
+    only = group.verdicts[0]["against"] if len(group.verdicts) == 1 else first
+    named = any(row["baseline"] in rows for row in rows.values())
+    for label, row in rows.items():
+        base = row["baseline"] if named else only
+        verdict = group.verdict_between(label, base)
+        if base in rows and verdict is not None and verdict["metric"] == group.metric:
+            found[label] = (_standing(row, verdict), verdict)
+    return found
+
+
+def _by_standing(rows: Iterable[str], found: _Found) -> dict[Standing, list[str]]:
+    return {
+        standing: [label for label in rows if label in found and found[label][0] == standing]
+        for standing in _STANDINGS
+    }
 
 
 def _standing(row: Row, verdict: Verdict) -> Standing:
@@ -108,6 +103,8 @@ def _standing(row: Row, verdict: Verdict) -> Standing:
     conclusion = verdict["conclusion"]
     if conclusion in ("better", "worse"):
         return "better" if conclusion == "better" else "worse"
+    if conclusion == "trivial":
+        return "undecided"
     if conclusion == "untested" or verdict["runs"] == verdict["runs_against"] == 1:
         return "untested"
     if conclusion == "same" or _open(verdict) <= LOOSEST * _margin(verdict):
@@ -140,11 +137,11 @@ def _within(verdicts: Sequence[Verdict]) -> str:
     return amount(metric, math.ceil(1000 * most - 1e-9) / 1000 if is_share(metric) else most)
 
 
-def _methods(
-    rows: dict[str, Row], base: Row, labels: dict[Standing, list[str]], found: _Found
-) -> list[str]:
-    """The verdicts against the baseline, best news first."""
+def _methods(rows: dict[str, Row], base: Row, all_found: _Found) -> list[str]:
+    """The verdicts against a baseline, best news first."""
     parts, name = [], base["label"]
+    found = {label: each for label, each in all_found.items() if each[1]["against"] == name}
+    labels = _by_standing(rows, found)
     verdicts = {standing: [found[label][1] for label in labels[standing]] for standing in labels}
     if better := labels["better"]:
         first, *others = better

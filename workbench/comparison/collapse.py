@@ -4,14 +4,18 @@ Two of them that agree say nothing about two methods, and one of them among good
 of its own that no mean shows.
 """
 
+from typing import NamedTuple
+
 from workbench import formatting
 from workbench.comparison.rows import Sample
-from workbench.comparison.schema import Collapse, Conclusion, Row, Scores
+from workbench.comparison.schema import Conclusion, Row, Scores
 from workbench.formatting import listing
 from workbench.recipe.catalogue import TRIVIAL_BASELINES, higher_is_better
 from workbench.recipe.tasks import TASK_SPECS
 from workbench.store import Run, open_regular
 
+HARDLY = 0.1
+"""Part of the best seed's gain over a trivial baseline up to which another seed has not learned."""
 _RANKED: tuple[Conclusion, ...] = ("better", "worse", "run_better", "run_worse")
 
 
@@ -23,32 +27,46 @@ def note_collapse(row: Row, sample: Sample, *, read: bool) -> None:
     """
     metric, first = row["primary_metric"] or "", sample.first
     tagging = first.task in TASK_SPECS and TASK_SPECS[first.task].words
+    gains = [_gain(metric, r.metrics.test.get(metric), r.references) for r in sample.records]
+    best = max((gain.size for gain in gains if gain), default=0.0)
     row["collapsed"] = []
-    for run, record in zip(sample.runs, sample.records, strict=True):
-        score = record.metrics.test.get(metric)
+    for run, record, gain in zip(sample.runs, sample.records, gains, strict=True):
         answer = _only_answer(run, tagging=tagging) if read else None
-        level = _not_beaten(metric, score, record.references)
-        if answer is not None or level is not None:
+        flat = gain is not None and gain.size <= max(HARDLY * best, 0.0)
+        if answer is not None or flat:
             row["collapsed"].append(
-                {"seed": record.seed, "score": score, "answer": answer, "no_better_than": level}
+                {
+                    "seed": record.seed,
+                    "score": record.metrics.test.get(metric),
+                    "answer": answer,
+                    "reason": gain.words if gain and answer is None else _answering(answer),
+                }
             )
     mean = row["metrics"][metric]["mean"] if metric in row["metrics"] else None
-    level = _not_beaten(metric, mean, first.references)
+    of_mean = _gain(metric, mean, first.references)
     if len(row["collapsed"]) == len(sample.runs):
-        row["trivial"] = _reason(row["collapsed"])
-    elif level:
-        row["trivial"] = f"is on average no better than {level}"
+        row["trivial"] = " or ".join(dict.fromkeys(each["reason"] for each in row["collapsed"]))
+    elif of_mean and of_mean.size <= 0:
+        row["trivial"] = f"on average {of_mean.words}"
 
 
-def _not_beaten(metric: str, score: float | None, references: dict[str, Scores]) -> str | None:
-    """The trivial baseline that a score does not beat, with its own."""
+class _Gain(NamedTuple):
+    """By how much a score is better than a trivial baseline, and that it hardly is."""
+
+    size: float
+    words: str
+
+
+def _gain(metric: str, score: float | None, references: dict[str, Scores]) -> _Gain | None:
+    """Over the best of the trivial baselines; None where there is none."""
+    found = []
     for name in TRIVIAL_BASELINES:
         known = references.get(name, {}).get(metric)
-        if score is None or known is None:
-            continue
-        if score <= known if higher_is_better(metric) else score >= known:
-            return f"{name} ({formatting.score(known)})"
-    return None
+        if score is not None and known is not None:
+            size = score - known if higher_is_better(metric) else known - score
+            how = "no" if size <= 0 else "hardly"
+            found.append(_Gain(size, f"is {how} better than {name} ({formatting.score(known)})"))
+    return min(found, default=None)
 
 
 def _only_answer(run: Run, *, tagging: bool) -> str | None:
@@ -73,13 +91,8 @@ def _parts(text: object, tagging: bool) -> list[str]:
     return str(text).split() if tagging else [str(text)]
 
 
-def _reason(collapsed: list[Collapse]) -> str:
-    """Why a row of these runs alone says nothing."""
-    answers = {each["answer"] for each in collapsed}
-    if None not in answers:
-        return f"gives one answer to every test text ({listing(sorted(map(repr, answers)))})"
-    level = [each["no_better_than"] for each in collapsed if each["no_better_than"]]
-    return f"is no better than {level[0]}"
+def _answering(answer: str | None) -> str:
+    return f"gives one answer to every test text ({answer!r})"
 
 
 def remark(row: Row) -> str | None:
@@ -89,9 +102,10 @@ def remark(row: Row) -> str | None:
     if not row["collapsed"]:
         return None
     seeds = listing([str(each["seed"]) for each in row["collapsed"]])
+    reasons = " or ".join(dict.fromkeys(each["reason"] for each in row["collapsed"]))
     return (
         f"{row['label']}: {len(row['collapsed'])} of {formatting.plural(len(row['runs']), 'seed')} "
-        f"collapsed (seed {seeds}: {_reason(row['collapsed'])})"
+        f"collapsed (seed {seeds} {reasons})"
     )
 
 

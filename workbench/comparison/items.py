@@ -16,9 +16,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workbench.comparison.crossed import population_interval
 from workbench.comparison.rows import Sample
-from workbench.comparison.statistics import Interval, population_interval, scale_of
+from workbench.comparison.statistics import Interval, Scale, scale_of
 from workbench.recipe.catalogue import METRICS
+from workbench.recipe.renamed import metric_as_first_written
 from workbench.store import open_regular
 
 if TYPE_CHECKING:
@@ -53,16 +55,22 @@ class ItemScores:
     right_or_wrong: bool  # every value is 0 or 1
     grouped: bool = False  # an item is a group of examples
     exponential: bool = False  # the values are of the score's logarithm
+    seeds: tuple[int, ...] = ()  # of the runs, where they are known
 
     @cached_property
     def mean(self) -> float:
         return float(self.values.mean())
 
+    @cached_property
+    def run_scores(self) -> list[float]:
+        """The mean of each run."""
+        means: list[float] = self.values.mean(axis=1).tolist()
+        return means
+
     @property
     def scores(self) -> list[float]:
-        """The score of each run."""
-        means: list[float] = self.values.mean(axis=1).tolist()
-        return [math.exp(mean) for mean in means] if self.exponential else means
+        """The score of each run, in the units of the metric."""
+        return list(map(math.exp, self.run_scores)) if self.exponential else self.run_scores
 
     @cached_property
     def largest(self) -> float:
@@ -89,6 +97,17 @@ class ItemScores:
             return 0.0
         rest = self.values - self.values.mean(axis=1, keepdims=True) - self.by_item + self.mean
         return float((rest**2).sum() / ((runs - 1) * (items - 1)))
+
+    def population(self, scale: Scale) -> Interval:
+        """The mean and its interval over seeds and items."""
+        count = self.values.shape[1]
+        return population_interval(
+            self.scores,
+            over_items=float(self.by_item.var(ddof=1)) / count if count > 1 else 0.0,
+            residual=self.residual_variance / count,
+            items=count,
+            scale=scale,
+        )
 
 
 def item_scores(sample: Sample, metric: str) -> ItemScores:
@@ -120,6 +139,7 @@ def item_scores(sample: Sample, metric: str) -> ItemScores:
         right_or_wrong=not exponential and bool(np.isin(values, (0.0, 1.0)).all()),
         grouped=grouped,
         exponential=exponential,
+        seeds=tuple(sample.seeds),
     )
 
 
@@ -127,17 +147,9 @@ def row_interval(sample: Sample, metric: str) -> Interval | None:
     """The mean of a row with its interval over seeds and texts, of one run over the texts alone;
     None where there are no scores of items."""
     try:
-        items = item_scores(sample, metric)
+        return item_scores(sample, metric).population(scale_of(metric))
     except NoItems:
         return None
-    count = items.values.shape[1]
-    return population_interval(
-        items.scores,
-        over_items=float(items.by_item.var(ddof=1)) / count if count > 1 else 0.0,
-        residual=items.residual_variance / count,
-        items=count,
-        scale=scale_of(metric),
-    )
 
 
 def by_group(groups: Sequence[str], values: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
@@ -164,6 +176,9 @@ def _of_run(folder: Path, metric: str) -> tuple[tuple[str, ...], np.ndarray, boo
     try:
         with open_regular(folder / "predictions.parquet") as opened, pq.ParquetFile(opened) as file:
             there = set(file.schema_arrow.names)
+            if each not in there:  # what an older version wrote
+                metric = metric_as_first_written(metric)
+                each, weight = EACH.format(metric), WEIGHT.format(metric)
             if each not in there and metric not in FROM_LABELS:
                 raise NoItems(f"{metric} has no scores of single items")
             wanted = [each, weight] if each in there else ["label", "prediction"]

@@ -1,91 +1,180 @@
-"""How many seeds, and how many test items, would be needed to see a difference of some size."""
+"""How many seeds, and how many test items, would be needed to see a difference of some size.
+
+All of it is the power of a test whose error is estimated twice: by the runs at hand, from which is
+forecast, and by those of the study to come. Both estimates scatter, which takes power away.
+"""
 
 import math
 from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Literal
 
-from workbench.comparison.statistics import t_quantile
-from workbench.comparison.testing import Difference, half_width, whole_welch, z_quantile
+from workbench.comparison.crossed import Crossed, crossed, pooled_df
+from workbench.comparison.statistics import CONFIDENCE
+from workbench.comparison.testing import Difference
 
 POWER = 0.8
 """Chance of seeing the difference where there is one; Cohen (1988) made 80% the custom."""
 
-MOST_SEEDS = 1000
+MOST_SEEDS, MOST_ITEMS = 100, 1_000_000
+"""More than these are far more than is practical."""
+
+Bounds = tuple[int, int | None]
+"""From, to; None: far more than is practical."""
+
 _Z_POWER = NormalDist().inv_cdf(POWER)
+_Z_RANGE = NormalDist().inv_cdf(0.9)  # 80% lie within
 
 
 @dataclass(frozen=True)
 class Needed:
-    """What would show the difference with a chance of 80%; None where it cannot be told."""
+    """What would show the difference with a chance of 80%; None where it cannot be told, or is far
+    more than is practical."""
 
-    limit: Literal["seeds", "items"] | None
+    limit: Literal["seeds", "items"] | None = None
     """What there are too few of; None where there is enough of both, or nothing is known."""
-    seeds: int | None
+    seeds: int | None = None
     """Runs on each side; with ``items`` where these are the limit."""
-    items: int | None  # None where there are enough
+    items: int | None = None  # None where there are enough
+    bounds: Bounds | None = None
+    """Of what there are too few of, by how well the variances at hand are known."""
 
 
 def needed(found: Difference, size: float, comparisons: int = 1) -> Needed:
     """What a difference of ``size`` asks for, by how much the scores at hand vary.
 
-    A forecast from a variance that few seeds know badly: an order of magnitude. Where the test
-    items alone leave more doubt than ``size``, as many are asked for as make their share of the
-    variance half of what may be. ``comparisons``: for how many p-values are corrected.
+    Where no number of seeds shows it on the test items at hand, as many items are asked for as
+    make their share of the variance half of what may be. ``comparisons``: for how many p-values
+    are corrected.
     """
-    z, items, variance = z_quantile(comparisons) + _Z_POWER, found.items, found.spread.items
-    if "seeds" not in found.covers:
-        more = math.ceil(z**2 * variance / size**2) if variance > 0 else 0
-        short = items is not None and more > items
-        return Needed("items", None, more) if short else Needed(None, None, None)
-    if "items" in found.covers and items and z**2 * (variance / items) >= size**2:
-        more = math.ceil(2 * z**2 * variance / size**2)
-        return Needed("items", _seeds(found, size, more, comparisons), more)
-    seeds = _seeds(found, size, items, comparisons)
-    shown = detectable(found, comparisons)
-    if shown is not None and shown <= size:
-        return Needed(None, seeds, None)
-    # Of unequal sides the larger one does not count here, so the smaller one may seem enough.
-    return Needed("seeds", seeds and max(seeds, min(found.runs) + 1), None)
+    least = detectable(found, comparisons)
+    if least is None or least <= size:
+        return Needed()
+    times = found.spread.narrower[0]
+    ask = _Asked(size=size, tail=(1 - CONFIDENCE) / 2 / comparisons / times)
+    known, spread, now = _known(found), found.spread, found.items
+
+    def seeds_on(items: int | None, fewest: int) -> tuple[int | None, Bounds | None]:
+        return ask.fewest(lambda n: _error(found, n, items), known, range(fewest, MOST_SEEDS + 1))
+
+    if "seeds" in found.covers:
+        seeds, bounds = seeds_on(now, min(found.runs) + 1)
+        if seeds or not now:
+            return Needed("seeds", seeds, None, bounds)
+    share = 2 if "seeds" in found.covers else 1
+    items, bounds = ask.fewest(
+        lambda n: Crossed(fixed=share * spread.items / n, seeds=0.0, df=0.0, items=n),
+        known,
+        range((now or 0) + 1, MOST_ITEMS + 1),
+    )
+    if items is None or share == 1:
+        return Needed("items", None, items, bounds)
+    return Needed("items", seeds_on(items, 2)[0], items, bounds)
 
 
 def detectable(found: Difference, comparisons: int = 1) -> float | None:
     """The difference that the runs and items at hand would show in 4 of 5 such comparisons."""
-    spread = found.spread
     if found.p_value is None:
         return None
-    if spread.df is None:
-        return (z_quantile(comparisons) + _Z_POWER) * math.sqrt(spread.over_items)
-    return _shown(spread.over_seeds, spread.over_items, spread.df, comparisons)
-
-
-def _shown(over_seeds: float, over_items: float, df: int, comparisons: int) -> float:
-    """The difference that is seen that often: the half-width, and how far above it it has to be."""
-    missed = math.sqrt(t_quantile(POWER, df) ** 2 * over_seeds + _Z_POWER**2 * over_items)
-    return half_width(over_seeds, over_items, df, comparisons) + missed
-
-
-def _seeds(found: Difference, size: float, items: int | None, comparisons: int) -> int | None:
-    """The fewest runs on each side, 2 at least, that show the difference."""
-    if not sees(found, size, MOST_SEEDS, items, comparisons):
-        return None
-    counts = range(2, MOST_SEEDS + 1)
-    return counts[
-        bisect_left(counts, True, key=lambda runs: sees(found, size, runs, items, comparisons))
-    ]
+    tail = (1 - CONFIDENCE) / 2 / comparisons
+    return min(_shown(error, tail / times) for times, error in found.spread.errors)
 
 
 def sees(
     found: Difference, size: float, runs: int, items: int | None, comparisons: int = 1
 ) -> bool:
-    """True when that many runs on each side show the difference in 80% of all cases."""
-    spread = found.spread
-    over_seeds, over_items = sum(spread.seeds), 0.0
-    if items and found.items:
-        # What belongs to a seed and an item together is part of the variance between seeds.
-        alone = max(over_seeds - spread.both / found.items, 0.0)
-        over_seeds = alone + spread.both / items
-        over_items = (spread.items + spread.both / runs) / items
-    df = whole_welch(spread.seeds, (runs, runs))
-    return _shown(over_seeds / runs, over_items, df, comparisons) <= size
+    """True when that many runs on each side show the difference in 80% of all cases, as far as the
+    runs at hand can tell."""
+    ask = _Asked(size=size, tail=(1 - CONFIDENCE) / 2 / comparisons / found.spread.narrower[0])
+    return ask.shows(_error(found, runs, items), _known(found))
+
+
+Known = tuple[float, float]
+"""Degrees of freedom with which the variance over seeds and that over items are known."""
+
+
+@dataclass(frozen=True)
+class _Asked:
+    size: float
+    tail: float
+
+    def shows(self, error: Crossed, known: Known) -> bool:
+        return _shown(error, self.tail, _together(error, known)) <= self.size
+
+    def fewest(
+        self, error: Callable[[int], Crossed], known: Known, counts: range
+    ) -> tuple[int | None, Bounds | None]:
+        """The first number with which it shows, and the range of those for variances that the ones
+        at hand may come from."""
+        found = _first(lambda n: self.shows(error(n), known), counts)
+        together = _together(error(found or counts[-1]), known)
+
+        def first_with(sign: int) -> int | None:
+            times = math.sqrt(_variance_ratio(together, sign))
+            return _first(lambda n: times * _shown(error(n), self.tail) <= self.size, counts)
+
+        low = first_with(-1)
+        return found, None if low is None else (low, first_with(1))
+
+
+def _shown(error: Crossed, tail: float, known: float = math.inf) -> float:
+    """The difference that a study with this error shows with a chance of 80%, where the error is
+    forecast from ``known`` degrees of freedom.
+
+    The estimate and both standard errors are taken as normal, with the means and variances of a
+    normal and of two square roots of chi-squared variables.
+    """
+    df = error.df / error.part**2 if error.part else math.inf
+    critical, shown = error.quantile(tail), 0.0
+    for _ in range(20):
+        scatter = math.sqrt(1 + shown**2 / (2 * known) + critical**2 / (2 * df))
+        shown = (critical * (1 - 1 / (4 * df)) + _Z_POWER * scatter) / (1 - 1 / (4 * known))
+    return shown * math.sqrt(error.variance)
+
+
+def _error(found: Difference, runs: int, items: int | None) -> Crossed:
+    """The error at hand with other numbers of runs on each side and of items."""
+    spread, now = found.spread, found.spread.narrower[1]
+    paired = len(spread.errors) > 1 and now is spread.errors[1][1]
+    seeds = now.seeds * found.runs[0] if paired else sum(spread.seeds)
+    df = runs - 1.0 if paired else pooled_df(spread.seeds, (runs, runs))
+    if not items or not found.items:
+        return Crossed(fixed=0.0, seeds=seeds / runs, df=df)
+    # Half of what the residual explains, as in `crossed`: few seeds without effect may have one.
+    alone = max(seeds - spread.both / found.items / 2, 0.0)
+    residual = spread.both / items / runs
+    return crossed(
+        over_seeds=alone / runs + residual,
+        over_items=spread.items / items + residual,
+        residual=residual,
+        df=df,
+        items=items,
+    )
+
+
+def _known(found: Difference) -> Known:
+    return found.spread.narrower[1].df, found.spread.items_df
+
+
+def _together(error: Crossed, known: Known) -> float:
+    """Degrees of freedom with which such an error is known (Satterthwaite 1946); 1 at least."""
+    parts = ((error.seeds, known[0]), (error.fixed, known[1]))
+    below = sum(part**2 / df for part, df in parts if df > 0)
+    return max(error.variance**2 / below, 1.0) if below > 0 else math.inf
+
+
+def _variance_ratio(df: float, sign: int) -> float:
+    """The true variance by the estimated one: a bound of what 80% of estimates with so many degrees
+    of freedom come from (Wilson & Hilferty 1931, of chi-squared)."""
+    if math.isinf(df):
+        return 1.0
+    bound = (1 - 2 / (9 * df) - sign * _Z_RANGE * math.sqrt(2 / (9 * df))) ** 3
+    return 1 / max(bound, 1e-6)
+
+
+def _first(holds: Callable[[int], bool], counts: range) -> int | None:
+    """The first of some numbers from which on it holds."""
+    found = bisect_left(counts, True, key=holds)
+    return counts[found] if found < len(counts) else None

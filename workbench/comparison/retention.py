@@ -4,9 +4,10 @@ import math
 from collections.abc import Sequence
 from statistics import fmean, variance
 
+from workbench.comparison.crossed import population_interval
 from workbench.comparison.records import Record, Retention
 from workbench.comparison.schema import RetentionSummary, Row
-from workbench.comparison.statistics import Interval, Scale, interval, population_interval
+from workbench.comparison.statistics import Interval, Scale, interval
 
 CKA = "linear CKA"
 

@@ -56,13 +56,13 @@ class RetentionSummary(Summary):
 
 
 class Collapse(TypedDict):
-    """A run that learned nothing: its one answer to every test text, or the trivial baseline that
-    its score is no better than; null where it is another reason."""
+    """A run that learned nothing, why, and the one answer that it gives to every test text; null
+    where it gives several."""
 
     seed: int
     score: float | None
     answer: str | None
-    no_better_than: str | None
+    reason: str
 
 
 class Reference(TypedDict):
@@ -144,6 +144,7 @@ class Verdict(TypedDict):
     limit: str | None
     seeds_needed: int | None
     items_needed: int | None
+    needed_range: list[int | None] | None
     note: str | None
     caveats: list[str]
     sentence: str
@@ -155,7 +156,7 @@ class Answer(TypedDict):
 
     group: int
     metric: str
-    baseline: str | None
+    baselines: list[str]
     standings: dict[Standing, list[str]]
     text: str
 

@@ -160,6 +160,8 @@ def _power(verdict: Verdict) -> str:
     metric = verdict["metric"]
     if verdict["limit"] is None:
         return f"80% power to detect {amount(metric, verdict['margin'])}"
+    if is_share(metric) and verdict["detectable"] >= 1:  # no score can differ by as much
+        return f"{needs(verdict)}; these runs detect no difference with 80% power"
     shown = amount(metric, float(f"{verdict['detectable']:.2g}"))
     return f"{needs(verdict)}; these runs have 80% power from {shown} on"
 
@@ -168,15 +170,23 @@ def needs(verdict: Verdict) -> str:
     """What a difference of the margin would take, where there is too little of it."""
     if verdict["conclusion"] not in ("unclear", "hint") or verdict["limit"] is None:
         return ""
-    margin = amount(verdict["metric"], verdict["margin"])
-    seeds, items = verdict["seeds_needed"], _about(verdict["items_needed"] or 0)
-    runs = f"about {_about(seeds)} seeds" if seeds else "more than a thousand seeds"
-    if verdict["limit"] == "seeds":
-        return f"detecting {margin} takes {runs}"
-    texts = f"detecting {margin} takes about {items} {_units(verdict)}"
-    if "seeds" in verdict["covers"]:
-        return f"more seeds alone do not help: {texts} and {runs}"
-    return texts
+    seeds, of_items = verdict["seeds_needed"], verdict["limit"] == "items"
+    takes = _between(verdict["needed_range"], _units(verdict) if of_items else "seeds")
+    text = f"detecting {amount(verdict['metric'], verdict['margin'])} takes {takes}"
+    if not of_items or "seeds" not in verdict["covers"]:
+        return text
+    beside = f" and about {_about(seeds)} seeds" if seeds else ""
+    return f"more seeds alone do not help: {text}{beside}"
+
+
+def _between(bounds: Sequence[int | None] | None, units: str) -> str:
+    """``8 to 40 seeds``; what is far more than practical is not a number."""
+    low, high = bounds or (None, None)
+    if low is None:
+        return f"far more {units} than is practical"
+    if high is None:
+        return f"{_about(low)} {units} or far more"
+    return f"{_about(low)} to {_about(high)} {units}" if low < high else f"{_about(low)} {units}"
 
 
 def tests_used(verdicts: Sequence[Verdict]) -> list[str]:

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from workbench.comparison.rows import Sample
 from workbench.comparison.statistics import CONFIDENCE, Looks
-from workbench.comparison.testing import Difference, half_width
+from workbench.comparison.testing import Difference
 from workbench.formatting import listing
 from workbench.store import read_record, write_json
 
@@ -164,13 +164,12 @@ class Plan(BaseModel):
 
     def paid(self, found: Difference) -> Difference:
         """A difference with the looks paid for: p, and an interval that holds at all looks."""
-        spread = found.spread
-        if found.p_value is None or spread.df is None or min(found.runs) < 2:
+        if found.p_value is None or min(found.runs) < 2:
             return found
         runs = min(found.runs)
         fractions = self.fractions(runs)
         level = nominal_level(fractions)
-        half = half_width(spread.over_seeds, spread.over_items, spread.df, LEVEL / level)
+        half = found.spread.half_width(LEVEL / level)
         return replace(
             found,
             low=found.estimate - half,

@@ -75,52 +75,18 @@ def interval(
     quantile = t_quantile((1 + confidence) / 2, n - 1)
     if scale == "ratio" and min(values) > 0:
         logs = [math.log(value) for value in values]
-        return _of_logs(logs, quantile, variance(logs) / n)
-    return Interval(mean, *_bounds(mean, quantile, variance(values) / n, scale, None), n)
+        return of_logs(logs, quantile, variance(logs) / n)
+    return Interval(mean, *bounds(mean, quantile, variance(values) / n, scale, None), n)
 
 
-def population_interval(
-    values: Sequence[float],
-    *,
-    over_items: float,
-    residual: float,
-    items: int,
-    scale: Scale = "plain",
-    confidence: float = CONFIDENCE,
-) -> Interval:
-    """The mean of some runs and its interval over seeds and test items: where the mean of very
-    many seeds on very many texts would lie. Of a single run it is over the texts alone.
-
-    Args:
-        values: the score of each run.
-        over_items: variance over items of the mean over runs, divided by their number.
-        residual: variance of what is neither the run's nor the item's, divided by their number:
-            what a run's score varies by even if its seed changes nothing. Both of logarithms
-            where the scale is ``ratio``.
-        items: number of items, or of groups.
-    """
-    n = len(values)
-    mean = math.fsum(values) / n
-    logs = [math.log(value) for value in values] if scale == "ratio" else list(values)
-    seeds = variance(logs) / n if n > 1 else 0.0
-    total = crossed_variance(over_seeds=seeds, over_items=over_items, residual=residual / n)
-    if items < 2 or (total < TINY and scale != "share"):
-        return Interval(mean, None, None, n)
-    part = seeds / total if total > TINY else 0.0
-    quantile = crossed_quantile((1 - confidence) / 2, part, n - 1, items - 1)
-    if scale == "ratio":
-        return _of_logs(logs, quantile, total)
-    return Interval(mean, *_bounds(mean, quantile, total, scale, items), n)
-
-
-def _of_logs(logs: Sequence[float], quantile: float, error: float) -> Interval:
+def of_logs(logs: Sequence[float], quantile: float, error: float) -> Interval:
     """Around the geometric mean; ``error`` is the variance of the mean of the logarithms."""
     half, centre = quantile * math.sqrt(error), math.fsum(logs) / len(logs)
     mean, low, high = (math.exp(centre + shift) for shift in (0, -half, half))
     return Interval(mean, low, high, len(logs))
 
 
-def _bounds(
+def bounds(
     mean: float, quantile: float, error: float, scale: Scale, items: int | None
 ) -> tuple[float, float]:
     """``error`` is the variance of the mean. Of a share it says as much as a number of items would:
@@ -136,31 +102,8 @@ def _bounds(
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def crossed_variance(*, over_seeds: float, over_items: float, residual: float) -> float:
-    """Variance of a mean over seeds and items, both drawn at random and crossed.
-
-    What belongs to a seed and an item together (``residual``) is in the variance over seeds and in
-    that over items, so it is taken off once; what the items alone add is at least 0, and the seeds
-    add no less than what the residual does.
-    """
-    return max(over_items - residual, 0.0) + max(over_seeds, residual)
-
-
-def crossed_quantile(
-    tail: float, seeds_part: float, seeds_df: float, items_df: float | None = None
-) -> float:
-    """What such a mean, divided by its error, exceeds with the probability ``tail``: Student's t
-    of the seeds and that of the items, weighted by their parts of the variance as Cochran & Cox
-    (1950) do, but by its power of `WEIGHT`: by itself the part errs on the wide side."""
-    of_items = t_quantile(1 - tail, items_df) if items_df else NormalDist().inv_cdf(1 - tail)
-    if seeds_part <= 0 or seeds_df <= 0:
-        return of_items
-    weight: float = min(seeds_part, 1.0) ** WEIGHT
-    return of_items + weight * (t_quantile(1 - tail, seeds_df) - of_items)
-
-
-WEIGHT = 1.4
-"""Found by integration over all parts of the variance: docs/comparing.md has the error rates."""
+def z_quantile(tail: float) -> float:
+    return -NormalDist().inv_cdf(tail)
 
 
 def varies(deviation: float, largest: float) -> bool:
@@ -168,21 +111,24 @@ def varies(deviation: float, largest: float) -> bool:
     return deviation > ROUNDING * largest
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=4096)
 def t_quantile(probability: float, degrees_of_freedom: float) -> float:
     """What a Student t variable stays below with this probability, 0.5 to 1; else a ValueError."""
     if not 0.5 <= probability < 1 or not degrees_of_freedom > 0:
         raise ValueError(f"no t quantile for p={probability}, df={degrees_of_freedom}")
-    low, high = 0.0, math.pi / 2
-    for _ in range(64):  # halves a double's whole precision
-        middle = (low + high) / 2
-        t = math.sqrt(degrees_of_freedom) * math.tan(middle)
-        low, high = (
-            (middle, high)
-            if t_two_sided(t, degrees_of_freedom) > 2 * (1 - probability)
-            else (low, middle)
-        )
-    return math.sqrt(degrees_of_freedom) * math.tan((low + high) / 2)
+    if probability == 0.5:
+        return 0.0
+    tails = 2 * (1 - probability)
+    t, df = -NormalDist().inv_cdf(1 - probability), degrees_of_freedom
+    of_density = math.lgamma((df + 1) / 2) - math.lgamma(df / 2) - math.log(df * math.pi) / 2
+    for _ in range(100):  # Newton's method on logarithms, in which the tail is concave
+        within = t_two_sided(t, df)
+        density = 2 * math.exp(of_density - (df + 1) / 2 * math.log1p(t * t / df))
+        step = within * math.log(within / tails) / (density * t)
+        t *= math.exp(step)
+        if abs(step) < 1e-13:
+            break
+    return t
 
 
 def t_two_sided(t: float, degrees_of_freedom: float) -> float:

@@ -10,16 +10,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from statistics import NormalDist, fmean, variance
-from typing import TYPE_CHECKING, Literal
+from statistics import fmean, variance
+from typing import TYPE_CHECKING, Any, Literal
 
-from workbench.comparison.statistics import CONFIDENCE, Looks, t_quantile, t_two_sided, varies
+from workbench.comparison.crossed import Crossed, Errors, errors_of_seeds, of_mean, welch_df
+from workbench.comparison.statistics import CONFIDENCE, TINY, Looks, varies
 
 if TYPE_CHECKING:
     import numpy as np
 
     from workbench.comparison.items import ItemScores
 
+Drawn = Literal["seeds", "items"]
 Test = Literal[
     "mcnemar-exact",
     "mcnemar-mid-p",
@@ -33,7 +35,7 @@ TESTS: dict[Test, str] = {
     "mcnemar-exact": "McNemar's test (exact)",
     "mcnemar-mid-p": "McNemar's test (mid-p)",
     "items-t": "a paired t test over the test items",
-    "seeds-and-items": "an interval over seeds and test items together",
+    "seeds-and-items": "a t test over seeds and test items, crossed",
     "seeds-paired-t": "a paired t test over the seeds (the test items as they are)",
     "seeds-welch": "Welch's t test over the seeds (the test items as they are)",
 }
@@ -41,25 +43,42 @@ TESTS: dict[Test, str] = {
 FEW_DISCORDANT = 25
 """Items on which exactly one of two runs is right; below this many the exact McNemar test."""
 
-Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
-_TINY = 1e-300
-
 
 @dataclass(frozen=True, kw_only=True)
 class Spread:
     """What a difference varies with; a forecast of another number of seeds or items needs it."""
 
+    errors: Errors
     seeds: tuple[float, float] = (math.nan, math.nan)
     """Variance between the runs of each side; nan where there is one run."""
     items: float = 0.0
     """Variance between items of the difference that all seeds share; 0 where unknown."""
+    items_df: float = math.inf
+    """Degrees of freedom of a variance as well known as this one: few items that differ tell
+    little, however many there are."""
     both: float = 0.0
     """Variance of what is neither the seed's nor the item's, both sides together."""
-    over_seeds: float = 0.0
-    """Variance of the difference over the seeds that there are; 0 where it is not covered."""
-    over_items: float = 0.0
-    """The same over the items."""
-    df: int | None = None  # degrees of freedom of `over_seeds`
+
+    @property
+    def variance(self) -> float:
+        return self.errors[0][1].variance
+
+    @property
+    def narrower(self) -> tuple[float, Crossed]:
+        """The way with the narrower interval."""
+        if len(self.errors) == 1:
+            return self.errors[0]
+        tail = (1 - CONFIDENCE) / 2
+        return min(self.errors, key=lambda each: each[1].half_width(tail / each[0]))
+
+    def half_width(self, comparisons: float = 1) -> float:
+        """Half of the 95% interval; of one of several, of that which all of them hold together by
+        Bonferroni, the strictest step of Holm's correction."""
+        tail = (1 - CONFIDENCE) / 2 / comparisons
+        return min(error.half_width(tail / times) for times, error in self.errors)
+
+    def p_value(self, estimate: float) -> float:
+        return min(1.0, *(times * error.p_value(estimate) for times, error in self.errors))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +94,7 @@ class Difference:
     high: float | None = None
     p_value: float | None = None
     test: Test
-    covers: tuple[Literal["seeds", "items"], ...]
+    covers: tuple[Drawn, ...]
     runs: tuple[int, int]
     items: int | None
     grouped: bool = False
@@ -97,24 +116,35 @@ def single_runs(one: ItemScores, other: ItemScores) -> Difference:
     by_item = (one.values - other.values)[0]
     if one.right_or_wrong and other.right_or_wrong:
         return _right_or_wrong(by_item, grouped=one.grouped)
-    count = len(by_item)
-    estimate, deviation = float(by_item.mean()), _deviation(by_item)
-    error = deviation / math.sqrt(count)
+    count, deviation = len(by_item), _deviation(by_item)
+    error = Crossed(fixed=deviation**2 / count, seeds=0.0, df=0.0, items=count)
     known = varies(deviation, max(one.largest, other.largest))
-    half = t_quantile((1 + CONFIDENCE) / 2, count - 1) * error if known else None
-    return Difference(
-        estimate=estimate,
-        low=None if half is None else estimate - half,
-        high=None if half is None else estimate + half,
-        p_value=t_two_sided(estimate / error, count - 1) if known else None,
+    return _difference(
+        float(by_item.mean()),
+        Spread(items=deviation**2, items_df=_items_df(by_item), errors=((1.0, error),)),
+        known=known,
         test="items-t",
-        covers=("items",) if known else (),
+        covers=("items",),
         runs=(1, 1),
         items=count,
         grouped=one.grouped,
         effect="Cohen's dz over items",
-        effect_size=estimate / deviation if known else None,
-        spread=Spread(items=deviation**2, over_items=error**2),
+        effect_size=float(by_item.mean()) / deviation if known else None,
+    )
+
+
+def _difference(
+    estimate: float, spread: Spread, *, known: bool, covers: tuple[Drawn, ...], **more: Any
+) -> Difference:
+    half = spread.half_width() if known else None
+    return Difference(
+        estimate=estimate,
+        low=None if half is None else estimate - half,
+        high=None if half is None else estimate + half,
+        p_value=spread.p_value(estimate) if known else None,
+        covers=covers if known else (),
+        spread=spread,
+        **more,
     )
 
 
@@ -122,9 +152,13 @@ def _right_or_wrong(by_item: np.ndarray, *, grouped: bool) -> Difference:
     count = len(by_item)
     better, worse = int((by_item > 0).sum()), int((by_item < 0).sum())
     test, p = mcnemar(better, worse)
+    # As if two more items had been seen, one for each side (Agresti & Min 2005): without them no
+    # disagreement would mean no doubt.
     centre = (better - worse) / (count + 2)
-    over_items = _shrunk_variance(better + worse, centre, count)
-    half = Z * math.sqrt(over_items)
+    over_items = ((better + worse + 1) / (count + 2) - centre**2) / (count + 2)
+    error = Crossed(fixed=over_items, seeds=0.0, df=0.0)
+    spread = Spread(items=count * over_items, items_df=_items_df(by_item), errors=((1.0, error),))
+    half = spread.half_width()
     return Difference(
         estimate=float(by_item.mean()),
         low=centre - half,
@@ -137,12 +171,22 @@ def _right_or_wrong(by_item: np.ndarray, *, grouped: bool) -> Difference:
         grouped=grouped,
         effect="odds ratio of the items that one alone gets right",
         effect_size=(better + 0.5) / (worse + 0.5),  # halves keep it finite where a count is 0
-        spread=Spread(items=count * over_items, over_items=over_items),
+        spread=spread,
     )
 
 
 def _deviation(values: np.ndarray) -> float:
     return float(values.std(ddof=1)) if len(values) > 1 else 0.0
+
+
+def _items_df(values: np.ndarray) -> float:
+    """Degrees of freedom of a normal sample whose variance is as well known: by the kurtosis."""
+    centred = values - values.mean()
+    square = float((centred**2).mean())
+    if square < TINY:
+        return math.inf
+    excess = float((centred**4).mean()) / square**2 - 1
+    return max(2 * len(values) / excess, 1.0) if excess > 0 else math.inf
 
 
 def mcnemar(better: int, worse: int) -> tuple[Test, float]:
@@ -161,55 +205,47 @@ def _half_binomial(n: int, k: int) -> float:
     )
 
 
-def _shrunk_variance(squares: float, centre: float, count: int) -> float:
-    """Variance of a mean of right-or-wrong differences, as if two more items had been seen, one
-    for each side: without them no disagreement would mean no doubt (Agresti & Min 2005)."""
-    return ((squares + 1) / (count + 2) - centre**2) / (count + 2)
-
-
 def several_runs(one: ItemScores, other: ItemScores) -> Difference:
-    """Recipes with two or more runs each: seeds and test items are both samples of more.
+    """Recipes with two or more runs each: seeds and test items are both samples of more, and every
+    seed is tested on every item.
 
-    The half-width is √(t² Vs + z² Vi): Vs the variance of the difference of the means over seeds
-    (Welch 1947, degrees of freedom rounded down), Vi that of the difference over items. The part
-    that belongs to a seed and an item together is in both, which errs on the wide side. Seeds of
-    the two sides count as independent draws.
+    The seeds of the two sides count as independent draws. Where both have the same ones and their
+    scores go together, they count as pairs too, and the narrower of the two intervals is taken.
     """
-    estimate, count = one.mean - other.mean, one.values.shape[1]
+    count, runs = one.values.shape[1], (len(one.values), len(other.values))
     by_item = one.by_item - other.by_item
     over_items = _deviation(by_item) ** 2 / count
     if one.right_or_wrong and other.right_or_wrong:
-        centre = float(by_item.sum()) / (count + 2)
-        over_items = _shrunk_variance(float((by_item**2).sum()), centre, count)
-    runs = (len(one.values), len(other.values))
-    seeds = (one.seed_variance, other.seed_variance)
-    over_seeds = seeds[0] / runs[0] + seeds[1] / runs[1]
-    residual = (one.residual_variance, other.residual_variance)
-    alone = max(count * over_items - residual[0] / runs[0] - residual[1] / runs[1], 0.0)
-    df = whole_welch(seeds, runs)
-    known = varies(math.sqrt(over_seeds + over_items), max(one.largest, other.largest))
-    half = half_width(over_seeds, over_items, df) if known else None
+        over_items = max(over_items, 1 / (count + 2) ** 2)  # as if they had disagreed on one item
+    residuals = (one.residual_variance, other.residual_variance)
+    residual = of_mean(residuals, runs)
+    shared = one.seeds if one.seeds == other.seeds else ()
+    spread = Spread(
+        seeds=(one.seed_variance, other.seed_variance),
+        items=max(count * over_items - residual, 0.0),
+        items_df=_items_df(by_item),
+        both=sum(residuals),
+        errors=errors_of_seeds(
+            one.run_scores,
+            other.run_scores,
+            over_items=over_items,
+            residual=residual / count,
+            items=count,
+            same_seeds=bool(shared),
+        ),
+    )
     effect, size = _effect(one, other)
-    return Difference(
-        estimate=estimate,
-        low=None if half is None else estimate - half,
-        high=None if half is None else estimate + half,
-        p_value=p_value(estimate, over_seeds, over_items, df) if known else None,
+    return _difference(
+        one.mean - other.mean,
+        spread,
+        known=varies(math.sqrt(spread.variance), max(one.largest, other.largest)),
         test="seeds-and-items",
-        covers=("seeds", "items") if known else (),
+        covers=("seeds", "items"),
         runs=runs,
         items=count,
         grouped=one.grouped,
         effect=effect,
         effect_size=size,
-        spread=Spread(
-            seeds=seeds,
-            items=alone,
-            both=sum(residual),
-            over_seeds=over_seeds,
-            over_items=over_items,
-            df=df,
-        ),
     )
 
 
@@ -225,68 +261,23 @@ def seeds_only(one: Mapping[int, float], other: Mapping[int, float]) -> Differen
         both = seeds = variance(one.values()), variance(other.values())
         # The variance of paired differences is all of one side's, with n - 1 degrees of freedom.
         seeds = (variance(one[s] - other[s] for s in one), 0.0) if paired else both
-    over_seeds = seeds[0] / runs[0] + seeds[1] / runs[1]
-    largest = max(map(abs, [*one.values(), *other.values()]))
-    known = enough and varies(math.sqrt(over_seeds), largest)
-    df = whole_welch(seeds, runs) if known else None
-    half = half_width(over_seeds, 0.0, df) if df else None
+    over_seeds = of_mean(seeds, runs)
+    known = enough and varies(
+        math.sqrt(over_seeds), max(map(abs, [*one.values(), *other.values()]))
+    )
+    df = welch_df((seeds[0] / runs[0], seeds[1] / runs[1]), runs) if known else 0.0
     deviation = math.sqrt(sum(both) / 2)
-    return Difference(
-        estimate=estimate,
-        low=None if half is None else estimate - half,
-        high=None if half is None else estimate + half,
-        p_value=p_value(estimate, over_seeds, 0.0, df) if df else None,
+    return _difference(
+        estimate,
+        Spread(seeds=seeds, errors=((1.0, Crossed(fixed=0.0, seeds=over_seeds, df=df)),)),
+        known=known,
         test="seeds-paired-t" if paired else "seeds-welch",
-        covers=("seeds",) if known else (),
+        covers=("seeds",),
         runs=runs,
         items=None,
         effect="Cohen's d over seeds" if enough else None,
         effect_size=estimate / deviation if enough and deviation > 0 else None,
-        spread=Spread(seeds=seeds, over_seeds=over_seeds, df=df),
     )
-
-
-def whole_welch(variances: tuple[float, float], runs: tuple[int, int]) -> int:
-    """Degrees of freedom of Welch (1947), rounded down: a fraction of them is worth nothing at 2
-    seeds, where the approximation is at its worst."""
-    parts = [v / n for v, n in zip(variances, runs, strict=True)]
-    below = sum(part**2 / (n - 1) for part, n in zip(parts, runs, strict=True))
-    if below < _TINY:
-        return max(1, sum(runs) - 2)
-    return max(1, math.floor(sum(parts) ** 2 / below + 1e-9))
-
-
-def half_width(over_seeds: float, over_items: float, df: int, comparisons: float = 1) -> float:
-    """Half of the 95% interval of a difference; of one of several, of that which all of them hold
-    together by Bonferroni, the strictest step of Holm's correction."""
-    t, z = t_quantile(_one_sided(comparisons), df), z_quantile(comparisons)
-    return math.sqrt(t**2 * over_seeds + z**2 * over_items)
-
-
-def z_quantile(comparisons: float) -> float:
-    """What t becomes with very many runs."""
-    return NormalDist().inv_cdf(_one_sided(comparisons))
-
-
-def _one_sided(comparisons: float) -> float:
-    return 1 - (1 - CONFIDENCE) / (2 * comparisons)
-
-
-def p_value(estimate: float, over_seeds: float, over_items: float, df: int) -> float:
-    """One minus the confidence of the interval that just reaches 0."""
-    if estimate == 0:
-        return 1.0
-    if over_seeds < _TINY:
-        z = abs(estimate) / math.sqrt(over_items) if over_items > _TINY else math.inf
-        return math.erfc(z / math.sqrt(2))
-    low, high = 0.0, abs(estimate) / math.sqrt(over_seeds)
-    for _ in range(60):
-        t = (low + high) / 2
-        tail = max(t_two_sided(t, df), 1e-15)
-        z = NormalDist().inv_cdf(1 - tail / 2)
-        reached = t**2 * over_seeds + z**2 * over_items >= estimate**2
-        low, high = (low, t) if reached else (t, high)
-    return t_two_sided(high, df)
 
 
 def _effect(one: ItemScores, other: ItemScores) -> tuple[str, float | None]:

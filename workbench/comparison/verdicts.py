@@ -181,7 +181,7 @@ def _verdict(
     margin = units.default_margin if request.margin is None else request.margin
     size = units.tested(margin)
     tested = found if found and found.p_value is not None else None
-    more = needed(tested, size, comparisons) if tested else Needed(None, None, None)
+    more = needed(tested, size, comparisons) if tested else Needed()
     runs = found.runs if found else (len(one["runs"]), len(other["runs"]))
     bounds = (found.estimate, found.low, found.high) if found else (None, None, None)
     difference, low, high = map(units.difference, bounds)
@@ -216,6 +216,7 @@ def _verdict(
         "limit": more.limit,
         "seeds_needed": more.seeds,
         "items_needed": more.items,
+        "needed_range": list(more.bounds) if more.bounds else None,
         "note": note,
         "caveats": [text for text in (remark(one), remark(other)) if text],
         "sentence": "",

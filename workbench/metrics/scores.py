@@ -124,7 +124,7 @@ BY_EXAMPLE: dict[AnswerKind, dict[str, ByExample]] = {
 
 UNITS: dict[str, Callable[[Likelihood], float]] = {
     "perplexity": lambda text: text.tokens,
-    "pseudo_perplexity": lambda text: text.tokens,
+    "masked_perplexity": lambda text: text.tokens,
     "word_perplexity": lambda text: text.words,
     "bits_per_byte": lambda text: text.bytes * math.log(2),
 }

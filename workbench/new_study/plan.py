@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from workbench.comparison.crossed import Crossed
 from workbench.comparison.power import sees
 from workbench.comparison.testing import Difference, Spread
 from workbench.data.examples import Data
@@ -22,6 +23,8 @@ MEASURED = 2000
 MOST_NEW = 256
 WHOLE = 0.95
 """Share of the training texts that are read whole, where the model takes such lengths."""
+_RESIDUAL = 0.05
+"""Variance of what is neither the seed's nor the text's, both sides together."""
 KNOWN = Difference(
     estimate=0.0,
     p_value=0.5,
@@ -31,7 +34,12 @@ KNOWN = Difference(
     items=200,
     effect=None,
     effect_size=None,
-    spread=Spread(seeds=(0.00015, 0.00015), items=0.024, both=0.05, df=4),
+    spread=Spread(
+        seeds=(0.00015, 0.00015),
+        items=0.024,
+        both=0.05,
+        errors=((1.0, Crossed(fixed=0.00012, seeds=0.0001, df=math.inf)),),
+    ),
 )
 """How scores vary, before there are any: as those of LoRA and prefix tuning in `quickstart`, with
 forty training texts and an accuracy of 0.9."""

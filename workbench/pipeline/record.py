@@ -20,7 +20,7 @@ from workbench.models import Base
 from workbench.models.loading import dropouts
 from workbench.pipeline.setup import RecipeSetup
 from workbench.recipe.catalogue import SCORING_LIBRARIES
-from workbench.recipe.renamed import as_hashed
+from workbench.recipe.renamed import as_hashed, metric_as_first_written
 from workbench.recipe.schema import Recipe
 from workbench.store import atomic_write
 from workbench.store.allowed_metrics import allowed_code
@@ -165,7 +165,10 @@ def comparability(
     task = as_hashed({"task": recipe.task.model_dump(mode="json", exclude=known)})["task"]
     written = json.dumps(task, ensure_ascii=False, separators=(",", ":"))
     written += setup.task.read_otherwise(setup.data, base.tokenizer)
-    metrics = ",".join(recipe.task.score_names) + f" scikit-learn {sklearn_version}"
+    metrics = (
+        ",".join(map(metric_as_first_written, recipe.task.score_names))
+        + f" scikit-learn {sklearn_version}"
+    )
     libraries = SCORING_LIBRARIES.get(recipe.task.kind, ())
     metrics += "".join(f" {name} {version(name)}" for name in libraries)
     if (cut := counted(setup.task, setup.data)) != USUAL:

@@ -135,11 +135,11 @@ METRICS: dict[str, Metric] = {
         **_LIKELY,
     ),
     "masked_accuracy": _share("masked tokens that are right", MASKED_TOKENS),
-    # Salazar et al. 2020 (Masked Language Model Scoring) mask one token at a time, so theirs sees
-    # all others; ours is the training's own question, asked of held-out text.
-    "pseudo_perplexity": _error(
-        "perplexity of the masked tokens, masked 15% at a time (mask_fraction) and not one by one "
-        "as in Salazar et al. 2020: higher than theirs",
+    # Not the pseudo-perplexity of Salazar et al. 2020 (Masked Language Model Scoring), who mask one
+    # token at a time, so that it sees all others; this is what the training asks, of other texts.
+    "masked_perplexity": _error(
+        "perplexity of the masked tokens, masked 15% at a time (mask_fraction), so higher than the "
+        "pseudo-perplexity of Salazar et al. 2020, who mask them one by one",
         MASKED_TOKENS,
         exponential=True,
         **_LIKELY,
@@ -171,7 +171,7 @@ DEFAULT_METRICS: dict[AnswerKind, tuple[str, ...]] = {
     SPANS: ("answer_f1", "exact_match"),
     TEXT: ("perplexity", "rouge_l", "rouge1", "bleu", "exact_match"),
     TOKENS: ("perplexity", "word_perplexity"),
-    MASKED_TOKENS: ("masked_accuracy", "pseudo_perplexity"),
+    MASKED_TOKENS: ("masked_accuracy", "masked_perplexity"),
 }
 
 SCORING_LIBRARIES: dict[AnswerKind, tuple[str, ...]] = {

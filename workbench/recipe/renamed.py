@@ -23,8 +23,10 @@ KEYS = {
 }
 """The dotted key of today by the one that it was."""
 _FIRST = {new: old for old, new in KEYS.items()}
-VALUES = {"data.duplicates": {"refuse": "error"}}
-"""The same of values."""
+METRICS = {"pseudo_perplexity": "masked_perplexity"}
+"""Metrics; the old name is that of another one (Salazar et al. 2020)."""
+VALUES = {"data.duplicates": {"refuse": "error"}, "task.metrics": METRICS, "tuning.metric": METRICS}
+"""The same of values, and of what a list holds."""
 
 ADDED: dict[str, Any] = {
     "model.resize_embeddings": False,
@@ -59,6 +61,9 @@ def old_names(
             yield here, key, KEYS[dotted].rpartition(".")[2]
         elif isinstance(value, str) and value in VALUES.get(dotted, {}):
             yield here, f"{key}: {value}", f"{key}: {VALUES[dotted][value]}"
+        elif isinstance(value, list) and dotted in VALUES:
+            for old in VALUES[dotted].keys() & {each for each in value if isinstance(each, str)}:
+                yield here, old, VALUES[dotted][old]
         yield from old_names(value, here)
 
 
@@ -73,19 +78,32 @@ def as_today(values: Mapping[str, Any]) -> dict[str, Any]:
 def flat_as_today(values: Mapping[str, Any]) -> dict[str, Any]:
     """The same for values by dotted key, such as the conditions of a checkpoint."""
     return {
-        KEYS.get(key, key): VALUES[key].get(value, value) if key in VALUES else value
-        for key, value in values.items()
+        KEYS.get(key, key): _renamed(value, VALUES.get(key, {})) for key, value in values.items()
     }
 
 
 def result_as_today(result: Mapping[str, Any]) -> dict[str, Any]:
-    """A stored result: the names of its baselines, and the keys that were searched over."""
+    """A stored result: the names of its metrics and baselines, and the keys searched over."""
     found = dict(result)
-    if isinstance(references := found.get("references"), dict):
-        found["references"] = {BASELINES.get(name, name): s for name, s in references.items()}
+    for section in ("metrics", "references"):
+        if isinstance(scores := found.get(section), dict):
+            found[section] = {BASELINES.get(n, n): scores_as_today(s) for n, s in scores.items()}
+    if isinstance(selected := found.get("selected"), dict):
+        found["selected"] = _mapped(selected, {}, {"metric": METRICS})
     if isinstance(tuning := found.get("tuning"), dict) and isinstance(tuning.get("search"), dict):
         found["tuning"] = tuning | {"search": flat_as_today(tuning["search"])}
     return found
+
+
+def scores_as_today(scores: Any) -> Any:
+    """Stored scores by the name of their metric."""
+    if not isinstance(scores, dict):
+        return scores
+    return {METRICS.get(name, name): score for name, score in scores.items()}
+
+
+def metric_as_first_written(name: str) -> str:
+    return next((old for old, new in METRICS.items() if new == name), name)
 
 
 def search_as_today(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -155,7 +173,14 @@ def _mapped(
         dotted = f"{before}{key}"
         if isinstance(value, dict):
             value = _mapped(value, keys, of_values, f"{dotted}.")
-        elif isinstance(value, str):
-            value = of_values.get(dotted, {}).get(value, value)
+        else:
+            value = _renamed(value, of_values.get(dotted, {}))
         found[keys[dotted].rpartition(".")[2] if dotted in keys else key] = value
     return found
+
+
+def _renamed(value: Any, names: Mapping[str, str]) -> Any:
+    """A value, or each of a list, under its other name."""
+    if isinstance(value, list):
+        return [_renamed(each, names) for each in value]
+    return names.get(value, value) if isinstance(value, str) else value

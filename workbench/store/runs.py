@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from workbench.recipe.renamed import result_as_today, text_as_today
+from workbench.recipe.renamed import result_as_today, scores_as_today, text_as_today
 from workbench.store.exit_reasons import ENDED_BY_FORCE, exit_reason, stall_reason
 from workbench.store.files import (
     open_regular,
@@ -69,7 +69,8 @@ class Run:
             except (ValueError, RecursionError):
                 continue
             if isinstance(row, dict):
-                rows.append(row)
+                scores = {"metrics": scores_as_today(row["metrics"])} if "metrics" in row else {}
+                rows.append(row | scores)
         return rows, offset + len(complete) + len(newline)
 
     def recipe_text(self) -> str:

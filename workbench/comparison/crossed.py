@@ -1,0 +1,213 @@
+"""The error of a mean, or of a difference of means, over seeds and test items that are both drawn
+at random and crossed: every seed is scored on every item.
+
+Sizes and powers of what is chosen here are in docs/comparing.md, from ``benchmarks.coverage``.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import variance
+
+from workbench.comparison.statistics import (
+    CONFIDENCE,
+    ROUNDING,
+    TINY,
+    Interval,
+    Scale,
+    bounds,
+    of_logs,
+    t_quantile,
+    z_quantile,
+)
+
+SMALLEST = 1e-12
+"""The smallest p that is told from 0."""
+
+UNEQUAL = 2.7
+"""Power of the two sides' parts in `pooled_df`. Of 2.0 to 4.0 the one with which the errors of two
+sides that vary alike and of two that do not are closest to 5%."""
+
+TOGETHER = 0.1
+"""p of the correlation of seeds from which on they count as pairs too."""
+
+CHOICE = 1.3
+"""By what p is multiplied for that choice, where all of the variance is the seeds'."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crossed:
+    """A variance in two parts, of which the second is known from few runs."""
+
+    fixed: float
+    """Variance that many items tell: over the items, less what of it the seeds' already holds."""
+    seeds: float
+    """Variance that few seeds tell, with ``df`` degrees of freedom."""
+    df: float
+    items: int | None = None
+
+    @property
+    def variance(self) -> float:
+        return self.fixed + self.seeds
+
+    @property
+    def part(self) -> float:
+        """Of the variance what few seeds tell."""
+        return self.seeds / self.variance if self.seeds > 0 else 0.0
+
+    def quantile(self, tail: float) -> float:
+        """How many standard errors are exceeded with the probability ``tail`` on one side.
+
+        Between the t of the seeds and that of the items, by the square of the seeds' part of the
+        variance. Welch's degrees of freedom do the same at 5% and err by a factor of 3 at 0.6% with
+        3 seeds; this holds both (docs/comparing.md).
+        """
+        items = t_quantile(1 - tail, max(self.items - 1, 1)) if self.items else z_quantile(tail)
+        if not self.part or self.df <= 0:
+            return items
+        return math.sqrt(items**2 + self.part**2 * (t_quantile(1 - tail, self.df) ** 2 - items**2))
+
+    def half_width(self, tail: float) -> float:
+        return self.quantile(tail) * math.sqrt(self.variance)
+
+    def p_value(self, estimate: float) -> float:
+        """Two-sided: one minus the confidence of the interval that just reaches 0."""
+        if self.variance <= TINY or estimate == 0:
+            return 1.0 if estimate == 0 else 0.0
+        errors = abs(estimate) / math.sqrt(self.variance)
+        if self.quantile(SMALLEST / 2) <= errors:
+            return SMALLEST
+        # False position (the Illinois variant) on the logarithm of p.
+        low, high = math.log(SMALLEST), math.log(1 - ROUNDING)
+        above, below = self.quantile(SMALLEST / 2) - errors, -errors
+        for _ in range(60):
+            at = (low * below - high * above) / (below - above)
+            value = self.quantile(math.exp(at) / 2) - errors
+            if abs(value) < 1e-11 * errors or high - low < 1e-12:
+                break
+            if value > 0:
+                low, above, below = at, value, below / 2
+            else:
+                high, below, above = at, value, above / 2
+        return math.exp(at)
+
+
+def crossed(
+    *, over_seeds: float, over_items: float, residual: float, df: float, items: int | None
+) -> Crossed:
+    """The error of a mean over crossed seeds and items.
+
+    What belongs to a seed and an item together (``residual``) is in the variance over seeds and in
+    that over items: it is taken off once, half from each. Half, because with few seeds the whole
+    would call a seed without effect what 3 draws hide by chance. The items alone add 0 at least.
+    """
+    return Crossed(
+        fixed=max(over_items - residual, 0.0) + residual / 2,
+        seeds=max(over_seeds - residual / 2, 0.0),
+        df=df,
+        items=items,
+    )
+
+
+Errors = tuple[tuple[float, Crossed], ...]
+"""The ways to see the error of a difference, and what the p of each is multiplied by."""
+
+
+def errors_of_seeds(
+    one: Sequence[float],
+    other: Sequence[float],
+    *,
+    over_items: float,
+    residual: float,
+    items: int,
+    same_seeds: bool,
+) -> Errors:
+    """The error of the difference of the means of two sides, by the scores of their runs.
+
+    Args:
+        one: the score of each run, by seed; ``other`` those of the other side.
+        over_items: variance of the difference over the items.
+        residual: of that what belongs to seeds and items together.
+        items: number of items.
+        same_seeds: whether the runs of the two sides are pairs.
+    """
+    runs = (len(one), len(other))
+    parts = (variance(one) / runs[0], variance(other) / runs[1])
+    df = pooled_df(parts, runs)
+    unpaired = crossed(
+        over_seeds=sum(parts), over_items=over_items, residual=residual, df=df, items=items
+    )
+    if not same_seeds:
+        return ((1.0, unpaired),)
+    differences = variance([x - y for x, y in zip(one, other, strict=True)]) / runs[0]
+    found = [unpaired]
+    # Pitman (1939): pairs go together where their sums vary more than their differences.
+    together = max(2 * sum(parts) - differences, 0.0)
+    ratio = math.sqrt(together / differences) if differences > TINY else 0.0
+    n = runs[0] - 1
+    if ratio > 1 and math.sqrt(n) / 2 * (ratio - 1 / ratio) > t_quantile(1 - TOGETHER, n):
+        alone = max(over_items - residual, 0.0)
+        found.append(Crossed(fixed=alone, seeds=max(differences, residual), df=n, items=items))
+    return tuple((CHOICE**error.part, error) for error in found)
+
+
+def of_mean(variances: tuple[float, float], runs: tuple[int, int]) -> float:
+    """The variance of the difference of two means."""
+    return variances[0] / runs[0] + variances[1] / runs[1]
+
+
+def pooled_df(parts: tuple[float, float], runs: tuple[int, int]) -> float:
+    """Degrees of freedom of the sum of two variances: those of both together where they are alike
+    and those of the one where it is all. Welch's (1947) are the same with the square in the place
+    of `UNEQUAL`, and with 3 seeds that vary alike leave a third of the 5% unused."""
+    total = sum(parts)
+    if total < TINY:
+        return sum(runs) - 2
+    pairs = zip(parts, runs, strict=True)
+    below: float = sum((part / total) ** UNEQUAL / (n - 1) for part, n in pairs)
+    return 1 / below
+
+
+def welch_df(parts: tuple[float, float], runs: tuple[int, int]) -> float:
+    """Degrees of freedom of the sum of two variances (Welch 1947)."""
+    pairs = zip(parts, runs, strict=True)
+    return sum(parts) ** 2 / sum(part**2 / (n - 1) for part, n in pairs)
+
+
+def population_interval(
+    values: Sequence[float],
+    *,
+    over_items: float,
+    residual: float,
+    items: int,
+    scale: Scale = "plain",
+    confidence: float = CONFIDENCE,
+) -> Interval:
+    """The mean of some runs and its interval over seeds and test items: where the mean of very
+    many seeds on very many texts would lie. Of a single run it is over the texts alone.
+
+    Args:
+        values: the score of each run.
+        over_items: variance over items of the mean over runs, divided by their number.
+        residual: variance of what is neither the run's nor the item's, divided by their number:
+            what a run's score varies by even if its seed changes nothing. Both of logarithms
+            where the scale is ``ratio``.
+        items: number of items, or of groups.
+    """
+    n = len(values)
+    mean = math.fsum(values) / n
+    logs = [math.log(value) for value in values] if scale == "ratio" else list(values)
+    seeds = variance(logs) / n if n > 1 else 0.0
+    error = crossed(
+        over_seeds=seeds,
+        over_items=over_items,
+        residual=residual / n if n > 1 else 0.0,
+        df=n - 1,
+        items=items,
+    )
+    if items < 2 or (error.variance < TINY and scale != "share"):
+        return Interval(mean, None, None, n)
+    quantile = error.quantile((1 - confidence) / 2)
+    if scale == "ratio":
+        return of_logs(logs, quantile, error.variance)
+    return Interval(mean, *bounds(mean, quantile, error.variance, scale, items), n)
