@@ -132,7 +132,7 @@ def keep(run: Path, right: Sequence[bool], **more: Sequence[float]) -> None:
     """Writes the predictions of a fabricated run: which test items it gets right."""
     columns: dict[str, list[object]] = {
         "id": [str(i) for i in range(len(right))],
-        "text": ["text"] * len(right),
+        "text": [f"text {i}" for i in range(len(right))],
         "label": ["a"] * len(right),
         "prediction": ["a" if hit else "b" for hit in right],
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import re
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from fabricated_runs import WriteRun, keep
-from scipy.stats import gmean
+from scipy.stats import gmean, t
 
 from workbench.comparison import Comparison, Verdict, compare
 from workbench.errors import UsageError
@@ -241,6 +242,57 @@ def test_a_perplexity_is_tested_on_its_items(run: WriteRun, runs: Path) -> None:
     assert (
         found["ratio"] and f"({found['ratio']:.2f} times the perplexity, 95%" in found["sentence"]
     )
+
+
+def test_a_perplexity_of_one_run_each_is_a_t_test_of_log_likelihoods(
+    run: WriteRun, runs: Path
+) -> None:
+    """Sixteen texts of which nearly all are worse: a difference of perplexities is lost in those
+    of the long texts, their ratio is not."""
+    rng = np.random.default_rng(3)
+    tokens = rng.integers(20, 200, 16).astype(float)
+    shared = rng.normal(3.3, 0.5, 16)
+    nats = {
+        "full": tokens * shared,
+        "prompt": tokens * (shared + rng.normal(0.67, 0.4, 16)),
+    }
+    for name, each in nats.items():
+        metrics = {
+            "test": {"perplexity": float(np.exp(each.sum() / tokens.sum()))},
+            "validation": {},
+        }
+        path = run(name, replace={"metrics": metrics, "selected": None})
+        keep(path, [True] * 16, example_perplexity=each, example_perplexity_weight=tokens)
+    (found,) = compare([runs]).verdicts
+    difference = nats["prompt"] - nats["full"]
+    mean = difference.sum() / tokens.sum()
+    # The ratio estimator of survey sampling (Cochran 1977, 6.3).
+    residual = difference - mean * tokens
+    error = np.sqrt((residual**2).sum() / 15 / 16) / tokens.mean()
+    half = t.ppf(0.975, 15) * error
+    assert found["p_value"] == pytest.approx(2 * t.sf(mean / error, 15))
+    assert (found["p_value"] or 1) < 1e-3
+    expected = [math.exp(mean), math.exp(mean - half), math.exp(mean + half)]
+    assert [found["ratio"], found["ratio_low"], found["ratio_high"]] == pytest.approx(expected)
+    full = math.exp(nats["full"].sum() / tokens.sum())
+    assert found["ci_high"] == pytest.approx(full * (expected[2] - 1))
+    assert found["conclusion"] == "run_worse"
+
+
+def test_texts_that_repeat_are_warned_of(run: WriteRun, runs: Path) -> None:
+    for name in ("full", "lora"):
+        path = run(name, 0, 0.9)
+        keep(
+            path, [True] * 90 + [False] * 10, text=["One  text", "one text", "ONE TEXT"] * 33 + [""]
+        )
+    note = "99 of 100 test examples share their text with another"
+    assert any(note in text for text in compare([runs]).verdict_notes)
+    for path in runs.glob("*/*"):
+        keep(path, right, text=["one text"] * 2 + [str(i) for i in range(98)])
+    assert not any("share their text" in text for text in compare([runs]).verdict_notes)
+    for path in runs.glob("*/*"):
+        keep(path, right, text=["one text"] * 100, group=[str(i // 2) for i in range(100)])
+    assert not any("share their text" in text for text in compare([runs]).verdict_notes)
 
 
 def test_f1_over_classes_comes_from_the_labels(run: WriteRun, runs: Path) -> None:

@@ -10,11 +10,12 @@ Examples that belong together (`data.group`) are one item: what is drawn is the 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from workbench.comparison.crossed import population_interval
 from workbench.comparison.rows import Sample
@@ -152,6 +153,19 @@ def row_interval(sample: Sample, metric: str) -> Interval | None:
         return None
 
 
+def repeated_texts(sample: Sample) -> tuple[int, int] | None:
+    """Of how many test examples, of all, the text occurs in another one; None where they are
+    grouped already or cannot be read. White space and case do not count."""
+    try:
+        columns = _columns(sample.runs[0].path, ["text", GROUP])
+    except NoItems:
+        return None
+    if columns.get(GROUP) or "text" not in columns:
+        return None
+    counts = Counter(" ".join(str(text).split()).casefold() for text in columns["text"])
+    return sum(n for n in counts.values() if n > 1), counts.total()
+
+
 def by_group(groups: Sequence[str], values: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
     """Each group as one item. The mean over examples is a ratio of sums over groups, and as such
     linearised: groups of equal size count with their means."""
@@ -169,30 +183,36 @@ def by_group(groups: Sequence[str], values: np.ndarray) -> tuple[tuple[str, ...]
 
 def _of_run(folder: Path, metric: str) -> tuple[tuple[str, ...], np.ndarray, bool]:
     """Ids and contributions of the items of one run, and whether they are groups."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    each, weight = EACH.format(metric), WEIGHT.format(metric)
+    names = dict.fromkeys((metric, metric_as_first_written(metric)))
+    wanted = [kind.format(name) for name in names for kind in (EACH, WEIGHT)]
+    labels = ["label", "prediction"] if metric in FROM_LABELS else []
+    columns = _columns(folder, ["id", GROUP, *wanted, *labels])
+    metric = next((name for name in names if EACH.format(name) in columns), metric)
     try:
-        with open_regular(folder / "predictions.parquet") as opened, pq.ParquetFile(opened) as file:
-            there = set(file.schema_arrow.names)
-            if each not in there:  # what an older version wrote
-                metric = metric_as_first_written(metric)
-                each, weight = EACH.format(metric), WEIGHT.format(metric)
-            if each not in there and metric not in FROM_LABELS:
-                raise NoItems(f"{metric} has no scores of single items")
-            wanted = [each, weight] if each in there else ["label", "prediction"]
-            columns = file.read(columns=["id", GROUP, *wanted]).to_pydict()
-        values = (
-            _contributions(metric, columns)
-            if each in columns
-            else _from_labels(metric, columns["label"], columns["prediction"])
-        )
+        if EACH.format(metric) in columns:
+            values = _contributions(metric, columns)
+        elif labels:
+            values = _from_labels(metric, columns["label"], columns["prediction"])
+        else:
+            raise NoItems(f"{metric} has no scores of single items")
         if groups := columns.get(GROUP):
             return (*by_group([str(each) for each in groups], values), True)
         return tuple(map(str, columns["id"])), values, False
     except NoItems:
         raise
+    except (KeyError, TypeError, ValueError, OverflowError):  # somebody else's file
+        raise NoItems(UNREADABLE) from None
+
+
+def _columns(folder: Path, names: list[str]) -> dict[str, Any]:
+    """Those of some columns of a run's predictions that are there."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with open_regular(folder / "predictions.parquet") as opened, pq.ParquetFile(opened) as file:
+            columns: dict[str, Any] = file.read(columns=names).to_pydict()
+            return columns
     # Somebody else's file.
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, OverflowError):
         raise NoItems(UNREADABLE) from None

@@ -2,12 +2,12 @@
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import geometric_mean
 
 from workbench.comparison.collapse import judged, remark
-from workbench.comparison.items import ItemScores, NoItems, item_scores
+from workbench.comparison.items import ItemScores, NoItems, item_scores, repeated_texts
 from workbench.comparison.pareto import Intervals
 from workbench.comparison.power import Needed, detectable, needed
 from workbench.comparison.result import Group
@@ -26,6 +26,9 @@ MARGIN = 0.01
 """The smallest difference worth detecting where none is named: one point of a share."""
 RELATIVE_MARGIN = 0.05
 """The same for scores that are no shares, such as perplexity, as part of the baseline's."""
+
+REPEATED = 0.02
+"""Share of test examples whose texts may repeat without a warning: it changes no interval."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +94,21 @@ def run_tests(groups: Sequence[Group], request: TestRequest) -> TestResults:
         results.verdicts += verdicts
         results.notes += [f"{text}{place}" for text in tests_used(verdicts)]
         results.notes += dict.fromkeys(d.looks.note for d, _ in found if d and d.looks)
+        results.notes += [f"{text}{place}" for text in _repeats(group, verdicts)]
         results.intervals |= scores.intervals(group.labels)
     return results
+
+
+def _repeats(group: Group, verdicts: Sequence[Verdict]) -> Iterator[str]:
+    """A warning where test examples that share their text were counted as independent."""
+    if any(verdict["items"] for verdict in verdicts):
+        repeated, count = repeated_texts(group.samples[0]) or (0, 0)
+        if repeated > REPEATED * count:
+            yield (
+                f"{repeated:,} of {count:,} test examples share their text with another: they are "
+                "not independent, so intervals are too narrow unless `data.group` names the column "
+                "that says which belong together"
+            )
 
 
 def _pairs(members: Sequence[Row], request: TestRequest) -> list[tuple[Row, Row]]:
