@@ -162,6 +162,14 @@ def test_a_look_that_was_not_planned_counts_too(study: Path) -> None:
     assert verdict["looks"] == 3
 
 
+def test_a_first_look_at_few_of_many_seeds_decides_nothing(study: Path) -> None:
+    written(study, [2, 3, 4], most=200)
+    (verdict,) = compare([study]).verdicts
+    assert verdict["level"] is not None and verdict["level"] < 1e-20
+    assert verdict["p_value"] == 1.0 or verdict["p_value"] is not None
+    assert verdict["ci_low"] is not None and verdict["conclusion"] == "unclear"
+
+
 def test_recipes_that_were_edited_since_are_compared_as_usual(study: Path) -> None:
     Plan(recipes={"full": "old", "lora": "older"}, most=8, looks=[Look(seeds=3)]).write(study)
     (verdict,) = compare([study]).verdicts

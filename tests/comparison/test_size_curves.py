@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from fabricated_runs import fabricate
+from fabricated_runs import fabricate, keep
 from scipy.stats import ttest_rel
 
 from workbench.analysis.size_curves import Runs, SizeCurves, size_curves
 from workbench.analysis.size_text import csv_lines, sentences, tables
 from workbench.charts.size_curves import pictures
+from workbench.comparison import compare
 from workbench.errors import UsageError
 from workbench.store import read_run
 
@@ -75,6 +77,34 @@ def test_differences_are_paired_by_seed_and_corrected_for_sizes(curves: SizeCurv
     holm = [largest[0] * 3, max(largest[0] * 3, largest[1] * 2)]
     assert sorted(d.p_adjusted or 1 for d in pair.differences)[:2] == pytest.approx(holm)
     assert [each.ahead for each in pair.differences] == ["first", "first", "second"]
+
+
+def test_recipes_with_kept_answers_are_tested_as_compare_does(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    found: dict[tuple[str, int], Any] = {}
+    for size, skill in zip(SIZES, (0.7, 0.8, 0.9), strict=True):
+        for recipe, better in (("full", 0.0), ("lora", 0.06)):
+            for seed in range(3):
+                right = rng.random(200) < skill + better
+                path = fabricate(
+                    tmp_path, f"{recipe}-n{size}", seed, float(right.mean()), method=recipe,
+                    comparability={"split": str(size)},
+                )  # fmt: skip
+                keep(path, right.tolist())
+                found.setdefault((recipe, size), []).append(read_run(path))
+    pair = size_curves(found).pairs[0]
+    comparison = compare([tmp_path], all_pairs=True)
+    verdicts = {v["label"]: v for v in comparison.verdicts} | {
+        v["against"]: v for v in comparison.verdicts
+    }
+    for difference in pair.differences:
+        verdict = verdicts[f"lora-n{difference.size}"]
+        sign = 1 if verdict["label"].startswith("lora") else -1
+        assert verdict["difference"] is not None and verdict["ci_high"] is not None
+        assert verdict["ci_low"] is not None and difference.low is not None
+        assert difference.estimate == pytest.approx(sign * verdict["difference"])
+        ends = sorted((sign * verdict["ci_low"], sign * verdict["ci_high"]))
+        assert (difference.low, difference.high) == pytest.approx(tuple(ends))
 
 
 def test_crossings_are_interpolated_on_a_logarithmic_axis(tmp_path: Path) -> None:

@@ -280,11 +280,10 @@ def test_a_perplexity_of_one_run_each_is_a_t_test_of_log_likelihoods(
 
 
 def test_texts_that_repeat_are_warned_of(run: WriteRun, runs: Path) -> None:
+    right = [True] * 90 + [False] * 10
     for name in ("full", "lora"):
         path = run(name, 0, 0.9)
-        keep(
-            path, [True] * 90 + [False] * 10, text=["One  text", "one text", "ONE TEXT"] * 33 + [""]
-        )
+        keep(path, right, text=["One  text", "one text", "ONE TEXT"] * 33 + [""])
     note = "99 of 100 test examples share their text with another"
     assert any(note in text for text in compare([runs]).verdict_notes)
     for path in runs.glob("*/*"):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any, Literal
 
+from workbench.comparison import compare
 from workbench.comparison.records import Record, UnusableResult, read_record
 from workbench.comparison.rows import DEFAULT_BASELINE
 from workbench.comparison.statistics import Interval, holm, interval
@@ -22,6 +23,8 @@ from workbench.store import Run
 
 Runs = Mapping[tuple[str, int], Sequence[Run]]
 """The runs of each recipe with each number of training examples."""
+Tests = dict[tuple[str, str, int], tuple[float, float | None, float | None, float | None]]
+"""Difference, ends of its interval and p of two names at a size."""
 Ahead = Literal["first", "second", "undecided"]
 
 
@@ -50,7 +53,7 @@ class Difference:
     low: float | None
     high: float | None
     p_adjusted: float | None
-    """Of a paired t test over the seeds, corrected for the number of sizes."""
+    """Corrected for the number of sizes."""
     ahead: Ahead
     """Which of the two scores better, where that is significant."""
 
@@ -113,7 +116,9 @@ def size_curves(
     names = list(dict.fromkeys(point.name for point in points))
     trained = [name for name in names if any(p.trained for p in points if p.name == name)]
     curves = SizeCurves(metric=metric, names=names, points=points, pairs=[], notes=notes)
-    pairs = [_pair(curves, *two) for two in _compared(curves, trained, baseline)]
+    against = _baseline(trained, baseline)
+    tests = _as_compared(runs, records, metric, against)
+    pairs = [_pair(curves, *two, tests) for two in _compared(curves, trained, against)]
     curves.pairs.extend(pair for pair in pairs if pair.differences)
     curves.notes.extend(_cautions(curves, len({record.conditions for record in known})))
     return curves
@@ -169,14 +174,36 @@ def _references(records: Mapping[tuple[str, int], Sequence[Record]], metric: str
     ]
 
 
-def _compared(
-    curves: SizeCurves, trained: Sequence[str], baseline: str | None
-) -> list[tuple[str, str]]:
-    """Each recipe with the baseline, and with the best score without fine-tuning."""
+def _baseline(trained: Sequence[str], baseline: str | None) -> str:
     if baseline is not None and baseline not in trained:
         fix = f"{did_you_mean(baseline, trained)} The recipes are {', '.join(trained)}.".strip()
         raise UsageError(f"no finished run is of the baseline {baseline!r}", fix=fix)
-    against = baseline or (DEFAULT_BASELINE if DEFAULT_BASELINE in trained else trained[0])
+    return baseline or (DEFAULT_BASELINE if DEFAULT_BASELINE in trained else trained[0])
+
+
+def _as_compared(
+    runs: Runs, records: Mapping[tuple[str, int], Sequence[Record]], metric: str, against: str
+) -> Tests:
+    """What `compare` finds of each recipe and the baseline at each size."""
+    found: Tests = {}
+    by_recipe = {of[0].recipe: name for (name, _), of in records.items() if of}
+    for size in sorted({size for _, size in records}):
+        own = records.get((against, size))
+        if not own or all(record.metrics.test.get(metric) is None for record in own):
+            continue
+        finished = [r.path for (_, n), of in runs.items() if n == size for r in of if r.result]
+        comparison = compare(finished, tests=True, metric=metric, baseline=own[0].recipe)
+        recipes = {row["label"]: row["recipe"] for row in comparison.rows}
+        for verdict in comparison.verdicts:
+            if verdict["difference"] is not None and "seeds" in verdict["covers"]:
+                name = by_recipe[recipes[verdict["label"]]]
+                ends = (verdict["ci_low"], verdict["ci_high"], verdict["p_value"])
+                found[name, against, size] = (verdict["difference"], *ends)
+    return found
+
+
+def _compared(curves: SizeCurves, trained: Sequence[str], against: str) -> list[tuple[str, str]]:
+    """Each recipe with the baseline, and with the best score without fine-tuning."""
     pairs = [(name, against) for name in trained if name != against]
     sign = 1 if higher_is_better(curves.metric) else -1
     ends = {
@@ -187,25 +214,29 @@ def _compared(
     return pairs + [(name, max(ends, key=ends.__getitem__)) for name in trained if ends]
 
 
-def _pair(curves: SizeCurves, first: str, second: str) -> Pair:
+def _pair(curves: SizeCurves, first: str, second: str, tests: Tests) -> Pair:
     one, other = curves.of(first), curves.of(second)
     found = []
     for size in sorted(one.keys() & other.keys()):
         seeds = one[size].scores.keys() & other[size].scores.keys()
         sides = [{s: each[size].scores[s] for s in sorted(seeds)} for each in (one, other)]
-        if seeds:
-            found.append((size, seeds_only(*sides)))
-    p_values = [1.0 if each.p_value is None else each.p_value for _, each in found]
+        if (first, second, size) in tests:
+            found.append((size, tests[first, second, size]))
+        elif seeds:
+            by_seed = seeds_only(*sides)
+            ends = (by_seed.low, by_seed.high, by_seed.p_value)
+            found.append((size, (by_seed.estimate, *ends)))
+    p_values = [1.0 if p is None else p for _, (*_, p) in found]
     differences = [
         Difference(
             size=size,
-            estimate=each.estimate,
-            low=each.low,
-            high=each.high,
-            p_adjusted=None if each.p_value is None else p,
-            ahead=_ahead(curves.metric, each.estimate, p),
+            estimate=estimate,
+            low=low,
+            high=high,
+            p_adjusted=None if p is None else adjusted,
+            ahead=_ahead(curves.metric, estimate, adjusted),
         )
-        for (size, each), p in zip(found, holm(p_values), strict=True)
+        for (size, (estimate, low, high, p)), adjusted in zip(found, holm(p_values), strict=True)
     ]
     return Pair(
         first=first, second=second, differences=differences, crossings=_crossings(differences)
@@ -245,7 +276,7 @@ def _cautions(curves: SizeCurves, conditions: int) -> list[str]:
         single = [n for n in curves.names if any(len(p.scores) == 1 for p in curves.of(n).values())]
         said.append(f"one seed somewhere, so nothing is decided there: {listing(single)}")
     said.append(
-        "tested by a paired t test over the seeds, each with its own draw of training examples, "
-        "corrected for the number of sizes (Holm); the test items are taken as they are"
+        "recipes are tested as `compare` does, scores without fine-tuning by a paired t test over "
+        "the seeds; corrected for the number of sizes (Holm)"
     )
     return said

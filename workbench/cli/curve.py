@@ -76,6 +76,8 @@ def curve(
         _check_largest(variants)
         finished = run_here(list(variants.values()), runs, numbers, force=False)
         found = {key: [read_run(each.path) for each in several] for key, several in found.items()}
+        if all(each.state != "finished" for several in found.values() for each in several):
+            end_as(finished)
     _show(found, metric, baseline, format, output)
     end_as(finished)
 
@@ -126,12 +128,12 @@ def _plan(variants: Variants, found: dict[tuple[str, int], list[Run]], *, as_jso
     from workbench.training.optimizer import total_steps
 
     # The sizes ascend, so that the last of a name is the largest.
-    forecast = {n: plan(each) for n, each in {n: e for (n, _), e in variants.items()}.items()}
+    largest = {name: each for (name, size), each in variants.items() if _left(found[name, size])}
+    forecast = {name: plan(each) for name, each in largest.items()}
     rows: list[dict[str, Any]] = []
     for (name, size), each in variants.items():
-        left = sum(run.state != "finished" for run in found[name, size])
-        steps = total_steps(each.training, size)
-        seconds = forecast[name].get("seconds_per_step")
+        left, steps = _left(found[name, size]), total_steps(each.training, size)
+        seconds = forecast[name].get("seconds_per_step") if left else 0.0
         rows.append(
             {
                 "recipe": f"{each.study}/{each.name}",
@@ -151,3 +153,7 @@ def _plan(variants: Variants, found: dict[tuple[str, int], list[Run]], *, as_jso
     known = [row["seconds"] for row in rows if row["seconds"] is not None]
     total = f", about {duration(sum(known))} of training steps" if len(known) == len(rows) else ""
     note(f"{plural(sum(row['left'] for row in rows), 'run')} left{total}")
+
+
+def _left(runs: Sequence[Run]) -> int:
+    return sum(run.state != "finished" for run in runs)

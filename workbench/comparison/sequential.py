@@ -32,6 +32,8 @@ LEVEL = 1 - CONFIDENCE
 MOST_SEEDS = 200
 _NODES = 64
 """Of the Gauss-Legendre quadrature; with 256 the boundaries are the same to six digits."""
+_SMALLEST = 1e-12
+"""The strictest level at which an interval is given: there is no other where none can decide."""
 _NEVER = 38.0
 """Standard deviations that no number of double precision lies beyond."""
 
@@ -169,7 +171,7 @@ class Plan(BaseModel):
         runs = min(found.runs)
         fractions = self.fractions(runs)
         level = nominal_level(fractions)
-        half = found.spread.half_width(LEVEL / level)
+        half = found.spread.half_width(LEVEL / max(level, _SMALLEST))
         return replace(
             found,
             low=found.estimate - half,
