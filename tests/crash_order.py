@@ -9,8 +9,10 @@ and mixtures.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import random
+import shutil
 import stat
 import sys
 from collections.abc import Callable, Iterator
@@ -36,7 +38,6 @@ class Recorder:
     states: dict[Tree, dict[str, Any]] = field(default_factory=dict)
     """Each once, with the first ``known`` that it may follow."""
     blobs: dict[str, bytes] = field(default_factory=dict)
-    calls: int = 0
 
     def __post_init__(self) -> None:
         self._looking = False
@@ -75,7 +76,6 @@ class Recorder:
 
     def see(self) -> None:
         """A moment at which the power may go."""
-        self.calls += 1
         for tree in self.possible():
             self.states.setdefault(tree, dict(self.known))
 
@@ -143,11 +143,26 @@ class Recorder:
         return digest
 
 
-def lay_out(tree: Tree, blobs: dict[str, bytes], place: Path) -> None:
+def save_states(recorder: Recorder, folder: Path) -> None:
+    """Keeps what was recorded for another process."""
+    folder.mkdir()
+    states = [[sorted(tree), known] for tree, known in recorder.states.items()]
+    (folder / "states.json").write_text(json.dumps(states))
+    for digest, content in recorder.blobs.items():
+        (folder / digest).write_bytes(content)
+
+
+def read_states(folder: Path) -> list[tuple[Tree, dict[str, Any]]]:
+    """Each state with what was known then."""
+    states = json.loads((folder / "states.json").read_text())
+    return [(frozenset((name, digest) for name, digest in tree), known) for tree, known in states]
+
+
+def lay_out(tree: Tree, kept: Path, place: Path) -> None:
     """Writes a state as files."""
     place.mkdir(parents=True)
     for name, digest in sorted(tree):
         if name.endswith("/"):
             (place / name).mkdir(exist_ok=True)
         else:
-            (place / name).write_bytes(blobs[digest])
+            shutil.copyfile(kept / digest, place / name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 import random
 import shutil
 from collections.abc import Callable
@@ -12,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.crash_order import Recorder, Tree, lay_out
+from tests.crash_order import Recorder, Tree, lay_out, read_states, save_states
 from tests.killed_runs import Unchecked, exported_difference, the_recipe
 from tests.training.killing import in_child, without_forecast, wrap
 from workbench.pipeline import pipeline
@@ -26,9 +25,8 @@ Train = Callable[..., Run]
 FINAL = ("result.json", "predictions.parquet", "recipe.yaml", "environment.json")
 
 
-def record(recipe: Recipe, place: Path) -> Recorder:
-    """All that a power cut may leave of a run; it is trained in a process that is gone then."""
-    kept = place / "recorded.pickle"
+def record(recipe: Recipe, place: Path, kept: Path) -> None:
+    """Keeps all that a power cut may leave of a run, which is trained in a process of its own."""
 
     def work() -> None:
         from workbench.pipeline.runner import run_recipe
@@ -53,12 +51,9 @@ def record(recipe: Recipe, place: Path) -> Recorder:
         run = run_recipe(recipe, 0, runs, loader=Unchecked())  # type: ignore[arg-type]
         recorder.see()
         assert run.state == "finished", run.reason
-        kept.write_bytes(pickle.dumps((recorder.states, recorder.blobs, recorder.calls)))
+        save_states(recorder, kept)
 
     assert in_child(work) is None
-    recorder = Recorder(place / "runs")
-    recorder.states, recorder.blobs, recorder.calls = pickle.loads(kept.read_bytes())
-    return recorder
 
 
 def faults(run: Run, known: dict[str, Any], whole: Run) -> list[str]:
@@ -102,15 +97,16 @@ def test_a_power_cut_at_any_call_leaves_a_run_that_resumes(
     looked_at: int, resumed: int, make_recipe: Make, train: Train, tmp_path: Path
 ) -> None:
     recipe = the_recipe(make_recipe, "lora")
-    recorder = record(recipe, tmp_path)
+    kept = tmp_path / "kept"
+    record(recipe, tmp_path, kept)
     whole = read_run(run_path(tmp_path / "runs", recipe, 0))
-    draw, states = random.Random(1), list(recorder.states.items())
-    assert recorder.calls > 300 and len(states) > 400, (recorder.calls, len(states))
+    draw, states = random.Random(1), read_states(kept)
+    assert len(states) > 400
     wrong: dict[str, int] = {}
     going_on: list[tuple[Tree, dict[str, Any]]] = []
     for number, (tree, known) in enumerate(draw.sample(states, min(looked_at, len(states)))):
         place = tmp_path / "states" / str(number)
-        lay_out(tree, recorder.blobs, place)
+        lay_out(tree, kept, place)
         run = read_run(run_path(place, recipe, 0))
         for fault in faults(run, known, whole):
             wrong[fault] = wrong.get(fault, 0) + 1
@@ -120,7 +116,7 @@ def test_a_power_cut_at_any_call_leaves_a_run_that_resumes(
     assert not wrong
     for number, (tree, known) in enumerate(draw.sample(going_on, resumed)):
         runs = tmp_path / "resumed" / str(number)
-        lay_out(tree, recorder.blobs, runs)
+        lay_out(tree, kept, runs)
         run = train(recipe, 0, runs, resume=True)
         assert run.state == "finished", run.reason
         assert not exported_difference(whole, run)
