@@ -33,7 +33,9 @@ def reviews(tmp_path: Path) -> Path:
         for i in range(600):
             name = draw.choice(list(TOPICS))
             words = draw.choices([WORDS[k] for k in TOPICS[name]], k=4) + draw.choices(WORDS, k=6)
-            slip = {7: "", 11: name[:-1], 13: f"{name} "}.get(i % 60, name)
+            slip = {7: "", 11: "sprot" if name == "sport" else name, 13: f"{name} "}.get(
+                i % 60, name
+            )
             table.writerow([i, " ".join(words), slip, f"author {i % 48}"])
     return path
 
@@ -54,21 +56,21 @@ def test_from_a_csv_to_a_comparison_and_an_adapter(
 ) -> None:
     runs, do = tmp_path / "runs", Actions()
     # A tiny model and few runs, for the time that the test takes.
-    small = f"model={tiny_bert}&method=full&method=lora&seeds=2"
+    small = "method=full&method=lora&seeds=2"
     with Server(runs) as server:
-        page.goto(server.url)
+        server.open(page)
         expect(page.get_by_role("heading", name="New study")).to_be_visible()
         assert_good(page, "new-study-empty")
-        page.goto(f"{server.url}/new?{small}")
+        server.open(page, f"/new?{small}")
         upload = page.get_by_test_id("stFileUploaderDropzoneInput")
         do("upload", lambda: upload.set_input_files(reviews))
         page.get_by_role("button", name="Leave these rows out").wait_for()
         do("drop", page.get_by_role("button", name="Leave these rows out").click)
-        while page.get_by_role("button", name="Read it as").count():
-            merge = page.get_by_role("button", name="Read it as").first
-            words = merge.inner_text()
-            do("merge", merge.click)
-            expect(page.get_by_role("button", name=words, exact=True)).to_have_count(0)
+        do("merge", page.get_by_role("button", name="Read it as").click)
+        model = page.get_by_role("combobox", name="Model")
+        do("type a model", lambda: model.fill(str(tiny_bert)))
+        do("take it", lambda: model.press("Enter"))
+        expect(page.get_by_text(f"--model {tiny_bert}").first).to_be_visible(timeout=RUN_MS)
         start = page.get_by_role("button", name="Start 4 runs")
         expect(start).to_be_visible(timeout=RUN_MS)
         page.reload()  # nothing is lost
@@ -82,8 +84,7 @@ def test_from_a_csv_to_a_comparison_and_an_adapter(
         pages = page.get_by_test_id("stTopNav")
         do("compare", pages.get_by_role("link", name="Compare").click)
         expect(page.get_by_role("heading", name="Compare", exact=True)).to_be_visible()
-        for recipe in ("full", "lora"):
-            expect(page.locator("td").get_by_text(recipe, exact=True).first).to_be_attached()
+        expect(page.get_by_role("heading", name="Conclusions")).to_be_visible(timeout=RUN_MS)
         do("export", pages.get_by_role("link", name="Export").click)
         box = page.get_by_role("combobox", name="Run", exact=True)
         (lora, *_) = [run for run in list_runs(runs) if run.result["recipe"] == "lora"]

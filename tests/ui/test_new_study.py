@@ -18,9 +18,10 @@ WORDS = "film story acting music plot scene camera dialogue ending cast".split()
 
 
 @pytest.fixture
-def reviews(tmp_path: Path) -> Path:
-    """Three classes, one of them with a slip; two rows have none."""
-    path = tmp_path / "reviews.jsonl"
+def reviews(tmp_path: Path) -> str:
+    """Three classes, one of them with a slip; two rows have none. Uploaded before."""
+    path = tmp_path / "my-data" / "reviews.jsonl"
+    path.parent.mkdir()
     rows = []
     for i in range(150):
         label = ("positive", "negative", "neutral")[i % 3]
@@ -28,7 +29,7 @@ def reviews(tmp_path: Path) -> Path:
         label = "pos" if i in (0, 30) else "" if i in (4, 40) else label
         rows.append({"review": text, "stars": label, "author": f"p{i % 30}"})
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
+    return path.name
 
 
 @pytest.fixture(autouse=True)
@@ -100,16 +101,16 @@ def test_with_runs_the_app_opens_with_the_recipes(runs: RunsFolder) -> None:
 
 
 def test_problems_are_settled_with_a_click_each_and_all_runs_start(
-    runs: RunsFolder, reviews: Path, monkeypatch: pytest.MonkeyPatch
+    runs: RunsFolder, reviews: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app = open_view("new", data=str(reviews))
+    app = open_view("new", data=reviews)
     assert [box(app, each).value for each in ("Task", "Text", "Second text", "Label")] == [
         "text-classification",
         "review",
         "none",
         "stars",
     ]
-    assert box(app, "Rows that belong together").value == "author"
+    assert box(app, "Keep together").value == "author"
     assert "missing label, 2 of 150 rows" in texts(app).replace("\\", "")
     press(app, "Leave these rows out")
     press(app, "Read it as")
@@ -126,20 +127,20 @@ def test_problems_are_settled_with_a_click_each_and_all_runs_start(
     assert app.title[0].value == "Runs"
 
 
-def test_a_reload_or_a_second_tab_shows_the_same(runs: RunsFolder, reviews: Path) -> None:
-    app = open_view("new", data=str(reviews), drop="1", keep="1", group="-", seeds="5")
+def test_a_reload_or_a_second_tab_shows_the_same(runs: RunsFolder, reviews: str) -> None:
+    app = open_view("new", data=reviews, drop="1", keep="1", group="-", seeds="5")
     app = settled(app)
     again = settled(open_view("new", **dict(app.query_params.items())))
     for each in (app, again):
-        assert box(each, "Rows that belong together").value == "none"
+        assert box(each, "Keep together").value == "none"
         assert any(button.label == "Start 15 runs" for button in each.button)
     assert texts(app) == texts(again)
 
 
 def test_methods_seeds_and_name_are_chosen(
-    runs: RunsFolder, reviews: Path, planned: list[list[str]]
+    runs: RunsFolder, reviews: str, planned: list[list[str]]
 ) -> None:
-    app = open_view("new", data=str(reviews), drop="1", merge="pos=positive")
+    app = open_view("new", data=reviews, drop="1", merge="pos=positive")
     next(c for c in app.checkbox if c.label == "prefix").check().run()
     next(c for c in app.checkbox if c.label == "prompt").uncheck().run()
     next(n for n in app.number_input if n.label == "Seeds").set_value(2).run()
@@ -151,8 +152,8 @@ def test_methods_seeds_and_name_are_chosen(
     assert any(button.label == "Start 6 runs" for button in app.button)
 
 
-def test_another_task_forgets_the_columns_of_the_last(runs: RunsFolder, reviews: Path) -> None:
-    app = open_view("new", data=str(reviews), label="author", drop="1")
+def test_another_task_forgets_the_columns_of_the_last(runs: RunsFolder, reviews: str) -> None:
+    app = open_view("new", data=reviews, label="author", drop="1")
     assert box(app, "Label").value == "author"
     box(app, "Task").set_value("causal-lm").run()
     assert not app.exception
@@ -160,14 +161,43 @@ def test_another_task_forgets_the_columns_of_the_last(runs: RunsFolder, reviews:
 
 
 def test_what_nothing_decides_is_asked(runs: RunsFolder, tmp_path: Path) -> None:
-    path = tmp_path / "two.jsonl"
+    path = tmp_path / "my-data" / "two.jsonl"
+    path.parent.mkdir()
     rows = [{"text": f"a text of some words, number {i}", "colour": "ab"[i % 2],
              "country": "xyz"[i % 3]} for i in range(60)]  # fmt: skip
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    app = open_view("new", data=str(path))
+    app = open_view("new", data=path.name)
     assert "several columns could be the label" in texts(app)
-    app = open_view("new", data=str(path), label="colour")
+    app = open_view("new", data=path.name, label="colour")
     assert box(app, "Label").value == "colour"
+
+
+def test_a_link_names_no_file_and_no_model_of_its_choice(
+    runs: RunsFolder, reviews: str, tmp_path: Path, planned: list[list[str]]
+) -> None:
+    secret = tmp_path / "secret.csv"
+    secret.write_text("text,label\n" + "a text of some words,x\n" * 9, encoding="utf-8")
+    for data in (str(secret), "../secret.csv", "my-data/../../secret.csv", "some/hub-data"):
+        app = open_view("new", data=data)
+        assert not app.dataframe and "choose it again" in texts(app).replace("\\", "")
+    app = settled(open_view("new", data=reviews, drop="1", keep="1", group="-", model="some/hub"))
+    assert box(app, "Model").value == "asset:minilm-l6"
+    assert not any("some/hub" in words for words in planned)
+
+
+def test_what_is_typed_survives_a_reload_in_the_servers_memory(
+    runs: RunsFolder, reviews: str, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere.jsonl"
+    elsewhere.write_bytes((tmp_path / "my-data" / reviews).read_bytes())
+    app = open_view("new")
+    app.selectbox[0].options.append(str(elsewhere))  # as a browser does with what is typed
+    app.selectbox[0].set_value(str(elsewhere)).run()
+    assert box(app, "Label").value == "stars" and "elsewhere" not in str(app.query_params)
+    again = open_view("new", **dict(app.query_params.items()))
+    assert box(again, "Label").value == "stars"
+    lost = open_view("new", kept="another number")
+    assert "choose it again" in texts(lost)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +207,7 @@ def test_what_nothing_decides_is_asked(runs: RunsFolder, tmp_path: Path) -> None
      {"merge": "a=b"}, {"group": "stars"}, {"data": "a" * 5000}],
 )  # fmt: skip
 def test_whatever_stands_in_the_address_is_said_in_words(
-    runs: RunsFolder, reviews: Path, query: dict[str, str]
+    runs: RunsFolder, reviews: str, query: dict[str, str]
 ) -> None:
-    app = open_view("new", **{"data": str(reviews), **query})
+    app = open_view("new", **{"data": reviews, **query})
     assert not app.exception

@@ -1,6 +1,12 @@
-"""What has been chosen for a new study: all of it in the address, so that nothing gets lost."""
+"""What has been chosen for a new study: in the address, so that nothing gets lost.
+
+What is read or fetched must not be chosen by a link from somebody else: in the address there are
+only embedded data and models, and files of the server's own data folder. Another source stays in
+this server's memory; the address has a random number that finds it again.
+"""
 
 import re
+import secrets
 from pathlib import Path
 
 import streamlit as st
@@ -8,10 +14,13 @@ import streamlit as st
 from layout import runs_dir
 from workbench.cli.new import DATA_FOLDER, RECIPES_FOLDER
 from workbench.new_study import METHODS, Choices, Given
+from workbench.recipe.sources import ASSET_PREFIX
 
 COLUMNS = ("text", "text_pair", "label", "group")
 ROWS = ("drop", "merge", "keep")
 """What is done about problems of the rows."""
+KEPT = "kept"
+MOST_KEPT = 1000
 NOTHING = "-"
 """In the address: a column that there is none of."""
 
@@ -36,12 +45,58 @@ def put_data(source: str) -> None:
     """Other data: what was said about the old one goes."""
     for key in ("task", "named", *COLUMNS, *ROWS):
         put(key, None)
-    put("data", source or None)
+    path = Path(source)
+    put_source("data", path.name if path.parent == data_folder() else source)
 
 
-def start_over(source: str) -> None:
+def put_source(key: str, value: str) -> None:
+    """Data or a model: into the address if a link may name it, else into memory."""
+    linked = value.startswith(ASSET_PREFIX) or (key == "data" and _uploaded(value) is not None)
+    put(key, value if linked else None)
+    number = st.query_params.get(KEPT)
+    if number in _kept() or not linked:
+        number = number if number in _kept() else secrets.token_urlsafe(12)
+        _kept()[number] = {**_kept().get(number, {}), key: "" if linked else value}
+        for old in list(_kept())[:-MOST_KEPT]:
+            _kept().pop(old, None)
+        put(KEPT, number)
+
+
+def source(key: str) -> str:
+    """The data or the model that is chosen; empty where none is."""
+    kept = _kept().get(st.query_params.get(KEPT, ""), {}).get(key)
+    named = st.query_params.get(key, "")
+    if kept:
+        return kept
+    if named.startswith(ASSET_PREFIX):
+        return named
+    found = _uploaded(named) if key == "data" else None
+    return "" if found is None else str(found)
+
+
+def is_lost() -> bool:
+    """Whether the address speaks of what this server does not know, or does not take from it."""
+    unknown = KEPT in st.query_params and st.query_params[KEPT] not in _kept()
+    return unknown or ("data" in st.query_params and not source("data"))
+
+
+def _uploaded(name: str) -> Path | None:
+    """The file of that plain name in the data folder."""
+    plain = 0 < len(name) < 256 and Path(name).name == name and name.isprintable()
+    path = data_folder() / name
+    return path if plain and not name.startswith(".") and path.exists() else None
+
+
+@st.cache_resource(show_spinner=False)
+def _kept() -> dict[str, dict[str, str]]:
+    return {}
+
+
+def start_over() -> None:
+    """Leaves the data and nothing else."""
+    data = source("data")
     st.query_params.clear()
-    put("data", source)
+    put_data(data)
 
 
 def put_task(task: str | None) -> None:
@@ -50,13 +105,13 @@ def put_task(task: str | None) -> None:
     put("task", task)
 
 
-def choices(source: str) -> Choices:
+def choices() -> Choices:
     """The address as choices.
 
     Raises:
         UsageError: a name or method that cannot be.
     """
-    asked = st.query_params
+    asked, data = st.query_params, source("data")
     columns = {key: None if asked.get(key) is None else _column(asked[key]) for key in COLUMNS}
     label = columns.pop("label")
     labels = label.split(",") if label and "," in label else label
@@ -65,12 +120,12 @@ def choices(source: str) -> Choices:
     rows = {"unusable_rows": "drop"} if "drop" in asked else {}
     seeds = asked.get("seeds", "3")
     return Choices(
-        name=asked.get("named") or free_name(source),
-        source=source,
+        name=asked.get("named") or free_name(data),
+        source=data,
         given=Given(
             asked.get("task"), columns["text"], columns["text_pair"], labels, columns["group"]
         ),
-        model=asked.get("model"),
+        model=source("model") or None,
         methods=tuple(asked.get_all("method")) or METHODS,
         seeds=tuple(range(min(100, max(1, int(seeds) if seeds.isdecimal() else 3)))),
         data={**rows, **({"merge_labels": merged} if merged else {})},

@@ -15,7 +15,7 @@ LABELS = {
     "text": "Text",
     "text_pair": "Second text",
     "label": "Label",
-    "group": "Rows that belong together",
+    "group": "Keep together",
 }
 NONE = "none"
 
@@ -67,4 +67,4 @@ def _column(box: Any, key: str, guessed: str | list[str] | None, names: Sequence
 
 def _key(name: str, value: str) -> str:
     """Another widget for another guess, so that it shows it."""
-    return f"{name}:{value}:{st.query_params.get('data')}"
+    return f"{name}:{value}:{address.source('data')}"

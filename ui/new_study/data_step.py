@@ -21,8 +21,8 @@ SHOWN_ROWS = 100
 LONGEST_CELL = 300
 
 
-def source() -> str:
-    """What is chosen; empty where nothing is."""
+def choose() -> str:
+    """The boxes; what is chosen, empty where nothing is."""
     left, right = st.columns(2, gap="large")
     kinds = [*(suffix.removeprefix(".") for suffix in TABLE_SUFFIXES), "zip"]
     upload = left.file_uploader("Upload your data", type=kinds, max_upload_size=LARGEST_UPLOAD_MB)
@@ -32,7 +32,7 @@ def source() -> str:
             st.session_state["kept"] = upload.file_id
     known = [f"{ASSET_PREFIX}{name}" for name, asset in ASSETS.items() if asset.kind == "data"]
     known += sorted(str(path) for path in address.data_folder().glob("[!.]*"))
-    asked = st.query_params.get("data")
+    asked = address.source("data")
     options = list(dict.fromkeys([*([asked] if asked else []), *known]))
     chosen = right.selectbox(
         "or data on the machine that serves this page",
@@ -44,7 +44,7 @@ def source() -> str:
     )
     if chosen and chosen != asked:
         address.put_data(chosen.strip())
-    return st.query_params.get("data", "")
+    return address.source("data")
 
 
 def _keep(upload: Any) -> Path:

@@ -1,6 +1,7 @@
 """The plan of a whole study, made beside the page, and the buttons that write and start it."""
 
 import json
+import shlex
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -123,7 +124,9 @@ def _buttons(choices: Choices, found: Plan) -> None:
         if st.button(f"Queue {runs}", key="queue", icon=":material/playlist_add:"):
             _launch(found, jobs.enqueue)
     st.caption("The same from a terminal:")
-    st.code(found["command"], language=None, wrap_lines=True)
+    st.code(
+        f"{found['command']} --runs {shlex.quote(str(runs_dir()))}", language=None, wrap_lines=True
+    )
     with st.expander("The recipes"):
         for name, text in found["files"].items():
             st.caption(plain(name))

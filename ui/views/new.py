@@ -1,6 +1,6 @@
 """New study: from somebody's data to the runs of several methods, on one page.
 
-Every choice stands in the address: a reload, a second tab and Back lose nothing.
+Every choice stands in the address: a reload and a second tab lose nothing.
 """
 
 from pathlib import Path
@@ -21,12 +21,15 @@ from workbench.recipe.tasks import TASK_SPECS
 def page() -> None:
     heading("New study", "Is fine-tuning worth it on your data, and with which method?")
     st.subheader("Data", anchor=False)
-    source = data_step.source()
+    source = data_step.choose()
+    if address.is_lost():
+        words = "The data or model in this link is not known here any more; choose it again."
+        st.warning(words, icon=":material/history:")
     if not source:
         st.caption("Tables, a zip with a folder of texts for each class, SQuAD and CoNLL files.")
         return
     try:
-        choices = address.choices(source)
+        choices = address.choices()
         stamp = _stamp(source)
         inspected = _inspected(choices, choices.arguments(), stamp)
     except Ambiguous as error:
@@ -34,7 +37,7 @@ def page() -> None:
         return
     except WorkbenchError as error:
         show_error(error)
-        st.button("Start over with this data", "over", on_click=address.start_over, args=(source,))
+        st.button("Start over with this data", "over", on_click=address.start_over)
         return
     data_step.show(inspected.found)
     columns_step.show(inspected)
@@ -84,9 +87,10 @@ def _model_and_methods(inspected: Inspected) -> Choices:
             if method != "peft" and st.checkbox(method, method in asked.methods, f"tick:{method}")
         ]
     st.caption("Each starts from a learning rate of its own: tuned, where a shipped study has it.")
-    said: dict[str, Any] = {}
     if model and model != now:
-        said["model"] = str(model)
+        address.put_source("model", str(model).strip())
+        st.rerun()
+    said: dict[str, Any] = {}
     if ticked and {*ticked} != {*asked.methods}:
         said["method"] = ticked
     if seeds != count:

@@ -12,6 +12,7 @@ from workbench.data.preview import Preview
 from workbench.errors import RecipeError, UsageError
 from workbench.new_study.questions import OPTIONS, Given, Guess, Reason
 from workbench.recipe import Recipe, build, readable_recipes, recipes_dir
+from workbench.recipe.catalogue import SINGLE
 from workbench.recipe.layers import Document, merge, read_overrides
 from workbench.recipe.methods import METHOD_SPECS
 from workbench.recipe.schema import check_name
@@ -163,7 +164,9 @@ def draft(found: Preview, guess: Guess, choices: Choices) -> Draft:
     reasons = [*guess.reasons, Reason("model", model, why)] if why else list(guess.reasons)
     said = shared_overrides(choices.overrides)
     data |= said.get("data", {})
-    data, reason = _test_split(data, found, MOST_WRITTEN if task.writes else MOST_TESTED)
+    kind = task.model_validate(guess.task).kind
+    drawn = "classes in proportion" if kind == SINGLE else "drawn at random"
+    data, reason = _test_split(data, found, MOST_WRITTEN if task.writes else MOST_TESTED, drawn)
     base: dict[str, Any] = {
         "task": guess.task,
         "model": {"source": model, "max_length": LONGEST},
@@ -186,7 +189,9 @@ def _model(choices: Choices, guess: Guess) -> tuple[str, str]:
     raise AssertionError(families)  # every family has one
 
 
-def _test_split(data: dict[str, Any], found: Preview, most: int) -> tuple[dict[str, Any], Reason]:
+def _test_split(
+    data: dict[str, Any], found: Preview, most: int, drawn: str
+) -> tuple[dict[str, Any], Reason]:
     """How the test rows are chosen."""
     own = found.spec.splits
     if own is not None and own.test is not None:
@@ -195,12 +200,10 @@ def _test_split(data: dict[str, Any], found: Preview, most: int) -> tuple[dict[s
         return data, Reason("test", data["split_column"], "the column says which rows")
     whole = f", whole groups of {data['group']} on one side" if data.get("group") else ""
     if "test_size" in data:
-        return data, Reason(
-            "test", str(data["test_size"]), f"as said; classes in proportion{whole}"
-        )
+        return data, Reason("test", str(data["test_size"]), f"as said; {drawn}{whole}")
     size: int | float = 0.2 if found.sizes["train"] * 0.2 <= most else most
     shown = "20% of the rows" if isinstance(size, float) else f"{size:,} rows"
-    return {**data, "test_size": size}, Reason("test", shown, f"classes in proportion{whole}")
+    return {**data, "test_size": size}, Reason("test", shown, f"{drawn}{whole}")
 
 
 def with_methods(made: Draft, examples: int) -> Draft:

@@ -2,11 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
-from workbench.comparison.crossed import Crossed
+import numpy as np
+
+from workbench.comparison.items import ItemScores
 from workbench.comparison.power import sees
-from workbench.comparison.testing import Difference, Spread
+from workbench.comparison.testing import Difference, several_runs
 from workbench.data.examples import Data
 from workbench.errors import MethodError
 from workbench.formatting import plural
@@ -23,26 +26,10 @@ MEASURED = 2000
 MOST_NEW = 256
 WHOLE = 0.95
 """Share of the training texts that are read whole, where the model takes such lengths."""
-_RESIDUAL = 0.05
-"""Variance of what is neither the seed's nor the text's, both sides together."""
-KNOWN = Difference(
-    estimate=0.0,
-    p_value=0.5,
-    test="seeds-and-items",
-    covers=("seeds", "items"),
-    runs=(3, 3),
-    items=200,
-    effect=None,
-    effect_size=None,
-    spread=Spread(
-        seeds=(0.00015, 0.00015),
-        items=0.024,
-        both=0.05,
-        errors=((1.0, Crossed(fixed=0.00012, seeds=0.0001, df=math.inf)),),
-    ),
-)
-"""How scores vary, before there are any: as those of LoRA and prefix tuning in `quickstart`, with
-forty training texts and an accuracy of 0.9."""
+ALONE, TEXTS, BOTH = 0.00003, 0.024, 0.05
+"""How scores vary, before there are any, as those of LoRA and prefix tuning in `quickstart` (forty
+training texts, an accuracy of 0.9): variance of a seed on endless texts, of the difference between
+two methods by text, and of what belongs to a seed and a text together, both sides of it."""
 
 
 def complete(draft: Draft, data: Data) -> tuple[Draft, list[str]]:
@@ -58,7 +45,9 @@ def complete(draft: Draft, data: Data) -> tuple[Draft, list[str]]:
     draft = lengths(draft, len(data.train))
     draft = with_methods(draft, len(data.train))
     seen = found["lengths"]
-    wanted = next((n for n in TOKENS if _share(seen, n) >= WHOLE), TOKENS[-1])
+    shared = getattr(draft.recipes()[0].task, "stride", 0)  # of neighbouring windows, which move on
+    fitting = (n for n in TOKENS if n > shared and _share(seen, n) >= WHOLE)
+    wanted = next(fitting, TOKENS[-1])
     limit = _longest(draft, data, wanted)
     cut = "" if limit == wanted else ", as many as the model takes"
     why = f"half of the training texts have {seen['median']:.0f} or fewer, the longest "
@@ -122,13 +111,34 @@ def detectable(metric: str, seeds: int, items: int) -> float | None:
     known = metric in METRICS and METRICS[metric].is_share and metric in BY_ITEM
     if seeds < 2 or not known:
         return None
+    found = _as_known()
     low, high = 0.0, 1.0
-    if not sees(KNOWN, high, seeds, items):
+    if not sees(found, high, seeds, items):
         return None
     while high - low > 1e-3:
         middle = (low + high) / 2
-        low, high = (low, middle) if sees(KNOWN, middle, seeds, items) else (middle, high)
+        low, high = (low, middle) if sees(found, middle, seeds, items) else (middle, high)
     return high
+
+
+@cache
+def _as_known() -> Difference:
+    """A difference whose scores vary as is known of others, with enough of both to tell that."""
+    seeds, texts = 30, 2000
+    draw = np.random.default_rng(0)
+
+    def drawn(share: float, *shape: int) -> np.ndarray:
+        values = draw.normal(size=shape)
+        scaled: np.ndarray = (values - values.mean()) / values.std() * math.sqrt(share)
+        return scaled
+
+    def side() -> ItemScores:
+        values = 0.9 + drawn(ALONE, seeds, 1) + drawn(TEXTS / 2, 1, texts)
+        values = values + drawn(BOTH / 2, seeds, texts)
+        ids = tuple(map(str, range(texts)))
+        return ItemScores(values=values, ids=ids, right_or_wrong=False)
+
+    return several_runs(side(), side())
 
 
 BY_ITEM = frozenset({"accuracy", "exact_match", "answer_f1"})
