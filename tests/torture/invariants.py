@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psutil
@@ -121,14 +121,19 @@ def _runs(process: psutil.Process) -> bool:
         return False
 
 
-def after_resume(path: Path, whole: Run, *, saved: bool = True) -> Faults:
-    """I5 and I6 of a run that has gone on to its end; ``saved``: its last checkpoint is there."""
+def after_resume(path: Path, whole: Run, *, saved: bool = True, but: Sequence[str] = ()) -> Faults:
+    """I5 and I6 of a run that has gone on to its end.
+
+    Args:
+        saved: whether its last checkpoint is there.
+        but: what may differ besides.
+    """
     run = read_run(path)
     if run.state != "finished":
         yield "I5", f"it is {run.state}: {run.reason}"
         return
     yield from (("I6", words) for words in _log(path, whole))
-    if unlike := (difference if saved else exported_difference)(whole, run):
+    if unlike := (difference if saved else exported_difference)(whole, run, but=but):
         yield "I5", f"{unlike} differs"
 
 

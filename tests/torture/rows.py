@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.torture import at_once, damage, failures, kills, persistent, several, signals
+from tests.torture import at_once, damage, failures, kills, persistent, power, several, signals
 from tests.torture.trials import Trial
 
 
@@ -51,4 +51,5 @@ ROWS = [
     Row("K24", "control: without RNG, position, optimizer", damage.negative_control),
     Row("K25", "each n-th change on the disk fails from then on", persistent.failing_calls),
     Row("K26", "the disk fills at any time and stays full", persistent.disk_that_stays_full),
+    Row("K27", "the power goes at any call of a run", power.power_cut),
 ]

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -166,9 +166,9 @@ class Trial:
         self.compare()
         self.check()
 
-    def compare(self, *, saved: bool = True) -> None:
+    def compare(self, *, saved: bool = True, but: Sequence[str] = ()) -> None:
         """I5 and I6 of the run that has come to its end."""
-        self._note(invariants.after_resume(self.path, self.cell.whole, saved=saved))
+        self._note(invariants.after_resume(self.path, self.cell.whole, saved=saved, but=but))
 
     def event(self, prepare: Prepare = nothing, *options: str) -> int:
         """An attempt that something happens to, and the checks after it."""
