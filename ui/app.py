@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from layout import plain, runs_dir
+from layout import plain, remember, resume, runs_dir
 
 LOGO = str(Path(__file__).parent / "logo.svg")
 
@@ -28,6 +28,8 @@ if "landed" not in st.session_state:
     nothing_asked = navigation.url_path == "" and not st.query_params.to_dict()
     if nothing_asked and not any(runs_dir().glob("*/*/status.json")):
         st.switch_page("views/new.py")
+resume(navigation)
 navigation.run()
+remember()
 st.space("small")
 st.caption(f"Runs folder: {plain(runs_dir())}")

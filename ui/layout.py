@@ -6,12 +6,14 @@ are shown as plain text or code; where a widget reads Markdown they go through `
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
+from streamlit.navigation.page import StreamlitPage
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from workbench.cli.ui_server import RUNS_VARIABLE
 from workbench.errors import WorkbenchError
@@ -19,6 +21,9 @@ from workbench.formatting import ABSENT
 from workbench.store import DEFAULT_RUNS_DIR
 
 FOLD_ABOVE = 3
+PAGE, VISIT = "page", "visit"
+OWNERS = {"recipe": ("",), "set": ("",), "draft": ("",), "run": ("runs", "export")}
+"""Pages of the keys that no widget is bound to, which Streamlit carries to every page."""
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&^=])")
 _AFTERTHOUGHTS = re.compile(r"(?<=:)(?=[\w+/])|(?<=www)(?=\.)|(?<=-)(?=[->])|(?<=<)(?=-)|(?=@)")
 
@@ -26,6 +31,44 @@ _AFTERTHOUGHTS = re.compile(r"(?<=:)(?=[\w+/])|(?<=www)(?=\.)|(?<=-)(?=[->])|(?<
 def runs_dir() -> Path:
     """The runs folder that this server shows."""
     return Path(os.environ.get(RUNS_VARIABLE) or DEFAULT_RUNS_DIR).absolute()
+
+
+def resume(page: StreamlitPage) -> None:
+    """Opens a page that the address names without any value of its own as it was left."""
+    state, name = st.session_state, page.url_path
+    asked = {key: st.query_params.get_all(key) for key in st.query_params}
+    own = {key: values for key, values in asked.items() if name in OWNERS.get(key, (name,))}
+    if state.get(PAGE) != name:
+        state[PAGE], state[VISIT] = name, visit() + 1
+        target = own or state.get(f"left:{name}", {})
+        if target != asked:
+            st.switch_page(page, query_params=target)
+    for key in asked.keys() - own.keys():
+        del st.query_params[key]
+
+
+def remember() -> None:
+    """Keeps the values in the address of this page for its next visit."""
+    left = {key: st.query_params.get_all(key) for key in st.query_params}
+    st.session_state[f"left:{st.session_state.get(PAGE)}"] = left
+
+
+def visit() -> int:
+    """The number of pages that were entered so far."""
+    return int(st.session_state.get(VISIT, 0))
+
+
+def by_history() -> bool:
+    """Whether Back or Forward has led here: then the address says what is shown."""
+    return bool(getattr(get_script_run_ctx(), "is_history_navigation", False))
+
+
+def say_unknown(key: str, known: Collection[str], what: str = "") -> None:
+    """Says which values the address has of a key that are not there; the page shows its usual."""
+    for each in st.query_params.get_all(key):
+        if each not in known:
+            words = f"There is no {what or key} {each[:200]!r} here; the address had it."
+            st.toast(plain(words), icon=":material/link_off:", duration="infinite")
 
 
 def plain(text: object) -> str:

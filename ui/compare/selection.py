@@ -9,7 +9,7 @@ from typing import Any
 
 import streamlit as st
 
-from layout import empty, errors_shown, runs_dir
+from layout import empty, errors_shown, runs_dir, say_unknown
 from workbench.analysis.group import Analysis
 from workbench.comparison import Comparison, compare
 
@@ -41,6 +41,7 @@ def choose() -> Selection | None:
         return None
     boxes = st.columns([3, 0.9, 1.2, 1.2], vertical_alignment="bottom")
     choice, narrower, baseline_box, metric_box = boxes
+    say_unknown("studies", studies, "study with a finished run")
     chosen = choice.multiselect(
         "Studies", studies, default=studies[:1], key="studies", bind="query-params"
     )
@@ -48,8 +49,10 @@ def choose() -> Selection | None:
         empty("No study chosen", "Choose one above.")
         return None
     with narrower.popover("Filter", icon=":material/filter_list:", width="stretch"):
+        names = _run_names(chosen)
+        say_unknown("runs", names, "run")
         only = st.multiselect(
-            "Single runs", _run_names(chosen), key="runs", bind="query-params",
+            "Single runs", names, key="runs", bind="query-params",
             placeholder="all", help="Compare these runs and no others.",
         )  # fmt: skip
         paths = tuple(runs_dir() / name for name in only or chosen)
@@ -57,6 +60,7 @@ def choose() -> Selection | None:
         if comparison is None:
             return None
         labels = [row["label"] for row in comparison.rows]
+        say_unknown("recipes", labels, "recipe")
         shown = st.multiselect(
             "Recipes", labels, key="recipes", bind="query-params", placeholder="all",
             help="Show these rows. All of them stay in the tests' correction and the downloads.",
@@ -67,6 +71,7 @@ def choose() -> Selection | None:
         metrics = list(dict.fromkeys(name for row in comparison.rows for name in row["metrics"]))
         primary = comparison.rows[0]["primary_metric"]
         index = metrics.index(primary) if primary in metrics else 0
+        say_unknown("score", metrics, "metric")
         metric = metric_box.selectbox(
             "Metric", metrics, index=index, key="score", bind="query-params"
         )
@@ -81,6 +86,7 @@ def choose() -> Selection | None:
 
 def _baseline(box: Any, comparison: Comparison) -> str | None:
     recipes = sorted({row["recipe"] for row in comparison.rows})
+    say_unknown("baseline", recipes, "baseline")
     chosen: str | None = box.selectbox(
         "Baseline",
         recipes,

@@ -7,7 +7,7 @@ import streamlit as st
 
 from export import export_actions
 from export.archives import CARD, adapter_files, adapter_zip
-from layout import empty, facts, plain, runs_dir
+from layout import empty, facts, plain, runs_dir, say_unknown
 from workbench.analysis.records import finite, get_section
 from workbench.formatting import size
 from workbench.store import Run, list_runs
@@ -24,6 +24,7 @@ def show() -> None:
         return
     left, right = st.columns([1, 1.6], gap="large")
     with left:
+        say_unknown("run", with_adapter, "finished run with an adapter")
         name = st.selectbox("Run", list(with_adapter), key="run", bind="query-params")
         run = with_adapter[name or next(iter(with_adapter))]
         _check(run)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from layout import error_box
+from layout import by_history, error_box, visit
 from workbench.errors import RecipeError
 from workbench.recipe import Recipe, load_recipe
 
@@ -25,18 +25,21 @@ METRICS = "task.metrics"
 
 def form_key(path: Path) -> str:
     """What makes the widgets of the form those of one recipe, until it is reset."""
+    if by_history():  # the widgets begin again, with the values of the address
+        reset(path)
     return f"{path}#{st.session_state.get(f'reset:{path}', 0)}"
 
 
 def start_of(path: Path, shipped: Recipe, key: str) -> Recipe:
     """What the widgets show first: the file's values, or those of the address it was opened by."""
     state = st.session_state
-    if state.get(SHOWN) != key:
-        opened = SHOWN not in state
+    shown = (key, visit())
+    if state.get(SHOWN) != shown:
+        opened = by_history() or state.get(SHOWN, ("", None))[1] != visit()
         kept, state[LOST] = _reopened(path) if opened else ([], [])
         linked = _linked(st.query_params.get_all("set")) if opened else []
         state[f"start:{key}"] = [*linked, *kept]
-        state[SHOWN] = key
+        state[SHOWN] = shown
     try:
         return load_recipe(path, state.get(f"start:{key}", []))
     except RecipeError as error:

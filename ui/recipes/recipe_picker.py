@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from layout import error_box
+from layout import error_box, say_unknown
 from workbench.errors import RecipeError
 from workbench.formatting import plural
 from workbench.recipe import Recipe, find_recipes, readable_recipes, recipes_dir
@@ -64,12 +64,14 @@ def _read(root: str, stamp: tuple[tuple[str, int], ...]) -> dict[Path, Recipe]:
 def _filtered(recipes: dict[Path, Recipe], columns: list[DeltaGenerator]) -> list[Path]:
     def ask(index: int, key: str, values: set[str]) -> str:
         options = [ANY, *sorted(values)]
+        say_unknown(key, options)
         box = columns[index].selectbox
         return box(key.capitalize(), options, key=key, bind="query-params") or ANY
 
     task = ask(0, "task", {each.task.name for each in recipes.values()})
     model = ask(1, "model", {each.model.source for each in recipes.values()})
     method = ask(2, "method", {each.method.name for each in recipes.values()})
+    say_unknown("hub", [ANY, HERE, HUB])
     hub = columns[3].selectbox("Hub", [ANY, HERE, HUB], key="hub", bind="query-params")
     return [
         file
@@ -86,13 +88,15 @@ def _choice(root: Path, files: list[Path], total: int) -> Path:
     for file in files:
         studies.setdefault(_study_of(file, root), []).append(file)
     left, right, about = st.columns([2, 2, 1.15], vertical_alignment="bottom")
+    say_unknown("study", studies)
     study = left.selectbox("Study", list(studies), key="study", bind="query-params")
     chosen = {file.stem: file for file in studies.get(study or "") or files}
     names = list(chosen)
+    say_unknown("recipe", names)
     asked = st.query_params.get("recipe")
     # Not bound to the address as the study is: what a filter takes away would be an error there.
     index = names.index(asked) if asked in names else 0
-    key = f"recipe:{root}:{study}:{'|'.join(names)}"
+    key = f"recipe:{root}:{study}:{'|'.join(names)}:{asked}"  # another address, another box
     name = right.selectbox("Recipe", names, index=index, key=key)
     some = f"{len(files)} of " if len(files) < total else ""
     about.caption(f"{some}{plural(total, 'recipe')}")

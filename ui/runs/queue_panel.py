@@ -8,7 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from layout import action_button, runs_dir
 from workbench import jobs
-from workbench.store import Entry, Queue
+from workbench.store import Entry, Queue, Run
 
 MOST = 20
 """Entries that get buttons; a row of them takes 5 ms to draw."""
@@ -28,6 +28,18 @@ def show() -> None:
             _row(queue, number, entry, last=number == len(waiting))
         if len(waiting) > MOST:
             st.caption(f"and {len(waiting) - MOST} more")
+
+
+def place_of(run: Run) -> str:
+    """What a queued run waits for."""
+    queue = Queue(runs_dir())
+    waiting = [entry.id for entry in queue.list() if not entry.job]
+    if run.id not in waiting:
+        return "It is being started; this page updates by itself."
+    number = waiting.index(run.id) + 1
+    if not jobs.list_workers(queue):
+        return f"Number {number} in the queue, and no worker is running: start the queue above."
+    return f"Number {number} in the queue; this page updates by itself."
 
 
 def _worker(workers: list[jobs.WorkerRecord], waiting: bool) -> None:

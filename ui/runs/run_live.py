@@ -16,7 +16,7 @@ from workbench.charts.run_curves import (
     validation_curve,
 )
 from workbench.formatting import ABSENT, duration, size
-from workbench.store import Run
+from workbench.store import ACTIVE, Run
 
 Event = dict[str, Any]
 
@@ -65,8 +65,12 @@ def curves(run: Run, events: list[Event]) -> None:
         metric = _metric(run, metrics)
     left, right = st.columns(2, gap="large")
     scores = validation_curve(events, metric) if metric else None
-    _chart(left, loss_curve(events), "loss", "No training step logged yet.")
-    _chart(right, scores, "validation", "Not validated yet.")
+    ended = run.state not in ACTIVE
+    unread = "events.jsonl is missing or cannot be read." if ended and not events else ""
+    no_step = "No training step was logged." if ended else "No training step logged yet."
+    not_validated = "This run was not validated." if ended else "Not validated yet."
+    _chart(left, loss_curve(events), "loss", unread or no_step)
+    _chart(right, scores, "validation", unread or not_validated)
     left, right = st.columns(2, gap="large")
     _chart(left, learning_rate_curve(events), "rate", title="Learning rate")
     _chart(right, speed_curve(events), "speed", title="Tokens per second")

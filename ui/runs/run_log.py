@@ -1,8 +1,13 @@
 """The end of a run's log, or the lines of it that hold some words."""
 
+import math
+from collections.abc import Sequence
+from typing import Any
+
 import streamlit as st
 
 from workbench import jobs
+from workbench.analysis.records import get_section, number
 from workbench.formatting import plural
 from workbench.store import Run
 
@@ -10,24 +15,54 @@ HEIGHT = 420
 TAIL_BYTES = 20_000
 SEARCHED_BYTES = 4_000_000
 MOST_LINES = 500
+Row = dict[str, Any]
 
 
-def show(run: Run) -> None:
+def show(run: Run, events: Sequence[Row]) -> None:
+    """The log; of a run that printed nothing, what its record says of each step."""
     hint, icon = "words in a line, case-insensitive", ":material/search:"
     wanted = st.text_input(
         "Search the log", key="find", bind="query-params", placeholder=hint, icon=icon
     )
-    file = run.path / "log.txt"
+    file, recorded = run.path / "log.txt", ""
+    if not jobs.tail(file, TAIL_BYTES).strip():
+        st.caption("The run printed nothing. Its record:")
+        recorded = "\n".join(told(events))
     if not wanted.strip():
-        text = jobs.tail(file, TAIL_BYTES)
+        text = recorded[-TAIL_BYTES:] or jobs.tail(file, TAIL_BYTES)
         st.code(text or "(empty)", language=None, height=HEIGHT, wrap_lines=True)
         return
-    lines = found(jobs.tail(file, SEARCHED_BYTES), wanted)
+    lines = found(recorded or jobs.tail(file, SEARCHED_BYTES), wanted)
     shown = lines[-MOST_LINES:]
     few = f", the last {len(shown)} of them here" if len(shown) < len(lines) else ""
     st.caption(f"{plural(len(lines), 'line')} found{few}.")
     if shown:
         st.code("\n".join(shown), language=None, height=HEIGHT, wrap_lines=True)
+
+
+def told(events: Sequence[Row]) -> list[str]:
+    """The rows of a record as lines, in order of their steps."""
+
+    def step_of(event: Row) -> float:
+        step = number(event, "step")
+        return math.inf if step is None else step
+
+    return [_told(event) for event in sorted(events, key=step_of)]
+
+
+def _told(event: Row) -> str:
+    step, kind = number(event, "step"), str(event.get("kind"))
+    place = "" if step is None else f"step {step:.0f}: "
+    if kind == "step":
+        loss = number(event, "loss")
+        return place + ("no loss" if loss is None else f"loss {loss:.4f}")
+    scores = get_section(event, "metrics")
+    words = [
+        f"{name} {value:.4f}" for name in scores if (value := number(scores, name)) is not None
+    ]
+    words += [str(event["message"])] if "message" in event else []
+    best = " (best so far)" if event.get("best") is True else ""
+    return f"{place}{kind} {', '.join(words)}{best}".rstrip()
 
 
 def found(text: str, wanted: str) -> list[str]:

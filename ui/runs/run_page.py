@@ -49,7 +49,7 @@ def show(run: Run) -> None:
         st.caption("The resolved recipe of this run, all defaults written out.")
         st.code(run.recipe_text() or "(missing)", language=None)
     with log:
-        run_log.show(run)
+        run_log.show(run, events)
 
 
 def _title(run: Run) -> None:

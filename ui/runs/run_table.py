@@ -1,17 +1,19 @@
 """The table of all runs: filtered, refreshed, and a row of it selected."""
 
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from layout import empty, error_box, runs_dir
+from layout import by_history, empty, error_box, remember, runs_dir, say_unknown
 from run_summary import STATES, ago, progress_of, score_of, share_done, state_of, time_of
 from workbench import jobs
 from workbench.analysis.records import number
 from workbench.store import ACTIVE, Run, list_runs
 
 REFRESH_SECONDS = 2
+TABLES = "run-tables"
 
 
 @st.fragment(run_every=REFRESH_SECONDS)
@@ -29,8 +31,11 @@ def show() -> None:
         return
     ids = [run.id for run in runs]
     chosen = st.query_params.get("run", "")
-    # The selection is a row number, so a table in another order is another table.
-    key = f"runs-{hash(tuple(ids)) & 0xFFFFFFFF:x}"
+    if by_history():
+        _begin_anew()
+    # The selection is a row number, so a table in another order is another table; so is one whose
+    # address has changed otherwise than by a click on it.
+    key = f"runs-{hash((st.session_state.get(TABLES, 0), *ids)) & 0xFFFFFFFF:x}"
     rows = [_row(run) for run in runs]
     for name in waiting:
         study, _, folder = name.partition("/")
@@ -49,7 +54,14 @@ def show() -> None:
     picked = ids[selected[0]] if selected and selected[0] < len(ids) else None
     if picked and picked != chosen:
         st.query_params["run"] = picked
+        _begin_anew()
         st.rerun()
+    remember()
+
+
+def _begin_anew() -> None:
+    """Forgets what was clicked: the address says what is selected."""
+    st.session_state[TABLES] = st.session_state.get(TABLES, 0) + 1
 
 
 def _filtered(runs: list[Run]) -> list[Run]:
@@ -59,6 +71,7 @@ def _filtered(runs: list[Run]) -> list[Run]:
         "Search", key="search", bind="query-params", placeholder="recipe, study, seed, method"
     )
     studies = sorted({run.path.parent.name for run in runs})
+    say_unknown("of", studies, "study")
     chosen = study.multiselect("Studies", studies, key="of", bind="query-params", placeholder="all")
     there = sorted({state_of(run) for run in runs})
     of_state = states.multiselect(
@@ -121,12 +134,20 @@ def _waiting(runs: list[Run]) -> list[str]:
     active = {run.path for run in runs if run.state in ACTIVE}
     finished = {run.path for run in runs if run.state == "finished"}
     return [
-        f"{path.parent.name}/{path.name}"
+        name
+        for name, (path, forced) in pending().items()
+        if path not in active and (path not in finished or forced)
+    ]
+
+
+def pending() -> dict[str, tuple[Path, bool]]:
+    """What living jobs are still to start, by name: its folder, and whether to do it again."""
+    return {
+        f"{path.parent.name}/{path.name}": (path, "--force" in job.command)
         for job in jobs.list_jobs(runs_dir(), newest=20)
         if job.alive
         for path in job.pending
-        if path not in active and (path not in finished or "--force" in job.command)
-    ]
+    }
 
 
 def _job_that_never_began() -> None:

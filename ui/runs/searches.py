@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from compare.draw import draw
-from layout import empty, plain, runs_dir
+from layout import empty, plain, runs_dir, say_unknown
 from run_summary import decimal, share_done
 from workbench.analysis.records import finite, get_section, number
 from workbench.charts.curves import seed_curves
@@ -42,6 +42,7 @@ def show() -> None:
         _command("bbc-news", USUAL_TRIALS, [])
         return
     studies = sorted({search.study for search in searches})
+    say_unknown("searched", studies, "search of the study")
     study = st.selectbox("Study", studies, key="searched", bind="query-params", width=320)
     active = any(search.is_active for search in searches if search.study == study)
     st.fragment(run_every=REFRESH_SECONDS if active else None)(_study)(study or studies[0], active)

@@ -37,7 +37,9 @@ def _machine() -> None:
 @st.fragment(run_every=run_table.REFRESH_SECONDS)
 def _watched(name: str) -> None:
     run = read_run(runs_dir() / name)
-    if not run.path.exists():
+    if run.state == "queued":
+        empty(run.path.name, queue_panel.place_of(run))
+    elif not run.path.exists():
         empty(run.path.name, "Its process is starting; this page updates by itself.")
     elif run.state in ACTIVE:
         run_page.show(run)
@@ -54,6 +56,9 @@ def _chosen() -> None:
         error_box("There is no such run", name[:200])
         return
     run = read_run(runs_dir() / name)
+    if not run.path.exists() and run.state not in ACTIVE and name not in run_table.pending():
+        error_box("There is no such run", name[:200])
+        return
     st.space("small")
     if run.state in ACTIVE or not run.path.exists():
         _watched(name)
@@ -62,14 +67,13 @@ def _chosen() -> None:
 
 
 def _could_be(name: str) -> bool:
-    """False for what is no ``study/folder``: the name comes from the address bar."""
+    """False for what is no ``study/folder``: the name comes from the address bar. The folder may
+    be a link that its owner has made."""
     parts = name.split("/")
-    usual = all(
+    return len(parts) == 2 and all(
         part not in ("", ".", "..") and part.isprintable() and len(part.encode()) < 256
         for part in parts
     )
-    inside = runs_dir().resolve()
-    return len(parts) == 2 and usual and (inside / name).resolve().is_relative_to(inside)
 
 
 page()

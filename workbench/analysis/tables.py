@@ -21,7 +21,8 @@ def memory_table(bars: Sequence[Mapping[str, Any]]) -> Table:
 def forecast_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """What was forecast, what was measured, and how far off it was; of ``forecast_rows``."""
     headers, lines = ["recipe"], []
-    keys = [key for key in FORECASTS if key in rows[0]]
+    # One that no row has a forecast of is left out.
+    keys = [k for k in FORECASTS if any(k in row and row[k][0] is not None for row in rows)]
     for name, _ in (FORECASTS[key] for key in keys):
         headers += [f"{name}, forecast", f"{name}, measured", f"{name}, error"]
     for row in rows:
