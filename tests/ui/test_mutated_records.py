@@ -42,7 +42,15 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     expected |= {"seconds_per_step_range": [0.1, 0.2], "notes": ["a note"]}
     expected["memory"] = {"weights_bytes": 1e6, "activations_bytes": 1, "runtime_bytes": 2}
     export = {"kind": "peft", "checked": True}
-    more = {"tuning": search, "forecast": expected, "export": export, "warnings": ["a warning"]}
+    passages = {"passages": [[90.0, 31.0]] * 3, "base_passages": [[80.0, 31.0]] * 3}
+    kept = {"measure": "perplexity", "value": 0.7, "base_perplexity": 13.2, **passages}
+    more = {
+        "retention": kept,
+        "tuning": search,
+        "forecast": expected,
+        "export": export,
+        "warnings": ["a warning"],
+    }
     add_run(runs, recipe_of("lora", name="searched"), 0, description="words", **more)
     add_run(runs, recipe_of("lora", name="going"), 0, state="running")
     return runs
