@@ -19,7 +19,7 @@ from workbench.store import list_runs
 pytestmark = pytest.mark.browser
 
 MOST_ACTIONS = 12
-RUN_MS = 240_000
+RUN_MS = 300_000
 
 
 @pytest.fixture

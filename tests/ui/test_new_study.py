@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from made_runs import RunsFolder
@@ -12,6 +13,7 @@ from opening import open_view, texts
 from streamlit.testing.v1 import AppTest
 
 from workbench import jobs
+from workbench.errors import UsageError
 from workbench.recipe import load_recipes
 
 WORDS = "film story acting music plot scene camera dialogue ending cast".split()
@@ -170,6 +172,35 @@ def test_what_nothing_decides_is_asked(runs: RunsFolder, tmp_path: Path) -> None
     assert "several columns could be the label" in texts(app)
     app = open_view("new", data=path.name, label="colour")
     assert box(app, "Label").value == "colour"
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("reviews.csv", "reviews-2d711642.csv"),
+        ("../../etc/cron d.CSV", "cron-d-2d711642.csv"),
+        ("C:\\x\\..\\y.zip", "y-2d711642.zip"),
+        ("...jsonl", "data-2d711642.jsonl"),
+        ("\u202e" * 300 + ".tsv", "data-2d711642.tsv"),
+    ],
+)
+def test_an_upload_gets_a_plain_name_in_the_data_folder(
+    runs: RunsFolder, name: str, kept: str
+) -> None:
+    from new_study.data_step import keep
+
+    upload = SimpleNamespace(name=name, getbuffer=lambda: memoryview(b"x"))
+    path = keep(upload)
+    assert path == runs.path.parent / "my-data" / kept and path.read_bytes() == b"x"
+    assert keep(upload) == path and len(list(path.parent.iterdir())) == 1
+
+
+def test_an_upload_that_is_no_data_is_refused(runs: RunsFolder) -> None:
+    from new_study.data_step import keep
+
+    with pytest.raises(UsageError, match="a .py file"):
+        keep(SimpleNamespace(name="x.py", getbuffer=lambda: memoryview(b"x")))
+    assert not (runs.path.parent / "my-data").exists()
 
 
 def test_a_link_names_no_file_and_no_model_of_its_choice(

@@ -14,9 +14,10 @@ from new_study import address
 from workbench.assets import ASSETS
 from workbench.cli.ui_server import LARGEST_UPLOAD_MB
 from workbench.data.preview import Preview
-from workbench.errors import StorageError
+from workbench.errors import StorageError, UsageError
 from workbench.recipe.sources import ASSET_PREFIX, TABLE_SUFFIXES
 
+SUFFIXES = (*TABLE_SUFFIXES, ".zip")
 SHOWN_ROWS = 100
 LONGEST_CELL = 300
 
@@ -24,11 +25,12 @@ LONGEST_CELL = 300
 def choose() -> str:
     """The boxes; what is chosen, empty where nothing is."""
     left, right = st.columns(2, gap="large")
-    kinds = [*(suffix.removeprefix(".") for suffix in TABLE_SUFFIXES), "zip"]
-    upload = left.file_uploader("Upload your data", type=kinds, max_upload_size=LARGEST_UPLOAD_MB)
+    upload = left.file_uploader(
+        "Upload your data", type=list(SUFFIXES), max_upload_size=LARGEST_UPLOAD_MB
+    )
     if upload is not None and st.session_state.get("kept") != upload.file_id:
         with errors_shown():
-            address.put_data(str(_keep(upload)))
+            address.put_data(str(keep(upload)))
             st.session_state["kept"] = upload.file_id
     known = [f"{ASSET_PREFIX}{name}" for name, asset in ASSETS.items() if asset.kind == "data"]
     known += sorted(str(path) for path in address.data_folder().glob("[!.]*"))
@@ -47,13 +49,20 @@ def choose() -> str:
     return address.source("data")
 
 
-def _keep(upload: Any) -> Path:
-    """The upload as a file of the data folder, named after itself and its content."""
+def keep(upload: Any) -> Path:
+    """The upload as a file of the data folder, named after itself and its content.
+
+    Raises:
+        WorkbenchError: no data by its name, or it cannot be written.
+    """
     content = upload.getbuffer()
-    stem, suffix = os.path.splitext(os.path.basename(upload.name))
+    stem, _, suffix = re.split(r"[/\\]", upload.name)[-1].rpartition(".")
+    suffix = f".{suffix.lower()}"
+    if suffix not in SUFFIXES:  # the browser offers no other, but others may ask
+        raise UsageError(f"a {suffix[:20]} file", fix=f"one of {', '.join(SUFFIXES)}")
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.")[:60] or "data"
     folder = address.data_folder()
-    path = folder / f"{stem}-{hashlib.sha256(content).hexdigest()[:8]}{suffix.lower()}"
+    path = folder / f"{stem}-{hashlib.sha256(content).hexdigest()[:8]}{suffix}"
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -25,10 +25,10 @@ Plan = dict[str, Any]
 
 
 class Plans:
-    """Plans by the choices that they are for, one made at a time."""
+    """Plans by the choices that they are for; one that is of no use any more holds up no other."""
 
     def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="study-plan")
+        self._thread = ThreadPoolExecutor(2, thread_name_prefix="study-plan")
         self._futures: dict[str, Future[Plan]] = {}
 
     def of(self, choices: Choices, stamp: object) -> Future[Plan]:
