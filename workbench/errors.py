@@ -6,9 +6,13 @@ readable by somebody who has never seen this code.
 """
 
 import difflib
+import errno
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What the system answers when a disk, or what its owner may use of it, is full."""
 
 
 def nearest(word: object, candidates: Iterable[str]) -> str | None:

@@ -1,11 +1,18 @@
 """Imports of torch, transformers and peft, without their remarks."""
 
+import atexit
 import gc
 import logging
 import os
+import shutil
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import mkdtemp
+
+CACHES = ("HF_DATASETS_CACHE", "HF_EVALUATE_CACHE", "HF_METRICS_CACHE", "HF_MODULES_CACHE")
+"""Folders that Hugging Face's libraries make even for what they compute in memory."""
 
 
 @contextmanager
@@ -18,6 +25,7 @@ def loading_libraries() -> Iterator[None]:
     """
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    _give_libraries_a_cache()
     warnings.filterwarnings("ignore", category=FutureWarning)
     # accelerate imports DeepSpeed wherever it is installed, and that writes remarks to stdout.
     logging.getLogger("DeepSpeed").addFilter(lambda record: record.levelno >= logging.ERROR)
@@ -27,3 +35,18 @@ def loading_libraries() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+def _give_libraries_a_cache() -> None:
+    """Where their own folder cannot be written to, one that goes with this process."""
+    caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    home = os.environ.get("HF_HOME") or os.path.join(caches, "huggingface")
+    with suppress(OSError, RuntimeError):  # a user without a home
+        folder = Path(home).expanduser()
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return
+    if missing := [name for name in CACHES if name not in os.environ]:
+        place = mkdtemp(prefix="workbench-cache-")
+        atexit.register(shutil.rmtree, place, ignore_errors=True)
+        os.environ |= {name: os.path.join(place, name) for name in missing}

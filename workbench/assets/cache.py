@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
@@ -19,6 +19,8 @@ from workbench.assets.catalogue import ASSETS, Asset, get
 
 NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
 """What a file system answers that cannot lock files, as some network mounts do."""
+refused: list[OSError] = []
+"""Why things could not be kept in the cache."""
 State = Literal["absent", "cached", "damaged"]
 
 
@@ -37,12 +39,37 @@ def cache_dir() -> Path:
     return _platform_cache() / "peft-workbench"
 
 
+def keep(path: Path, write: Callable[[Path], object]) -> bool:
+    """Has something written to the cache, for the next command; False where it takes nothing, which
+    is said once at the end of this one."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(path)
+    except OSError as error:
+        refused[:] = [error]
+        return False
+    return True
+
+
+def what_was_refused() -> str:
+    """What to say of a cache that took nothing; empty where it did."""
+    if not refused:
+        return ""
+    return (
+        f"nothing could be kept in {cache_dir()} ({refused[0].strerror}), and the next command "
+        "computes it again\n  fix: make the folder writable, or name another in WORKBENCH_CACHE"
+    )
+
+
 def _platform_cache() -> Path:
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:  # a user without a home, as in some containers
+        return Path("/nonexistent")
 
 
 def path_of(asset: Asset) -> Path:

@@ -11,6 +11,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
 
@@ -31,7 +32,7 @@ from workbench.cli import (
     tune,
 )
 from workbench.cli.output import echo
-from workbench.errors import RecipeError, UsageError, WorkbenchError
+from workbench.errors import FULL, RecipeError, StorageError, UsageError, WorkbenchError
 from workbench.formatting import plural
 from workbench.redact import without_secrets
 
@@ -105,6 +106,16 @@ def options(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """As ``_run``, and says once at the end what the cache did not take."""
+    code = _run(arguments)
+    cache = sys.modules.get("workbench.assets.cache")  # imported by what uses it
+    if cache is not None and os.environ.get("RANK", "0") == "0" and cache.refused:
+        echo(cache.what_was_refused(), err=True)
+        cache.refused.clear()
+    return code
+
+
+def _run(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit code.
 
     0 done, 1 a run failed or something broke, 2 bad recipe or arguments, 3 refused, 130 and 143
@@ -130,15 +141,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _report(error, as_json="--json" in given)
         return error.exit_code
     except Exception as error:  # a defect, or the machine's trouble: nothing the user typed
+        known = _of_the_system(error)
         if debug:
             traceback.print_exc()
-        elif isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
-            _report(UsageError("a name is too long for the file system"), as_json="--json" in given)
-            return UsageError.exit_code
+        elif known is not None:
+            _report(known, as_json="--json" in given)
         else:
             _report_unexpected(error)
-        return 1
+        return 1 if known is None else known.exit_code
     return 0
+
+
+def _of_the_system(error: Exception) -> WorkbenchError | None:
+    """What the system refuses wherever it happens, in words."""
+    code = error.errno if isinstance(error, OSError) else None
+    if code == errno.ENAMETOOLONG:
+        return UsageError("a name is too long for the file system")
+    if isinstance(error, OSError) and code in FULL:
+        return StorageError(
+            f"nothing more could be written: {error.strerror}",
+            where=str(error.filename or ""),
+            why="the disk of a file, or of what the output goes to, is full",
+            fix="free space, then repeat the command",
+        )
+    return None
 
 
 def _report(error: WorkbenchError, *, as_json: bool) -> None:
@@ -150,7 +176,8 @@ def _report(error: WorkbenchError, *, as_json: bool) -> None:
     if as_json:
         fields = {key: getattr(error, key) for key in ("kind", "what", "where", "why", "fix")}
         document = {"error": {**fields, "problems": [vars(problem) for problem in problems]}}
-        typer.echo(without_secrets(json.dumps(document, indent=2)))
+        with suppress(OSError):  # stdout may be what has failed
+            typer.echo(without_secrets(json.dumps(document, indent=2)))
 
 
 def _report_unexpected(error: Exception) -> None:

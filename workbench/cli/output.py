@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -19,8 +20,12 @@ WIDEST = 10_000
 
 
 def echo(text: object = "", *, err: bool = False, nl: bool = True) -> None:
-    """Prints for a person. Records and texts may be other people's: no terminal obeys them."""
-    typer.echo(printable(str(text)), err=err, nl=nl)
+    """Prints for a person. Records and texts may be other people's: no terminal obeys them.
+
+    What stderr does not take (it may be a file on a full disk) changes no result and no exit code.
+    """
+    with suppress(OSError) if err else nullcontext():
+        typer.echo(printable(str(text)), err=err, nl=nl)
 
 
 def print_json(document: Any) -> None:

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, TextIO
 
 from workbench.cli.output import scores
@@ -130,5 +131,6 @@ class Progress:
         self._last_line = self._clock()
 
     def _write(self, text: str) -> None:
-        self._stream.write(text)
-        self._stream.flush()
+        with suppress(OSError):  # as in `output.echo`: no run ends for it
+            self._stream.write(text)
+            self._stream.flush()

@@ -21,7 +21,7 @@ from typing import Any, Self
 import torch
 from torch import nn
 
-from workbench.assets import cache_dir
+from workbench.assets import cache_dir, keep
 from workbench.costs.cpu_load import BackgroundLoad
 from workbench.costs.operations import OpCounts, OpSignature
 from workbench.costs.stopwatch import Stopwatch
@@ -107,9 +107,8 @@ class Calibration:
         for key, seconds in measured.items():
             kept.setdefault(key, []).append(seconds)
         self.while_busy = {k: s for k, s in self.while_busy.items() if k not in self.seconds}
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         values = {"seconds": self.seconds, "while_busy": self.while_busy}
-        write_json(self.path, {**self.about, **values})
+        keep(self.path, lambda file: write_json(file, {**self.about, **values}))
 
     def _once_more(self, steps: Sequence[OpCounts], stopwatch: Stopwatch) -> dict[str, float]:
         """Seconds of kinds that were known; what weighs most and was measured least comes first."""

@@ -16,7 +16,7 @@ import tokenizers
 import transformers
 from transformers import PreTrainedTokenizerBase
 
-from workbench.assets import cache_dir
+from workbench.assets import cache_dir, keep
 from workbench.data.examples import Examples, take
 from workbench.data.rows import show_rows
 from workbench.errors import DataError, UsageError
@@ -107,8 +107,8 @@ def encode(
         return _encoded(examples, _table(_features(examples, encoder, columns)))
     path = cache_dir() / "tokens" / f"{_cache_key(columns, encoder, tokenizer)}.arrow"
     if (kept := _read(path)) is None:
-        _write(_table(_features(examples, encoder, columns)), path)
-        kept = _read(path)
+        table = _table(_features(examples, encoder, columns))
+        kept = _read(path) if keep(path, lambda file: _write(table, file)) else table
     if kept is None:
         raise DataError("the tokens that were just written cannot be read", where=str(path))
     return _encoded(examples, kept)
@@ -239,7 +239,6 @@ def _read(path: Path) -> pa.Table | None:
 
 
 def _write(table: pa.Table, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)

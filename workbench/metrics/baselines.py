@@ -16,7 +16,7 @@ from sklearn import __version__ as sklearn_version
 from torch import device
 from transformers import PreTrainedTokenizerBase
 
-from workbench.assets import cache_dir
+from workbench.assets import cache_dir, keep
 from workbench.data.encode import Encoded, tokenisation_fingerprint
 from workbench.data.examples import Data
 from workbench.distributed.policy import choose_policy
@@ -106,8 +106,7 @@ def cached(
     if known is not None:
         return known
     scores = compute()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, scores)
+    keep(path, lambda file: write_json(file, scores))
     return scores
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from huggingface_hub.constants import HF_HUB_CACHE
 
 from workbench.assets import ASSETS, fetch
-from workbench.assets.cache import cache_dir
+from workbench.assets.cache import cache_dir, keep
 from workbench.assets.hub import why_unreachable
 from workbench.errors import UsageError
 from workbench.recipe.schema import ModelSpec
@@ -91,8 +91,7 @@ def _file_digest(path: Path, *as_it_was: int) -> bytes:
     if known and isinstance(known.get("sha256"), str):
         return bytes.fromhex(known["sha256"])
     found = _sha256(path)
-    note.parent.mkdir(parents=True, exist_ok=True)
-    write_json(note, {"file": str(path), "sha256": found.hex()})
+    keep(note, lambda file: write_json(file, {"file": str(path), "sha256": found.hex()}))
     return found
 
 

@@ -13,7 +13,7 @@ from workbench.store.disk import explained
 
 class _Kept:
     """What is kept of the output. A full disk costs text here, and the run meets it elsewhere: no
-    print may end it, at a place that has nothing to do with files."""
+    print ends it, at a place that has nothing to do with files."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -35,10 +35,13 @@ class _Tee:
 
     def write(self, text: str) -> int:
         self._kept.write(text)
-        return self._shown.write(text)
+        with suppress(OSError):  # a terminal or a pipe that has gone
+            self._shown.write(text)
+        return len(text)
 
     def flush(self) -> None:
-        self._shown.flush()
+        with suppress(OSError):
+            self._shown.flush()
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._shown, name)

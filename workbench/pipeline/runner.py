@@ -8,7 +8,7 @@ from pathlib import Path
 from workbench.adapters.init_from import start_digest
 from workbench.adapters.plain_load import PlainLoader
 from workbench.distributed.accelerator import is_out_of_memory, this_process
-from workbench.errors import RunRefused, StorageError, WorkbenchError
+from workbench.errors import FULL, RunRefused, StorageError, WorkbenchError
 from workbench.models import local_fingerprint, policy_for
 from workbench.pipeline import environment
 from workbench.pipeline.log_file import tee_log
@@ -29,7 +29,7 @@ from workbench.store import (
     run_path,
 )
 from workbench.store.allowed_metrics import check_allowed
-from workbench.store.disk import FULL, check_writable, explain, system_error
+from workbench.store.disk import check_writable, explain, system_error
 from workbench.store.leftovers import tidy
 from workbench.tasks import TASKS
 

@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from workbench.errors import StorageError, WorkbenchError
+from workbench.errors import FULL, StorageError, WorkbenchError
 
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _OF_RUST = re.compile(r"\(os error (\d+)\)")
 """How safetensors and tokenizers tell what the system refused."""
 
