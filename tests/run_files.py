@@ -9,7 +9,7 @@ from typing import Any
 
 OF_A_PROCESS = {
     *("pid", "process_started_at", "process_identity", "launcher", "job"),
-    *("started_at", "ended_at", "heartbeat_at", "time", "seconds"),
+    *("started_at", "ended_at", "heartbeat_at", "uptime", "time", "seconds"),
     *("process_bytes", "available_bytes", "free_memory_bytes", "peak_bytes"),
     *("baseline_bytes", "activations_bytes", "peak_memory_bytes", "per_process", "phases"),
 }

@@ -79,7 +79,8 @@ def test_a_clock_that_was_set_changes_no_state_here(
     real = time.time
     monkeypatch.setattr(time, "time", lambda: real() + jump)
     monkeypatch.setattr(processes, "process_start_time", lambda _pid: started + jump)
-    assert read_run(writer.path).state == "running"
+    run = read_run(writer.path)
+    assert (run.state, run.reason) == ("running", ""), "nothing is said of a silence either"
     assert read_run(left()).state == "interrupted"
 
 
@@ -131,6 +132,7 @@ def test_elsewhere_a_heartbeat_counts_also_where_nothing_may_be_written(
 
 def test_a_silent_process_that_exists_is_running_and_said_to_be_silent(writer: RunWriter) -> None:
     status = {**read_run(writer.path).status, "heartbeat_at": time.time() - 600}
+    status["uptime"] -= 600
     path = writer.path.with_name("silent")
     path.mkdir()
     write_json(path / "status.json", status)

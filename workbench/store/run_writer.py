@@ -141,7 +141,8 @@ class RunWriter:
                 self._write_status()
 
     def _write_status(self) -> None:
-        self._status["heartbeat_at"] = time.time()
+        # The first is for people; the second, which nobody can set, tells how old it is.
+        self._status |= {"heartbeat_at": time.time(), "uptime": time.monotonic()}
         self._status["memory"] = memory_now()
         write_json(self.path / "status.json", self._status)
 

@@ -119,8 +119,10 @@ def _living(path: Path, status: dict[str, Any], reason: str) -> Run:
     if there:  # its clock may be hours from this one
         age = seconds_unchanged(path / "status.json")
     else:
-        beat = status.get("heartbeat_at")
-        age = abs(time.time() - beat) if isinstance(beat, int | float) else math.inf
+        beat, now = status.get("uptime"), time.monotonic()
+        if beat is None:  # of a version that wrote the time of day alone, which may be set
+            beat, now = status.get("heartbeat_at"), time.time()
+        age = abs(now - beat) if isinstance(beat, int | float) else math.inf
     # A heartbeat in the future is no better than an old one: some clock was set.
     fresh = abs(age) < STALE_AFTER_SECONDS
     alive = fresh if there else is_alive(status)
