@@ -67,7 +67,7 @@ def say_unknown(key: str, known: Collection[str], what: str = "") -> None:
     """Says which values the address has of a key that are not there; the page shows its usual."""
     for each in st.query_params.get_all(key):
         if each not in known:
-            words = f"There is no {what or key} {each[:200]!r} here; the address had it."
+            words = f"The address names the {what or key} {each[:200]!r}, which is not here."
             st.toast(plain(words), icon=":material/link_off:", duration="infinite")
 
 

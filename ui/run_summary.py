@@ -66,19 +66,18 @@ def scored(metrics: Mapping[str, Any], first: object = None) -> list[str]:
     return sorted(names, key=lambda name: name != first)
 
 
-def score_of(run: Run) -> str:
-    """The test score on the metric that selected the adapter."""
+def score_of(run: Run) -> tuple[float | None, str]:
+    """The test score on the metric that selected the adapter, and the metric's name."""
     test = get_section(get_section(run.result, "metrics"), "test")
     names = scored(test, get_section(run.result, "selected").get("metric"))
-    return f"{decimal(test[names[0]])} {names[0]}" if names else ABSENT
+    score = number(test, names[0]) if names else None
+    return None if score is None else float(score), names[0] if names else ""
 
 
-def ago(moment: object) -> str:
-    """How long ago a time stamp was, ``3 min ago``."""
-    if not finite(moment):
-        return ABSENT
-    seconds = max(0.0, time.time() - moment)
-    for limit, unit, size in ((60, "s", 1), (3600, "min", 60), (86400, "h", 3600)):
-        if seconds < limit:
-            return f"{seconds // size:.0f} {unit} ago"
-    return f"{seconds // 86400:.0f} d ago"
+def minutes_of(run: Run) -> tuple[float | None, float | None]:
+    """Minutes that a run has taken so far, and those that an active one has left."""
+    started, ended = number(run.status, "started_at"), number(run.status, "ended_at")
+    active, left = run.state in ACTIVE, number(progress_of(run), "eta_seconds")
+    until = time.time() if active else ended
+    taken = None if started is None or until is None else max(0.0, until - started) / 60
+    return taken, left / 60 if active and left is not None else None

@@ -18,15 +18,15 @@ from workbench.store import Queue
 @pytest.mark.parametrize(
     ("view", "query", "said"),
     [
-        ("recipes", {"study": "nowhere"}, "no study 'nowhere'"),
-        ("recipes", {"study": "bbc-news", "recipe": "nothing"}, "no recipe 'nothing'"),
-        ("recipes", {"method": "loro"}, "no method 'loro'"),
-        ("compare", {"studies": "nowhere"}, "no study with a finished run 'nowhere'"),
-        ("compare", {"recipes": "nothing"}, "no recipe 'nothing'"),
-        ("compare", {"score": "glory"}, "no metric 'glory'"),
-        ("compare", {"baseline": "nothing"}, "no baseline 'nothing'"),
-        ("runs", {"of": "nowhere"}, "no study 'nowhere'"),
-        ("export", {"run": "news/none"}, "no finished run with an adapter 'news/none'"),
+        ("recipes", {"study": "nowhere"}, "study 'nowhere'"),
+        ("recipes", {"study": "bbc-news", "recipe": "nothing"}, "recipe 'nothing'"),
+        ("recipes", {"method": "loro"}, "method 'loro'"),
+        ("compare", {"studies": "nowhere"}, "study 'nowhere'"),
+        ("compare", {"recipes": "nothing"}, "recipe 'nothing'"),
+        ("compare", {"score": "glory"}, "metric 'glory'"),
+        ("compare", {"baseline": "nothing"}, "baseline 'nothing'"),
+        ("runs", {"of": "nowhere"}, "study 'nowhere'"),
+        ("export", {"run": "news/none"}, "run 'news/none'"),
     ],
 )
 def test_what_an_address_names_and_is_not_there_is_said(
@@ -35,7 +35,7 @@ def test_what_an_address_names_and_is_not_there_is_said(
     runs.add_study()
     app = open_view(view, **query)
     (toast,) = app.toast
-    assert toast.value == plain(f"There is {said} here; the address had it.")
+    assert toast.value == plain(f"The address names the {said}, which is not here.")
 
 
 def test_an_address_whose_values_are_there_says_nothing(runs: RunsFolder) -> None:

@@ -122,7 +122,8 @@ def test_a_run_is_headed_by_the_metrics_that_have_a_value(runs: RunsFolder) -> N
         references={},
     )
     app = open_view("runs", run=f"news/{path.name}")
-    assert app.dataframe[0].value.score.iloc[0] == "0.910 accuracy"
+    first = app.dataframe[0].value.iloc[0]
+    assert (first.score, first.metric) == (0.91, "accuracy")
     assert [m.label for m in app.metric if "test" in m.label] == [layout.plain("test accuracy")]
     assert "token-classification" in said(app)
     scores = app.dataframe[1].value

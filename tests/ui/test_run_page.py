@@ -9,6 +9,7 @@ from opening import open_view, texts
 
 from runs.run_log import told
 from workbench.analysis.tables import forecast_table
+from workbench.store import read_run, write_json
 
 
 def test_a_log_without_a_word_is_told_from_the_record(runs: RunsFolder) -> None:
@@ -54,6 +55,16 @@ def test_a_finished_run_does_not_wait_for_a_validation_or_a_step(runs: RunsFolde
     running = runs.add(news_recipe("full"), 0, "running")
     (running / "events.jsonl").write_text(steps)
     assert "Not validated yet." in texts(open_view("runs", run=f"news/{running.name}"))
+
+
+def test_a_forecast_stands_beside_what_was_measured(runs: RunsFolder) -> None:
+    path = runs.add(news_recipe("lora"), 0)
+    result = read_run(path).result
+    forecast = {"peak_memory_bytes": result["memory"]["peak_memory_bytes"] * 1.1, "note": "x"}
+    write_json(path / "result.json", {**result, "forecast": forecast})
+    app = open_view("runs", run=f"news/{path.name}")
+    (table,) = [frame.value for frame in app.dataframe if "forecast" in frame.value.columns]
+    assert list(table["error"]) == ["+10.0%"]
 
 
 def test_a_forecast_that_no_run_has_is_no_column() -> None:

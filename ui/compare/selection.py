@@ -41,7 +41,7 @@ def choose() -> Selection | None:
         return None
     boxes = st.columns([3, 0.9, 1.2, 1.2], vertical_alignment="bottom")
     choice, narrower, baseline_box, metric_box = boxes
-    say_unknown("studies", studies, "study with a finished run")
+    say_unknown("studies", studies, "study")
     chosen = choice.multiselect(
         "Studies", studies, default=studies[:1], key="studies", bind="query-params"
     )

@@ -24,7 +24,7 @@ def show() -> None:
         return
     left, right = st.columns([1, 1.6], gap="large")
     with left:
-        say_unknown("run", with_adapter, "finished run with an adapter")
+        say_unknown("run", with_adapter, "run")
         name = st.selectbox("Run", list(with_adapter), key="run", bind="query-params")
         run = with_adapter[name or next(iter(with_adapter))]
         _check(run)

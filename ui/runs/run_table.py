@@ -7,13 +7,15 @@ import pandas as pd
 import streamlit as st
 
 from layout import by_history, empty, error_box, remember, runs_dir, say_unknown
-from run_summary import STATES, ago, progress_of, score_of, share_done, state_of, time_of
+from run_summary import STATES, minutes_of, progress_of, score_of, share_done, state_of
 from workbench import jobs
 from workbench.analysis.records import number
 from workbench.store import ACTIVE, Run, list_runs
 
 REFRESH_SECONDS = 2
 TABLES = "run-tables"
+LATEST = 4e9
+"""Seconds since 1970 up to which a date can be shown; a clock that says more is wrong."""
 
 
 @st.fragment(run_every=REFRESH_SECONDS)
@@ -97,16 +99,23 @@ def _order(run: Run) -> tuple[bool, float, str]:
 
 
 def _row(run: Run) -> dict[str, Any]:
+    """Numbers as numbers, so that a column sorts by them."""
+    (taken, left), (score, metric) = minutes_of(run), score_of(run)
+    started = number(run.status, "started_at")
+    known = started is not None and 0 < started < LATEST
     return {
         "state": [state_of(run)],
         "recipe": str(run.status.get("recipe") or run.path.name),
+        "method": str(run.status.get("method") or ""),
         "seed": number(run.status, "seed"),
         "study": run.path.parent.name,
         "progress": share_done(run),
-        "time": time_of(run),
+        "taken": taken,
+        "left": left,
         "loss": number(progress_of(run), "loss"),
-        "score": score_of(run),
-        "started": ago(run.status.get("started_at")),
+        "score": score,
+        "metric": metric,
+        "started": pd.Timestamp(started, unit="s", tz="UTC") if known else None,
     }
 
 
@@ -116,16 +125,19 @@ def _columns() -> dict[str, Any]:
         "state": config.MultiselectColumn(
             "State", options=list(STATES), color=[each for _, each in STATES.values()], width=105
         ),
-        "recipe": config.TextColumn("Recipe", width=160),
+        "recipe": config.TextColumn("Recipe", width=130),
+        "method": config.TextColumn("Method", width=75),
         "seed": config.NumberColumn("Seed", format="%d", width=55),
-        "study": config.TextColumn("Study", width=140),
+        "study": config.TextColumn("Study", width=105),
         "progress": config.ProgressColumn(
-            "Progress", min_value=0.0, max_value=1.0, format="percent", width=130
+            "Progress", min_value=0.0, max_value=1.0, format="percent", width=110
         ),
-        "time": config.TextColumn("Time", width=105),
-        "loss": config.NumberColumn("Last loss", format="%.4f", width=85),
-        "score": config.TextColumn("Test score", width=140),
-        "started": config.TextColumn("Started", width=95),
+        "taken": config.NumberColumn("Minutes", format="%.1f", width=75),
+        "left": config.NumberColumn("Left, min", format="%.1f", width=75),
+        "loss": config.NumberColumn("Last loss", format="%.4f", width=75),
+        "score": config.NumberColumn("Test score", format="%.4g", width=85),
+        "metric": config.TextColumn("Metric", width=85),
+        "started": config.DatetimeColumn("Started", format="distance", width=110),
     }
 
 

@@ -12,7 +12,7 @@ from layout import empty, plain, runs_dir, say_unknown
 from run_summary import decimal, share_done
 from workbench.analysis.records import finite, get_section, number
 from workbench.charts.curves import seed_curves
-from workbench.charts.style import HEIGHT, PALETTE, SCORE, Fields
+from workbench.charts.style import HEIGHT, SCORE, Fields, row_color
 from workbench.formatting import ABSENT, count, duration
 from workbench.recipe import recipes_dir
 from workbench.tuning.expected import expected_best
@@ -42,7 +42,7 @@ def show() -> None:
         _command("bbc-news", USUAL_TRIALS, [])
         return
     studies = sorted({search.study for search in searches})
-    say_unknown("searched", studies, "search of the study")
+    say_unknown("searched", studies, "study")
     study = st.selectbox("Study", studies, key="searched", bind="query-params", width=320)
     active = any(search.is_active for search in searches if search.study == study)
     st.fragment(run_every=REFRESH_SECONDS if active else None)(_study)(study or studies[0], active)
@@ -129,9 +129,9 @@ def _expected(searches: list[Search]) -> None:
     """What the best of fewer trials would have scored, a colour for each recipe."""
     bands = [band for search in searches for band in expected_of(search)]
     metric = str(next(filter(None, (s.document.get("metric") for s in searches)), "score"))
-    names = list(dict.fromkeys(search.recipe for search in searches))
+    methods = {search.recipe: method_of(search) for search in searches}
     title = f"expected best validation {metric}"
-    chart = seed_curves(bands, title, names, x_title="trials", points=True, shown_at=_AT_TRIALS)
+    chart = seed_curves(bands, title, methods, x_title="trials", points=True, shown_at=_AT_TRIALS)
     if chart is None or max(band["x"] for band in bands) < 2:
         return
     st.subheader(plain(f"{title} against trials"), anchor=False)
@@ -159,6 +159,10 @@ def expected_of(search: Search) -> list[Row]:
     ]
 
 
+def method_of(search: Search) -> str:
+    return str(search.document.get("method") or search.recipe)
+
+
 def points_of(search: Search) -> list[Row]:
     """The trials of a search that have both a learning rate and a score."""
     best = get_section(search.document, "best").get("number")
@@ -167,7 +171,8 @@ def points_of(search: Search) -> list[Row]:
         values, score = get_section(trial, "values"), trial.get("score")
         rate = values.get(LEARNING_RATE)
         if finite(rate) and rate > 0 and finite(score):
-            point = {"recipe": search.recipe, "rate": rate, "score": score}
+            point: Row = {"recipe": search.recipe, "rate": rate, "score": score}
+            point["method"] = method_of(search)
             point |= {"trial": _counted(trial), "best": trial.get("number") == best}
             found.append(point | {"tried": describe_values(values)})
     return found
@@ -179,16 +184,11 @@ def _counted(trial: Row) -> int:
 
 def _chart(points: list[Row], metric: str) -> Any:
     frame = pd.DataFrame(points)
-    names = list(dict.fromkeys(frame["recipe"]))
     axis = alt.Axis(format="~e", tickCount=6, grid=False)
     base = alt.Chart(frame).encode(
         x=alt.X("rate:Q", title="learning rate", scale=alt.Scale(type="log"), axis=axis),
         y=alt.Y("score:Q", title=f"validation {metric}", scale=alt.Scale(zero=False, padding=12)),
-        color=alt.Color(
-            "recipe:N",
-            scale=alt.Scale(domain=names, range=[*PALETTE]),
-            legend=alt.Legend(title=None, orient="top", symbolType="circle"),
-        ),
+        color=row_color("recipe:N", {point["recipe"]: point["method"] for point in points}),
         tooltip=["recipe:N", "trial:Q", "tried:N", alt.Tooltip("score:Q", format=".4f")],
     )
     lines = base.mark_line(strokeWidth=1.2, opacity=0.45).encode(tooltip=alt.TooltipValue(None))

@@ -16,6 +16,7 @@ class Analysis:
     def __init__(self, group: Group) -> None:
         self.group = group
         self.number, self.metric, self.labels = group.number, group.metric, group.labels
+        self.methods = {str(row["label"]): str(row["method"]) for row in group.rows}
 
     @property
     def facts(self) -> str:

@@ -43,7 +43,9 @@ def _interquartile_means(found: Across) -> Chart:
     rows = [_row(name, found.iqm[name]) for name in found.methods]
     y = alt.Y("label:N", title=None, sort=found.methods)
     base = alt.Chart(pd.DataFrame(rows)).encode(
-        y=y, color=row_color("label:N", found.methods), tooltip=["label:N", *map(_number, _SHOWN)]
+        y=y,
+        color=row_color("label:N", {each: each for each in found.methods}),
+        tooltip=["label:N", *map(_number, _SHOWN)],
     )
     x = alt.X("value:Q", title="normalised score", scale=alt.Scale(zero=False))
     bar = base.mark_rule(strokeWidth=3, opacity=0.5).encode(x=alt.X("low:Q"), x2="high:Q")
@@ -61,7 +63,7 @@ def _profiles(found: Across) -> Chart:
     scale = alt.Scale(domain=[0, 1])
     base = alt.Chart(pd.DataFrame(rows)).encode(
         x=alt.X("threshold:Q", title="normalised score", scale=alt.Scale(zero=False, nice=False)),
-        color=row_color("label:N", found.methods),
+        color=row_color("label:N", {each: each for each in found.methods}),
     )
     band = base.mark_area(opacity=0.16, line=False).encode(
         y=alt.Y("low:Q", title="share of runs above", scale=scale), y2="high:Q"

@@ -1,6 +1,6 @@
 """What each class gets, and what it is taken for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -18,15 +18,15 @@ MOST_MATRICES = 6
 CELL = 44  # pixels
 
 
-def class_scores(scores: Csv, labels: Sequence[str]) -> Chart:
+def class_scores(scores: Csv, methods: Mapping[str, str]) -> Chart:
     """F1 of each class as one dot a recipe, with a line from its lowest to its highest seed;
-    ``labels`` are all of the page, so that colours are the same in each chart."""
+    ``methods`` are those of all recipes of the page, by label."""
     names = list(dict.fromkeys(each["name"] for each in scores))
     axis = alt.Axis(labelLimit=180, grid=True, tickBand="extent", ticks=False)
     base = alt.Chart(pd.DataFrame(scores)).encode(
         y=alt.Y("name:N", title=None, sort=names, axis=axis),
-        yOffset=alt.YOffset("recipe:N", sort=list(labels)),
-        color=row_color("recipe:N", labels),
+        yOffset=alt.YOffset("recipe:N", sort=list(methods)),
+        color=row_color("recipe:N", methods),
     )
     lines = base.mark_rule(strokeWidth=2, opacity=0.55).encode(
         x=alt.X("f1_low:Q", title="F1"), x2="f1_high:Q"
@@ -94,7 +94,7 @@ def _draw(analysis: Analysis) -> list[Picture]:
         Picture(
             name="classes",
             title="F1 of each class",
-            chart=class_scores(shown, analysis.labels),
+            chart=class_scores(shown, analysis.methods),
             alt=f"F1 of each class by recipe; the lowest of each recipe: {weakest}.",
             caption=f"Dot: mean over seeds; line: lowest to highest seed.{more}",
             width=760,

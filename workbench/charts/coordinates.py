@@ -11,7 +11,7 @@ from workbench.analysis.costs import COSTS
 from workbench.analysis.group import Analysis
 from workbench.analysis.records import finite, get_section
 from workbench.charts.figure import Figure, Option, Picture
-from workbench.charts.style import HEIGHT, MUTED, Chart, Row, row_color
+from workbench.charts.style import HEIGHT, MUTED, Chart, Row, methods_of, row_color
 from workbench.formatting import score
 from workbench.recipe.catalogue import higher_is_better
 
@@ -29,7 +29,7 @@ def parallel_coordinates(rows: Sequence[Row], metrics: Sequence[str]) -> Chart |
     x = alt.X("axis:N", sort=names, title=None, scale=scale, axis=axis)
     y = alt.Y("height:Q", axis=None, scale=alt.Scale(domain=[0, 1]))
     base = alt.Chart(pd.DataFrame(points)).encode(
-        x=x, y=y, color=row_color("label:N", [str(row["label"]) for row in rows])
+        x=x, y=y, color=row_color("label:N", methods_of(rows))
     )
     lines = base.mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=45, filled=True)).encode(
         tooltip=[alt.Tooltip("label:N", title="recipe"), "axis:N", "value:N"]

@@ -1,6 +1,6 @@
 """Learning curves of several recipes, seeds taken together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import altair as alt
 import pandas as pd
@@ -39,7 +39,7 @@ SMOOTHINGS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98)
 def seed_curves(
     bands: Sequence[Row],
     title: str,
-    labels: Sequence[str],
+    methods: Mapping[str, str],
     *,
     x_title: str = "step",
     log_x: bool = False,
@@ -52,6 +52,7 @@ def seed_curves(
     On a logarithmic axis those at 0 and below are left out.
 
     Args:
+        methods: of all recipes of the page, by label; they have a colour each.
         points: mark them, where they are far apart.
         shown_at: what a reader sees at a point.
     """
@@ -64,7 +65,7 @@ def seed_curves(
     axis = few_ticks() if whole else alt.Axis(tickCount=6, grid=False, format="~s")
     base = alt.Chart(pd.DataFrame(shown)).encode(
         x=alt.X("x:Q", title=x_title, scale=across, axis=axis),
-        color=row_color("label:N", labels),
+        color=row_color("label:N", methods),
     )
     band = base.mark_area(opacity=0.16, line=False).encode(
         y=alt.Y("low:Q", title=title, scale=up), y2="high:Q"
@@ -92,7 +93,7 @@ def _draw(
         chart = seed_curves(
             bands,
             title,
-            analysis.labels,
+            analysis.methods,
             x_title=X_TITLES[over],
             log_x="x" in log,
             log_y="y" in log,

@@ -13,6 +13,7 @@ from workbench.charts.style import (
     SCORE,
     Chart,
     axis_title,
+    methods_of,
     row_color,
     tooltips,
 )
@@ -34,7 +35,7 @@ def score_against_retention(rows: Sequence[Row], metric: str) -> Chart | None:
     axis = alt.Axis(tickCount=6)
     x = alt.X("retention:Q", title="retention (1: the base)", scale=scale, axis=axis)
     y = alt.Y("mean:Q", title=axis_title(metric), scale=scale)
-    color = row_color("label:N", [row["label"] for row in rows])
+    color = row_color("label:N", methods_of(rows))
     base = alt.Chart(pd.DataFrame(points)).encode(x=x, y=y, color=color)
     fields: dict[str, str | tuple[str, str]] = {"label:N": "recipe", "mean:Q": (metric, SCORE)}
     fields |= {f"{name}:Q": (name.replace("_", " "), SCORE) for name in _MEASURED}

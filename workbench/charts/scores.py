@@ -22,6 +22,7 @@ from workbench.charts.style import (
     axis_title,
     log_axis,
     log_domain,
+    methods_of,
     row_colors,
     tooltips,
 )
@@ -59,7 +60,7 @@ def score_against_cost(
     far = far_references(rows, metric, references)
     near = {name: value for name, value in references.items() if name not in far}
     scale = _score_scale(metric, points, near.values())
-    color = alt.Color("label:N", legend=None, scale=row_colors([str(r["label"]) for r in rows]))
+    color = alt.Color("label:N", legend=None, scale=row_colors(methods_of(rows)))
     base = alt.Chart(frame).encode(x=x, color=color)
     bars = base.mark_rule(strokeWidth=2, opacity=0.55).encode(
         y=alt.Y("low:Q", title=title, scale=scale), y2="high:Q"

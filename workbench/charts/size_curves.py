@@ -19,7 +19,7 @@ def pictures(curves: SizeCurves) -> list[Picture]:
     chart = seed_curves(
         bands,
         axis_title(curves.metric),
-        curves.names,
+        {name: name for name in curves.names},
         x_title="training examples",
         log_x=True,
         points=True,

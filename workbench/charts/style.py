@@ -1,12 +1,13 @@
 """What all charts share: middle tones that hold on a light and on a dark page, axes, formats."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import altair as alt
 
 from workbench.recipe.catalogue import higher_is_better
+from workbench.recipe.methods import METHOD_SPECS
 
 Row = Mapping[str, Any]
 Point = tuple[float, float]
@@ -16,7 +17,7 @@ Fields = dict[str, str | tuple[str, str]]
 ACCENT, SECOND, MUTED, ALARM = "#0f8a80", "#d07a26", "#8b949a", "#c2504a"
 PALETTE = (
     *(ACCENT, SECOND, "#6f63b6", ALARM),
-    *("#4b8fc9", "#8a8f3c", "#b05c9d", "#7d868c"),
+    *("#4b8fc9", "#8a8f3c", "#b05c9d", "#7d868c", "#9a6a4f"),
 )
 HEIGHT = 240
 SCORE = ".4~r"
@@ -24,16 +25,37 @@ SCORE = ".4~r"
 BYTES = "format(datum.value, '~s') + 'B'"
 
 
-def row_colors(labels: Sequence[str]) -> alt.Scale:
-    """The colour of each row, the same in every chart that is given the same labels."""
-    names = list(dict.fromkeys(labels))
-    return alt.Scale(domain=names, range=[PALETTE[i % len(PALETTE)] for i in range(len(names))])
+def row_colors(methods: Mapping[str, str]) -> alt.Scale:
+    """The colour of each row by its method, of which every chart has the same; further rows of a
+    method have shades of it. ``methods`` is by label."""
+    others = sorted({*methods.values()} - METHOD_SPECS.keys())  # names of recipes, say
+    names = [*METHOD_SPECS, *others]
+    base = {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(names)}
+    taken: dict[str, int] = {}
+    colors = {}
+    for label in sorted(methods):  # in an order that no score changes
+        method = methods[label]
+        number = taken[method] = taken.get(method, -1) + 1
+        colors[label] = _shade(base[method], number)
+    return alt.Scale(domain=list(methods), range=[colors[label] for label in methods])
 
 
-def row_color(field: str, labels: Sequence[str]) -> alt.Color:
+def _shade(color: str, number: int) -> str:
+    """A colour for 0; lighter, darker, lighter still and so on for the numbers after it."""
+    toward, part = 255 * (number % 2), min(0.75, 0.3 * ((number + 1) // 2))
+    parts = (int(color[i : i + 2], 16) for i in (1, 3, 5))
+    return "#" + "".join(f"{round(each + (toward - each) * part):02x}" for each in parts)
+
+
+def row_color(field: str, methods: Mapping[str, str]) -> alt.Color:
     """The colour by row, with a legend above the plot and as strong as the lines."""
     legend = alt.Legend(title=None, orient="top", symbolOpacity=1, symbolType="circle")
-    return alt.Color(field, scale=row_colors(labels), legend=legend)
+    return alt.Color(field, scale=row_colors(methods), legend=legend)
+
+
+def methods_of(rows: Iterable[Row]) -> dict[str, str]:
+    """The method of each row by its label."""
+    return {str(row["label"]): str(row["method"]) for row in rows}
 
 
 def tooltips(fields: Fields) -> list[alt.Tooltip]:
