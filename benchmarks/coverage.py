@@ -141,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for items in asked.items:
                 cell = {"runs": runs, "items": items}
                 shares = decided(scenario, studies=asked.studies, tests=TESTS, **cell)
-                few = max(asked.studies // METHODS, 1)
+                few = max(asked.studies // 4, 1)
                 line = [each.false for each in shares]
                 line.append(false_in_family(scenario, studies=few, **cell))
                 line += [each.found for each in shares]

@@ -24,15 +24,15 @@ from workbench.comparison.statistics import (
 SMALLEST = 1e-12
 """The smallest p that is told from 0."""
 
-UNEQUAL = 2.7
-"""Power of the two sides' parts in `pooled_df`. Of 2.0 to 4.0 the one with which the errors of two
-sides that vary alike and of two that do not are closest to 5%."""
+STEEP, UNEQUAL = 1.75, 3.0
+"""Powers of the seeds' part in `Crossed.quantile` and of a side's in `pooled_df`: of 1.5 to 2.5 and
+2 to 4 those with which errors are closest to 5%, and to 0.6% as one of eight comparisons asks."""
 
-TOGETHER = 0.1
+TOGETHER = 0.05
 """p of the correlation of seeds from which on they count as pairs too."""
 
-CHOICE = 1.3
-"""By what p is multiplied for that choice, where all of the variance is the seeds'."""
+CHOICE = 1.2
+"""By what p of the pairs is multiplied for that choice, where all of the variance is the seeds'."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,14 +58,14 @@ class Crossed:
     def quantile(self, tail: float) -> float:
         """How many standard errors are exceeded with the probability ``tail`` on one side.
 
-        Between the t of the seeds and that of the items, by the square of the seeds' part of the
-        variance. Welch's degrees of freedom do the same at 5% and err by a factor of 3 at 0.6% with
-        3 seeds; this holds both (docs/comparing.md).
+        Between the t of the seeds and that of the items, by the seeds' part of the variance.
+        Welch's degrees of freedom do the same at 5%, and err 4-fold at 0.6% with 3 seeds.
         """
         items = t_quantile(1 - tail, max(self.items - 1, 1)) if self.items else z_quantile(tail)
         if not self.part or self.df <= 0:
             return items
-        return math.sqrt(items**2 + self.part**2 * (t_quantile(1 - tail, self.df) ** 2 - items**2))
+        more = t_quantile(1 - tail, self.df) ** 2 - items**2
+        return math.sqrt(items**2 + self.part**STEEP * more)
 
     def half_width(self, tail: float) -> float:
         return self.quantile(tail) * math.sqrt(self.variance)
@@ -140,15 +140,15 @@ def errors_of_seeds(
     if not same_seeds:
         return ((1.0, unpaired),)
     differences = variance([x - y for x, y in zip(one, other, strict=True)]) / runs[0]
-    found = [unpaired]
     # Pitman (1939): pairs go together where their sums vary more than their differences.
     together = max(2 * sum(parts) - differences, 0.0)
     ratio = math.sqrt(together / differences) if differences > TINY else 0.0
     n = runs[0] - 1
     if ratio > 1 and math.sqrt(n) / 2 * (ratio - 1 / ratio) > t_quantile(1 - TOGETHER, n):
         alone = max(over_items - residual, 0.0)
-        found.append(Crossed(fixed=alone, seeds=max(differences, residual), df=n, items=items))
-    return tuple((CHOICE**error.part, error) for error in found)
+        paired = Crossed(fixed=alone, seeds=max(differences, residual), df=n, items=items)
+        return ((1.0, unpaired), (CHOICE**paired.part, paired))
+    return ((1.0, unpaired),)
 
 
 def of_mean(variances: tuple[float, float], runs: tuple[int, int]) -> float:
@@ -160,12 +160,12 @@ def pooled_df(parts: tuple[float, float], runs: tuple[int, int]) -> float:
     """Degrees of freedom of the sum of two variances: those of both together where they are alike
     and those of the one where it is all. Welch's (1947) are the same with the square in the place
     of `UNEQUAL`, and with 3 seeds that vary alike leave a third of the 5% unused."""
-    total = sum(parts)
+    total, most = sum(parts), sum(runs) - 2
     if total < TINY:
-        return sum(runs) - 2
+        return most
     pairs = zip(parts, runs, strict=True)
     below: float = sum((part / total) ** UNEQUAL / (n - 1) for part, n in pairs)
-    return 1 / below
+    return min(1 / below, most)
 
 
 def welch_df(parts: tuple[float, float], runs: tuple[int, int]) -> float:
