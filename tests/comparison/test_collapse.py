@@ -137,3 +137,12 @@ def test_a_seed_far_below_the_others_at_the_trivial_baseline_has_collapsed(
     assert [each["seed"] for each in rows["lora"]["collapsed"]] == [1]
     assert rows["lora"]["collapsed"][0]["reason"] == "is hardly better than majority class (0.600)"
     assert rows["prompt"]["collapsed"] == [], "all of its seeds learned as little"
+
+
+def test_answers_that_were_never_generated_are_no_collapse(run: WriteRun, runs: Path) -> None:
+    selected = {"metric": "perplexity", "value": 20.0}
+    metrics = {"metrics": {"test": {"perplexity": 20.0}}, "references": {}}
+    path = run("lora", 0, task="instruction", selected=selected, replace=metrics)
+    columns = {"id": ["0", "1"], "label": ["one", "two"], "prediction": ["", ""]}
+    pq.write_table(pa.table(columns), path / "predictions.parquet")
+    assert found(runs)["lora"]["collapsed"] == []

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from fabricated_runs import WriteRun, keep
 
 from workbench.comparison import Row, Verdict, compare
 from workbench.comparison.pareto import EXACT, MEASURED
@@ -76,3 +77,13 @@ def test_the_python_example_runs(runs: Path) -> None:
         command, cwd=runs.parent, env=environment, check=True, capture_output=True, text=True
     )
     assert r"| lora | 0.958 \[0.953, 0.963\] (3) |" in answer.stdout
+
+
+def test_the_verdict_on_the_page_is_what_such_runs_give(run: WriteRun, runs: Path) -> None:
+    full = [True] * 150 + [False] * 10
+    lora = [False] * 3 + [True] * 153 + [False] * 4
+    for recipe, right in (("full", full), ("lora", lora)):
+        keep(run(recipe, 0, sum(right) / 160, replace={"references": {}}), right)
+    (verdict,) = compare([runs]).verdicts
+    page = " ".join(PAGE.replace("\n> ", " ").split())
+    assert verdict["sentence"] in page and verdict["details"] in page

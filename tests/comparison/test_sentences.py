@@ -10,7 +10,7 @@ from fabricated_runs import WriteRun
 
 from workbench.comparison import compare
 from workbench.comparison.result import Group
-from workbench.comparison.sentences import needs, reference_sentences
+from workbench.comparison.sentences import effect, needs, reference_sentences
 
 
 def said(groups: list[Group]) -> list[str]:
@@ -103,3 +103,14 @@ def test_what_is_needed_is_a_range(
     assert verdict["conclusion"] == "unclear"
     changed: Any = {"limit": limit, "seeds_needed": seeds, "needed_range": bounds}
     assert needs({**verdict, "covers": ["seeds", "items"], **changed}) == words
+
+
+def test_an_interval_that_leaves_out_0_does_not_end_at_it(run: WriteRun, runs: Path) -> None:
+    for recipe, scores in (("full", (0.8, 0.9, 0.85)), ("lora", (0.9, 0.8, 0.81))):
+        for seed, score in enumerate(scores):
+            run(recipe, seed, score, replace={"references": {}})
+    (verdict,) = compare([runs]).verdicts
+    numbers: Any = {"difference": -0.0221, "ci_low": -0.0438, "ci_high": -0.0003}
+    assert effect({**verdict, **numbers}) == "-2.2 points, 95% CI -4.4 to -0.03"
+    numbers = {"difference": 0.0, "ci_low": -0.0438, "ci_high": 0.012}
+    assert effect({**verdict, **numbers}) == "0.0 points, 95% CI -4.4 to 1.2"

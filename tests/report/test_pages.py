@@ -208,7 +208,7 @@ def test_runs_that_must_not_be_compared_are_sections_of_their_own(runs: Path) ->
     assert "not comparable" in page.text
     for text in (page.text, (folder / "report.md").read_text()):
         assert "3 recipes, 9 finished runs, in 2 groups that must not be compared" in text
-        assert "tested by an interval over seeds and test items together" in text
+        assert "tested by a t test over seeds and test items" in text
     lines = rows_of(folder / "tables" / "memory.csv")
     assert {(line["group"], line["label"]) for line in lines} == {
         ("1", "full"), ("1", "lora"), ("2", "prompt")

@@ -10,7 +10,7 @@ from workbench import formatting
 from workbench.comparison.rows import Sample
 from workbench.comparison.schema import Conclusion, Row, Scores
 from workbench.formatting import listing
-from workbench.recipe.catalogue import TRIVIAL_BASELINES, higher_is_better
+from workbench.recipe.catalogue import METRICS, TRIVIAL_BASELINES, higher_is_better
 from workbench.recipe.tasks import TASK_SPECS
 from workbench.store import Run, open_regular
 
@@ -27,6 +27,8 @@ def note_collapse(row: Row, sample: Sample, *, read: bool) -> None:
     """
     metric, first = row["primary_metric"] or "", sample.first
     tagging = first.task in TASK_SPECS and TASK_SPECS[first.task].words
+    # A likelihood is of the right text, and leaves the answers empty where none was generated.
+    read = read and not (metric in METRICS and METRICS[metric].from_likelihood)
     gains = [_gain(metric, r.metrics.test.get(metric), r.references) for r in sample.records]
     best = max((gain.size for gain in gains if gain), default=0.0)
     row["collapsed"] = []

@@ -208,9 +208,13 @@ def amount(metric: str, value: float) -> str:
 
 
 def _number(metric: str, value: float) -> str:
-    if is_share(metric):
-        return f"{100 * value:+.1f}".replace("+0.0", "0.0").replace("-0.0", "0.0")
-    return formatting.difference(value)
+    if not is_share(metric):
+        return formatting.difference(value)
+    points = 100 * value
+    if abs(points) >= 0.05:
+        return f"{points:+.1f}"
+    # The end of an interval that leaves out 0 is not written as 0.
+    return f"{points:+.1g}" if abs(points) > 0.001 else "0.0"
 
 
 def _about(count: int) -> str:
