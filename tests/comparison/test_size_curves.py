@@ -178,3 +178,4 @@ def test_tables_csv_and_picture_have_every_size(curves: SizeCurves) -> None:
     assert (kinds.count("recipe"), kinds.count("reference")) == (6, 6)
     (picture,) = pictures(curves)
     assert "lora 0.900 with 1600" in picture.alt
+    assert picture.chart.to_dict()["layer"][0]["encoding"]["x"]["axis"]["values"] == [*SIZES]

@@ -26,8 +26,8 @@ Make = Callable[..., Recipe]
 class Runner:
     """Writes finished runs as if they had been run; stops where it is told to."""
 
-    def __init__(self, gap: float, stops_at: int | None = None) -> None:
-        self.gap, self.stops_at = gap, stops_at
+    def __init__(self, gap: float, stops_at: int | None = None, apart: bool = False) -> None:
+        self.gap, self.stops_at, self.apart = gap, stops_at, apart
         self.asked: list[list[int]] = []
 
     def __call__(self, recipes: Sequence[Recipe], runs_dir: Path, seeds: Sequence[int]) -> None:
@@ -53,6 +53,7 @@ class Runner:
             study=recipe.study,
             fingerprint=recipe.fingerprint,
             folder=str(path.relative_to(runs_dir)),
+            comparability={"data": recipe.name if self.apart else "d1"},
         )
         keep(run, right.tolist())
 
@@ -64,9 +65,9 @@ def recipes(make_recipe: Make) -> list[Recipe]:
 
 @pytest.fixture
 def call(recipes: list[Recipe], tmp_path: Path) -> Callable[..., None]:
-    def call_(runner: Runner, most: int | None = 8) -> None:
+    def call_(runner: Runner, most: int | None = 8, seeds: Sequence[int] | None = None) -> None:
         until_decided.run_until_decided(
-            recipes, tmp_path, None, most, False, run=partial(runner, recipes, tmp_path)
+            recipes, tmp_path, seeds, most, False, run=partial(runner, recipes, tmp_path)
         )
 
     return call_
@@ -132,10 +133,17 @@ def test_another_end_after_a_look_is_refused(call: Callable[..., None], tmp_path
     call(Runner(gap=0.0), most=4)
     with pytest.raises(UsageError, match="planned for 4"):
         call(Runner(gap=0.0), most=9)
+    with pytest.raises(UsageError, match="the looks so far were at others"):
+        call(Runner(gap=0.0), most=4, seeds=[5, 6])
     (path,) = (tmp_path / "tiny").glob("looks-*.json")
     path.write_text("{")
     with pytest.raises(RunRefused, match="cannot be read"):
         call(Runner(gap=0.0), most=4)
+
+
+def test_runs_that_cannot_be_compared_are_refused(call: Callable[..., None]) -> None:
+    with pytest.raises(RunRefused, match="cannot be compared with each other"):
+        call(Runner(gap=0.0, apart=True))
 
 
 def test_seeds_that_a_recipe_was_tuned_on_are_left_out(recipes: list[Recipe]) -> None:

@@ -46,6 +46,7 @@ def seed_curves(
     log_y: bool = False,
     points: bool = False,
     shown_at: Fields = _SHOWN,
+    ticks: Sequence[float] = (),
 ) -> Chart | None:
     """The mean over seeds of each recipe with a band from the lowest to the highest seed.
 
@@ -55,6 +56,7 @@ def seed_curves(
         methods: of all recipes of the page, by label; they have a colour each.
         points: mark them, where they are far apart.
         shown_at: what a reader sees at a point.
+        ticks: of the axis across, where there are few values of it.
     """
     shown = [row for row in bands if (row["x"] > 0 or not log_x) and (row["low"] > 0 or not log_y)]
     if not shown:
@@ -63,6 +65,8 @@ def seed_curves(
     up = alt.Scale(type="log") if log_y else alt.Scale(zero=False, nice=True)
     whole = x_title in ("step", "trials") and not log_x
     axis = few_ticks() if whole else alt.Axis(tickCount=6, grid=False, format="~s")
+    if ticks:
+        axis = alt.Axis(values=list(ticks), grid=False, format="~s")
     base = alt.Chart(pd.DataFrame(shown)).encode(
         x=alt.X("x:Q", title=x_title, scale=across, axis=axis),
         color=row_color("label:N", methods),

@@ -23,6 +23,7 @@ def pictures(curves: SizeCurves) -> list[Picture]:
         x_title="training examples",
         log_x=True,
         points=True,
+        ticks=curves.sizes,
     )
     if chart is None:
         return []

@@ -56,16 +56,14 @@ def run_until_decided(
     Args:
         run: runs what has not finished of the recipes with some seeds, or ends the command.
     """
-    plan = _plan(recipes, runs_dir, most or DEFAULT_MOST)
+    plan = _plan(recipes, runs_dir, seeds, most or DEFAULT_MOST)
     study = runs_dir / recipes[0].study
-    order = list(itertools.islice(_seeds(recipes, seeds), plan.most))
     first = max(2, min(len(seeds or recipes[0].seeds), plan.most))
-    done = [look.seeds for look in plan.looks]
-    count = done[-1] if done else first
+    count = plan.looks[-1].seeds if plan.looks else first
     while True:
-        run(order[:count])
+        run(plan.seeds[:count])
         plan = _look(plan, study, count)
-        comparison = _compare(recipes, runs_dir, order[:count])
+        comparison = _compare(recipes, runs_dir, plan.seeds[:count])
         plan = _look(plan, study, count, comparison.verdicts)
         open_ = [each for each in comparison.verdicts if each["conclusion"] in OPEN]
         note(_progress(count, plan.most, open_))
@@ -75,7 +73,9 @@ def run_until_decided(
     _print(comparison, as_json)
 
 
-def _plan(recipes: Sequence[Recipe], runs_dir: Path, most: int) -> Plan:
+def _plan(
+    recipes: Sequence[Recipe], runs_dir: Path, asked: Sequence[int] | None, most: int
+) -> Plan:
     """The plan of these recipes, with its looks, as it was begun."""
     from workbench.comparison.sequential import Plan, read_plans
 
@@ -91,7 +91,8 @@ def _plan(recipes: Sequence[Recipe], runs_dir: Path, most: int) -> Plan:
     fingerprints = {each.name: each.fingerprint for each in recipes}
     study = runs_dir / recipes[0].study
     plans, broken = read_plans(study)
-    new = Plan(recipes=fingerprints, most=most)
+    order = list(itertools.islice(_seeds(recipes, asked), most))
+    new = Plan(recipes=fingerprints, most=most, seeds=order)
     if new.name in broken:
         raise RunRefused(
             "the looks of this study cannot be read",
@@ -106,6 +107,13 @@ def _plan(recipes: Sequence[Recipe], runs_dir: Path, most: int) -> Plan:
             where=str(study / begun.name),
             why="what each look costs depends on the most seeds there may be",
             fix=f"--max-seeds {begun.most}, or another study name for new seeds",
+        )
+    if begun.looks and begun.seeds[: len(asked or ())] != list(asked or ()):
+        raise UsageError(
+            f"--seeds {','.join(map(str, asked or ()))}, and the looks so far were at others",
+            where=str(study / begun.name),
+            why="seeds that are chosen after a look are no draw",
+            fix="leave out --seeds, or take another study name for new seeds",
         )
     return begun if begun.looks else new
 
@@ -139,6 +147,13 @@ def _compare(recipes: Sequence[Recipe], runs_dir: Path, seeds: Sequence[int]) ->
     comparison = compare(paths, tests=True)
     if not comparison.verdicts:
         comparison = compare(paths, tests=True, all_pairs=True)
+    if not comparison.verdicts:
+        raise RunRefused(
+            "the finished runs cannot be compared with each other",
+            where=str(runs_dir / recipes[0].study),
+            why="; ".join(comparison.warnings[:3]),
+            fix="`workbench compare` says what differs; give the recipes the same of it",
+        )
     return comparison
 
 

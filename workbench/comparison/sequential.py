@@ -97,6 +97,7 @@ def _last_critical(fractions: tuple[float, ...]) -> tuple[list[float], list[floa
     return last[start:], deviations[start:]
 
 
+@lru_cache(maxsize=1024)
 def nominal_level(fractions: tuple[float, ...]) -> float:
     """What p has to be at most at the last of these looks."""
     return math.erfc(critical_values(fractions)[-1] / math.sqrt(2))
@@ -135,6 +136,8 @@ class Plan(BaseModel):
     recipes: Annotated[dict[str, str], Field(min_length=2)]
     """Fingerprints by name."""
     most: Count
+    seeds: Annotated[list[int], Field(max_length=MOST_SEEDS)] = []
+    """In the order in which they are added."""
     looks: Annotated[list[Look], Field(max_length=MOST_SEEDS)] = []
 
     @model_validator(mode="after")
