@@ -10,7 +10,7 @@ import typer
 
 from workbench.cli.options import BASELINE_OPTION, JSON_OPTION, OUTPUT_OPTION, RUN, RUNS_OPTION
 from workbench.cli.output import echo, note, print_answer, print_json, print_table
-from workbench.cli.studies import compare_across
+from workbench.cli.studies import ACROSS_OPTION, ACROSS_OUTPUT, check_across, compare_across
 from workbench.errors import UsageError
 from workbench.heavy_imports import loading_libraries
 
@@ -28,6 +28,20 @@ PARETO_OPTION = typer.Option(
     help="Show the Pareto front of two or three of: metric, trainable_parameters, "
     "adapter_parameters, adapter_bytes, peak_memory_bytes, train_seconds.",
 )
+TESTS_OPTION = typer.Option(
+    None,
+    "--tests/--no-tests",
+    help="Significance tests of the differences; on by default up to 60 runs.",
+)
+METRIC_OPTION = typer.Option(
+    None, "--metric", help="Metric to test; by default the one that selected the checkpoints."
+)
+MARGIN_OPTION = typer.Option(
+    None, "--min-difference", help="Smallest difference that matters, e.g. 0.005 for an accuracy."
+)
+EXPLAIN_OPTION = typer.Option(
+    False, "--explain", help="Say what each conclusion of the table rests on."
+)
 
 
 def compare(
@@ -36,16 +50,10 @@ def compare(
     ),
     format: str = typer.Option("table", "--format", help="table, markdown, csv, latex or json."),
     baseline: str | None = BASELINE_OPTION,
-    tests: bool | None = typer.Option(
-        None, help="Significance tests of the differences; on by default up to 60 runs."
-    ),
+    tests: bool | None = TESTS_OPTION,
     all_pairs: bool = typer.Option(False, "--all-pairs", help="Test all pairs of rows."),
-    metric: str | None = typer.Option(
-        None, help="Metric to test; by default the one that selected the checkpoints."
-    ),
-    min_difference: float | None = typer.Option(
-        None, help="Smallest difference that matters, e.g. 0.005 for an accuracy."
-    ),
+    metric: str | None = METRIC_OPTION,
+    min_difference: float | None = MARGIN_OPTION,
     pareto: str | None = PARETO_OPTION,
     config_diff: bool = typer.Option(
         False, "--config-diff", help="Show the differing recipe values instead of the scores."
@@ -53,15 +61,9 @@ def compare(
     published: bool = typer.Option(
         False, "--published", help="Compare with published numbers instead; table or json."
     ),
-    explain: bool = typer.Option(
-        False, "--explain", help="Say what each conclusion of the table rests on."
-    ),
-    across: bool = typer.Option(
-        False, "--across", help="Take each study as a data set and compare over all of them."
-    ),
-    output: Path | None = typer.Option(
-        None, metavar="DIR", help="Of --across: write table, csv, JSON and charts to this folder."
-    ),
+    explain: bool = EXPLAIN_OPTION,
+    across: bool = ACROSS_OPTION,
+    output: Path | None = ACROSS_OUTPUT,
     runs: Path = RUNS_OPTION,
     as_json: bool = typer.Option(False, "--json", help="The same as --format json."),
 ) -> None:
@@ -71,25 +73,13 @@ def compare(
     """
     from workbench.comparison import compare as compare_runs
 
-    if across:
-        switches = (config_diff or None, published or None, explain or None)
-        taken = (tests, min_difference, pareto, *switches)
-        if any(option is not None for option in taken):
-            fix = "of the other options --baseline, --metric and --all-pairs go with it"
-            raise UsageError("--across with an option of other comparisons", fix=fix)
-        compare_across(
-            [_runs_folder(path, runs) for path in paths or [runs]],
-            baseline=baseline,
-            metric=metric,
-            all_pairs=all_pairs,
-            format="json" if as_json else format,
-            output=output,
-        )
-        return
-    if output is not None:
-        fix = "add --across, or write a page with `workbench report`"
-        raise UsageError("--output without --across", fix=fix)
     folders = [_runs_folder(path, runs) for path in paths or [runs]]
+    format = "json" if as_json else format
+    switches = (each or None for each in (config_diff, published, explain))
+    check_across(across, output, (tests, min_difference, pareto, *switches))
+    if across:
+        compare_across(folders, baseline, metric, all_pairs, format, output)
+        return
     comparison = compare_runs(
         folders,
         baseline=baseline,
@@ -99,7 +89,6 @@ def compare(
         margin=min_difference,
         objectives=pareto.replace(" ", "").split(",") if pareto is not None else None,
     )
-    format = "json" if as_json else format
     if explain and (format != "table" or published or config_diff):
         fix = "use it with the table alone; json has the details of each verdict"
         raise UsageError("--explain with another format", fix=fix)

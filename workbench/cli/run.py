@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,17 +77,13 @@ def run(
     loaded = load_allowed(recipe, overrides, allow)
     distributed.check_sharing(shard, zero, processes, queue)
     elsewhere = {"--queue": queue, "--detach": detach, "--executor": executor, "--force": force}
-    elsewhere |= {"--processes": processes > 1, "accelerate launch": distributed.is_worker()}
-    until.check_request(until_decided, max_seeds, elsewhere)
+    until.check_request(until_decided, max_seeds, elsewhere | {"--processes": processes > 1})
     if queue and (detach or executor):
         what = f"--queue with {'--detach' if detach else '--executor'}"
         raise UsageError(what, why="the queue runs in the background", fix="give one of them")
     if until_decided:
-
-        def finish(seeds: list[int]) -> None:
-            end_as(run_here(loaded, runs, seeds, force=False))
-
-        until.run_until_decided(loaded, runs, which["seeds"], max_seeds, as_json, run=finish)
+        which = {"seeds": which["seeds"], "run": partial(_finish, loaded, runs)}
+        until.run_until_decided(loaded, runs, most=max_seeds, as_json=as_json, **which)
     elif executor is not None:
         ray_executor.check(executor, detach, processes)
         needs = {"cpus": cpus, "gpus": gpus, "memory_gb": memory, "retries": retries}
@@ -99,13 +96,21 @@ def run(
         which |= {"processes": processes, "shard": shard, "zero": zero}
         _started(jobs.start(loaded, runs, **which), as_json)
     elif processes > 1 and not distributed.is_rank():
-        from workbench.store import run_path
-
-        paths = [run_path(runs, each, s) for each in loaded for s in which["seeds"] or each.seeds]
-        code = distributed.launch(context.obj, processes, paths, shard=shard, zero=zero)
-        raise typer.Exit(code)
+        paths = _paths(loaded, runs, which["seeds"])
+        raise typer.Exit(distributed.launch(context.obj, processes, paths, shard=shard, zero=zero))
     else:
         report_runs(run_here(loaded, runs, **which), as_json)
+
+
+def _paths(recipes: Sequence[Recipe], runs: Path, seeds: Sequence[int] | None) -> list[Path]:
+    from workbench.store import run_path
+
+    return [run_path(runs, each, seed) for each in recipes for seed in seeds or each.seeds]
+
+
+def _finish(recipes: Sequence[Recipe], runs_dir: Path, seeds: Sequence[int]) -> None:
+    """Runs what has not finished, or ends the command."""
+    end_as(run_here(recipes, runs_dir, seeds, force=False))
 
 
 def run_here(

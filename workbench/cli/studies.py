@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from workbench.cli.output import echo, note, print_json
 from workbench.errors import UsageError
 
@@ -13,6 +15,15 @@ if TYPE_CHECKING:
     from workbench.charts.figure import Csv, Picture
     from workbench.comparison.table import Table
 
+ACROSS_OPTION = typer.Option(
+    False, "--across", help="Take each study as a data set and compare over all of them."
+)
+ACROSS_OUTPUT = typer.Option(
+    None,
+    "--output",
+    metavar="DIR",
+    help="Of --across: write table, csv, JSON and charts to this folder.",
+)
 FORMATS = ("table", "markdown", "csv", "json")
 
 
@@ -31,9 +42,18 @@ def check_output(output: Path | None) -> None:
         check_target(output, force=False)
 
 
+def check_across(across: bool, output: Path | None, others: Sequence[object]) -> None:
+    """Refuses options of ``compare`` that do not go together; ``others`` are None if not given."""
+    if across and any(option is not None for option in others):
+        fix = "of the other options --baseline, --metric and --all-pairs go with it"
+        raise UsageError("--across with an option of other comparisons", fix=fix)
+    if output is not None and not across:
+        fix = "add --across, or write a page with `workbench report`"
+        raise UsageError("--output without --across", fix=fix)
+
+
 def compare_across(
     folders: Sequence[Path],
-    *,
     baseline: str | None,
     metric: str | None,
     all_pairs: bool,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from workbench.cli import distributed
 from workbench.cli.output import echo, note, print_json
 from workbench.errors import RunRefused, UsageError
 from workbench.formatting import plural
@@ -31,6 +32,8 @@ OPEN = ("unclear", "hint", "untested")
 
 def check_request(until: bool, most: int | None, others: Mapping[str, object]) -> None:
     """Refuses options that do not go together."""
+    if until and distributed.is_worker():
+        raise UsageError("--until-decided is one process", where="accelerate launch")
     if not until and most is not None:
         raise UsageError("--max-seeds without --until-decided", fix="add --until-decided")
     wrong = [name for name, given in others.items() if given]

@@ -57,7 +57,10 @@ def load_data(spec: DataSpec, task: TaskSpec, seed: int = 0) -> Data:
     notes_of_task = form.check(reading, splits, spec, task)
     train, validation, test = (examples.select(splits[role]) for role in ROLES)
     ids = [train.ids, validation.ids, test.ids]
-    drawn_by_run = spec.train_draw == "run"
+    notes = [note for rows in found.values() for note in rows.notes]
+    notes = [*dict.fromkeys(notes), *reading.notes, *kept.notes, *apart.notes]
+    if groups:
+        notes.append(group_note(splits, groups, str(spec.group)))
     return Data(
         train=train,
         validation=validation,
@@ -65,17 +68,9 @@ def load_data(spec: DataSpec, task: TaskSpec, seed: int = 0) -> Data:
         label_names=reading.label_names,
         content_hash=_content_hash(reading, form, provided),
         split_hash=_hash(ids),
-        comparable_split=_hash([len(train), *ids[1:]] if drawn_by_run else ids),
+        comparable_split=_hash([len(train), *ids[1:]] if spec.train_draw == "run" else ids),
         duplicates_removed=kept.removed,
-        notes=(
-            *dict.fromkeys(note for rows in found.values() for note in rows.notes),
-            *reading.notes,
-            *kept.notes,
-            *apart.notes,
-            *((group_note(splits, groups, str(spec.group)),) if groups else ()),
-            *overlap_notes(examples, keys, splits),
-            *notes_of_task,
-        ),
+        notes=(*notes, *overlap_notes(examples, keys, splits), *notes_of_task),
     )
 
 

@@ -37,7 +37,7 @@ def cut_splits(
         ids: of all rows.
         strata: class of each row; None to draw without regard to labels.
         provided: indices of the splits that the source has itself; train always.
-        groups: of all rows, those of one being on one side; sizes are then as near as they allow.
+        groups: of all rows, each on one side; sizes are then as near as they allow.
         seed: of the run; with `train_draw: run` it decides which rows `train_size` keeps.
         removed: duplicates left out before, for the arithmetic of a refusal.
 
@@ -59,11 +59,10 @@ def cut_splits(
         splits[role] = sorted(drawn)
         left = [i for i in left if i not in drawn]
     size = len(left) if spec.train_size is None else sizes["train"]
+    salt = f"{spec.split_seed}/train"
     if spec.train_draw == "run":
-        salt = f"{spec.split_seed}/train/{seed}"
-        drawn = draw_nested(left, size, ids, strata, salt, groups=groups)
+        drawn = draw_nested(left, size, ids, strata, f"{salt}/{seed}", groups=groups)
     else:
-        salt = f"{spec.split_seed}/train"
         drawn = _draw(left, size, ids, strata, salt, groups=groups, at_least=1)
     if not drawn:
         raise _no_group("train", size, left, groups or (), where)
