@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 from chart_rows import row
 
+from workbench.charts.retention import score_against_retention
 from workbench.charts.scores import score_against_cost
-from workbench.charts.style import PALETTE, row_colors
+from workbench.charts.style import PALETTE, row_colors, score_scale
 from workbench.recipe.methods import METHOD_SPECS
 
 
@@ -35,6 +39,22 @@ def test_rows_of_one_method_have_shades_that_do_not_follow_their_order() -> None
 
 def test_names_that_are_no_methods_have_colours_too() -> None:
     assert len(set(colors({name: name for name in ("first", "second", "lora")}).values())) == 3
+
+
+@pytest.mark.parametrize("scores", [[0.97, 1.0], [1.0], [0.0, 0.02], [0.0, 1.0]])
+def test_an_axis_has_no_score_that_cannot_be(scores: list[float]) -> None:
+    low, high = score_scale("accuracy", scores).to_dict()["domain"]
+    assert 0.0 <= low <= min(scores) and max(scores) <= high <= 1.0 and low < high
+    kept = {"mean": 0.9, "ci_low": 0.8, "ci_high": 0.99}
+    alone = dict.fromkeys(("ci_low", "ci_high", "population_ci_low", "population_ci_high"))
+    found: Any = [
+        row(metrics={"accuracy": {"mean": score, **alone}}, retention=kept) for score in scores
+    ]
+    chart = score_against_retention(found, "accuracy")
+    assert chart is not None
+    for layer in chart.to_dict()["layer"][1:]:
+        scale = layer["encoding"].get("y", {}).get("scale", {"domain": [0, 1]})
+        assert 0.0 <= scale["domain"][0] < scale["domain"][1] <= 1.0
 
 
 def test_charts_of_one_page_agree() -> None:

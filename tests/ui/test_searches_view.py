@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from made_searches import add_search, begin_trial, trial
 from opening import open_view, texts
 from streamlit.testing.v1 import AppTest
 
+from workbench.charts.style import row_colors
 from workbench.store import write_json
 from workbench.tuning.folder import trial_folder
 from workbench.tuning.space import LEARNING_RATE, Range, Space
@@ -62,6 +64,9 @@ def test_the_picture_has_a_dot_for_each_scored_trial(runs: RunsFolder, two: list
     assert {(row["recipe"], row["rate"], row["score"], row["best"]) for row in drawn} == {
         ("lora", 5e-3, 0.95, True), ("lora", 1e-3, 0.9, False), ("prefix", 3e-2, 0.96, True)
     }  # fmt: skip
+    dots = json.loads(chart.proto.spec)["layer"][1]["encoding"]
+    assert dots["y"]["scale"]["domain"] == pytest.approx([0.8952, 0.9648])
+    assert dots["color"]["scale"] == row_colors({"lora": "lora", "prefix": "prefix"}).to_dict()
 
 
 def test_expected_best_is_drawn_for_each_number_of_trials(

@@ -12,7 +12,7 @@ from layout import empty, plain, runs_dir, say_unknown
 from run_summary import decimal, share_done
 from workbench.analysis.records import finite, get_section, number
 from workbench.charts.curves import seed_curves
-from workbench.charts.style import HEIGHT, SCORE, Fields, row_color
+from workbench.charts.style import HEIGHT, SCORE, Fields, row_color, score_scale
 from workbench.formatting import ABSENT, count, duration
 from workbench.recipe import recipes_dir
 from workbench.tuning.expected import expected_best
@@ -183,11 +183,11 @@ def _counted(trial: Row) -> int:
 
 
 def _chart(points: list[Row], metric: str) -> Any:
-    frame = pd.DataFrame(points)
+    frame, scale = pd.DataFrame(points), score_scale(metric, [p["score"] for p in points])
     axis = alt.Axis(format="~e", tickCount=6, grid=False)
     base = alt.Chart(frame).encode(
         x=alt.X("rate:Q", title="learning rate", scale=alt.Scale(type="log"), axis=axis),
-        y=alt.Y("score:Q", title=f"validation {metric}", scale=alt.Scale(zero=False, padding=12)),
+        y=alt.Y("score:Q", title=f"validation {metric}", scale=scale),
         color=row_color("recipe:N", {point["recipe"]: point["method"] for point in points}),
         tooltip=["recipe:N", "trial:Q", "tried:N", alt.Tooltip("score:Q", format=".4f")],
     )

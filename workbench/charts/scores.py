@@ -24,12 +24,13 @@ from workbench.charts.style import (
     log_domain,
     methods_of,
     row_colors,
+    score_scale,
     tooltips,
 )
 from workbench.comparison.pareto import front_by_means
 from workbench.comparison.result import covered, shown_interval
 from workbench.formatting import ABSENT, score
-from workbench.recipe.catalogue import bounds, higher_is_better
+from workbench.recipe.catalogue import higher_is_better
 
 _FORMATS = {TRAINABLE: (",", None), PEAK: (".3s", BYTES), "train_seconds": (".3~s", None)}
 _FORMATS["adapter_bytes"] = _FORMATS[PEAK]
@@ -59,7 +60,8 @@ def score_against_cost(
     x = log_axis([p["cost"] for p in points], "cost", COSTS[cost].axis, ticks)
     far = far_references(rows, metric, references)
     near = {name: value for name, value in references.items() if name not in far}
-    scale = _score_scale(metric, points, near.values())
+    ends = [float(p[end]) for p in points for end in ("low", "high")]
+    scale = score_scale(metric, [*ends, *near.values()])
     color = alt.Color("label:N", legend=None, scale=row_colors(methods_of(rows)))
     base = alt.Chart(frame).encode(x=x, color=color)
     bars = base.mark_rule(strokeWidth=2, opacity=0.55).encode(
@@ -75,16 +77,6 @@ def score_against_cost(
         )
     layers = [*_front(points, front, x), bars, dots, *_names(frame, base)]
     return alt.layer(*layers, *_rules(near, points)).properties(height=HEIGHT)
-
-
-def _score_scale(metric: str, points: Sequence[Row], references: Collection[float]) -> alt.Scale:
-    """An axis around all intervals, with a margin for the names, that shows no score that cannot
-    be."""
-    shown = [float(p[end]) for p in points for end in ("low", "high")] + list(references)
-    lowest, highest = bounds(metric)
-    margin = 0.08 * (max(shown) - min(shown)) or 0.02 * abs(max(shown)) or 0.02
-    domain = [max(lowest, min(shown) - margin), min(highest, max(shown) + margin)]
-    return alt.Scale(zero=False, nice=False, domain=domain)
 
 
 def _points(rows: Sequence[Row], metric: str, cost: str = TRAINABLE) -> list[dict[str, Any]]:

@@ -1,12 +1,12 @@
 """What all charts share: middle tones that hold on a light and on a dark page, axes, formats."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import altair as alt
 
-from workbench.recipe.catalogue import higher_is_better
+from workbench.recipe.catalogue import bounds, higher_is_better
 from workbench.recipe.methods import METHOD_SPECS
 
 Row = Mapping[str, Any]
@@ -71,6 +71,15 @@ def tooltips(fields: Fields) -> list[alt.Tooltip]:
 def axis_title(metric: str) -> str:
     """The metric, and which way is better where that is down."""
     return metric if higher_is_better(metric) else f"{metric} (lower is better)"
+
+
+def score_scale(metric: str, shown: Collection[float]) -> alt.Scale:
+    """An axis around all that is shown, with a margin for names, that has no score that cannot
+    be."""
+    lowest, highest = bounds(metric)
+    margin = 0.08 * (max(shown) - min(shown)) or 0.02 * abs(max(shown)) or 0.02
+    domain = [max(lowest, min(shown) - margin), min(highest, max(shown) + margin)]
+    return alt.Scale(zero=False, nice=False, domain=domain)
 
 
 def few_ticks() -> alt.Axis:
