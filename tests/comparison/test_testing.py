@@ -15,7 +15,7 @@ from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_effectsize
 
-from workbench.comparison.crossed import CHOICE
+from workbench.comparison.crossed import CHOICE, SMALLEST, Crossed
 from workbench.comparison.items import ItemScores
 from workbench.comparison.power import Needed, detectable, needed, sees
 from workbench.comparison.statistics import holm, t_two_sided
@@ -260,6 +260,14 @@ def test_p_reaches_5_percent_where_the_interval_reaches_0(shift: float) -> None:
     edge = found.estimate - (found.low if found.estimate > 0 else found.high)
     moved = scores(one.values - found.estimate + edge * (1 + 1e-9))
     assert several_runs(moved, other).p_value == pytest.approx(0.05, abs=1e-5)
+
+
+@pytest.mark.parametrize("df", [1, 2, 3.3, 50])
+@pytest.mark.parametrize("errors", [0.01, 2.0, 30.0])
+def test_a_variance_of_seeds_alone_has_the_p_of_t(df: float, errors: float) -> None:
+    expected = 2 * scipy.stats.t.sf(errors, df)
+    found = Crossed(fixed=0.0, seeds=4.0, df=df).p_value(2 * errors)
+    assert found == pytest.approx(max(expected, SMALLEST), rel=1e-5)
 
 
 def test_runs_that_are_all_alike_leave_the_items() -> None:
