@@ -32,7 +32,6 @@ def record(recipe: Recipe, place: Path, kept: Path) -> None:
         from workbench.pipeline.runner import run_recipe
 
         without_forecast()
-        wrap(pipeline, "check_folder", lambda _: lambda *_: 0.0)
         wrap(RunWriter, "_beat", lambda _: lambda _: None)  # another thread, and writes no more
         runs = place / "runs"
         runs.mkdir()
@@ -94,8 +93,14 @@ def _differs(name: str, run: Run, whole: Run) -> bool:
     ("looked_at", "resumed"), [(400, 3), pytest.param(10**6, 40, marks=pytest.mark.nightly)]
 )
 def test_a_power_cut_at_any_call_leaves_a_run_that_resumes(
-    looked_at: int, resumed: int, make_recipe: Make, train: Train, tmp_path: Path
+    looked_at: int,
+    resumed: int,
+    make_recipe: Make,
+    train: Train,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(pipeline, "check_folder", lambda *_: 0.0)
     recipe = the_recipe(make_recipe, "lora")
     kept = tmp_path / "kept"
     record(recipe, tmp_path, kept)
