@@ -13,7 +13,7 @@ import pytest
 from tests.killed_runs import exported_difference, the_recipe
 from workbench.recipe import dump_recipe
 from workbench.recipe.schema import Recipe
-from workbench.store import Run, read_run, run_path
+from workbench.store import read_run, run_path
 
 CLOSED = (">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-")
 ROOT = Path(__file__).parents[2]
@@ -71,15 +71,14 @@ def test_output_to_a_full_disk_is_said_to_be_that(tmp_path: Path) -> None:
 def test_a_run_without_output_is_the_run_with_it(
     closed: str,
     make_recipe: Callable[..., Recipe],
-    train: Callable[..., Run],
     tmp_path: Path,
 ) -> None:
     recipe = the_recipe(make_recipe, "lora")
-    whole = train(recipe, 0, tmp_path / "whole")
     (tmp_path / "recipe.yaml").write_text(dump_recipe(recipe))
-    done = shell(f"-m workbench run recipe.yaml {closed}", tmp_path)
-    assert done.returncode == 0
-    run = read_run(run_path(tmp_path / "runs", recipe, 0))
+    for runs, output in (("whole", ""), ("without", closed)):
+        done = shell(f"-m workbench run recipe.yaml --seeds 0 --runs {runs} {output}", tmp_path)
+        assert done.returncode == 0
+    whole, run = (read_run(run_path(tmp_path / runs, recipe, 0)) for runs in ("whole", "without"))
     assert run.state == "finished" and not exported_difference(whole, run)
     names = [sorted(p.relative_to(r.path) for p in r.path.rglob("*")) for r in (whole, run)]
     assert names[0] == names[1]
