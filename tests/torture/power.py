@@ -12,18 +12,21 @@ from tests.pipeline.test_crash_order import faults, record
 from tests.torture.cells import Cell
 from tests.torture.trials import Trial
 from tests.training.killing import wrap
+from workbench.pipeline import pipeline
+from workbench.store import read_run, run_path
 from workbench.training.checkpoint_folder import CheckpointFolder
 
 
 def power_cut(trial: Trial) -> None:
     """K27: one of all states that a power cut may leave of a run; it is whole, and goes on."""
-    kept = _recorded(trial.cell)
+    place = _recorded(trial.cell)
+    kept, recorded = place / "kept", run_path(place / "runs", trial.cell.recipe, 0)
     tree, known = trial.draw.choice(read_states(kept))
     state = trial.root / "state"
     lay_out(tree, kept, state)
     shutil.copytree(state, trial.root, dirs_exist_ok=True)
     shutil.rmtree(state)
-    for fault in faults(trial.run, known, trial.cell.whole):
+    for fault in faults(trial.run, known, read_run(recorded)):
         trial.expect(False, fault, "I2")
     trial.check()
     trial.go_on()
@@ -37,6 +40,7 @@ def _recorded(cell: Cell) -> Path:
             shutil.rmtree(place, ignore_errors=True)
             place.mkdir()
             wrap(CheckpointFolder, "finish", lambda _: CheckpointFolder.remove_leftovers)
+            wrap(pipeline, "check_folder", lambda _: lambda *_: 0.0)
             record(cell.recipe, place, place / "unfinished")
             (place / "unfinished").rename(place / "kept")
-    return place / "kept"
+    return place
