@@ -20,6 +20,7 @@ from workbench.analysis.seed_bootstrap import (
     estimate,
     improvement,
     interquartile_mean,
+    mean,
     permutation_test,
     profile,
 )
@@ -52,24 +53,23 @@ PROFILE = [(0.95, 0.85, 1.0), (0.7, 0.6, 0.75), (0.4, 0.3, 0.5), (0.1, 0.0, 0.2)
 STUDIES = ("sst2", "cola", "rte", "mrpc")
 
 
-def close(found: Any, expected: tuple[float, float, float], ends: float) -> None:
+def about(expected: tuple[float, float, float], ends: float) -> tuple[Any, ...]:
     """The value to the digit; percentiles of other samples as near as their number allows."""
-    assert found[0] == pytest.approx(expected[0], abs=1e-12)
-    assert found[1:] == pytest.approx(expected[1:], abs=ends)
+    value, *interval = expected
+    return (pytest.approx(value, abs=1e-12), *(pytest.approx(end, abs=ends) for end in interval))
 
 
 def test_statistics_are_those_of_rliable() -> None:
     for name, scores in (("lora", LORA), ("prompt", PROMPT)):
-        close(estimate(interquartile_mean, scores, samples=50_000)[0], IQM[name], 0.0011)
-        close(
-            estimate(lambda s: s.mean(axis=(-2, -1)), scores, samples=50_000)[0], MEAN[name], 0.0006
-        )
-    close(estimate(improvement, LORA, PROMPT, samples=20_000)[0], IMPROVEMENT, 0.0101)
+        (found,) = estimate(interquartile_mean, scores, samples=50_000)
+        assert found == about(IQM[name], 0.0011)
+        (found,) = estimate(mean, scores, samples=50_000)
+        assert found == about(MEAN[name], 0.0006)
+    (found,) = estimate(improvement, LORA, PROMPT, samples=20_000)
+    assert found == about(IMPROVEMENT, 0.0101)
     thresholds = np.array([0.3, 0.5, 0.7, 0.9])
-    for found, expected in zip(
-        estimate(profile(thresholds), LORA, samples=20_000), PROFILE, strict=True
-    ):
-        close(found, expected, 1e-12)
+    shares = estimate(profile(thresholds), LORA, samples=20_000)
+    assert shares == [about(expected, 1e-12) for expected in PROFILE]
 
 
 def test_improvement_counts_ties_for_half() -> None:
@@ -137,11 +137,11 @@ def test_compare_across_reads_studies_as_data_sets(runs: Path) -> None:
     assert [each.name for each in found.data_sets] == sorted(STUDIES)
     assert found.seeds == 5 and set(found.methods) == {"lora", "prompt"}
     for name in IQM:
-        close(found.iqm[name], IQM[name], 0.003)
-        close(found.mean[name], MEAN[name], 0.002)
+        assert found.iqm[name] == about(IQM[name], 0.003)
+        assert found.mean[name] == about(MEAN[name], 0.002)
     (pair,) = found.improvements
     assert (pair.method, pair.against, pair.higher_on) == ("lora", "prompt", 4)
-    close(pair.probability, IMPROVEMENT, 0.021)
+    assert pair.probability == about(IMPROVEMENT, 0.021)
     (said,) = sentences(found)
     assert "probability 0.80" in said or "probability 0.79" in said
     assert said.endswith("lora is better on these data sets")

@@ -96,7 +96,7 @@ def test_a_head_alone_is_1_without_an_interval(tmp_path: Path) -> None:
     "kept",
     [
         None,
-        {"measure": None, "why": "no room"},
+        {"measure": None, "why": "no memory"},
         {"measure": "perplexity", "value": "high"},
         {"measure": "perplexity", "value": 0.9, "passages": [[1.0]]},
         {"measure": "perplexity", "value": 0.9, "base_passages": [[1e300, 1.0]]},

@@ -1,4 +1,4 @@
-"""Going on under other conditions, with damage, with no room: refused, said, and forced."""
+"""Resuming under other conditions, with damage, on a full disk: refused, said, and forced."""
 
 from __future__ import annotations
 

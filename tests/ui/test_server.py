@@ -34,7 +34,7 @@ def test_the_server_listens_on_loopback_alone(server: Server) -> None:
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "::", "192.168.0.7"])
-def test_another_address_has_to_be_asked_for_twice(address: str, tmp_path: Path) -> None:
+def test_another_address_needs_two_options(address: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="other machines"):
         ui_server.command(tmp_path, 8501, address)
     argv, _ = ui_server.command(tmp_path, 8501, address, expose=True)

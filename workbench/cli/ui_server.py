@@ -48,7 +48,7 @@ def command(
     """The argument list and environment that serve the app.
 
     Whoever has the app's link can start processes and read files as its user, and nothing
-    encrypts it, so another address than loopback has to be asked for twice.
+    encrypts it, so another address than loopback needs two options.
 
     Raises:
         UsageError: when Streamlit is missing, ``address`` is not loopback and ``expose`` is not
