@@ -152,7 +152,8 @@ def _compare_with_the_other_run(page: Page, tmp_path: Path) -> None:
     expect(page.get_by_text("against trainable parameters")).to_be_visible()
     for recipe in ("lora", "prefix"):
         expect(page.locator("td").get_by_text(recipe, exact=True).first).to_be_attached()
-    expect(page.get_by_test_id("stVegaLiteChart")).to_have_count(1)
+    expect(page.get_by_text("accuracy against retention")).to_be_visible()
+    expect(page.get_by_test_id("stVegaLiteChart")).to_have_count(2)
     assert_fits(page)
     page.get_by_role("tab", name="Costs").click()
     expect(page.get_by_text("Peak memory by component")).to_be_visible()
