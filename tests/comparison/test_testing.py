@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
+from item_scores import drawn, scores
 from statsmodels.regression.mixed_linear_model import MixedLM
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_effectsize
 
 from workbench.comparison.crossed import CHOICE, SMALLEST, Crossed
-from workbench.comparison.items import ItemScores
-from workbench.comparison.power import Needed, detectable, needed, sees
+from workbench.comparison.power import detectable, needed
 from workbench.comparison.statistics import holm, t_two_sided
 from workbench.comparison.testing import (
     mcnemar,
@@ -25,16 +25,6 @@ from workbench.comparison.testing import (
     several_runs,
     single_runs,
 )
-
-
-def scores(values: list[list[float]] | np.ndarray) -> ItemScores:
-    array = np.array(values, dtype=float)
-    ids = tuple(map(str, range(array.shape[1])))
-    return ItemScores(values=array, ids=ids, right_or_wrong=bool(np.isin(array, (0, 1)).all()))
-
-
-def drawn(seed: int, runs: int, items: int, rate: float = 0.9) -> ItemScores:
-    return scores((np.random.default_rng(seed).random((runs, items)) < rate).astype(float))
 
 
 @pytest.mark.parametrize("t", [0.0, 0.3, 1.0, 4.3, 60.0])
@@ -141,23 +131,6 @@ def test_items_that_differ_by_the_same_are_not_tested() -> None:
             found = (single_runs if runs == 1 else several_runs)(one, shifted)
             assert found.estimate == pytest.approx(estimate)
             assert found.low is found.p_value is None and found.covers == ()
-
-
-@pytest.mark.parametrize("rate", [0.9, 0.99, 1.0])
-@pytest.mark.parametrize("items", [1, 20, 50, 400])
-@pytest.mark.parametrize("runs", [(2, 2), (3, 3), (2, 10)])
-@pytest.mark.parametrize("comparisons", [1, 5])
-def test_enough_is_what_would_show(
-    rate: float, items: int, runs: tuple[int, int], comparisons: int
-) -> None:
-    for seed in range(0, 20, 2):
-        sides = [drawn(seed + i, runs[i], items, rate) for i in (0, 1)]
-        found = several_runs(*sides)
-        plan, least = needed(found, 0.05, comparisons), detectable(found, comparisons)
-        if least is not None:
-            assert (plan.limit is None) == (least <= 0.05)
-        if plan.limit == "seeds" and plan.seeds:
-            assert plan.seeds > min(runs)
 
 
 def test_seeds_and_items_are_both_in_the_interval() -> None:
@@ -276,56 +249,3 @@ def test_runs_that_are_all_alike_leave_the_items() -> None:
     assert one.seed_variance == 0 and several_runs(one, other).p_value is not None
     both = several_runs(one, scores(np.repeat(drawn(7, 1, 300, 0.7).values, 3, axis=0)))
     assert both.p_value is not None and both.p_value < 0.01
-
-
-# --- how much would be needed --------------------------------------------------------------------
-
-
-def test_seeds_that_are_needed_are_the_fewest_that_show_it() -> None:
-    one = {i: 0.90 + 0.01 * (i % 2) for i in range(4)}
-    found = seeds_only(one, {i + 10: v for i, v in one.items()})
-    more = needed(found, 0.005)
-    assert more.limit == "seeds" and more.seeds is not None and more.items is None
-    assert sees(found, 0.005, more.seeds, None) and not sees(found, 0.005, more.seeds - 1, None)
-    assert needed(found, 0.5).limit is None  # what is there shows that much
-
-
-def test_too_few_items_are_named_as_the_limit() -> None:
-    # What each method gets right does not depend on the seed at all.
-    one, other = (scores(np.repeat(drawn(i, 1, 100).values, 5, axis=0)) for i in (8, 9))
-    more = needed(several_runs(one, other), 0.01)
-    assert more.limit == "items" and more.items is not None and more.items > 1000
-    single = needed(single_runs(drawn(8, 1, 100), drawn(9, 1, 100)), 0.01)
-    assert single.limit == "items" and single.seeds is None and (single.items or 0) > 100
-
-
-def test_the_forecast_of_seeds_agrees_with_statsmodels() -> None:
-    """Without items, and where very many runs know the variance, it is the sample size of a t test
-    for two groups."""
-    from statsmodels.stats.power import TTestIndPower
-
-    values = {i: 0.9 + (0.01 if i % 2 else -0.01) for i in range(600)}
-    found = seeds_only(values, {i + 1000: v for i, v in values.items()})
-    for size in (0.008, 0.01, 0.02):
-        wanted = TTestIndPower().solve_power(effect_size=size / 0.01, power=0.8, alpha=0.05)
-        runs = next(n for n in range(2, 100) if sees(found, size, n, None))
-        assert runs == pytest.approx(wanted, abs=1.5)
-
-
-def test_a_variance_that_few_runs_know_asks_for_more_seeds_and_gives_a_range() -> None:
-    values = {i: 0.9 + 0.01 * v for i, v in enumerate((-1, 0, 1))}
-    found = seeds_only(values, {i + 10: v for i, v in values.items()})
-    plan = needed(found, 0.01)
-    assert plan.seeds is not None and plan.bounds is not None
-    low, high = plan.bounds
-    # Julious & Owen (2006): the quantile of a noncentral t with the pilot's 4 degrees of freedom.
-    factor = scipy.stats.nct.ppf(0.8, 4, scipy.stats.norm.ppf(0.975))
-    assert plan.seeds == pytest.approx(2 * factor**2, rel=0.15)
-    assert low < 17 < plan.seeds and high is not None and high > 40
-
-
-def test_what_is_far_more_than_is_practical_has_no_number() -> None:
-    values = {i: 0.9 + 0.03 * v for i, v in enumerate((-1, 0, 1))}
-    found = seeds_only(values, {i + 10: v for i, v in values.items()})
-    plan = needed(found, 0.001)
-    assert plan == Needed("seeds", None, None, None)

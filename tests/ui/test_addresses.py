@@ -75,55 +75,59 @@ def test_a_run_behind_a_link_can_be_opened(runs: RunsFolder) -> None:
     assert "lora, seed 0" in [header.value for header in app.header]
 
 
+def go(page: Page, name: str) -> None:
+    page.get_by_role("link", name=name).click()
+    expect(page.get_by_role("heading", name=name, exact=True, level=1)).to_be_visible()
+    settled(page)
+
+
+def open_and_edit(page: Page, server: Server, epochs: str) -> None:
+    server.open(page, "/?study=bbc-news&recipe=full")
+    settled(page)
+    box = page.get_by_role("spinbutton", name="epochs", exact=True)
+    box.fill(epochs)
+    box.press("Enter")
+    expect(page.get_by_text(f"--set training.epochs={epochs}.0")).to_be_visible()
+
+
+def shows(page: Page, epochs: str) -> None:
+    box = page.get_by_role("spinbutton", name="epochs", exact=True)
+    expect(box).to_have_value(epochs)
+    expect(page.get_by_role("heading", name="bbc-news / full")).to_be_visible()
+
+
 @pytest.mark.browser
-def test_pages_come_back_as_they_were_left_and_back_shows_what_was_there(
-    page: Page, runs: RunsFolder
-) -> None:
-    paths = [runs.add(news_recipe(method), 0) for method in ("lora", "full")]
-
-    def go(name: str) -> None:
-        page.get_by_role("link", name=name).click()
-        expect(page.get_by_role("heading", name=name, exact=True, level=1)).to_be_visible()
-        settled(page)
-
-    def epochs(value: str) -> None:
-        box = page.get_by_role("spinbutton", name="epochs", exact=True)
-        expect(box).to_have_value(value)
-        expect(page.get_by_role("heading", name="bbc-news / full")).to_be_visible()
-
+def test_pages_come_back_as_they_were_left(page: Page, runs: RunsFolder) -> None:
+    runs.add(news_recipe("lora"), 0)
+    runs.add(news_recipe("full"), 0)
     with Server(runs.path) as server:
-        server.open(page, "/?study=bbc-news&recipe=full")
-        settled(page)
-        box = page.get_by_role("spinbutton", name="epochs", exact=True)
-        box.fill("5")
-        box.press("Enter")
-        expect(page.get_by_text("--set training.epochs=5.0")).to_be_visible()
-        go("Compare")
+        open_and_edit(page, server, "5")
+        go(page, "Compare")
         assert "recipe" not in page.url and "set" not in page.url
         page.get_by_role("tab", name="Curves").click()
-        go("Recipes")
-        epochs("5")
-        go("Compare")
+        go(page, "Recipes")
+        shows(page, "5")
+        go(page, "Compare")
         curves = page.get_by_role("tab", name="Curves")
         expect(curves).to_have_attribute("aria-selected", "true")
         page.go_back()
         settled(page)
-        epochs("5")
+        shows(page, "5")
         page.go_forward()
         settled(page)
         expect(curves).to_have_attribute("aria-selected", "true")
 
-        # What was edited is undone by Back, and a run that was chosen too.
-        server.open(page, "/?study=bbc-news&recipe=full")
-        settled(page)
-        box.fill("7")
-        box.press("Enter")
-        expect(page.get_by_text("--set training.epochs=7.0")).to_be_visible()
+
+@pytest.mark.browser
+def test_back_undoes_an_edit_and_the_choice_of_a_run(page: Page, runs: RunsFolder) -> None:
+    lora, _ = (runs.add(news_recipe(method), 0) for method in ("lora", "full"))
+    with Server(runs.path) as server:
+        open_and_edit(page, server, "7")
         settled(page)
         page.go_back()
         settled(page)
-        epochs("2")
-        server.open(page, f"/runs?run=news/{paths[0].name}")
+        shows(page, "2")
+        server.open(page, f"/runs?run=news/{lora.name}")
         settled(page)
         table = page.get_by_test_id("data-grid-canvas").first
         table.click(position={"x": 20, "y": 60}, force=True)

@@ -9,11 +9,12 @@ import functools
 import json
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import streamlit as st
 from pydantic import BaseModel
+from streamlit.delta_generator import DeltaGenerator
 
 from layout import plain
 
@@ -53,30 +54,33 @@ def fields(
     asked = [name for name in known if name != "name"] if names is None else names
     properties = {name: known[name] for name in asked}
     start, placeholders = values if start is None else start, placeholders or {}
-    labels = labels or {}
     path = f"{section}." if section else ""
     inner = {name: schema for name, schema in properties.items() if "properties" in schema}
-    names = [name for name in asked if name not in inner]
     # Boxes to tick go last: they have no label above them and break a row of fields.
-    names.sort(key=lambda name: _kind(properties[name])[0] == "boolean")
+    plain_ones = [name for name in asked if name not in inner]
+    plain_ones.sort(key=lambda name: _kind(properties[name])[0] == "boolean")
     overrides = []
     usual = {name: schema.get("default") for name, schema in properties.items()}
     held, shown = {**usual, **values}, {**usual, **start}
-    for first in range(0, len(names), columns):
-        grid = st.columns(columns, vertical_alignment="bottom")
-        for name, column in zip(names[first : first + columns], grid, strict=False):
-            about = {"key": f"{key}:{path}{name}", "placeholder": placeholders.get(name, "not set")}
-            called = labels.get(name, label(name))
-            with column:
-                text = _widget(called, properties[name], held[name], shown[name], **about)
-            if text is not None:
-                overrides.append(f"{path}{name}={text}")
+    for name, cell in zip(plain_ones, _cells(columns), strict=False):
+        about = {"key": f"{key}:{path}{name}", "placeholder": placeholders.get(name, "not set")}
+        called = (labels or {}).get(name, label(name))
+        with cell:
+            text = _widget(called, properties[name], held[name], shown[name], **about)
+        if text is not None:
+            overrides.append(f"{path}{name}={text}")
     for name, schema in inner.items():
         st.caption(plain(f"{label(name)}: {schema.get('description', '')}"))
         here: dict[str, Any] = {"section": f"{path}{name}", "key": key, "columns": columns}
         within, first_shown = values.get(name) or {}, start.get(name) or {}
         overrides += fields(schema["properties"], within, start=first_shown, **here)
     return overrides
+
+
+def _cells(columns: int) -> Iterator[DeltaGenerator]:
+    """The cells of a grid, row by row, made as they are asked for."""
+    while True:
+        yield from st.columns(columns, vertical_alignment="bottom")
 
 
 @functools.cache

@@ -15,7 +15,7 @@ from workbench.errors import UsageError
 from workbench.heavy_imports import loading_libraries
 
 if TYPE_CHECKING:
-    pass
+    from workbench.comparison import Comparison
 
 LONGEST_TEXT = 72
 """Characters of a text that the table of predictions repeats."""
@@ -89,16 +89,20 @@ def compare(
         margin=min_difference,
         objectives=pareto.replace(" ", "").split(",") if pareto is not None else None,
     )
-    if explain and (format != "table" or published or config_diff):
+    option = "--published" if published else "--config-diff" if config_diff else None
+    _print_comparison(comparison, option, format, explain)
+
+
+def _print_comparison(
+    comparison: Comparison, option: str | None, format: str, explain: bool
+) -> None:
+    """The scores, or what ``option`` asks for instead."""
+    if explain and (format != "table" or option):
         fix = "use it with the table alone; json has the details of each verdict"
         raise UsageError("--explain with another format", fix=fix)
-    if published or config_diff:
-        _compare_otherwise(comparison, "--published" if published else "--config-diff", format)
-    else:
+    if option is None:
         echo(comparison.to(format, explain=explain).rstrip("\n"))
-
-
-def _compare_otherwise(comparison: Any, option: str, format: str) -> None:
+        return
     if format not in ("table", "json"):
         raise UsageError(f"{option} with --format {format}", fix="use table or json")
     if option == "--published":

@@ -78,9 +78,7 @@ def run(
     distributed.check_sharing(shard, zero, processes, queue)
     elsewhere = {"--queue": queue, "--detach": detach, "--executor": executor, "--force": force}
     until.check_request(until_decided, max_seeds, elsewhere | {"--processes": processes > 1})
-    if queue and (detach or executor):
-        what = f"--queue with {'--detach' if detach else '--executor'}"
-        raise UsageError(what, why="the queue runs in the background", fix="give one of them")
+    _check_queue(queue, detach, executor)
     if until_decided:
         which = {"seeds": which["seeds"], "run": partial(_finish, loaded, runs)}
         until.run_until_decided(loaded, runs, most=max_seeds, as_json=as_json, **which)
@@ -100,6 +98,12 @@ def run(
         raise typer.Exit(distributed.launch(context.obj, processes, paths, shard=shard, zero=zero))
     else:
         report_runs(run_here(loaded, runs, **which), as_json)
+
+
+def _check_queue(queue: bool, detach: bool, executor: str | None) -> None:
+    if queue and (detach or executor):
+        what = f"--queue with {'--detach' if detach else '--executor'}"
+        raise UsageError(what, why="the queue runs in the background", fix="give one of them")
 
 
 def _paths(recipes: Sequence[Recipe], runs: Path, seeds: Sequence[int] | None) -> list[Path]:

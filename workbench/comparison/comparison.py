@@ -7,6 +7,7 @@ scores may be compared -> rows, and warnings about what a reader could take for 
 import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from workbench.comparison import fairness, formats
@@ -80,39 +81,42 @@ def compare(
     """
     request = TestRequest(metric, all_pairs, margin)
     samples, warnings = _read(paths)
-    rows = [make_row(sample) for sample in samples]
-    choose_primary(rows)
     count = sum(len(sample.runs) for sample in samples)
     few = count <= MOST_TESTED or request != TestRequest()
     testing = few if tests is None else tests
-    for row, sample in zip(rows, samples, strict=True):
-        note_collapse(row, sample, read=testing)
-        if testing:
-            _add_intervals(row, sample)
-    warnings += [text for check in fairness.CHECKS for text in check(samples)]
-    warnings += set_baseline(rows, baseline)
+    rows = _rows(samples, testing, baseline, warnings)
     references = _references(samples, warnings)
-    rows = ordered(rows)
     check_metric(rows, metric)
-    groups = ComparisonResult(rows=rows, references=[], warnings=[], samples=samples).groups(metric)
-    results = run_tests(groups, request) if testing else TestResults()
+    comparison = Comparison(rows=rows, references=references, warnings=warnings, samples=samples)
+    results = run_tests(comparison.groups(metric), request) if testing else TestResults()
     if tests is None and not testing:
         results.notes.append(f"{count} runs: add --tests for significance tests")
-    wanted = list(objectives or (DEFAULT if len(rows) <= MOST_TESTED else ()))
+    wanted = objectives or (DEFAULT if len(rows) <= MOST_TESTED else ())
     wanted = [metric if metric and name == METRIC else name for name in wanted]
-    comparison = Comparison(
-        rows=rows,
-        references=references,
-        warnings=warnings,
+    comparison = replace(
+        comparison,
         verdicts=results.verdicts,
         verdict_notes=results.notes,
         pareto=pareto(rows, wanted, results.intervals) if wanted else [],
         pareto_objectives=wanted,
         pareto_column=objectives is not None,
-        samples=samples,
     )
     comparison.answer.extend(answers(comparison))
     return comparison
+
+
+def _rows(
+    samples: Sequence[Sample], testing: bool, baseline: str | None, warnings: list[str]
+) -> list[Row]:
+    """The rows in the order of the table, with their differences to the baseline."""
+    rows = [make_row(sample) for sample in samples]
+    choose_primary(rows)
+    for row, sample in zip(rows, samples, strict=True):
+        note_collapse(row, sample, read=testing)
+        if testing:
+            _add_intervals(row, sample)
+    warnings += set_baseline(rows, baseline)
+    return ordered(rows)
 
 
 def _add_intervals(row: Row, sample: Sample) -> None:
@@ -123,7 +127,8 @@ def _add_intervals(row: Row, sample: Sample) -> None:
 
 
 def _read(paths: Sequence[Path]) -> tuple[list[Sample], list[str]]:
-    """The finished runs by recipe, grouped and named, and warnings about what is left out."""
+    """The finished runs by recipe, grouped and named, and warnings about them and what is left
+    out."""
     warnings: list[str] = []
     runs = _runs(paths)
     if not runs:
@@ -135,6 +140,7 @@ def _read(paths: Sequence[Path]) -> tuple[list[Sample], list[str]]:
     for sample in sorted(samples, key=lambda s: (s.first.study, -sizes[s.first.conditions])):
         sample.group = numbers.setdefault(sample.first.conditions, len(numbers) + 1)
     set_labels(samples)
+    warnings += [text for check in fairness.CHECKS for text in check(samples)]
     return samples, warnings
 
 

@@ -85,13 +85,7 @@ def within(metric: str, score: float | None) -> float | None:
 
 def make_row(sample: Sample) -> Row:
     """The row of some runs, without the differences to a baseline."""
-    first, records = sample.first, sample.records
-    per_seed: dict[str, list[float | None]] = {
-        "peak_memory_bytes": [r.memory.peak_memory_bytes for r in records],
-        "train_seconds": [r.time.train_seconds for r in records],
-        "steps_per_second": [r.time.steps_per_second for r in records],
-        "tokens_per_second": [r.time.tokens_per_second for r in records],
-    }
+    first, records, per_seed = sample.first, sample.records, _costs(sample.records)
     # A mean over different machines would be the time or memory of none of them.
     one_machine = len(sample.hardware) == 1
     cost = {name: mean_of(values) if one_machine else None for name, values in per_seed.items()}
@@ -133,6 +127,15 @@ def make_row(sample: Sample) -> Row:
         "per_seed": per_seed,
         "collapsed": [],
         "trivial": None,
+    }
+
+
+def _costs(records: Sequence[Record]) -> dict[str, list[float | None]]:
+    return {
+        "peak_memory_bytes": [r.memory.peak_memory_bytes for r in records],
+        "train_seconds": [r.time.train_seconds for r in records],
+        "steps_per_second": [r.time.steps_per_second for r in records],
+        "tokens_per_second": [r.time.tokens_per_second for r in records],
     }
 
 

@@ -111,20 +111,25 @@ class Row(TypedDict):
     trivial: str | None
 
 
-class Verdict(TypedDict):
-    """A recipe against another; the numbers are the first minus the second. Of an exponential such
-    as perplexity ``ratio`` is the first divided by the second; of others it is null."""
+class Size(TypedDict):
+    """A score minus another. Of an exponential such as perplexity ``ratio`` is the first divided by
+    the second; of others it is null."""
 
-    group: int
-    metric: str
-    label: str
-    against: str
     difference: float | None
     ci_low: float | None
     ci_high: float | None
     ratio: float | None
     ratio_low: float | None
     ratio_high: float | None
+
+
+class Verdict(Size):
+    """A recipe against another; the numbers are the first minus the second."""
+
+    group: int
+    metric: str
+    label: str
+    against: str
     p_value: float | None
     p_adjusted: float | None
     comparisons: int

@@ -12,7 +12,7 @@ from workbench.comparison.pareto import Intervals
 from workbench.comparison.power import Needed, detectable, needed
 from workbench.comparison.result import Group
 from workbench.comparison.rows import mean_of
-from workbench.comparison.schema import Conclusion, Row, Verdict
+from workbench.comparison.schema import Conclusion, Row, Size, Verdict
 from workbench.comparison.sentences import put_in_words, tests_used
 from workbench.comparison.sequential import Plan, plan_of, plans_of
 from workbench.comparison.statistics import CONFIDENCE, holm, scale_of
@@ -88,7 +88,7 @@ def run_tests(groups: Sequence[Group], request: TestRequest) -> TestResults:
         p_values = {i: d.p_value for i, (d, _) in enumerate(found) if d and d.p_value is not None}
         adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
         verdicts = [
-            _verdict(*pair, group.metric, *found[i], adjusted.get(i), len(adjusted), request)
+            _verdict(pair, group.metric, *found[i], adjusted.get(i), len(adjusted), request)
             for i, pair in enumerate(pairs)
         ]
         results.verdicts += verdicts
@@ -184,8 +184,7 @@ class _Scores:
 
 
 def _verdict(
-    one: Row,
-    other: Row,
+    pair: tuple[Row, Row],
     metric: str,
     found: Difference | None,
     note: str | None,
@@ -193,26 +192,18 @@ def _verdict(
     comparisons: int,
     request: TestRequest,
 ) -> Verdict:
-    units = _Units(other, metric)
+    (one, other), units = pair, _Units(pair[1], metric)
     margin = units.default_margin if request.margin is None else request.margin
     size = units.tested(margin)
     tested = found if found and found.p_value is not None else None
     more = needed(tested, size, comparisons) if tested else Needed()
     runs = found.runs if found else (len(one["runs"]), len(other["runs"]))
-    bounds = (found.estimate, found.low, found.high) if found else (None, None, None)
-    difference, low, high = map(units.difference, bounds)
-    ratio, ratio_low, ratio_high = map(units.ratio, bounds)
     verdict: Verdict = {
         "group": one["group"],
         "metric": metric,
         "label": one["label"],
         "against": other["label"],
-        "difference": difference,
-        "ci_low": low,
-        "ci_high": high,
-        "ratio": ratio,
-        "ratio_low": ratio_low,
-        "ratio_high": ratio_high,
+        **units.size_of(found),
         "p_value": found.p_value if found else None,
         "p_adjusted": adjusted,
         "comparisons": comparisons,
@@ -256,6 +247,19 @@ class _Units:
 
     def tested(self, margin: float) -> float:
         return math.log1p(margin / self.level) if self.exponential and self.level else margin
+
+    def size_of(self, found: Difference | None) -> Size:
+        bounds = (found.estimate, found.low, found.high) if found else (None, None, None)
+        difference, low, high = map(self.difference, bounds)
+        ratio, ratio_low, ratio_high = map(self.ratio, bounds)
+        return {
+            "difference": difference,
+            "ci_low": low,
+            "ci_high": high,
+            "ratio": ratio,
+            "ratio_low": ratio_low,
+            "ratio_high": ratio_high,
+        }
 
     def ratio(self, tested: float | None) -> float | None:
         return math.exp(tested) if self.exponential and tested is not None else None

@@ -57,10 +57,9 @@ def load_data(spec: DataSpec, task: TaskSpec, seed: int = 0) -> Data:
     notes_of_task = form.check(reading, splits, spec, task)
     train, validation, test = (examples.select(splits[role]) for role in ROLES)
     ids = [train.ids, validation.ids, test.ids]
-    notes = [note for rows in found.values() for note in rows.notes]
-    notes = [*dict.fromkeys(notes), *reading.notes, *kept.notes, *apart.notes]
-    if groups:
-        notes.append(group_note(splits, groups, str(spec.group)))
+    notes_of_rows = dict.fromkeys(note for rows in found.values() for note in rows.notes)
+    notes = [*notes_of_rows, *reading.notes, *kept.notes, *apart.notes]
+    notes += [group_note(splits, groups, str(spec.group))] if groups else []
     return Data(
         train=train,
         validation=validation,

@@ -44,10 +44,9 @@ def cut_splits(
     Raises:
         DataError: there are not enough rows, or nothing would be left to train or test on.
     """
-    pool = list(provided["train"])
-    sizes = _sizes(pool, provided, spec, removed=removed, where=where)
+    left = list(provided["train"])
+    sizes = _sizes(left, provided, spec, removed=removed, where=where)
     splits: dict[Role, list[int]] = {}
-    left = pool
     for role in ("test", "validation"):
         if role in provided:
             splits[role] = list(provided[role])
