@@ -8,9 +8,10 @@ from compare.draw import show_table
 from compare.selection import Selection
 from layout import plain
 from workbench.analysis.group import Analysis
+from workbench.comparison.against_reference import reference_sentences
 from workbench.comparison.answer import answer
 from workbench.comparison.schema import Conclusion
-from workbench.comparison.sentences import details, reference_sentences
+from workbench.comparison.sentences import details
 from workbench.comparison.table import comparison_table
 
 Color = Literal["green", "red", "gray", "orange", "blue"]

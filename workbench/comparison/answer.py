@@ -9,9 +9,10 @@ import math
 from collections.abc import Iterable, Sequence
 
 from workbench import formatting
+from workbench.comparison.against_reference import reference_sides
 from workbench.comparison.result import ComparisonResult, Group
 from workbench.comparison.schema import Answer, Row, Standing, Verdict
-from workbench.comparison.sentences import amount, effect, needs, reference_sides
+from workbench.comparison.sentences import amount, effect, needs
 from workbench.formatting import listing
 from workbench.recipe.catalogue import higher_is_better, is_share
 
@@ -209,17 +210,22 @@ def _times(ours: int, theirs: int, what: str) -> str:
 
 
 def _against_reference(group: Group) -> list[str]:
-    """Who beats the best score without fine-tuning."""
-    if (sides := reference_sides(group)) is None:
+    """Who beats the best score without fine-tuning; nothing of recipes of one run."""
+    sides, rows = reference_sides(group), len(group.rows)
+    judged = sides and [*sides.better, *sides.unclear, *sides.worse]
+    if sides is None or not judged:
         return []
-    reference, several = f"{sides.name} ({formatting.score(sides.score)})", len(group.rows) > 1
-    if len(sides.worse) == len(group.rows):
-        return [f"{reference} beats {'all of them' if several else 'it'}"]
+    reference = f"{sides.name} ({formatting.score(sides.score)})"
+    all_of = "it" if rows == 1 else "all of them" if len(judged) == rows else listing(judged)
+    beats = _verb(judged, "beats", "beat")
+    if len(sides.worse) == len(judged):
+        return [f"{reference} beats {all_of}"]
+    if len(sides.better) == len(judged):
+        return [f"{all_of} {beats} {reference}"]
     if not sides.better:
-        none = "none of them clearly beats" if several else "it does not clearly beat"
-        return [f"{none} {reference}"]
-    if len(sides.better) == len(group.rows):
-        return [f"{'all of them beat' if several else 'it beats'} {reference}"]
+        if len(judged) == 1:
+            return [f"{all_of} does not clearly beat {reference}"]
+        return [f"none of {'them' if len(judged) == rows else all_of} clearly beats {reference}"]
     return [
         f"only {listing(sides.better)} clearly {_verb(sides.better, 'beats', 'beat')} {reference}"
     ]

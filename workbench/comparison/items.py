@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.comparison.crossed import population_interval
 from workbench.comparison.rows import Sample
-from workbench.comparison.statistics import Interval, Scale, scale_of
+from workbench.comparison.statistics import CONFIDENCE, Interval, Scale, scale_of
 from workbench.recipe.catalogue import METRICS
 from workbench.recipe.renamed import metric_as_first_written
 from workbench.store import open_regular
@@ -99,7 +99,7 @@ class ItemScores:
         rest = self.values - self.values.mean(axis=1, keepdims=True) - self.by_item + self.mean
         return float((rest**2).sum() / ((runs - 1) * (items - 1)))
 
-    def population(self, scale: Scale) -> Interval:
+    def population(self, scale: Scale, confidence: float = CONFIDENCE) -> Interval:
         """The mean and its interval over seeds and items."""
         count = self.values.shape[1]
         return population_interval(
@@ -108,6 +108,7 @@ class ItemScores:
             residual=self.residual_variance / count,
             items=count,
             scale=scale,
+            confidence=confidence,
         )
 
 

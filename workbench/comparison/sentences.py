@@ -4,12 +4,13 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from workbench import formatting
+from workbench.comparison.against_reference import reference_sentences
 from workbench.comparison.pareto import OBJECTIVES
-from workbench.comparison.result import ComparisonResult, Group, shown_interval
-from workbench.comparison.schema import Conclusion, ScoreSummary, Verdict
+from workbench.comparison.result import ComparisonResult, Group
+from workbench.comparison.schema import Conclusion, Verdict
 from workbench.comparison.testing import TESTS
 from workbench.formatting import listing, plural
-from workbench.recipe.catalogue import higher_is_better, is_share
+from workbench.recipe.catalogue import is_share
 
 
 class Said(NamedTuple):
@@ -221,67 +222,6 @@ def _about(count: int) -> str:
     """Two digits are all that such a forecast is worth."""
     digits = max(0, len(str(count)) - 2)
     return f"{round(count, -digits):,}"
-
-
-_SIDES = {
-    "better": ("scores better", "score better"),
-    "unclear": ("does not differ significantly", "do not differ significantly"),
-    "worse": ("scores worse", "score worse"),
-}
-
-
-class Sides(NamedTuple):
-    """The best score without fine-tuning, and which rows are better, worse or neither."""
-
-    name: str
-    score: float
-    better: list[str]
-    unclear: list[str]
-    worse: list[str]
-
-
-def reference_sides(group: Group) -> Sides | None:
-    """By the interval of each row, or its one run; None without a reference."""
-    scores, higher = group.reference_scores, higher_is_better(group.metric)
-    if not scores:
-        return None
-    best = (max if higher else min)(scores, key=lambda name: scores[name])
-    sides = Sides(best, scores[best], [], [], [])
-    for label, summary in _scored(group):
-        getattr(sides, _side(summary, scores[best], higher)).append(label)
-    return sides
-
-
-def _scored(group: Group) -> list[tuple[str, ScoreSummary]]:
-    found = [(row["label"], row["metrics"].get(group.metric)) for row in group.rows]
-    return [(label, each) for label, each in found if each and each["mean"] is not None]
-
-
-def reference_sentences(group: Group) -> list[str]:
-    """Who beats the best score without fine-tuning."""
-    if (sides := reference_sides(group)) is None:
-        return []
-    parts = [
-        f"{listing(labels, None)} {words[len(labels) > 1]}"
-        for side, words in _SIDES.items()
-        if (labels := getattr(sides, side))
-    ]
-    scored = [summary for _, summary in _scored(group)]
-    several = any(summary["n"] > 1 for summary in scored)
-    both = all(summary["population_ci_low"] is not None for summary in scored)
-    over = ["seeds"] * several + ["texts"] * both
-    by = f"95% intervals over {' and '.join(over)}" if over else ""
-    by = ", ".join(filter(None, [by, "" if several else "one run each"]))
-    score = formatting.score(sides.score)
-    return [f"compared with {sides.name} ({group.metric} {score}): {'; '.join(parts)} ({by})"]
-
-
-def _side(summary: ScoreSummary, reference: float, higher: bool) -> str:
-    mean = summary["mean"]
-    low, high = shown_interval(summary) or (mean, mean if summary["n"] == 1 else None)
-    if low is None or high is None or low <= reference <= high:
-        return "unclear"
-    return "better" if (low > reference) == higher else "worse"
 
 
 def pareto_sentences(group: Group) -> list[str]:
