@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer
 
-from tests.killed_runs import shown
 from tests.shared_runs import run_quietly
 from tests.trained_runs import SharedFolder, TrainedRuns
 from workbench.pipeline.runner import run_all
@@ -41,6 +40,15 @@ def result_of(run: Run) -> dict[str, Any]:
     result = {k: v for k, v in run.result.items() if k not in ("time", "memory")}
     expected = {k: v for k, v in run.result["forecast"].items() if k != "free_memory_bytes"}
     return result | {"forecast": expected}
+
+
+def shown(rows: list[dict[str, Any]], *kinds: str) -> list[dict[str, Any]]:
+    """Rows of the log without what a clock says."""
+    return [
+        {k: v for k, v in row.items() if k not in ("time", "seconds")}
+        for row in rows
+        if row["kind"] in kinds
+    ]
 
 
 def assert_same(run: Run, alone: Run) -> None:
