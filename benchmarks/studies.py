@@ -8,7 +8,7 @@ the second they are easy, contested or impossible, may lie in clusters, and seed
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Protocol
@@ -218,8 +218,3 @@ def apart(scenario: Scenario, gap: float) -> Scenario:
         more = truth(replace(scenario, better=middle)) < gap
         low, high = (middle, high) if more else (low, middle)
     return replace(scenario, better=low)
-
-
-def of_runs(sides: Sequence[ItemScores]) -> list[list[float]]:
-    """The score of each run of each method."""
-    return [side.values.mean(axis=1).tolist() for side in sides]

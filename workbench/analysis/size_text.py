@@ -43,8 +43,7 @@ def tables(curves: SizeCurves) -> list[Table]:
 def _difference(found: Difference | None) -> Cell:
     if found is None:
         return Cell(formatting.ABSENT)
-    known = found.low is not None and found.high is not None
-    half = (found.high - found.low) / 2 if known else None  # type: ignore[operator]
+    half = None if found.low is None or found.high is None else (found.high - found.low) / 2
     star = "" if found.ahead == "undecided" else " *"
     return Cell(f"{formatting.difference(found.estimate, half)}{star}", found.estimate)
 

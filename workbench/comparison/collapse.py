@@ -31,7 +31,6 @@ def note_collapse(row: Row, sample: Sample, *, read: bool) -> None:
     read = read and not (metric in METRICS and METRICS[metric].from_likelihood)
     gains = [_gain(metric, r.metrics.test.get(metric), r.references) for r in sample.records]
     best = max((gain.size for gain in gains if gain), default=0.0)
-    row["collapsed"] = []
     for run, record, gain in zip(sample.runs, sample.records, gains, strict=True):
         answer = _only_answer(run, tagging=tagging) if read else None
         flat = gain is not None and gain.size <= max(HARDLY * best, 0.0)

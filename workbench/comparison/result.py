@@ -139,8 +139,8 @@ def shown_interval(found: ScoreSummary) -> tuple[float, float] | None:
     return ends(found) if low is None or high is None else (low, high)
 
 
-def ends(found: Summary) -> tuple[float, float] | None:
-    """The interval of a summary, if it has one."""
+def ends(found: Summary | Verdict) -> tuple[float, float] | None:
+    """The interval, if there is one."""
     low, high = found["ci_low"], found["ci_high"]
     return None if low is None or high is None else (low, high)
 
@@ -153,9 +153,8 @@ def covered(found: ScoreSummary) -> str:
 
 
 def half_interval(found: Summary | Verdict | None) -> float | None:
-    if found is None or found["ci_low"] is None or found["ci_high"] is None:
-        return None
-    return (found["ci_high"] - found["ci_low"]) / 2
+    interval = ends(found) if found else None
+    return (interval[1] - interval[0]) / 2 if interval else None
 
 
 def _turned(verdict: Verdict) -> Verdict:

@@ -57,12 +57,6 @@ class Encoded:
     truncated: int
     """Examples of which something was cut off to fit the maximal length."""
 
-    @property
-    def examples_hash(self) -> str:
-        """sha256 over ids, lengths in tokens and labels, to recognise the split again."""
-        content = repr((self.examples.ids, self.lengths.tolist(), self.examples.labels))
-        return hashlib.sha256(content.encode("utf-8", "backslashreplace")).hexdigest()
-
     def __len__(self) -> int:
         return len(self.lengths)
 

@@ -63,7 +63,7 @@ def _items(
             except DataError as error:
                 broken.append((line, error))
     if broken:
-        problems.append(_broken_lines(broken, path))
+        problems.append(_broken_lines(broken))
     return items
 
 
@@ -138,7 +138,7 @@ def _not_an_object(items: Sequence[Item], path: Path) -> DataError:
     )
 
 
-def _broken_lines(broken: Sequence[tuple[int, DataError]], path: Path) -> DataError:
+def _broken_lines(broken: Sequence[tuple[int, DataError]]) -> DataError:
     (_, first), *others = broken
     more = ""
     if others:

@@ -1,7 +1,7 @@
 """All that is wrong with the data of a draft, in one list, each with what would settle it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from typing import Any, NamedTuple
 
@@ -51,7 +51,7 @@ class Checked:
     draft: Draft
     problems: tuple[Found, ...] = ()
     data: Data | None = None
-    notes: tuple[str, ...] = field(default_factory=tuple)
+    notes: tuple[str, ...] = ()
 
 
 def check(draft: Draft, guess: Guess) -> Checked:
