@@ -133,15 +133,18 @@ def csv_lines(curves: SizeCurves) -> list[dict[str, Any]]:
         )
     for pair in curves.pairs:
         for each in pair.differences:
-            named: dict[str, Any] = {
-                "kind": "difference",
-                "name": pair.first,
-                "against": pair.second,
-            }
-            named |= {"examples": each.size, "metric": curves.metric, "mean": each.estimate}
             lines.append(
-                named
-                | {"ci_low": each.low, "ci_high": each.high, "p_adjusted": each.p_adjusted}
-                | {"ahead": each.ahead}
+                {
+                    "kind": "difference",
+                    "name": pair.first,
+                    "against": pair.second,
+                    "examples": each.size,
+                    "metric": curves.metric,
+                    "mean": each.estimate,
+                    "ci_low": each.low,
+                    "ci_high": each.high,
+                    "p_adjusted": each.p_adjusted,
+                    "ahead": each.ahead,
+                }
             )
     return lines
