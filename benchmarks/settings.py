@@ -38,23 +38,8 @@ def settings_of(name: str, overrides: Iterable[str], folder: Path) -> dict[str, 
     """
     overrides = list(overrides)
     recipe = load_recipe(name, overrides)
-    task, method, training = recipe.task, recipe.method, recipe.training
-    if recipe.data.validation_size is None and not (
-        recipe.data.splits and recipe.data.splits.validation
-    ):
-        raise UsageError(
-            f"{name} has no validation split, and both sides validate after each epoch",
-            where="data.validation_size",
-            fix="add --set data.validation_size=8",
-        )
-    if not isinstance(method, LoRA) or METRICS.get(task.name) not in task.score_names:
-        raise UsageError(
-            f"{name} is {method.name} for {task.name} with {', '.join(task.score_names)}",
-            where="method and task",
-            why="the other side is written for LoRA, and for "
-            + " and ".join(f"{known} with {metric}" for known, metric in METRICS.items()),
-            fix="take bbc-news/lora or bbc-headlines/lora",
-        )
+    task, training = recipe.task, recipe.training
+    method = _comparable(name, recipe)
     data = load_data(recipe.data, task)
     rows = _tokens(recipe, data) if task.name == "instruction" else _texts(data)
     for role, split in rows.items():
@@ -78,6 +63,28 @@ def settings_of(name: str, overrides: Iterable[str], folder: Path) -> dict[str, 
         "learning_rate": recipe.learning_rate,
         "warmup_ratio": training.warmup_ratio,
     }
+
+
+def _comparable(name: str, recipe: Recipe) -> LoRA:
+    """The method of a recipe that the other side has too."""
+    task, method = recipe.task, recipe.method
+    if recipe.data.validation_size is None and not (
+        recipe.data.splits and recipe.data.splits.validation
+    ):
+        raise UsageError(
+            f"{name} has no validation split, and both sides validate after each epoch",
+            where="data.validation_size",
+            fix="add --set data.validation_size=8",
+        )
+    if not isinstance(method, LoRA) or METRICS.get(task.name) not in task.score_names:
+        raise UsageError(
+            f"{name} is {method.name} for {task.name} with {', '.join(task.score_names)}",
+            where="method and task",
+            why="the other side is written for LoRA, and for "
+            + " and ".join(f"{known} with {metric}" for known, metric in METRICS.items()),
+            fix="take bbc-news/lora or bbc-headlines/lora",
+        )
+    return method
 
 
 def _texts(data: Data) -> Rows:
