@@ -28,6 +28,7 @@ def write(run: WriteRun, runs: Path) -> Any:
         scores: dict[str, tuple[float, ...]],
         references: dict[str, float] | None = None,
         metric: str = "accuracy",
+        memory: int | None = None,
         **more: Any,
     ) -> Group:
         known = {name: {metric: score} for name, score in (references or {}).items()}
@@ -37,7 +38,7 @@ def write(run: WriteRun, runs: Path) -> Any:
                     recipe,
                     seed,
                     parameters={"trainable": SIZES[recipe]},
-                    memory={"peak_memory_bytes": MEMORY.get(recipe, 256_000_000)},
+                    memory={"peak_memory_bytes": memory or MEMORY.get(recipe, 256_000_000)},
                     replace={"metrics": {"test": {metric: value}}, "references": known},
                     **more,
                 )
@@ -115,6 +116,38 @@ def test_an_interval_that_reaches_far_decides_nothing_and_says_what_would(write:
         f"clearly beats {TFIDF} (0.912). Detecting 1 point takes 12 to 40 seeds."
     )
     assert found["standings"]["undecided"] == ["lora"]
+
+
+def test_what_says_nothing_is_given_no_number(write: Any) -> None:
+    group = write({"full": THREE, "lora": THREE})
+    wide = (-0.2, -0.79, 0.56)
+    for limit, words in (
+        ("seeds", "these seeds scatter too much to say anything"),
+        ("items", "there are too few test items to say anything"),
+    ):
+        found = said(group, verdict(group, "lora", "unclear", *wide, limit=limit))
+        assert found["text"].startswith(f"lora cannot be told from full ({words}).")
+
+
+def test_a_row_whose_own_interval_leaves_out_0_is_no_match(write: Any) -> None:
+    group = write({"full": THREE, "lora": THREE})
+    found = said(group, verdict(group, "lora", "hint", -0.006, -0.011, -0.001))
+    assert found["standings"]["undecided"] == ["lora"] and "matches" not in found["text"]
+
+
+def test_a_match_that_costs_more_is_no_headline(write: Any) -> None:
+    group = write({"full": THREE, "lora": THREE, "prompt": THREE}, memory=256_000_000)
+    for row in group.rows:
+        row["trainable_parameters"] = {"full": 1000, "lora": 2000, "prompt": 8000}[row["label"]]
+    found = said(
+        group,
+        verdict(group, "lora", "unclear", 0.002, -0.01, 0.0153),
+        verdict(group, "prompt", "worse", -0.113, -0.169, -0.057),
+    )
+    assert found["text"] == (
+        "prompt is worse than full (-11.3 points, 95% CI -16.9 to -5.7) with 8 times the trained "
+        "parameters; lora matches full to within 1.6 points at a higher cost."
+    )
 
 
 def test_one_run_each_says_nothing_of_methods(write: Any) -> None:

@@ -87,6 +87,22 @@ def test_a_seed_that_collapsed_is_counted_as_a_result(run: WriteRun, runs: Path)
     assert rows["lora"]["trivial"] is None and rows["full"]["collapsed"] == []
 
 
+def test_seeds_that_give_different_single_answers_are_named_together(
+    run: WriteRun, runs: Path
+) -> None:
+    for seed, answer in enumerate("ab"):
+        answered(run, "full", seed, [answer] * 100)
+        answered(run, "lora", seed, [answer] * 100)
+    answered(run, "lora", 2, good(3))
+    comparison = compare([runs])
+    rows = {row["label"]: row for row in comparison.rows}
+    assert rows["full"]["trivial"] == "gives one answer to every test text, 'a' or 'b'"
+    assert (
+        "lora: 2 of 3 seeds collapsed (seeds 0 and 1 give one answer to every test text, 'a' or "
+        "'b')"
+    ) in comparison.verdicts[0]["sentence"]
+
+
 def test_a_score_at_the_trivial_baseline_is_named_without_predictions(
     run: WriteRun, runs: Path
 ) -> None:

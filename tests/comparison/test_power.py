@@ -76,3 +76,30 @@ def test_what_is_far_more_than_is_practical_has_no_number() -> None:
     found = seeds_only(values, {i + 10: v for i, v in values.items()})
     plan = needed(found, 0.001)
     assert plan == Needed("seeds", None, None, None)
+
+
+def test_where_endless_items_would_not_do_the_seeds_are_the_limit() -> None:
+    """Two of three seeds of one side collapsed: no number of test items makes up for that."""
+    shares = ((0.25, 0.9, 0.25), (0.9, 0.9, 0.9))
+    one, other = (
+        scores(np.concatenate([drawn(i, 1, 500, p).values for p in side]))
+        for i, side in enumerate(shares)
+    )
+    assert needed(several_runs(one, other), 0.01) == Needed("seeds")
+
+
+def test_items_that_are_asked_for_show_it_with_the_seeds_that_are_asked_for() -> None:
+    """Where both sides get the same items right on average, what seeds and items have together is
+    all there is, and a dozen items do not show a point."""
+    right = np.ones((3, 12))
+    one, other = right.copy(), right.copy()
+    for run in range(3):
+        one[run, [run, 9, 10, 11]] = 0
+        other[run, [(run + 1) % 3, 9, 10, 11]] = 0
+    found = several_runs(scores(one), scores(other))
+    plan = needed(found, 0.01)
+    assert plan.limit == "items" and plan.seeds and plan.items
+    assert sees(found, 0.01, plan.seeds, plan.items)
+    # The rest varies by p(1 - p) = 0.22 on each side for the three items that come and go.
+    rest = 2 * 0.22 * 3 / 12
+    assert plan.items * plan.seeds > rest / (0.01 / 2.8) ** 2

@@ -83,7 +83,7 @@ def test_what_no_study_can_pay_for_is_not_given_as_a_number(run: WriteRun, runs:
     ("limit", "seeds", "bounds", "words"),
     [
         ("seeds", 21, [12, 40], "detecting 1 point takes 12 to 40 seeds"),
-        ("seeds", 21, [12, None], "detecting 1 point takes 12 seeds or far more"),
+        ("seeds", 21, [12, None], "detecting 1 point takes 12 seeds at least"),
         ("seeds", None, None, "detecting 1 point takes far more seeds than is practical"),
         ("items", 8, [1234, 5678], "more seeds alone do not help: detecting 1 point takes 1,200 to "
                                    "5,700 test items and about 8 seeds"),

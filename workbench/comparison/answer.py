@@ -12,14 +12,15 @@ from workbench import formatting
 from workbench.comparison.against_reference import reference_sides
 from workbench.comparison.result import ComparisonResult, Group
 from workbench.comparison.schema import Answer, Row, Standing, Verdict
-from workbench.comparison.sentences import amount, effect, needs
+from workbench.comparison.sentences import amount, at_cost, costs_more, effect, needs
+from workbench.comparison.statistics import scale_of
 from workbench.formatting import listing
 from workbench.recipe.catalogue import higher_is_better, is_share
 
 LOOSEST = 3
 """Times the margin: an interval that reaches further leaves too much open to call it a match."""
-_SAME_COST = 0.9
-"""Ratio of two costs from which on they are not worth a word."""
+TOO_OPEN = {"share": 0.25, "ratio": 1.0}
+"""An interval that reaches further says nothing at all, and is given no number."""
 
 
 def answers(comparison: ComparisonResult) -> list[Answer]:
@@ -108,7 +109,8 @@ def _standing(row: Row, verdict: Verdict) -> Standing:
         return "undecided"
     if conclusion == "untested" or verdict["runs"] == verdict["runs_against"] == 1:
         return "untested"
-    if conclusion == "same" or _open(verdict) <= LOOSEST * _margin(verdict):
+    near = conclusion != "hint" and _open(verdict) <= LOOSEST * _margin(verdict)
+    if conclusion == "same" or near:
         return "matches"
     return "undecided"
 
@@ -146,29 +148,47 @@ def _methods(rows: dict[str, Row], base: Row, all_found: _Found) -> list[str]:
     verdicts = {standing: [found[label][1] for label in labels[standing]] for standing in labels}
     if better := labels["better"]:
         first, *others = better
-        by, cost = effect(found[first][1]), _at_cost(rows[first], base)
+        by, cost = effect(found[first][1]), at_cost(rows[first], base)
         parts.append(f"{first} is better than {name} ({by}){cost}{_so(others, 'is', 'are')}")
-    if matching := sorted(labels["matches"], key=lambda each: _size(rows[each])):
-        first, *others = matching
-        within, cost = _within(verdicts["matches"]), _at_cost(rows[first], base)
-        parts.append(f"{first} matches {name} to within {within}{cost}{_so(others, 'does', 'do')}")
+    matching = sorted(labels["matches"], key=lambda each: _size(rows[each]))
+    worth_it = bool(matching) and not costs_more(rows[matching[0]], base)
+    if worth_it:
+        parts.append(
+            _matches(matching, name, verdicts["matches"], at_cost(rows[matching[0]], base))
+        )
     if undecided := labels["undecided"]:
-        within = _within(verdicts["undecided"])
-        open_up_to = f"the intervals leave open up to {within}"
-        parts.append(f"{listing(undecided)} cannot be told from {name} ({open_up_to})")
+        left_open = _left_open(verdicts["undecided"])
+        parts.append(f"{listing(undecided)} cannot be told from {name} ({left_open})")
     if worse := labels["worse"]:
         by = effect(verdicts["worse"][0]) if len(worse) == 1 else _range(verdicts["worse"])
         if parts:
             parts.append(f"{listing(worse)} {_verb(worse, 'is', 'are')} worse ({by})")
         else:
-            cost = _at_cost(rows[worse[0]], base)
+            cost = at_cost(rows[worse[0]], base)
             cost = f", {worse[0]}{cost}" if cost and len(worse) > 1 else cost
             verb = _verb(worse, "is", "are")
             parts.append(f"{listing(worse)} {verb} worse than {name} ({by}){cost}")
+    if matching and not worth_it:
+        parts.append(_matches(matching, name, verdicts["matches"], " at a higher cost"))
     if untested := labels["untested"]:
         verb = _verb(untested, "is", "are")
         parts.append(f"{listing(untested)} {verb} not tested against {name}")
     return parts
+
+
+def _matches(labels: list[str], name: str, verdicts: Sequence[Verdict], cost: str) -> str:
+    first, *others = labels
+    return f"{first} matches {name} to within {_within(verdicts)}{cost}{_so(others, 'does', 'do')}"
+
+
+def _left_open(verdicts: Sequence[Verdict]) -> str:
+    """``the intervals leave open up to 5.7 points``; what lacks where that is no statement."""
+    worst = max(verdicts, key=_open)
+    if _open(worst) <= TOO_OPEN.get(scale_of(worst["metric"]), math.inf):
+        return f"the intervals leave open up to {_within(verdicts)}"
+    if worst["limit"] == "items":
+        return "there are too few test items to say anything"
+    return "these seeds scatter too much to say anything"
 
 
 def _range(verdicts: Sequence[Verdict]) -> str:
@@ -185,28 +205,6 @@ def _range(verdicts: Sequence[Verdict]) -> str:
 
 def _size(row: Row) -> tuple[int, str]:
     return row["trainable_parameters"], row["label"]
-
-
-def _at_cost(row: Row, base: Row) -> str:
-    """`` with 1/300 of the trained parameters and half of the memory``."""
-    parts = [(row["trainable_parameters"], base["trainable_parameters"], "trained parameters")]
-    memory = row["peak_memory_bytes"], base["peak_memory_bytes"]
-    if row["hardware"] == base["hardware"] and memory[0] and memory[1]:
-        parts.append((memory[0], memory[1], "memory"))
-    known = [text for ours, theirs, what in parts if (text := _times(ours, theirs, what))]
-    return f" with {listing(known)}" if known else ""
-
-
-def _times(ours: int, theirs: int, what: str) -> str:
-    """Empty where the two are about the same."""
-    if not ours or not theirs or _SAME_COST < ours / theirs < 1 / _SAME_COST:
-        return ""
-    ratio = ours / theirs
-    if ratio > 1:
-        return f"{float(f'{ratio:.2g}'):,g} times the {what}"
-    if ratio < 0.1:
-        return f"1/{float(f'{1 / ratio:.2g}'):,.0f} of the {what}"
-    return f"half of the {what}" if 0.45 < ratio < 0.55 else f"{ratio:.0%} of the {what}"
 
 
 def _against_reference(group: Group) -> list[str]:

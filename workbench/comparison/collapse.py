@@ -46,7 +46,7 @@ def note_collapse(row: Row, sample: Sample, *, read: bool) -> None:
     mean = row["metrics"][metric]["mean"] if metric in row["metrics"] else None
     of_mean = _gain(metric, mean, first.references)
     if len(row["collapsed"]) == len(sample.runs):
-        row["trivial"] = " or ".join(dict.fromkeys(each["reason"] for each in row["collapsed"]))
+        row["trivial"] = " or ".join(_reasons(row))
     elif of_mean and of_mean.size <= 0:
         row["trivial"] = f"on average {of_mean.words}"
 
@@ -92,8 +92,19 @@ def _parts(text: object, tagging: bool) -> list[str]:
     return str(text).split() if tagging else [str(text)]
 
 
-def _answering(answer: str | None) -> str:
-    return f"gives one answer to every test text ({answer!r})"
+def _answering(*answers: str | None) -> str:
+    one_of = " or ".join(map(repr, answers))
+    return f"gives one answer to every test text{f', {one_of}' if answers[1:] else f' ({one_of})'}"
+
+
+def _reasons(row: Row) -> list[str]:
+    """Why its runs collapsed, with all of the single answers in one of the reasons."""
+    given = dict.fromkeys(each["answer"] for each in row["collapsed"] if each["answer"] is not None)
+    reasons = (
+        each["reason"] if each["answer"] is None else _answering(*given)
+        for each in row["collapsed"]
+    )
+    return list(dict.fromkeys(reasons))
 
 
 def remark(row: Row) -> str | None:
@@ -102,11 +113,14 @@ def remark(row: Row) -> str | None:
         return f"{row['label']} {row['trivial']}"
     if not row["collapsed"]:
         return None
+    several, reasons = len(row["collapsed"]) > 1, _reasons(row)
+    if several:
+        plural = {"is": "are", "gives": "give"}
+        reasons = [f"{plural[verb]} {rest}" for verb, rest in (r.split(" ", 1) for r in reasons)]
     seeds = listing([str(each["seed"]) for each in row["collapsed"]])
-    reasons = " or ".join(dict.fromkeys(each["reason"] for each in row["collapsed"]))
     return (
         f"{row['label']}: {len(row['collapsed'])} of {formatting.plural(len(row['runs']), 'seed')} "
-        f"collapsed (seed {seeds} {reasons})"
+        f"collapsed (seed{'s' * several} {seeds} {' or '.join(reasons)})"
     )
 
 

@@ -21,6 +21,9 @@ POWER = 0.8
 MOST_SEEDS, MOST_ITEMS = 100, 1_000_000
 """More than these are far more than is practical."""
 
+SOME_SEEDS = 10
+"""With so many what belongs to a seed and an item together counts where items are asked for."""
+
 Bounds = tuple[int, int | None]
 """From, to; None: far more than is practical."""
 
@@ -46,8 +49,9 @@ def needed(found: Difference, size: float, comparisons: int = 1) -> Needed:
     """What a difference of ``size`` asks for, by how much the scores at hand vary.
 
     Where no number of seeds shows it on the test items at hand, as many items are asked for as
-    make their share of the variance half of what may be. ``comparisons``: for how many p-values
-    are corrected.
+    make their share of the variance half of what may be, and with which `MOST_SEEDS` show it. Where
+    endless items and that many seeds do not, the seeds are the limit. ``comparisons``: for how many
+    p-values are corrected.
     """
     least = detectable(found, comparisons)
     if least is None or least <= size:
@@ -61,17 +65,25 @@ def needed(found: Difference, size: float, comparisons: int = 1) -> Needed:
 
     if "seeds" in found.covers:
         seeds, bounds = seeds_on(now, min(found.runs) + 1)
-        if seeds or not now:
-            return Needed("seeds", seeds, None, bounds)
+        if seeds or not now or not ask.shows(_error(found, MOST_SEEDS, MOST_ITEMS), known):
+            return Needed("seeds", seeds, None, bounds if seeds else None)
     share = 2 if "seeds" in found.covers else 1
-    items, bounds = ask.fewest(
-        lambda n: Crossed(fixed=share * spread.items / n, seeds=0.0, df=0.0, items=n),
-        known,
-        range((now or 0) + 1, MOST_ITEMS + 1),
-    )
+
+    def on_items(n: int) -> Crossed:
+        fixed = share * (spread.items + spread.both / SOME_SEEDS) / n
+        alone = Crossed(fixed=fixed, seeds=0.0, df=0.0, items=n)
+        return alone if share == 1 else max(alone, _error(found, MOST_SEEDS, n), key=_variance)
+
+    items, bounds = ask.fewest(on_items, known, range((now or 0) + 1, MOST_ITEMS + 1))
     if items is None or share == 1:
         return Needed("items", None, items, bounds)
-    return Needed("items", seeds_on(items, 2)[0], items, bounds)
+    if (seeds := seeds_on(items, 2)[0]) is None:
+        return Needed("items")
+    return Needed("items", seeds, items, bounds)
+
+
+def _variance(error: Crossed) -> float:
+    return error.variance
 
 
 def detectable(found: Difference, comparisons: int = 1) -> float | None:

@@ -7,10 +7,13 @@ from workbench import formatting
 from workbench.comparison.against_reference import reference_sentences
 from workbench.comparison.pareto import OBJECTIVES
 from workbench.comparison.result import ComparisonResult, Group
-from workbench.comparison.schema import Conclusion, Verdict
+from workbench.comparison.schema import Conclusion, Row, Verdict
 from workbench.comparison.testing import TESTS
 from workbench.formatting import listing, plural
 from workbench.recipe.catalogue import is_share
+
+_SAME_COST = 0.9
+"""Ratio of two costs from which on they are not worth a word."""
 
 
 class Said(NamedTuple):
@@ -186,7 +189,7 @@ def _between(bounds: Sequence[int | None] | None, units: str) -> str:
     if low is None:
         return f"far more {units} than is practical"
     if high is None:
-        return f"{_about(low)} {units} or far more"
+        return f"{_about(low)} {units} at least"
     return f"{_about(low)} to {_about(high)} {units}" if low < high else f"{_about(low)} {units}"
 
 
@@ -222,6 +225,36 @@ def _about(count: int) -> str:
     """Two digits are all that such a forecast is worth."""
     digits = max(0, len(str(count)) - 2)
     return f"{round(count, -digits):,}"
+
+
+def at_cost(row: Row, base: Row) -> str:
+    """`` with 1/300 of the trained parameters and half of the memory``."""
+    parts = [(row["trainable_parameters"], base["trainable_parameters"], "trained parameters")]
+    memory = row["peak_memory_bytes"], base["peak_memory_bytes"]
+    if row["hardware"] == base["hardware"] and memory[0] and memory[1]:
+        parts.append((memory[0], memory[1], "memory"))
+    known = [text for ours, theirs, what in parts if (text := _times(ours, theirs, what))]
+    return f" with {listing(known)}" if known else ""
+
+
+def costs_more(row: Row, base: Row) -> bool:
+    """More trained parameters, and no less memory where that is known."""
+    more = row["trainable_parameters"] * _SAME_COST > base["trainable_parameters"]
+    memory = row["peak_memory_bytes"], base["peak_memory_bytes"]
+    saves = memory[0] and memory[1] and memory[0] < _SAME_COST * memory[1]
+    return more and not (saves and row["hardware"] == base["hardware"])
+
+
+def _times(ours: int, theirs: int, what: str) -> str:
+    """Empty where the two are about the same."""
+    if not ours or not theirs or _SAME_COST < ours / theirs < 1 / _SAME_COST:
+        return ""
+    ratio = ours / theirs
+    if ratio > 1:
+        return f"{float(f'{ratio:.2g}'):,g} times the {what}"
+    if ratio < 0.1:
+        return f"1/{float(f'{1 / ratio:.2g}'):,.0f} of the {what}"
+    return f"half of the {what}" if 0.45 < ratio < 0.55 else f"{ratio:.0%} of the {what}"
 
 
 def pareto_sentences(group: Group) -> list[str]:
