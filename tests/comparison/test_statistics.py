@@ -1,13 +1,16 @@
 """Intervals against scipy, and against what a 95% interval promises."""
 
+import math
 import random
 
 import numpy as np
 import pytest
 import scipy.stats
+from score_equation import solved
 
 from workbench.comparison.crossed import population_interval
 from workbench.comparison.statistics import (
+    bounded,
     interval,
     t_quantile,
     t_two_sided,
@@ -98,3 +101,20 @@ def test_a_single_run_has_the_interval_of_its_items() -> None:
     )
     expected = scipy.stats.binomtest(700, 900).proportion_ci(method="wilson")
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-4)
+
+
+@pytest.mark.parametrize("estimate", [-0.999, -0.52, -0.03, 0.0, 0.43, 0.95])
+@pytest.mark.parametrize("half", [1e-9, 0.02, 0.4299, 0.4301, 0.93, 12.0])
+def test_the_interval_of_a_difference_stays_within_the_scale(estimate: float, half: float) -> None:
+    given = (estimate - half, estimate + half)
+    low, high = bounded(estimate, *given, 1.0)
+    assert (low, high) == pytest.approx(solved(*given), abs=1e-9)
+    assert -1 <= low <= estimate <= high <= 1
+    assert (low <= 0 <= high) == (given[0] <= 0 <= given[1])  # excludes 0 where p is below 0.05
+    doubled = bounded(2 * estimate, 2 * given[0], 2 * given[1], 2.0)
+    assert doubled == pytest.approx((2 * low, 2 * high))
+
+
+def test_an_interval_that_is_nowhere_near_the_ends_is_hardly_changed() -> None:
+    assert bounded(0.01, -0.02, 0.04, 1.0) == pytest.approx((-0.02, 0.04), abs=5e-5)
+    assert bounded(3.0, -2.0, 8.0, math.inf) == (-2.0, 8.0)

@@ -10,7 +10,7 @@ from workbench.comparison.configuration import Settings, read_settings
 from workbench.comparison.records import Record
 from workbench.comparison.retention import retention_of
 from workbench.comparison.schema import Row, Scores, Summary
-from workbench.comparison.statistics import Interval, interval, scale_of
+from workbench.comparison.statistics import Interval, bounded, interval, scale_of
 from workbench.errors import UsageError
 from workbench.formatting import listing
 from workbench.recipe.catalogue import bounds, higher_is_better
@@ -81,6 +81,16 @@ def within(metric: str, score: float | None) -> float | None:
     """The score, or the end of the metric's scale where it lies outside."""
     low, high = bounds(metric)
     return None if score is None else min(max(score, low), high)
+
+
+def within_scale(
+    metric: str, difference: float | None, low: float | None, high: float | None
+) -> tuple[float | None, float | None, float | None]:
+    """A difference with an interval within what two scores of the metric can differ by."""
+    if difference is None or low is None or high is None or scale_of(metric) == "ratio":
+        return difference, low, high
+    ends = bounds(metric)
+    return difference, *bounded(difference, low, high, ends[1] - ends[0])
 
 
 def make_row(sample: Sample) -> Row:
@@ -196,7 +206,12 @@ def _add_differences(row: Row, baseline: Row) -> None:
         row["baseline_delta"][name] = summary["mean"] - other["mean"]
         ours, theirs = by_seed(row, summary["values"]), by_seed(baseline, other["values"])
         if ours.keys() == theirs.keys():
-            row["baseline_paired"][name] = summarise([ours[s] - theirs[s] for s in sorted(ours)])
+            paired = summarise([ours[s] - theirs[s] for s in sorted(ours)])
+            _, *paired_ends = within_scale(
+                name, paired["mean"], paired["ci_low"], paired["ci_high"]
+            )
+            paired["ci_low"], paired["ci_high"] = paired_ends
+            row["baseline_paired"][name] = paired
 
 
 def ordered(rows: Sequence[Row]) -> list[Row]:

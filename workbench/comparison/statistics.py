@@ -102,6 +102,22 @@ def bounds(
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
+def bounded(estimate: float, low: float, high: float, width: float) -> tuple[float, float]:
+    """The interval of a difference of scores, kept to what scores on a scale of that width can
+    differ by.
+
+    A score interval, as Wilson's is for a share: the variance is that at 0 times ``1 - D²``, as of
+    numbers from -1 to 1 whose mean is ``D``. It leaves out 0 exactly where the given one does.
+    """
+    if math.isinf(width):
+        return low, high
+    centre, half = (low + high) / 2 / width, (high - low) / 2 / width
+    reach = half * math.sqrt(max(1 + half**2 - centre**2, 0.0))
+    ends = ((centre + sign * reach) / (1 + half**2) * width for sign in (-1, 1))
+    low, high = (max(min(end, width), -width) for end in ends)
+    return min(low, estimate), max(high, estimate)
+
+
 def z_quantile(tail: float) -> float:
     return -NormalDist().inv_cdf(tail)
 

@@ -20,11 +20,13 @@ from workbench.comparison.result import (
 )
 from workbench.comparison.retention import in_words
 from workbench.comparison.rows import grouped
-from workbench.comparison.schema import Row
+from workbench.comparison.schema import Row, Summary, Verdict
 from workbench.recipe.catalogue import higher_is_better
 
 LOWER, MARK = "↓", "†"
 MOST_VALUES, MOST_KEYS = 6, 4
+LOPSIDED = 0.2
+"""Difference of the two arms of an interval, by half of it, from which on ± would mislead."""
 
 
 class Cell(NamedTuple):
@@ -160,14 +162,28 @@ def _difference_column(group: Group) -> Column:
             cells.append(Cell("baseline"))
             continue
         verdict = group.verdict_on(row) if row["baseline"] else None
-        tested = verdict if verdict and verdict["metric"] == group.metric else None
-        half = half_interval(tested)
-        half = half_interval(row["baseline_paired"].get(group.metric)) if half is None else half
+        tested: Summary | Verdict | None = None
+        if verdict and verdict["metric"] == group.metric:
+            tested = verdict
+        if half_interval(tested) is None:
+            tested = row["baseline_paired"].get(group.metric)
         delta = row["baseline_delta"].get(group.metric)
-        cells.append(Cell(formatting.difference(delta, half), delta))
+        cells.append(Cell(_difference(delta, tested), delta))
     baselines = list(dict.fromkeys(row["baseline"] for row in group.rows if row["baseline"]))
     name = plain(baselines[0]) if len(baselines) == 1 else "baseline"
     return _column(group, f"Δ vs {name}", cells)
+
+
+def _difference(delta: float | None, found: Summary | Verdict | None) -> str:
+    """With the ends of the interval where the bounds of the scale make it lopsided."""
+    half = half_interval(found)
+    if delta is None or found is None or half is None or found.get("ratio") is not None:
+        return formatting.difference(delta, half)
+    low, high = found["ci_low"] or 0.0, found["ci_high"] or 0.0
+    if abs(low + high - 2 * delta) < LOPSIDED * half:
+        return formatting.difference(delta, half)
+    sign = "+" if delta >= 0 else ""
+    return f"{sign}{formatting.score(delta, (low, high))}"
 
 
 def _retention_column(group: Group) -> list[Column]:

@@ -11,7 +11,7 @@ from workbench.comparison.items import ItemScores, NoItems, item_scores, repeate
 from workbench.comparison.pareto import Intervals
 from workbench.comparison.power import Needed, detectable, needed
 from workbench.comparison.result import Group
-from workbench.comparison.rows import mean_of
+from workbench.comparison.rows import mean_of, within_scale
 from workbench.comparison.schema import Conclusion, Row, Size, Verdict
 from workbench.comparison.sentences import put_in_words, tests_used
 from workbench.comparison.sequential import Plan, plan_of, plans_of
@@ -240,6 +240,7 @@ class _Units:
     def __init__(self, baseline: Row, metric: str) -> None:
         summary = baseline["metrics"].get(metric)
         values = [v for v in summary["values"] if v is not None] if summary else []
+        self.metric = metric
         self.exponential = scale_of(metric) == "ratio"
         self.level = geometric_mean(values) if self.exponential and values else mean_of(values)
         relative = RELATIVE_MARGIN * abs(self.level or 0.0)
@@ -250,7 +251,7 @@ class _Units:
 
     def size_of(self, found: Difference | None) -> Size:
         bounds = (found.estimate, found.low, found.high) if found else (None, None, None)
-        difference, low, high = map(self.difference, bounds)
+        difference, low, high = within_scale(self.metric, *map(self.difference, bounds))
         ratio, ratio_low, ratio_high = map(self.ratio, bounds)
         return {
             "difference": difference,
