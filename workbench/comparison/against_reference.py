@@ -75,12 +75,14 @@ def reference_sentences(group: Group) -> list[str]:
         if (labels := getattr(single, side))
     ]
     scored = [summary for _, summary in _scored(group)]
-    several = [summary["n"] > 1 for summary in scored]
-    texts = all(summary["population_ci_low"] is not None for summary in scored)
+    several = [each["n"] > 1 for each in scored]
+    texts = all(each["population_ci_low"] is not None for each in scored)
+    untested = any(each["n"] == 1 and each["population_ci_low"] is None for each in scored)
     over = ["seeds"] * any(several) + ["texts"] * texts
     by = f"95% intervals over {' and '.join(over)}" if over else ""
     many = f"corrected for {len(scored)} rows" if over and len(scored) > 1 else ""
     runs = "" if all(several) else "one run of each adapter" if any(several) else "one run each"
+    runs += " and not tested" if untested else ""
     by = ", ".join(filter(None, [by, many, runs]))
     score = formatting.score(sides.score)
     return [f"compared with {sides.name} ({group.metric} {score}): {'; '.join(parts)} ({by})"]
