@@ -26,8 +26,10 @@ Make = Callable[..., Recipe]
 class Runner:
     """Writes finished runs as if they had been run; stops where it is told to."""
 
-    def __init__(self, gap: float, stops_at: int | None = None, apart: bool = False) -> None:
-        self.gap, self.stops_at, self.apart = gap, stops_at, apart
+    def __init__(
+        self, gap: float, stops_at: int | None = None, apart: bool = False, majority: float = 0.2
+    ) -> None:
+        self.gap, self.stops_at, self.apart, self.majority = gap, stops_at, apart, majority
         self.asked: list[list[int]] = []
 
     def __call__(self, recipes: Sequence[Recipe], runs_dir: Path, seeds: Sequence[int]) -> None:
@@ -54,6 +56,7 @@ class Runner:
             fingerprint=recipe.fingerprint,
             folder=str(path.relative_to(runs_dir)),
             comparability={"data": recipe.name if self.apart else "d1"},
+            references={"majority class": {"accuracy": self.majority}},
         )
         keep(run, right.tolist())
 
@@ -97,6 +100,15 @@ def test_no_difference_ends_with_the_most_seeds(
     assert "look at 4 seeds of at most 5: undecided" in capsys.readouterr().err
     (verdict,) = compare([tmp_path / "tiny"]).verdicts
     assert (verdict["looks"], verdict["conclusion"]) == (3, "unclear")
+
+
+def test_recipes_that_learned_nothing_so_far_are_not_decided(
+    call: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    runner = Runner(gap=0.0, majority=0.99)
+    call(runner, most=4)
+    assert [len(seeds) for seeds in runner.asked] == [3, 4]
+    assert "all pairs are decided" not in capsys.readouterr().err
 
 
 def test_the_same_command_continues_with_the_looks_so_far(

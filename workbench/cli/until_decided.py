@@ -26,7 +26,7 @@ MAX_OPTION = typer.Option(
     None, "--max-seeds", min=2, max=200, help="Of --until-decided: the most seeds; 12 by default."
 )
 DEFAULT_MOST = 12
-OPEN = ("unclear", "hint", "untested")
+OPEN = ("unclear", "hint", "untested", "trivial")
 """Conclusions that another seed may change."""
 
 
