@@ -16,7 +16,7 @@ from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_effectsize
 
-from workbench.comparison.crossed import CHOICE, SMALLEST, Crossed
+from workbench.comparison.crossed import SMALLEST, Crossed
 from workbench.comparison.power import detectable, needed
 from workbench.comparison.statistics import holm, t_two_sided
 from workbench.comparison.testing import (
@@ -149,9 +149,9 @@ def test_items_without_end_leave_the_t_test_over_seeds(runs: int) -> None:
     found = several_runs(one, other)
     # Two sides that vary exactly alike have the pooled degrees of freedom and a little more, which
     # make up for those that by chance do not.
-    assert found.spread.errors[0][1].df >= expected.df
+    assert found.spread.error.df >= expected.df
     error = (found.estimate / expected.statistic) ** 2
-    assert found.spread.variance == pytest.approx(error)
+    assert found.spread.error.variance == pytest.approx(error)
 
 
 def test_one_side_that_varies_has_its_own_degrees_of_freedom() -> None:
@@ -202,7 +202,7 @@ def test_the_error_is_that_of_a_mixed_model_of_statsmodels(case: int) -> None:
         fitted = model.fit(reml=True)
     assert found.estimate == pytest.approx(fitted.params["side"], abs=1e-6)
     # Half of the residual stays where the seeds vary less than the residual alone makes them.
-    assert math.sqrt(found.spread.variance) == pytest.approx(fitted.bse["side"], rel=0.01)
+    assert math.sqrt(found.spread.error.variance) == pytest.approx(fitted.bse["side"], rel=0.01)
 
 
 def test_seeds_whose_scores_go_together_count_as_pairs() -> None:
@@ -216,9 +216,8 @@ def test_seeds_whose_scores_go_together_count_as_pairs() -> None:
     paired = several_runs(*(replace(side, seeds=tuple(range(5))) for side in sides))
     expected = scipy.stats.ttest_rel(*(side.values.mean(axis=1) for side in sides))
     assert alone.p_value is not None and paired.p_value is not None
-    assert alone.p_value > 0.3 and paired.p_value == pytest.approx(
-        CHOICE * expected.pvalue, rel=0.5
-    )
+    # Higher by what 400 items add to five pairs.
+    assert alone.p_value > 0.3 and paired.p_value == pytest.approx(expected.pvalue, rel=0.25)
     others = (replace(sides[0], seeds=tuple(range(5))), replace(sides[1], seeds=(7, 8, 9, 10, 11)))
     assert several_runs(*others).p_value == alone.p_value
 

@@ -24,15 +24,12 @@ from workbench.comparison.statistics import (
 SMALLEST = 1e-12
 """The smallest p that is told from 0."""
 
-STEEP, UNEQUAL = 1.75, 3.0
+STEEP, UNEQUAL = 1.6, 3.0
 """Powers of the seeds' part in `Crossed.quantile` and of a side's in `pooled_df`: of 1.5 to 2.5 and
 2 to 4 those with which errors are closest to 5%, and to 0.6% as one of eight comparisons asks."""
 
 TOGETHER = 0.05
-"""p of the correlation of seeds from which on they count as pairs too."""
-
-CHOICE = 1.2
-"""By what p of the pairs is multiplied for that choice, where all of the variance is the seeds'."""
+"""p of the correlation of seeds up to which they count as pairs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +42,8 @@ class Crossed:
     """Variance that few seeds tell, with ``df`` degrees of freedom."""
     df: float
     items: int | None = None
+    paired: bool = False
+    """Whether the seeds' is that of the differences of pairs."""
 
     @property
     def variance(self) -> float:
@@ -109,11 +108,7 @@ def crossed(
     )
 
 
-Errors = tuple[tuple[float, Crossed], ...]
-"""The ways to see the error of a difference, and what the p of each is multiplied by."""
-
-
-def errors_of_seeds(
+def error_of_seeds(
     one: Sequence[float],
     other: Sequence[float],
     *,
@@ -121,7 +116,7 @@ def errors_of_seeds(
     residual: float,
     items: int,
     same_seeds: bool,
-) -> Errors:
+) -> Crossed:
     """The error of the difference of the means of two sides, by the scores of their runs.
 
     Args:
@@ -129,26 +124,35 @@ def errors_of_seeds(
         over_items: variance of the difference over the items.
         residual: of that what belongs to seeds and items together.
         items: number of items.
-        same_seeds: whether the runs of the two sides are pairs.
+        same_seeds: whether the runs of the two sides are pairs, if their scores go together.
     """
     runs = (len(one), len(other))
     parts = (variance(one) / runs[0], variance(other) / runs[1])
-    df = pooled_df(parts, runs)
-    unpaired = crossed(
-        over_seeds=sum(parts), over_items=over_items, residual=residual, df=df, items=items
+    if same_seeds:
+        differences = variance([x - y for x, y in zip(one, other, strict=True)]) / runs[0]
+        if _go_together(sum(parts), differences, runs[0] - 1):
+            return Crossed(
+                fixed=max(over_items - residual, 0.0),
+                seeds=max(differences, residual),
+                df=runs[0] - 1,
+                items=items,
+                paired=True,
+            )
+    return crossed(
+        over_seeds=sum(parts),
+        over_items=over_items,
+        residual=residual,
+        df=pooled_df(parts, runs),
+        items=items,
     )
-    if not same_seeds:
-        return ((1.0, unpaired),)
-    differences = variance([x - y for x, y in zip(one, other, strict=True)]) / runs[0]
-    # Pitman (1939): pairs go together where their sums vary more than their differences.
-    together = max(2 * sum(parts) - differences, 0.0)
+
+
+def _go_together(apart: float, differences: float, df: int) -> bool:
+    """Whether the scores of pairs correlate: Pitman (1939), that their sums vary more than their
+    differences. ``apart`` is what the differences would vary by without correlation."""
+    together = max(2 * apart - differences, 0.0)
     ratio = math.sqrt(together / differences) if differences > TINY else 0.0
-    n = runs[0] - 1
-    if ratio > 1 and math.sqrt(n) / 2 * (ratio - 1 / ratio) > t_quantile(1 - TOGETHER, n):
-        alone = max(over_items - residual, 0.0)
-        paired = Crossed(fixed=alone, seeds=max(differences, residual), df=n, items=items)
-        return ((1.0, unpaired), (CHOICE**paired.part, paired))
-    return ((1.0, unpaired),)
+    return ratio > 1 and math.sqrt(df) / 2 * (ratio - 1 / ratio) > t_quantile(1 - TOGETHER, df)
 
 
 def of_mean(variances: tuple[float, float], runs: tuple[int, int]) -> float:

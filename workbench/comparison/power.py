@@ -56,8 +56,7 @@ def needed(found: Difference, size: float, comparisons: int = 1) -> Needed:
     least = detectable(found, comparisons)
     if least is None or least <= size:
         return Needed()
-    times = found.spread.narrower[0]
-    ask = _Asked(size=size, tail=(1 - CONFIDENCE) / 2 / comparisons / times)
+    ask = _Asked(size=size, tail=(1 - CONFIDENCE) / 2 / comparisons)
     known, spread, now = _known(found), found.spread, found.items
 
     def seeds_on(items: int | None, fewest: int) -> tuple[int | None, Bounds | None]:
@@ -90,8 +89,7 @@ def detectable(found: Difference, comparisons: int = 1) -> float | None:
     """The difference that the runs and items at hand would show in 4 of 5 such comparisons."""
     if found.p_value is None:
         return None
-    tail = (1 - CONFIDENCE) / 2 / comparisons
-    return min(_shown(error, tail / times) for times, error in found.spread.errors)
+    return _shown(found.spread.error, (1 - CONFIDENCE) / 2 / comparisons)
 
 
 def sees(
@@ -99,7 +97,7 @@ def sees(
 ) -> bool:
     """True when that many runs on each side show the difference in 80% of all cases, as far as the
     runs at hand can tell."""
-    ask = _Asked(size=size, tail=(1 - CONFIDENCE) / 2 / comparisons / found.spread.narrower[0])
+    ask = _Asked(size=size, tail=(1 - CONFIDENCE) / 2 / comparisons)
     return ask.shows(_error(found, runs, items), _known(found))
 
 
@@ -148,8 +146,8 @@ def _shown(error: Crossed, tail: float, known: float = math.inf) -> float:
 
 def _error(found: Difference, runs: int, items: int | None) -> Crossed:
     """The error at hand with other numbers of runs on each side and of items."""
-    spread, now = found.spread, found.spread.narrower[1]
-    paired = len(spread.errors) > 1 and now is spread.errors[1][1]
+    spread, now = found.spread, found.spread.error
+    paired = now.paired
     seeds = now.seeds * found.runs[0] if paired else sum(spread.seeds)
     df = runs - 1.0 if paired else pooled_df(spread.seeds, (runs, runs))
     if not items or not found.items:
@@ -167,7 +165,7 @@ def _error(found: Difference, runs: int, items: int | None) -> Crossed:
 
 
 def _known(found: Difference) -> Known:
-    return found.spread.narrower[1].df, found.spread.items_df
+    return found.spread.error.df, found.spread.items_df
 
 
 def _together(error: Crossed, known: Known) -> float:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from statistics import fmean, variance
 from typing import TYPE_CHECKING, Any, Literal
 
-from workbench.comparison.crossed import Crossed, Errors, errors_of_seeds, of_mean, welch_df
+from workbench.comparison.crossed import Crossed, error_of_seeds, of_mean, welch_df
 from workbench.comparison.statistics import CONFIDENCE, TINY, Looks, varies
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ FEW_DISCORDANT = 25
 class Spread:
     """What a difference varies with; a forecast of another number of seeds or items needs it."""
 
-    errors: Errors
+    error: Crossed
     seeds: tuple[float, float] = (math.nan, math.nan)
     """Variance between the runs of each side; nan where there is one run."""
     items: float = 0.0
@@ -59,26 +59,10 @@ class Spread:
     both: float = 0.0
     """Variance of what is neither the seed's nor the item's, both sides together."""
 
-    @property
-    def variance(self) -> float:
-        return self.errors[0][1].variance
-
-    @property
-    def narrower(self) -> tuple[float, Crossed]:
-        """The way with the narrower interval."""
-        if len(self.errors) == 1:
-            return self.errors[0]
-        tail = (1 - CONFIDENCE) / 2
-        return min(self.errors, key=lambda each: each[1].half_width(tail / each[0]))
-
     def half_width(self, comparisons: float = 1) -> float:
         """Half of the 95% interval; of one of several, of that which all of them hold together by
         Bonferroni, the strictest step of Holm's correction."""
-        tail = (1 - CONFIDENCE) / 2 / comparisons
-        return min(error.half_width(tail / times) for times, error in self.errors)
-
-    def p_value(self, estimate: float) -> float:
-        return min(1.0, *(times * error.p_value(estimate) for times, error in self.errors))
+        return self.error.half_width((1 - CONFIDENCE) / 2 / comparisons)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +105,7 @@ def single_runs(one: ItemScores, other: ItemScores) -> Difference:
     known = varies(deviation, max(one.largest, other.largest))
     return _difference(
         float(by_item.mean()),
-        Spread(items=deviation**2, items_df=_items_df(by_item), errors=((1.0, error),)),
+        Spread(items=deviation**2, items_df=_items_df(by_item), error=error),
         known=known,
         test="items-t",
         covers=("items",),
@@ -141,7 +125,7 @@ def _difference(
         estimate=estimate,
         low=None if half is None else estimate - half,
         high=None if half is None else estimate + half,
-        p_value=spread.p_value(estimate) if known else None,
+        p_value=spread.error.p_value(estimate) if known else None,
         covers=covers if known else (),
         spread=spread,
         **more,
@@ -157,7 +141,7 @@ def _right_or_wrong(by_item: np.ndarray, *, grouped: bool) -> Difference:
     centre = (better - worse) / (count + 2)
     over_items = ((better + worse + 1) / (count + 2) - centre**2) / (count + 2)
     error = Crossed(fixed=over_items, seeds=0.0, df=0.0)
-    spread = Spread(items=count * over_items, items_df=_items_df(by_item), errors=((1.0, error),))
+    spread = Spread(items=count * over_items, items_df=_items_df(by_item), error=error)
     half = spread.half_width()
     return Difference(
         estimate=float(by_item.mean()),
@@ -209,8 +193,8 @@ def several_runs(one: ItemScores, other: ItemScores) -> Difference:
     """Recipes with two or more runs each: seeds and test items are both samples of more, and every
     seed is tested on every item.
 
-    The seeds of the two sides count as independent draws. Where both have the same ones and their
-    scores go together, they count as pairs too, and the narrower of the two intervals is taken.
+    The seeds of the two sides count as independent draws; where both have the same ones and their
+    scores go together, as pairs.
     """
     count, runs = one.values.shape[1], (len(one.values), len(other.values))
     by_item = one.by_item - other.by_item
@@ -225,7 +209,7 @@ def several_runs(one: ItemScores, other: ItemScores) -> Difference:
         items=max(count * over_items - residual, 0.0),
         items_df=_items_df(by_item),
         both=sum(residuals),
-        errors=errors_of_seeds(
+        error=error_of_seeds(
             one.run_scores,
             other.run_scores,
             over_items=over_items,
@@ -238,7 +222,7 @@ def several_runs(one: ItemScores, other: ItemScores) -> Difference:
     return _difference(
         one.mean - other.mean,
         spread,
-        known=varies(math.sqrt(spread.variance), max(one.largest, other.largest)),
+        known=varies(math.sqrt(spread.error.variance), max(one.largest, other.largest)),
         test="seeds-and-items",
         covers=("seeds", "items"),
         runs=runs,
@@ -269,7 +253,7 @@ def seeds_only(one: Mapping[int, float], other: Mapping[int, float]) -> Differen
     deviation = math.sqrt(sum(both) / 2)
     return _difference(
         estimate,
-        Spread(seeds=seeds, errors=((1.0, Crossed(fixed=0.0, seeds=over_seeds, df=df)),)),
+        Spread(seeds=seeds, error=Crossed(fixed=0.0, seeds=over_seeds, df=df)),
         known=known,
         test="seeds-paired-t" if paired else "seeds-welch",
         covers=("seeds",),
