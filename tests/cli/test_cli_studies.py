@@ -61,6 +61,7 @@ def test_curve_refuses_more_examples_than_there_are_before_it_runs(
 ) -> None:
     answer = workbench("curve", study, "--sizes", "4,4000")
     assert answer.code == 2 and "4,000 for train" in answer.err
+    assert "ask for less in --sizes" in answer.err and "data.train_size" not in answer.err
     assert not Path("runs").exists()
     assert workbench("curve", study, "--sizes", "4").code == 2
     assert workbench("curve", study, "--sizes", "4,8", "--format", "latex").code == 2

@@ -8,7 +8,7 @@ import pytest
 
 from tests.own_data import KINDS, THINGS, clean_reviews, sentence, write_rows
 from workbench.data.preview import preview
-from workbench.errors import UsageError
+from workbench.errors import DataError, UsageError
 from workbench.new_study import Ambiguous, Given
 from workbench.new_study.guess import guess
 from workbench.new_study.unpack import unpack
@@ -191,3 +191,40 @@ def test_files_named_as_splits_are_splits(tmp_path):
         "test": "reviews.test.csv",
     }
     assert guess(found, Given()).data == {"text": "review", "label": "stars"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ([f"c{i % 30}" for i in range(60)], "--label 'label' for text-classification"),
+        (["pos"] * 60, "with one class there is nothing to classify"),
+    ],
+)
+def test_a_column_called_label_that_repeats_is_not_left_out_in_silence(labels, said, tmp_path):
+    columns = {"text": TEXT, "label": labels}
+    with pytest.raises(UsageError) as refused:
+        guessed(tmp_path, columns, suffix=".csv")
+    assert said in str(refused.value) and "--task causal-lm" in str(refused.value)
+    assert guessed(tmp_path, columns, task="causal-lm").data == {"text": "text"}
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        ("text;label", "separated by semicolons"),
+        ("text,text,label", "column 'text' occurs more than once"),
+    ],
+)
+def test_a_header_that_cannot_be_read_is_refused_with_its_reason(header, said, tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text(f"{header}\na film, b, c{';neg' if ';' in header else ''}\n")
+    with pytest.raises(DataError) as refused:
+        preview(DataSpec(source=str(path)))
+    assert said in str(refused.value)
+
+
+def test_a_first_line_that_is_a_row_is_no_header(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("".join(f"{text},{'neg' if i % 2 else 'pos'}\n" for i, text in enumerate(TEXT)))
+    with pytest.raises(UsageError, match="the first line holds 'pos'"):
+        guess(preview(DataSpec(source=str(path))), Given())

@@ -22,7 +22,7 @@ from workbench.cli.options import (
 from workbench.cli.output import note, print_json, print_table
 from workbench.cli.run import end_as, run_here
 from workbench.cli.studies import check_format, check_output, show
-from workbench.errors import UsageError
+from workbench.errors import DataError, UsageError
 from workbench.formatting import duration, plural
 from workbench.heavy_imports import loading_libraries
 
@@ -118,7 +118,11 @@ def _check_largest(variants: Variants) -> None:
         from workbench.data import load_data
 
     largest = list(variants.values())[-1]
-    load_data(largest.data, largest.task)
+    try:
+        load_data(largest.data, largest.task)
+    except DataError as error:
+        fix = error.fix.replace("data.train_size", "--sizes")
+        raise DataError(error.what, where=error.where, why=error.why, fix=fix) from error
 
 
 def _plan(variants: Variants, found: dict[tuple[str, int], list[Run]], *, as_json: bool) -> None:

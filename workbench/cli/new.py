@@ -157,7 +157,9 @@ def _seeds(text: str) -> tuple[int, ...]:
 def _print_inspected(inspected: Inspected) -> None:
     found, draft = inspected.found, inspected.checked.draft
     sizes = ", ".join(f"{role} {size:,}" for role, size in found.sizes.items())
-    rows = f"{len(found.ids):,} rows" + (f" ({sizes})" if len(found.sizes) > 1 else "")
+    rows = f"{len(found.ids):,} row{'s' * (len(found.ids) != 1)}" + (
+        f" ({sizes})" if len(found.sizes) > 1 else ""
+    )
     echo(f"{inspected.choices.source}: {rows}")
     pairs = [(key.replace("_", "-"), f"{value}  ({why})") for key, value, why in draft.reasons]
     pairs += [("not read", ", ".join(inspected.unread))] if inspected.unread else []

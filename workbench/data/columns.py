@@ -79,7 +79,10 @@ def check_columns(found: Sequence[str], columns: Columns, where: str) -> None:
         )
     names = columns.named(labels=not columns.label_optional)
     refuse_missing(names, found, where, group=columns.group)
-    repeated = [name for name in columns.wanted(found) if list(found).count(name) > 1]
+    if columns.everything and (fix := _separator_fix(found)):
+        raise DataError(f"one column, {listed(found)}", where=where, fix=fix)
+    read = filter(None, dict.fromkeys(found)) if columns.everything else columns.wanted(found)
+    repeated = [name for name in read if list(found).count(name) > 1]
     if repeated:
         raise DataError(
             f"column {listed(repeated)} occurs more than once",
@@ -115,12 +118,18 @@ def _column_fix(missing: Sequence[str], found: Sequence[str], group: str | None)
     for name in missing:
         if near := nearest(name, found):
             fix += f"; the nearest to {name!r} is {near!r}"
-    if len(found) == 1:
-        for separator, word in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
-            if separator in found[0]:
-                fix = f"the columns seem to be separated by {word}: a .csv file needs commas and "
-                fix += "a .tsv file tabs"
-    return fix
+    return _separator_fix(found) or fix
+
+
+def _separator_fix(found: Sequence[str]) -> str | None:
+    """What to do where the one column found seems to be several."""
+    for separator, word in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
+        if len(found) == 1 and separator in found[0]:
+            return (
+                f"the columns seem to be separated by {word}: a .csv file needs commas and a "
+                ".tsv file tabs"
+            )
+    return None
 
 
 def rows_of(

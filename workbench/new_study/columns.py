@@ -67,7 +67,8 @@ class Column:
         shown = ", ".join(f"{v} ({n:,})" for v, n in islice(self.counts.items(), 4))
         more = ", ..." if self.different > 4 else ""
         several = self.different * 2 <= self.rows
-        return f"{self.different:,} different values{f': {shown}{more}' if several else ''}{gaps}"
+        number = "one value" if self.different == 1 else f"{self.different:,} different values"
+        return f"{number}{f': {shown}{more}' if several else ''}{gaps}"
 
 
 def columns_of(columns: Mapping[str, Sequence[Any]]) -> dict[str, Column]:

@@ -10,10 +10,11 @@ from typing import Any
 from workbench.data.preview import Preview
 from workbench.errors import UsageError, nearest
 from workbench.new_study.columns import FEW, Column, columns_of
-from workbench.new_study.names import GROUPS, LABELS, PROMPTS, TEXTS, are_pair, is_named
+from workbench.new_study.names import COMMON, GROUPS, LABELS, PROMPTS, TEXTS, are_pair, is_named
 from workbench.new_study.questions import OPTIONS, Ambiguous, Given, Guess, Reason
 from workbench.new_study.relations import context, named, no_answer, of_kind, prompt, words_and_tags
 from workbench.recipe.catalogue import MULTI, REGRESSION
+from workbench.recipe.sources import is_separated
 from workbench.recipe.tasks import TASK_SPECS
 
 SIMILAR = 3.0
@@ -29,6 +30,7 @@ def guess(found: Preview, given: Given) -> Guess:
         UsageError: none does, or what was said does not.
     """
     columns = columns_of(found.columns)
+    _check_header(found)
     if given.task is not None and given.task not in TASK_SPECS:
         near = nearest(given.task, TASK_SPECS)
         fix = f"did you mean {near}?" if near else f"one of: {', '.join(TASK_SPECS)}"
@@ -60,6 +62,18 @@ def _whole(
         raise UsageError(f"this is {why}, for {task}", where="--task", fix="leave it out")
     reasons = [Reason("task", task, why)]
     return Guess(task={"name": task}, data=data, reasons=reasons, columns=columns)
+
+
+def _check_header(found: Preview) -> None:
+    """Refuses the first row of a csv or tsv file as header where it looks like all others."""
+    for name, values in found.columns.items():
+        if is_separated(found.spec.source) and name in values and name.lower() not in COMMON:
+            raise UsageError(
+                f"the first line holds {name!r} as the name of a column, and so do rows of it",
+                where="--data",
+                why="the first line of a csv or tsv file names the columns; here it may be a row",
+                fix="put a line with names before it, such as text,label, or rename the column",
+            )
 
 
 def _check_named(given: Given, columns: Mapping[str, Column]) -> None:
@@ -114,6 +128,7 @@ class _Source:
         if len(self.texts) > 1:
             return "instruction", "several columns of texts and none of labels"
         if self.texts:
+            self._refuse_unread_label()
             return "causal-lm", "one column of texts and nothing else to learn"
         raise UsageError(
             "no column of texts",
@@ -121,6 +136,20 @@ class _Source:
             why="; ".join(f"{name}: {column.about}" for name, column in self.columns.items()),
             fix="name one with --text",
         )
+
+    def _refuse_unread_label(self) -> None:
+        """Refuses to leave out a column that is named as labels are and repeats."""
+        for column in self.columns.values():
+            repeats = 0 < column.different < column.rows - column.missing
+            if column.name in self.texts or not repeats or not is_named(column.name, LABELS):
+                continue
+            what, why = f"column {column.name!r} may be the label", column.about
+            if column.different == 1:
+                why += "; with one class there is nothing to classify"
+                fix = "bring rows of another class, or say --task causal-lm to learn the texts"
+            else:
+                fix = f"say --label {column.name!r} for text-classification, or --task causal-lm"
+            raise UsageError(what, where="--data", why=why, fix=fix)
 
     def of_task(self, task: str) -> Guess:
         """The columns for a task."""

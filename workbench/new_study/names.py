@@ -22,6 +22,7 @@ PROMPTS = (
     ),
 )
 """A prompt, what stands below it, and what is to be written."""
+COMMON = TEXTS | LABELS | GROUPS | frozenset().union(*PROMPTS)
 _PAIRS = (
     {"premise", "hypothesis"},
     {"question", "sentence"},
