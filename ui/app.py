@@ -1,6 +1,7 @@
 """The app: which views there are, and what is around them. `workbench ui` serves this file."""
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import streamlit as st
 
@@ -25,7 +26,9 @@ navigation = st.navigation(
 )
 if "landed" not in st.session_state:
     st.session_state["landed"] = True
-    nothing_asked = navigation.url_path == "" and not st.query_params.to_dict()
+    # The address, since a page that is not there leads to the first one too.
+    path, base = urlsplit(st.context.url or "").path, st.get_option("server.baseUrlPath") or ""
+    nothing_asked = path.strip("/") == base.strip("/") and not st.query_params.to_dict()
     if nothing_asked and not any(runs_dir().glob("*/*/status.json")):
         st.switch_page("views/new.py")
 resume(navigation)

@@ -151,8 +151,7 @@ def test_choices_that_cannot_be_are_refused(tmp_path, more, words):
         ("x.json", b"{", "not valid JSON"),
         ("x.xlsx", b"...", "a .xlsx file"),
         ("x.parquet", b"PAR1", "cannot be read as parquet"),
-        ("x.csv", b"a,b\n1,2\n", "no column of texts"),
-        ("x.csv", b"a,a\n1,2\n", "column 'a' occurs more than once"),
+        ("x.csv", b"a,a\n1,2\n", "no column of texts"),
     ],
 )
 def test_nasty_files_are_refused_in_words(tmp_path, name, content, words):
@@ -164,11 +163,11 @@ def test_nasty_files_are_refused_in_words(tmp_path, name, content, words):
     assert words in str(caught.value)
 
 
-def test_columns_without_a_name_are_passed_over(tmp_path):
+def test_columns_without_a_name_of_their_own_are_passed_over(tmp_path):
     path = clean_reviews(tmp_path / "x.csv")
     lines = path.read_text(encoding="utf-8").splitlines()
-    unnamed = [",," + lines[0], *(f"1,2,{line}" for line in lines[1:])]
-    path.write_text("\n".join(unnamed), encoding="utf-8")
+    doubled = ["unused,unused," + lines[0], *(f"1,2,{line}" for line in lines[1:])]
+    path.write_text("\n".join(doubled), encoding="utf-8")
     assert looked_at(path).guess.data == {"text": "review", "label": "stars"}
 
 

@@ -39,7 +39,8 @@ def result_of(run: Run) -> dict[str, Any]:
     """result.json without what a clock and the kernel say."""
     result = {k: v for k, v in run.result.items() if k not in ("time", "memory")}
     expected = {k: v for k, v in run.result["forecast"].items() if k != "free_memory_bytes"}
-    return result | {"forecast": expected}
+    retention = {k: v for k, v in run.result["retention"].items() if k != "seconds"}
+    return result | {"forecast": expected, "retention": retention}
 
 
 def shown(rows: list[dict[str, Any]], *kinds: str) -> list[dict[str, Any]]:

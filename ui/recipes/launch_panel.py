@@ -12,7 +12,7 @@ from recipes import plan_panel
 from recipes.snippets import Wanted, command_line, python_lines
 from run_summary import STATES
 from workbench import jobs
-from workbench.errors import WorkbenchError
+from workbench.errors import RunRefused, WorkbenchError
 from workbench.formatting import plural
 from workbench.recipe import Recipe, load_recipes
 from workbench.store import ACTIVE, Run, read_run, run_path
@@ -125,7 +125,14 @@ def _launch(wanted: Wanted, first: Run, *, queue: bool = False) -> None:
         plan_panel.planner().unload()
         submit: Callable[..., object] = jobs.enqueue if queue else jobs.start
         options = {"seeds": wanted.seeds, "force": wanted.force, "processes": wanted.processes}
-        submit(recipes, runs_dir(), **options)
+        launched: set[str] = st.session_state.setdefault("launched", set())
+        try:
+            submit(recipes, runs_dir(), **options)
+        except RunRefused:
+            # The second click of two ends the script of the first before it changes the page.
+            if first.id not in launched:
+                raise
+        launched.add(first.id)
         if queue:
             with st.spinner("Starting the queue worker"):
                 jobs.ensure_worker(runs_dir())

@@ -26,7 +26,8 @@ SMALLEST = 1e-12
 
 STEEP, UNEQUAL = 1.6, 3.0
 """Powers of the seeds' part in `Crossed.quantile` and of a side's in `pooled_df`: of 1.5 to 2.5 and
-2 to 4 those with which errors are closest to 5%, and to 0.6% as one of eight comparisons asks."""
+2 to 4 those with which errors are closest to 5%, and to 0.6% as one of eight comparisons asks,
+without losing more power than the tests allow."""
 
 TOGETHER = 0.05
 """p of the correlation of seeds up to which they count as pairs."""

@@ -81,8 +81,7 @@ def check_columns(found: Sequence[str], columns: Columns, where: str) -> None:
     refuse_missing(names, found, where, group=columns.group)
     if columns.everything and (fix := _separator_fix(found)):
         raise DataError(f"one column, {listed(found)}", where=where, fix=fix)
-    read = filter(None, dict.fromkeys(found)) if columns.everything else columns.wanted(found)
-    repeated = [name for name in read if list(found).count(name) > 1]
+    repeated = [name for name in columns.wanted(found) if list(found).count(name) > 1]
     if repeated:
         raise DataError(
             f"column {listed(repeated)} occurs more than once",
@@ -143,7 +142,15 @@ def rows_of(
     labels: Sequence[object] = ()
     if columns.everything:
         labels = list(zip(*values.values(), strict=True))
-        return Rows(where=where, ids=ids, texts=(), pairs=None, labels=labels, found=tuple(values))
+        return Rows(
+            where=where,
+            ids=ids,
+            texts=(),
+            pairs=None,
+            labels=labels,
+            found=tuple(values),
+            doubled=tuple(n for n in dict.fromkeys(found) if n and n not in values),
+        )
     if isinstance(columns.label, list):
         labels = list(zip(*(values[name] for name in columns.label), strict=True))
     elif columns.label is not None and columns.label in values:

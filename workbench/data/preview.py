@@ -28,6 +28,7 @@ class Preview:
         sizes: rows of each of these; train alone where it has none.
         ids: of all rows, those of train first.
         columns: all values by the name of their column, in its order.
+        doubled: names of several columns, which are not read.
     """
 
     spec: DataSpec
@@ -35,6 +36,7 @@ class Preview:
     sizes: Mapping[Role, int]
     ids: tuple[str, ...]
     columns: Mapping[str, Sequence[Any]]
+    doubled: tuple[str, ...] = ()
 
 
 def preview(spec: DataSpec) -> Preview:
@@ -76,6 +78,7 @@ def preview(spec: DataSpec) -> Preview:
         sizes={role: len(rows.ids) for role, rows in found.items()},
         ids=tuple(row_id for rows in found.values() for row_id in rows.ids),
         columns=values,
+        doubled=first.doubled,
     )
 
 

@@ -63,6 +63,7 @@ class Rows:
         groups: values of the column `data.group`, or None.
         splits: values of the column `data.split_column`, or None.
         found: names of all columns of the source, where it has any.
+        doubled: names of several columns, where every column was to be read and these were not.
         notes: sentences for the user.
         problems: what kept other rows from being read.
         left_out: rows that were here and have a problem of their own.
@@ -77,6 +78,7 @@ class Rows:
     groups: Sequence[object] | None = None
     splits: Sequence[object] | None = None
     found: tuple[str, ...] = ()
+    doubled: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     problems: tuple[DataError, ...] = ()
     left_out: int = 0

@@ -130,12 +130,14 @@ class _Source:
         if self.texts:
             self._refuse_unread_label()
             return "causal-lm", "one column of texts and nothing else to learn"
-        raise UsageError(
-            "no column of texts",
-            where="--data",
-            why="; ".join(f"{name}: {column.about}" for name, column in self.columns.items()),
-            fix="name one with --text",
-        )
+        raise self._none("no column of texts", "text")
+
+    def _none(self, what: str, key: str) -> UsageError:
+        """The refusal where no column fits."""
+        found = [f"{name}: {column.about}" for name, column in self.columns.items()]
+        twice = [f"{name}: several columns have this name" for name in self.found.doubled]
+        fix = "give each column a name of its own" if twice else f"name one with {OPTIONS[key]}"
+        return UsageError(what, where="--data", why="; ".join([*found, *twice]), fix=fix)
 
     def _refuse_unread_label(self) -> None:
         """Refuses to leave out a column that is named as labels are and repeats."""
@@ -169,9 +171,7 @@ class _Source:
         if len(left) == 1:
             return left[0]
         if not candidates:
-            found = "; ".join(f"{name}: {each.about}" for name, each in self.columns.items())
-            fix = f"name one with {OPTIONS[key]}"
-            raise UsageError(f"no column that could be {what}", where="--data", why=found, fix=fix)
+            raise self._none(f"no column that could be {what}", key)
         why = "; ".join(f"{name}: {self.columns[name].about}" for name in candidates)
         raise Ambiguous(key, left or candidates, f"several columns could be {what}", why)
 
