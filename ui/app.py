@@ -28,7 +28,8 @@ if "landed" not in st.session_state:
     st.session_state["landed"] = True
     # The address, since a page that is not there leads to the first one too.
     path, base = urlsplit(st.context.url or "").path, st.get_option("server.baseUrlPath") or ""
-    nothing_asked = path.strip("/") == base.strip("/") and not st.query_params.to_dict()
+    at_root = navigation.url_path == "" and path.strip("/") == base.strip("/")
+    nothing_asked = at_root and not st.query_params.to_dict()
     if nothing_asked and not any(runs_dir().glob("*/*/status.json")):
         st.switch_page("views/new.py")
 resume(navigation)
