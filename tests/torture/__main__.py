@@ -14,6 +14,7 @@ os.environ |= {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLI
 import argparse  # noqa: E402
 import gc  # noqa: E402
 import json  # noqa: E402
+import signal  # noqa: E402
 import sys  # noqa: E402
 import tempfile  # noqa: E402
 import time  # noqa: E402
@@ -44,6 +45,8 @@ def main() -> int:
     if unknown := set(cells_chosen) - set(CELLS):
         parser.error(f"no cells {', '.join(sorted(unknown))}; there are {', '.join(CELLS)}")
     rows = [row for row in ROWS if row.name in chosen]
+    # What a shell starts in the background ignores Ctrl-C, and so would its children.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     evidence = arguments.keep or Path(tempfile.mkdtemp(prefix="torture-failed-"))
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="torture-") as folder:
