@@ -12,7 +12,7 @@ import pytest
 
 from tests.own_data import KINDS, WORDS, clean_reviews, prompts, reviews, sentence, write_rows
 from workbench.errors import DataError, RecipeError, StorageError, UsageError
-from workbench.new_study import Choices, Given, inspect, with_all_remedies, write_study
+from workbench.new_study import Choices, Given, files_of, inspect, with_all_remedies, write_study
 from workbench.new_study.plan import detectable
 from workbench.new_study.unpack import unpack
 from workbench.recipe import load_recipes, recipes_dir
@@ -120,6 +120,19 @@ def test_a_method_that_does_not_go_with_the_task_is_refused(tmp_path):
         looked_at(prompts(tmp_path / "x.jsonl"), methods=("lora", "head"))
 
 
+def test_a_value_of_one_method_goes_into_its_recipe_alone(tmp_path):
+    said = ("training.epochs=4", "lora:method.r=4", "lora: training.epochs=7")
+    found = looked_at(clean_reviews(tmp_path / "x.csv"), overrides=said)
+    recipes = recipes_of(found)
+    assert recipes["lora"].method.r == 4
+    assert {name: each.training.epochs for name, each in recipes.items()} == {
+        "full": 4, "lora": 7, "prompt": 4,
+    }  # fmt: skip
+    files = files_of(found.checked.draft, tmp_path / "my-recipes" / "x")
+    assert "set by hand: method.r, training.epochs" in files["lora.yaml"]
+    assert "r: 4" in files["lora.yaml"] and "by hand" not in files["full.yaml"]
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [
@@ -127,6 +140,10 @@ def test_a_method_that_does_not_go_with_the_task_is_refused(tmp_path):
         ({"methods": ("lroa",)}, "no method called 'lroa'"),
         ({"overrides": ("method.r=4",)}, "method.r belongs to one method"),
         ({"overrides": ("training.learning_rate=1",)}, "learning_rate belongs to one method"),
+        ({"overrides": ("ia3:training.epochs=1",)}, "'ia3', which is not among the methods"),
+        ({"overrides": ("lora:method.name=full",)}, "method.name cannot differ"),
+        ({"overrides": ("lora:method={name: full}",)}, "method.name cannot differ"),
+        ({"overrides": ("lora:data.train_size=4",)}, "data.train_size cannot differ"),
         ({"given": Given(label="nothing")}, "no column 'nothing'"),
     ],
 )

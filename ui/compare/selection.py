@@ -32,21 +32,18 @@ class Selection:
         return [Analysis(group) for group in self.comparison.groups(self.metric, self.kept)]
 
 
-def choose() -> Selection | None:
-    """The widgets on top of the page; None where there is nothing to compare, which is said."""
-    # Those with a finished run; their results are not read.
-    studies = sorted({path.parent.parent.name for path in runs_dir().glob("*/*/result.json")})
-    if not studies:
-        empty("Nothing to compare yet", "A recipe appears here when its first run has finished.")
-        return None
-    boxes = st.columns([3, 0.9, 1.2, 1.2], vertical_alignment="bottom")
-    choice, narrower, baseline_box, metric_box = boxes
-    say_unknown("studies", studies, "study")
-    chosen = choice.multiselect(
-        "Studies", studies, default=studies[:1], key="studies", bind="query-params"
-    )
+def choose(study: str | None = None) -> Selection | None:
+    """The widgets on top of the page; None where there is nothing to compare, which is said.
+
+    Args:
+        study: the one whose page this is; None to ask which.
+    """
+    narrow, wide = [0.9, 1.2, 1.2], [3.0]
+    widths = [*wide, *narrow] if study is None else [*narrow, *wide]
+    boxes = st.columns(widths, vertical_alignment="bottom")
+    narrower, baseline_box, metric_box = boxes[1:] if study is None else boxes[:3]
+    chosen = _studies(boxes[0]) if study is None else [study]
     if not chosen:
-        empty("No study chosen", "Choose one above.")
         return None
     with narrower.popover("Filter", icon=":material/filter_list:", width="stretch"):
         names = _run_names(chosen)
@@ -82,6 +79,22 @@ def choose() -> Selection | None:
     return Selection(
         comparison=comparison, paths=paths, baseline=baseline, metric=metric, kept=kept
     )
+
+
+def _studies(box: Any) -> list[str]:
+    """The studies that are chosen; with none, it is said why."""
+    # Those with a finished run; their results are not read.
+    studies = sorted({path.parent.parent.name for path in runs_dir().glob("*/*/result.json")})
+    if not studies:
+        empty("Nothing to compare yet", "A recipe appears here when its first run has finished.")
+        return []
+    say_unknown("studies", studies, "study")
+    chosen: list[str] = box.multiselect(
+        "Studies", studies, default=studies[:1], key="studies", bind="query-params"
+    )
+    if not chosen:
+        empty("No study chosen", "Choose one above.")
+    return chosen
 
 
 def _baseline(box: Any, comparison: Comparison) -> str | None:

@@ -165,7 +165,12 @@ def pending() -> dict[str, tuple[Path, bool]]:
 def _job_that_never_began() -> None:
     """The latest job, when it ended before it wrote a run: its log is all there is to show."""
     latest = next(iter(jobs.list_jobs(runs_dir(), newest=1)), None)
-    if latest is None or latest.alive or any(path.exists() for path in latest.runs):
+    if (
+        latest is None
+        or latest.alive
+        or not latest.runs
+        or any(path.exists() for path in latest.runs)
+    ):
         return
     title = "The last job failed before its first run started"
     error_box(title, latest.log_tail(4000) or "No output.")

@@ -1,23 +1,9 @@
 """Compare: recipes side by side, seeds taken together, with intervals and what they cost."""
 
-from collections.abc import Callable
-
-import streamlit as st
-
-from compare import configuration, disagreements, downloads, overview
-from compare.figures import show_figures
-from compare.selection import Selection, choose
-from layout import empty, heading, plain, remarks
-from workbench.analysis.group import Analysis
-from workbench.charts.figures import sections
+from compare import tabs
+from compare.selection import choose
+from layout import empty, heading, remarks
 from workbench.formatting import plural
-
-TABS: dict[str, Callable[[Selection, Analysis], None]] = {
-    "Scores": overview.show,
-    "Disagreements": disagreements.show,
-    "Recipes": configuration.show,
-}
-DOWNLOAD = "Download"
 
 
 def page() -> None:
@@ -34,25 +20,7 @@ def page() -> None:
     if not selection.comparison.rows:
         empty("Nothing to compare here", "None of these runs has a result that can be read.")
         return
-    names = [*dict.fromkeys([*sections(), *TABS]), DOWNLOAD]
-    for name, tab in zip(names, st.tabs(names, key="view", bind="query-params"), strict=True):
-        if not tab.open:  # what is closed is not read
-            continue
-        with tab:
-            if name == DOWNLOAD:
-                downloads.show(selection)
-            else:
-                _groups(selection, name)
-
-
-def _groups(selection: Selection, name: str) -> None:
-    for analysis in selection.groups:
-        st.header(plain(analysis.group.title), anchor=False)
-        if analysis.group.several:
-            st.caption("Not comparable with the other groups.")
-        if name in TABS:  # above the figures of the section, where it has some
-            TABS[name](selection, analysis)
-        show_figures(sections().get(name, []), analysis)
+    tabs.show(selection)
 
 
 page()

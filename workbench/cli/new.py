@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +45,10 @@ _MERGE = typer.Option(
 )
 _DROP = typer.Option(False, "--drop-unusable", help="Leave out rows that cannot be used.")
 _SET = typer.Option(
-    None, "--set", metavar="KEY=VALUE", help="A value of all methods, e.g. training.epochs=2."
+    None,
+    "--set",
+    metavar="KEY=VALUE",
+    help="A value of all methods, e.g. training.epochs=2, or of one: lora:method.r=4.",
 )
 _RECIPES = typer.Option(
     None, "--recipes", help=f"Folder for the study; {RECIPES_FOLDER} beside --runs by default."
@@ -53,7 +56,12 @@ _RECIPES = typer.Option(
 _KEEP = typer.Option(False, "--keep-labels", help="Labels that look alike are different.")
 
 
+_UNREADABLE: tuple[Any, ...] = (ValueError, *typer.BadParameter.__bases__)
+"""What parsing a command raises: typer brings click's errors under no name of its own."""
+
+
 def new(
+    context: typer.Context,
     name: str = _NAME,
     data: str = _DATA,
     task: str | None = typer.Option(None, help="Task; guessed from the columns if left out."),
@@ -80,22 +88,44 @@ def new(
     Guesses the task and columns, lists what is wrong with the rows, writes a recipe for each
     method and prints what running them takes and can show.
     """
-    from workbench.new_study import Choices, Given
-
-    labels = label.split(",") if label and "," in label else label
-    choices = Choices(
-        name=name,
-        source=data,
-        given=Given(task, text, text_pair, labels, "" if no_group else group),
-        model=model,
-        methods=tuple(each.strip() for each in methods.split(",")),
-        seeds=_seeds(seeds),
-        data=_row_choices(drop, merge or ()),
-        keep_labels=keep,
-        overrides=tuple(overrides or ()),
-    )
+    choices = _choices(context.params)
     folder = (recipes or runs.parent / RECIPES_FOLDER) / name
     _make(choices, folder, runs, start=start, dry_run=dry_run, as_json=as_json)
+
+
+def choices_of(command: str) -> Choices:
+    """What a command ``workbench new NAME ...`` chooses.
+
+    Raises:
+        UsageError: when it is none that this version has.
+    """
+    app = typer.Typer(add_completion=False)
+    app.command(add_help_option=False)(new)
+    try:
+        words = shlex.split(command)[2:]
+        context = typer.main.get_command(app).make_context("new", words)
+    except _UNREADABLE as error:
+        raise UsageError("not a command of `workbench new`", why=str(error)) from None
+    return _choices(context.params)
+
+
+def _choices(said: Mapping[str, Any]) -> Choices:
+    from workbench.new_study import Choices, Given
+
+    label = said["label"]
+    labels = label.split(",") if label and "," in label else label
+    group = "" if said["no_group"] else said["group"]
+    return Choices(
+        name=said["name"],
+        source=said["data"],
+        given=Given(said["task"], said["text"], said["text_pair"], labels, group),
+        model=said["model"],
+        methods=tuple(each.strip() for each in said["methods"].split(",")),
+        seeds=_seeds(said["seeds"]),
+        data=_row_choices(said["drop"], said["merge"] or ()),
+        keep_labels=said["keep"],
+        overrides=tuple(said["overrides"] or ()),
+    )
 
 
 def _make(

@@ -15,7 +15,7 @@ No torch here.
 """
 
 from workbench.jobs.job_records import Job, list_jobs, read_job, tail
-from workbench.jobs.launch import child_environment, resume, start
+from workbench.jobs.launch import child_environment, resume, start, start_search
 from workbench.jobs.queue_runs import enqueue, ensure_worker, start_worker, stop_workers
 from workbench.jobs.ranks import end_with_launcher, run_together
 from workbench.jobs.stop_run import GRACE_SECONDS, request_stop, stop

@@ -70,12 +70,7 @@ def start(
     root = Path(runs_dir).absolute()
     runs = [run_path(root, r, s) for r in recipes for s in (seeds or r.seeds)]
     folder = _new_folder(root, name)
-    files = []
-    for recipe in recipes:
-        file = folder / recipe.study / f"{recipe.name}.yaml"
-        file.parent.mkdir(exist_ok=True)
-        write_text(file, dump_recipe(recipe))
-        files.append(str(file))
+    files = _written(recipes, folder)
     options = ["--runs", str(root)]
     if seeds is not None:
         options += ["--seeds", ",".join(map(str, seeds))]
@@ -85,6 +80,32 @@ def start(
         options += ["--processes", str(processes), *(["--shard"] if shard else [])]
         options += ["--zero", str(zero)] if zero else []
     return _launch(["run", *files, *options], folder, root, runs, environment)
+
+
+def start_search(
+    recipes: Sequence[Recipe], trials: int, runs_dir: Path | str = DEFAULT_RUNS_DIR
+) -> Job:
+    """Starts ``workbench tune`` on some recipes in a process of its own and returns at once.
+
+    Raises:
+        UsageError: when a metric of the Hub is not allowed to run.
+    """
+    check_allowed(recipes)
+    root = Path(runs_dir).absolute()
+    folder = _new_folder(root, None)
+    options = ["--trials", str(trials), "--runs", str(root)]
+    return _launch(["tune", *_written(recipes, folder), *options], folder, root, [], None)
+
+
+def _written(recipes: Sequence[Recipe], folder: Path) -> list[str]:
+    """The files of a job's recipes."""
+    files = []
+    for recipe in recipes:
+        file = folder / recipe.study / f"{recipe.name}.yaml"
+        file.parent.mkdir(exist_ok=True)
+        write_text(file, dump_recipe(recipe))
+        files.append(str(file))
+    return files
 
 
 def resume(

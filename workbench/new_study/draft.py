@@ -1,6 +1,7 @@
 """The recipes of a new study: what they share, and what each method starts from."""
 
 import math
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ from workbench.errors import RecipeError, UsageError
 from workbench.new_study.questions import OPTIONS, Given, Guess, Reason
 from workbench.recipe import Recipe, build, readable_recipes, recipes_dir
 from workbench.recipe.catalogue import SINGLE
-from workbench.recipe.layers import Document, merge, read_overrides
+from workbench.recipe.layers import Document, flatten, merge, read_overrides
 from workbench.recipe.methods import METHOD_SPECS
 from workbench.recipe.schema import check_name
 from workbench.recipe.sources import ASSET_PREFIX, resolve_source
@@ -32,6 +33,7 @@ EPOCHS = (3, 10)
 BATCH_SIZE = 16
 LONGEST = 512
 """Tokens of a text while nobody knows how long texts are."""
+_OF_METHOD = re.compile(r"\s*(\w+):(?=\s*[\w.]+\s*=)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +44,7 @@ class Choices:
         source: the data, as ``data.source`` of a recipe in the current folder.
         data: keys of a recipe's ``data`` that say how rows are read.
         keep_labels: labels that look alike are different ones.
-        overrides: ``key.path=value`` that all recipes share.
+        overrides: ``key.path=value`` that all recipes share, ``method:key.path=value`` for one.
     """
 
     name: str
@@ -62,13 +64,17 @@ class Choices:
         if wrong or len(set(self.methods)) < len(self.methods) or not self.methods:
             what = f"no method called {wrong[0]!r}" if wrong else "name each method once"
             raise UsageError(what, where="--methods", fix=f"some of: {', '.join(known)}")
+        for each in self.overrides:
+            if (method := method_of(each)) and method not in self.methods:
+                what = f"{each!r} is for {method!r}, which is not among the methods"
+                raise UsageError(what, where="--set", fix=f"one of: {', '.join(self.methods)}")
 
     def arguments(self) -> list[str]:
         """The words of the command that makes this study."""
         words = ["workbench", "new", self.name, "--data", self.source]
         for key, value in self.given._asdict().items():
-            if value == "":
-                words.append(f"--no-{OPTIONS[key].removeprefix('--')}")
+            if key == "group" and value == "":
+                words.append("--no-group")
             elif value is not None:
                 words += [OPTIONS[key], value if isinstance(value, str) else ",".join(value)]
         words += ["--model", self.model] if self.model else []
@@ -143,13 +149,37 @@ def shared_overrides(overrides: Sequence[str]) -> dict[str, Any]:
         RecipeError: when one cannot be read.
         UsageError: when one belongs to a method.
     """
-    document, problems = read_overrides(overrides)
+    document, problems = read_overrides(each for each in overrides if not method_of(each))
     if problems:
         raise RecipeError(problems)
     for key in map(key_text, document.places):
         if key.startswith("method.") or key == "training.learning_rate":
             what = f"{key} belongs to one method"
-            fix = "change it in the method's own recipe once the study is written"
+            raise UsageError(what, where="--set", fix=f"say which, e.g. --set lora:{key}=VALUE")
+    return dict(document.values)
+
+
+def method_of(override: str) -> str:
+    """The method that a value of ``--set`` is for; empty where all recipes share it."""
+    found = _OF_METHOD.match(override)
+    return found[1] if found else ""
+
+
+def own_overrides(method: str, overrides: Sequence[str]) -> dict[str, Any]:
+    """The values of ``--set`` that are for a method.
+
+    Raises:
+        RecipeError: when one cannot be read.
+        UsageError: when one is no setting of a method or of its training.
+    """
+    mine = [each.partition(":")[2] for each in overrides if method_of(each) == method]
+    document, problems = read_overrides(mine)
+    if problems:
+        raise RecipeError(problems)
+    for key in flatten(document.values):
+        if key == "method.name" or not key.startswith(("method.", "training.")):
+            what = f"{key} cannot differ between the methods of a study"
+            fix = "set method.* and training.* for one method, and the rest for all"
             raise UsageError(what, where="--set", fix=fix)
     return dict(document.values)
 
@@ -210,11 +240,14 @@ def with_methods(made: Draft, examples: int) -> Draft:
     """The draft with what each method starts from, for so many training rows."""
     own, origin = {}, {}
     for name in made.choices.methods:
-        own[name], origin[name] = _start(name, made.base, examples)
+        own[name], origin[name] = start_of(name, made.base, examples)
+        if said := own_overrides(name, made.choices.overrides):
+            own[name] = merge(Document(own[name]), Document(said)).values
+            origin[name] += f"; set by hand: {', '.join(flatten(said))}"
     return replace(made, own=own, origin=origin)
 
 
-def _start(method: str, base: Mapping[str, Any], examples: int) -> tuple[dict[str, Any], str]:
+def start_of(method: str, base: Mapping[str, Any], examples: int) -> tuple[dict[str, Any], str]:
     """The values of the shipped recipe for the same model and method that is nearest in task and
     number of examples; else the method's own defaults."""
     near: list[tuple[bool, float, str, Recipe]] = []

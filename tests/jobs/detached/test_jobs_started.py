@@ -47,6 +47,18 @@ def test_a_job_gets_the_resolved_recipes_and_the_options(
     assert jobs.list_jobs(tmp_path / "runs") == [job]
 
 
+def test_a_search_is_a_job_that_has_no_runs(recipe: Recipe, tmp_path: Path, child: Script) -> None:
+    child("import sys; print(' '.join(sys.argv[1:]))")
+    job = jobs.start_search([recipe], 5, tmp_path / "runs")
+    wait_for(lambda: not job.alive)
+    file = job.folder / "news" / "lora-r4.yaml"
+    said = job.log_tail().split()
+    expected = ["tune", str(file), "--trials", "5", "--runs", str(tmp_path / "runs")]
+    assert said[said.index("workbench") + 1 :] == expected
+    assert load_recipe(file) == recipe and not job.runs
+    assert jobs.list_jobs(tmp_path / "runs") == [job]
+
+
 def test_a_job_is_a_session_of_its_own_without_any_pipe(
     recipe: Recipe, tmp_path: Path, child: Script
 ) -> None:

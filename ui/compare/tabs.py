@@ -1,0 +1,41 @@
+"""A tab for each question that is put to a comparison."""
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from compare import configuration, disagreements, downloads, overview
+from compare.figures import show_figures
+from compare.selection import Selection
+from layout import plain
+from workbench.analysis.group import Analysis
+from workbench.charts.figures import sections
+
+TABS: dict[str, Callable[[Selection, Analysis], None]] = {
+    "Scores": overview.show,
+    "Disagreements": disagreements.show,
+    "Recipes": configuration.show,
+}
+DOWNLOAD = "Download"
+
+
+def show(selection: Selection) -> None:
+    names = [*dict.fromkeys([*sections(), *TABS]), DOWNLOAD]
+    for name, tab in zip(names, st.tabs(names, key="view", bind="query-params"), strict=True):
+        if not tab.open:  # what is closed is not read
+            continue
+        with tab:
+            if name == DOWNLOAD:
+                downloads.show(selection)
+            else:
+                _groups(selection, name)
+
+
+def _groups(selection: Selection, name: str) -> None:
+    for analysis in selection.groups:
+        st.header(plain(analysis.group.title), anchor=False)
+        if analysis.group.several:
+            st.caption("Not comparable with the other groups.")
+        if name in TABS:  # above the figures of the section, where it has some
+            TABS[name](selection, analysis)
+        show_figures(sections().get(name, []), analysis)
