@@ -19,7 +19,7 @@ TIMES = ("_seconds", "_per_second", "_share")
 SAVES = ("checkpoint", "resumed", "phase", "memory", "damaged")
 """Rows of the log that say how often a run was saved and started."""
 LOG = "log.txt"
-"""Nothing is made from it: what libraries printed, once for each process."""
+"""For people: times of events, and what libraries printed, once for each process."""
 
 
 def unlike(one: Path, other: Path, *, but: Collection[str] = ()) -> list[str]:

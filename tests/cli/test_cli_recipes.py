@@ -24,7 +24,7 @@ data: {source: nyu-mll/glue}
 method: {name: lora}
 """
 COMMANDS = (
-    "recipes check plan run runs show stop resume log compare export predict assets ui".split()
+    "recipes check plan run runs show stop resume log note compare export predict assets ui".split()
 )
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import signal
 from collections.abc import Callable
+from datetime import datetime
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +62,47 @@ def test_a_finished_run_holds_everything(make_recipe: Make, train: Train, tmp_pa
     assert parts["weights_bytes"] > parts["optimizer_bytes"] > 0
     assert result["references"]["majority class"]["accuracy"] < 0.6
     assert not list(run.path.rglob("*.bin")) and not list(run.path.rglob("*.pt"))
+
+
+def test_the_log_tells_what_happened_and_when_over_all_attempts(
+    make_recipe: Make, train: Train, tmp_path: Path
+) -> None:
+    recipe = make_recipe("head", training={"max_steps": 4, "validate_every": 2})
+
+    def ask(kind: str, fields: dict[str, Any]) -> None:
+        if kind == "progress" and fields["step"] == 2:
+            (run_path(tmp_path, recipe, 0) / "stop").touch()
+
+    first = train(recipe, 0, tmp_path, observer=ask)
+    before = (first.path / "log.txt").read_text()
+    whole = train(recipe, 0, tmp_path, resume=True)
+    text = (whole.path / "log.txt").read_text()
+    assert text.startswith(before), "a resumed run appends"
+    moments = [datetime.fromisoformat(line[:19]) for line in text.splitlines()]
+    assert moments == sorted(moments)
+    lines = [line[20:] for line in text.splitlines()]
+    version = metadata.version("transformers")
+    wanted = [
+        "start: study tiny, recipe head, method head,",
+        f"python {platform.python_version()}, ",
+        "device: cpu (",
+        "phase: train",
+        "step 2 of 4: loss ",
+        "step 2: checkpoint of the training, to resume from",
+        "stopped: stopped on request",
+        "resume: study tiny, recipe head",
+        "resumed after step 2",
+        "step 2: checkpoint of the best state so far",
+        "step 2: validation accuracy 0.",
+        "step 4 of 4: loss ",
+        "step 4: validation accuracy 0.",
+        "phase: export",
+        "finished",
+    ]
+    remaining = iter(lines)
+    for start in wanted:
+        assert any(line.startswith(start) for line in remaining), start
+    assert f"transformers {version}" in before
 
 
 def test_a_run_records_what_was_forecast_of_it(

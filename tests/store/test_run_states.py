@@ -202,6 +202,8 @@ def test_a_death_is_written_down_once_and_never_over_an_ending(
     run = read_run(path)
     assert (run.state, run.reason) == ("interrupted", "killed by SIGKILL (signal 9)")
     assert run.status["ended_at"] == pytest.approx(time.time(), abs=5)
+    said = (path / "log.txt").read_text().splitlines()[-1]
+    assert said[19:] == " interrupted: killed by SIGKILL (signal 9)"
     assert not record_death(path, "something else")
     assert not record_death(left(state="failed", reason="why"), "killed")
     assert read_run(path).reason == "why"

@@ -7,9 +7,10 @@ from typing import Any
 import streamlit as st
 
 from workbench import jobs
-from workbench.analysis.records import get_section, number
+from workbench.analysis.records import number
 from workbench.formatting import plural
 from workbench.store import Run
+from workbench.store.run_log import LOG, event_line
 
 HEIGHT = 420
 TAIL_BYTES = 20_000
@@ -24,7 +25,7 @@ def show(run: Run, events: Sequence[Row]) -> None:
     wanted = st.text_input(
         "Search the log", key="find", bind="query-params", placeholder=hint, icon=icon
     )
-    file, recorded = run.path / "log.txt", ""
+    file, recorded = run.path / LOG, ""
     if not jobs.tail(file, TAIL_BYTES).strip():
         st.caption("The run printed nothing. Its record:")
         recorded = "\n".join(told(events))
@@ -47,22 +48,7 @@ def told(events: Sequence[Row]) -> list[str]:
         step = number(event, "step")
         return math.inf if step is None else step
 
-    return [_told(event) for event in sorted(events, key=step_of)]
-
-
-def _told(event: Row) -> str:
-    step, kind = number(event, "step"), str(event.get("kind"))
-    place = "" if step is None else f"step {step:.0f}: "
-    if kind == "step":
-        loss = number(event, "loss")
-        return place + ("no loss" if loss is None else f"loss {loss:.4f}")
-    scores = get_section(event, "metrics")
-    words = [
-        f"{name} {value:.4f}" for name in scores if (value := number(scores, name)) is not None
-    ]
-    words += [str(event["message"])] if "message" in event else []
-    best = " (best so far)" if event.get("best") is True else ""
-    return f"{place}{kind} {', '.join(words)}{best}".rstrip()
+    return [event_line(event) for event in sorted(events, key=step_of)]
 
 
 def found(text: str, wanted: str) -> list[str]:

@@ -15,6 +15,7 @@ from workbench.analysis.run_facts import (
 from workbench.cli.output import echo, print_pairs, scores
 from workbench.formatting import duration, plural, size, timed
 from workbench.store import Run
+from workbench.store.notes import in_words
 
 
 def print_record(run: Run) -> None:
@@ -23,6 +24,8 @@ def print_record(run: Run) -> None:
     echo(f"{run.id}: {run.state}{f' ({run.reason})' if run.reason else ''}")
     if result.get("description"):
         echo(str(result["description"]))
+    if notes := in_words(run.notes):
+        echo(notes)
     pairs: list[tuple[str, object]]
     pairs = [(key, run.status.get(key)) for key in ("method", "task", "model", "data", "seed")]
     print_pairs("run", [*pairs, ("fingerprint", str(run.status.get("fingerprint", ""))[:8])])

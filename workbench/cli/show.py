@@ -6,6 +6,7 @@ import sys
 import textwrap
 import time
 from codecs import getincrementaldecoder
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -27,35 +28,46 @@ REASON_WIDTH = 80
 def runs(
     path: Path | None = typer.Argument(None, help="Folder of runs; --runs by default."),
     runs_dir: Path = RUNS_OPTION,
+    archived: bool = typer.Option(False, "--archived", help="Archived runs too, as --json."),
     as_json: bool = JSON_OPTION,
 ) -> None:
     """List runs with state, progress and test scores."""
     from workbench.store import ACTIVE, list_runs
     from workbench.store.leftovers import tidy
+    from workbench.store.notes import in_words
 
-    found = list_runs(path if path is not None else runs_dir)
-    tidy(found)
+    everything = list_runs(path if path is not None else runs_dir)
+    tidy(everything)
+    noted = [(run, run.notes) for run in everything]
+    if not archived:
+        noted = [(run, notes) for run, notes in noted if not notes.archived]
+    found, hidden = [run for run, _ in noted], len(everything) - len(noted)
     if as_json:
-        print_json({"runs": [_row(run) for run in found]})
+        print_json({"runs": [_row(run) for run in everything]})
         return
-    if not found:
+    if not everything:
         echo(f"no runs below {path or runs_dir}; `workbench run RECIPE` makes some")
         return
     rows = []
-    for run in found:
+    for run, notes in noted:
         reason = textwrap.shorten(run.reason, REASON_WIDTH, placeholder=" …")
         progress, when = reason or progress_text(run.status), run.status.get("started_at")
         row = (run.id, run.state, run.status.get("method"), progress, test_scores(run))
-        rows.append((*row, _clock_time(when)))
-    print_table(("run", "state", "method", "progress", "test", "started"), rows)
+        said = textwrap.shorten(in_words(notes), REASON_WIDTH, placeholder=" …")
+        rows.append((*row, _clock_time(when), said))
+    headers = ("run", "state", "method", "progress", "test", "started", "notes")
+    shown = len(headers) if any(row[-1] for row in rows) else len(headers) - 1
+    print_table(headers[:shown], [row[:shown] for row in rows])
     active = sum(run.state in ACTIVE for run in found)
-    echo(f"{plural(len(found), 'run')}, {active} active")
+    left_out = f", {hidden} archived (--archived shows them)" if hidden else ""
+    echo(f"{plural(len(found), 'run')}, {active} active{left_out}")
 
 
 def _row(run: Run) -> dict[str, Any]:
     known = ("study", "recipe", "seed", "method", "model", "fingerprint", "phase", "progress")
     times = ("started_at", "ended_at")
-    return run_document(run) | {key: run.status.get(key) for key in (*known, *times)}
+    known_notes = {"notes": asdict(run.notes)}
+    return run_document(run) | known_notes | {key: run.status.get(key) for key in (*known, *times)}
 
 
 def _clock_time(seconds: Any) -> str:

@@ -26,6 +26,12 @@ def describe() -> dict[str, Any]:
     }
 
 
+def in_words(surroundings: dict[str, Any]) -> str:
+    """What ``describe`` found, in one sentence for log.txt."""
+    packages = [f"{name} {known}" for name, known in surroundings["packages"].items() if known]
+    return ", ".join([f"python {surroundings['python']}", *packages, surroundings["platform"]])
+
+
 def _version(package: str) -> str | None:
     try:
         return metadata.version(package)

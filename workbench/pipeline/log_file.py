@@ -1,4 +1,4 @@
-"""log.txt: what a run prints, beside what the terminal shows, without the secrets in it."""
+"""log.txt gets what a run prints, beside what the terminal shows, without the secrets in it."""
 
 import logging
 import sys

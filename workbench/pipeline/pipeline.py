@@ -1,6 +1,7 @@
 """One run, straight through: data, base, method, training, test, export, record."""
 
 import gc
+import math
 import shutil
 import time
 from collections.abc import Callable
@@ -42,7 +43,8 @@ from workbench.training.trainer import Trainer
 
 Observer = Callable[[str, dict[str, Any]], None]
 
-
+LOGGED_STEPS = 10
+"""Steps with a line in log.txt; events.jsonl has them all."""
 ADAPTER_FILES = 12
 """Of an adapter at most: weights, configs, tokenizer, card, its folder."""
 
@@ -89,6 +91,7 @@ class Pipeline:
         started, recipe, seed = time.monotonic(), self.recipe, self.seed
         packages = self._open_record()
         setup = self.cache.set_up(recipe, seed, self.writer.path, self._phase, trial=self.trial)
+        self.writer.say(record.set_up_in_words(setup))
         accelerator = self.accelerator = make_accelerator(setup.policy, recipe.training)
         meter = MemoryMeter(accelerator.device)
         meter.start()
@@ -140,6 +143,7 @@ class Pipeline:
         self.writer.update(state="running", phase="data", processes=processes, **shared)
         surroundings = environment.describe()
         self.writer.write("environment.json", surroundings)
+        self.writer.say(environment.in_words(surroundings))
         if self._exports:
             self.loader.start()
         check_launch(self.recipe.training, processes)
@@ -198,6 +202,9 @@ class Pipeline:
         progress = {"phase": "train", "step": trainer.step, "steps": trainer.steps}
         progress |= {"epoch": step.epoch, "eta_seconds": left, "loss": step.loss}
         self.writer.progress(**progress)
+        if trainer.step % math.ceil(trainer.steps / LOGGED_STEPS) == 0:
+            words = f"step {trainer.step} of {trainer.steps}: loss {step.loss:.4f}"
+            self.writer.say(words if left is None else f"{words}, {left:.0f} s of training left")
         self.observer("progress", progress)
 
     def _test(

@@ -140,6 +140,15 @@ def result_record(
     }
 
 
+def set_up_in_words(setup: RecipeSetup) -> str:
+    """Where a run computes, and on how much data, for log.txt."""
+    policy, sizes = setup.policy, {name: len(s.examples) for name, s in setup.splits.items()}
+    several = f", {policy.processes} processes" if policy.processes > 1 else ""
+    examples = ", ".join(f"{name} {size}" for name, size in sizes.items())
+    on = f"device: {policy.device} ({policy.device_name}), {policy.precision}{several}"
+    return f"{on}; examples: {examples}; {setup.steps} steps"
+
+
 def recorded_policy(policy: Policy, base: Base) -> dict[str, Any]:
     """The policy; of a model without dropout also where the device would leave it as it is."""
     none = policy.dropout is None and not any(dropouts(base.model.config).values())

@@ -5,7 +5,8 @@
         status.json         state, reason, heartbeat, pid and its start time, progress
         environment.json    versions, device, git
         events.jsonl        one line per logged step or validation, append only
-        log.txt             what the run printed
+        log.txt             what happened and when, and what the run printed
+        notes.json          name, tags and notes that people gave it, where they did
         checkpoints/        see workbench.training.checkpoint_files
         predictions.parquet one row per test example
         result.json         quality and cost; written last, so its presence means finished

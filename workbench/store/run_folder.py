@@ -26,7 +26,9 @@ from workbench.store.files import (
     write_text,
 )
 from workbench.store.locks import Lock, lock_of
+from workbench.store.notes import Notes, write_notes
 from workbench.store.processes import describe_process, launcher_of_this_process
+from workbench.store.run_log import say
 from workbench.store.run_writer import (
     RESERVE,
     VERSION,
@@ -100,6 +102,9 @@ def open_run(
         with explained(path, RESERVED_BYTES, "the folder of the run"):
             _prepare(path, recipe, status, force=force, resume=resume)
         writer = RunWriter(path, status, lock.lock)
+        about = ", ".join(f"{key} {value}" for key, value in describe_run(recipe, seed).items())
+        what = "resume" if resume else "start"
+        writer.say(f"{what}: {about}; process {status['pid']} on {status['host']}")
         stack.pop_all()  # the writer releases it
         return writer
 
@@ -126,6 +131,7 @@ def record_death(path: Path, reason: str, *, caused_failure: bool = False) -> bo
         else:
             return False
         write_last_status(path, status)
+        say(path, f"{status['state']}: {status['reason']}")
         (path / "stop").unlink(missing_ok=True)
         return True
 
@@ -215,6 +221,8 @@ def _prepare(
         write_text(made / "recipe.yaml", text)
         write_json(made / "status.json", status)
         if path.exists():
+            if (notes := run.notes) != Notes():
+                write_notes(made, notes)
             set_aside(path)
         publish(made, path)
     finally:

@@ -22,6 +22,7 @@ from workbench.store.files import (
     write_text,
 )
 from workbench.store.locks import Lock
+from workbench.store.run_log import say, say_event
 from workbench.store.runs import State, read_run
 
 VERSION = 1
@@ -80,6 +81,11 @@ class RunWriter:
             except OSError:
                 file.truncate(end)
                 raise
+        say_event(self.path, kind, fields)
+
+    def say(self, text: str) -> None:
+        """Appends a line to log.txt, for people to read."""
+        say(self.path, text)
 
     def mark(self) -> int:
         """Makes what was logged so far durable; its length in bytes, for ``forget_after``."""
@@ -132,6 +138,7 @@ class RunWriter:
             with suppress(OSError):  # the next attempt takes it away
                 (self.path / "stop").unlink(missing_ok=True)
         finally:
+            say(self.path, f"{state}: {reason}" if reason else state)
             self._owner.release()
 
     def _beat(self) -> None:
@@ -188,7 +195,7 @@ class SilentWriter:
 
     def _ignore(self, *_args: Any, **_fields: Any) -> None: ...
 
-    update = progress = event = write = finish = _ignore
+    update = progress = event = say = write = finish = _ignore
 
     def mark(self) -> int:
         return 0

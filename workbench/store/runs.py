@@ -18,6 +18,7 @@ from workbench.store.files import (
     read_whole,
     seconds_unchanged,
 )
+from workbench.store.notes import Notes, read_notes
 from workbench.store.processes import is_alive, is_of_another_boot
 from workbench.store.queue import QUEUE_DIR, Entry, Queue, pick_by_name
 
@@ -51,6 +52,11 @@ class Run:
     @property
     def adapter(self) -> Path:
         return self.path / "adapter"
+
+    @property
+    def notes(self) -> Notes:
+        """What people say of the run, as it stands now."""
+        return read_notes(self.path)
 
     def events(self, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
         """Logged rows from byte ``offset`` on, and the offset of the next call. A last line without
