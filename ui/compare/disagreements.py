@@ -37,9 +37,10 @@ def show(selection: Selection, analysis: Analysis) -> None:
     if len(chosen) < 2:
         st.caption("Choose two recipes or more.")
         return
-    examples = examples_of(kind, {label: found[label] for label in chosen})
-    apart = disagreements(kind, examples)
-    pairs = pairs_of(kind, examples)
+    examples, apart, pairs = analysis.examples, analysis.disagreements, analysis.pairs
+    if len(chosen) < len(found):
+        examples = examples_of(kind, {label: found[label] for label in chosen})
+        apart, pairs = disagreements(kind, examples), pairs_of(kind, examples)
     if pairs:
         show_table(table := pair_table(pairs))
         st.caption(f"{table.title}.")

@@ -1,9 +1,7 @@
 """What is compared: the choice of studies, runs, recipes, baseline and metric, in the address."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +10,11 @@ import streamlit as st
 from layout import empty, errors_shown, runs_dir, say_unknown
 from workbench.analysis.group import Analysis
 from workbench.comparison import Comparison, compare
+from workbench.comparison.items import PREDICTIONS
+from workbench.store import QUEUE_DIR, read_run, stat_key
 
-Stamp = tuple[tuple[str, int], ...]
-KEPT_SECONDS = 30
-"""How long a comparison is kept whose results did not change: a run may have failed meanwhile."""
+Stamp = tuple[tuple[object, ...], ...]
+_NAMES = ("result.json", "status.json")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,10 +25,10 @@ class Selection:
     metric: str
     kept: frozenset[str]
 
-    @cached_property
+    @property
     def groups(self) -> list[Analysis]:
         """The rows that are shown, by what may be compared."""
-        return [Analysis(group) for group in self.comparison.groups(self.metric, self.kept)]
+        return _analyses(self.comparison, id(self.comparison), self.metric, self.kept)[1]
 
 
 def choose(study: str | None = None) -> Selection | None:
@@ -53,7 +52,7 @@ def choose(study: str | None = None) -> Selection | None:
             placeholder="all", help="Compare these runs and no others.",
         )  # fmt: skip
         paths = tuple(runs_dir() / name for name in only or chosen)
-        comparison = _compared(paths, None, None)
+        comparison = _compared(paths, None, None)  # names alone: nothing is tested
         if comparison is None:
             return None
         labels = [row["label"] for row in comparison.rows]
@@ -129,18 +128,34 @@ def _compared(
     return None
 
 
-@st.cache_resource(ttl=KEPT_SECONDS, max_entries=16, show_spinner=False)
+@st.cache_resource(max_entries=16, show_spinner=False)
 def _kept(
     paths: tuple[Path, ...], baseline: str | None, metric: str | None, stamp: Stamp
 ) -> Comparison:
-    return compare(paths, baseline=baseline, metric=metric, tests=None if metric else False)
+    if metric is None:
+        return compare(paths, tests=False, objectives=())
+    return compare(paths, baseline=baseline, metric=metric)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _analyses(
+    _comparison: Comparison, number: int, metric: str, kept: frozenset[str]
+) -> tuple[Comparison, list[Analysis]]:
+    """What follows from the predictions is computed once. The comparison is kept with it: its
+    ``number`` is that of no other as long as it is there."""
+    return _comparison, [Analysis(group) for group in _comparison.groups(metric, kept)]
 
 
 def _stamp(paths: Sequence[Path]) -> Stamp:
-    """Which results there are and when each was written."""
-    found = []
+    """Of each run the version of its result and predictions, or its state where it has none; and
+    that of the queue."""
+    found: list[tuple[object, ...]] = [(stat_key(runs_dir() / QUEUE_DIR),)]
     for path in paths:
-        for result in sorted([*path.glob("*/result.json"), *path.glob("result.json")]):
-            with suppress(OSError):
-                found.append((str(result), result.stat().st_mtime_ns))
+        files = [
+            file for name in _NAMES for glob in (f"*/{name}", name) for file in path.glob(glob)
+        ]
+        for run in sorted({file.parent for file in files}):
+            result = stat_key(run / "result.json")
+            more = stat_key(run / PREDICTIONS) if result else read_run(run).state
+            found.append((str(run), result, more))
     return tuple(found)

@@ -1,13 +1,15 @@
 """Scores of each class and confusions, from the predictions of some seeds."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from statistics import fmean
 
 from workbench.analysis.predictions import Predictions
 from workbench.recipe.catalogue import MULTI, SINGLE, TAGS, AnswerKind
 
-MOST_CLASSES = 20
+MOST_CLASSES, KEPT = 20, 2048
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,60 +47,73 @@ def classes_of(
     """Scores of each class over the seeds, in the order of ``known``; None for other answers."""
     if kind not in (SINGLE, MULTI, TAGS) or not seeds:
         return None
-    import numpy as np
-    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+    counted = [found for seed in seeds if (found := _count(kind, seed, tuple(known))).any]
+    met = {name for found in counted for name in (*found.right, *found.predicted)}
+    names = [name for name in known if name in met] + sorted(met - set(known))
+    confusion = None
+    if counted and kind != MULTI:
+        at = {name: i for i, name in enumerate(names)}
+        totals = [[0] * len(names) for _ in names]
+        for (right, said), count in (pair for each in counted for pair in each.pairs.items()):
+            totals[at[right]][at[said]] += count
+        confusion = [[total / len(counted) for total in row] for row in totals]
+    scores = [_score(name, counted) for name in names]
+    return Classes(scores, confusion)
 
-    confusion: list[list[float]] | None = None
-    pairs = [p for seed in seeds if len((p := _right_and_predicted(kind, seed, known))[0])]
-    if not pairs:
-        return Classes([], confusion)
-    if kind == MULTI:
-        met = np.any([side.any(axis=0) for pair in pairs for side in pair], axis=0)
-        names = [name for name, seen in zip(known, met, strict=False) if seen]
-        labels: Sequence[str | int] = np.flatnonzero(met).tolist()
-    else:
-        found = {name for pair in pairs for side in pair for name in side}
-        labels = names = [n for n in known if n in found] + sorted(found - set(known))
-        matrices = [confusion_matrix(*pair, labels=names) for pair in pairs]
-        confusion = np.mean(matrices, axis=0).tolist()
-    if not names:
-        return Classes([], confusion)
-    scores = np.array(
-        [precision_recall_fscore_support(*pair, labels=labels, zero_division=0.0) for pair in pairs]
+
+@dataclass(frozen=True, kw_only=True)
+class _Counts:
+    """The answers of one run by class: for tags of words, else of examples."""
+
+    any: bool
+    right: Counter[str]
+    predicted: Counter[str]
+    both: Counter[str]
+    pairs: Counter[tuple[str, str]]
+    """By right and predicted class; empty where an example may have several."""
+
+
+def _score(name: str, counted: Sequence[_Counts]) -> ClassScore:
+    """A class over the seeds; what would be divided by 0 is 0."""
+    precision, recall, f1 = [], [], []
+    for each in counted:
+        right, predicted, both = each.right[name], each.predicted[name], each.both[name]
+        precision.append(both / predicted if predicted else 0.0)
+        recall.append(both / right if right else 0.0)
+        f1.append(2 * both / (right + predicted) if right + predicted else 0.0)
+    return ClassScore(
+        name=name,
+        support=counted[0].right[name],
+        precision=fmean(precision),
+        recall=fmean(recall),
+        f1=fmean(f1),
+        f1_low=min(f1),
+        f1_high=max(f1),
     )
-    f1 = scores[:, 2]
-    numbers = np.stack([*scores.mean(axis=0)[:3], f1.min(axis=0), f1.max(axis=0)], axis=1).tolist()
-    keys = ("precision", "recall", "f1", "f1_low", "f1_high")
-    return Classes(
-        [
-            ClassScore(name=name, support=int(support), **dict(zip(keys, values, strict=True)))
-            for name, support, values in zip(names, scores[0, 3], numbers, strict=True)
-        ],
-        confusion,
-    )
 
 
-def _right_and_predicted(
-    kind: AnswerKind, seed: Predictions, known: Sequence[str]
-) -> tuple[Any, Any]:
-    """Classes by example, for tags by word; for several labels a row of yes and no each."""
-    if kind == SINGLE:
-        return seed.labels, seed.predictions
+@lru_cache(maxsize=KEPT)
+def _count(kind: AnswerKind, seed: Predictions, known: tuple[str, ...]) -> _Counts:
+    """Counted once for each run."""
     if kind == MULTI:
-        import numpy as np
-
-        sides = (seed.labels, seed.predictions)
-        sets = [[split_labels(text, known) for text in side] for side in sides]
-        # A last column of no: with one column scikit-learn would take yes and no for two classes.
-        flags = [np.array([[*(n in each for n in known), False] for each in s]) for s in sets]
-        return flags[0], flags[1]
-    # A predicted sequence has a tag for every word; what was cut off has none and counts not.
-    words = [
-        pair
-        for right, predicted in zip(seed.labels, seed.predictions, strict=True)
-        for pair in zip(right.split(), predicted.split(), strict=False)
-    ]
-    return [right for right, _ in words], [predicted for _, predicted in words]
+        rows = [
+            tuple(split_labels(text, known) for text in pair)
+            for pair in zip(seed.labels, seed.predictions, strict=True)
+        ]
+        right, predicted = (Counter(n for row in rows for n in row[side]) for side in (0, 1))
+        both = Counter(name for one, other in rows for name in one & other)
+        return _Counts(any=bool(rows), right=right, predicted=predicted, both=both, pairs=Counter())
+    pairs = Counter(zip(seed.labels, seed.predictions, strict=True))
+    if kind == TAGS:
+        # A predicted sequence has a tag for every word; what was cut off has none and counts not.
+        texts = [(one.split(), other.split()) for one, other in pairs.elements()]
+        pairs = Counter(word for text in texts for word in zip(*text, strict=False))
+    right, predicted, both = Counter[str](), Counter[str](), Counter[str]()
+    for (one, other), count in pairs.items():
+        right[one] += count
+        predicted[other] += count
+        both[one] += count * (one == other)
+    return _Counts(any=bool(pairs), right=right, predicted=predicted, both=both, pairs=pairs)
 
 
 def split_labels(text: str, known: Sequence[str]) -> set[str]:

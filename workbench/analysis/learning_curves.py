@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from workbench.analysis.records import finite, get_section
 from workbench.comparison.rows import Sample
-from workbench.store import Run, read_run
+from workbench.store import read_run, stat_key
 
-LOSS = "loss"
+LOG, LOSS = "events.jsonl", "loss"
 """The training loss, as a name beside those of the validation metrics."""
 Across = Literal["step", "epoch", "seconds", "tokens"]
 """What a curve runs over; seconds and tokens are those of the training steps alone."""
@@ -22,23 +22,26 @@ X_TITLES: dict[Across, str] = {
     "tokens": "tokens trained on",
 }
 MAX_POINTS = 400
-_KEPT_FILES = 128
+_KEPT_FILES, _KEPT_CURVES = 128, 1024
 
 Point = tuple[float, float]
+Version = tuple[int, ...] | None
+"""Of a file, by which what was read of it is kept."""
 
 
 def validation_metrics(samples: Sequence[Sample]) -> list[str]:
     """Names of what was measured on validation while training, in the order of the first run."""
-    names = [
-        name
-        for sample in samples
-        for run in sample.runs
-        for event in logged(run)
-        if event.get("kind") == "validation"
-        for name, value in get_section(event, "metrics").items()
-        if finite(value)
-    ]
+    runs = [run for sample in samples for run in sample.runs]
+    names = [name for run in runs for name in _validated(run.path, stat_key(run.path / LOG))]
     return list(dict.fromkeys(names))
+
+
+@lru_cache(maxsize=_KEPT_CURVES)
+def _validated(path: Path, version: Version) -> tuple[str, ...]:
+    """What one run measured on validation."""
+    events = [event for event in _events(path, version) if event["kind"] == "validation"]
+    pairs = (pair for event in events for pair in get_section(event, "metrics").items())
+    return tuple(dict.fromkeys(name for name, value in pairs if finite(value)))
 
 
 def seed_bands(
@@ -53,7 +56,11 @@ def seed_bands(
         quantity: ``loss`` or the name of a validation metric.
         smoothing: share of the running mean that is kept at each point, 0 for none.
     """
-    curves = [c for run in sample.runs if (c := _curve(run, quantity, across, smoothing))]
+    read = [
+        _curve(run.path, stat_key(run.path / LOG), quantity, across, smoothing)
+        for run in sample.runs
+    ]
+    curves = [curve for curve in read if curve]
     if not curves:
         return []
     shared = sorted(set.intersection(*map(set, curves)))
@@ -66,12 +73,15 @@ def seed_bands(
     return bands
 
 
-def _curve(run: Run, quantity: str, across: Across, smoothing: float) -> dict[float, Point]:
+@lru_cache(maxsize=_KEPT_CURVES)
+def _curve(
+    path: Path, version: Version, quantity: str, across: Across, smoothing: float
+) -> dict[float, Point]:
     """x and value by step."""
     kind = "step" if quantity == LOSS else "validation"
     seconds = tokens = 0.0
     found: dict[float, Point] = {}
-    for event in logged(run):
+    for event in _events(path, version):
         if event.get("kind") == "step":
             seconds += event["seconds"] if finite(event.get("seconds")) else 0.0
             tokens += event["tokens"] if finite(event.get("tokens")) else 0.0
@@ -103,16 +113,7 @@ def thin(points: Sequence[Point], limit: int) -> list[Point]:
     return [(group[-1][0], fmean(value for _, value in group)) for group in groups]
 
 
-def logged(run: Run) -> list[dict[str, Any]]:
-    """What a run logged; kept until its file changes."""
-    path = run.path / "events.jsonl"
-    try:
-        found = path.stat()
-    except OSError:
-        return []
-    return _events(run.path, found.st_mtime_ns, found.st_size)
-
-
 @lru_cache(maxsize=_KEPT_FILES)
-def _events(path: Path, changed: int, size: int) -> list[dict[str, Any]]:
+def _events(path: Path, version: Version) -> list[dict[str, Any]]:
+    """What a run logged in this version of its log."""
     return [e for e in read_run(path).events()[0] if e.get("kind") in ("step", "validation")]

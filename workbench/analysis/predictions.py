@@ -6,19 +6,19 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from workbench.comparison.items import PREDICTIONS, shared
 from workbench.comparison.rows import Sample
 from workbench.recipe.catalogue import AnswerKind
 from workbench.recipe.tasks import TASK_SPECS
-from workbench.store import Run, open_regular
+from workbench.store import Run, open_regular, stat_key
 
-FILE = "predictions.parquet"
 _COLUMNS = ("id", "text", "text_pair", "label", "prediction", "score")
 _REQUIRED = frozenset({"id", "text", "label", "prediction"})
-_KEPT_FILES = 256
-"""Files whose predictions stay in memory: 500 texts of 2 kB are 1 MB."""
+_KEPT_FILES = 2048
+"""Files whose predictions stay in memory: 20 kB for 120 classes, the texts of a study once."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Predictions:
     """One entry for each test example, in the order of the file."""
 
@@ -31,16 +31,13 @@ class Predictions:
 
 
 def read_predictions(run: Run) -> Predictions | None:
-    path = run.path / FILE
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return _read(path, found.st_mtime_ns, found.st_size)
+    path = run.path / PREDICTIONS
+    version = stat_key(path)
+    return _read(path, version) if version else None
 
 
 @lru_cache(maxsize=_KEPT_FILES)
-def _read(path: Path, changed: int, size: int) -> Predictions | None:
+def _read(path: Path, version: tuple[int, ...]) -> Predictions | None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -59,10 +56,10 @@ def _read(path: Path, changed: int, size: int) -> Predictions | None:
     }
     scores = columns.get("score") or [None] * table.num_rows
     return Predictions(
-        ids=texts["id"],
-        texts=texts["text"],
-        pairs=texts.get("text_pair"),
-        labels=texts["label"],
+        ids=shared(texts["id"]),
+        texts=shared(texts["text"]),
+        pairs=shared(texts["text_pair"]) if "text_pair" in texts else None,
+        labels=shared(texts["label"]),
         predictions=texts["prediction"],
         scores=tuple(value if isinstance(value, float) else None for value in scores),
     )

@@ -74,7 +74,8 @@ def compare(
         all_pairs: test each row against each, not against the baseline only.
         margin: the difference worth seeing, in units of the metric; None for 0.01 where it lies
             between 0 and 1, else for 5% of the baseline's.
-        objectives: two or three that `pareto` knows; None: its default up to `MOST_TESTED` rows.
+        objectives: two or three that `pareto` knows, or none for no front; None: its default up to
+            `MOST_TESTED` rows.
 
     Raises:
         UsageError: for a path, baseline, metric or objective that is not there, a margin of 0.
@@ -88,10 +89,13 @@ def compare(
     references = _references(samples, warnings)
     check_metric(rows, metric)
     comparison = Comparison(rows=rows, references=references, warnings=warnings, samples=samples)
+    wanted = objectives
+    if wanted is None:
+        wanted = DEFAULT if len(rows) <= MOST_TESTED else ()
+    request = replace(request, intervals=bool(wanted))
     results = run_tests(comparison.groups(metric), request) if testing else TestResults()
     if tests is None and not testing:
         results.notes.append(f"{count} runs: add --tests for significance tests")
-    wanted = objectives or (DEFAULT if len(rows) <= MOST_TESTED else ())
     wanted = [metric if metric and name == METRIC else name for name in wanted]
     comparison = replace(
         comparison,

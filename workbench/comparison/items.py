@@ -13,7 +13,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from workbench.comparison.rows import Sample
 from workbench.comparison.statistics import CONFIDENCE, Interval, Scale, scale_of
 from workbench.recipe.catalogue import METRICS
 from workbench.recipe.renamed import metric_as_first_written
-from workbench.store import open_regular
+from workbench.store import open_regular, stat_key
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,10 +34,13 @@ by where that is not their number."""
 GROUP = "group"
 """The column of predictions.parquet that says which examples belong together."""
 
+PREDICTIONS = "predictions.parquet"
 FROM_LABELS = frozenset({"accuracy", "f1_macro"})
 """Metrics that label and prediction give where the columns above are not there."""
 
 UNREADABLE = "its predictions are not there or cannot be read"
+KEPT = 2048
+"""Runs whose items are kept, once for each metric: 1 kB for 120 texts."""
 TOLERANCE = 1e-6
 """Relative difference between the mean of the items and the recorded score."""
 
@@ -122,7 +125,7 @@ def item_scores(sample: Sample, metric: str) -> ItemScores:
         recorded = record.metrics.test.get(metric)
         if recorded is None:
             raise NoItems(f"{metric} is absent in {sample.label} seed {record.seed}")
-        found, values, grouped = _of_run(run.path, metric)
+        found, values, grouped = _of_run(run.path, metric, stat_key(run.path / PREDICTIONS))
         if ids is not None and ids != found:
             raise NoItems("its runs were tested on different items")
         ids = found
@@ -182,8 +185,12 @@ def by_group(groups: Sequence[str], values: np.ndarray) -> tuple[tuple[str, ...]
     return tuple(map(str, names)), np.asarray(contributions.round(12))
 
 
-def _of_run(folder: Path, metric: str) -> tuple[tuple[str, ...], np.ndarray, bool]:
-    """Ids and contributions of the items of one run, and whether they are groups."""
+@lru_cache(maxsize=KEPT)
+def _of_run(
+    folder: Path, metric: str, version: tuple[int, ...] | None
+) -> tuple[tuple[str, ...], np.ndarray, bool]:
+    """Ids and contributions of the items of one run, and whether they are groups; kept for the
+    ``version`` of its file."""
     names = dict.fromkeys((metric, metric_as_first_written(metric)))
     wanted = [kind.format(name) for name in names for kind in (EACH, WEIGHT)]
     labels = ["label", "prediction"] if metric in FROM_LABELS else []
@@ -197,12 +204,19 @@ def _of_run(folder: Path, metric: str) -> tuple[tuple[str, ...], np.ndarray, boo
         else:
             raise NoItems(f"{metric} has no scores of single items")
         if groups := columns.get(GROUP):
-            return (*by_group([str(each) for each in groups], values), True)
-        return tuple(map(str, columns["id"])), values, False
+            ids, values = by_group([str(each) for each in groups], values)
+            return shared(ids), values, True
+        return shared(tuple(map(str, columns["id"]))), values, False
     except NoItems:
         raise
     except (KeyError, TypeError, ValueError, OverflowError):  # somebody else's file
         raise NoItems(UNREADABLE) from None
+
+
+@lru_cache(maxsize=64)
+def shared(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """The first tuple that was equal to this one: the runs of a study have the same texts."""
+    return texts
 
 
 def _columns(folder: Path, names: list[str]) -> dict[str, Any]:
@@ -211,7 +225,7 @@ def _columns(folder: Path, names: list[str]) -> dict[str, Any]:
     import pyarrow.parquet as pq
 
     try:
-        with open_regular(folder / "predictions.parquet") as opened, pq.ParquetFile(opened) as file:
+        with open_regular(folder / PREDICTIONS) as opened, pq.ParquetFile(opened) as file:
             columns: dict[str, Any] = file.read(columns=names).to_pydict()
             return columns
     # Somebody else's file.

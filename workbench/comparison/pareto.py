@@ -1,6 +1,6 @@
 """Which recipes nothing beats in everything: the Pareto front, uncertainty included."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from workbench.comparison.rows import by_seed
 from workbench.comparison.schema import Dominance, ParetoStatus, Row
@@ -32,9 +32,9 @@ SINGLE_RUN_DOUBT = 0.1
 Intervals = dict[tuple[str, str, str], tuple[float, float]]
 """By metric and the labels of two rows: the 95% interval of the first minus the second."""
 
-_Compared = tuple[int, int | None]
-"""One row against another by means, and surely, or None where runs or machines do not allow to
-tell: +1 the first is better, -1 worse, 0 equal."""
+_Compared = tuple[int, Callable[[], int | None]]
+"""One row against another by means, and, once it is called, surely, or None where runs or machines
+do not allow to tell: +1 the first is better, -1 worse, 0 equal."""
 
 
 def pareto(
@@ -74,16 +74,17 @@ def _status(
     surely: list[str] = []
     possibly: list[str] = []
     by_means = True
+    counted_first = sorted(objectives, key=lambda name: name not in EXACT)
     for other in rows if complete else []:
         if other is row or other["group"] != row["group"] or not _is_complete(other, objectives):
             continue
-        compared = [_compare(other, row, name, intervals) for name in objectives]
-        means, sure = zip(*compared, strict=True)
+        compared = [_compare(other, row, name, intervals) for name in counted_first]
+        sure = _until_worse(tell for _, tell in compared)
         if set(sure) <= {0, 1} and 1 in sure:
             surely.append(other["label"])
         elif -1 not in sure and set(sure) != {0}:
             possibly.append(other["label"])
-        by_means = by_means and not min(means) >= 0 < max(means)
+        by_means = by_means and not _beats(compared)
     status: Dominance = "dominated" if surely else "possibly_dominated" if possibly else "front"
     return {
         "group": row["group"],
@@ -96,14 +97,39 @@ def _status(
     }
 
 
+def _until_worse(ways: Iterable[Callable[[], int | None]]) -> list[int | None]:
+    """What is sure in each objective, up to the first in which the row is worse: it decides."""
+    found: list[int | None] = []
+    for tell in ways:
+        found.append(tell())
+        if found[-1] == -1:
+            break
+    return found
+
+
+def _beats(compared: Sequence[_Compared]) -> bool:
+    """Whether a row is, by means, at least as good in everything and better in something."""
+    signs = [sign for sign, _ in compared]
+    return min(signs) >= 0 < max(signs)
+
+
 def _is_complete(row: Row, objectives: Sequence[str]) -> bool:
     return all(_value(row, name) is not None for name in objectives)
 
 
 def front_by_means(rows: Sequence[Row], metric: str, cost: str) -> list[str]:
     """Labels of the rows that no other beats in both a metric and a cost, by their means."""
-    found = pareto(rows, [metric, cost]) if metric else []
-    return [each["label"] for each in found if each["on_front_by_means"]]
+    both = (metric, cost)
+    known = [row for row in rows if metric and _is_complete(row, both)]
+    return [
+        row["label"]
+        for row in known
+        if not any(
+            _beats([_compare(other, row, name, {}) for name in both])
+            for other in known
+            if other is not row and other["group"] == row["group"]
+        )
+    ]
 
 
 def _metric(row: Row, objective: str) -> str:
@@ -124,23 +150,31 @@ def _compare(one: Row, other: Row, objective: str, intervals: Intervals) -> _Com
     assert left is not None and right is not None  # complete rows only
     if objective in EXACT:
         sign = (left < right) - (left > right)
-        return sign, sign
+        return sign, lambda: sign
     if objective in MEASURED:
         if one["hardware"] != other["hardware"]:
-            return -1, None  # figures of two machines rank nothing
+            return -1, _unknown  # figures of two machines rank nothing
         sign = (left < right) - (left > right)
-        return sign, _surely(_over_runs(one, other, objective, left, right), -1)
+        return sign, lambda: _surely(_over_runs(one, other, objective, left, right), -1)
     if objective == RETENTION:
         return _compare_retention(one, other)
     metric = _metric(one, objective)
     if metric != _metric(other, objective):
-        return -1, None  # nor do two metrics
+        return -1, _unknown  # nor do two metrics
     direction = 1 if higher_is_better(metric) else -1
-    found = intervals.get((metric, one["label"], other["label"])) or _over_seeds(
-        by_seed(one, one["metrics"][metric]["values"]),
-        by_seed(other, other["metrics"][metric]["values"]),
-    )
-    return direction * ((left > right) - (left < right)), _surely(found, direction)
+
+    def surely() -> int | None:
+        found = intervals.get((metric, one["label"], other["label"])) or _over_seeds(
+            by_seed(one, one["metrics"][metric]["values"]),
+            by_seed(other, other["metrics"][metric]["values"]),
+        )
+        return _surely(found, direction)
+
+    return direction * ((left > right) - (left < right)), surely
+
+
+def _unknown() -> None:
+    """Where nothing allows to tell."""
 
 
 def _compare_retention(one: Row, other: Row) -> _Compared:
@@ -148,9 +182,9 @@ def _compare_retention(one: Row, other: Row) -> _Compared:
     assert ours is not None and theirs is not None  # complete rows only
     left, right = ours["mean"], theirs["mean"]
     if ours["measure"] != theirs["measure"] or left is None or right is None:
-        return -1, None
+        return -1, _unknown
     sides = by_seed(one, ours["values"]), by_seed(other, theirs["values"])
-    return (left > right) - (left < right), _surely(_over_seeds(*sides), 1)
+    return (left > right) - (left < right), lambda: _surely(_over_seeds(*sides), 1)
 
 
 def _surely(interval: tuple[float, float] | None, direction: int) -> int | None:

@@ -179,7 +179,7 @@ class Plan(BaseModel):
             found,
             low=found.estimate - half,
             high=found.estimate + half,
-            p_value=repeated_p(found.p_value, fractions),
+            given_p=repeated_p(found.p_value, fractions),
             looks=Looks(count=len(fractions), level=level, note=self._note(runs)),
         )
 

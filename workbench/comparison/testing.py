@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import fmean, variance
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -76,7 +77,8 @@ class Difference:
     estimate: float
     low: float | None = None
     high: float | None = None
-    p_value: float | None = None
+    given_p: float | None = None
+    """Where it is not that of the error: of counts, or with looks paid for."""
     test: Test
     covers: tuple[Drawn, ...]
     runs: tuple[int, int]
@@ -88,6 +90,13 @@ class Difference:
     spread: Spread
     looks: Looks | None = None
     """Where p and interval pay for them."""
+
+    @cached_property
+    def p_value(self) -> float | None:
+        """Found when it is asked for: an interval costs 1/40 of it, and of most pairs is enough."""
+        if self.given_p is not None or self.low is None:
+            return self.given_p
+        return self.spread.error.p_value(self.estimate)
 
 
 def single_runs(one: ItemScores, other: ItemScores) -> Difference:
@@ -125,7 +134,6 @@ def _difference(
         estimate=estimate,
         low=None if half is None else estimate - half,
         high=None if half is None else estimate + half,
-        p_value=spread.error.p_value(estimate) if known else None,
         covers=covers if known else (),
         spread=spread,
         **more,
@@ -147,7 +155,7 @@ def _right_or_wrong(by_item: np.ndarray, *, grouped: bool) -> Difference:
         estimate=float(by_item.mean()),
         low=centre - half,
         high=centre + half,
-        p_value=p,
+        given_p=p,
         test=test,
         covers=("items",),
         runs=(1, 1),

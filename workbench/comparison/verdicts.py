@@ -39,6 +39,8 @@ class TestRequest:
     all_pairs: bool = False
     margin: float | None = None
     """The smallest difference worth detecting, in units of the metric; None for the default."""
+    intervals: bool = True
+    """Whether the intervals of all differences are asked for."""
 
     def __post_init__(self) -> None:
         if self.margin is not None and not 0 < self.margin < math.inf:
@@ -95,7 +97,8 @@ def run_tests(groups: Sequence[Group], request: TestRequest) -> TestResults:
         results.notes += [f"{text}{place}" for text in tests_used(verdicts)]
         results.notes += dict.fromkeys(d.looks.note for d, _ in found if d and d.looks)
         results.notes += [f"{text}{place}" for text in _repeats(group, verdicts)]
-        results.intervals |= scores.intervals(group.labels)
+        if request.intervals:
+            results.intervals |= scores.intervals(group.labels)
     return results
 
 

@@ -27,6 +27,7 @@ from workbench.store.files import (
     read_json,
     read_record,
     read_whole,
+    stat_key,
     sync,
     write_json,
     write_text,
@@ -39,7 +40,7 @@ from workbench.store.processes import (
     launcher_of_this_process,
     process_start_time,
 )
-from workbench.store.queue import Entry, Queue
+from workbench.store.queue import QUEUE_DIR, Entry, Queue
 from workbench.store.run_folder import (
     delete_run,
     describe_run,

@@ -167,6 +167,15 @@ def open_regular(path: Path, *, links: bool = False) -> IO[bytes]:
     return os.fdopen(descriptor, "rb")
 
 
+def stat_key(path: Path) -> tuple[int, int, int] | None:
+    """What is another once a file is: what was read of it may be kept by it. None without one."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
 def read_whole(path: Path, *, links: bool = False) -> str:
     """The text of a file as ``open_regular`` opens it.
 
