@@ -16,6 +16,7 @@ st.logo(LOGO)
 navigation = st.navigation(
     [
         st.Page("views/new.py", title="New study", icon=":material/add:", url_path="new"),
+        st.Page("views/study.py", title="Study", icon=":material/grid_on:", url_path="study"),
         st.Page("views/recipes.py", title="Recipes", icon=":material/description:", default=True),
         st.Page("views/runs.py", title="Runs", icon=":material/timeline:", url_path="runs"),
         st.Page("views/compare.py", title="Compare", icon=":material/leaderboard:"),

@@ -90,13 +90,13 @@ def test_another_method_starts_from_the_values_tuned_for_the_model(
     tmp_path: Path, study: Path
 ) -> None:
     found = read_study("topics", tmp_path / "runs", study.parent)
-    recipe = add_method(found, "prompt", 40)
+    recipe = add_method(found, "prompt")
     tuned = load_recipe("quickstart/prompt")
     assert recipe.learning_rate == tuned.learning_rate and recipe.method == tuned.method
     assert recipe.model.max_length == 32 and recipe.seeds == [0, 1]
     assert [each.name for each in load_recipes(study)] == ["full", "lora", "prompt"]
     with pytest.raises(UsageError, match="a recipe of this name is there"):
-        add_method(found, "prompt", 40)
+        add_method(found, "prompt")
 
 
 def test_another_method_of_a_study_without_recipes_is_like_its_runs(
@@ -105,7 +105,7 @@ def test_another_method_of_a_study_without_recipes_is_like_its_runs(
     runs = tmp_path / "runs"
     ran(runs, study, "lora", 1)
     lora, recipes = load_recipe(study / "lora.yaml"), tmp_path / "elsewhere"
-    added = add_method(read_study("topics", runs, recipes), "ia3", 40)
+    added = add_method(read_study("topics", runs, recipes), "ia3")
     assert added == load_recipe(recipes / "topics" / "ia3.yaml")
     assert (added.data, added.model, added.task) == (lora.data, lora.model, lora.task)
     assert added.training.epochs == 2 and added.study == "topics"
@@ -119,7 +119,7 @@ def test_a_method_that_does_not_go_with_the_study_leaves_no_file(
     (study / "head.yaml").unlink(missing_ok=True)
     found = read_study("topics", tmp_path / "runs", study.parent)
     with pytest.raises(RecipeError, match="brings no new head"):
-        add_method(found, "head", 40)
+        add_method(found, "head")
     assert not (study / "head.yaml").exists()
 
 

@@ -56,6 +56,7 @@ def address(page: str, runs: Path) -> str:
         "finished": f"/runs?run=news/{lora}",
         "failed": f"/runs?run=news/{names['prompt-fast-s0']}",
         "corrupt": "/runs?run=news/broken-s0-00000000",
+        "study": "/study?study=news",
         "searches": "/runs?what=Searches",
         "compare": "/compare",
         "compare-costs": "/compare?view=Costs",
@@ -73,7 +74,7 @@ def address(page: str, runs: Path) -> str:
 
 
 PAGES = (
-    "recipes", "runs", "searches", "running", "finished", "failed", "corrupt", "compare",
+    "recipes", "study", "runs", "searches", "running", "finished", "failed", "corrupt", "compare",
     "compare-costs", "compare-curves", "compare-classes", "compare-disagreements",
     "compare-recipes", "compare-download", "playground", "playground-file", "export",
     "export-edit", "import",

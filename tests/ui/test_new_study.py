@@ -126,7 +126,7 @@ def test_problems_are_settled_with_a_click_each_and_all_runs_start(
     assert folder == runs.path and [each.name for each in recipes] == ["full", "lora", "prompt"]
     assert {each.data.group for each in recipes} == {"author"}
     assert load_recipes(runs.path.parent / "my-recipes" / "reviews") == recipes
-    assert app.title[0].value == "Runs"
+    assert app.title[0].value == "reviews"
 
 
 def test_a_reload_or_a_second_tab_shows_the_same(runs: RunsFolder, reviews: str) -> None:

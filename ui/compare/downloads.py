@@ -3,6 +3,7 @@
 import io
 import mimetypes
 import zipfile
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -77,9 +78,14 @@ def _button(label: str, data: Any, file: str, key: str, **look: Any) -> None:
 
 def report_page(selection: Selection, texts: bool) -> bytes:
     """The HTML page of the report; ``texts``: whether texts of the test data are on it."""
+    return page_of(selection.paths, selection.baseline, texts)
+
+
+def page_of(paths: Sequence[Path], baseline: str | None, texts: bool) -> bytes:
+    """The same of some folders."""
     from workbench.report.writing import PAGE
 
-    page = _files(selection, texts)[PAGE]
+    page = _files(paths, baseline, texts)[PAGE]
     return page.encode("utf-8") if isinstance(page, str) else page
 
 
@@ -87,17 +93,15 @@ def report_zip(selection: Selection, texts: bool) -> bytes:
     """The same page with all its files; arguments as ``report_page``."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in _files(selection, texts).items():
+        for name, content in _files(selection.paths, selection.baseline, texts).items():
             archive.writestr(f"report/{name}", content)
     return buffer.getvalue()
 
 
-def _files(selection: Selection, texts: bool) -> dict[str, str | bytes]:
+def _files(paths: Sequence[Path], baseline: str | None, texts: bool) -> dict[str, str | bytes]:
     from workbench.report import DEFAULT_TEXTS
     from workbench.report.content import read_content
     from workbench.report.writing import report_files
 
-    content = read_content(
-        selection.paths, baseline=selection.baseline, texts=DEFAULT_TEXTS if texts else 0
-    )
+    content = read_content(paths, baseline=baseline, texts=DEFAULT_TEXTS if texts else 0)
     return report_files(content, Path("report"))

@@ -29,10 +29,15 @@ BADGES: dict[Conclusion, tuple[str, Color]] = {
 }
 
 
+def answer_box(selection: Selection, analysis: Analysis) -> None:
+    with st.container(border=True):
+        st.text(answer(analysis.group, selection.comparison.warnings)["text"])
+
+
 def show(selection: Selection, analysis: Analysis) -> None:
     group, shown = analysis.group, set(analysis.labels)
-    with st.container(border=True):
-        st.text(answer(group, selection.comparison.warnings)["text"])
+    if not selection.answered:
+        answer_box(selection, analysis)
     show_table(comparison_table(group, pareto=True))
     found = [v for v in group.verdicts if {v["label"], v["against"]} <= shown]
     references = reference_sentences(group)

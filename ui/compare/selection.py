@@ -24,6 +24,8 @@ class Selection:
     baseline: str | None
     metric: str
     kept: frozenset[str]
+    answered: bool = False
+    """The answer stands on top of the page already."""
 
     @property
     def groups(self) -> list[Analysis]:
@@ -76,7 +78,12 @@ def choose(study: str | None = None) -> Selection | None:
             return None
     kept = frozenset(shown or labels)
     return Selection(
-        comparison=comparison, paths=paths, baseline=baseline, metric=metric, kept=kept
+        comparison=comparison,
+        paths=paths,
+        baseline=baseline,
+        metric=metric,
+        kept=kept,
+        answered=study is not None,
     )
 
 

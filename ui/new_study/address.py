@@ -7,6 +7,7 @@ this server's memory; the address has a random number that finds it again.
 
 import re
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 
 import streamlit as st
@@ -14,6 +15,7 @@ import streamlit as st
 from layout import runs_dir
 from workbench.cli.new import DATA_FOLDER, RECIPES_FOLDER
 from workbench.new_study import METHODS, Choices, Given
+from workbench.new_study.draft import SEEDS, method_of
 from workbench.recipe.sources import ASSET_PREFIX
 
 COLUMNS = ("text", "text_pair", "label", "group")
@@ -21,8 +23,21 @@ ROWS = ("drop", "merge", "keep")
 """What is done about problems of the rows."""
 KEPT = "kept"
 MOST_KEPT = 1000
+MOST_SEEDS = 100
 NOTHING = "-"
 """In the address: a column that there is none of."""
+VALUES = "values"
+TRAINING = (
+    "learning_rate",
+    "epochs",
+    "max_steps",
+    "batch_size",
+    "warmup_ratio",
+    "lr_scheduler",
+    "weight_decay",
+)
+"""Settings of the training that a page and its link may change for each method."""
+_LINKED = re.compile(rf"([\w-]+:)?(method\.\w+|training\.({'|'.join(TRAINING)}))=")
 
 
 def data_folder() -> Path:
@@ -51,15 +66,78 @@ def put_data(source: str) -> None:
 
 def put_source(key: str, value: str) -> None:
     """Data or a model: into the address if a link may name it, else into memory."""
-    linked = value.startswith(ASSET_PREFIX) or (key == "data" and _uploaded(value) is not None)
+    linked = _may_be_linked(key, value)
     put(key, value if linked else None)
-    number = st.query_params.get(KEPT)
-    if number in _kept() or not linked:
-        number = number if number in _kept() else secrets.token_urlsafe(12)
-        _kept()[number] = {**_kept().get(number, {}), key: "" if linked else value}
-        for old in list(_kept())[:-MOST_KEPT]:
-            _kept().pop(old, None)
-        put(KEPT, number)
+    if st.query_params.get(KEPT) in _kept() or not linked:
+        put(KEPT, _keep(st.query_params.get(KEPT), key, "" if linked else value))
+
+
+def _may_be_linked(key: str, value: str) -> bool:
+    return value.startswith(ASSET_PREFIX) or (key == "data" and _uploaded(value) is not None)
+
+
+def _keep(number: str | None, key: str, value: str) -> str:
+    """Puts a value into memory, and returns the number that finds it again."""
+    found = number if number in _kept() else secrets.token_urlsafe(12)
+    assert found is not None
+    _kept()[found] = {**_kept().get(found, {}), key: value}
+    for old in list(_kept())[:-MOST_KEPT]:
+        _kept().pop(old, None)
+    return found
+
+
+def is_linked(value: str) -> bool:
+    """Whether the address may have a setting."""
+    return _LINKED.match(value) is not None
+
+
+def put_values(values: Sequence[str]) -> None:
+    """Settings as ``method:key.path=value``, or without a method those of all."""
+    linked = [each for each in values if is_linked(each)]
+    put(VALUES, linked or None)
+    rest = "\n".join(each for each in values if each not in linked)
+    if rest or st.query_params.get(KEPT) in _kept():
+        put(KEPT, _keep(st.query_params.get(KEPT), VALUES, rest))
+
+
+def values() -> list[str]:
+    """What ``put_values`` has put there."""
+    kept = _kept().get(st.query_params.get(KEPT, ""), {}).get(VALUES, "")
+    linked = [each for each in st.query_params.get_all(VALUES) if is_linked(each)]
+    return [*filter(None, kept.split("\n")), *linked]
+
+
+def refused_values() -> list[str]:
+    """Settings in the address that no link may choose."""
+    return [each for each in st.query_params.get_all(VALUES) if not is_linked(each)]
+
+
+def query_of(choices: Choices) -> dict[str, str | list[str]]:
+    """The address of the page filled in with some choices, under a name that is free."""
+    query: dict[str, str | list[str]] = {"named": free_name(choices.name)}
+    number: str | None = None
+    path = Path(choices.source)
+    data = path.name if path.parent == data_folder() else choices.source
+    for key, source in (("data", data), ("model", choices.model or "")):
+        if source and _may_be_linked(key, source):
+            query[key] = source
+        elif source:
+            number = _keep(number, key, source)
+    for key, value in choices.given._asdict().items():
+        if value is not None:
+            query[key] = ",".join(value) if isinstance(value, list) else value or NOTHING
+    query["method"] = list(choices.methods)
+    counted = choices.seeds == tuple(range(len(choices.seeds)))
+    query["seeds"] = str(len(choices.seeds)) if counted else f"{','.join(map(str, choices.seeds))},"
+    query |= {"drop": "1"} if choices.data.get("unusable_rows") == "drop" else {}
+    merged = choices.data.get("merge_labels") or {}
+    query |= {"merge": [f"{one}={other}" for one, other in merged.items()]} if merged else {}
+    query |= {"keep": "1"} if choices.keep_labels else {}
+    linked = [each for each in choices.overrides if is_linked(each)]
+    query |= {VALUES: linked} if linked else {}
+    if rest := [each for each in choices.overrides if each not in linked]:
+        number = _keep(number, VALUES, "\n".join(rest))
+    return {**query, KEPT: number} if number else query
 
 
 def source(key: str) -> str:
@@ -118,7 +196,7 @@ def choices() -> Choices:
     pairs = (pair.partition("=") for pair in asked.get_all("merge"))
     merged = {one: other for one, equals, other in pairs if equals}
     rows = {"unusable_rows": "drop"} if "drop" in asked else {}
-    seeds = asked.get("seeds", "3")
+    shared = tuple(each for each in values() if not method_of(each))
     return Choices(
         name=asked.get("named") or free_name(data),
         source=data,
@@ -127,10 +205,19 @@ def choices() -> Choices:
         ),
         model=source("model") or None,
         methods=tuple(asked.get_all("method")) or METHODS,
-        seeds=tuple(range(min(100, max(1, int(seeds) if seeds.isdecimal() else 3)))),
+        seeds=_seeds(asked.get("seeds", "3")),
         data={**rows, **({"merge_labels": merged} if merged else {})},
         keep_labels="keep" in asked,
+        overrides=shared,
     )
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    """How many, or which where there are commas."""
+    if "," in text:
+        given = (int(part) for part in text.split(",") if re.fullmatch(r"\d{1,10}", part.strip()))
+        return tuple(sorted({each for each in given if each < 2**32})[:MOST_SEEDS]) or SEEDS
+    return tuple(range(min(MOST_SEEDS, max(1, int(text) if text.isdecimal() else 3))))
 
 
 def _column(value: str) -> str:

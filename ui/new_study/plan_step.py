@@ -17,7 +17,6 @@ from workbench.errors import WorkbenchError
 from workbench.formatting import duration, plural, size
 from workbench.new_study import Choices, write_files
 from workbench.recipe import load_recipes
-from workbench.store import run_path
 
 LOOK_SECONDS = 0.5
 KEPT = 16
@@ -141,6 +140,4 @@ def _launch(found: Plan, submit: Callable[..., object]) -> None:
         submit(recipes, runs_dir())
         if submit is jobs.enqueue:
             jobs.ensure_worker(runs_dir())
-        first = run_path(runs_dir(), recipes[0], recipes[0].seeds[0])
-        name = f"{first.parent.name}/{first.name}"
-        st.switch_page("views/runs.py", query_params={"run": name})
+        st.switch_page("views/study.py", query_params={"study": recipes[0].study})

@@ -5,6 +5,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ EPOCHS = (3, 10)
 BATCH_SIZE = 16
 LONGEST = 512
 """Tokens of a text while nobody knows how long texts are."""
-_OF_METHOD = re.compile(r"\s*(\w+):(?=\s*[\w.]+\s*=)")
+_OF_METHOD = re.compile(r"\s*([\w-]+):(?=\s*[\w.]+\s*=)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,11 +248,16 @@ def with_methods(made: Draft, examples: int) -> Draft:
     return replace(made, own=own, origin=origin)
 
 
+@cache
+def _shipped() -> tuple[Recipe, ...]:
+    return tuple(readable_recipes(recipes_dir())[0].values())
+
+
 def start_of(method: str, base: Mapping[str, Any], examples: int) -> tuple[dict[str, Any], str]:
     """The values of the shipped recipe for the same model and method that is nearest in task and
     number of examples; else the method's own defaults."""
     near: list[tuple[bool, float, str, Recipe]] = []
-    for recipe in readable_recipes(recipes_dir())[0].values():
+    for recipe in _shipped():
         same = recipe.model.source == base["model"]["source"] and recipe.name == method
         if same and recipe.method.name == method:
             size = recipe.data.train_size

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from workbench.analysis.records import get_section, number
 from workbench.errors import Problem, RecipeError, StorageError, UsageError
 from workbench.new_study.draft import start_of
 from workbench.new_study.write import BASE
@@ -133,7 +134,7 @@ def _row(key: tuple[str, str], recipe: Recipe | None, runs: Mapping[int, Run]) -
     )
 
 
-def add_method(study: Study, method: str, examples: int) -> Recipe:
+def add_method(study: Study, method: str) -> Recipe:
     """Writes a recipe for another method, with the values that it starts from, and returns it.
 
     Raises:
@@ -143,7 +144,7 @@ def add_method(study: Study, method: str, examples: int) -> Recipe:
     if template is None:
         raise UsageError("no recipe of this study can be read", where=study.name)
     about = {"model": {"source": template.model.source}, "task": {"name": template.task.name}}
-    own, origin = start_of(method, about, examples)
+    own, origin = start_of(method, about, _examples(study))
     text = f"# {origin}\n" + dump({"base": BASE, **own})
     if not (study.folder / BASE).is_file():
         text = dump_recipe(_like(template, method, own))
@@ -162,6 +163,13 @@ def add_method(study: Study, method: str, examples: int) -> Recipe:
     except RecipeError:
         file.unlink()
         raise
+
+
+def _examples(study: Study) -> int:
+    """Training examples of a finished run; 0 where there is none."""
+    runs = [run for row in study.rows for run in row.runs.values()]
+    sizes = (get_section(get_section(run.result, "data"), "sizes") for run in runs)
+    return max((int(number(each, "train") or 0) for each in sizes), default=0)
 
 
 def _like(template: Recipe, method: str, own: Mapping[str, Mapping[str, object]]) -> Recipe:

@@ -1,0 +1,216 @@
+"""What can be done with a study: more methods, more seeds, a search, another try, its report."""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import streamlit as st
+
+from compare.downloads import page_of
+from layout import error_box, errors_shown, plain, runs_dir
+from new_study import address
+from run_summary import score_of
+from runs.run_table import pending
+from runs.searches import USUAL_TRIALS
+from workbench import jobs
+from workbench.cli.new import choices_of
+from workbench.errors import UsageError, WorkbenchError
+from workbench.formatting import plural
+from workbench.new_study import Choices
+from workbench.new_study.existing import (
+    Study,
+    add_method,
+    missing_runs,
+    more_seeds,
+    write_seeds,
+)
+from workbench.recipe import Recipe, recipes_dir
+from workbench.recipe.catalogue import higher_is_better
+from workbench.recipe.methods import METHOD_SPECS
+from workbench.report import check_extra
+from workbench.store import Run, run_name
+from workbench.tuning.load_search import list_searches
+
+MOST_SEEDS = 20
+MOST_ASKED = 6
+"""Adapters that the playground takes at once."""
+START, QUEUE = "Start", "Queue"
+
+
+def show(study: Study) -> None:
+    """A row of buttons; what needs an answer asks in a window of its own."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if missing := _never_begun(study):
+            count = sum(len(recipe.seeds) for recipe in missing)
+            _submit(plural(count, "missing run"), "missing", lambda: missing)
+        if study.recipes:
+            if study.missing_methods:
+                with st.popover("Add a method", icon=":material/add:"):
+                    _methods(study)
+            with st.popover("Add seeds", icon=":material/add:"):
+                _seeds(study)
+            with st.popover("Tune", icon=":material/tune:"):
+                _tune(study)
+        _edit(study)
+        _links(study)
+    _search_that_ended(study)
+
+
+def _submit(what: str, key: str, wanted: Callable[[], Sequence[Recipe]]) -> None:
+    """Two buttons: now, or after what is in the queue. Each recipe has the seeds to be run."""
+    for word, icon in ((START, "play_arrow"), (QUEUE, "playlist_add")):
+        look: dict[str, Any] = {"type": "primary" if word == START else "secondary"}
+        if not st.button(f"{word} {what}", f"{key}:{word}", icon=f":material/{icon}:", **look):
+            continue
+        with errors_shown():
+            recipes = wanted()
+            if word == START:
+                jobs.start(recipes, runs_dir())
+            else:
+                jobs.enqueue(recipes, runs_dir())
+                jobs.ensure_worker(runs_dir())
+            st.rerun()
+
+
+def _never_begun(study: Study) -> list[Recipe]:
+    """Recipes with the seeds that no run or job has begun."""
+    waiting, found = pending(), []
+    for recipe, seeds in missing_runs(study):
+        left = [s for s in seeds if f"{study.name}/{run_name(recipe, s)}" not in waiting]
+        found += [_with_seeds(recipe, left)] if left else []
+    return found
+
+
+def _with_seeds(recipe: Recipe, seeds: Sequence[int]) -> Recipe:
+    return recipe.model_copy(update={"seeds": list(seeds)})
+
+
+def _methods(study: Study) -> None:
+    names = study.missing_methods
+    method = st.selectbox("Method", names, key=f"method-of:{study.name}:{len(names)}")
+    if not method:
+        return
+    st.caption(plain((METHOD_SPECS[method].__doc__ or "").split("\n")[0]))
+    st.caption("Starts from the learning rate that is tuned for the model, or the method's own.")
+    what = plural(len(study.seeds), "run")
+    _submit(what, f"add:{method}", lambda: [_with_seeds(add_method(study, method), study.seeds)])
+
+
+def _seeds(study: Study) -> None:
+    key = f"more:{study.name}:{len(study.seeds)}"  # of a second click, nothing is left
+    new = more_seeds(study, int(st.number_input("How many", 1, MOST_SEEDS, 1, key=key)))
+    st.caption(f"Seeds {', '.join(map(str, new))}: one run of each recipe for each.")
+
+    def added() -> list[Recipe]:
+        write_seeds(study, [*study.seeds, *new])
+        return [_with_seeds(recipe, new) for recipe in study.recipes]
+
+    _submit(plural(len(new) * len(study.recipes), "run"), key, added)
+
+
+def _tune(study: Study) -> None:
+    searches = [each for each in list_searches(runs_dir()) if each.study == study.name]
+    st.caption(
+        "Tries learning rates with the same number of trials for each recipe, scored on the "
+        "validation split."
+    )
+    if any(each.is_active for each in searches):
+        st.caption("A search of this study is running.")
+    else:
+        trials = int(st.number_input("Trials for each recipe", 1, 1000, USUAL_TRIALS))
+        total = plural(trials * len(study.recipes), "trial")
+        if st.button(f"Start {total}", "tune", type="primary", icon=":material/play_arrow:"):
+            with errors_shown():
+                jobs.start_search(study.recipes, trials, runs_dir())
+                _open_searches(study.name)
+    if searches and st.button("Show the searches", "searches"):
+        _open_searches(study.name)
+
+
+def _open_searches(study: str) -> None:
+    st.switch_page("views/runs.py", query_params={"what": "Searches", "searched": study})
+
+
+def _search_that_ended(study: Study) -> None:
+    """The log of a search that gave no trial, which is all that there is to show of it."""
+    found = jobs.list_jobs(runs_dir(), newest=20)
+    of_study = (j for j in found if not j.runs and (j.folder / study.name).is_dir())
+    latest = next(of_study, None)
+    trials = (each.trials for each in list_searches(runs_dir()) if each.study == study.name)
+    if latest is not None and not latest.alive and not any(trials):
+        error_box("The last search ended before its first trial", latest.log_tail(4000))
+
+
+def _edit(study: Study) -> None:
+    """Opens the page or the form that has made the study, filled in with it."""
+    label, icon = "Edit and run again", ":material/edit:"
+    if choices := _choices(study):
+        if st.button(label, "edit", icon=icon):
+            st.switch_page("views/new.py", query_params=address.query_of(choices))
+        return
+    if study.is_own and not study.problems:
+        query = {"path": str(study.folder.parent), "study": study.name}
+    elif (recipes_dir() / study.name).is_dir():
+        query = {"study": study.name}
+    else:
+        held = (run for row in study.rows for run in row.runs.values())
+        file = next((f for run in held if (f := run.path / "recipe.yaml").is_file()), None)
+        query = {"path": str(file)}
+        if file is None:
+            return
+    st.page_link("views/recipes.py", label=label, icon=icon, query_params=query)
+
+
+def _choices(study: Study) -> Choices | None:
+    """What New study was told; None for a study that came about otherwise, or was changed since."""
+    if not study.made_by or not study.recipes:
+        return None
+    try:
+        said = choices_of(study.made_by)
+    except WorkbenchError:
+        return None
+    first = study.recipes[0]
+    methods = [recipe.method.name for recipe in study.recipes]
+    if len(set(methods)) < len(methods):
+        return None
+    model = first.model.source if said.model else None
+    return replace(
+        said,
+        source=first.data.source,
+        model=model,
+        methods=tuple(methods),
+        seeds=tuple(study.seeds),
+    )
+
+
+def _links(study: Study) -> None:
+    """The playground and the export, with adapters of this study chosen."""
+    best = _best_first(study)
+    if not best:
+        return
+    for page, label, icon, query in (
+        ("playground", "Playground", "science", {"adapters": [r.id for r in best[:MOST_ASKED]]}),
+        ("export", "Export the best", "archive", {"run": best[0].id}),
+    ):
+        st.page_link(f"views/{page}.py", label=label, icon=f":material/{icon}:", query_params=query)
+    with suppress(UsageError):  # what is not installed the Download tab says
+        check_extra()
+        data = partial(page_of, [runs_dir() / study.name], None, True)
+        look: dict[str, Any] = {"icon": ":material/article:", "key": "report"}
+        file = f"{study.name}-report.html"
+        st.download_button("Report", data, file, "text/html", on_click="ignore", **look)
+
+
+def _best_first(study: Study) -> list[Run]:
+    """A finished run with an adapter of each recipe, those that score best on average first."""
+    found = []
+    for row in study.rows:
+        runs = [r for r in row.runs.values() if r.state == "finished" and r.adapter.is_dir()]
+        scored = [(s, metric) for s, metric in map(score_of, runs) if s is not None]
+        if not scored:
+            continue
+        sign = 1 if higher_is_better(scored[0][1]) else -1
+        found.append((-sign * sum(s for s, _ in scored) / len(scored), runs[0].id, runs[0]))
+    return [run for *_, run in sorted(found, key=lambda each: each[:2])]

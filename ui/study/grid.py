@@ -1,0 +1,106 @@
+"""A study's runs, a row for each recipe and a column for each seed: each cell opens its run."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import streamlit as st
+
+from layout import plain, runs_dir
+from run_summary import decimal, minutes_of, score_of, share_done, state_of, time_of
+from runs.run_table import pending
+from workbench.formatting import ABSENT, duration, plural
+from workbench.new_study.existing import Row, Study
+from workbench.store import ACTIVE, Run, run_path
+
+ACROSS = 6
+"""Seeds side by side; more go below."""
+ICONS = {
+    "running": ":material/progress_activity:",
+    "stopping": ":material/progress_activity:",
+    "queued": ":material/schedule:",
+    "starting": ":material/schedule:",
+    "stopped": ":material/stop_circle:",
+    "failed": ":material/error:",
+    "interrupted": ":material/error:",
+    "unreadable": ":material/error:",
+}
+
+
+def show(study: Study) -> None:
+    waiting = pending()
+    _summary(study, waiting)
+    names = [row.name for row in study.rows]
+    seeds = study.seeds
+    for first in range(0, len(seeds), ACROSS):
+        block = seeds[first : first + ACROSS]
+        widths = [1.6, *[1.0] * min(ACROSS, len(seeds))]
+        head = st.columns(widths, gap="small")
+        for cell, seed in zip(head[1:], block, strict=False):
+            cell.caption(f"seed {seed}")
+        for row in study.rows:
+            cells = st.columns(widths, gap="small", vertical_alignment="center")
+            repeated = names.count(row.name) > 1
+            old = f" ({row.fingerprint}{'' if row.recipe else ', earlier values'})"
+            cells[0].text(row.name + (old if repeated else ""))
+            for cell, seed in zip(cells[1:], block, strict=False):
+                with cell:
+                    _cell(row, seed, waiting)
+
+
+def _summary(study: Study, waiting: Mapping[str, tuple[Path, bool]]) -> None:
+    """How far the whole study is, and how long it will still take."""
+    runs = [run for row in study.rows for run in row.runs.values()]
+    active = [run for run in runs if run.state in ACTIVE]
+    begun = {run.id for run in runs}
+    to_come = sum(name.startswith(f"{study.name}/") and name not in begun for name in waiting)
+    done = sum(run.state == "finished" for run in runs)
+    states = [state_of(run) for run in runs]
+    words = [f"{done} of {plural(len(runs) + to_come, 'run')} finished"]
+    words += [f"{states.count(s)} {s}" for s in dict.fromkeys(states) if s != "finished"]
+    words += [f"{to_come} waiting"] if to_come else []
+    if active or to_come:
+        words += [f"about {left} left"] if (left := time_left(runs, len(active), to_come)) else []
+    shares = [share_done(run) or 0.0 for run in runs if run.state in (*ACTIVE, "finished")]
+    total = len(shares) + to_come
+    st.progress(sum(shares) / total if total else 0.0, text=plain(", ".join(words)))
+
+
+def time_left(runs: Sequence[Run], active: int, to_come: int) -> str:
+    """What the runs at work still need, and those that wait as much as a finished one took."""
+    known = [minutes_of(run) for run in runs]
+    left = [minutes for _, minutes in known if minutes is not None]
+    took = [t for run, (t, _) in zip(runs, known, strict=True) if t and run.state == "finished"]
+    took += [(t or 0) + m for t, m in known if m is not None]
+    waiting = to_come + active - len(left)
+    if not took:
+        return ""
+    return duration(60 * (sum(left) + waiting * sum(took) / len(took)))
+
+
+def _cell(row: Row, seed: int, waiting: Mapping[str, tuple[Path, bool]]) -> None:
+    run = row.runs.get(seed)
+    name = run.id if run else ""
+    if run is None and row.recipe is not None:
+        path = run_path(runs_dir(), row.recipe, seed)
+        name = f"{path.parent.name}/{path.name}"
+    if run is None and name not in waiting:
+        st.caption(ABSENT)
+        return
+    state = state_of(run) if run else "starting"
+    label, icon = plain(_label(run)), ICONS.get(state)
+    about = f"{plain(row.name)}, seed {seed}: {state}"
+    query = {"run": name}
+    st.page_link("views/runs.py", label=label, icon=icon, query_params=query, help=about)
+
+
+def _label(run: Run | None) -> str:
+    """The score of a finished run, how far a running one is, the state of another."""
+    if run is None:
+        return "waiting"
+    if run.state == "finished":
+        score, _ = score_of(run)
+        return "finished" if score is None else decimal(score)
+    share = share_done(run)
+    if run.state not in ACTIVE or run.state == "queued" or share is None:
+        return state_of(run)
+    return " ".join(word for word in (f"{share:.0%},", time_of(run)) if word != ABSENT).rstrip(",")
