@@ -23,6 +23,7 @@ from workbench.store import DEFAULT_RUNS_DIR
 FOLD_ABOVE = 3
 PAGE, VISIT = "page", "visit"
 OWNERS = {"recipe": ("",), "set": ("",), "draft": ("",), "run": ("runs", "export")}
+OWNERS["picked"] = ("runs",)
 """Pages of the keys that no widget is bound to, which Streamlit carries to every page."""
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&^=])")
 _AFTERTHOUGHTS = re.compile(r"(?<=:)(?=[\w+/])|(?<=www)(?=\.)|(?<=-)(?=[->])|(?<=<)(?=-)|(?=@)")

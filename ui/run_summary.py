@@ -24,6 +24,12 @@ STATES: dict[str, tuple[Color, str]] = {
 """Each state's colour: of a badge, and in a table."""
 
 
+def title_of(run: Run) -> str:
+    """The name that people gave a run, or its recipe and seed."""
+    seed, recipe = run.status.get("seed"), str(run.status.get("recipe") or run.path.name)
+    return run.notes.name or (recipe if seed is None else f"{recipe}, seed {seed}")
+
+
 def decimal(value: object) -> str:
     """A score as the comparison writes it."""
     return score(value) if finite(value) else ABSENT

@@ -7,7 +7,7 @@ from streamlit.testing.v1 import AppTest
 from workbench.cli.ui_server import app_path
 
 
-def open_view(name: str, **query: str) -> AppTest:
+def open_view(name: str, **query: str | list[str]) -> AppTest:
     app = AppTest.from_file(str(app_path()), default_timeout=20)
     if name != "recipes":
         app.switch_page(f"views/{name}.py")

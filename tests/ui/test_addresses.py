@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from browsing import settled
+from browsing import assert_accessible, settled
 from made_runs import RunsFolder, news_recipe
 from opening import open_view, texts
 from playwright.sync_api import Page, expect
@@ -70,9 +70,9 @@ def test_a_run_behind_a_link_can_be_opened(runs: RunsFolder) -> None:
     away = runs.path.parent / path.name
     path.rename(away)
     path.symlink_to(away)
+    assert len(open_view("runs").dataframe[0].value) == 1
     app = open_view("runs", run=f"news/{path.name}")
-    assert len(app.dataframe[0].value) == 1
-    assert "lora, seed 0" in [header.value for header in app.header]
+    assert "lora, seed 0" in [title.value for title in app.title]
 
 
 def go(page: Page, name: str) -> None:
@@ -128,12 +128,39 @@ def test_back_undoes_an_edit_and_the_choice_of_a_run(page: Page, runs: RunsFolde
         settled(page)
         shows(page, "2")
         server.open(page, f"/runs?run=news/{lora.name}")
+        page.get_by_role("button", name="All runs").click()
         settled(page)
         table = page.get_by_test_id("data-grid-canvas").first
-        table.click(position={"x": 20, "y": 60}, force=True)
+        table.click(position={"x": 200, "y": 60}, force=True)  # a cell of the first row
         shown = page.get_by_role("heading", name="full, seed 0")
         expect(shown).to_be_visible()
+        expect(page.get_by_test_id("data-grid-canvas").first).to_be_hidden()
         page.go_back()
-        expect(page.get_by_role("heading", name="lora, seed 0")).to_be_visible()
+        expect(page.get_by_role("heading", name="Runs", exact=True)).to_be_visible()
         settled(page)
         expect(shown).to_have_count(0)
+        page.go_back()
+        expect(page.get_by_role("heading", name="lora, seed 0")).to_be_visible()
+
+
+@pytest.mark.browser
+def test_ticked_runs_stand_in_the_address_and_a_cell_opens_one(
+    page: Page, runs: RunsFolder
+) -> None:
+    for method in ("lora", "full", "prompt"):
+        runs.add(news_recipe(method), 0)
+    with Server(runs.path) as server:
+        server.open(page, "/runs")
+        settled(page)
+        table = page.get_by_test_id("data-grid-canvas").first
+        for y in (60, 95):  # the boxes of the first two rows
+            table.click(position={"x": 20, "y": y}, force=True)
+            settled(page)
+        expect(page.get_by_role("heading", name="2 runs selected")).to_be_visible()
+        assert page.url.count("picked=") == 2
+        page.reload()
+        expect(page.get_by_role("heading", name="2 runs selected")).to_be_visible()
+        settled(page)
+        assert_accessible(page)
+        table.click(position={"x": 20, "y": 95}, force=True)
+        expect(page.get_by_role("heading", name="1 run selected")).to_be_visible()

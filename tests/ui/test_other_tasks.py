@@ -122,11 +122,11 @@ def test_a_run_is_headed_by_the_metrics_that_have_a_value(runs: RunsFolder) -> N
         references={},
     )
     app = open_view("runs", run=f"news/{path.name}")
-    first = app.dataframe[0].value.iloc[0]
+    first = open_view("runs").dataframe[0].value.iloc[0]
     assert (first.score, first.metric) == (0.91, "accuracy")
     assert [m.label for m in app.metric if "test" in m.label] == [layout.plain("test accuracy")]
     assert "token-classification" in said(app)
-    scores = app.dataframe[1].value
+    scores = app.dataframe[0].value
     assert list(scores.columns) == ["test", "validation"]
     assert list(scores.index) == ["entity_f1", "entity_recall", "accuracy"]
     assert scores.loc["entity_f1", "test"] == "–"

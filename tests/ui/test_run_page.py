@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import json
+from pathlib import Path
+from urllib.parse import parse_qsl
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from made_runs import RunsFolder, news_recipe
 from opening import open_view, texts
 
+from runs.run_examples import predictions_csv
 from runs.run_log import told
 from workbench.analysis.tables import forecast_table
 from workbench.store import read_run, write_json
@@ -72,3 +78,51 @@ def test_a_forecast_that_no_run_has_is_no_column() -> None:
            "adapter_bytes": (None, None)}  # fmt: skip
     headers = forecast_table([{"label": "lora", **row}]).headers
     assert [h for h in headers if "forecast" in h] == ["peak memory, forecast"]
+
+
+def test_each_test_example_is_shown_with_its_answer_and_can_be_downloaded(
+    runs: RunsFolder,
+) -> None:
+    path = runs.add(news_recipe("lora"), 0)
+    columns = {
+        "id": ["a", "b", "c"],
+        "text": ["goal", "=cmd()", "bank"],
+        "label": ["sport", "tech", "tech"],
+        "prediction": ["sport", "sport", "tech"],
+        "score": [0.9, 0.6, 0.7],
+    }
+    pq.write_table(pa.table(columns), path / "predictions.parquet")
+    at = {"run": f"news/{path.name}", "show": "Examples"}
+    (table,) = [f.value for f in open_view("runs", **at).dataframe if "prediction" in f.value]
+    assert list(table["right"]) == [True, False, True] and list(table["score"]) == [0.9, 0.6, 0.7]
+    app = open_view("runs", **at, errors="true")
+    (table,) = [f.value for f in app.dataframe if "prediction" in f.value]
+    assert list(table["id"]) == ["b"] and "1 example of 3" in texts(app)
+    rows = list(csv.reader(predictions_csv(read_run(path)).decode().splitlines()))
+    assert rows[0] == ["id", "text", "label", "prediction", "score"]
+    assert rows[2][:2] == ["b", "'=cmd()"], "no spreadsheet computes it"
+    assert "cannot be read" in texts(open_view("runs", run=_broken(path), show="Examples"))
+
+
+def _broken(path: Path) -> str:
+    (path / "predictions.parquet").write_bytes(b"PAR1")
+    return f"news/{path.name}"
+
+
+def test_a_run_is_edited_and_run_again_from_its_page(runs: RunsFolder) -> None:
+    path = runs.add(news_recipe("lora"), 0)
+    app = open_view("runs", run=f"news/{path.name}")
+    (link,) = [e.proto for e in app.get("page_link") if e.proto.label == "Edit and run again"]
+    given = dict(parse_qsl(link.query_string))
+    assert given == {"path": str(path / "recipe.yaml")}
+    app = open_view("recipes", **given)
+    assert texts(app).count("news / lora") and not app.error
+
+
+def test_a_run_has_a_page_of_its_own(runs: RunsFolder) -> None:
+    path = runs.add(news_recipe("lora"), 0, "running")
+    app = open_view("runs", run=f"news/{path.name}")
+    assert [title.value for title in app.title] == ["lora, seed 0"]
+    assert not app.dataframe, "the table of all runs is another page"
+    app.button(key="all-runs").click().run()
+    assert [title.value for title in app.title] == ["Runs"] and "run" not in app.query_params

@@ -70,7 +70,7 @@ def test_a_running_run_can_be_stopped(runs: RunsFolder) -> None:
     assert read_run(path).state == "running"  # asked, not killed
     app.run()
     assert app.button(key="kill").label == "Kill"
-    assert app.dataframe[0].value.state.iloc[0] == ["stopping"]
+    assert open_view("runs").dataframe[0].value.state.iloc[0] == ["stopping"]
 
 
 def test_a_failed_run_says_why_in_words_and_can_be_resumed(

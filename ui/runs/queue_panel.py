@@ -38,7 +38,7 @@ def place_of(run: Run) -> str:
         return "It is being started; this page updates by itself."
     number = waiting.index(run.id) + 1
     if not jobs.list_workers(queue):
-        return f"Number {number} in the queue, and no worker is running: start the queue above."
+        return f"Number {number} in the queue, and no worker is running: start the queue below."
     return f"Number {number} in the queue; this page updates by itself."
 
 

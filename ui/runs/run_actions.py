@@ -1,4 +1,4 @@
-"""What can be done with a run: stop, resume, delete, export."""
+"""What can be done with a run: stop, resume, export, edit and run again, download, delete."""
 
 from collections.abc import Callable
 from functools import partial
@@ -6,10 +6,16 @@ from functools import partial
 import streamlit as st
 
 from layout import action_button, plain
+from runs import notes_form
+from runs.run_examples import predictions_csv
 from workbench import jobs
+from workbench.analysis.predictions import FILE
 from workbench.formatting import size
-from workbench.store import ACTIVE, Run, delete_run, read_run
+from workbench.store import ACTIVE, Run, delete_run, open_regular, read_run
+from workbench.store.notes import NOTES
+from workbench.store.run_log import LOG
 
+RECIPE = "recipe.yaml"
 RESUMABLE = ("stopped", "failed", "interrupted")
 
 
@@ -17,14 +23,39 @@ def actions(run: Run) -> None:
     with st.container(horizontal=True, horizontal_alignment="right"):
         if run.state in ACTIVE:
             _stop_button(run)
-            return
-        if run.state in RESUMABLE:
+        elif run.state in RESUMABLE:
             about = "Resume from the last checkpoint."
             _button("Resume", ":material/resume:", about, partial(jobs.resume, run))
         elif run.state == "finished":
             icon, query = ":material/archive:", {"run": run.id}
             st.page_link("views/export.py", label="Export", icon=icon, query_params=query)
-        _delete(run)
+        if (run.path / RECIPE).is_file():
+            icon, query = ":material/edit:", {"path": str(run.path / RECIPE)}
+            words = "Edit and run again"
+            st.page_link("views/recipes.py", label=words, icon=icon, query_params=query)
+        notes_form.popover(run)
+        _downloads(run)
+        if run.state not in ACTIVE:
+            _delete(run)
+
+
+def _downloads(run: Run) -> None:
+    """The files of a run that people take elsewhere; each is read when it is asked for."""
+    files = {"Log": LOG, "Recipe": RECIPE, "Scores and costs": "result.json"}
+    there = {label: name for label, name in files.items() if (run.path / name).is_file()}
+    with st.popover("Download", icon=":material/download:"):
+        for label, name in there.items():
+            file, data = f"{run.path.name}-{name}", partial(_content, run, name)
+            st.download_button(label, data, file, key=f"download:{name}", on_click="ignore")
+        if (run.path / FILE).is_file():
+            data, file = partial(predictions_csv, run), f"{run.path.name}-predictions.csv"
+            words = "Predictions (csv)"
+            st.download_button(words, data, file, "text/csv", key="csv", on_click="ignore")
+
+
+def _content(run: Run, name: str) -> bytes:
+    with open_regular(run.path / name) as file:
+        return file.read()
 
 
 def _button(label: str, icon: str, about: str, action: Callable[[], object]) -> None:
@@ -68,7 +99,8 @@ def losses(run: Run) -> list[str]:
         "the adapter": ["adapter"],
         "the checkpoints to resume from": ["checkpoints"],
         "the predictions on the test split": ["predictions.parquet"],
-        "the curves and the log": ["events.jsonl", "log.txt"],
+        "the curves and the log": ["events.jsonl", LOG],
+        "its name, tags and note": [NOTES],
     }
     found = []
     for what, names in parts.items():

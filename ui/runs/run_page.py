@@ -5,8 +5,8 @@ from typing import Any
 import streamlit as st
 
 from layout import error_box, plain, remarks
-from run_summary import state_of
-from runs import run_live, run_log, run_result
+from run_summary import state_of, title_of
+from runs import notes_form, run_examples, run_live, run_log, run_result
 from runs.event_log import histories
 from runs.run_actions import RESUMABLE, actions
 from workbench.analysis.records import get_strings
@@ -28,23 +28,27 @@ NEXT = {
 
 def show(run: Run) -> None:
     _title(run)
+    events = histories().of(run)
+    if run.state in ACTIVE:
+        run_live.progress(run, events)
     if run.reason and run.state not in ("finished", "stopped"):
         error_box(TROUBLE.get(run.state, f"This run is {run.state}"), run.reason)
         if run.state in NEXT:
             st.caption(f"{NEXT[run.state]}{_saved(run)}")
-    events = histories().of(run)
+    if run.state == "finished":
+        run_result.headline(run.result)
     logged = [str(event.get("message")) for event in events if event.get("kind") == "warning"]
     warnings = list(dict.fromkeys([*get_strings(run.result, "warnings"), *logged]))
     remarks(plural(len(warnings), "warning"), warnings, ":material/warning:")
-    if run.state in ACTIVE:
-        run_live.progress(run, events)
-    if run.state == "finished":
-        run_result.headline(run.result)
-    overview, recipe, log = st.tabs(["Overview", "Recipe", "Log"], key="show", bind="query-params")
+    names = ["Overview", "Examples", "Recipe", "Log"]
+    overview, examples, recipe, log = st.tabs(names, key="show", bind="query-params")
     with overview:
         run_live.curves(run, events)
         if run.state == "finished":
             run_result.outcome(run.result)
+    if examples.open:
+        with examples:
+            run_examples.show(run)
     with recipe:
         st.caption("The resolved recipe of this run, all defaults written out.")
         st.code(run.recipe_text() or "(missing)", language=None)
@@ -53,12 +57,13 @@ def show(run: Run) -> None:
 
 
 def _title(run: Run) -> None:
-    left, right = st.columns([1.9, 1], vertical_alignment="center")
-    seed = run.status.get("seed")
-    name = str(run.status.get("recipe") or run.path.name)
+    left, right = st.columns([1.4, 1], vertical_alignment="center")
     with left, st.container(gap="xxsmall"):
-        st.header(plain(name if seed is None else f"{name}, seed {seed}"), anchor=False)
+        with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+            st.title(plain(title_of(run)), anchor=False, width="content")
+            notes_form.star(run)
         st.caption(plain(f"{run.id} · {state_of(run)}"))
+        notes_form.show(run)
     with right:
         actions(run)
 

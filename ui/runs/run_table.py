@@ -8,37 +8,41 @@ import streamlit as st
 
 from layout import by_history, empty, error_box, remember, runs_dir, say_unknown
 from run_summary import STATES, minutes_of, progress_of, score_of, share_done, state_of
+from runs import columns
 from workbench import jobs
 from workbench.analysis.records import number
 from workbench.store import ACTIVE, Run, list_runs
+from workbench.store.notes import in_words
 
 REFRESH_SECONDS = 2
-TABLES = "run-tables"
+TABLES, PICKED = "run-tables", "run-picked"
 LATEST = 4e9
 """Seconds since 1970 up to which a date can be shown; a clock that says more is wrong."""
 
 
 @st.fragment(run_every=REFRESH_SECONDS)
 def show() -> None:
-    """Filters and the table of all runs; what is selected goes into the address."""
+    """Filters and the table of all runs; what is clicked goes into the address."""
     everything = sorted(list_runs(runs_dir()), key=_order)
     waiting = _waiting(everything)
     _job_that_never_began()
     if not everything and not waiting:
         empty("No runs yet", "Start one in Recipes, or with `workbench run` in a terminal.")
         return
-    runs = _filtered(everything)
+    runs, more = _filtered(everything)
     if not runs and not waiting:
         st.caption("No runs match these filters.")
         return
     ids = [run.id for run in runs]
-    chosen = st.query_params.get("run", "")
-    if by_history():
-        _begin_anew()
-    # The selection is a row number, so a table in another order is another table; so is one whose
-    # address has changed otherwise than by a click on it.
+    chosen = st.query_params.get_all("picked")
+    if by_history() or st.session_state.get(PICKED) != chosen:
+        # Another address than that of the last click here: another table, which it says all of.
+        st.session_state[TABLES] = st.session_state.get(TABLES, 0) + 1
+        st.session_state[PICKED] = chosen
+    # The selection is row numbers, so a table in another order is another table.
     key = f"runs-{hash((st.session_state.get(TABLES, 0), *ids)) & 0xFFFFFFFF:x}"
-    rows = [_row(run) for run in runs]
+    here = [ids.index(name) for name in chosen if name in ids]
+    rows = _rows(runs, more)
     for name in waiting:
         study, _, folder = name.partition("/")
         rows.append({"state": ["starting"], "recipe": folder, "study": study})
@@ -48,29 +52,52 @@ def show() -> None:
         hide_index=True,
         placeholder="–",
         on_select="rerun",
-        selection_mode="single-row",
-        selection_default={"selection": {"rows": [ids.index(chosen)] if chosen in ids else []}},
+        selection_mode=["multi-row", "single-cell"],
+        selection_default={"selection": {"rows": here}},
         column_config=_columns(),
     )
-    selected = st.session_state[key].selection.rows if key in st.session_state else []
-    picked = ids[selected[0]] if selected and selected[0] < len(ids) else None
-    if picked and picked != chosen:
-        st.query_params["run"] = picked
-        _begin_anew()
-        st.rerun()
+    if key in st.session_state:
+        _follow(st.session_state[key].selection, ids, [ids[row] for row in here])
     remember()
 
 
-def _begin_anew() -> None:
-    """Forgets what was clicked: the address says what is selected."""
-    st.session_state[TABLES] = st.session_state.get(TABLES, 0) + 1
+def _follow(selection: Any, ids: list[str], chosen: list[str]) -> None:
+    """Puts what was clicked into the address: a cell opens its run, the boxes choose several."""
+    clicked = [ids[row] for row, _ in selection.cells if row < len(ids)]
+    picked = [ids[row] for row in selection.rows if row < len(ids)]
+    if clicked:
+        st.session_state[PICKED] = None  # nothing is clicked in the table that comes back
+        st.query_params["run"] = clicked[0]
+        st.rerun()
+    if set(picked) != set(chosen):
+        st.session_state[PICKED] = st.query_params["picked"] = picked
+        st.rerun()
 
 
-def _filtered(runs: list[Run]) -> list[Run]:
-    """The runs that go with the filters, which stand in the address."""
-    words, study, states = st.columns([1.4, 1, 1.6], vertical_alignment="bottom")
+def _rows(runs: list[Run], more: list[str]) -> list[dict[str, Any]]:
+    """A row for each run; columns for names and tags only where a run has some."""
+    noted = [(run, run.notes) for run in runs]
+    named = any(notes.name or notes.starred for _, notes in noted)
+    tagged = any(notes.tags for _, notes in noted)
+    rows = []
+    for run, notes in noted:
+        name = {"name": f"{'★ ' * notes.starred}{notes.name}".strip() or None} if named else {}
+        tags = {"tags": list(notes.tags)} if tagged else {}
+        row = _row(run)
+        first = {"state": row.pop("state")} | name
+        rows.append(first | row | tags | columns.values(run, more))
+    return rows
+
+
+def _filtered(runs: list[Run]) -> tuple[list[Run], list[str]]:
+    """The runs that go with the filters, and the columns that are added; the address has both."""
+    if hidden := sum(run.notes.archived for run in runs):
+        label = f"Show {hidden} archived"
+        if not st.toggle(label, key="archived", bind="query-params"):
+            runs = [run for run in runs if not run.notes.archived]
+    words, study, states, more = st.columns([1.2, 1, 1.2, 1.4], vertical_alignment="bottom")
     wanted = words.text_input(
-        "Search", key="search", bind="query-params", placeholder="recipe, study, seed, method"
+        "Search", key="search", bind="query-params", placeholder="recipe, study, seed, method, tag"
     )
     studies = sorted({run.path.parent.name for run in runs})
     say_unknown("of", studies, "study")
@@ -79,19 +106,23 @@ def _filtered(runs: list[Run]) -> list[Run]:
     of_state = states.multiselect(
         "States", there, key="state", bind="query-params", placeholder="all"
     )
+    with more:
+        added = columns.pick(runs)
     parts = wanted.casefold().split()
-    return [
+    found = [
         run
         for run in runs
         if (not chosen or run.path.parent.name in chosen)
         and (not of_state or state_of(run) in of_state)
         and all(part in _words(run) for part in parts)
     ]
+    return found, added
 
 
 def _words(run: Run) -> str:
     known = [run.status.get(key) for key in ("recipe", "method", "task", "model")]
-    return " ".join(map(str, [run.id, *known])).casefold()
+    noted = in_words(run.notes)
+    return " ".join(map(str, [run.id, *known, noted])).casefold()
 
 
 def _order(run: Run) -> tuple[bool, float, str]:
@@ -129,6 +160,8 @@ def _columns() -> dict[str, Any]:
         "method": config.TextColumn("Method", width=75),
         "seed": config.NumberColumn("Seed", format="%d", width=55),
         "study": config.TextColumn("Study", width=105),
+        "name": config.TextColumn("Name", width=140),
+        "tags": config.ListColumn("Tags", width=120),
         "progress": config.ProgressColumn(
             "Progress", min_value=0.0, max_value=1.0, format="percent", width=110
         ),

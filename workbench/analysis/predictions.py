@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from workbench.comparison.configuration import Settings, read_settings
 from workbench.comparison.items import PREDICTIONS, shared
 from workbench.comparison.rows import Sample
 from workbench.recipe.catalogue import AnswerKind
@@ -67,10 +68,20 @@ def _read(path: Path, version: tuple[int, ...]) -> Predictions | None:
 
 def kind_of(sample: Sample) -> AnswerKind | None:
     """What the models of a row answer with; None for a task that this workbench does not know."""
-    spec = TASK_SPECS.get(str(sample.first.task))
+    return _kind(str(sample.first.task), sample.settings)
+
+
+def kind_of_run(run: Run) -> AnswerKind | None:
+    """The same of one run."""
+    settings = read_settings(run)
+    return _kind(str(settings.get("task.name")), settings)
+
+
+def _kind(task: str, settings: Settings) -> AnswerKind | None:
+    spec = TASK_SPECS.get(task)
     if spec is None:
         return None
-    problem = sample.settings.get("task.problem_type")
+    problem = settings.get("task.problem_type")
     known = {} if problem is None else {"problem_type": problem}
     kind: AnswerKind = spec.model_construct(**known).kind
     return kind

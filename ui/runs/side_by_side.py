@@ -1,0 +1,110 @@
+"""Several runs that were selected, running or not: their curves, and what their recipes set."""
+
+from typing import Any
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from run_summary import title_of
+from runs.columns import settings_of
+from runs.event_log import histories
+from workbench.analysis.learning_curves import running_mean, thin
+from workbench.analysis.records import finite, get_section
+from workbench.charts.run_curves import MAX_POINTS, SMOOTHING
+from workbench.charts.style import HEIGHT, few_ticks, row_color
+from workbench.comparison.configuration import differing
+from workbench.store import Run
+
+Row = dict[str, Any]
+MOST = 12
+"""Runs whose curves a reader can still tell apart."""
+
+
+def show(runs: list[Run]) -> None:
+    """Loss and validation of the runs in one picture each, then the settings that differ."""
+    labels = _labels(runs)
+    if len(runs) > MOST:
+        st.caption(f"Curves of the first {MOST} of {len(runs)} selected runs.")
+    shown = {label: run for label, run in list(labels.items())[:MOST]}
+    rows = {label: histories().of(run) for label, run in shown.items()}
+    steps = [
+        {"run": label, "step": step, "value": mean}
+        for label, events in rows.items()
+        for step, mean in _smooth([e for e in events if e.get("kind") == "step"])
+    ]
+    validations = {
+        label: [e for e in rows[label] if e.get("kind") == "validation"] for label in rows
+    }
+    names = sorted({n for v in validations.values() for e in v for n in get_section(e, "metrics")})
+    left, right = st.columns(2, gap="large")
+    left.subheader("Training loss", anchor=False)
+    right.subheader("Validation", anchor=False)
+    methods = {label: str(run.status.get("method") or "") for label, run in shown.items()}
+    _chart(left, steps, methods, "training loss, running mean")
+    metric = ""
+    if names:
+        metric = right.selectbox("Metric", names, key="metric", bind="query-params") or names[0]
+    scores = [
+        {"run": label, "step": event["step"], "value": get_section(event, "metrics").get(metric)}
+        for label, events in validations.items()
+        for event in events
+        if finite(event.get("step")) and finite(get_section(event, "metrics").get(metric))
+    ]
+    _chart(right, scores, methods, f"validation {metric}", points=True)
+    _differences(labels)
+
+
+def _labels(runs: list[Run]) -> dict[str, Run]:
+    """Names by which the runs are told apart: the id where two have the same."""
+    names = [title_of(run) for run in runs]
+    return {
+        name if names.count(name) == 1 else run.id: run
+        for name, run in zip(names, runs, strict=True)
+    }
+
+
+def _smooth(steps: list[Row]) -> list[tuple[float, float]]:
+    known = [
+        (step, loss)
+        for event in steps
+        if finite(step := event.get("step")) and finite(loss := event.get("loss"))
+    ]
+    points = thin(known, MAX_POINTS)
+    means = running_mean([value for _, value in points], SMOOTHING)
+    return [(step, mean) for (step, _), mean in zip(points, means, strict=True)]
+
+
+def _chart(
+    place: DeltaGenerator,
+    rows: list[Row],
+    methods: dict[str, str],
+    title: str,
+    *,
+    points: bool = False,
+) -> None:
+    if not rows:
+        place.caption("Nothing logged yet.")
+        return
+    chart = alt.Chart(pd.DataFrame(rows)).mark_line(strokeWidth=2, point=points)
+    drawn = chart.encode(
+        x=alt.X("step:Q", title="step", axis=few_ticks()),
+        y=alt.Y("value:Q", title=title, scale=alt.Scale(zero=False)),
+        color=row_color("run:N", methods),
+        tooltip=["run:N", "step:Q", alt.Tooltip("value:Q", title=title, format=".4~f")],
+    ).properties(height=HEIGHT)
+    place.altair_chart(drawn, width="stretch", key=f"several:{title}")
+
+
+def _differences(labels: dict[str, Run]) -> None:
+    """The settings that differ, a row each: as text, since a column has values of every kind."""
+    found = differing({label: settings_of(run) for label, run in labels.items()})
+    st.subheader("What their recipes set differently", anchor=False)
+    if not found:
+        st.caption("Nothing but the seed, as far as their recipes can be read.")
+        return
+    rows = {key: {run: str(value) for run, value in by.items()} for key, by in found.items()}
+    st.dataframe(
+        pd.DataFrame.from_dict(rows, orient="index", columns=list(labels)), placeholder="–"
+    )
