@@ -9,7 +9,7 @@ from layout import action_button, plain
 from runs import notes_form
 from runs.run_examples import predictions_csv
 from workbench import jobs
-from workbench.analysis.predictions import FILE
+from workbench.comparison.items import PREDICTIONS
 from workbench.formatting import size
 from workbench.store import ACTIVE, Run, delete_run, open_regular, read_run
 from workbench.store.notes import NOTES
@@ -47,7 +47,7 @@ def _downloads(run: Run) -> None:
         for label, name in there.items():
             file, data = f"{run.path.name}-{name}", partial(_content, run, name)
             st.download_button(label, data, file, key=f"download:{name}", on_click="ignore")
-        if (run.path / FILE).is_file():
+        if (run.path / PREDICTIONS).is_file():
             data, file = partial(predictions_csv, run), f"{run.path.name}-predictions.csv"
             words = "Predictions (csv)"
             st.download_button(words, data, file, "text/csv", key="csv", on_click="ignore")
