@@ -75,6 +75,7 @@ def _scores(right: np.ndarray, names: np.ndarray, cluster: int) -> ItemScores:
         ids=(),
         right_or_wrong=cluster == 1,
         grouped=cluster > 1,
+        share=True,
         seeds=tuple(range(len(values))),
     )
 

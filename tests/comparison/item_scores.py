@@ -10,7 +10,8 @@ from workbench.comparison.items import ItemScores
 def scores(values: list[list[float]] | np.ndarray) -> ItemScores:
     array = np.array(values, dtype=float)
     ids = tuple(map(str, range(array.shape[1])))
-    return ItemScores(values=array, ids=ids, right_or_wrong=bool(np.isin(array, (0, 1)).all()))
+    right = bool(np.isin(array, (0, 1)).all())
+    return ItemScores(values=array, ids=ids, right_or_wrong=right, share=right)
 
 
 def drawn(seed: int, runs: int, items: int, rate: float = 0.9) -> ItemScores:

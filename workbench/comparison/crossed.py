@@ -4,10 +4,12 @@ at random and crossed: every seed is scored on every item.
 Sizes and powers of what is chosen here are in docs/comparing.md, from ``benchmarks.coverage``.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from statistics import variance
+from dataclasses import dataclass, replace
+from statistics import fmean, variance
 
 from workbench.comparison.statistics import (
     CONFIDENCE,
@@ -18,19 +20,25 @@ from workbench.comparison.statistics import (
     bounds,
     of_logs,
     t_quantile,
+    t_two_sided,
     z_quantile,
 )
 
 SMALLEST = 1e-12
 """The smallest p that is told from 0."""
 
-STEEP, UNEQUAL = 1.6, 3.0
-"""Powers of the seeds' part in `Crossed.quantile` and of a side's in `pooled_df`: of 1.5 to 2.5 and
-2 to 4 those with which errors are closest to 5%, and to 0.6% as one of eight comparisons asks,
-without losing more power than the tests allow."""
+ORDER, STEEP, UNEQUAL = 4, 2.0, 3.0
+"""Powers of the quantiles and of the seeds' part in `Crossed.quantile`, and of a side's part in
+`pooled_df`: those with which errors are closest to 5%, and to 0.6% as one of eight comparisons
+asks, without losing more power than the tests allow."""
 
-TOGETHER = 0.05
-"""p of the correlation of seeds up to which they count as pairs."""
+LEAST_OF_PAIRS, SURE = 0.8, 0.002
+"""The first divided by n - 1, part of the square of the half-width without pairs that is left with
+them: the scores of three seeds go together by chance in a fifth of all studies. Not where p of
+their correlation is below the second."""
+
+LEAST_OF_SHARE = 0.7
+"""Part of a variance of shares that is left where it is taken at another mean."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +51,10 @@ class Crossed:
     """Variance that few seeds tell, with ``df`` degrees of freedom."""
     df: float
     items: int | None = None
-    paired: bool = False
-    """Whether the seeds' is that of the differences of pairs."""
+    pairs: Crossed | None = None
+    """The same from the differences of pairs of runs, where these vary less."""
+    least: float = 0.0
+    """Part of the half-width without pairs that is left with them."""
 
     @property
     def variance(self) -> float:
@@ -59,31 +69,36 @@ class Crossed:
         """How many standard errors are exceeded with the probability ``tail`` on one side.
 
         Between the t of the seeds and that of the items, by the seeds' part of the variance.
-        Welch's degrees of freedom do the same at 5%, and err 4-fold at 0.6% with 3 seeds.
+        Welch's degrees of freedom do the same at 5%, and err 2-fold at 0.6% with 3 seeds.
         """
         items = t_quantile(1 - tail, max(self.items - 1, 1)) if self.items else z_quantile(tail)
         if not self.part or self.df <= 0:
             return items
-        more = t_quantile(1 - tail, self.df) ** 2 - items**2
-        return math.sqrt(items**2 + self.part**STEEP * more)
+        more = t_quantile(1 - tail, self.df) ** ORDER - items**ORDER
+        return float((items**ORDER + self.part**STEEP * more) ** (1 / ORDER))
 
     def half_width(self, tail: float) -> float:
-        return self.quantile(tail) * math.sqrt(self.variance)
+        """Of the interval that leaves out ``tail`` on each side. By pairs where that is narrower,
+        but not by as much as chance makes it."""
+        alone = self.quantile(tail) * math.sqrt(self.variance)
+        if self.pairs is None:
+            return alone
+        return min(max(self.pairs.half_width(tail), self.least * alone), alone)
 
     def p_value(self, estimate: float) -> float:
         """Two-sided: one minus the confidence of the interval that just reaches 0."""
         if self.variance <= TINY or estimate == 0:
             return 1.0 if estimate == 0 else 0.0
-        errors = abs(estimate) / math.sqrt(self.variance)
-        if self.quantile(SMALLEST / 2) <= errors:
+        reached = abs(estimate)
+        if self.half_width(SMALLEST / 2) <= reached:
             return SMALLEST
         # False position (the Illinois variant) on the logarithm of p.
         low, high = math.log(SMALLEST), math.log(1 - ROUNDING)
-        above, below = self.quantile(SMALLEST / 2) - errors, -errors
+        above, below = self.half_width(SMALLEST / 2) - reached, -reached
         for _ in range(60):
             at = (low * below - high * above) / (below - above)
-            value = self.quantile(math.exp(at) / 2) - errors
-            if abs(value) < 1e-11 * errors or high - low < 1e-12:
+            value = self.half_width(math.exp(at) / 2) - reached
+            if abs(value) < 1e-11 * reached or high - low < 1e-12:
                 break
             if value > 0:
                 low, above, below = at, value, below / 2
@@ -117,6 +132,7 @@ def error_of_seeds(
     residual: float,
     items: int,
     same_seeds: bool,
+    shares: bool = False,
 ) -> Crossed:
     """The error of the difference of the means of two sides, by the scores of their runs.
 
@@ -126,34 +142,66 @@ def error_of_seeds(
         residual: of that what belongs to seeds and items together.
         items: number of items.
         same_seeds: whether the runs of the two sides are pairs, if their scores go together.
+        shares: whether scores lie between 0 and 1, where runs vary less near the ends.
     """
     runs = (len(one), len(other))
-    parts = (variance(one) / runs[0], variance(other) / runs[1])
-    if same_seeds:
-        differences = variance([x - y for x, y in zip(one, other, strict=True)]) / runs[0]
-        if _go_together(sum(parts), differences, runs[0] - 1):
-            return Crossed(
-                fixed=max(over_items - residual, 0.0),
-                seeds=max(differences, residual),
-                df=runs[0] - 1,
-                items=items,
-                paired=True,
-            )
-    return crossed(
+    own = (variance(one) / runs[0], variance(other) / runs[1])
+    parts = _at_one_mean(own, (fmean(one), fmean(other)), over_items, items) if shares else own
+    error = crossed(
         over_seeds=sum(parts),
         over_items=over_items,
         residual=residual,
         df=pooled_df(parts, runs),
         items=items,
     )
+    if not same_seeds:
+        return error
+    # As pairs where their differences vary so much less than they do without correlation that it
+    # makes up for half of the degrees of freedom.
+    apart, df = sum(own), runs[0] - 1
+    # Chance alone makes them vary by the residual, however alike a few scores may be.
+    differences = variance([x - y for x, y in zip(one, other, strict=True)]) / runs[0]
+    differences = max(differences, residual)
+    if differences * t_quantile(0.975, df) ** 2 >= apart * t_quantile(0.975, 2 * df) ** 2:
+        return error
+    fixed = max(over_items - residual, 0.0)
+    pairs = Crossed(fixed=fixed, seeds=differences, df=df, items=items)
+    sure = _correlation_p(apart, differences, df) < SURE
+    return replace(error, pairs=pairs, least=0.0 if sure else math.sqrt(LEAST_OF_PAIRS / df))
 
 
-def _go_together(apart: float, differences: float, df: int) -> bool:
-    """Whether the scores of pairs correlate: Pitman (1939), that their sums vary more than their
+def _correlation_p(apart: float, differences: float, df: int) -> float:
+    """Of the scores of pairs: by Pitman (1939), whether their sums vary more than their
     differences. ``apart`` is what the differences would vary by without correlation."""
-    together = max(2 * apart - differences, 0.0)
-    ratio = math.sqrt(together / differences) if differences > TINY else 0.0
-    return ratio > 1 and math.sqrt(df) / 2 * (ratio - 1 / ratio) > t_quantile(1 - TOGETHER, df)
+    if differences <= TINY:
+        return 0.5
+    ratio = math.sqrt(max(2 * apart - differences, 0.0) / differences)
+    return t_two_sided(math.sqrt(df) / 2 * (ratio - 1 / ratio), df) / 2 if ratio > 1 else 0.5
+
+
+def _at_one_mean(
+    parts: tuple[float, float], means: tuple[float, float], over_items: float, items: int
+) -> tuple[float, float]:
+    """The variances of the mean scores of two sides as they would be if both sides were as good.
+
+    A share varies the less the nearer it is to 0 or 1, its logit about as much everywhere. Three
+    runs that happen to lie high vary little and would seem surely better than a side that does not
+    vary, so the mean is that of both, weighted by how well they are known.
+    """
+    known = [1 / (part + over_items / 10 + TINY) for part in parts]
+    common = math.fsum(w * mean for w, mean in zip(known, means, strict=True)) / math.fsum(known)
+    one, other = (
+        part * max((_steepness(common, items) / _steepness(mean, items)) ** 2, LEAST_OF_SHARE)
+        for part, mean in zip(parts, means, strict=True)
+    )
+    return one, other
+
+
+def _steepness(share: float, items: int) -> float:
+    """How much a share changes with its logit, about one item away from 0 and 1 at least."""
+    end = 1 / (items + 1)
+    within = min(max(share, end), 1 - end)
+    return within * (1 - within)
 
 
 def of_mean(variances: tuple[float, float], runs: tuple[int, int]) -> float:

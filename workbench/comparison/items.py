@@ -58,6 +58,7 @@ class ItemScores:
     ids: tuple[str, ...]
     right_or_wrong: bool  # every value is 0 or 1
     grouped: bool = False  # an item is a group of examples
+    share: bool = False  # the score lies between 0 and 1
     exponential: bool = False  # the values are of the score's logarithm
     seeds: tuple[int, ...] = ()  # of the runs, where they are known
 
@@ -143,6 +144,7 @@ def item_scores(sample: Sample, metric: str) -> ItemScores:
         ids=ids or (),
         right_or_wrong=not exponential and bool(np.isin(values, (0.0, 1.0)).all()),
         grouped=grouped,
+        share=scale_of(metric) == "share",
         exponential=exponential,
         seeds=tuple(sample.seeds),
     )

@@ -8,7 +8,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import NormalDist
+from statistics import NormalDist, fmean
 from typing import Literal
 
 from workbench.comparison.crossed import Crossed, crossed, pooled_df
@@ -27,8 +27,11 @@ SOME_SEEDS = 10
 Bounds = tuple[int, int | None]
 """From, to; None: far more than is practical."""
 
-_Z_POWER = NormalDist().inv_cdf(POWER)
-_Z_RANGE = NormalDist().inv_cdf(0.9)  # 80% lie within
+_NORMAL = NormalDist()
+_Z_POWER = _NORMAL.inv_cdf(POWER)
+_Z_RANGE = _NORMAL.inv_cdf(0.9)  # 80% lie within
+_NODES = [_NORMAL.inv_cdf((i + 0.5) / 16) for i in range(16)]
+"""Normal deviates that are equally likely."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,15 @@ class _Asked:
     tail: float
 
     def shows(self, error: Crossed, known: Known) -> bool:
-        return _shown(error, self.tail, _together(error, known)) <= self.size
+        return self.power(error, _together(error, known)) >= POWER
+
+    def power(self, error: Crossed, known: float) -> float:
+        """The mean chance over the errors that such a one, forecast from ``known`` degrees of
+        freedom, may stand for."""
+        critical, scatter = _critical(error, self.tail)
+        shown = self.size / math.sqrt(error.variance) if error.variance > 0 else math.inf
+        times = [1.0] if math.isinf(known) else [math.sqrt(_chi(known, z)) for z in _NODES]
+        return fmean(_NORMAL.cdf((shown * each - critical) / scatter) for each in times)
 
     def fewest(
         self, error: Callable[[int], Crossed], known: Known, counts: range
@@ -122,38 +133,42 @@ class _Asked:
         together = _together(error(found or counts[-1]), known)
 
         def first_with(sign: int) -> int | None:
-            times = math.sqrt(_variance_ratio(together, sign))
+            # The true variance by the estimated one: 80% lie between the two.
+            times = 1 / math.sqrt(1 if math.isinf(together) else _chi(together, -sign * _Z_RANGE))
             return _first(lambda n: times * _shown(error(n), self.tail) <= self.size, counts)
 
         low = first_with(-1)
         return found, None if low is None else (low, first_with(1))
 
 
-def _shown(error: Crossed, tail: float, known: float = math.inf) -> float:
-    """The difference that a study with this error shows with a chance of 80%, where the error is
-    forecast from ``known`` degrees of freedom.
+def _shown(error: Crossed, tail: float) -> float:
+    """The difference that a study with this error shows with a chance of 80%."""
+    critical, scatter = _critical(error, tail)
+    return (critical + _Z_POWER * scatter) * math.sqrt(error.variance)
 
-    The estimate and both standard errors are taken as normal, with the means and variances of a
-    normal and of two square roots of chi-squared variables.
-    """
+
+def _critical(error: Crossed, tail: float) -> tuple[float, float]:
+    """In standard errors what an estimate must reach on average, and the deviation of what it falls
+    short of by: the standard error of a study is estimated, too (as a normal variable, with the
+    mean and variance of the square root of a chi-squared one)."""
     df = error.df / error.part**2 if error.part else math.inf
-    critical, shown = error.quantile(tail), 0.0
-    for _ in range(20):
-        scatter = math.sqrt(1 + shown**2 / (2 * known) + critical**2 / (2 * df))
-        shown = (critical * (1 - 1 / (4 * df)) + _Z_POWER * scatter) / (1 - 1 / (4 * known))
-    return shown * math.sqrt(error.variance)
+    critical = error.half_width(tail) / math.sqrt(error.variance) if error.variance > 0 else 0.0
+    return critical * (1 - 1 / (4 * df)), math.sqrt(1 + critical**2 / (2 * df))
 
 
 def _error(found: Difference, runs: int, items: int | None) -> Crossed:
     """The error at hand with other numbers of runs on each side and of items."""
-    spread, now = found.spread, found.spread.error
-    paired = now.paired
-    seeds = now.seeds * found.runs[0] if paired else sum(spread.seeds)
-    df = runs - 1.0 if paired else pooled_df(spread.seeds, (runs, runs))
-    if not items or not found.items:
-        return Crossed(fixed=0.0, seeds=seeds / runs, df=df)
+    spread = found.spread
+    now, seeds = spread.error, sum(spread.seeds)
+    df = pooled_df(spread.seeds, (runs, runs))
+    if now.pairs and seeds > 0:
+        seeds *= min(max(now.pairs.seeds * found.runs[0] / seeds, now.least**2), 1.0)
+    if not found.items:
+        paired = found.test == "seeds-paired-t"
+        return Crossed(fixed=0.0, seeds=seeds / runs, df=runs - 1.0 if paired else df)
     # Half of what the residual explains, as in `crossed`: few seeds without effect may have one.
     alone = max(seeds - spread.both / found.items / 2, 0.0)
+    items = items or found.items
     residual = spread.both / items / runs
     return crossed(
         over_seeds=alone / runs + residual,
@@ -175,13 +190,10 @@ def _together(error: Crossed, known: Known) -> float:
     return max(error.variance**2 / below, 1.0) if below > 0 else math.inf
 
 
-def _variance_ratio(df: float, sign: int) -> float:
-    """The true variance by the estimated one: a bound of what 80% of estimates with so many degrees
-    of freedom come from (Wilson & Hilferty 1931, of chi-squared)."""
-    if math.isinf(df):
-        return 1.0
-    bound = (1 - 2 / (9 * df) - sign * _Z_RANGE * math.sqrt(2 / (9 * df))) ** 3
-    return 1 / max(bound, 1e-6)
+def _chi(df: float, z: float) -> float:
+    """A chi-squared variable by its degrees of freedom, at a normal deviate (Wilson & Hilferty
+    1931)."""
+    return max((1 - 2 / (9 * df) + z * math.sqrt(2 / (9 * df))) ** 3, 1e-6)
 
 
 def _first(holds: Callable[[int], bool], counts: range) -> int | None:

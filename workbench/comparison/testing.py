@@ -224,6 +224,7 @@ def several_runs(one: ItemScores, other: ItemScores) -> Difference:
             residual=residual / count,
             items=count,
             same_seeds=bool(shared),
+            shares=one.share and other.share,
         ),
     )
     effect, size = _effect(one, other)
