@@ -59,3 +59,8 @@ def test_scores_that_are_no_shares_have_four_digits() -> None:
     assert formatting.score(0.95, (-11.75, 13.65)) == "0.95 [-11.75, 13.65]"
     assert formatting.difference(-7.314, 12.4) == "-7.31 ± 12.40"
     assert formatting.difference(-0.001, 123.4) == "+0.0 ± 123.4"
+
+
+def test_a_long_name_loses_its_middle() -> None:
+    assert formatting.shortened("lora", 10) == "lora"
+    assert formatting.shortened("lora-r16-with-dropout-a", 11) == "lora-…out-a"

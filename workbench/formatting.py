@@ -13,6 +13,14 @@ def printable(text: str) -> str:
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
+def shortened(text: str, most: int = 40) -> str:
+    """A name that is longer without its middle: what tells names apart is often their end."""
+    if len(text) <= most:
+        return text
+    end = (most - 1) // 2
+    return f"{text[: most - 1 - end]}…{text[-end:]}"
+
+
 def escaped_controls(document: str) -> str:
     """JSON with these characters, which only its strings can hold, as escapes."""
     return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", document)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
-from reported_runs import CLASSES, METHODS
+import pytest
+from reported_runs import CLASSES, METHODS, add_run, recipe_of
 
 from workbench.analysis.group import Analysis
 from workbench.charts.classes import CONFUSION_FIGURE, FIGURE
+from workbench.charts.style import MOST_NAMED
+from workbench.comparison import compare
+from workbench.report.pictures import svg_file
 
 
 def test_every_class_has_a_dot_for_each_recipe(analysis: Analysis) -> None:
@@ -33,3 +38,42 @@ def test_the_alt_text_of_a_matrix_names_the_most_frequent_confusion(analysis: An
         wrong, key=lambda cell: (cell["count"], cell["right"], cell["predicted"])
     ).items()
     assert CONFUSION_FIGURE.draw(analysis, confusion=[]) == []
+
+
+def test_the_axis_of_f1_ends_at_one(analysis: Analysis) -> None:
+    (picture,) = FIGURE.draw(analysis)
+    low, high = picture.chart.to_dict()["layer"][1]["encoding"]["x"]["scale"]["domain"]
+    assert 0 <= low < high <= 1
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("n" * 50 + "-r16", "n" * 11 + "…" + "n" * 7 + "-r16"),
+        ("\u202etxet", "\ufffdtxet"),
+        ("pos\u200b", "pos\ufffd"),
+        ("חדש", "\u2068חדש\u2069"),
+        ("🙂 tech", "🙂 tech"),
+    ],
+)
+def test_a_name_of_a_class_breaks_no_axis(name: str, shown: str, tmp_path: Path) -> None:
+    labels = [name, "sport"] * 10
+    add_run(tmp_path, recipe_of("lora"), labels=labels, predictions=labels, known=labels[:2])
+    analysis = Analysis(compare([tmp_path]).groups()[0])
+    matrix = CONFUSION_FIGURE.draw(analysis, confusion=["lora"])
+    for picture in (*FIGURE.draw(analysis), *matrix):
+        texts = re.findall(r">([^<>]+)</text>", svg_file(picture.chart))
+        assert shown in texts and name not in set(texts) - {shown}
+        assert repr(name)[1:-1] in str(picture.chart.to_dict()["datasets"])  # for tooltips
+
+
+def test_of_many_recipes_the_best_are_drawn(tmp_path: Path) -> None:
+    for number in range(MOST_NAMED + 4):
+        labels = [CLASSES[i % 3] for i in range(30)]
+        wrong = ["sport"] * number + labels[number:]
+        add_run(tmp_path, recipe_of("lora", name=f"lora-{number}"), predictions=wrong)
+    analysis = Analysis(compare([tmp_path]).groups()[0])
+    (picture,) = FIGURE.draw(analysis)
+    (rows,) = picture.chart.to_dict()["datasets"].values()
+    assert list(dict.fromkeys(row["recipe"] for row in rows)) == analysis.labels[:MOST_NAMED]
+    assert f"The best {MOST_NAMED} of {MOST_NAMED + 4} recipes are drawn." in picture.caption

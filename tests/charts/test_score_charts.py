@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from chart_rows import row, values
 
 from workbench.charts.scores import score_against_cost
+from workbench.charts.style import MOST_NAMED
+from workbench.report.pictures import svg_file
 
 
 def test_scores_have_their_interval_and_near_references_a_rule() -> None:
@@ -65,3 +68,18 @@ def test_bars_are_over_seeds_and_texts_where_these_are_known() -> None:
     chart = score_against_cost([row(metrics={"accuracy": score})], "accuracy", {})
     point = next(r for r in values(chart) if r.get("label") == "lora")
     assert (point["low"], point["high"]) == (0.9, 0.97)
+
+
+def test_rows_and_references_stand_with_their_scores() -> None:
+    chart = score_against_cost([row()], "accuracy", {"TF-IDF": 0.945})
+    assert chart is not None
+    texts = re.findall(r">([^<>]+)</text>", svg_file(chart))
+    assert {"lora 0.950", "TF-IDF 0.945"} <= set(texts)
+
+
+def test_of_many_rows_some_are_named_those_of_the_front_first() -> None:
+    rows = [row(label=f"lora-{n}") for n in range(60)]
+    chart = score_against_cost(rows, "accuracy", {}, front=["lora-59"])
+    assert chart is not None
+    named = [point["label"] for point in values(chart) if point.get("side")]
+    assert len(named) == MOST_NAMED and "lora-59" in named

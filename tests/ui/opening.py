@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pandas as pd
+from streamlit.dataframe_util import convert_arrow_bytes_to_pandas_df
 from streamlit.testing.v1 import AppTest
 
 from workbench.cli.ui_server import app_path
@@ -16,6 +18,12 @@ def open_view(name: str, **query: str | list[str]) -> AppTest:
     app.run()
     assert not app.exception
     return app
+
+
+def written(app: AppTest, number: int = 0) -> pd.DataFrame:
+    """A table as a reader sees it, without the numbers behind it."""
+    styler = app.dataframe[number].proto.arrow_data.styler
+    return convert_arrow_bytes_to_pandas_df(styler.display_values)
 
 
 def texts(app: AppTest) -> str:

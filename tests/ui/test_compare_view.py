@@ -7,17 +7,20 @@ import re
 import time
 import zipfile
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 import toy_chart
-from opening import open_view, texts
-from reported_runs import METHODS, add_run, add_study, recipe_of
+from opening import open_view, texts, written
+from reported_runs import CLASSES, METHODS, add_run, add_study, recipe_of
 from streamlit.testing.v1 import AppTest
 
 from workbench.charts import figures
 from workbench.comparison import compare as compare_runs
 from workbench.store import read_json, write_json
 
+TABLE = "dataframe"
 HOSTILE = "<img src=x onerror=alert(1)> **bold** [a](javascript:b)"
 
 
@@ -33,7 +36,7 @@ def said(app: AppTest) -> str:
 def test_scores_stand_beside_what_may_be_concluded(folder: Path) -> None:
     add_study(folder)
     app = compare("Scores")
-    table = app.dataframe[0].value.set_index("recipe")
+    table = written(app).set_index("recipe")
     assert table.loc["full", "Δ vs full"] == "baseline"
     assert set(table.loc[list(METHODS), "Pareto"]) <= {"front", "possibly dominated", "dominated"}
     assert "Conclusions" in said(app)
@@ -50,14 +53,92 @@ def test_scores_stand_beside_what_may_be_concluded(folder: Path) -> None:
 def test_the_baseline_and_the_metric_come_from_the_address(folder: Path) -> None:
     add_study(folder)
     app = compare("Scores", baseline="lora", score="f1_macro")
-    table = app.dataframe[0].value.set_index("recipe")
+    table = written(app).set_index("recipe")
     assert table.loc["lora", "Δ vs lora"] == "baseline" and "f1_macro" in table.columns
     assert table.loc["full", "Δ vs lora"].startswith("+")
     app = compare("Scores", recipes="lora")
     assert set(app.dataframe[0].value["recipe"]) == {"lora", "majority class"}
     one = next((folder / "news").glob("lora-s1*"))
     app = compare("Scores", runs=f"news/{one.name}")
-    assert list(app.dataframe[0].value["accuracy"].str[-3:]) == ["(1)", "330"]
+    assert list(written(app)["seeds"]) == ["1", "–"]
+    assert written(app)["accuracy"][1] == "0.330"
+
+
+def test_scores_and_costs_are_numbers_so_that_they_sort_as_such(folder: Path) -> None:
+    add_study(folder)
+    app = compare("Scores")
+    numbers, table = app.dataframe[0].value, written(app)
+    assert list(numbers.columns[:5]) == ["recipe", "method", "seeds", "accuracy", "Δ vs full"]
+    columns = ["accuracy", "Δ vs full", "trainable parameters", "% of all", "peak memory, MB"]
+    for name in [*columns, "train time, s", "adapter file, MB", "f1_macro"]:
+        assert pd.api.types.is_float_dtype(numbers[name]), name
+    rows = numbers.set_index("recipe")
+    assert list(rows.loc["full", ["trainable parameters", "train time, s"]]) == [22_715_141, 9]
+    assert list(rows.sort_values("trainable parameters").index[:3]) == ["prompt", "lora", "full"]
+    # 12 bytes for each trained number, 91 and 100 MB, 7 MB more and a byte of seed 1
+    assert table.set_index("recipe").loc["prompt", "peak memory, MB"] == "198"
+    assert table.set_index("recipe").loc["full", "trainable parameters"] == "22,715,141"
+
+
+def drawn(block: Any) -> list[str]:
+    """What is on a page, from top to bottom."""
+    found = []
+    for child in block.children.values():
+        found += drawn(child) if hasattr(child, "children") else [child.type]
+    return found
+
+
+def test_the_answer_comes_first_then_the_chart_then_tables(folder: Path) -> None:
+    add_study(folder)
+    app = compare("Scores")
+    kinds = [kind for kind in drawn(app.main) if kind in ("text", "vega_lite_chart", TABLE)]
+    assert kinds[:4] == ["text", "vega_lite_chart", TABLE, TABLE]
+
+
+def test_each_pair_has_its_difference_verdict_and_what_would_settle_it(folder: Path) -> None:
+    add_study(folder, labels=[CLASSES[i % 3] for i in range(60)])
+    pairs, shown = compare("Scores").dataframe[1].value, written(compare("Scores"), 1)
+    verdicts = compare_runs([folder]).verdicts
+    assert list(pairs["recipe"]) == [each["label"] for each in verdicts] == ["lora", "prompt"]
+    assert set(pairs["against"]) == {"full"}
+    for i, each in enumerate(verdicts):
+        assert each["difference"] is not None
+        assert pairs["difference, points"][i] == pytest.approx(100 * each["difference"])
+        assert shown["difference, points"][i] in each["sentence"]
+        assert all(end in each["sentence"] for end in pairs["95% CI"][i].split(" to "))
+    assert [each["conclusion"] for each in verdicts] == ["unclear", "worse"]
+    assert list(pairs["verdict"]) == ["not significant", "worse"]
+    lacking, decided = pairs["what would settle it"]
+    assert lacking in verdicts[0]["details"] and "test items" in lacking and decided == "–"
+
+
+def test_advice_of_the_command_line_names_the_box_of_the_page(folder: Path) -> None:
+    for name in ("one", "two", "three"):
+        add_run(folder, recipe_of("lora", name=name))
+    assert "Nothing is tested: choose a baseline above." in said(compare("Scores"))
+
+
+def test_a_long_name_loses_its_middle_and_is_named_in_full(folder: Path) -> None:
+    name = "lora-" + "x" * 70 + "-v2"
+    add_run(folder, recipe_of("lora", name=name))
+    app = compare("Scores")
+    shown = app.dataframe[0].value["recipe"][0]
+    assert shown.startswith("lora-xxx") and shown.endswith("xx-v2") and len(shown) == 40
+    assert name in [text.value for text in app.text]
+
+
+def test_choices_are_plain_texts(folder: Path) -> None:
+    add_study(folder)
+    assert compare("Curves").selectbox(key="smooth-1").options[1] == "0.5"
+
+
+def test_equal_scores_keep_the_intervals_of_their_own(folder: Path) -> None:
+    for name in ("even", "uneven"):
+        for seed in range(3):
+            score = 0.8 + (seed - 1) * (0.1 if name == "uneven" else 0.01)
+            add_run(folder, recipe_of("lora", name=name), seed, metrics={"rouge_l": score})
+    shown = written(compare("Scores")).set_index("recipe")["rouge_l"]
+    assert shown["even"].startswith("0.800 [0.7") and shown["even"] != shown["uneven"]
 
 
 @pytest.mark.parametrize(
@@ -130,8 +211,8 @@ def test_groups_that_must_not_be_compared_stand_apart(folder: Path) -> None:
     assert [re.sub(r"[\\\u2060]", "", header.value) for header in app.header] == [
         f"Group {n}: news · asset:minilm-l6" for n in (1, 2)
     ]
-    assert len(app.dataframe) == 2
-    assert set(app.dataframe[1].value["recipe"]) == {"prompt", "majority class"}
+    assert len(app.dataframe) == 3  # the first group has a pair to judge
+    assert set(app.dataframe[2].value["recipe"]) == {"prompt", "majority class"}
     assert "Not comparable with the other groups" in said(app)
     assert "are not comparable with" in said(app) or "is not comparable with" in said(app)
 

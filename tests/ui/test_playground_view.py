@@ -57,6 +57,23 @@ def test_answers_stand_side_by_side(runs: RunsFolder, worker: StandIn) -> None:
     assert len(worker.asked) == 3
 
 
+def test_a_near_tie_is_said(runs: RunsFolder, worker: StandIn) -> None:
+    key = add_adapter(runs, "lora")
+
+    def answer(*chances: float) -> str:
+        rows = [
+            {"label": label, "probability": chance}
+            for label, chance in zip(("tech", "sport", "news"), chances, strict=False)
+        ]
+        says = {**LABELS, "labels": rows, "prediction": "sport", "score": chances[1]}
+        worker.says["answer"] = says
+        return texts(ask(key)).replace("\\", "")
+
+    assert "46% confident; near-tie with tech (44%)" in answer(0.44, 0.46, 0.1)
+    assert "near-tie" not in answer(0.3, 0.6, 0.1)
+    assert "near-tie" not in answer(0.9, 0.95)  # of several labels at once
+
+
 def test_unloading_is_a_button(runs: RunsFolder, worker: StandIn) -> None:
     app = ask(add_adapter(runs))
     app.button(key="unload").click().run()

@@ -10,7 +10,7 @@ from layout import plain
 from workbench.analysis.disagreements import Answer, Example, disagreements, examples_of, pairs_of
 from workbench.analysis.group import Analysis
 from workbench.analysis.tables import pair_table
-from workbench.formatting import ABSENT, score
+from workbench.formatting import ABSENT, score, shortened
 
 ON_A_PAGE = 10
 LONGEST_TEXT = 420
@@ -32,7 +32,7 @@ def show(selection: Selection, analysis: Analysis) -> None:
         return
     chosen = st.multiselect(
         "Between", list(found), default=list(found),
-        key=f"between-{number}", bind="query-params", format_func=plain,
+        key=f"between-{number}", bind="query-params", format_func=shortened,
     )  # fmt: skip
     if len(chosen) < 2:
         st.caption("Choose two recipes or more.")
@@ -72,25 +72,25 @@ def show(selection: Selection, analysis: Analysis) -> None:
             )
         )
     for example in matching[(page - 1) * ON_A_PAGE : page * ON_A_PAGE]:
-        _example(example)
+        with st.container(border=True, gap="xsmall"):
+            _example(example)
 
 
 def _example(example: Example) -> None:
-    with st.container(border=True, gap="xsmall"):
-        st.caption(plain(f"{example.id} · right: {example.label or ABSENT}"))
-        for text in (example.text, example.pair or ""):
-            _text(text)
-        answers = example.answers.items()
-        if max(len(answer.text) for _, answer in answers) <= SHORT_ANSWER:
-            with st.container(horizontal=True, gap="medium"):
-                for name, answer in answers:
-                    with st.container(gap="xxsmall", width=200):
-                        st.caption(plain(f"{name}{_notes(answer)}"))
-                        st.badge(plain(answer.text or ABSENT), color=_COLORS[answer.outcome])
-        else:
+    st.caption(plain(f"{example.id} · right: {example.label or ABSENT}"))
+    for text in (example.text, example.pair or ""):
+        _text(text)
+    answers = example.answers.items()
+    if max(len(answer.text) for _, answer in answers) <= SHORT_ANSWER:
+        with st.container(horizontal=True, gap="medium"):
             for name, answer in answers:
-                st.caption(plain(f"{name}{_notes(answer)}"))
-                st.text(answer.text or ABSENT)
+                with st.container(gap="xxsmall", width=200):
+                    st.caption(plain(f"{name}{_notes(answer)}"))
+                    st.badge(plain(answer.text or ABSENT), color=_COLORS[answer.outcome])
+    else:
+        for name, answer in answers:
+            st.caption(plain(f"{name}{_notes(answer)}"))
+            st.text(answer.text or ABSENT)
 
 
 def _text(text: str) -> None:

@@ -9,6 +9,7 @@ from compare.draw import draw, show_table
 from layout import plain
 from workbench.analysis.group import Analysis
 from workbench.charts.figure import Figure, Option
+from workbench.formatting import shortened
 
 
 def show_figures(figures: Sequence[Figure], analysis: Analysis) -> None:
@@ -19,13 +20,13 @@ def show_figures(figures: Sequence[Figure], analysis: Analysis) -> None:
             chosen = {each.key: _ask(each, f"{each.key}-{analysis.number}") for each in options}
         pictures = figure.draw(analysis, **chosen)
         if pictures or tables or figure.absent:
-            place.subheader(plain(figure.title), anchor=False)
+            title = pictures[0].title if len(pictures) == 1 else figure.title
+            place.subheader(plain(title), anchor=False)
         if figure.absent and not pictures:
             st.caption(figure.absent)
-        columns = [st.container()] if figure.layout == "wide" else st.columns(2, gap="large")
-        for i, picture in enumerate(pictures):
-            with columns[i % len(columns)]:
-                if picture.title != figure.title:
+        for picture, cell in zip(pictures, _cells(figure, len(pictures)), strict=True):
+            with cell:
+                if len(pictures) > 1:
                     st.markdown(f"**{plain(picture.title)}**")
                 draw(picture.chart, f"{picture.name}-{analysis.number}", picture.alt)
                 if picture.caption:
@@ -35,13 +36,25 @@ def show_figures(figures: Sequence[Figure], analysis: Analysis) -> None:
                 show_table(table)
 
 
+def _cells(figure: Figure, count: int) -> list[Any]:
+    """A place for each picture: below each other, two side by side, or as many as there is room."""
+    if figure.layout == "half":
+        columns = st.columns(2, gap="large")
+        return [columns[i % 2] for i in range(count)]
+    row = st.container(horizontal=figure.layout == "small", gap="large")
+    return [
+        row.container(width="content" if figure.layout == "small" else "stretch")
+        for _ in range(count)
+    ]
+
+
 def _ask(option: Option, key: str) -> Any:
     """The widget of an option, which the address keeps."""
     if isinstance(option.default, bool):
         return st.toggle(option.label, option.default, key=key, bind="query-params")
     if not option.choices:
         return option.default
-    choices, shown = list(option.choices), lambda value: plain(option.names(value))
+    choices, shown = list(option.choices), lambda value: shortened(option.names(value))
     if isinstance(option.default, list):
         return st.multiselect(
             option.label, choices, default=option.default, key=key, bind="query-params",

@@ -1,32 +1,22 @@
-"""Scores side by side, and the conclusions from them."""
+"""The answer, the score against its cost, the table, and the verdict on each pair."""
 
-from typing import Literal
+import re
 
 import streamlit as st
 
 from compare.draw import show_table
+from compare.figures import show_figures
 from compare.selection import Selection
 from layout import plain
 from workbench.analysis.group import Analysis
+from workbench.analysis.tables import verdict_table
+from workbench.charts.scores import FIGURE as LEAD
 from workbench.comparison.against_reference import reference_sentences
 from workbench.comparison.answer import answer
-from workbench.comparison.schema import Conclusion
-from workbench.comparison.sentences import details
+from workbench.comparison.sentences import conclusions, details
 from workbench.comparison.table import comparison_table
 
-Color = Literal["green", "red", "gray", "orange", "blue"]
-BADGES: dict[Conclusion, tuple[str, Color]] = {
-    "better": ("better", "green"),
-    "worse": ("worse", "red"),
-    "same": ("equivalent", "blue"),
-    "run_better": ("one run each", "gray"),
-    "run_worse": ("one run each", "gray"),
-    "run_same": ("one run each", "gray"),
-    "hint": ("may differ", "orange"),
-    "unclear": ("not significant", "gray"),
-    "trivial": ("nothing learned", "red"),
-    "untested": ("not tested", "gray"),
-}
+_FLAGS = re.compile(r"name (a recipe|one) with --baseline(, or use --all-pairs)?")
 
 
 def answer_box(selection: Selection, analysis: Analysis) -> None:
@@ -38,24 +28,28 @@ def show(selection: Selection, analysis: Analysis) -> None:
     group, shown = analysis.group, set(analysis.labels)
     if not selection.answered:
         answer_box(selection, analysis)
-    show_table(comparison_table(group, pareto=True))
+    show_figures([LEAD], analysis)
+    show_table(comparison_table(group, pareto=True, wide=True))
     found = [v for v in group.verdicts if {v["label"], v["against"]} <= shown]
     references = reference_sentences(group)
     notes = selection.comparison.verdict_notes
     if not (found or references) and (selection.comparison.verdicts or not notes):
         return  # the notes are about the groups that were tested, or say why none was
     st.subheader("Conclusions", anchor=False)
-    with st.container(gap="xsmall"):
-        for verdict in found:
-            word, color = BADGES[verdict["conclusion"]]
-            left, right = st.columns([1, 8.5], gap="small")
-            left.badge(word, color=color)
-            right.text(verdict["sentence"])
-        for text in references:
-            st.text(text)
-        for note in notes:
-            st.caption(plain(note))
     if found:
-        with st.expander("What they rest on"):
+        show_table(verdict_table(found))
+    for text in references:
+        st.text(f"{text[0].upper()}{text[1:]}.")
+    for note in notes:
+        st.caption(plain(without_flags(f"{note[0].upper()}{note[1:]}.")))
+    if found:
+        with st.expander("In full sentences, and what they rest on"):
+            for said in conclusions(group)[: len(found)]:
+                st.text(said.sentence)
             for text in details(group):
                 st.text(text)
+
+
+def without_flags(text: str) -> str:
+    """What the command line advises, for somebody who has the box for it on the page."""
+    return _FLAGS.sub("choose a baseline above", text)

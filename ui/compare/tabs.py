@@ -38,4 +38,5 @@ def _groups(selection: Selection, name: str) -> None:
             st.caption("Not comparable with the other groups.")
         if name in TABS:  # above the figures of the section, where it has some
             TABS[name](selection, analysis)
-        show_figures(sections().get(name, []), analysis)
+        figures = sections().get(name, [])
+        show_figures([each for each in figures if each is not overview.LEAD], analysis)

@@ -16,6 +16,8 @@ WIDE = ("tags", "span")
 """Views that mark a text, which needs more room than bars."""
 MARKED_WIDTH = 300
 SHOWN_LABELS = 8
+NEAR = 0.1
+"""Difference of two probabilities up to which they are a near-tie."""
 TAG_COLORS = "#3b82c4 #d9772b #6f63b6 #2f8f5b #b05c9d #8a8f3c #4aa3a2 #c2504a".split()
 OUTSIDE = "O"
 _CONTEXT = 300
@@ -113,12 +115,22 @@ def confidence(probability: object) -> str:
     return "under 1%" if probability < 0.005 else f"{probability:.0%}"
 
 
+def near_tie(result: Result) -> str:
+    """What is almost as probable as the answer, where one of several labels is right."""
+    rows = sorted(result.get("labels", []), key=lambda row: -(row["probability"] or 0))[:2]
+    chances = [row["probability"] or 0 for row in rows]
+    one_of_all = abs(sum(row["probability"] or 0 for row in result.get("labels", [])) - 1) < 0.01
+    if len(rows) < 2 or not one_of_all or chances[0] - chances[1] > NEAR:
+        return ""
+    return f"; near-tie with {rows[1]['label']} ({confidence(chances[1])})"
+
+
 def _labels(text: str, result: Result) -> None:
     rows = sorted(result["labels"], key=lambda row: -(row["probability"] or 0))
     if result["score"] is None:
         _headline(result["prediction"], "regression: a number without a probability")
         return
-    note = f"{confidence(result['score'])} confident"
+    note = f"{confidence(result['score'])} confident{near_tie(result)}"
     _headline(result["prediction"] or "none of the labels", note)
     shown = [{"name": r["label"], "value": r["probability"]} for r in rows[:SHOWN_LABELS]]
     _chart(weight_charts.bars(shown), "Probability of each label")

@@ -8,7 +8,7 @@ import streamlit as st
 from layout import errors_shown, plain
 from playground import playground_client
 from playground.adapters import Adapter, takes_a_second_text
-from playground.answer_cards import confidence
+from playground.answer_cards import confidence, near_tie
 
 MOST = 100
 """Texts of a file that are asked; `workbench predict --file` takes any number."""
@@ -74,7 +74,8 @@ def _table(
         row = {"text": text[:_SHOWN]}
         row |= {"agree": "yes" if agree else "no"} if len(adapters) > 1 else {}
         for adapter, answer in zip(adapters, answers, strict=True):
-            row[adapter.key] = f"{answer['prediction']} ({confidence(answer['score'])})"
+            sure = f"{confidence(answer['score'])}{near_tie(answer)}"
+            row[adapter.key] = f"{answer['prediction']} ({sure})"
         table.append(row)
     if len(adapters) > 1:
         st.caption(

@@ -6,7 +6,7 @@ import pandas as pd
 from workbench.analysis.across import Across
 from workbench.analysis.seed_bootstrap import Estimate
 from workbench.charts.figure import Picture
-from workbench.charts.style import HEIGHT, Chart, row_color
+from workbench.charts.style import HEIGHT, NAME, Chart, row_color
 
 _SHOWN = ("value", "low", "high")
 
@@ -41,7 +41,8 @@ def _row(name: str, estimate: Estimate) -> dict[str, object]:
 
 def _interquartile_means(found: Across) -> Chart:
     rows = [_row(name, found.iqm[name]) for name in found.methods]
-    y = alt.Y("label:N", title=None, sort=found.methods)
+    names = alt.Axis(labelExpr=NAME, labelLimit=260)
+    y = alt.Y("label:N", title=None, sort=found.methods, axis=names)
     base = alt.Chart(pd.DataFrame(rows)).encode(
         y=y,
         color=row_color("label:N", {each: each for each in found.methods}),

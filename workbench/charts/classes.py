@@ -10,7 +10,16 @@ from workbench.analysis.classes import Classes, most_common
 from workbench.analysis.group import Analysis
 from workbench.analysis.tables import class_table
 from workbench.charts.figure import Csv, Figure, Option, Picture
-from workbench.charts.style import ACCENT, Chart, Fields, row_color, tooltips
+from workbench.charts.style import (
+    ACCENT,
+    MOST_NAMED,
+    NAME,
+    Chart,
+    Fields,
+    row_color,
+    score_scale,
+    tooltips,
+)
 from workbench.formatting import score
 
 MOST_MATRICES = 6
@@ -22,7 +31,8 @@ def class_scores(scores: Csv, methods: Mapping[str, str]) -> Chart:
     """F1 of each class as one dot a recipe, with a line from its lowest to its highest seed;
     ``methods`` are those of all recipes of the page, by label."""
     names = list(dict.fromkeys(each["name"] for each in scores))
-    axis = alt.Axis(labelLimit=180, grid=True, tickBand="extent", ticks=False)
+    look: dict[str, Any] = {"labelExpr": NAME, "labelLimit": 220}
+    axis = alt.Axis(**look, grid=True, tickBand="extent", ticks=False)
     base = alt.Chart(pd.DataFrame(scores)).encode(
         y=alt.Y("name:N", title=None, sort=names, axis=axis),
         yOffset=alt.YOffset("recipe:N", sort=list(methods)),
@@ -31,7 +41,8 @@ def class_scores(scores: Csv, methods: Mapping[str, str]) -> Chart:
     lines = base.mark_rule(strokeWidth=2, opacity=0.55).encode(
         x=alt.X("f1_low:Q", title="F1"), x2="f1_high:Q"
     )
-    scale, axis = alt.Scale(zero=False, nice=True), alt.Axis(grid=False, tickCount=6)
+    scale = score_scale("f1", [each[key] for each in scores for key in ("f1_low", "f1_high")])
+    axis = alt.Axis(grid=False, tickCount=6)
     shown: Fields = {"recipe:N": "recipe", "name:N": "class", "f1:Q": ("F1", ".3f")}
     shown |= {"f1_low:Q": ("lowest seed", ".3f"), "f1_high:Q": ("highest seed", ".3f")}
     dots = base.mark_point(filled=True, size=60, opacity=1).encode(
@@ -50,9 +61,9 @@ def confusion_matrix(counts: Sequence[Sequence[float]], names: Sequence[str]) ->
         for predicted, count in zip(names, row, strict=True)
     ]
     order = list(names)
-    names_axis: dict[str, Any] = {"labelOverlap": False, "grid": False}
-    across = alt.Axis(orient="bottom", labelAngle=-40, labelLimit=110, **names_axis)
-    down = alt.Axis(labelLimit=130, **names_axis)
+    names_axis: dict[str, Any] = {"labelOverlap": False, "grid": False, "labelExpr": NAME}
+    across = alt.Axis(orient="bottom", labelAngle=-40, labelLimit=170, **names_axis)
+    down = alt.Axis(labelLimit=170, **names_axis)
     base = alt.Chart(pd.DataFrame(cells)).encode(
         x=alt.X("predicted:N", sort=order, title="predicted", axis=across),
         y=alt.Y("right:N", sort=order, title="right", axis=down),
@@ -89,12 +100,15 @@ def _draw(analysis: Analysis) -> list[Picture]:
     weakest = "; ".join(f"{label}: {s.name} {score(s.f1)}" for label, s in lowest.items())
     rest = len(first.names) - len(names)
     more = f" {rest} classes with fewer examples are in the table." if rest else ""
-    shown = [each for each in _csv(analysis) if each["name"] in names]
+    drawn = [label for label in analysis.labels if label in classes][:MOST_NAMED]
+    if len(drawn) < len(classes):
+        more += f" The best {len(drawn)} of {len(classes)} recipes are drawn."
+    shown = [x for x in _csv(analysis) if x["name"] in names and x["recipe"] in drawn]
     return [
         Picture(
             name="classes",
             title="F1 of each class",
-            chart=class_scores(shown, analysis.methods),
+            chart=class_scores(shown, {label: analysis.methods[label] for label in drawn}),
             alt=f"F1 of each class by recipe; the lowest of each recipe: {weakest}.",
             caption=f"Dot: mean over seeds; line: lowest to highest seed.{more}",
             width=760,

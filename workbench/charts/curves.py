@@ -1,6 +1,8 @@
 """Learning curves of several recipes, seeds taken together."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import altair as alt
 import pandas as pd
@@ -23,6 +25,7 @@ from workbench.charts.style import (
     axis_title,
     few_ticks,
     row_color,
+    score_scale,
     tooltips,
 )
 from workbench.formatting import score
@@ -45,6 +48,7 @@ def seed_curves(
     log_x: bool = False,
     log_y: bool = False,
     points: bool = False,
+    metric: str = "",
     shown_at: Fields = _SHOWN,
     ticks: Sequence[float] = (),
 ) -> Chart | None:
@@ -54,7 +58,8 @@ def seed_curves(
 
     Args:
         methods: of all recipes of the page, by label; they have a colour each.
-        points: mark them, where they are far apart.
+        points: mark them, where they are far apart; two are no curve, but dots with intervals.
+        metric: the score that is drawn, which has bounds; empty for a loss.
         shown_at: what a reader sees at a point.
         ticks: of the axis across, where there are few values of it.
     """
@@ -63,19 +68,26 @@ def seed_curves(
         return None
     across = alt.Scale(type="log", nice=False) if log_x else alt.Scale(zero=False, nice=False)
     up = alt.Scale(type="log") if log_y else alt.Scale(zero=False, nice=True)
+    if metric and not log_y:
+        up = score_scale(metric, [row[end] for row in shown for end in ("low", "high")])
     whole = x_title in ("step", "trials") and not log_x
     axis = few_ticks() if whole else alt.Axis(tickCount=6, grid=False, format="~s")
     if ticks:
         axis = alt.Axis(values=list(ticks), grid=False, format="~s")
-    base = alt.Chart(pd.DataFrame(shown)).encode(
-        x=alt.X("x:Q", title=x_title, scale=across, axis=axis),
-        color=row_color("label:N", methods),
-    )
-    band = base.mark_area(opacity=0.16, line=False).encode(
-        y=alt.Y("low:Q", title=title, scale=up), y2="high:Q"
-    )
-    mean = base.mark_line(
-        strokeWidth=2, point=alt.OverlayMarkDef(size=34, filled=True) if points else False
+    few = points and max(Counter(row["label"] for row in shown).values()) <= 2
+    place: dict[str, Any] = {"x": alt.X("x:Q", title=x_title, scale=across, axis=axis)}
+    if few and len({row["x"] for row in shown}) <= 2:  # beside each other
+        place["x"] = alt.X("x:O", title=x_title, axis=alt.Axis(labelAngle=0, format="~s"))
+        place["xOffset"] = alt.XOffset("label:N", sort=list(methods))
+    color = row_color("label:N", methods)
+    base = alt.Chart(pd.DataFrame(shown)).encode(color=color, **place)
+    spread = base.mark_rule(strokeWidth=2, opacity=0.5) if few else base.mark_area(opacity=0.16)
+    band = spread.encode(y=alt.Y("low:Q", title=title, scale=up), y2="high:Q")
+    marks = alt.OverlayMarkDef(size=34, filled=True) if points else False
+    mean = (
+        base.mark_point(size=70, filled=True, opacity=1)
+        if few
+        else base.mark_line(strokeWidth=2, point=marks)
     ).encode(
         y=alt.Y("mean:Q", title=title, scale=up),
         tooltip=tooltips({"label:N": "recipe", "x:Q": (x_title, ".4~s"), **shown_at}),
@@ -102,6 +114,7 @@ def _draw(
             log_x="x" in log,
             log_y="y" in log,
             points=quantity != LOSS,
+            metric="" if quantity == LOSS else quantity,
         )
         if chart is None:
             continue
@@ -110,7 +123,7 @@ def _draw(
         several = any(point["seeds"] > 1 for point in bands)
         caption = "Mean over seeds" if several else "One seed each"
         caption += ", as running mean" if smoothing else ""
-        caption += "; the band reaches from the lowest to the highest seed." if several else "."
+        caption += "; the band or bar is from the lowest to the highest seed." if several else "."
         caption += "" if validation else " These runs were not validated while training."
         found.append(
             Picture(

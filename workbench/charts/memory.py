@@ -11,7 +11,7 @@ from workbench.analysis.group import Analysis
 from workbench.analysis.records import finite, get_section
 from workbench.analysis.tables import forecast_table, memory_table
 from workbench.charts.figure import Csv, Figure, Picture
-from workbench.charts.style import ALARM, BYTES, Chart, Fields, Row, tooltips
+from workbench.charts.style import ALARM, BYTES, NAME, Chart, Fields, Row, tooltips
 from workbench.comparison.table import Table
 from workbench.formatting import size
 
@@ -38,7 +38,7 @@ def memory_bars(rows: Sequence[Row]) -> Chart | None:
     forecast = any(each["which"] == FORECAST for each in (*parts, *peaks))
     kinds = alt.Scale(domain=[MEASURED, FORECAST])
     offset = {"yOffset": alt.YOffset("which:N", scale=kinds)} if forecast else {}
-    names = alt.Axis(labelLimit=220, labelOverlap=False)
+    names = alt.Axis(labelLimit=260, labelOverlap=False, labelExpr=NAME)
     places: dict[str, Any] = {"y": alt.Y("label:N", title=None, sort=labels, axis=names), **offset}
     layers = [_bars(pd.DataFrame(parts, columns=_COLUMNS), places, forecast)]
     if peaks:

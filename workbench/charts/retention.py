@@ -32,7 +32,9 @@ def score_against_retention(rows: Sequence[Row], metric: str) -> Chart | None:
     points = _points(rows, metric)
     if not points:
         return None
-    scale = alt.Scale(zero=False, nice=True, padding=18)
+    spread = [1.0, *(point[name] for point in points for name in _MEASURED)]
+    margin = 0.08 * (max(spread) - min(spread)) or 0.02
+    scale = alt.Scale(zero=False, nice=False, domain=[min(spread) - margin, max(spread)])
     axis = alt.Axis(tickCount=6)
     x = alt.X("retention:Q", title="retention (1: the base)", scale=scale, axis=axis)
     heights = score_scale(metric, [point[end] for point in points for end in ("low", "high")])

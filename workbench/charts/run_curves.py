@@ -19,6 +19,7 @@ from workbench.charts.style import (
     Row,
     axis_title,
     few_ticks,
+    score_scale,
     tooltips,
 )
 
@@ -88,13 +89,18 @@ def validation_curve(events: Sequence[Row], metric: str) -> Chart | None:
             rows.append({"step": row["step"], "value": found[metric], "best": best})
     if not rows:
         return None
-    title, scale = f"validation {axis_title(metric)}", alt.Scale(zero=False, nice=True)
+    title, scale = (
+        f"validation {axis_title(metric)}",
+        score_scale(metric, [r["value"] for r in rows]),
+    )
     base = alt.Chart(pd.DataFrame(rows)).encode(
         x=alt.X("step:Q", title="step", axis=few_ticks(), scale=alt.Scale(zero=True)),
         y=alt.Y("value:Q", title=title, scale=scale),
         tooltip=[_STEP, alt.Tooltip("value:Q", title=metric, format=SCORE)],
     )
-    line = base.mark_line(color=SECOND, strokeWidth=2.2)
+    # Two points are no curve.
+    width = 2.2 if len(rows) > 2 else 0
+    line = base.mark_line(color=SECOND, strokeWidth=width)
     points = base.mark_point(color=SECOND, filled=True, size=45, opacity=1)
     kept = alt.Chart(pd.DataFrame([row for row in rows if row["best"]][-1:]))
     best_mark = kept.mark_point(color=SECOND, size=190, strokeWidth=2, filled=False)

@@ -14,6 +14,7 @@ from workbench.analysis.records import finite, get_section
 from workbench.charts.figure import Figure, Option, Picture
 from workbench.charts.style import (
     BYTES,
+    MOST_NAMED,
     MUTED,
     SCORE,
     Chart,
@@ -25,6 +26,7 @@ from workbench.charts.style import (
     methods_of,
     row_colors,
     score_scale,
+    shown_name,
     tooltips,
 )
 from workbench.comparison.pareto import front_by_means
@@ -55,7 +57,7 @@ def score_against_cost(
     points = _points(rows, metric, cost)
     if not points:
         return None
-    frame = pd.DataFrame(_with_sides(points))
+    frame = pd.DataFrame(_with_sides(points, _named(rows, front)))
     title, (_, ticks) = axis_title(metric), _FORMATS[cost]
     x = log_axis([p["cost"] for p in points], "cost", COSTS[cost].axis, ticks)
     far = far_references(rows, metric, references)
@@ -79,6 +81,12 @@ def score_against_cost(
     return alt.layer(*layers, *_rules(near, points)).properties(height=HEIGHT)
 
 
+def _named(rows: Sequence[Row], front: Collection[str]) -> list[str]:
+    """The rows whose names stand in the chart: those of the front, then the first ones."""
+    labels = [str(row["label"]) for row in rows]
+    return sorted(labels, key=lambda label: label not in front)[:MOST_NAMED]
+
+
 def _points(rows: Sequence[Row], metric: str, cost: str = TRAINABLE) -> list[dict[str, Any]]:
     """What there is to draw of each row: cost, mean and interval of a metric."""
     points: list[dict[str, Any]] = []
@@ -97,6 +105,7 @@ def _points(rows: Sequence[Row], metric: str, cost: str = TRAINABLE) -> list[dic
                 "study": str(row.get("study")),
                 "seeds": len(row.get("seeds") or []),
                 "cost": spent,
+                "text": score(mean),
                 "parameters": row.get(TRAINABLE),
                 "memory": memory if finite(memory) else None,
                 "mean": mean,
@@ -115,13 +124,17 @@ def _tooltip(metric: str, cost: str) -> list[alt.Tooltip]:
     return tooltips(shown | {"seeds:Q": "seeds"})
 
 
-def _with_sides(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Says for each point whether its name goes above its interval or below, out of the way."""
+def _with_sides(points: list[dict[str, Any]], named: Collection[str]) -> list[dict[str, Any]]:
+    """Says for each point that is named whether its name goes above its interval or below, out of
+    the way."""
     costs = [math.log10(p["cost"]) for p in points]
     width = (max(costs) - min(costs)) or 1.0
     height = (max(p["high"] for p in points) - min(p["low"] for p in points)) or 1.0
     taken: list[tuple[float, float]] = []
     for point in sorted(points, key=lambda p: (p["cost"], -p["mean"])):
+        point["side"] = ""
+        if point["label"] not in named:
+            continue
         x = math.log10(point["cost"]) / width
         free = {
             side: all(
@@ -136,11 +149,13 @@ def _with_sides(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _names(frame: pd.DataFrame, base: alt.Chart) -> list[alt.Chart]:
-    """The name of each row at the end of its interval, in the row's colour."""
+    """Name and score of each row at the end of its interval, in the row's colour."""
+    written = f"{shown_name('datum.label')} + ' ' + datum.text"
     return [
         base.transform_filter(f"datum.side == '{side}'")
+        .transform_calculate(name=written)
         .mark_text(dy=shift, fontSize=12, fontWeight=600)
-        .encode(y=f"{end}:Q", text="label:N")
+        .encode(y=f"{end}:Q", text="name:N")
         for side, end, shift in (("above", "high", -10), ("below", "low", 14))
         if (frame["side"] == side).any()
     ]
@@ -158,14 +173,15 @@ def _front(points: Sequence[Row], labels: Collection[str], x: alt.X) -> list[alt
 
 
 def _rules(references: Mapping[str, float], points: Sequence[Row]) -> list[alt.Chart]:
-    """A dashed rule for each reference, with its name where no row is near."""
+    """A dashed rule for each reference, with its name and score where no row is near."""
     if not references:
         return []
-    rules = alt.Chart(pd.DataFrame([{"name": k, "value": v} for k, v in references.items()]))
+    lines = [{"name": k, "value": v, "text": f"{k} {score(v)}"} for k, v in references.items()]
+    rules = alt.Chart(pd.DataFrame(lines))
     names = rules.mark_text(color=MUTED, dy=-7, fontSize=11)
     return [
         rules.mark_rule(color=MUTED, strokeDash=[5, 4]).encode(y="value:Q"),
-        names.encode(y="value:Q", x=alt.datum(_widest_gap(points)), text="name:N"),
+        names.encode(y="value:Q", x=alt.datum(_widest_gap(points)), text="text:N"),
     ]
 
 
@@ -219,6 +235,8 @@ def _caption(analysis: Analysis, cost: str, front: bool) -> str:
         text = f"Bars are 95% intervals {' or '.join(kinds)}. {text}"
     if front:
         text += " The line joins the recipes that no other beats in both, by their means."
+    if len(group.rows) > MOST_NAMED:
+        text += f" {MOST_NAMED} of {len(group.rows)} recipes are named."
     if far := far_references(group.rows, metric, group.reference_scores):
         named = ", ".join(f"{name} {score(value)}" for name, value in far.items())
         text += f" {'Below' if higher_is_better(metric) else 'Above'} the axis: {named}."

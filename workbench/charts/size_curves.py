@@ -23,6 +23,7 @@ def pictures(curves: SizeCurves) -> list[Picture]:
         x_title="training examples",
         log_x=True,
         points=True,
+        metric=curves.metric,
         ticks=curves.sizes,
     )
     if chart is None:

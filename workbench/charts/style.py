@@ -20,9 +20,34 @@ PALETTE = (
     *("#4b8fc9", "#8a8f3c", "#b05c9d", "#7d868c", "#9a6a4f"),
 )
 HEIGHT = 240
+_LEGEND = 44
+"""Characters beside each other in the legend of the narrowest chart."""
+MOST_NAMED = 16
+"""Rows that are named in a chart; of more, tooltips and the table tell which is which."""
 SCORE = ".4~r"
 """Vega's format of a score: four digits, whether it is an accuracy or a perplexity."""
 BYTES = "format(datum.value, '~s') + 'B'"
+
+
+LONGEST_NAME = 24
+_INVISIBLE = r"[\\u0000-\\u001f\\u200b\\u200c\\u200e\\u200f\\u202a-\\u202e\\u2060-\\u2069\\ufeff]"
+_RIGHT_TO_LEFT = r"[\\u0590-\\u08ff\\ufb1d-\\ufdff\\ufe70-\\ufefc]"
+
+
+def shown_name(value: str) -> str:
+    """Vega's expression for a name that somebody gave: a long one loses its middle, what is
+    invisible or turns the text around it is seen, and what is written from right to left stands
+    apart. Tooltips have the whole name."""
+    half = (LONGEST_NAME - 1) // 2
+    seen = f"replace({value}, regexp('{_INVISIBLE}', 'g'), '\ufffd')"
+    short = f"slice({seen}, 0, {half}) + '…' + slice({seen}, -{half})"
+    text = f"(length({value}) > {LONGEST_NAME} ? {short} : {seen})"
+    apart = f"'\u2068' + {text} + '\u2069'"
+    return f"(test(regexp('{_RIGHT_TO_LEFT}'), {value}) ? {apart} : {text})"
+
+
+NAME = shown_name("datum.label")
+"""Of a tick or of an entry of a legend."""
 
 
 def row_colors(methods: Mapping[str, str]) -> alt.Scale:
@@ -42,15 +67,21 @@ def row_colors(methods: Mapping[str, str]) -> alt.Scale:
 
 def _shade(color: str, number: int) -> str:
     """A colour for 0; lighter, darker, lighter still and so on for the numbers after it."""
-    toward, part = 255 * (number % 2), min(0.75, 0.3 * ((number + 1) // 2))
+    toward, part = 255 * (number % 2), min(0.5, 0.25 * ((number + 1) // 2))
     parts = (int(color[i : i + 2], 16) for i in (1, 3, 5))
     return "#" + "".join(f"{round(each + (toward - each) * part):02x}" for each in parts)
 
 
 def row_color(field: str, methods: Mapping[str, str]) -> alt.Color:
     """The colour by row, with a legend above the plot and as strong as the lines."""
-    legend = alt.Legend(title=None, orient="top", symbolOpacity=1, symbolType="circle")
-    return alt.Color(field, scale=row_colors(methods), legend=legend)
+    look: dict[str, Any] = {"title": None, "orient": "top", "symbolOpacity": 1}
+    longest = min(max(map(len, methods), default=0), LONGEST_NAME)
+    columns = max(1, min(4, _LEGEND // (longest + 4)))
+    legend = alt.Legend(
+        **look, symbolType="circle", labelExpr=NAME, labelLimit=220, columns=columns
+    )
+    shown = None if len(methods) > MOST_NAMED else legend
+    return alt.Color(field, scale=row_colors(methods), legend=shown)
 
 
 def methods_of(rows: Iterable[Row]) -> dict[str, str]:

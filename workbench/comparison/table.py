@@ -34,6 +34,8 @@ class Cell(NamedTuple):
 
     text: str
     value: float | None = None
+    unit: Literal["bytes", "seconds", "count"] | None = None
+    """Of a value that may be written in another one of its kind."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,18 @@ class Table:
         return list(zip(*(column.cells for column in self.columns), strict=True))
 
 
+def amount(value: float | None, text: Callable[[float | None], str]) -> Cell:
+    """A number that may be absent, as ``formatting`` writes it."""
+    return Cell(text(value), value, _UNITS.get(text))
+
+
+_UNITS: dict[Callable[[float | None], str], Literal["bytes", "seconds", "count"]] = {
+    formatting.size: "bytes",
+    formatting.duration: "seconds",
+    formatting.count: "count",
+}
+
+
 def table_of(
     title: str, headers: Sequence[str], lines: Sequence[Sequence[Cell]], left: Sequence[str] = ()
 ) -> Table:
@@ -88,11 +102,16 @@ def comparison_tables(comparison: ComparisonResult, *, findings: bool = False) -
     ]
 
 
-def comparison_table(group: Group, *, verdicts: bool = False, pareto: bool = False) -> Table:
-    """The rows of a group with scores and costs, then its references with their scores."""
+def comparison_table(
+    group: Group, *, verdicts: bool = False, pareto: bool = False, wide: bool = False
+) -> Table:
+    """The rows of a group with scores and costs, then its references with their scores; ``wide``
+    gives method, seeds and the share of the parameters columns of their own."""
     pareto = pareto and bool(group.pareto)
     names = [
-        row["label"] if row["method"] in row["label"] else f"{row['label']} ({row['method']})"
+        row["label"]
+        if wide or row["method"] in row["label"]
+        else f"{row['label']} ({row['method']})"
         for row in group.rows
     ]
     names = [
@@ -102,7 +121,11 @@ def comparison_table(group: Group, *, verdicts: bool = False, pareto: bool = Fal
     names += [reference["name"] for reference in group.references]
     found = [group.verdict_on(row) for row in group.rows] if verdicts else []
     columns = [Column("recipe", [Cell(plain(name)) for name in names], "left")]
-    columns += _score_columns(group)
+    if wide:
+        columns.append(_column(group, "method", [Cell(plain(row["method"])) for row in group.rows]))
+        seeds = [len(row["seeds"]) for row in group.rows]
+        columns.append(_column(group, "seeds", [Cell(str(count), count) for count in seeds]))
+    columns += _score_columns(group, counted=not wide)
     if any(found):
         columns.append(
             _column(group, "verdict", [Cell(each["conclusion"] if each else "") for each in found])
@@ -114,10 +137,16 @@ def comparison_table(group: Group, *, verdicts: bool = False, pareto: bool = Fal
     columns += _retention_column(group)
     columns += [
         _column(group, header, [cell(row) for row in group.rows], drop)
-        for header, drop, cell in _COSTS
+        for header, drop, cell in (_APART if wide else _TOGETHER) + _COSTS
     ]
+    if wide:  # what a narrow reader keeps longest comes first
+        columns.sort(key=lambda column: column.drop)
     notes = [f"{MARK} {plain(text)}" for row in group.rows if (text := remark(row))]
-    notes += [_interval_note(group), *_direction_note(group), *_retention_note(group)]
+    notes += [
+        _interval_note(group, counted=not wide),
+        *_direction_note(group),
+        *_retention_note(group),
+    ]
     if pareto:
         notes.append(
             f"Pareto, between {', '.join(group.objectives)}: front, no other row can beat it in "
@@ -130,15 +159,17 @@ def comparison_table(group: Group, *, verdicts: bool = False, pareto: bool = Fal
 
 def _column(group: Group, header: str, cells: Sequence[Cell], drop: int = 0) -> Column:
     """A column about the rows alone."""
-    return Column(header, [*cells, *[Cell("")] * len(group.references)], drop=drop)
+    every = [*cells, *[Cell("")] * len(group.references)]
+    words = header in ("method", "Pareto", "verdict")
+    return Column(header, every, "left" if words else "right", drop)
 
 
-def _score_columns(group: Group) -> list[Column]:
+def _score_columns(group: Group, *, counted: bool) -> list[Column]:
     """Every metric, the group's own first and followed by the difference to the baseline."""
     names = dict.fromkeys([group.metric, *(m for row in group.rows for m in row["metrics"])])
     columns = []
     for position, name in enumerate(filter(None, names)):
-        cells = [_score(row, name) for row in group.rows]
+        cells = [_score(row, name, counted=counted) for row in group.rows]
         scores = [reference["metrics"].get(name) for reference in group.references]
         cells += [Cell(formatting.score(score), score) for score in scores]
         header = plain(name) if higher_is_better(name) else f"{plain(name)} {LOWER}"
@@ -148,10 +179,12 @@ def _score_columns(group: Group) -> list[Column]:
     return columns
 
 
-def _score(row: Row, metric: str) -> Cell:
+def _score(row: Row, metric: str, *, counted: bool) -> Cell:
+    """``counted``: with the number of seeds, which is said anyway where some lack the score."""
     if (found := row["metrics"].get(metric)) is None:
         return Cell(formatting.ABSENT)
-    return Cell(formatting.score(found["mean"], shown_interval(found), found["n"]), found["mean"])
+    n = found["n"] if counted or found["n"] < len(row["seeds"]) else None
+    return Cell(formatting.score(found["mean"], shown_interval(found), n), found["mean"])
 
 
 def _difference_column(group: Group) -> Column:
@@ -159,7 +192,7 @@ def _difference_column(group: Group) -> Column:
     cells = []
     for row in group.rows:
         if row["baseline"] == row["label"]:
-            cells.append(Cell("baseline"))
+            cells.append(Cell("baseline", 0.0))
             continue
         verdict = group.verdict_on(row) if row["baseline"] else None
         tested: Summary | Verdict | None = None
@@ -208,13 +241,23 @@ def _trainable(row: Row) -> Cell:
     return Cell(f"{formatting.count(trained)} ({formatting.share(trained, total)})", trained)
 
 
+def _share(row: Row) -> Cell:
+    trained, total = row["trainable_parameters"], row["total_parameters"]
+    text = formatting.share(trained, total).removesuffix("%")
+    return Cell(text, 100 * trained / total if total else None)
+
+
 def _cost(key: str, text: Callable[[float | None], str]) -> Callable[[Row], Cell]:
-    return lambda row: Cell(text(row[key]), row[key])  # type: ignore[literal-required]
+    return lambda row: amount(row[key], text)  # type: ignore[literal-required]
 
 
 # Header, the order in which a narrow terminal loses the column, and the cell.
+_TOGETHER = (("trainable", 1, _trainable),)
+_APART = (
+    ("trainable parameters", 1, _cost("trainable_parameters", formatting.count)),
+    ("% of all", 1, _share),
+)
 _COSTS = (
-    ("trainable", 1, _trainable),
     ("task head", 6, _cost("head_parameters", formatting.count)),
     ("adapter file", 5, _cost("adapter_bytes", formatting.size)),
     ("peak memory", 2, _cost("peak_memory_bytes", formatting.size)),
@@ -222,18 +265,19 @@ _COSTS = (
 )
 
 
-def _interval_note(group: Group) -> str:
+def _interval_note(group: Group, *, counted: bool) -> str:
     """What the intervals of the scores are over, and of which scores it is less."""
+    runs = " (number of seeds)" if counted else ""
     metrics: dict[str, dict[str, None]] = {OVER_BOTH: {}, OVER_TEXTS: {}, OVER_SEEDS: {}, "": {}}
     for row in group.rows:
         for name, summary in row["metrics"].items():
             metrics[covered(summary)][name] = None
     kinds = [kind for kind, names in metrics.items() if kind and names]
     if not kinds:
-        return "score (number of seeds)"
+        return f"score{runs}"
     less = {OVER_TEXTS: "one seed", OVER_SEEDS: plain(", ".join(metrics[OVER_SEEDS]))}
     rest = "".join(f"; of {less[kind]} {kind}" for kind in kinds[1:])
-    return f"score [95% interval {kinds[0]}] (number of seeds){rest}"
+    return f"score [95% interval {kinds[0]}]{runs}{rest}"
 
 
 def _direction_note(group: Group) -> list[str]:
