@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import streamlit as st
 
-from layout import plain, remember, resume, runs_dir
+from layout import plain, remember, resume, runs_dir, say_unknown_keys
 
 LOGO = str(Path(__file__).parent / "logo.svg")
 
@@ -35,6 +35,7 @@ if "landed" not in st.session_state:
         st.switch_page("views/new.py")
 resume(navigation)
 navigation.run()
+say_unknown_keys()
 remember()
 st.space("small")
 st.caption(f"Runs folder: {plain(runs_dir())}")

@@ -18,6 +18,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from workbench.cli.ui_server import RUNS_VARIABLE
 from workbench.errors import WorkbenchError
 from workbench.formatting import ABSENT
+from workbench.recipe.suggest import did_you_mean
 from workbench.store import DEFAULT_RUNS_DIR
 
 FOLD_ABOVE = 3
@@ -25,6 +26,15 @@ PAGE, VISIT = "page", "visit"
 OWNERS = {"recipe": ("",), "set": ("",), "draft": ("",), "run": ("runs", "export")}
 OWNERS["picked"] = ("runs",)
 """Pages of the keys that no widget is bound to, which Streamlit carries to every page."""
+READ: dict[str, tuple[str, ...]] = {
+    "study": ("study",),
+    "new": (
+        *("data", "model", "kept", "task", "named", "method", "seeds", "values"),
+        *("text", "text_pair", "label", "group", "drop", "merge", "keep"),
+    ),
+}
+"""Such keys that stay with their page."""
+CHECKED, STRAY = "link-checked", "stray-keys"
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&^=])")
 _AFTERTHOUGHTS = re.compile(r"(?<=:)(?=[\w+/])|(?<=www)(?=\.)|(?<=-)(?=[->])|(?<=<)(?=-)|(?=@)")
 
@@ -39,6 +49,8 @@ def resume(page: StreamlitPage) -> None:
     state, name = st.session_state, page.url_path
     asked = {key: st.query_params.get_all(key) for key in st.query_params}
     own = {key: values for key, values in asked.items() if name in OWNERS.get(key, (name,))}
+    if PAGE not in state:
+        state[STRAY] = list(asked.keys() - own.keys())
     if state.get(PAGE) != name:
         state[PAGE], state[VISIT] = name, visit() + 1
         target = own or state.get(f"left:{name}", {})
@@ -62,6 +74,26 @@ def visit() -> int:
 def by_history() -> bool:
     """Whether Back or Forward has led here: then the address says what is shown."""
     return bool(getattr(get_script_run_ctx(), "is_history_navigation", False))
+
+
+def say_unknown_keys() -> None:
+    """Says once a session which keys its link has that nothing on the page reads, and takes them
+    out; what belongs to another page is one of them."""
+    state, page = st.session_state, st.session_state.get(PAGE, "")
+    if state.get(CHECKED) or (context := get_script_run_ctx()) is None:
+        return
+    state[CHECKED] = True
+    with context.session_state.query_params() as params:
+        bound = [key for key in st.query_params if params.is_bound(key)]
+        others = [*getattr(params, "_bindings_by_param", ())]  # only to name the nearest
+    known = {*bound, *READ.get(page, ()), *(key for key, pages in OWNERS.items() if page in pages)}
+    for key in [key for key in st.query_params if key not in known]:
+        del st.query_params[key]
+        state.setdefault(STRAY, []).append(key)
+    for key in state.pop(STRAY, []):
+        words = f"The address has the key {key[:200]!r}, which nothing on this page reads."
+        near = did_you_mean(key, {*known, *others})
+        st.toast(plain(f"{words} {near}".strip()), icon=":material/link_off:", duration="infinite")
 
 
 def say_unknown(key: str, known: Collection[str], what: str = "") -> None:

@@ -72,6 +72,27 @@ def test_a_study_without_its_recipes_has_those_of_its_runs(tmp_path: Path, study
     assert found.missing_methods[0] == "full" and "lora" not in found.missing_methods
 
 
+def test_what_was_added_to_a_study_of_others_does_not_hide_its_runs(
+    tmp_path: Path, study: Path
+) -> None:
+    runs, recipes = tmp_path / "runs", tmp_path / "elsewhere"
+    ran(runs, study, "lora", 1)
+    (study / "lora.yaml").write_text("base: _base.yaml\nmethod: {name: lora, r: 2}\n")
+    ran(runs, study, "lora", 1)
+    add_method(read_study("topics", runs, recipes), "ia3")
+    found = read_study("topics", runs, recipes)
+    assert {each.name for each in found.recipes} == {"ia3", "lora"}
+    assert next(each for each in found.recipes if each.name == "lora").method.r == 2
+
+
+def test_a_folder_without_recipes_hides_none_of_the_runs(tmp_path: Path, study: Path) -> None:
+    runs = tmp_path / "runs"
+    ran(runs, study, "lora", 1)
+    (tmp_path / "elsewhere" / "topics").mkdir(parents=True)
+    found = read_study("topics", runs, tmp_path / "elsewhere")
+    assert [each.name for each in found.recipes] == ["lora"]
+
+
 def test_studies_are_listed_newest_first(tmp_path: Path, study: Path) -> None:
     import os
 

@@ -38,11 +38,41 @@ def test_what_an_address_names_and_is_not_there_is_said(
     assert toast.value == plain(f"The address names the {said}, which is not here.")
 
 
+@pytest.mark.parametrize(
+    ("view", "query", "said"),
+    [
+        ("compare", {"stduies": "news"}, "'stduies'*Did you mean studies?"),
+        ("runs", {"study": "news"}, "'study'"),
+        ("compare", {"run": "news/x"}, "'run'*Did you mean runs?"),
+        ("recipes", {"sets": "method.r=4", "study": "bbc-news"}, "'sets'*Did you mean set?"),
+        ("new", {"dta": "x"}, "'dta'*Did you mean data?"),
+        ("study", {"studies": "news"}, "'studies'*Did you mean study?"),
+    ],
+)
+def test_a_key_that_nothing_on_the_page_reads_is_said_and_goes(
+    view: str, query: dict[str, str], said: str, runs: RunsFolder
+) -> None:
+    runs.add_study()
+    app = open_view(view, **query)
+    key, _, near = said.partition("*")
+    (toast,) = app.toast
+    words = f"The address has the key {key}, which nothing on this page reads. {near}".strip()
+    assert toast.value == plain(words)
+    assert key.strip("'") not in app.query_params
+    assert not app.run().toast
+
+
 def test_an_address_whose_values_are_there_says_nothing(runs: RunsFolder) -> None:
     runs.add_study()
     for view, query in (
         ("recipes", {"study": "bbc-news", "recipe": "full", "method": "full"}),
         ("compare", {"studies": "news", "score": "accuracy", "baseline": "lora"}),
+        ("compare", {"view": "Curves", "studies": "news", "smooth-1": "0.6"}),
+        ("recipes", {"recipe": "full", "set": "training.epochs=5", "path": "", "draft": "x"}),
+        ("study", {"study": "news", "view": "Costs", "score": "accuracy"}),
+        ("runs", {"of": "news", "search": "lora"}),
+        ("playground", {}),
+        ("new", {"data": "asset:bbc-news", "seeds": "2", "values": "lora:method.r=4"}),
     ):
         assert not open_view(view, **query).toast
 

@@ -77,20 +77,12 @@ def test_from_a_csv_to_a_comparison_and_an_adapter(
         expect(start).to_be_visible(timeout=RUN_MS)
         assert_good(page, "new-study")
         do("start", start.click)
-        page.wait_for_url("**/runs?run=*")
-        states = page.locator("td").filter(has_text="finished")
-        expect(states).to_have_count(4, timeout=2 * RUN_MS)
+        page.wait_for_url("**/study?study=*")
+        expect(page.get_by_text("4 of 4 runs finished")).to_be_visible(timeout=2 * RUN_MS)
         assert [run.state for run in list_runs(runs)] == ["finished"] * 4
-        pages = page.get_by_test_id("stTopNav")
-        do("compare", pages.get_by_role("link", name="Compare").click)
-        expect(page.get_by_role("heading", name="Compare", exact=True)).to_be_visible()
         expect(page.get_by_role("heading", name="Conclusions")).to_be_visible(timeout=RUN_MS)
-        do("export", pages.get_by_role("link", name="Export").click)
-        box = page.get_by_role("combobox", name="Run", exact=True)
-        (lora, *_) = [run for run in list_runs(runs) if run.result["recipe"] == "lora"]
-        do("open the list", box.click)
-        do("choose", page.get_by_role("option", name=lora.id).click)
-        expect(page.get_by_text(f"workbench export {lora.id}")).to_be_visible()
+        do("export", page.get_by_role("link", name="Export the best").click)
+        expect(page.get_by_text("workbench export reviews")).to_be_visible()
         with page.expect_download() as download:
             do("download", page.get_by_role("button", name="Download as zip").click)
         archive = tmp_path / "adapter.zip"

@@ -3,93 +3,27 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from made_runs import RunsFolder
+from new_study_kit import SETTLED, box, press, settled, stand_in_for_plans, write_reviews
 from opening import open_view, texts
-from streamlit.testing.v1 import AppTest
 
 from workbench import jobs
-from workbench.errors import UsageError
+from workbench.errors import RunRefused, UsageError
 from workbench.recipe import load_recipes
-
-WORDS = "film story acting music plot scene camera dialogue ending cast".split()
 
 
 @pytest.fixture
 def reviews(tmp_path: Path) -> str:
-    """Three classes, one of them with a slip; two rows have none. Uploaded before."""
-    path = tmp_path / "my-data" / "reviews.jsonl"
-    path.parent.mkdir()
-    rows = []
-    for i in range(150):
-        label = ("positive", "negative", "neutral")[i % 3]
-        text = f"The {WORDS[i % 10]} of number {i} was what one calls {label} at best"
-        label = "pos" if i in (0, 30) else "" if i in (4, 40) else label
-        rows.append({"review": text, "stars": label, "author": f"p{i % 30}"})
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path.name
+    return write_reviews(tmp_path)
 
 
 @pytest.fixture(autouse=True)
 def planned(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """Plans without torch; the words that asked for them."""
-    from new_study import plan_step
-    from workbench.new_study import files_of, inspect
-    from workbench.new_study.study import Inspected
-
-    asked: list[list[str]] = []
-
-    def ask(words: list[str]) -> dict[str, object]:
-        asked.append(words)
-        folder = Path(words[words.index("--runs") + 1]).parent / "my-recipes" / words[1]
-        found: Inspected = made[-1]
-        draft = found.checked.draft
-        plans = [
-            {"recipe": name, "trainable_parameters": 7, "steps": 5, "train_seconds": 30.0,
-             "peak_memory_bytes": 2e8, "fits": True}
-            for name in draft.own
-        ]  # fmt: skip
-        return {
-            "folder": str(folder),
-            "command": draft.choices.command(),
-            "plans": plans,
-            "shows": "3 seeds show something",
-            "notes": [],
-            "files": files_of(draft, folder),
-        }
-
-    made: list[Inspected] = []
-
-    def remembered(*arguments: object) -> Inspected:
-        made.append(inspect(*arguments))
-        return made[-1]
-
-    monkeypatch.setattr(plan_step, "ask", ask)
-    monkeypatch.setattr("workbench.new_study.inspect", remembered)
-    return asked
-
-
-def settled(app: AppTest) -> AppTest:
-    deadline = time.monotonic() + 20
-    while "Planning:" in texts(app) and time.monotonic() < deadline:
-        time.sleep(0.1)
-        app.run()
-    assert not app.exception
-    return app
-
-
-def press(app: AppTest, label: str) -> AppTest:
-    next(b for b in app.button if label in b.label).click().run()
-    assert not app.exception
-    return app
-
-
-def box(app: AppTest, label: str):
-    return next(w for w in app.selectbox if w.label == label)
+    return stand_in_for_plans(monkeypatch)
 
 
 def test_without_runs_the_app_opens_with_it_and_a_link_is_followed(runs: RunsFolder) -> None:
@@ -127,6 +61,20 @@ def test_problems_are_settled_with_a_click_each_and_all_runs_start(
     assert {each.data.group for each in recipes} == {"author"}
     assert load_recipes(runs.path.parent / "my-recipes" / "reviews") == recipes
     assert app.title[0].value == "reviews"
+
+
+def test_the_second_click_of_two_leads_to_the_study_too(
+    runs: RunsFolder, reviews: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = settled(open_view("new", data=reviews, **SETTLED))
+
+    def refuse(*_: object) -> None:
+        raise RunRefused("this run is running already")
+
+    monkeypatch.setattr("new_study.plan_step.jobs.start", refuse)
+    press(app, "Start 9 runs")
+    assert app.title[0].value == "reviews"
+    assert [each.name for each in (tmp_path / "my-recipes").iterdir()] == ["reviews"]
 
 
 def test_a_reload_or_a_second_tab_shows_the_same(runs: RunsFolder, reviews: str) -> None:

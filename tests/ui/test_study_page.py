@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from workbench import jobs
 from workbench.recipe import Recipe, load_recipes
-from workbench.store import Queue
+from workbench.store import Queue, process_start_time
 
 BASE = """# Made by: workbench new news --data asset:bbc-news --methods lora,full --seeds 2
 task: {name: text-classification}
@@ -79,8 +80,6 @@ def test_the_answer_stands_on_top_and_the_tabs_of_compare_below(runs: RunsFolder
 
 
 def test_the_newest_study_is_shown_and_another_is_chosen(runs: RunsFolder) -> None:
-    import os
-
     old = runs.add(news_recipe("lora", study="old"), 0).parent
     runs.add(news_recipe("lora", study="young"), 0)
     os.utime(old, (1, 1))
@@ -152,12 +151,16 @@ def test_a_study_of_new_study_is_edited_there(runs: RunsFolder, own: Path) -> No
             "--seeds 2", "--seeds 2 --set lora:method.r=4 --set data.validation_size=9"
         )
     )
+    text = "base: _base.yaml\nmethod: {name: full}\ntraining: {learning_rate: 0.5, epochs: 2}\n"
+    (own / "full.yaml").write_text(text, encoding="utf-8")  # changed by hand
+    (own / "lora.yaml").write_text("base: _base.yaml\nmethod: {name: lora, r: 4}\n")
     app = press(open_view("study", study="news"), "Edit and run again")
     assert app.title[0].value == "New study"
     query = app.query_params
     assert query["data"] == "asset:bbc-news" and query["named"] == "news-2"
     assert query["method"] == ["full", "lora"] and query["seeds"] == "0,1,4,"
-    assert query["values"] == "lora:method.r=4" and "validation" not in str(query)
+    assert {"lora:method.r=4", "full:training.learning_rate=0.5"} <= set(query["values"])
+    assert "validation" not in str(query)
     from new_study import address
 
     kept = address._kept()[query["kept"]]
@@ -189,6 +192,21 @@ def test_the_report_of_the_study_is_made_when_it_is_asked_for(runs: RunsFolder) 
     runs.add_study()
     app = open_view("study", study="news")
     assert any(b.proto.label == "Report" for b in app.get("download_button"))
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_a_search_that_is_starting_is_not_started_again(
+    runs: RunsFolder, own: Path, monkeypatch: pytest.MonkeyPatch, alive: bool
+) -> None:
+    folder = runs.path / ".jobs" / "20260101-000000-1"
+    (folder / "news").mkdir(parents=True)
+    pid = os.getpid() if alive else 1
+    record = {"pid": pid, "process_started_at": process_start_time(os.getpid())}
+    job = jobs.Job(folder=folder, record=record, runs=(), command=["tune"], **record)
+    monkeypatch.setattr(jobs, "list_jobs", lambda *_, **__: [job])
+    app = open_view("study", study="news")
+    assert any("trials" in b.label for b in app.button) is not alive
+    assert ("A search of this study is running" in texts(app)) is alive
 
 
 def test_a_search_that_never_began_says_what_it_printed(

@@ -4,6 +4,7 @@ import json
 import shlex
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ import pandas as pd
 import streamlit as st
 
 from layout import action_button, errors_shown, plain, remarks, runs_dir, show_error
+from new_study import address
 from run_cli import ask
 from workbench import jobs
-from workbench.errors import WorkbenchError
+from workbench.errors import RunRefused, WorkbenchError
 from workbench.formatting import duration, plural, size
 from workbench.new_study import Choices, write_files
 from workbench.recipe import load_recipes
@@ -135,9 +137,12 @@ def _buttons(choices: Choices, found: Plan) -> None:
 def _launch(found: Plan, submit: Callable[..., object]) -> None:
     with errors_shown():
         folder = Path(found["folder"])
+        # So that the second click of two, which may end this script, means the same study.
+        address.put("named", folder.name)
         write_files(found["files"], folder)
         recipes = load_recipes(folder)
-        submit(recipes, runs_dir())
+        with suppress(RunRefused):  # it is at work already, which its page shows
+            submit(recipes, runs_dir())
         if submit is jobs.enqueue:
             jobs.ensure_worker(runs_dir())
         st.switch_page("views/study.py", query_params={"study": recipes[0].study})

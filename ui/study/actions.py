@@ -11,6 +11,7 @@ import streamlit as st
 from compare.downloads import page_of
 from layout import error_box, errors_shown, plain, runs_dir
 from new_study import address
+from recipes.fields import as_yaml
 from run_summary import score_of
 from runs.run_table import pending
 from runs.searches import USUAL_TRIALS
@@ -19,6 +20,7 @@ from workbench.cli.new import choices_of
 from workbench.errors import UsageError, WorkbenchError
 from workbench.formatting import plural
 from workbench.new_study import Choices
+from workbench.new_study.draft import method_of
 from workbench.new_study.existing import (
     Study,
     add_method,
@@ -112,11 +114,12 @@ def _seeds(study: Study) -> None:
 
 def _tune(study: Study) -> None:
     searches = [each for each in list_searches(runs_dir()) if each.study == study.name]
+    job = _last_search(study)
     st.caption(
         "Tries learning rates with the same number of trials for each recipe, scored on the "
         "validation split."
     )
-    if any(each.is_active for each in searches):
+    if any(each.is_active for each in searches) or (job is not None and job.alive):
         st.caption("A search of this study is running.")
     else:
         trials = int(st.number_input("Trials for each recipe", 1, 1000, USUAL_TRIALS))
@@ -133,14 +136,19 @@ def _open_searches(study: str) -> None:
     st.switch_page("views/runs.py", query_params={"what": "Searches", "searched": study})
 
 
+def _last_search(study: Study) -> jobs.Job | None:
+    """The last job of the study, where that is a search."""
+    found = jobs.list_jobs(runs_dir(), newest=20)
+    last = next((job for job in found if (job.folder / study.name).is_dir()), None)
+    return None if last is None or last.runs else last
+
+
 def _search_that_ended(study: Study) -> None:
     """The log of a search that gave no trial, which is all that there is to show of it."""
-    found = jobs.list_jobs(runs_dir(), newest=20)
-    of_study = (j for j in found if not j.runs and (j.folder / study.name).is_dir())
-    latest = next(of_study, None)
+    job = _last_search(study)
     trials = (each.trials for each in list_searches(runs_dir()) if each.study == study.name)
-    if latest is not None and not latest.alive and not any(trials):
-        error_box("The last search ended before its first trial", latest.log_tail(4000))
+    if job is not None and not job.alive and not any(trials):
+        error_box("The last search ended before its first trial", job.log_tail(4000))
 
 
 def _edit(study: Study) -> None:
@@ -164,25 +172,38 @@ def _edit(study: Study) -> None:
 
 
 def _choices(study: Study) -> Choices | None:
-    """What New study was told; None for a study that came about otherwise, or was changed since."""
-    if not study.made_by or not study.recipes:
+    """What New study was told, with what was changed in the recipes since; None for a study that
+    came about otherwise."""
+    recipes = study.recipes
+    methods = [recipe.method.name for recipe in recipes]
+    if not study.made_by or not recipes or len(set(methods)) < len(methods):
         return None
     try:
         said = choices_of(study.made_by)
+        own = [each for recipe in recipes for each in _own_values(recipe)]
+        return replace(
+            said,
+            source=recipes[0].data.source,
+            model=recipes[0].model.source if said.model else None,
+            methods=tuple(methods),
+            seeds=tuple(study.seeds),
+            overrides=(*(each for each in said.overrides if not method_of(each)), *own),
+        )
     except WorkbenchError:
         return None
-    first = study.recipes[0]
-    methods = [recipe.method.name for recipe in study.recipes]
-    if len(set(methods)) < len(methods):
-        return None
-    model = first.model.source if said.model else None
-    return replace(
-        said,
-        source=first.data.source,
-        model=model,
-        methods=tuple(methods),
-        seeds=tuple(study.seeds),
-    )
+
+
+def _own_values(recipe: Recipe) -> list[str]:
+    """All that the form of a method has; what is as usual it takes out itself."""
+    values = recipe.model_dump(mode="json")
+    name, training = recipe.method.name, {key: values["training"][key] for key in address.TRAINING}
+    sections = {"training": training, "method": values["method"]}
+    return [
+        f"{name}:{section}.{key}={as_yaml(value)}"
+        for section, of_section in sections.items()
+        for key, value in of_section.items()
+        if key != "name"
+    ]
 
 
 def _links(study: Study) -> None:

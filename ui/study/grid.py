@@ -35,6 +35,7 @@ def show(study: Study) -> None:
         block = seeds[first : first + ACROSS]
         widths = [1.6, *[1.0] * min(ACROSS, len(seeds))]
         head = st.columns(widths, gap="small")
+        head[0].caption(plain(_measured(study)))
         for cell, seed in zip(head[1:], block, strict=False):
             cell.caption(f"seed {seed}")
         for row in study.rows:
@@ -77,6 +78,13 @@ def time_left(runs: Sequence[Run], active: int, to_come: int) -> str:
     return duration(60 * (sum(left) + waiting * sum(took) / len(took)))
 
 
+def _measured(study: Study) -> str:
+    """What the numbers are."""
+    found = (score_of(run) for row in study.rows for run in row.runs.values())
+    metric = next((metric for score, metric in found if score is not None), "")
+    return f"test {metric}" if metric else ""
+
+
 def _cell(row: Row, seed: int, waiting: Mapping[str, tuple[Path, bool]]) -> None:
     run = row.runs.get(seed)
     name = run.id if run else ""
@@ -86,9 +94,8 @@ def _cell(row: Row, seed: int, waiting: Mapping[str, tuple[Path, bool]]) -> None
     if run is None and name not in waiting:
         st.caption(ABSENT)
         return
-    state = state_of(run) if run else "starting"
-    label, icon = plain(_label(run)), ICONS.get(state)
-    about = f"{plain(row.name)}, seed {seed}: {state}"
+    label, icon = plain(_label(run)), ICONS.get(state_of(run) if run else "starting")
+    about = plain(run.reason) if run and run.reason else None
     query = {"run": name}
     st.page_link("views/runs.py", label=label, icon=icon, query_params=query, help=about)
 

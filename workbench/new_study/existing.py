@@ -38,6 +38,12 @@ class Row:
     recipe: Recipe | None
     runs: Mapping[int, Run]
 
+    @property
+    def begun(self) -> float:
+        """When the last of its runs was."""
+        times = (number(run.status, "started_at") for run in self.runs.values())
+        return max((each for each in times if each is not None), default=0.0)
+
     @cached_property
     def stored(self) -> Recipe | None:
         """The recipe: of the study's file, else of a run that holds it."""
@@ -69,9 +75,13 @@ class Study:
 
     @property
     def recipes(self) -> list[Recipe]:
-        """What another seed would run: the study's own recipes, else those of its runs."""
-        known = [row.recipe for row in self.rows] if self.is_own else []
-        return [each for each in known or (row.stored for row in self.rows) if each is not None]
+        """What another seed would run, one of each name: the study's own, else of its last run."""
+        found: dict[str, Recipe] = {}
+        for row in sorted(self.rows, key=lambda row: (row.recipe is not None, row.begun)):
+            if (recipe := row.stored) is not None:
+                found[row.name] = recipe
+        order = list(dict.fromkeys(row.name for row in self.rows))
+        return [found[name] for name in order if name in found]
 
     @property
     def made_by(self) -> str:

@@ -1,0 +1,68 @@
+"""The page of a study in a browser: watched, added to, left and found again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from browsing import assert_good, settled
+from playwright.sync_api import Page, expect
+from serving import Server
+from tiny_study import write_study
+
+from workbench import jobs
+from workbench.recipe import load_recipes
+from workbench.store import list_runs
+
+pytestmark = pytest.mark.browser
+
+RUN_MS = 300_000
+METHODS = {"full": {"name": "full"}, "lora": {"name": "lora", "r": 2}}
+
+
+def cells(page: Page) -> list[str]:
+    """The links of the grid, by what they say."""
+    found = page.get_by_test_id("stPageLink-NavLink").filter(has_text="0.")
+    return [text.strip() for text in found.all_inner_texts()]
+
+
+def test_a_study_is_watched_added_to_and_found_again(
+    page: Page, topics_file: Path, tiny_bert: Path, tmp_path: Path
+) -> None:
+    runs, folder = tmp_path / "runs", tmp_path / "my-recipes"
+    folder.mkdir()
+    own = write_study(folder / "topics", tiny_bert, topics_file, METHODS, seeds=(0,), epochs=2)
+    with Server(runs) as server:
+        server.open(page, "/study?study=topics")
+        page.get_by_role("button", name="Start 2 missing runs").click()
+        expect(page.get_by_text("2 of 2 runs finished")).to_be_visible(timeout=RUN_MS)
+        expect(page.get_by_role("tab", name="Scores")).to_be_visible(timeout=RUN_MS)
+        page.get_by_role("button", name="Add seeds").click()
+        box = page.get_by_role("spinbutton", name="How many")
+        box.fill("2")
+        box.press("Enter")
+        page.get_by_role("button", name="Start 4 runs").dblclick()
+        expect(page.get_by_text("6 of 6 runs finished")).to_be_visible(timeout=RUN_MS)
+        assert {tuple(each.seeds) for each in load_recipes(own)} == {(0, 1, 2)}
+        assert [run.state for run in list_runs(runs)] == ["finished"] * 6
+        assert len(jobs.list_jobs(runs)) == 2
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("heading", name="Conclusions")).to_be_visible(timeout=RUN_MS)
+        settled(page)
+        shown = cells(page)
+        assert len(shown) == 6
+        page.get_by_role("tab", name="Costs").click()
+        page.wait_for_url("**view=Costs*")
+        page.reload()
+        chosen = page.get_by_role("tab", name="Costs")
+        expect(chosen).to_have_attribute("aria-selected", "true")
+        settled(page)
+        assert cells(page) == shown
+        page.get_by_test_id("stPageLink-NavLink").filter(has_text="0.").first.click()
+        expect(page.get_by_role("heading", name="full, seed 0")).to_be_visible()
+        page.go_back()
+        expect(page.get_by_role("heading", name="topics", exact=True)).to_be_visible()
+        expect(chosen).to_have_attribute("aria-selected", "true")
+        settled(page)
+        assert cells(page) == shown
+        assert_good(page, "study-finished")
