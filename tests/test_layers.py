@@ -39,7 +39,7 @@ LAYERS = [
 """A package sees those before it."""
 
 ASIDE = {
-    "jobs": {"errors", "recipe", "store"},
+    "jobs": {"errors", "redact", "recipe", "store"},
     "formatting": set(),
     "comparison": {"errors", "recipe", "store", "formatting"},
     "analysis": {"errors", "recipe", "store", "formatting", "comparison"},

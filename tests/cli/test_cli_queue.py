@@ -54,6 +54,16 @@ def test_runs_are_added_listed_moved_and_cancelled(workbench: Command, started: 
     assert "2 runs, 2 active" in lines[-1] and "is queued" in lines[2]
 
 
+def test_all_that_wait_are_cancelled_and_what_was_started_stays(workbench: Command) -> None:
+    workbench("queue", "add", "quickstart/lora", "--seeds", "0,1,2")
+    queue = Queue("runs")
+    queue.update(queue.list()[1], job="started")
+    answer = workbench("queue", "cancel", "--all")
+    assert answer.code == 0 and answer.out == "2 runs removed\n" and seeds() == [1]
+    assert workbench("queue", "cancel").code == 2
+    assert workbench("queue", "cancel", "1", "--all").code == 2
+
+
 def test_what_makes_no_sense_is_refused(workbench: Command) -> None:
     assert workbench("queue", "add", "quickstart/lora", "--seeds", "0").code == 0
     assert workbench("queue", "add", "quickstart/lora", "--seeds", "0").code == 3

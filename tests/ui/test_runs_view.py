@@ -167,6 +167,32 @@ def test_the_queue_is_moved_and_thinned_out(runs: RunsFolder) -> None:
     assert f"cancel:{ids[1]}" not in {button.key for button in app.button}
 
 
+def test_the_queue_says_how_long_it_takes_and_is_emptied(runs: RunsFolder) -> None:
+    runs.add(news_recipe("lora"), 2)  # took 75 s and, seed by seed, a minute more
+    jobs.enqueue([news_recipe("lora"), news_recipe("full")], runs.path, seeds=[0, 1])
+    app = open_view("runs")
+    (title,) = [e.label for e in app.expander if e.label.startswith("Queue")]
+    assert title == "Queue: 4 waiting · about 6 min left, and 2 of which no run has finished yet"
+    app.button(key="cancel-all").click().run()
+    assert not Queue(runs.path).list() and not app.exception
+
+
+def test_the_title_counts_the_runs_that_the_page_has_seen_at_work(runs: RunsFolder) -> None:
+    paths = [runs.add(news_recipe("lora"), seed, "running") for seed in range(2)]
+    runs.add(news_recipe("full"), 0)
+    app = open_view("runs")
+    assert not app.toast
+    write_json(paths[0] / "status.json", read_run(paths[0]).status | {"state": "finished"})
+    app.run()
+    assert not app.toast
+    assert app.session_state["run-seen"] == {f"news/{path.name}" for path in paths}
+    write_json(paths[1] / "status.json", read_run(paths[1]).status | {"state": "failed"})
+    app.run()
+    assert [toast.value for toast in app.toast] == ["2 runs ended, 2 failed"]
+    app.run()
+    assert not app.toast, "it is said once"
+
+
 def test_the_queue_is_started_and_stopped(
     runs: RunsFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

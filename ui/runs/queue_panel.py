@@ -1,14 +1,17 @@
 """The queue: what waits and in which order, and who works on it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from statistics import median
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from layout import action_button, runs_dir
+from run_summary import minutes_of
 from workbench import jobs
-from workbench.store import Entry, Queue, Run
+from workbench.formatting import about
+from workbench.store import Entry, Queue, Run, list_runs, read_run
 
 MOST = 20
 """Entries that get buttons; a row of them takes 5 ms to draw."""
@@ -21,13 +24,39 @@ def show() -> None:
     waiting = [entry for entry in entries if not entry.job]
     if not entries and not workers:
         return
-    title = f"Queue: {len(waiting)} waiting"
+    left = time_left(entries) if waiting else ""
+    title = f"Queue: {len(waiting)} waiting{left}"
     with st.expander(title, icon=":material/playlist_play:", expanded=True, key="queue-panel"):
         _worker(workers, bool(waiting))
+        if len(waiting) > 1:
+            _cancel_all(queue, waiting)
         for number, entry in enumerate(waiting[:MOST], 1):
             _row(queue, number, entry, last=number == len(waiting))
         if len(waiting) > MOST:
             st.caption(f"and {len(waiting) - MOST} more")
+
+
+def time_left(entries: Sequence[Entry]) -> str:
+    """How long the queue still takes, one run after the other, as earlier runs of the same recipe
+    took; of the others it says how many there are."""
+    known: dict[str, list[float]] = {}
+    for study in {entry.study for entry in entries}:
+        for run in list_runs(runs_dir() / study):
+            taken = minutes_of(run)[0]
+            if run.state == "finished" and taken is not None:
+                known.setdefault(str(run.status.get("fingerprint")), []).append(taken)
+    total, unknown = 0.0, 0
+    for entry in entries:
+        usual = known.get(str(entry.fields.get("fingerprint")))
+        left = minutes_of(read_run(runs_dir() / entry.study / entry.name))[1] if entry.job else None
+        if left is None and usual is None:
+            unknown += 1
+        else:
+            total += median(usual) if left is None and usual else left or 0.0
+    if unknown == len(entries):
+        return ""
+    more = f", and {unknown} of which no run has finished yet" if unknown else ""
+    return f" · {about(60 * total)} left{more}"
 
 
 def place_of(run: Run) -> str:
@@ -59,12 +88,22 @@ def _worker(workers: list[jobs.WorkerRecord], waiting: bool) -> None:
         action_button(right, "Start the queue", "queue-start", start, **look)
 
 
+def _cancel_all(queue: Queue, waiting: Sequence[Entry]) -> None:
+    with st.popover("Cancel all", icon=":material/playlist_remove:"):
+        st.text("These are taken out of the queue:")
+        for entry in waiting[:MOST]:
+            st.text(f"• {entry.id}")
+        if len(waiting) > MOST:
+            st.text(f"• and {len(waiting) - MOST} more")
+        action_button(st, "Take them out", "cancel-all", queue.clear, type="primary")
+
+
 def _row(queue: Queue, number: int, entry: Entry, *, last: bool) -> None:
-    about, first, up, down, cancel = st.columns(
+    name, first, up, down, cancel = st.columns(
         [4, 1, 1, 1, 1.1], vertical_alignment="center", gap="small"
     )
     several = f" · {entry.processes} processes" if entry.processes > 1 else ""
-    about.text(f"{number}. {entry.id}{several}")
+    name.text(f"{number}. {entry.id}{several}")
     buttons: list[tuple[DeltaGenerator, str, Callable[[], object], bool]] = [
         (first, "First", lambda: queue.move(entry, "first"), number == 1),
         (up, "Up", lambda: _shift(queue, entry, -1), number == 1),

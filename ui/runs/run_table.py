@@ -11,11 +11,12 @@ from run_summary import STATES, minutes_of, progress_of, score_of, share_done, s
 from runs import columns
 from workbench import jobs
 from workbench.analysis.records import number
+from workbench.formatting import plural
 from workbench.store import ACTIVE, Run, list_runs
 from workbench.store.notes import in_words
 
 REFRESH_SECONDS = 2
-TABLES, PICKED = "run-tables", "run-picked"
+TABLES, PICKED, SEEN = "run-tables", "run-picked", "run-seen"
 LATEST = 4e9
 """Seconds since 1970 up to which a date can be shown; a clock that says more is wrong."""
 
@@ -25,6 +26,7 @@ def show() -> None:
     """Filters and the table of all runs; what is clicked goes into the address."""
     everything = sorted(list_runs(runs_dir()), key=_order)
     waiting = _waiting(everything)
+    _count_in_title(everything, waiting)
     _job_that_never_began()
     if not everything and not waiting:
         empty("No runs yet", "Start one in Recipes, or with `workbench run` in a terminal.")
@@ -59,6 +61,24 @@ def show() -> None:
     if key in st.session_state:
         _follow(st.session_state[key].selection, ids, [ids[row] for row in here])
     remember()
+
+
+def _count_in_title(runs: list[Run], waiting: list[str]) -> None:
+    """How many of the runs that this page has seen at work are done, as the title of the window,
+    and a word once the last of them is."""
+    seen: set[str] = st.session_state.setdefault(SEEN, set())
+    active = {*waiting, *(run.id for run in runs if run.state in ACTIVE)}
+    seen |= active
+    if not seen:
+        return
+    done = len(seen - active)
+    st.set_page_config(page_title=f"{done} of {len(seen)} done · PEFT workbench")
+    if not active:
+        failed = sum(run.id in seen and run.state not in ("finished", "stopped") for run in runs)
+        words = f"{plural(len(seen), 'run')} ended" + (f", {failed} failed" if failed else "")
+        icon = ":material/error:" if failed else ":material/task_alt:"
+        st.toast(words, icon=icon, duration="infinite")
+        seen.clear()
 
 
 def _follow(selection: Any, ids: list[str], chosen: list[str]) -> None:

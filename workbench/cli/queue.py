@@ -90,13 +90,20 @@ def put(
 
 @queue_app.command("cancel")
 def cancel(
-    name: str = RUN,
+    name: str | None = typer.Argument(None, metavar="RUN", help=RUN.help),
+    every: bool = typer.Option(False, "--all", help="All runs that wait."),
     runs: Path = RUNS_OPTION,
 ) -> None:
-    """Remove a queued run. `workbench stop` stops a started one."""
+    """Remove a queued run, or all. `workbench stop` stops a started one."""
     from workbench.errors import RunRefused
 
     queue = _queue(runs)
+    if every == (name is not None):
+        raise UsageError("give one run or --all", fix="`workbench queue` numbers its runs")
+    if name is None:
+        removed = queue.clear()
+        echo(f"{plural(len(removed), 'run')} removed")
+        return
     with queue.changing():
         entry = queue.named(name)
         if entry.job:

@@ -74,6 +74,9 @@ def run(
 ) -> None:
     """Run recipes, once per seed; finished runs are skipped."""
     which: dict[str, Any] = {"seeds": chosen_seeds(seeds), "force": force}
+    from workbench.jobs import check_webhook
+
+    check_webhook()
     loaded = load_allowed(recipe, overrides, allow)
     distributed.check_sharing(shard, zero, processes, queue)
     elsewhere = {"--queue": queue, "--detach": detach, "--executor": executor, "--force": force}
@@ -149,9 +152,11 @@ def resume(
 
     It continues exactly from its last checkpoint.
     """
+    from workbench.jobs import check_webhook
     from workbench.recipe import stored_recipe
     from workbench.store import ACTIVE, find_run
 
+    check_webhook()
     found = find_run(name, runs)
     if found.state in ACTIVE or found.state in ("finished", "unreadable"):
         fix = "resume a stopped, failed or interrupted run; `workbench runs` lists them"
@@ -220,13 +225,17 @@ def _started(job: Job, as_json: bool) -> None:
 
 
 def report_runs(finished: Sequence[Run], as_json: bool) -> None:
-    """Prints what became of the runs and ends as ``end_as`` says."""
+    """Prints what became of the runs, tells the webhook, and ends as ``end_as`` says."""
     if distributed.is_main():
+        from workbench.jobs import announce
+
         if as_json:
             print_json({"runs": [run_document(each) for each in finished]})
         else:
             rows = [(r.id, r.state, test_scores(r) or r.reason, r.path) for r in finished]
             print_table(("run", "state", "test", "folder"), rows)
+        if failed := announce(finished):
+            note(failed)
     end_as(finished)
 
 

@@ -18,6 +18,7 @@ from workbench.errors import WorkbenchError
 from workbench.jobs.job_records import JOBS_DIR, Job, read_job, tail
 from workbench.jobs.launch import new_name, resume, start
 from workbench.jobs.stop_run import ask, wait_or_kill
+from workbench.jobs.webhook import VARIABLE, announce, check_webhook
 from workbench.jobs.worker_records import (
     WorkerRecord,
     as_slot,
@@ -65,8 +66,10 @@ class Worker:
         self._leave = False
         self._held: set[str] = set()
         """Runs that this worker does not begin again."""
+        self._ended: list[Path] = []
 
     def run(self) -> None:
+        check_webhook()
         with registered(self.queue, self.slots) as record:
             self._catch_signals()
             self.say(f"works on {self.queue.folder} with devices {' '.join(self.slots)}")
@@ -85,6 +88,8 @@ class Worker:
                         break
                 time.sleep(LOOK_SECONDS)
         self.say("left; started runs continue" if self._leave else "done")
+        if failed := announce([read_run(path) for path in self._ended]):
+            self.say(failed)
 
     def _catch_signals(self) -> None:
         def leave(_number: int, _frame: FrameType | None) -> None:
@@ -123,7 +128,7 @@ class Worker:
     def _start(self, entry: Entry) -> None:
         path = self.queue.path_of(entry)
         before = read_run(path, job=entry.job)
-        environment = environment_of(entry.slot)
+        environment = environment_of(entry.slot) | {VARIABLE: ""}  # this process tells it of all
         try:
             saved = any(path.is_dir() for path in (before.path / "checkpoints").glob("*"))
             if entry.begun and saved and before.state in ("stopped", "interrupted"):
@@ -164,7 +169,7 @@ class Worker:
         elif adopted and died:
             many = f"{MOST_ATTEMPTS} attempts that died with their worker"
             self.say(f"{entry.id}: given up after {many}")
-            self.queue.remove(entry)
+            self._remove(entry)
         elif opened and run.state == "stopped":
             # Not by `workbench stop`, which takes it out: perhaps the machine is going down.
             self.say(f"{entry.id}: stopped from outside; the next worker resumes it")
@@ -173,7 +178,11 @@ class Worker:
             if not opened and run.state != "finished":
                 self._record_failure(entry, path, job)
             self.say(f"{entry.id}: {read_run(path, job=entry.job).state}")
-            self.queue.remove(entry)
+            self._remove(entry)
+
+    def _remove(self, entry: Entry) -> None:
+        self.queue.remove(entry)
+        self._ended.append(self.queue.path_of(entry))
 
     def _record_failure(self, entry: Entry, path: Path, job: Job | None) -> None:
         """A run whose job ended before it could open the folder has failed, visibly."""

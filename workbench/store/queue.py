@@ -112,6 +112,12 @@ class Queue:
                 file.unlink()
             return file is not None
 
+    def clear(self) -> Sequence[Entry]:
+        """Takes out all that wait; what was started stays."""
+        with self.changing():
+            waiting = [entry for entry in self.list() if not entry.job]
+            return [entry for entry in waiting if self.remove(entry)]
+
     def move(self, entry: Entry, to: Place | Entry) -> None:
         """Moves an entry to the front, to the end, or before another one."""
         with self.changing():
