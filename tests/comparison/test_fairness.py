@@ -6,6 +6,7 @@ import pytest
 from fabricated_runs import WriteRun
 
 from workbench.comparison import compare
+from workbench.comparison.pareto import pareto
 
 
 @pytest.mark.parametrize(
@@ -247,3 +248,20 @@ def test_dropout_that_the_recipes_set_is_no_surprise(run: WriteRun, runs: Path) 
     comparison = compare([runs])
     assert not [w for w in comparison.warnings if "DIFFERENT TRAINING: " in w]
     assert {row["dropout"] for row in comparison.rows} == {"no dropout", "dropout 0.2"}
+
+
+def test_times_measured_beside_other_runs_are_not_compared(run: WriteRun, runs: Path) -> None:
+    for seed in (0, 1):
+        run("full", seed)
+        run("lora", seed, time={"train_seconds": 4.2, "measured_beside": 1})
+    comparison = compare([runs])
+    full, lora = comparison.rows
+    assert full["train_seconds"] == 8.4 and lora["train_seconds"] is None
+    assert lora["steps_per_second"] is None and lora["tokens_per_second"] is None
+    assert lora["peak_memory_bytes"] == full["peak_memory_bytes"], "which is the process's own"
+    assert comparison.warnings == [
+        "lora (2 runs) shared their device with other runs, so their times are not compared: run "
+        "again without --parallel for a time"
+    ]
+    statuses = pareto(comparison.rows, ["metric", "train_seconds"])
+    assert [each["status"] for each in statuses] == ["front", None]

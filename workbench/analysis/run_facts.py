@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from workbench.analysis.records import finite, get_section, get_strings, number
-from workbench.formatting import ABSENT, count, duration, score, share, size
+from workbench.formatting import ABSENT, count, duration, plural, score, share, size
 
 Facts = list[tuple[str, str]]
 Result = Mapping[str, Any]
@@ -25,13 +25,15 @@ def parameter_facts(result: Result) -> Facts:
 def time_facts(result: Result) -> Facts:
     values = get_section(result, "time")
     phases = ("train", "warmup", "validation", "test", "total")
-    steps = number(values, "steps_per_second")
+    steps, beside = number(values, "steps_per_second"), number(values, "measured_beside")
+    others = plural(int(beside), "other run") if beside else ""
     return [
         *((name, duration(number(values, f"{name}_seconds"))) for name in phases),
         ("steps", str(values.get("steps") or "")),
         ("steps per second", ABSENT if steps is None else f"{steps:.3g}"),
         ("tokens per second", count(number(values, "tokens_per_second"))),
         ("examples seen", str(values.get("examples_seen") or "")),
+        *([("measured beside", f"{others} on this device")] if others else []),
     ]
 
 

@@ -14,7 +14,7 @@ from workbench.comparison.schema import Conclusion, Verdict
 from workbench.comparison.sentences import amount as margin_in_words
 from workbench.comparison.sentences import needs
 from workbench.comparison.table import Cell, Column, Table, amount, table_of
-from workbench.formatting import ABSENT, difference, duration, listing, score, size
+from workbench.formatting import ABSENT, difference, duration, listing, plural, score, size
 from workbench.recipe.catalogue import is_share
 
 
@@ -152,7 +152,9 @@ def run_table(comparison: ComparisonResult) -> Table:
             scores = [amount(record.metrics.test.get(name), score) for name in metrics]
             peak, seconds = record.memory.peak_memory_bytes, record.time.train_seconds
             line = [Cell(run.id), Cell(sample.label), Cell(str(record.seed), record.seed), *scores]
-            line += [amount(peak, size), amount(seconds, duration), Cell(record.hardware)]
+            others = record.time.measured_beside
+            ran_on = record.hardware + (f", beside {plural(others, 'run')}" if others else "")
+            line += [amount(peak, size), amount(seconds, duration), Cell(ran_on)]
             lines.append(line)
     headers = ["run", "recipe", "seed", *metrics, "peak memory", "train time", "ran on"]
     return table_of("Every run behind this page", headers, lines, left=["recipe", "ran on"])

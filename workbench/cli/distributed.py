@@ -119,7 +119,7 @@ def launch(
     if zero:
         stage = {"ACCELERATE_DEEPSPEED_ZERO_STAGE": str(zero)}
         environment |= {"ACCELERATE_USE_DEEPSPEED": "true", **stage}
-    environment.setdefault("OMP_NUM_THREADS", str(max(1, _cores() // processes)))
+    environment.setdefault("OMP_NUM_THREADS", str(max(1, cores() // processes)))
     command = [sys.executable, "-P", "-m", "workbench", *arguments]
     code = run_together(command, processes, environment, runs)
     if code:
@@ -127,7 +127,7 @@ def launch(
     return code
 
 
-def _cores() -> int:
+def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -119,6 +119,9 @@ class Progress:
             left = self._all.seconds_left(self._clock() - self._began, self._left)
             of_all = f", {about(left)} left" if left is not None else ""
             text = f"{self._counted}{of_all} | {text}"
+        self._show(text, always=always)
+
+    def _show(self, text: str, *, always: bool = False) -> None:
         if self._live:
             self._write(f"{CLEAR_LINE}{printable(text)}")
             self._on_line = True

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from workbench.cli import device_plan, parallel
 from workbench.cli.metric_code import ALLOW_OPTION, load_allowed
 from workbench.cli.options import JSON_OPTION, RECIPES, SET_OPTION
 from workbench.cli.output import echo, note, print_json, print_pairs, print_table
@@ -125,6 +126,8 @@ def plan(
     recalibrate: bool = typer.Option(
         False, "--recalibrate", help="Measure the speed of this device again."
     ),
+    devices: str | None = device_plan.DEVICES_OPTION,
+    threads: int | None = parallel.THREADS_OPTION,
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Forecast parameters, memory and time of recipes.
@@ -132,18 +135,25 @@ def plan(
     For this device, without loading weights.
     """
     loaded = load_allowed(recipe, overrides)
+    parallel.set_threads(threads)
     with loading_libraries():
         from workbench.costs.plan import plan as plan_recipe
 
+        given = device_plan.devices_of(devices) if devices is not None else None
     plans = [
         # What the first of them has measured serves the others.
         (each, plan_recipe(each, time=time, recalibrate=recalibrate and index == 0))
         for index, each in enumerate(loaded)
     ]
+    scheduled = device_plan.on_devices(plans, given) if given is not None else None
     if as_json:
         rows = [
             {"study": r.study, "recipe": r.name, "method": r.method.name, **p} for r, p in plans
         ]
-        print_json({"plans": rows})
+        print_json({"plans": rows} | ({"schedule": scheduled} if scheduled else {}))
         return
     print_plans([(f"{r.study}/{r.name}", r.method.name, len(r.seeds), p) for r, p in plans])
+    if scheduled is not None:
+        device_plan.print_schedule(
+            scheduled, " ".join(plans[0][1][k] for k in ("device", "precision"))
+        )

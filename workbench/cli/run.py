@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from workbench.cli import distributed, ray_executor
+from workbench.cli import distributed, parallel, ray_executor
 from workbench.cli import until_decided as until
 from workbench.cli.metric_code import ALLOW_OPTION, load_allowed, settle_metric_code
 from workbench.cli.options import (
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from workbench.store import Run
 
 INTERRUPTED = 128 + signal.SIGINT
+MOST_THREADS = 1024
 STOP_SECONDS = 8.0
 """With the time that ending by force takes, a stop is over in ten."""
 
@@ -59,6 +60,8 @@ def run(
     queue: bool = typer.Option(False, "--queue", help="Add them to the queue and return."),
     until_decided: bool = until.UNTIL_OPTION,
     max_seeds: int | None = until.MAX_OPTION,
+    at_once: str | None = parallel.PARALLEL_OPTION,
+    threads: int | None = parallel.THREADS_OPTION,
     processes: int = typer.Option(1, min=1, help="Data-parallel processes per run."),
     shard: bool = distributed.SHARD_OPTION,
     zero: int = distributed.ZERO_OPTION,
@@ -79,9 +82,12 @@ def run(
     check_webhook()
     loaded = load_allowed(recipe, overrides, allow)
     distributed.check_sharing(shard, zero, processes, queue)
-    elsewhere = {"--queue": queue, "--detach": detach, "--executor": executor, "--force": force}
-    until.check_request(until_decided, max_seeds, elsewhere | {"--processes": processes > 1})
+    elsewhere = {"--queue": queue, "--detach": detach, "--executor": executor}
+    elsewhere |= {"--processes": processes > 1}
+    until.check_request(until_decided, max_seeds, elsewhere | {"--force": force})
     _check_queue(queue, detach, executor)
+    wanted = parallel.check_request(at_once, elsewhere | {"--until-decided": until_decided})
+    parallel.set_threads(threads, {"--queue": queue, "--executor": executor})
     if until_decided:
         which = {"seeds": which["seeds"], "run": partial(_finish, loaded, runs)}
         until.run_until_decided(loaded, runs, most=max_seeds, as_json=as_json, **which)
@@ -100,7 +106,9 @@ def run(
         paths = _paths(loaded, runs, which["seeds"])
         raise typer.Exit(distributed.launch(context.obj, processes, paths, shard=shard, zero=zero))
     else:
-        report_runs(run_here(loaded, runs, **which), as_json)
+        ended = parallel.run(loaded, runs, wanted, **which) if at_once else None
+        there, by_signal = ended or (run_here(loaded, runs, **which), None)
+        report_runs(there, as_json, by_signal)
 
 
 def _check_queue(queue: bool, detach: bool, executor: str | None) -> None:
@@ -163,6 +171,7 @@ def resume(
         raise RunRefused(f"this run is {found.state}", where=found.id, fix=fix)
     recipe = stored_recipe(found.recipe_text(), str(found.path / "recipe.yaml"))
     settle_metric_code([recipe], allow)
+    parallel.set_threads(_threads_of(found))
     if detach:
         from workbench import jobs
 
@@ -174,6 +183,12 @@ def resume(
         paths = [found.path]
         raise typer.Exit(distributed.launch(context.obj, together, paths, shard=shard, zero=zero))
     report_runs([_resume_here(found, recipe, force)], as_json)
+
+
+def _threads_of(run: Run) -> int | None:
+    """The threads that a run began with: sums over others are rounded otherwise."""
+    threads = run.status.get("threads")
+    return threads if isinstance(threads, int) and 0 < threads <= MOST_THREADS else None
 
 
 def _resume_here(run: Run, recipe: Recipe, force: bool) -> Run:
@@ -224,8 +239,9 @@ def _started(job: Job, as_json: bool) -> None:
     note(f"{plural(len(paths), 'run')} started in the background; `workbench runs` shows them")
 
 
-def report_runs(finished: Sequence[Run], as_json: bool) -> None:
-    """Prints what became of the runs, tells the webhook, and ends as ``end_as`` says."""
+def report_runs(finished: Sequence[Run], as_json: bool, signal_number: int | None = None) -> None:
+    """Prints what became of the runs, tells the webhook, and ends as ``end_as`` says, or by the
+    signal that stopped them together."""
     if distributed.is_main():
         from workbench.jobs import announce
 
@@ -236,6 +252,8 @@ def report_runs(finished: Sequence[Run], as_json: bool) -> None:
             print_table(("run", "state", "test", "folder"), rows)
         if failed := announce(finished):
             note(failed)
+    if signal_number is not None:
+        raise typer.Exit(128 + signal_number)
     end_as(finished)
 
 

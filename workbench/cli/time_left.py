@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from statistics import fmean
 
+from workbench.executors.packing import ends_of
+
 
 class TimeLeft:
     """The runs of a command, one after the other, as they begin and end.
@@ -20,7 +22,22 @@ class TimeLeft:
         self._index = index
 
     def end(self, seconds: float) -> None:
-        self._seconds.setdefault(self._plan[self._index], []).append(seconds)
+        self.ended(self._plan[self._index], seconds)
+
+    def ended(self, name: str, seconds: float) -> None:
+        self._seconds.setdefault(name, []).append(seconds)
+
+    def together(
+        self, running: Sequence[tuple[str, float]], waiting: Sequence[str], at_once: int
+    ) -> float | None:
+        """The same for runs at once: those that run, with their seconds so far, and the rest."""
+        taken = [(self._usual(name), elapsed) for name, elapsed in running]
+        later = [self._usual(name) for name in waiting]
+        if any(usual is None for usual, _ in taken) or None in later:
+            return None
+        left = [max(0.0, (usual or 0.0) - elapsed) for usual, elapsed in taken]
+        free_at = [*left, *[0.0] * (at_once - len(left))]
+        return max([*left, *ends_of([usual or 0.0 for usual in later], free_at)], default=0.0)
 
     def seconds_left(self, elapsed: float, left: float | None) -> float | None:
         """Until the last run is done; None as long as nothing tells.

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from workbench.comparison.configuration import MOST_READ, differing
 from workbench.comparison.rows import Sample, grouped
 from workbench.comparison.statistics import interval
-from workbench.formatting import listing
+from workbench.formatting import listing, plural
 
 STEPS_APART = 1.25
 """Ratio of the steps of two searches up to which they count as equally long."""
@@ -87,6 +87,14 @@ def different_hardware(samples: Sequence[Sample]) -> Iterator[str]:
             parts = _shared(members, lambda s: listing(s.hardware), "ran on")
             what = "time and memory are not comparable between these rows (scores are)"
             yield f"{what}: {'; '.join(parts)}"
+
+
+def measured_beside(samples: Sequence[Sample]) -> Iterator[str]:
+    """Times that are those of several runs on one device."""
+    counts = {s.label: sum(r.time.measured_beside > 0 for r in s.records) for s in samples}
+    if found := [f"{label} ({plural(count, 'run')})" for label, count in counts.items() if count]:
+        what = "shared their device with other runs, so their times are not compared"
+        yield f"{listing(found)} {what}: run again without --parallel for a time"
 
 
 def missing_metrics(samples: Sequence[Sample]) -> Iterator[str]:
@@ -189,6 +197,7 @@ CHECKS: tuple[Callable[[Sequence[Sample]], Iterator[str]], ...] = (
     forced_runs,
     few_seeds,
     different_hardware,
+    measured_beside,
     missing_metrics,
 )
 

@@ -1,6 +1,6 @@
 """What a comparison reads from the ``result.json`` of a finished run."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WrapValidator
 
@@ -46,6 +46,14 @@ class Time(_Part):
     tokens_per_second: Amount | None = None
     steps: Count | None = None
     examples_seen: Count | None = None
+    measured_beside: Count = 0
+    """Other runs on the same device. Then nothing above is to be set beside what was measured
+    alone, nor beside what was measured with other neighbours."""
+
+    def alone(self) -> Self:
+        """Without what other runs have slowed down."""
+        paces = ("train_seconds", "steps_per_second", "tokens_per_second")
+        return self.model_copy(update=dict.fromkeys(paces)) if self.measured_beside else self
 
 
 class Tuning(_Part):

@@ -141,11 +141,12 @@ def make_row(sample: Sample) -> Row:
 
 
 def _costs(records: Sequence[Record]) -> dict[str, list[float | None]]:
+    times = [r.time.alone() for r in records]
     return {
         "peak_memory_bytes": [r.memory.peak_memory_bytes for r in records],
-        "train_seconds": [r.time.train_seconds for r in records],
-        "steps_per_second": [r.time.steps_per_second for r in records],
-        "tokens_per_second": [r.time.tokens_per_second for r in records],
+        "train_seconds": [time.train_seconds for time in times],
+        "steps_per_second": [time.steps_per_second for time in times],
+        "tokens_per_second": [time.tokens_per_second for time in times],
     }
 
 

@@ -95,6 +95,23 @@ def options_of(
     return options | ({"memory": int(memory_gb * 1024**3)} if memory_gb is not None else {})
 
 
+def slots_of(address: str) -> tuple[int, bool]:
+    """How many runs a cluster takes at once by the options of a run, and whether on GPUs.
+
+    Raises:
+        UsageError: when Ray is not installed, or no cluster answers.
+    """
+    with _connected(address) as ray:
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        options = options_of(ray.cluster_resources())
+    needs = {"CPU": options["num_cpus"], "GPU": options["num_gpus"]}
+    each = [
+        min(int(node.get(kind, 0) // need) for kind, need in needs.items() if need)
+        for node in nodes
+    ]
+    return max(1, sum(each)), bool(options["num_gpus"])
+
+
 def _outcome(ray: Any, handle: Any, path: Path) -> tuple[Run, str | None]:
     try:
         found = ray.get(handle)

@@ -19,6 +19,13 @@ from workbench.jobs.launch import child_environment, resume, start, start_search
 from workbench.jobs.queue_runs import enqueue, ensure_worker, start_worker, stop_workers
 from workbench.jobs.ranks import end_with_launcher, run_together
 from workbench.jobs.stop_run import GRACE_SECONDS, request_stop, stop
+from workbench.jobs.study_worker import Wanted, run_at_once
 from workbench.jobs.webhook import announce, check_webhook
 from workbench.jobs.worker import work
-from workbench.jobs.worker_records import WorkerRecord, list_workers
+from workbench.jobs.worker_records import (
+    WHOLE_MACHINE,
+    WorkerRecord,
+    default_slots,
+    list_workers,
+    shared_slots,
+)

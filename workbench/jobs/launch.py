@@ -20,6 +20,7 @@ from workbench.jobs.job_records import JOBS_DIR, Job
 from workbench.recipe import Recipe, dump_recipe, stored_recipe
 from workbench.store import (
     ACTIVE,
+    BESIDE_VARIABLE,
     DEFAULT_RUNS_DIR,
     JOB_VARIABLE,
     Run,
@@ -32,7 +33,7 @@ from workbench.store.allowed_metrics import check_allowed
 
 OF_THIS_PROCESS = (
     *("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"),
-    *("WORKBENCH_LAUNCHER", JOB_VARIABLE),
+    *("WORKBENCH_LAUNCHER", JOB_VARIABLE, BESIDE_VARIABLE),
 )
 """What would make a new process take itself for one of several, or for a part of this job."""
 

@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 
 from workbench.errors import RunRefused
-from workbench.jobs.job_records import JOBS_DIR, read_job
+from workbench.jobs.job_records import JOBS_DIR, Job, read_job
 from workbench.store import ACTIVE, Queue, Run, find_process, read_run, record_death
 
 GRACE_SECONDS = 4.0
@@ -89,6 +89,13 @@ def wait_or_kill(run: Run, grace_seconds: float = GRACE_SECONDS) -> Run:
         _wait_until_gone(_processes_of(run.status), deadline - time.monotonic())
         _kill(_processes_of(run.status))
     return stopped
+
+
+def end_job(job: Job) -> None:
+    """Kills a job with all that it has started; its runs keep their last checkpoints."""
+    _kill(_family(job.record))
+    for path in job.runs:
+        record_death(path, "ended at once; `workbench resume` continues from its last checkpoint")
 
 
 def _wait_until_ended(path: Path, seconds: float) -> bool:

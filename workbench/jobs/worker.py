@@ -23,6 +23,7 @@ from workbench.jobs.worker_records import (
     WorkerRecord,
     as_slot,
     default_slots,
+    devices_of,
     environment_of,
     list_workers,
     registered,
@@ -42,7 +43,9 @@ Observer = Callable[[str], None]
 def fits(entry: Entry, slot: str) -> bool:
     """True when a run may have a slot: the devices it asked for, and enough for its processes."""
     size = size_of(slot)
-    return entry.devices in (None, slot) and (size is None or entry.processes <= size)
+    return entry.devices in (None, ",".join(devices_of(slot))) and (
+        size is None or entry.processes <= size
+    )
 
 
 def work(runs_dir: Path | str, slots: Sequence[str], say: Observer) -> None:
@@ -54,19 +57,28 @@ def work(runs_dir: Path | str, slots: Sequence[str], say: Observer) -> None:
     Raises:
         RunRefused: when another worker has one of the devices.
     """
-    Worker(runs_dir, [as_slot(slot) for slot in slots] or default_slots(), say).run()
+    worker = Worker(runs_dir, [as_slot(slot) for slot in slots] or default_slots(), say)
+    worker.run()
+    if failed := announce([read_run(path) for path in worker.ended]):
+        say(failed)
 
 
 class Worker:
-    def __init__(self, runs_dir: Path | str, slots: Sequence[str], say: Observer) -> None:
+    def __init__(
+        self,
+        runs_dir: Path | str,
+        slots: Sequence[str],
+        say: Observer,
+        warn: Observer | None = None,
+    ) -> None:
         self.queue = Queue(runs_dir)
         self.slots = tuple(slots)
-        self.say = say
+        self.say, self.warn = say, warn or say
         self._host = socket.gethostname()
         self._leave = False
         self._held: set[str] = set()
         """Runs that this worker does not begin again."""
-        self._ended: list[Path] = []
+        self.ended: list[Path] = []
 
     def run(self) -> None:
         check_webhook()
@@ -75,6 +87,7 @@ class Worker:
             self.say(f"works on {self.queue.folder} with devices {' '.join(self.slots)}")
             for entry in self._taken():
                 self._look_after(entry, adopted=True)
+            self._begin()
             while not self._leave:
                 for entry in self._taken():
                     self._look_after(entry)
@@ -86,10 +99,18 @@ class Worker:
                     if not self._taken() and (stopping or self._next(self.slots) is None):
                         record.file.unlink(missing_ok=True)
                         break
+                self._look()
                 time.sleep(LOOK_SECONDS)
         self.say("left; started runs continue" if self._leave else "done")
-        if failed := announce([read_run(path) for path in self._ended]):
-            self.say(failed)
+
+    def _begin(self) -> None:
+        """Once the devices are held."""
+
+    def _look(self) -> None:
+        """Before each wait."""
+
+    def _environment(self, slot: str) -> dict[str, str]:
+        return environment_of(slot)
 
     def _catch_signals(self) -> None:
         def leave(_number: int, _frame: FrameType | None) -> None:
@@ -117,7 +138,10 @@ class Worker:
 
     def _fill(self) -> None:
         busy = {entry.slot for entry in self._taken()}
-        for slot in (slot for slot in self.slots if slot not in busy):
+        # Of a worker that is no more, which may have shared devices otherwise.
+        left = {device for slot in busy - {*self.slots} for device in devices_of(slot)}
+        free = [slot for slot in self.slots if slot not in busy and not left & {*devices_of(slot)}]
+        for slot in free:
             with self.queue.changing():
                 found = self._next([slot])
                 marks = {"job": new_name(), "host": self._host, "slot": slot}
@@ -128,7 +152,8 @@ class Worker:
     def _start(self, entry: Entry) -> None:
         path = self.queue.path_of(entry)
         before = read_run(path, job=entry.job)
-        environment = environment_of(entry.slot) | {VARIABLE: ""}  # this process tells it of all
+        # This process tells the webhook of all of them.
+        environment = self._environment(entry.slot) | {VARIABLE: ""}
         try:
             saved = any(path.is_dir() for path in (before.path / "checkpoints").glob("*"))
             if entry.begun and saved and before.state in ("stopped", "interrupted"):
@@ -146,7 +171,7 @@ class Worker:
                     environment=environment,
                 )
         except (WorkbenchError, ValidationError, OSError) as error:
-            self.say(f"{entry.id}: cannot be started now and stays queued\n{error}")
+            self.warn(f"{entry.id}: cannot be started now and stays queued\n{error}")
             self._hold(entry)
 
     def _hold(self, entry: Entry, *, begun: bool = False) -> None:
@@ -182,7 +207,7 @@ class Worker:
 
     def _remove(self, entry: Entry) -> None:
         self.queue.remove(entry)
-        self._ended.append(self.queue.path_of(entry))
+        self.ended.append(self.queue.path_of(entry))
 
     def _record_failure(self, entry: Entry, path: Path, job: Job | None) -> None:
         """A run whose job ended before it could open the folder has failed, visibly."""

@@ -32,6 +32,8 @@ from workbench.store import (
 WHOLE_MACHINE = "all"
 """The slot of a machine without GPUs: one run at a time, which sees whatever there is."""
 CPU = "cpu"
+SHARED = "#"
+"""Before the number of a slot whose devices other slots of its worker have too."""
 HANDOVER_SECONDS = 2.0
 """How long to wait for the devices of a worker that is just leaving."""
 
@@ -82,13 +84,13 @@ def registered(queue: Queue, slots: Sequence[str]) -> Iterator[WorkerRecord]:
     file = _folder(queue) / f"{host}-{os.getpid()}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        for device in ",".join(slots).split(","):
+        for device in sorted({device for slot in slots for device in devices_of(slot)}):
             lock = lock_of(queue.folder / "slots" / f"{host}@{device}.lock")
             try:
                 stack.enter_context(lock.acquire(timeout=HANDOVER_SECONDS))
             except Timeout:
                 here = [worker for worker in list_workers(queue) if worker.host == host]
-                owners = [w.pid for w in here if device in ",".join(w.slots).split(",")]
+                owners = [w.pid for w in here if any(device in devices_of(s) for s in w.slots)]
                 who = f"process {owners[0]}" if owners else "another worker"
                 raise RunRefused(
                     f"{who} works on this queue with device {device} already",
@@ -155,20 +157,32 @@ def as_slot(devices: str) -> str:
     return ",".join(names)
 
 
+def shared_slots(devices: str, runs: int) -> tuple[str, ...]:
+    """The slots of so many runs at once on the same devices: ``0#1`` and ``0#2``."""
+    return tuple(f"{devices}{SHARED}{number}" for number in range(1, runs + 1))
+
+
+def devices_of(slot: str) -> tuple[str, ...]:
+    """The devices of a slot, which it may share with others."""
+    return tuple(slot.partition(SHARED)[0].split(","))
+
+
 def size_of(slot: str) -> int | None:
     """How many processes a slot has devices for; None where that is not limited."""
-    return None if slot in (CPU, WHOLE_MACHINE) else len(slot.split(","))
+    devices = devices_of(slot)
+    return None if devices in ((CPU,), (WHOLE_MACHINE,)) else len(devices)
 
 
 def environment_of(slot: str) -> dict[str, str]:
     """What a run is given so that it sees the devices of its slot alone."""
-    if slot == WHOLE_MACHINE:
+    devices = ",".join(devices_of(slot))
+    if devices == WHOLE_MACHINE:
         return {}
-    if slot == CPU:
+    if devices == CPU:
         return {"CUDA_VISIBLE_DEVICES": ""}
     # nvidia-smi counts in the order of the bus, CUDA by speed unless it is told to.
     order = {} if "CUDA_VISIBLE_DEVICES" in os.environ else {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
-    return {"CUDA_VISIBLE_DEVICES": slot, **order}
+    return {"CUDA_VISIBLE_DEVICES": devices, **order}
 
 
 def _names(devices: str) -> tuple[str, ...]:

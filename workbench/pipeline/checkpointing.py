@@ -1,5 +1,6 @@
 """A training over all its attempts: what is saved of it, and how it resumes."""
 
+import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
@@ -9,7 +10,7 @@ from typing import Any
 from workbench.costs.memory_meter import MemoryMeter
 from workbench.pipeline import record
 from workbench.pipeline.resume_check import Conditions, differences, refusal
-from workbench.store import RunWriter, SilentWriter, read_run
+from workbench.store import BESIDE_VARIABLE, RunWriter, SilentWriter, read_run
 from workbench.training import checkpoints
 from workbench.training.events import EVENTS
 from workbench.training.trainer import Trainer
@@ -39,6 +40,8 @@ class Checkpointer:
     forced: list[str] = field(default_factory=list)
     """What had changed where an attempt was resumed by force."""
     warnings: list[str] = field(default_factory=list)
+    beside: int = 0
+    """Other runs on the same device at most, in any attempt."""
 
     def __post_init__(self) -> None:
         self._saved_at, self._saved_step = time.monotonic(), 0
@@ -78,6 +81,17 @@ class Checkpointer:
             if message not in self.warnings:
                 self.event("warning", message=message)
                 self.warnings.append(message)
+
+    def note_others(self) -> None:
+        """Logs with how many other runs this attempt shares its device, if with any."""
+        if others := int(os.environ.get(BESIDE_VARIABLE, "0")):
+            self.event("beside", runs=others)
+            self.beside = max(self.beside, others)
+
+    def times(self, total_seconds: float) -> dict[str, Any]:
+        """Times for result.json, and beside how many other runs they were measured."""
+        beside = {"measured_beside": self.beside} if self.beside else {}
+        return self.clock.record(total_seconds) | beside
 
     def load_latest(self, meter: MemoryMeter, *, force: bool) -> None:
         """Goes back to the newest whole checkpoint, and forgets what was logged after it.
@@ -121,6 +135,8 @@ class Checkpointer:
             elif kind == "memory":
                 meter.phases["train"], self.pieces = row["peak_bytes"], row["pieces"]
                 meter.keep_freed()
+            elif kind == "beside":
+                self.beside = max(self.beside, row["runs"])
             elif kind == "warning":
                 self.warnings.append(row["message"])
             elif kind == "forced":

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import torch
 import transformers
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
@@ -112,6 +113,7 @@ class Pipeline:
         )
         if self.resume:
             checkpointer.load_latest(meter, force=self.force)
+        checkpointer.note_others()
         checkpointer.warn(setup.policy.notes)
         self._train(trainer, meter, checkpointer)
         tested = None if self.trial else self._test(setup, trainer, meter, checkpointer.clock)
@@ -130,7 +132,7 @@ class Pipeline:
             result["forced"] = checkpointer.forced
         if tested is not None:
             self._export(setup, model, result, tested)
-        return {**result, "time": checkpointer.clock.record(time.monotonic() - started)}
+        return {**result, "time": checkpointer.times(time.monotonic() - started)}
 
     def _open_record(self) -> dict[str, Any]:
         """Notes what runs where; returns the versions of the libraries."""
@@ -140,7 +142,8 @@ class Pipeline:
         processes = this_process().num_processes
         several = processes > 1
         shared = {"sharded": several and shards_weights(), "zero": zero_stage() if several else 0}
-        self.writer.update(state="running", phase="data", processes=processes, **shared)
+        shared |= {"processes": processes, "threads": torch.get_num_threads()}
+        self.writer.update(state="running", phase="data", **shared)
         surroundings = environment.describe()
         self.writer.write("environment.json", surroundings)
         self.writer.say(environment.in_words(surroundings))

@@ -57,6 +57,7 @@ from workbench.store.run_writer import (
 )
 from workbench.store.runs import (
     ACTIVE,
+    BESIDE_VARIABLE,
     DEFAULT_RUNS_DIR,
     JOB_VARIABLE,
     Run,

@@ -32,6 +32,8 @@ STALE_AFTER_SECONDS = 60.0
 DEFAULT_RUNS_DIR = Path("runs")
 JOB_VARIABLE = "WORKBENCH_JOB"
 """Environment variable by which a run's process knows the job that it belongs to."""
+BESIDE_VARIABLE = "WORKBENCH_RUNS_BESIDE"
+"""And with how many other runs it shares its device."""
 
 
 @dataclass(frozen=True, kw_only=True)
