@@ -5,6 +5,7 @@ import gc
 import logging
 import os
 import shutil
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -29,6 +30,10 @@ def loading_libraries() -> Iterator[None]:
     warnings.filterwarnings("ignore", category=FutureWarning)
     # accelerate imports DeepSpeed wherever it is installed, and that writes remarks to stdout.
     logging.getLogger("DeepSpeed").addFilter(lambda record: record.levelno >= logging.ERROR)
+    # peft imports bitsandbytes wherever it is installed, and that remarks on what it lacks and on
+    # each layer, and takes code from the Hub where the package `kernels` is installed.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    sys.modules.setdefault("kernels", None)  # type: ignore[arg-type]
     gc.disable()
     try:
         yield

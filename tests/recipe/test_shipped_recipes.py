@@ -43,7 +43,14 @@ def test_the_studies_are_those_that_are_promised() -> None:
     e2e = ["e2e-gpt2", "e2e-gpt2-medium"]
     others = ["conll2003-bert-base", "squad-bert-base", "gnad10-mbert", "wikitext-gpt2"]
     imdb = ["imdb-mlm-bert-base", "imdb-bert-base"]
-    bbc = ["bbc-headlines", "bbc-news", "bbc-news-lora", "quickstart", "quickstart-gpt"]
+    bbc = [
+        "bbc-headlines",
+        "bbc-headlines-nf4",
+        "bbc-news",
+        "bbc-news-lora",
+        "quickstart",
+        "quickstart-gpt",
+    ]
     names = [*bbc, *glue, *e2e, *others, *imdb]
     assert [study.name for study in STUDIES] == sorted(names)
     methods = {recipe.name for recipe in load_recipes("bbc-news")}

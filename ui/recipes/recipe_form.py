@@ -13,7 +13,8 @@ from recipes import fields
 from workbench.recipe import Recipe
 from workbench.recipe.layers import read_layers
 from workbench.recipe.methods import METHOD_SPECS
-from workbench.recipe.schema import DataSpec, EvaluationSpec, ModelSpec, TrainingSpec
+from workbench.recipe.model_spec import WEIGHT_FORMAT, ModelSpec
+from workbench.recipe.schema import DataSpec, EvaluationSpec, TrainingSpec
 from workbench.recipe.tasks import TASK_SPECS
 
 SIZES = ("train_size", "validation_size", "test_size")
@@ -104,6 +105,7 @@ def _data_and_model(section: Callable[..., Fields]) -> list[str]:
             names=[n for n in DataSpec.model_fields if n not in shown], labels=of_data
         )
         overrides += model(names=("revision", "resize_embeddings"), labels=of_model, columns=2)
+        overrides += model(names=WEIGHT_FORMAT, labels=of_model, columns=4)
         none = {"init_from": "none: a new adapter"}
         overrides += section("", Recipe)(names=("init_from",), placeholders=none, columns=1)
     return overrides

@@ -1,5 +1,6 @@
 """Reading an exported folder, which anybody may have written: nothing in it is run."""
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,12 @@ from workbench.adapters.code_keys import names_code
 from workbench.assets import ASSETS, fetch
 from workbench.assets.hub import why_unreachable
 from workbench.errors import ExportError
+from workbench.models.quantized import (
+    are_safe,
+    as_arguments,
+    check_package,
+    copy_dequantized,
+)
 from workbench.recipe.renamed import as_today
 from workbench.store import read_json
 from workbench.tasks import TASKS
@@ -62,6 +69,7 @@ def _is_whole(about: dict[str, Any]) -> bool:
             "per_position": bool(),
         }:
             known = task in TASKS and TASKS[task].auto_class == auto_class
+            known = known and are_safe(about.get("loading", {}))
             return known and all(isinstance(label, str) for label in labels)
     return False
 
@@ -76,13 +84,16 @@ def not_an_export(folder: Path) -> ExportError:
     )
 
 
-def load_exported(folder: Path, about: dict[str, Any], base: str | None = None) -> nn.Module:
-    """The model of an exported folder in fp32, ready to predict.
+def load_exported(
+    folder: Path, about: dict[str, Any], base: str | None = None, *, in_fp32: bool = False
+) -> nn.Module:
+    """The model of an exported folder, ready to predict.
 
     Args:
         folder: the export.
         about: what its ``workbench.json`` says.
         base: another place of the base model; by default the one that ``about`` names.
+        in_fp32: the same weights as fp32 numbers, where they are quantised or rounded.
 
     Raises:
         ExportError: when the base cannot be loaded, does not fit, or the weights are damaged,
@@ -95,9 +106,17 @@ def load_exported(folder: Path, about: dict[str, Any], base: str | None = None) 
         config = read_model_config(folder)
         return _fitting(lambda: auto.from_pretrained(folder, config=config, **_SAFELY), folder)
     model, _ = load_base_of(folder, about, base)
+    if in_fp32 and (told := about.get("loading")):
+        rounded = load_base_of(folder, about | {"loading": {"dtype": told["dtype"]}}, base)[0]
+        plain = rounded.float()
+        copy_dequantized(model, plain)
+        model = plain
     if kind == "peft":
         _refuse_code(folder)
-        return _fitting(lambda: PeftModel.from_pretrained(model, folder), folder)
+        with warnings.catch_warnings():
+            # Quantised layers of GPT-2 lie the other way round than its own, and PEFT sees to it.
+            warnings.filterwarnings("ignore", "fan_in_fan_out is set to False")
+            return _fitting(lambda: PeftModel.from_pretrained(model, folder), folder)
     weights = folder / TRAINED_WEIGHTS
     return _fitting(lambda: _with_tensors(model, load_file(weights)), folder)
 
@@ -117,6 +136,8 @@ def load_base_of(
     base, revision = base or local_base(about["base"]), about["revision"] or "main"
     config = read_model_config(folder)
     trouble = None if Path(base).is_dir() else why_unreachable()
+    told = about.get("loading", {})
+    check_package(told)
     try:
         model, loading = auto.from_pretrained(
             base,
@@ -125,6 +146,7 @@ def load_base_of(
             output_loading_info=True,
             ignore_mismatched_sizes=about.get("other_head", False),
             **_SAFELY,
+            **as_arguments(told),
         )
     except (OSError, ValueError) as error:
         raise ExportError(

@@ -39,6 +39,8 @@ class LoadedAdapter:
     task: AnyTask
     max_length: int
     virtual_tokens: int
+    alone: bool = False
+    """Whether each text is answered by itself, as in the test of a base in fewer bits."""
 
     def predict(
         self, texts: Sequence[str], pairs: Sequence[str] | None = None, *, batch_size: int = 32
@@ -57,7 +59,12 @@ class LoadedAdapter:
         encoded = encode(_joined(asked), encoder, self.tokenizer, cached=False)
         predicted = self.run(encoded, batch_size)
         written = write_texts(
-            self.model, self.task, encoded, self.tokenizer, None, batch_size=batch_size
+            self.model,
+            self.task,
+            encoded,
+            self.tokenizer,
+            None,
+            batch_size=1 if self.alone else batch_size,
         )
         answers = self.task.answers(encoded, predicted) if written is None else written
         columns = self.task.table(encoded, predicted, answers)
@@ -76,6 +83,7 @@ class LoadedAdapter:
             batch_size=batch_size,
             virtual_tokens=self.virtual_tokens,
             labelled=False,
+            alone=self.alone,
         )
 
 
@@ -159,6 +167,7 @@ def _ready(
         task=task,
         max_length=about["max_length"],
         virtual_tokens=virtual_tokens,
+        alone=bool(about.get("loading")),
     )
 
 

@@ -16,26 +16,30 @@ tokenizer = AutoTokenizer.from_pretrained(folder)
 model = {auto}.from_pretrained(folder).eval()""",
     "delta": """import os
 from safetensors.torch import load_file
-from transformers import {auto}, AutoConfig, AutoTokenizer
+from transformers import {auto}, AutoConfig, AutoTokenizer{needed}
 
 folder = "PATH/TO/THIS/FOLDER"
 tokenizer = AutoTokenizer.from_pretrained(folder)
-model = {auto}.from_pretrained({base}, config=AutoConfig.from_pretrained(folder){resized})
+{quantised}model = {auto}.from_pretrained({base}, config=AutoConfig.from_pretrained(folder){told})
 state = load_file(os.path.join(folder, "trained_weights.safetensors"))
 model.load_state_dict(state, strict=False)
 model.eval()""",
     "peft": """from peft import PeftModel
-from transformers import {auto}, AutoConfig, AutoTokenizer
+from transformers import {auto}, AutoConfig, AutoTokenizer{needed}
 
 folder = "PATH/TO/THIS/FOLDER"
 tokenizer = AutoTokenizer.from_pretrained(folder)
-model = {auto}.from_pretrained({base}, config=AutoConfig.from_pretrained(folder){resized})
+{quantised}model = {auto}.from_pretrained({base}, config=AutoConfig.from_pretrained(folder){told})
 {rows}model = PeftModel.from_pretrained(model, folder).eval()""",
 }
 
 
 _MERGED = """
 What was trained is merged into the weights: this folder holds a whole model.
+"""
+_ROUNDED = """
+What was trained is merged into the weights, which were in {weights} in training and are {saved}
+here: this folder holds a whole model, whose outputs are not exactly those of the adapter.
 """
 
 _PAGE = """---
@@ -95,6 +99,7 @@ def model_card(
         merged: whether an adapter has been merged into the weights that the folder holds.
     """
     base, task = about["base"], about["task"]["name"]
+    base_in = _weights(about.get("loading"))
     sizes, parameters = result["data"]["sizes"], result["parameters"]
     tested, references = result["metrics"]["test"], result["references"]
     pairs = yaml.safe_load(recipe_text)["data"]["text_pair"] is not None
@@ -109,7 +114,7 @@ def model_card(
         method=result["method"],
         title=f"{result['recipe']}: {result['method']} on {base}",
         description=result["description"] or "Fine-tuned with the PEFT workbench.",
-        whole=_MERGED if merged else "",
+        whole=_whole(about) if merged else "",
         seed=result["seed"],
         scores="\n".join(f"| {name} | {_number(value)} |" for name, value in tested.items()),
         references="\n".join(rows),
@@ -125,19 +130,41 @@ def model_card(
         checked=result["export"]["examples"],
         difference=result["export"]["max_logit_difference"],
         device=result["policy"]["device_name"],
-        precision=result["policy"]["precision"],
+        precision=result["policy"]["precision"] + (f", the base in {base_in}" if base_in else ""),
         fingerprint=result["fingerprint"],
         recipe=recipe_text.strip(),
     )
 
 
+def _weights(loading: dict[str, Any] | None) -> str | None:
+    """The format of a base's weights where it is in fewer bits than fp32 has."""
+    quantised = (loading or {}).get("quantization_config")
+    if not quantised:
+        return (loading or {}).get("dtype")
+    return str(quantised.get("bnb_4bit_quant_type", "int8"))
+
+
+def _whole(about: dict[str, Any]) -> str:
+    merged = about.get("merged_from")
+    if not merged:
+        return _MERGED
+    return _ROUNDED.format(weights=_weights(merged), saved=merged["dtype"])
+
+
 def _loading(about: dict[str, Any]) -> str:
     """The lines of Python that load the folder."""
     base, revision, rows = about["base"], about["revision"], about.get("embedding_rows")
+    loading = about.get("loading") or {}
+    quantised = loading.get("quantization_config")
+    numbers = f", dtype={loading['dtype']!r}" if "dtype" in loading else ""
+    numbers += ", quantization_config=quantization" if quantised else ""
+    options = "".join(f"    {name}={value!r},\n" for name, value in (quantised or {}).items())
     return _LOADING[about["kind"]].format(
         auto=about["auto_class"],
         base=json.dumps(base) + (f", revision={json.dumps(revision)}" if revision else ""),
-        resized=", ignore_mismatched_sizes=True" if about.get("other_head") else "",
+        told=(", ignore_mismatched_sizes=True" if about.get("other_head") else "") + numbers,
+        needed=", BitsAndBytesConfig" if quantised else "",
+        quantised=f"quantization = BitsAndBytesConfig(\n{options})\n" if quantised else "",
         rows=f"model.resize_token_embeddings({rows}, mean_resizing=False)\n" if rows else "",
     )
 

@@ -97,7 +97,10 @@ class PlainLoader:
 
 
 def compare_outputs(
-    own: Sequence[Sequence[float]], plain: Sequence[Sequence[float]], folder: Path
+    own: Sequence[Sequence[float]],
+    plain: Sequence[Sequence[float]],
+    folder: Path,
+    tolerance: float = RELATIVE_TOLERANCE,
 ) -> float:
     """The largest difference between the run's outputs and a plain load's, a row per input.
 
@@ -115,7 +118,7 @@ def compare_outputs(
     pairs = [(a, b) for x, y in zip(own, plain, strict=True) for a, b in zip(x, y, strict=True)]
     finite = all(math.isfinite(a) and math.isfinite(b) for a, b in pairs)
     difference = max((abs(a - b) for a, b in pairs), default=0.0) if finite else math.nan
-    allowed = RELATIVE_TOLERANCE * max([1.0, *(abs(a) for a, _ in pairs)])
+    allowed = tolerance * max([1.0, *(abs(a) for a, _ in pairs)])
     if not difference <= allowed:
         raise ExportError(
             f"plain transformers + PEFT give other outputs than the run: they differ by "

@@ -4,11 +4,11 @@ This file imports transformers, peft, safetensors and the standard library, noth
 workbench, and is run as a program of its own: ``python plain_load_worker.py``. It reads one JSON
 request a line, forks a fresh process for each (so that imports are paid once) and prints one JSON
 answer a line, after a line of its own when it is ready. A request: {"folder", "base", "revision",
-"offline", "auto_class", "kind", "other_head", "embedding_rows", "output", "skip", "max_length",
-"inputs"}, where an input is {"text", "text_pair"} or {"input_ids", "token_type_ids"} and, for
-log-probabilities, {"positions", "tokens"}; the answer: {"outputs": [[...], ...]} or
-{"error": "..."}. A request with a "program", a file's path, is answered by its ``run(request,
-load)`` instead.
+"offline", "auto_class", "kind", "other_head", "embedding_rows", "loading", "output", "skip",
+"max_length", "inputs"}, where "loading" is what else ``from_pretrained`` is told, and an input is
+{"text", "text_pair"} or {"input_ids", "token_type_ids"} and, for log-probabilities, {"positions",
+"tokens"}; the answer: {"outputs": [[...], ...]} or {"error": "..."}. A request with a "program", a
+file's path, is answered by its ``run(request, load)`` instead.
 """
 
 import json
@@ -35,7 +35,11 @@ def load(request: dict[str, Any]) -> tuple[Any, Any]:
     # Where the base has a head of another size, which a plain load has to be told.
     sizes = {"ignore_mismatched_sizes": True} if request["other_head"] else {}
     revision = request["revision"] or "main"
-    model = auto.from_pretrained(base, revision=revision, config=config, **sizes)
+    loading = dict(request["loading"])
+    if "quantization_config" in loading:
+        quantised = transformers.BitsAndBytesConfig(**loading["quantization_config"])
+        loading["quantization_config"] = quantised
+    model = auto.from_pretrained(base, revision=revision, config=config, **sizes, **loading)
     if request["embedding_rows"]:  # for new tokens, whose values the adapter brings
         model.resize_token_embeddings(request["embedding_rows"], mean_resizing=False)
     if request["kind"] == "peft":
@@ -97,6 +101,8 @@ def serve() -> None:
     os.environ["TRANSFORMERS_VERBOSITY"] = "error"
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever a library prints goes to stderr, not between the answers
+    # bitsandbytes, which peft imports, takes code from the Hub where this package is installed.
+    sys.modules["kernels"] = None  # type: ignore[assignment]
     import peft  # noqa: F401  # imported before forking, so that each answer does not pay for it
     import transformers  # noqa: F401
 

@@ -58,6 +58,7 @@ def describe(
         "task": task.spec.model_dump(mode="json"),
         "other_head": adapted.base.other_head,
         "embedding_rows": rows_for_new_tokens(adapted.base),
+        "loading": adapted.base.loading,
         "labels": list(task.label_names),
         "max_length": max_length,
         "virtual_tokens": adapted.virtual_tokens,

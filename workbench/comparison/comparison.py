@@ -28,6 +28,7 @@ from workbench.comparison.rows import (
 )
 from workbench.comparison.schema import Reference, Row, Scores
 from workbench.comparison.verdicts import TestRequest, TestResults, check_metric, run_tests
+from workbench.comparison.weight_formats import costs_of_fewer_bits
 from workbench.errors import UsageError
 from workbench.formatting import listing, plural
 from workbench.store import DEFAULT_RUNS_DIR, Run, list_runs
@@ -96,6 +97,8 @@ def compare(
     results = run_tests(comparison.groups(metric), request) if testing else TestResults()
     if tests is None and not testing:
         results.notes.append(f"{count} runs: add --tests for significance tests")
+    if testing:
+        results.notes += costs_of_fewer_bits(rows, samples, metric)
     wanted = [metric if metric and name == METRIC else name for name in wanted]
     comparison = replace(
         comparison,

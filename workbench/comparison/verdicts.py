@@ -11,7 +11,7 @@ from workbench.comparison.items import ItemScores, NoItems, item_scores, repeate
 from workbench.comparison.pareto import Intervals
 from workbench.comparison.power import Needed, detectable, needed
 from workbench.comparison.result import Group
-from workbench.comparison.rows import mean_of, within_scale
+from workbench.comparison.rows import Sample, mean_of, within_scale
 from workbench.comparison.schema import Conclusion, Row, Size, Verdict
 from workbench.comparison.sentences import put_in_words, tests_used
 from workbench.comparison.sequential import Plan, plan_of, plans_of
@@ -78,7 +78,7 @@ def run_tests(groups: Sequence[Group], request: TestRequest) -> TestResults:
         if len(group.rows) < 2 or group.metric != (request.metric or group.metric):
             continue
         place = f" in group {group.number}" if group.several else ""
-        scores = _Scores(group)
+        scores = _Scores(group.metric, group.samples)
         pairs = _pairs(group.rows, request)
         if not pairs:
             results.notes.append(
@@ -129,9 +129,9 @@ def _pairs(members: Sequence[Row], request: TestRequest) -> list[tuple[Row, Row]
 class _Scores:
     """The scores of the rows of a group, read once; of items where every run keeps them."""
 
-    def __init__(self, group: Group) -> None:
-        self.metric = group.metric
-        self.samples = {sample.label: sample for sample in group.samples}
+    def __init__(self, metric: str, samples: Sequence[Sample]) -> None:
+        self.metric = metric
+        self.samples = {sample.label: sample for sample in samples}
         self._items: dict[str, ItemScores | str] = {}
 
     def items(self, label: str) -> ItemScores | str:
@@ -184,6 +184,12 @@ class _Scores:
                 found[self.metric, one, other] = (difference.low, difference.high)
                 found[self.metric, other, one] = (-difference.high, -difference.low)
         return found
+
+
+def compared(pair: tuple[Row, Row], samples: Sequence[Sample], metric: str) -> Size:
+    """Two rows of any groups with the same test items, the first minus the second."""
+    found, _ = _Scores(metric, samples).difference(pair[0]["label"], pair[1]["label"])
+    return _Units(pair[1], metric).size_of(found)
 
 
 def _verdict(

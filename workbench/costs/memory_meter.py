@@ -21,6 +21,7 @@ from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from workbench.costs import heap
+from workbench.models.quantized import scale_bytes
 
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
@@ -154,6 +155,7 @@ def breakdown(model: nn.Module, optimizer: Optimizer, kept_bytes: int = 0) -> di
     ``kept_bytes``: frozen fp32 weights that lie beside the bf16 copies which stand in for them."""
     parameters = list(model.parameters())
     weights = kept_bytes + sum(own_bytes(t) for t in [*parameters, *model.buffers()])
+    weights += scale_bytes(model)
     gradients = sum(own_bytes(p) for p in parameters if p.requires_grad)
     states = [t for state in optimizer.state.values() for t in state.values()]
     optimizer_bytes = sum(own_bytes(t) for t in states if isinstance(t, torch.Tensor))

@@ -6,6 +6,7 @@ from pathlib import Path
 from safetensors import safe_open
 
 from workbench.methods import AdaptedModel
+from workbench.models.base import number_count
 
 
 def count_parameters(adapted: AdaptedModel) -> dict[str, int]:
@@ -20,7 +21,7 @@ def count_parameters(adapted: AdaptedModel) -> dict[str, int]:
     own = {id(p) for p in adapted.base.model.parameters()}
     added = sum(p.numel() for p in adapted.model.parameters() if id(p) not in own)
     base_parameters = adapted.base.parameter_count
-    inside = sum(p.numel() for p in adapted.base.model.parameters()) - base_parameters
+    inside = sum(map(number_count, adapted.base.model.parameters())) - base_parameters
     copies = head if inside >= head and adapted.model is not adapted.base.model else 0
     return {
         "trainable": count,

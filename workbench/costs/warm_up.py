@@ -1,5 +1,6 @@
 """What a process pays once for a run, paid before anything is measured."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -57,8 +58,11 @@ def _evaluate(trainer: Trainer, run: RunSpec, validation: Encoded, test: Encoded
         trainer.predict(_longest(validation, size))
     model, few = trainer.finish(), _longest(test, size)
     set_attention(model)
-    with only_first_token(model):
-        trainer.predict(few)
+    alone = run.recipe.model.reduced
+    if alone:
+        size, few = 1, _longest(test, 1)
+    with nullcontext() if alone else only_first_token(model):
+        trainer.predict(few, alone=alone)
         if isinstance(task, WritingTask):
             decoding = task.spec.decoding
             most = min(NEW_TOKENS, decoding.max_new_tokens)

@@ -30,6 +30,7 @@ def predict(
     batch_size: int,
     virtual_tokens: int,
     labelled: bool = True,
+    alone: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Predicted:
     """Losses and values of every feature of a split, on every process.
@@ -37,21 +38,25 @@ def predict(
     Args:
         accelerator: None to work alone on the device that the model is on.
         labelled: False for texts from outside, which have no loss.
+        alone: each feature by itself and without padding. In bf16 and in quantised weights what is
+            beside a text moves its logits by some hundredths, and a plain load has nothing there.
         on_progress: called with the features of this process that are done and those of all.
     """
     process, processes = (
         (0, 1) if accelerator is None else (accelerator.process_index, accelerator.num_processes)
     )
     device = next(model.parameters()).device
+    longest = 0 if alone else int(encoded.lengths.max(initial=0))
+    batch_size = processes if alone else batch_size
     found: list[tuple[int, float, float, Any]] = []
-    with evaluating(model), _quick_products(model):
+    with evaluating(model), nullcontext() if alone else _quick_products(model):
         for indices in evaluation_order(encoded.lengths, batch_size):
             mine = own_share(indices, process, processes)
             if not mine and not is_sharded(model):
                 continue
             # FSDP: a rank without examples left still runs the forward pass (all-gather).
             rows = task.rows(encoded, mine or indices[:1], EVALUATION_SEED)
-            batch = on_device(pad(rows, tokenizer, int(encoded.lengths.max())), device)
+            batch = on_device(pad(rows, tokenizer, longest), device)
             outputs = task.outputs(model, batch, virtual_tokens)
             losses = task.losses(outputs, batch).tolist() if labelled else [0.0] * len(rows)
             weights = [task.weight(row) if labelled else 0.0 for row in rows]

@@ -8,6 +8,7 @@ from accelerate.utils import set_seed
 from workbench import methods
 from workbench.errors import MethodError
 from workbench.methods.base import AdaptedModel, MethodContext
+from workbench.methods.on_quantized import check_as_loaded, check_on_quantized
 from workbench.models import Base, check_positions
 from workbench.recipe import Recipe
 from workbench.recipe.schema import ModelSpec
@@ -64,37 +65,44 @@ def build_model(
             why="the model has no parameters of that kind (many decoders have no biases)",
             fix="take lora, prefix or prompt",
         )
+    check_on_quantized(adapted, recipe.method.label)
     if seed is not None and method.initialise:
         method.initialise(adapted, recipe.method, context)
     if seed is not None:
-        _try_prompt(adapted, recipe, task)
+        _try(adapted, recipe, task)
+        check_as_loaded(adapted, recipe.method.label)
     return adapted
 
 
 @torch.no_grad()
-def _try_prompt(adapted: AdaptedModel, recipe: Recipe, task: AnyTask) -> None:
-    """Refuses a prompt or prefix that PEFT or the architecture does not compute with.
+def _try(adapted: AdaptedModel, recipe: Recipe, task: AnyTask) -> None:
+    """Refuses a prompt or prefix, or a base in fewer bits, that PEFT or the architecture does not
+    compute with.
 
     PEFT (0.21) runs a classifier with a prefix by itself, which fails on BigBird's two-part head;
-    Longformer's classifier asks for token ids, and behind a prompt there are none.
+    Longformer's classifier asks for token ids, and behind a prompt there are none. Its IA3 gives
+    fp32 out of quantised layers, whatever goes in.
 
     Raises:
         MethodError: with the error of two tokens that were tried.
     """
     model = adapted.model
-    if not getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False):
+    prompt = getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False)
+    if not prompt and not recipe.model.reduced:
         return
     was_training = model.training
     ids = torch.zeros(1, 2, dtype=torch.long, device=adapted.base.model.device)
     try:
         model.eval()(input_ids=ids, attention_mask=torch.ones_like(ids))
     except (TypeError, IndexError, ValueError, RuntimeError, AttributeError) as error:
+        weights = f" in {recipe.model.weight_format}" if recipe.model.reduced else ""
+        fix = "take lora, or another method that changes weights"
         raise MethodError(
-            f"{recipe.method.label} does not work on {adapted.base.config.model_type} for "
+            f"{recipe.method.label} does not work on {adapted.base.config.model_type}{weights} for "
             f"{task.spec.name}: {type(error).__name__}: {str(error).splitlines()[0]}",
-            where="method.name",
+            where="model.dtype" if weights else "method.name",
             why="plain transformers + PEFT end with this error on any text",
-            fix="take lora, or another method that changes weights",
+            fix="set model.dtype: fp32, or take lora" if weights else fix,
         ) from error
     finally:
         model.train(was_training)

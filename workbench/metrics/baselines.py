@@ -27,6 +27,7 @@ from workbench.metrics.fitting import counted
 from workbench.metrics.scores import score
 from workbench.metrics.scripts import USUAL
 from workbench.models import load_base, weights_fingerprint
+from workbench.models.quantized import allow_packing
 from workbench.recipe import Recipe
 from workbench.recipe.catalogue import ZERO_SHOT, higher_is_better
 from workbench.store.files import read_json, write_json
@@ -82,11 +83,12 @@ def score_baselines(
 def _base_condition(
     recipe: Recipe, task: AnyTask, tokenizer: PreTrainedTokenizerBase
 ) -> tuple[str, ...]:
-    return (
+    known = (
         weights_fingerprint(recipe.model, task),
         tokenisation_fingerprint(tokenizer, recipe.model.max_length),
         torch.__version__,
     )
+    return (*known, recipe.model.weight_format) if recipe.model.reduced else known
 
 
 def cached(
@@ -139,8 +141,10 @@ def _zero_shot(
         shard(base.model, base.model, where)
     else:
         base.model.to(where)
-    model, tokenizer = base.model.eval(), base.tokenizer
-    size = recipe.training.eval_batch_size
-    predicted = predict(model, task, test, tokenizer, together, batch_size=size, virtual_tokens=0)
+    allow_packing(base.model, True)
+    model, tokenizer, alone = base.model.eval(), base.tokenizer, recipe.model.reduced
+    size = 1 if alone else recipe.training.eval_batch_size
+    asked = model, task, test, tokenizer, together
+    predicted = predict(*asked, batch_size=size, virtual_tokens=0, alone=alone)
     texts = write_texts(model, task, test, tokenizer, together, batch_size=size)
     return score_split(task, test, predicted, texts)

@@ -1,9 +1,17 @@
 """A pretrained model with a task's head, before any method has touched it."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+def number_count(parameter: Tensor) -> int:
+    """Numbers that a parameter holds; of nf4, which packs two into a byte, before it did so."""
+    state = getattr(parameter, "quant_state", None)
+    return math.prod(state.shape) if state is not None else parameter.numel()
 
 
 @dataclass(kw_only=True)
@@ -30,6 +38,8 @@ class Base:
     """Whether the checkpoint has a head of another size, which a plain load has to be told."""
     head_in_backbone: tuple[str, ...] = ()
     """Parts of the backbone that only a head reads and the checkpoint does not have: a pooler."""
+    loading: dict[str, Any] = field(default_factory=dict)
+    """What a plain ``from_pretrained`` is told of the numbers of the weights, as JSON."""
     new_tokens: tuple[int, ...] = ()
     """Ids of tokens whose word embeddings were added to those of the checkpoint."""
     parameter_count: int = field(init=False)
@@ -40,7 +50,7 @@ class Base:
 
     def count_parameters(self) -> None:
         """Counts again, after the model has grown."""
-        self.parameter_count = sum(p.numel() for p in self.model.parameters())
+        self.parameter_count = sum(map(number_count, self.model.parameters()))
 
     @property
     def head_names(self) -> tuple[str, ...]:

@@ -1,6 +1,5 @@
 """Config, tokenizer and weights of a base model."""
 
-from copy import deepcopy
 from dataclasses import asdict
 from typing import Any
 
@@ -12,7 +11,17 @@ from workbench.distributed.policy import Policy
 from workbench.models.attention import class_of, plain_attention, supported_attention
 from workbench.models.base import Base
 from workbench.models.checkpoint import note_new_weights
+from workbench.models.dropout import with_dropout
 from workbench.models.location import fingerprint, locate, or_refuse
+from workbench.models.quantized import (
+    TORCH_NAMES,
+    allow_packing,
+    as_arguments,
+    check_installed,
+    loading_options,
+    quantize_empty,
+    whole_modules,
+)
 from workbench.models.refusals import (
     check_family,
     check_tokenizer,
@@ -43,9 +52,9 @@ def load_config(spec: ModelSpec, task: AnyTask) -> Any:
         spec,
     )
     check_family(config, spec, task)
-    # What is computed with and exported is fp32; a checkpoint's own half precision would make
-    # a plain load, which goes by the config, give other logits.
-    config.dtype = torch.float32
+    # A checkpoint's own half precision would make a plain load, which goes by the config, give
+    # other logits.
+    config.dtype = _dtype(spec)
     return config
 
 
@@ -94,11 +103,21 @@ def weights_fingerprint(spec: ModelSpec, task: AnyTask) -> str:
 
 def empty_base(spec: ModelSpec, task: AnyTask) -> Base:
     """The model with its exact shapes and no weights (meta device), to count parameters."""
+    check_installed(spec)
     config = load_config(spec, task)
-    with torch.device("meta"):
-        model = _auto_class(task).from_config(config, **_options(task, config))
     tokenizer: Any = load_tokenizer(spec) if spec.resize_embeddings else None
-    return _with_new_tokens(_base(spec, task, config, model, tokenizer), spec)
+    base = _base(spec, task, config, _on_meta(spec, task, config), tokenizer)
+    base.loading = loading_options(spec, whole_modules(base))
+    quantize_empty(base.model, base.loading)
+    return _with_new_tokens(base, spec)
+
+
+def _on_meta(spec: ModelSpec, task: AnyTask, config: Any) -> PreTrainedModel:
+    with torch.device("meta"):
+        model: PreTrainedModel = _auto_class(task).from_config(
+            config, **_options(spec, task, config)
+        )
+    return model
 
 
 def fake_base(
@@ -109,12 +128,15 @@ def fake_base(
     To be called where tensors hold no numbers (``costs.fake_tensors``), which this does not see
     to. The names of missing weights are not known, nor is the fingerprint.
     """
+    check_installed(spec)
     config = load_config(spec, task)
     _name_inputs(tokenizer, task)
-    model = _auto_class(task).from_config(
-        _with_dropout(config, policy.dropout), **_options(task, config, policy.attention)
-    )
-    return _with_new_tokens(_base(spec, task, config, model, tokenizer), spec)
+    options = _options(spec, task, config, policy.attention)
+    model = _auto_class(task).from_config(with_dropout(config, policy.dropout), **options)
+    base = _base(spec, task, config, model, tokenizer)
+    base.loading = loading_options(spec, whole_modules(base))
+    quantize_empty(base.model, base.loading)
+    return _with_new_tokens(base, spec)
 
 
 def load_tokenizer(spec: ModelSpec) -> PreTrainedTokenizerBase:
@@ -146,11 +168,10 @@ def load_base(
     *,
     layers: int | None = None,
 ) -> Base:
-    """Loads a fresh fp32 base for one run, with dropout and attention as the policy says.
+    """Loads a fresh base for one run, with dropout and attention as the policy says.
 
-    Weights are kept in fp32 and computed in the policy's precision by autocast: a half-precision
-    head cannot be trained with PEFT (it upcasts adapters, not heads), and the exported numbers
-    have to be those of a plain load.
+    Its weights are those of a plain load, in what the recipe asks for; what training needs in
+    other numbers is the trainer's to change (``FrozenWeights``).
 
     Args:
         tokenizer: the model's own, where it has been loaded before.
@@ -159,6 +180,7 @@ def load_base(
     Raises:
         UsageError: when there is no such model here or on the Hub.
     """
+    check_installed(spec)
     place = locate(spec)
     config = load_config(spec, task)
     if layers is not None:
@@ -168,23 +190,39 @@ def load_base(
     if notes and task.spec.new_head and not task.per_position:
         refuse_padded_ends(tokenizer, spec)
     _name_inputs(tokenizer, task)
-    model, loading = or_refuse(
-        lambda: _auto_class(task).from_pretrained(
-            place.location,
-            revision=place.revision,
-            config=_with_dropout(config, policy.dropout),
-            use_safetensors=True,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,
-            **_options(task, config, policy.attention),
-        ),
-        spec,
-    )
-    config.architectures = [type(model).__name__]
-    base = _base(spec, task, config, model, tokenizer)
-    base.fingerprint, base.notes = fingerprint(place, config), notes
-    note_new_weights(base, loading)
+    options = _options(spec, task, config, policy.attention)
+    whole: set[str] = set()
+    if spec.quantization != "none":
+        whole = whole_modules(_base(spec, task, config, _on_meta(spec, task, config), tokenizer))
+        options["device_map"] = {"": policy.device}
+
+    def load() -> Base:
+        told = loading_options(spec, whole)
+        model, loading = or_refuse(
+            lambda: _auto_class(task).from_pretrained(
+                place.location,
+                revision=place.revision,
+                config=with_dropout(config, policy.dropout),
+                use_safetensors=True,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,
+                **options | as_arguments(told),
+            ),
+            spec,
+        )
+        base = _base(spec, task, config, model, tokenizer)
+        base.loading, base.notes = told, list(notes)
+        note_new_weights(base, loading)
+        return base
+
+    base = load()
+    if whole and not whole >= (needed := whole_modules(base)):  # parts that the checkpoint lacks
+        whole |= needed
+        base = load()
+    config.architectures = [type(base.model).__name__]
+    base.fingerprint = fingerprint(place, config)
     refuse_missing_weights(base, spec)
+    allow_packing(base.model, False)
     return _with_new_tokens(base, spec)
 
 
@@ -192,11 +230,18 @@ def _auto_class(task: AnyTask) -> Any:
     return getattr(transformers, task.auto_class)
 
 
-def _options(task: AnyTask, config: Any, attention: str = "sdpa") -> dict[str, Any]:
+def _dtype(spec: ModelSpec) -> torch.dtype:
+    found: torch.dtype = getattr(torch, TORCH_NAMES[spec.loaded_in])
+    return found
+
+
+def _options(
+    spec: ModelSpec, task: AnyTask, config: Any, attention: str = "sdpa"
+) -> dict[str, Any]:
     return {
         # Named always, because a config may name an attention kernel of the Hub, which is code.
         "attn_implementation": supported_attention(class_of(task.auto_class, config), attention),
-        "dtype": torch.float32,
+        "dtype": _dtype(spec),
         "trust_remote_code": False,
     }
 
@@ -245,22 +290,3 @@ def _note_padding(tokenizer: PreTrainedTokenizerBase, config: Any) -> list[str]:
     if tokenizer.pad_token_id != tokenizer.eos_token_id:
         return []
     return [f"the tokenizer has no padding token: its end token {tokenizer.eos_token} pads"]
-
-
-def dropouts(config: Any) -> dict[str, float]:
-    """Every dropout probability of a config, by its key."""
-    return {
-        key: value
-        for key, value in config.to_dict().items()
-        if ("dropout" in key or key.endswith("pdrop"))
-        and isinstance(value, int | float)
-        and not isinstance(value, bool)
-    }
-
-
-def _with_dropout(config: Any, dropout: float | None) -> Any:
-    """A copy of the config in which every dropout probability is ``dropout``."""
-    changed = deepcopy(config)
-    for key in dropouts(config) if dropout is not None else ():
-        setattr(changed, key, dropout)
-    return changed

@@ -9,7 +9,7 @@ from typing import Any
 
 PACKAGES = (
     *("peft-workbench", "torch", "transformers", "peft", "accelerate", "deepspeed", "datasets"),
-    *("evaluate", "tokenizers", "safetensors", "numpy", "scikit-learn"),
+    *("evaluate", "tokenizers", "safetensors", "numpy", "scikit-learn", "bitsandbytes"),
 )
 
 

@@ -5,6 +5,7 @@ import math
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -14,7 +15,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import gather_object
 
-from workbench.adapters.export import check_folder, write_expected
+from workbench.adapters.export import check_folder, tolerance, write_expected
 from workbench.adapters.init_from import start_from
 from workbench.adapters.model_card import model_card
 from workbench.adapters.plain_load import PlainLoader
@@ -213,15 +214,17 @@ class Pipeline:
     def _test(
         self, setup: RecipeSetup, trainer: Trainer, meter: MemoryMeter, clock: record.Clock
     ) -> Tested:
-        """The test split, once, in fp32 and with the attention of a plain load."""
+        """The test split, once, in the numbers and with the attention of a plain load."""
         model = trainer.finish()
         self._phase("test")
         set_attention(model)
         task, test, size = setup.task, setup.splits["test"], trainer.spec.eval_batch_size
+        alone = self.recipe.model.reduced
+        size = 1 if alone else size
         started = time.perf_counter()
-        with only_first_token(model):
+        with nullcontext() if alone else only_first_token(model):
             with meter.first_batch("evaluate") as after_batch:
-                predicted = trainer.predict(test, on_progress=after_batch)
+                predicted = trainer.predict(test, alone=alone, on_progress=after_batch)
             with meter.first_batch("evaluate") as after_batch:
                 split = model, task, test, trainer.tokenizer, trainer.accelerator
                 generated = write_texts(*split, batch_size=size, on_progress=after_batch)
@@ -244,7 +247,8 @@ class Pipeline:
             expected = write_expected(run.path, setup.task, test, tested.predicted)
             kind = write_weights(model, recipe.method.name, folder)
             about = describe(folder, model, setup.task, kind, recipe.model.max_length)
-            difference = check_folder(self.loader, folder, about, expected)
+            allowed = tolerance(about, setup.policy.device)
+            difference = check_folder(self.loader, folder, about, expected, allowed)
             weights = stored(folder)
             result["parameters"]["stored"] = weights["stored"]
             result["adapter_bytes"] = weights["bytes"]

@@ -17,7 +17,7 @@ from workbench.metrics.fitting import counted
 from workbench.metrics.per_example import example_columns
 from workbench.metrics.scripts import USUAL
 from workbench.models import Base
-from workbench.models.loading import dropouts
+from workbench.models.dropout import dropouts
 from workbench.pipeline.setup import RecipeSetup
 from workbench.recipe.catalogue import SCORING_LIBRARIES
 from workbench.recipe.renamed import as_hashed, metric_as_first_written
@@ -184,10 +184,13 @@ def comparability(
         metrics += f" {cut.rouge} {cut.bleu}"
     for name, code in allowed_code(recipe).items():
         metrics += f" {name} " + " ".join(each["sha256"] for each in code["scripts"].values())
+    weights = base.fingerprint
+    if recipe.model.reduced:
+        weights += f" in {recipe.model.weight_format}"
     return {
         "data": setup.data.content_hash,
         "split": setup.data.comparable_split,
-        "base": f"{base.fingerprint} after {start}" if start else base.fingerprint,
+        "base": f"{weights} after {start}" if start else weights,
         "tokenisation": tokenisation_fingerprint(base.tokenizer, recipe.model.max_length, written),
         "metrics": hashlib.sha256(metrics.encode()).hexdigest(),
         "device": f"{setup.policy.device}/{setup.policy.precision}",

@@ -6,6 +6,7 @@ from typing import Any
 
 from workbench.distributed.policy import Policy
 from workbench.errors import RunRefused
+from workbench.models.quantized import PACKAGE
 from workbench.recipe import Recipe
 from workbench.recipe.layers import flatten
 from workbench.recipe.renamed import ADDED, flat_as_today
@@ -35,6 +36,7 @@ def conditions_known(
         "processes": together,
         **{name: value for name, value in policy.record().items() if name in kept},
         **{name: packages.get(name) for name in LIBRARIES},
+        **({PACKAGE: packages.get(PACKAGE)} if recipe.model.quantization != "none" else {}),
     }
 
 

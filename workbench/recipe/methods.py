@@ -42,6 +42,11 @@ class MethodSpec(StrictModel):
         """Whether past keys and values are trained, which gradient checkpointing drops."""
         return False
 
+    @property
+    def changes_base(self) -> str:
+        """What of the base's own weights it changes, after "it trains"; empty for nothing."""
+        return ""
+
     def findings(self) -> Iterator[Finding]:
         """What of these settings does not go together."""
         return iter(())
@@ -68,6 +73,10 @@ class Full(MethodSpec):
     default_learning_rate: ClassVar[float] = 5e-5
     name: Literal["full"]
 
+    @property
+    def changes_base(self) -> str:
+        return "all of the base's own weights"
+
 
 class Head(MethodSpec):
     """Linear probe: only the task head is trained, on a frozen encoder."""
@@ -81,6 +90,10 @@ class BitFit(MethodSpec):
 
     default_learning_rate: ClassVar[float] = 3e-3
     name: Literal["bitfit"]
+
+    @property
+    def changes_base(self) -> str:
+        return "the base's own biases"
 
 
 class LoRA(MethodSpec):
@@ -104,6 +117,10 @@ class LoRA(MethodSpec):
     init: Literal["default", "gaussian", "pissa", "olora", "orthogonal"] = Field(
         "default", description="How the two matrices start; 'pissa' takes principal components."
     )
+
+    @property
+    def changes_base(self) -> str:
+        return "" if self.bias == "none" else "the base's own biases (method.bias)"
 
     def findings(self) -> Iterator[Finding]:
         return _target_findings(self.target_modules)

@@ -30,6 +30,10 @@ VALUES = {"data.duplicates": {"refuse": "error"}, "task.metrics": METRICS, "tuni
 
 ADDED: dict[str, Any] = {
     "model.resize_embeddings": False,
+    "model.dtype": "auto",
+    "model.quantization": "none",
+    "model.double_quantization": False,
+    "model.compute_dtype": "auto",
     "data.quoting": "auto",
     "data.normalise_labels": False,
     "data.group": None,

@@ -10,6 +10,7 @@ from typing import Any
 
 from workbench.assets import ASSETS
 from workbench.recipe.base import Finding, repeated
+from workbench.recipe.model_spec import WEIGHT_FORMAT
 from workbench.recipe.schema import Recipe, Size
 from workbench.recipe.sources import ASSET_PREFIX, is_hub_id, is_local, is_table
 from workbench.recipe.suggest import choice, did_you_mean, shown
@@ -26,6 +27,7 @@ def check_rules(recipe: Recipe) -> list[Finding]:
         *_sizes(recipe),
         *_encodings(recipe),
         *_training(recipe),
+        *_weight_format(recipe),
         *recipe.method.findings(),
         *repeated(("seeds",), recipe.seeds),
     ]
@@ -157,6 +159,29 @@ def _training(recipe: Recipe) -> Iterator[Finding]:
         yield Finding(("training", "gradient_checkpointing"), what, "remove it")
 
 
+def _weight_format(recipe: Recipe) -> Iterator[Finding]:
+    model, method = recipe.model, recipe.method
+    quantization = (("model", "quantization"),)
+    for key in ("double_quantization", "compute_dtype"):
+        asked = getattr(model, key) != type(model).model_fields[key].default
+        if asked and model.quantization != "nf4":
+            what = f"only used with quantization: nf4; it is {model.quantization}"
+            yield Finding(("model", key), what, "remove it", quantization)
+    if model.quantization != "none" and method.changes_base:
+        what = (
+            f"{model.quantization} weights are frozen, and {method.name} trains "
+            f"{method.changes_base}"
+        )
+        fix = "take a method that leaves the base as it is, e.g. lora, or quantization: none"
+        yield Finding(quantization[0], what, fix, (("method",),))
+    if model.reduced and getattr(method, "init", "") in ("pissa", "olora"):
+        what = (
+            f"{method.model_dump()['init']} takes its start out of the base's weights, which "
+            f"{model.weight_format.split()[0]} rounds"
+        )
+        yield Finding(("method", "init"), what, "set method.init: default", quantization)
+
+
 def missing_local_source(recipe: Recipe) -> Iterator[Finding]:
     """The local model or data of a recipe that is not there."""
     for section in ("model", "data"):
@@ -167,18 +192,43 @@ def missing_local_source(recipe: Recipe) -> Iterator[Finding]:
 
 
 def comparability_warnings(recipes: Sequence[Recipe]) -> list[str]:
-    """What keeps the recipes of one study from being compared with each other."""
+    """What keeps the recipes of one study from being compared with each other: those of each weight
+    format among themselves, and one format with another by the recipes that are alike otherwise."""
     warnings = []
-    first: dict[str, Recipe] = {}
+    first: dict[tuple[str, str], Recipe] = {}
     for recipe in recipes:
-        reference = first.setdefault(recipe.study, recipe)
+        reference = first.setdefault((recipe.study, recipe.model.weight_format), recipe)
         for section in ("task", "model", "data"):
             mine = getattr(recipe, section).model_dump()
             theirs = getattr(reference, section).model_dump()
-            free = recipe.task.training_only if section == "task" else ()
+            free = {"task": recipe.task.training_only, "model": WEIGHT_FORMAT}.get(section, ())
             for key in (key for key in mine if mine[key] != theirs.get(key) and key not in free):
                 warnings.append(
                     f"{recipe.study}: {recipe.name} has {section}.{key} {shown(mine[key])}, "
                     f"{reference.name} has {shown(theirs.get(key))}: these two cannot be compared"
                 )
-    return warnings
+    return [*warnings, *_formats_apart(recipes)]
+
+
+def _formats_apart(recipes: Sequence[Recipe]) -> Iterator[str]:
+    """Recipes of a study that no other recipe can be set beside, as their weights differ."""
+    for recipe in recipes:
+        mine = recipe.model.weight_format
+        others = [r for r in recipes if r.study == recipe.study and r is not recipe]
+        apart = [r for r in others if r.model.weight_format != mine]
+        if apart and len(apart) == len(others) and not any(_twins(recipe, r) for r in apart):
+            yield (
+                f"{recipe.study}: {recipe.name} has its base in {mine}, {apart[0].name} in "
+                f"{apart[0].model.weight_format}: these two cannot be compared"
+            )
+
+
+def _twins(one: Recipe, other: Recipe) -> bool:
+    """Whether two recipes differ in the format of their weights alone."""
+    aside: dict[str, Any] = {
+        "model": set(WEIGHT_FORMAT),
+        "study": True,
+        "name": True,
+        "description": True,
+    }
+    return one.model_dump(exclude=aside) == other.model_dump(exclude=aside)

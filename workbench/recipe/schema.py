@@ -15,6 +15,7 @@ from pydantic import Field
 from workbench.errors import UsageError
 from workbench.recipe.base import StrictModel
 from workbench.recipe.methods import METHOD_SPECS, AnyMethod
+from workbench.recipe.model_spec import ModelSpec
 from workbench.recipe.renamed import as_hashed
 from workbench.recipe.tasks import TASK_SPECS, AnyTask
 
@@ -41,27 +42,6 @@ def check_name(text: str, *, where: str) -> None:
 
 VARIANTS: dict[str, Mapping[str, type[StrictModel]]] = {"task": TASK_SPECS, "method": METHOD_SPECS}
 """Sections whose keys depend on their ``name``."""
-
-
-class ModelSpec(StrictModel):
-    """The pretrained model."""
-
-    source: str = Field(
-        min_length=1, description="Hub id, local folder, or asset:NAME for an embedded model."
-    )
-    revision: str | None = Field(None, description="Hub commit, tag or branch.")
-    max_length: int = Field(
-        128,
-        ge=4,
-        le=131072,
-        description="Tokens of text kept per example, the same for every method of a study; "
-        "virtual tokens come on top.",
-    )
-    resize_embeddings: bool = Field(
-        False,
-        description="Add a word embedding for each token that was added to the tokenizer, and "
-        "train it; methods full and lora do.",
-    )
 
 
 class Splits(StrictModel):
@@ -189,7 +169,7 @@ class TrainingSpec(StrictModel):
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto",
         description="Autocast of the training steps, fp32 where bf16 would be emulated; the test "
-        "is always scored in fp32.",
+        "is scored in the numbers of model.dtype.",
     )
     attention: Literal["auto", "eager", "sdpa"] = Field(
         "auto", description="Attention implementation of the training steps."

@@ -63,11 +63,14 @@ def _of_base(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _from_base(request: dict[str, Any], auto: str) -> tuple[Any, dict[str, Any]]:
+    told = {"dtype": torch.float32} | request["loading"]
+    if "quantization_config" in told:
+        quantised = dict(told["quantization_config"])
+        if auto != request["auto_class"]:  # whose modules have other names
+            del quantised["llm_int8_skip_modules"]
+        told["quantization_config"] = transformers.BitsAndBytesConfig(**quantised)
     model, loading = getattr(transformers, auto).from_pretrained(
-        request["base"],
-        revision=request["revision"] or "main",
-        dtype=torch.float32,
-        output_loading_info=True,
+        request["base"], revision=request["revision"] or "main", output_loading_info=True, **told
     )
     return model.eval(), loading
 

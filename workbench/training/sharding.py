@@ -130,7 +130,10 @@ def check(adapted: AdaptedModel, method: MethodSpec) -> None:
     units = [{id(p) for p in layer.parameters()} for layer in layers_of(adapted.base.model)]
     inside = [p for unit in units for p in unit]
     single = [n for n, p in adapted.model.named_parameters() if p.ndim == 0]
-    if adapted.changes_base:
+    if adapted.base.loading.get("quantization_config"):
+        what = "a quantised base"
+        why = "its weights are packed with scales of their own"
+    elif adapted.changes_base:
         what = "a start that is taken out of the base's weights"
         why = "every process would decompose the whole base for itself, and not to the same bit"
     elif adapted.after_step is not None:

@@ -228,7 +228,11 @@ class Trainer:
         return patience is not None and self.best.epochs_without_improvement >= patience
 
     def predict(
-        self, encoded: Encoded, *, on_progress: Callable[[int, int], None] | None = None
+        self,
+        encoded: Encoded,
+        *,
+        alone: bool = False,
+        on_progress: Callable[[int, int], None] | None = None,
     ) -> Predicted:
         """What the model makes of a split: in the training's precision until ``finish``."""
         return predict(
@@ -239,6 +243,7 @@ class Trainer:
             self.accelerator,
             batch_size=self.spec.eval_batch_size,
             virtual_tokens=self.adapted.virtual_tokens,
+            alone=alone,
             on_progress=on_progress,
         )
 
@@ -250,7 +255,7 @@ class Trainer:
         return bool(self.accelerator.reduce(votes, "sum") > 0)
 
     def finish(self) -> nn.Module:
-        """Ends the training: the kept state in the bare fp32 model, the same on every process."""
+        """Ends the training: the kept state in the bare model, the same on every process."""
         self.gradients.finish()
         self._training_only.close()
         if self.spec.keep == "best" and self.best.step is not None:

@@ -177,7 +177,9 @@ def check(adapted: AdaptedModel, method: MethodSpec) -> None:
         MethodError: with the reason and what works instead.
     """
     single = [n for n, p in adapted.model.named_parameters() if p.ndim == 0]
-    if adapted.after_step is not None:
+    if adapted.base.loading.get("quantization_config"):
+        what, why = "a quantised base", "DeepSpeed would cast its packed weights"
+    elif adapted.after_step is not None:
         what = method.label
         why = "after each step it weighs gradients that no process has as a whole"
     elif single:
