@@ -121,5 +121,6 @@ def test_a_worker_tells_once_when_the_queue_is_done(
     monkeypatch.setattr(worker, "_record_failure", lambda *_: None)
     monkeypatch.setattr("workbench.jobs.worker.MOST_ATTEMPTS", 0)
     worker.run()
+    worker.tell()
     (post,) = posts
     assert {run["id"] for run in post["runs"]} == {run.id for run in runs}

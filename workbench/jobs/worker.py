@@ -59,8 +59,7 @@ def work(runs_dir: Path | str, slots: Sequence[str], say: Observer) -> None:
     """
     worker = Worker(runs_dir, [as_slot(slot) for slot in slots] or default_slots(), say)
     worker.run()
-    if failed := announce([read_run(path) for path in worker.ended]):
-        say(failed)
+    worker.tell()
 
 
 class Worker:
@@ -78,7 +77,7 @@ class Worker:
         self._leave = False
         self._held: set[str] = set()
         """Runs that this worker does not begin again."""
-        self.ended: list[Path] = []
+        self._ended: list[Path] = []
 
     def run(self) -> None:
         check_webhook()
@@ -102,6 +101,11 @@ class Worker:
                 self._look()
                 time.sleep(LOOK_SECONDS)
         self.say("left; started runs continue" if self._leave else "done")
+
+    def tell(self) -> None:
+        """Tells the webhook of the runs that have ended."""
+        if failed := announce([read_run(path) for path in self._ended]):
+            self.say(failed)
 
     def _begin(self) -> None:
         """Once the devices are held."""
@@ -207,7 +211,7 @@ class Worker:
 
     def _remove(self, entry: Entry) -> None:
         self.queue.remove(entry)
-        self.ended.append(self.queue.path_of(entry))
+        self._ended.append(self.queue.path_of(entry))
 
     def _record_failure(self, entry: Entry, path: Path, job: Job | None) -> None:
         """A run whose job ended before it could open the folder has failed, visibly."""
