@@ -47,9 +47,10 @@ def test_one_in_twenty_equal_methods_is_called_different(scenario: Scenario, run
 
 @pytest.mark.parametrize("scenario", cells(among=UNEQUAL))
 def test_seeds_that_vary_unlike_err_in_a_tenth_at_most(scenario: Scenario) -> None:
-    """Runs of one side that fall to one side of their mean: the paired t test errs in 8%, too."""
+    """Three seeds do not tell which side varies how much; where a side near 1 does, its variance
+    is taken at the mean of both."""
     (found,) = decided(scenario, runs=3, items=500, studies=2 * STUDIES)
-    assert found.false <= 0.12
+    assert found.false <= 0.10
 
 
 @pytest.mark.parametrize("scenario", cells("middling task"))
@@ -129,16 +130,37 @@ def test_the_seeds_asked_for_show_the_difference_in_four_of_five_studies(
     assert 0.72 <= float(np.mean(shares)) <= 0.88
 
 
-@pytest.mark.parametrize("items", [200, pytest.param(600, marks=pytest.mark.nightly)])
-def test_the_items_asked_for_show_the_difference_of_two_adapters(items: int) -> None:
-    scenario = Graded(name="two adapters", accuracy=(0.85, 0.85), seeds=(0.0, 0.0))
+@pytest.mark.parametrize(
+    ("accuracy", "gap", "items"),
+    [
+        (0.85, 0.03, 200),
+        (0.965, 0.01, 200),
+        pytest.param(0.85, 0.03, 600, marks=pytest.mark.nightly),
+        pytest.param(0.6, 0.05, 200, marks=pytest.mark.nightly),
+    ],
+)
+def test_the_items_asked_for_show_the_difference_of_two_adapters(
+    accuracy: float, gap: float, items: int
+) -> None:
+    scenario = Graded(name="two adapters", accuracy=(accuracy, accuracy), seeds=(0.0, 0.0))
     asked = []
-    for pair in study(scenario, runs=1, items=items, studies=80, seed=1):
-        plan = needed(single_runs(*pair), 0.03)
-        assert plan.limit == "items" and plan.items and plan.seeds is None
-        asked.append(plan.items)
-    shares = [power(apart(scenario, 0.03), 1, count, 10, i) for i, count in enumerate(asked)]
-    assert 0.74 <= float(np.mean(shares)) <= 0.86
+    for pair in study(scenario, runs=1, items=items, studies=200, seed=1):
+        plan = needed(single_runs(*pair), gap)
+        assert plan.limit in ("items", None) and plan.seeds is None
+        asked.append(plan.items or items)
+    ((one, other),) = study(apart(scenario, gap), runs=1, items=2_000_000, studies=1, seed=2)
+    shares = [float((sign * (one.values - other.values) > 0).mean()) for sign in (1, -1)]
+    found = [shown(shares, count, seed) for seed, count in enumerate(asked)]
+    assert 0.74 <= float(np.mean(found)) <= 0.86
+
+
+def shown(shares: list[float], items: int, seed: int) -> float:
+    """Power of the interval of Agresti & Min (2005), by how often one side alone is right."""
+    rng = np.random.default_rng(seed)
+    better, worse, _ = rng.multinomial(items, [*shares, 1 - sum(shares)], size=1000).T
+    centre = (better - worse) / (items + 2)
+    error = np.sqrt(((better + worse + 1) / (items + 2) - centre**2) / (items + 2))
+    return float((abs(centre) > 1.96 * error).mean())
 
 
 @pytest.mark.parametrize("seeds", [2, 3])

@@ -222,6 +222,34 @@ def test_seeds_whose_scores_go_together_count_as_pairs() -> None:
     assert several_runs(*others).p_value == alone.p_value
 
 
+def test_three_pairs_that_go_together_by_chance_narrow_the_interval_by_a_third_at_most() -> None:
+    """With three seeds differences vary as little as this in one study of twenty without any
+    correlation."""
+    luck = np.array([-0.02, 0.0, 0.02])[:, None]
+    own = np.array([0.003, -0.006, 0.003])[:, None]
+    sides = [scores(0.8 + luck + sign * own + np.zeros((1, 500))) for sign in (1, -1)]
+    alone = several_runs(*sides).spread
+    paired = several_runs(*(replace(side, seeds=(0, 1, 2)) for side in sides)).spread
+    for comparisons in (1, 8):
+        least = math.sqrt(0.4) * alone.half_width(comparisons)
+        assert paired.half_width(comparisons) >= least * (1 - 1e-9)
+    assert paired.half_width() < 0.7 * alone.half_width()
+
+
+def test_three_lucky_runs_near_1_vary_as_they_would_where_the_other_side_is() -> None:
+    """Their logits vary alike; the variance of a share goes with the square of p(1 - p)."""
+    lucky = np.array([0.988, 0.990, 0.992])
+    sides = (np.repeat(each[:, None], 2000, 1) for each in (lucky, np.full(3, 0.9)))
+    one, other = (replace(scores(side), share=True) for side in sides)
+    found = several_runs(one, other)
+    steepness = (0.9 * 0.1) / (0.99 * 0.01)
+    assert found.spread.error.variance == pytest.approx(
+        steepness**2 * lucky.var(ddof=1) / 3, rel=1e-6
+    )
+    plain = several_runs(replace(one, share=False), other)
+    assert plain.spread.error.variance == pytest.approx(lucky.var(ddof=1) / 3)
+
+
 @pytest.mark.parametrize("shift", [0.0, 0.02, 0.05, 0.1])
 def test_p_reaches_5_percent_where_the_interval_reaches_0(shift: float) -> None:
     rng = np.random.default_rng(4)

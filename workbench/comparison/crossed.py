@@ -32,10 +32,10 @@ ORDER, STEEP, UNEQUAL = 4, 2.0, 3.0
 `pooled_df`: those with which errors are closest to 5%, and to 0.6% as one of eight comparisons
 asks, without losing more power than the tests allow."""
 
-LEAST_OF_PAIRS, SURE = 0.8, 0.002
-"""The first divided by n - 1, part of the square of the half-width without pairs that is left with
-them: the scores of three seeds go together by chance in a fifth of all studies. Not where p of
-their correlation is below the second."""
+TOGETHER, SURE, LEAST_OF_PAIRS = 0.15, 0.002, 0.4
+"""p of the correlation of seeds below which they count as pairs, and below which as nothing else.
+In between, that part of the square of the half-width without pairs is left at least: the scores of
+three seeds often go together by chance."""
 
 LEAST_OF_SHARE = 0.7
 """Part of a variance of shares that is left where it is taken at another mean."""
@@ -156,18 +156,16 @@ def error_of_seeds(
     )
     if not same_seeds:
         return error
-    # As pairs where their differences vary so much less than they do without correlation that it
-    # makes up for half of the degrees of freedom.
+    # Chance alone makes differences vary by the residual, however alike a few scores may be.
     apart, df = sum(own), runs[0] - 1
-    # Chance alone makes them vary by the residual, however alike a few scores may be.
     differences = variance([x - y for x, y in zip(one, other, strict=True)]) / runs[0]
     differences = max(differences, residual)
-    if differences * t_quantile(0.975, df) ** 2 >= apart * t_quantile(0.975, 2 * df) ** 2:
+    p = _correlation_p(apart, differences, df)
+    if p >= TOGETHER:
         return error
     fixed = max(over_items - residual, 0.0)
     pairs = Crossed(fixed=fixed, seeds=differences, df=df, items=items)
-    sure = _correlation_p(apart, differences, df) < SURE
-    return replace(error, pairs=pairs, least=0.0 if sure else math.sqrt(LEAST_OF_PAIRS / df))
+    return replace(error, pairs=pairs, least=0.0 if p < SURE else math.sqrt(LEAST_OF_PAIRS))
 
 
 def _correlation_p(apart: float, differences: float, df: int) -> float:

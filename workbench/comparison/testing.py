@@ -149,7 +149,9 @@ def _right_or_wrong(by_item: np.ndarray, *, grouped: bool) -> Difference:
     centre = (better - worse) / (count + 2)
     over_items = ((better + worse + 1) / (count + 2) - centre**2) / (count + 2)
     error = Crossed(fixed=over_items, seeds=0.0, df=0.0)
-    spread = Spread(items=count * over_items, items_df=_items_df(by_item), error=error)
+    # Of another number of items without those two.
+    alone = max(better + worse, 1) / count - ((better - worse) / count) ** 2
+    spread = Spread(items=alone, items_df=_items_df(by_item), error=error)
     half = spread.half_width()
     return Difference(
         estimate=float(by_item.mean()),
