@@ -10,7 +10,7 @@ from reported_runs import CLASSES, METHODS, add_run, recipe_of
 
 from workbench.analysis.group import Analysis
 from workbench.charts.classes import CONFUSION_FIGURE, FIGURE
-from workbench.charts.style import MOST_NAMED
+from workbench.charts.style import MOST_NAMED, row_colors
 from workbench.comparison import compare
 from workbench.report.pictures import svg_file
 
@@ -77,3 +77,11 @@ def test_of_many_recipes_the_best_are_drawn(tmp_path: Path) -> None:
     (rows,) = picture.chart.to_dict()["datasets"].values()
     assert list(dict.fromkeys(row["recipe"] for row in rows)) == analysis.labels[:MOST_NAMED]
     assert f"The best {MOST_NAMED} of {MOST_NAMED + 4} recipes are drawn." in picture.caption
+
+
+def test_a_matrix_has_the_colour_of_its_method(analysis: Analysis) -> None:
+    scale = row_colors(analysis.methods).to_dict()
+    colors = dict(zip(scale["domain"], scale["range"], strict=True))
+    for label in METHODS:
+        (picture,) = CONFUSION_FIGURE.draw(analysis, confusion=[label])
+        assert picture.chart.to_dict()["layer"][0]["mark"]["color"] == colors[label]

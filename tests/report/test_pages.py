@@ -177,7 +177,7 @@ def test_one_run_alone_claims_no_more_than_it_shows(runs: Path) -> None:
     assert "1 recipe, 1 finished run. Written" in markdown
     for text in (page.text, markdown):
         assert "Disagreements" not in text and "different things" not in text
-        assert "95% intervals over seeds" not in text and "the band reaches" not in text
+        assert "95% intervals over seeds" not in text and "to the highest seed" not in text
         assert "One seed each" in text
 
 

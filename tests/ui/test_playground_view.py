@@ -10,6 +10,7 @@ from opening import open_view, texts
 from playground_stand_in import LABELS, StandIn, add_adapter, ask, charts_of, open_playground
 from streamlit.testing.v1 import AppTest
 
+from workbench.charts.style import row_colors
 from workbench.services.playground import PlaygroundError
 from workbench.store import write_json
 
@@ -55,6 +56,15 @@ def test_answers_stand_side_by_side(runs: RunsFolder, worker: StandIn) -> None:
     assert [row["name"] for row in charts_of(app)[0]] == ["sport", "tech"]
     app.run()  # nothing is asked twice
     assert len(worker.asked) == 3
+
+
+def test_the_bars_of_an_adapter_have_the_colour_of_its_method(
+    runs: RunsFolder, worker: StandIn
+) -> None:
+    methods = ("lora", "prefix")
+    app = ask(*(add_adapter(runs, method) for method in methods))
+    for chart, method in zip(app.get("vega_lite_chart"), methods, strict=False):
+        assert row_colors({"x": method}).to_dict()["range"][0] in chart.proto.spec
 
 
 def test_a_near_tie_is_said(runs: RunsFolder, worker: StandIn) -> None:

@@ -15,14 +15,16 @@ def show(selection: Selection, analysis: Analysis) -> None:
     if not found:
         st.caption("The recipes are the same." if len(group.rows) > 1 else "There is one recipe.")
     else:
-        words = st.text_input("Key contains", key=f"key-{number}", bind="query-params", width=260)
+        words = st.text_input(
+            "Setting contains", key=f"key-{number}", bind="query-params", width=260
+        )
         shown = {key: values for key, values in found.items() if words.lower() in key.lower()}
         show_table(difference_table(shown, group.labels))
         settings = [sample.settings for sample in group.samples]
         same = len({key for flat in settings for key in flat}) - len(found)
         st.caption(f"{len(found)} keys differ; {same} are the same everywhere and not shown.")
     chosen = st.selectbox(
-        "Whole recipe", group.labels, index=None, key=f"recipe-{number}", bind="query-params",
+        "Recipe in full", group.labels, index=None, key=f"recipe-{number}", bind="query-params",
         placeholder="none", width=320, format_func=str,
     )  # fmt: skip
     for sample in group.samples:

@@ -31,7 +31,7 @@ def show(selection: Selection, analysis: Analysis) -> None:
         st.caption("Needs at least two recipes with saved predictions.")
         return
     chosen = st.multiselect(
-        "Between", list(found), default=list(found),
+        "Recipes", list(found), default=list(found),
         key=f"between-{number}", bind="query-params", format_func=shortened,
     )  # fmt: skip
     if len(chosen) < 2:

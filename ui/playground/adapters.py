@@ -15,7 +15,7 @@ ABOUT = "workbench.json"
 _EXAMPLES = 400
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Adapter:
     """An exported folder that a question can be put to."""
 
@@ -26,6 +26,8 @@ class Adapter:
     """What a person calls it."""
     about: str
     """Where it comes from and what it stands on, in a few words."""
+    method: str = ""
+    """Of its run; empty where none is known."""
 
     @property
     def stated(self) -> dict[str, Any]:
@@ -67,15 +69,16 @@ def find_adapters() -> dict[str, Adapter]:
             name = str(run.status.get("recipe") or run.path.name)
             words = [run.path.parent.name, run.result.get("model")]
             found[run.id] = Adapter(
-                run.id,
-                run.adapter,
-                name if seed is None else f"{name}, seed {seed}",
-                " · ".join(str(word) for word in words if word),
+                key=run.id,
+                folder=run.adapter,
+                name=name if seed is None else f"{name}, seed {seed}",
+                about=" · ".join(str(word) for word in words if word),
+                method=str(run.status.get("method") or ""),
             )
     for folder in sorted(imported_dir().glob("*")):
         if (folder / ABOUT).is_file():
             key = f"imported/{folder.name}"
-            found[key] = Adapter(key, folder, folder.name, "imported")
+            found[key] = Adapter(key=key, folder=folder, name=folder.name, about="imported")
     return found
 
 

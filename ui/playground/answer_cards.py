@@ -8,7 +8,7 @@ from layout import errors_shown, plain
 from playground import playground_client, token_charts, weight_charts
 from playground.adapters import Adapter
 from playground.playground_client import Result
-from workbench.charts.style import Chart
+from workbench.charts.style import Chart, method_color
 from workbench.formatting import ABSENT
 
 PER_ROW, WIDE_PER_ROW = 3, 2
@@ -82,7 +82,9 @@ def _ask(adapter: Adapter, text: str, pair: str | None, zero_shot: bool) -> Resu
             if "silent" in result:
                 st.caption(plain(result["silent"]))
                 return None
-            _VIEWS[result["kind"]](text, result)
+            method = "" if zero_shot else adapter.method
+            color = method_color(method) if method else token_charts.FOR
+            _VIEWS[result["kind"]](text, {**result, "color": color})
             _footer(result)
         return result
     return None
@@ -133,7 +135,7 @@ def _labels(text: str, result: Result) -> None:
     note = f"{confidence(result['score'])} confident{near_tie(result)}"
     _headline(result["prediction"] or "none of the labels", note)
     shown = [{"name": r["label"], "value": r["probability"]} for r in rows[:SHOWN_LABELS]]
-    _chart(weight_charts.bars(shown), "Probability of each label")
+    _chart(weight_charts.bars(shown, color=result["color"]), "Probability of each label")
     if len(rows) > SHOWN_LABELS:
         st.caption(f"The first {SHOWN_LABELS} of {len(rows)} labels.")
 
@@ -188,7 +190,8 @@ def _masked(text: str, result: Result) -> None:
         if len(result["masks"]) > 1:
             st.caption(f"Mask {number}")
         shown = [{"name": c["word"], "value": c["probability"]} for c in mask["candidates"]]
-        _chart(weight_charts.bars(weight_charts.numbered(shown)), f"Candidates for mask {number}")
+        chart = weight_charts.bars(weight_charts.numbered(shown), color=result["color"])
+        _chart(chart, f"Candidates for mask {number}")
 
 
 def _text(text: str, result: Result) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from playground.token_charts import NONE, SIDES, dark, kind_color, spoken, text_color
+from playground.token_charts import FOR, NONE, SIDES, dark, kind_color, spoken, text_color
 from workbench.charts.style import Chart
 
 QUIET: dict[str, Any] = {
@@ -83,8 +83,15 @@ def _share_color(field: str, domain: list[float] | None) -> alt.Color:
     return alt.Color(field, scale=scale, legend=None)
 
 
-def bars(rows: Sequence[Mapping[str, Any]], *, signed: bool = False, format: str = ".0%") -> Chart:
-    """Horizontal bars with their numbers, ``name`` and ``value`` of each, in the order given."""
+def bars(
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    signed: bool = False,
+    format: str = ".0%",
+    color: str = FOR,
+) -> Chart:
+    """Horizontal bars with their numbers, ``name`` and ``value`` of each, in the order given;
+    those of positive values in ``color``."""
     frame = pd.DataFrame(list(rows), columns=["name", "value"])
     frame["side"] = ["for" if v >= 0 else "against" for v in frame["value"]]
     frame["written"] = [_written(v, format) for v in frame["value"]]
@@ -98,7 +105,7 @@ def bars(rows: Sequence[Mapping[str, Any]], *, signed: bool = False, format: str
         y=alt.Y("name:N", sort=list(frame["name"]), title=None, axis=axis),
     )
     drawn = base.mark_bar(height={"band": 0.62}, cornerRadius=2).encode(
-        color=kind_color("side:N", SIDES),
+        color=kind_color("side:N", SIDES | {"for": color}),
         tooltip=["name:N", alt.Tooltip("value:Q", format=".4f")],
     )
     sides: dict[str, Any] = {">=": {"align": "left", "dx": 4}, "<": {"align": "right", "dx": -4}}

@@ -11,7 +11,7 @@ def page() -> None:
     """The view: the choice, what to know before believing it, and a tab for each question."""
     heading(
         "Compare",
-        "Finished runs, seeds of a recipe taken together, with what a difference is worth.",
+        "Finished runs by recipe: scores with intervals, costs, and what differences are worth.",
     )
     selection = choose()
     if selection is None:

@@ -11,11 +11,11 @@ from workbench.analysis.group import Analysis
 from workbench.analysis.tables import class_table
 from workbench.charts.figure import Csv, Figure, Option, Picture
 from workbench.charts.style import (
-    ACCENT,
     MOST_NAMED,
     NAME,
     Chart,
     Fields,
+    method_color,
     row_color,
     score_scale,
     tooltips,
@@ -53,8 +53,8 @@ def class_scores(scores: Csv, methods: Mapping[str, str]) -> Chart:
     return alt.layer(lines, dots).properties(height=len(names) * (12 * len(drawn) + 10))
 
 
-def confusion_matrix(counts: Sequence[Sequence[float]], names: Sequence[str]) -> Chart:
-    """Right classes by row, predictions by column, the share of the row as shade."""
+def confusion_matrix(counts: Sequence[Sequence[float]], names: Sequence[str], color: str) -> Chart:
+    """Right classes by row, predictions by column, the share of the row as shade of a colour."""
     cells = [
         {"right": right, "predicted": predicted, "count": count, "share": count / (sum(row) or 1.0)}
         for right, row in zip(names, counts, strict=True)
@@ -74,7 +74,7 @@ def confusion_matrix(counts: Sequence[Sequence[float]], names: Sequence[str]) ->
         "predicted:N": "predicted",
         "count:Q": ("test examples", ".1~f"),
     }
-    shades = base.mark_rect(color=ACCENT).encode(
+    shades = base.mark_rect(color=color).encode(
         opacity=alt.Opacity("share:Q", scale=strength, legend=None),
         tooltip=tooltips(shown),
     )
@@ -156,7 +156,7 @@ def _draw_confusion(analysis: Analysis, *, confusion: Sequence[str]) -> list[Pic
             Picture(
                 name=f"confusion-{len(pictures) + 1}",
                 title=f"Confusion: {label}",
-                chart=confusion_matrix(counts, names),
+                chart=confusion_matrix(counts, names, method_color(analysis.methods[label])),
                 alt=_confusion_alt_text(label, counts, names),
                 caption="Right class by row, prediction by column; test examples per seed.",
             )

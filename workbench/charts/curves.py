@@ -154,10 +154,10 @@ def _options(analysis: Analysis) -> list[Option]:
     measured = validation_metrics(analysis.group.samples)
     chosen = analysis.metric if analysis.metric in measured else next(iter(measured), None)
     return [
-        Option(key="over", label="Over", choices=list(X_TITLES), default="step"),
+        Option(key="over", label="Horizontal axis", choices=list(X_TITLES), default="step"),
         Option(key="smooth", label="Smoothing of the loss", choices=SMOOTHINGS, default=0.8),
-        Option(key="log", label="Logarithmic", choices=["x", "y"], default=[]),
-        Option(key="validation", label="Validation", choices=measured, default=chosen),
+        Option(key="log", label="Logarithmic axes", choices=["x", "y"], default=[]),
+        Option(key="validation", label="Validation metric", choices=measured, default=chosen),
     ]
 
 

@@ -59,7 +59,8 @@ def score_against_cost(
         return None
     frame = pd.DataFrame(_with_sides(points, _named(rows, front)))
     title, (_, ticks) = axis_title(metric), _FORMATS[cost]
-    x = log_axis([p["cost"] for p in points], "cost", COSTS[cost].axis, ticks)
+    longest = max(len(f"{p['label']} {p['text']}") for p in points)
+    x = log_axis([p["cost"] for p in points], "cost", COSTS[cost].axis, ticks, longest)
     far = far_references(rows, metric, references)
     near = {name: value for name, value in references.items() if name not in far}
     ends = [float(p[end]) for p in points for end in ("low", "high")]
@@ -267,7 +268,7 @@ FIGURE = Figure(
             default=TRAINABLE,
             names=lambda key: COSTS[key].name,
         ),
-        Option(key="bubbles", label="Area is memory", default=False),
+        Option(key="bubbles", label="Size of a dot by memory", default=False),
     ],
     absent="No recipe here has both a score and this cost.",
 )

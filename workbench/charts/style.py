@@ -65,6 +65,12 @@ def row_colors(methods: Mapping[str, str]) -> alt.Scale:
     return alt.Scale(domain=list(methods), range=[colors[label] for label in methods])
 
 
+def method_color(method: str) -> str:
+    """The colour of a method where it stands alone."""
+    color: str = row_colors({method: method}).to_dict()["range"][0]
+    return color
+
+
 def _shade(color: str, number: int) -> str:
     """A colour for 0; lighter, darker, lighter still and so on for the numbers after it."""
     toward, part = 255 * (number % 2), min(0.5, 0.25 * ((number + 1) // 2))
@@ -119,15 +125,20 @@ def few_ticks() -> alt.Axis:
     return alt.Axis(tickCount=6, grid=False, labelExpr=whole)
 
 
-def log_domain(values: Sequence[float]) -> tuple[float, float]:
-    """Both ends of a logarithmic axis, with room for a name beside the outermost values."""
-    return min(values) / 1.8, max(values) * 1.8
+def log_domain(values: Sequence[float], longest: int = 0) -> tuple[float, float]:
+    """Both ends of a logarithmic axis, with space for a name of ``longest`` characters above the
+    outermost values."""
+    margin = max(1.8, (max(values) / min(values)) ** (0.005 * min(longest, LONGEST_NAME + 6)))
+    return min(values) / margin, max(values) * margin
 
 
-def log_axis(values: Sequence[float], field: str, title: str, labels: str | None = None) -> alt.X:
+def log_axis(
+    values: Sequence[float], field: str, title: str, labels: str | None = None, longest: int = 0
+) -> alt.X:
     """A logarithmic axis over positive amounts with a tick at each power of ten, or more if few;
-    ``labels`` is Vega's expression for a tick's label, None for SI prefixes."""
-    domain = list(log_domain(values))
+    ``labels`` is Vega's expression for a tick's label, None for SI prefixes; ``longest`` as in
+    `log_domain`."""
+    domain = list(log_domain(values, longest))
     low, high = (math.log10(end) for end in domain)
     ticks = [10.0**n for n in range(math.ceil(low), math.floor(high) + 1)]
     if len(ticks) < 3:

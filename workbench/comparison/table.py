@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 from workbench import formatting
 from workbench.comparison.collapse import remark
 from workbench.comparison.configuration import MOST_READ
+from workbench.comparison.pareto import METRIC, OBJECTIVES
 from workbench.comparison.result import (
     OVER_BOTH,
     OVER_SEEDS,
@@ -122,7 +123,8 @@ def comparison_table(
     found = [group.verdict_on(row) for row in group.rows] if verdicts else []
     columns = [Column("recipe", [Cell(plain(name)) for name in names], "left")]
     if wide:
-        columns.append(_column(group, "method", [Cell(plain(row["method"])) for row in group.rows]))
+        methods = [Cell(plain(row["method"])) for row in group.rows]
+        columns.append(_column(group, "method", methods, align="left"))
         seeds = [len(row["seeds"]) for row in group.rows]
         columns.append(_column(group, "seeds", [Cell(str(count), count) for count in seeds]))
     columns += _score_columns(group, counted=not wide)
@@ -133,7 +135,8 @@ def comparison_table(
     if pareto:
         statuses = [group.pareto_status(row) for row in group.rows]
         words = [((each and each["status"]) or formatting.ABSENT) for each in statuses]
-        columns.append(_column(group, "Pareto", [Cell(word.replace("_", " ")) for word in words]))
+        shown = [Cell(word.replace("_", " ")) for word in words]
+        columns.append(_column(group, "Pareto", shown, align="left" if wide else "right"))
     columns += _retention_column(group)
     columns += [
         _column(group, header, [cell(row) for row in group.rows], drop)
@@ -148,8 +151,11 @@ def comparison_table(
         *_retention_note(group),
     ]
     if pareto:
+        between = [
+            name if name == METRIC else OBJECTIVES.get(name, name) for name in group.objectives
+        ]
         notes.append(
-            f"Pareto, between {', '.join(group.objectives)}: front, no other row can beat it in "
+            f"Pareto, between {', '.join(between)}: front, no other row can beat it in "
             "all of them; dominated, another row surely does; possibly dominated, where the "
             "intervals leave it open"
         )
@@ -157,11 +163,15 @@ def comparison_table(
     return Table(plain(group.title), columns, len(group.references), notes)
 
 
-def _column(group: Group, header: str, cells: Sequence[Cell], drop: int = 0) -> Column:
+def _column(
+    group: Group,
+    header: str,
+    cells: Sequence[Cell],
+    drop: int = 0,
+    align: Literal["left", "right"] = "right",
+) -> Column:
     """A column about the rows alone."""
-    every = [*cells, *[Cell("")] * len(group.references)]
-    words = header in ("method", "Pareto", "verdict")
-    return Column(header, every, "left" if words else "right", drop)
+    return Column(header, [*cells, *[Cell("")] * len(group.references)], align, drop)
 
 
 def _score_columns(group: Group, *, counted: bool) -> list[Column]:
