@@ -208,11 +208,13 @@ def test_a_column_called_label_that_repeats_is_not_left_out_in_silence(labels, s
     assert guessed(tmp_path, columns, task="causal-lm").data == {"text": "text"}
 
 
-def test_a_csv_with_semicolons_is_refused_as_such(tmp_path):
+def test_a_csv_with_semicolons_is_no_table_of_one_column(tmp_path):
     path = tmp_path / "x.csv"
     path.write_text("text;label\na film, b, c;neg\n")
-    with pytest.raises(DataError, match="separated by semicolons"):
+    with pytest.raises(DataError, match="set data.separator: semicolon"):
         preview(DataSpec(source=str(path)))
+    found = preview(DataSpec(source=str(path), separator="semicolon"))
+    assert found.columns == {"text": ["a film, b, c"], "label": ["neg"]}
 
 
 @pytest.mark.parametrize("labels", ["pos neg", "pos pos"])

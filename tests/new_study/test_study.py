@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import random
 import zipfile
@@ -118,6 +119,36 @@ def test_a_task_that_writes_gets_a_model_that_writes_and_a_short_test(tmp_path):
 def test_a_method_that_does_not_go_with_the_task_is_refused(tmp_path):
     with pytest.raises(RecipeError, match="instruction brings no new head"):
         looked_at(prompts(tmp_path / "x.jsonl"), methods=("lora", "head"))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "character", "name"),
+    [
+        (".csv", ";", "semicolon"),
+        (".csv", "\t", "tab"),
+        (".csv", "|", "bar"),
+        (".tsv", ";", "semicolon"),
+    ],
+)
+def test_another_separator_is_told_by_the_first_line_and_said(tmp_path, suffix, character, name):
+    usual = clean_reviews(tmp_path / "usual.csv")
+    with open(usual, newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    path = tmp_path / f"x{suffix}"
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file, delimiter=character).writerows(rows)
+    found, expected = looked_at(path), looked_at(usual)
+    assert found.found.columns == expected.found.columns
+    data = found.checked.data
+    read = [text for split in (data.train, data.validation, data.test) for text in split.texts]
+    assert sorted(read) == sorted(row[rows[0].index("review")] for row in rows[1:])
+    (reason,) = [each for each in found.checked.draft.reasons if each.key == "separator"]
+    assert reason.value == name
+    assert {each.data.separator for each in recipes_of(found).values()} == {name}
+    assert not [each for each in expected.checked.draft.reasons if each.key == "separator"]
+    said = looked_at(path, overrides=(f"data.separator={name}",))
+    assert said.found.columns == expected.found.columns
+    assert "separator" not in [each.key for each in said.checked.draft.reasons]
 
 
 def test_a_value_of_one_method_goes_into_its_recipe_alone(tmp_path):

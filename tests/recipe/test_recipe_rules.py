@@ -165,6 +165,8 @@ def test_what_makes_no_sense_together(
          'column "label" is also the text', ""),
         ({"data": {"source": "/srv/x.jsonl", "quoting": "none"}}, "data.quoting",
          'only csv and tsv files are quoted; the source is "/srv/x.jsonl"', "remove it"),
+        ({"data": {"source": "/srv/x.jsonl", "separator": "bar"}}, "data.separator",
+         'only csv and tsv files have separators; the source is "/srv/x.jsonl"', "remove it"),
         ({"task": CAUSAL, "data": {"normalise_labels": True}}, "data.normalise_labels",
          "the answers here are no labels with names", "remove it"),
         ({"data": {"source": "/srv/x.conll"}}, "data.source",

@@ -142,7 +142,8 @@ def test_the_two_ways_are_each_others_inverse_and_keep_the_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("quoting", "none"), ("normalise_labels", True), ("group", "author")]
+    ("key", "value"),
+    [("quoting", "none"), ("separator", "bar"), ("normalise_labels", True), ("group", "author")],
 )
 def test_a_later_key_changes_the_fingerprint_only_when_it_changes_a_run(
     key: str, value: object

@@ -15,6 +15,8 @@ import pytest
 import run_summary
 from runs import run_table
 from runs.event_log import Histories
+from study import grid
+from study.actions import _best_first
 from tests.reported_runs import add_run, add_study, recipe_of
 from tests.store.record_mutations import mutate_run
 from workbench.analysis import run_facts
@@ -31,6 +33,7 @@ from workbench.cli import main
 from workbench.cli.show import progress_text
 from workbench.comparison import compare
 from workbench.comparison.config_diff import config_differences
+from workbench.new_study.existing import read_study
 from workbench.report import write_report
 from workbench.store import Run, read_run
 
@@ -89,6 +92,10 @@ def _read_as_the_pages_do(run: Run) -> None:
     shown = (run_summary.time_of, run_summary.state_of)
     assert all(isinstance(each(run), str) for each in shown)
     assert pd.DataFrame([run_table._row(run)]).shape[0] == 1
+    study = read_study(run.path.parent.name, run.path.parent.parent, run.path / "none")
+    assert isinstance(grid._label(run) + grid._measured(study), str)
+    assert isinstance(grid.time_left([run], 1, 1), str)
+    assert isinstance(_best_first(study) + study.recipes + study.seeds, list)
 
 
 def _examine(

@@ -14,6 +14,8 @@ from workbench.store import ACTIVE, Run, run_path
 
 ACROSS = 6
 """Seeds side by side; more go below."""
+FEWEST = 4
+"""Columns where there are fewer seeds, so that numbers stand near what they are of."""
 ICONS = {
     "running": ":material/progress_activity:",
     "stopping": ":material/progress_activity:",
@@ -33,7 +35,7 @@ def show(study: Study) -> None:
     seeds = study.seeds
     for first in range(0, len(seeds), ACROSS):
         block = seeds[first : first + ACROSS]
-        widths = [1.6, *[1.0] * min(ACROSS, len(seeds))]
+        widths = [1.6, *[1.0] * min(ACROSS, max(FEWEST, len(seeds)))]
         head = st.columns(widths, gap="small")
         head[0].caption(plain(_measured(study)))
         for cell, seed in zip(head[1:], block, strict=False):
@@ -61,6 +63,9 @@ def _summary(study: Study, waiting: Mapping[str, tuple[Path, bool]]) -> None:
     words += [f"{to_come} waiting"] if to_come else []
     if active or to_come:
         words += [f"about {left} left"] if (left := time_left(runs, len(active), to_come)) else []
+    if not (active or to_come):
+        st.caption(plain(", ".join(words)))
+        return
     shares = [share_done(run) or 0.0 for run in runs if run.state in (*ACTIVE, "finished")]
     total = len(shares) + to_come
     st.progress(sum(shares) / total if total else 0.0, text=plain(", ".join(words)))

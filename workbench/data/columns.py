@@ -10,6 +10,7 @@ from pathlib import Path
 from workbench.data.rows import Rows, listed
 from workbench.errors import DataError, nearest
 from workbench.recipe.schema import DataSpec
+from workbench.recipe.sources import NAMED_SEPARATORS
 from workbench.recipe.tasks import Need
 
 MAX_COLUMNS = 10_000
@@ -79,8 +80,11 @@ def check_columns(found: Sequence[str], columns: Columns, where: str) -> None:
         )
     names = columns.named(labels=not columns.label_optional)
     refuse_missing(names, found, where, group=columns.group)
-    if columns.everything and (fix := _separator_fix(found)):
-        raise DataError(f"one column, {listed(found)}", where=where, fix=fix)
+    if columns.everything and (separator := separator_in(found)):
+        what, fix = f"one column, {listed(found)}", _separator_fix(separator)
+        refused = OtherSeparator(what, where=where, fix=fix)
+        refused.separator = separator
+        raise refused
     repeated = [name for name in columns.wanted(found) if list(found).count(name) > 1]
     if repeated:
         raise DataError(
@@ -117,18 +121,25 @@ def _column_fix(missing: Sequence[str], found: Sequence[str], group: str | None)
     for name in missing:
         if near := nearest(name, found):
             fix += f"; the nearest to {name!r} is {near!r}"
-    return _separator_fix(found) or fix
+    separator = separator_in(found)
+    return _separator_fix(separator) if separator else fix
 
 
-def _separator_fix(found: Sequence[str]) -> str | None:
-    """What to do where the one column found seems to be several."""
-    for separator, word in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
-        if len(found) == 1 and separator in found[0]:
-            return (
-                f"the columns seem to be separated by {word}: a .csv file needs commas and a "
-                ".tsv file tabs"
-            )
-    return None
+class OtherSeparator(DataError):
+    """One column that seems to be several, with ``data.separator`` as it should be."""
+
+    separator = ""
+
+
+def separator_in(found: Sequence[str]) -> str | None:
+    """What seems to separate columns where one was found, as ``data.separator`` names it."""
+    (only,) = found if len(found) == 1 else ("",)
+    names = (name for name, each in NAMED_SEPARATORS.items() if each != "," and each in only)
+    return next(names, None)
+
+
+def _separator_fix(separator: str) -> str:
+    return f"the columns seem to be separated by {separator}s: set data.separator: {separator}"
 
 
 def rows_of(

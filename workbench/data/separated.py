@@ -10,7 +10,8 @@ from pathlib import Path
 from workbench.data.columns import Columns, check_columns, empty, rows_of
 from workbench.data.rows import MAX_TEXT_CHARACTERS, Rows, show_rows
 from workbench.errors import DataError
-from workbench.recipe.sources import SEPARATORS
+from workbench.recipe.schema import DataSpec
+from workbench.recipe.sources import NAMED_SEPARATORS, SEPARATORS
 
 QUOTED = "data.quoting: standard"
 
@@ -25,7 +26,9 @@ def is_quoted(path: Path, quoting: str) -> bool:
     return path.suffix.lower() == ".csv" if quoting == "auto" else quoting == "standard"
 
 
-def read_separated(characters: str, path: Path, columns: Columns, name: str, quoting: str) -> Rows:
+def read_separated(
+    characters: str, path: Path, columns: Columns, name: str, spec: DataSpec
+) -> Rows:
     """The rows of a csv or tsv file; ids are ``name:line``, the line on which a row starts.
 
     Raises:
@@ -33,8 +36,8 @@ def read_separated(characters: str, path: Path, columns: Columns, name: str, quo
     """
     table = _Table(
         characters=characters,
-        separator=SEPARATORS[path.suffix.lower()],
-        quoted=is_quoted(path, quoting),
+        separator=NAMED_SEPARATORS.get(spec.separator) or SEPARATORS[path.suffix.lower()],
+        quoted=is_quoted(path, spec.quoting),
         path=path,
         name=name,
     )

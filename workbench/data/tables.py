@@ -44,7 +44,7 @@ def read_table(path: Path, spec: DataSpec, columns: Columns, name: str) -> Rows:
             fix="download the file itself: a link often leads to a page about it, or to an error",
         )
     if suffix in SEPARATORS:
-        rows = read_separated(text.characters, path, columns, name, spec.quoting)
+        rows = read_separated(text.characters, path, columns, name, spec)
     elif suffix in CONLL_SUFFIXES:
         rows = read_conll(text.characters, path, name, columns)
         if not rows.ids:

@@ -190,10 +190,16 @@ def draft(found: Preview, guess: Guess, choices: Choices) -> Draft:
     data = {"source": found.spec.source, **guess.data, **choices.data}
     if found.spec.splits is not None:
         data["splits"] = found.spec.splits.model_dump(exclude_none=True)
+    reasons = list(guess.reasons)
+    said = shared_overrides(choices.overrides)
+    if (separator := found.spec.separator) != "auto":
+        data["separator"] = separator
+        if "separator" not in said.get("data", {}):
+            why = f"the first line has {separator}s where others would stand"
+            reasons.append(Reason("separator", separator, why))
     model, why = _model(choices, guess)
     task = TASK_SPECS[guess.task["name"]]
-    reasons = [*guess.reasons, Reason("model", model, why)] if why else list(guess.reasons)
-    said = shared_overrides(choices.overrides)
+    reasons += [Reason("model", model, why)] if why else []
     data |= said.get("data", {})
     kind = task.model_validate(guess.task).kind
     drawn = "classes in proportion" if kind == SINGLE else "drawn at random"

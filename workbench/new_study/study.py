@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from workbench.data.columns import OtherSeparator
 from workbench.data.preview import Preview, preview
 from workbench.errors import UsageError
 from workbench.new_study.check import Checked, Remedy, check
@@ -18,6 +19,9 @@ from workbench.new_study.unpack import is_zip, unpack
 from workbench.recipe import Recipe
 from workbench.recipe.schema import DataSpec
 from workbench.recipe.sources import resolve_source
+
+READ = ("encoding", "encoding_fallback", "quoting", "separator")
+"""Keys of ``data`` that say how a file becomes columns."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +54,7 @@ def inspect(choices: Choices, unpacked: Path) -> Inspected:
     Raises:
         WorkbenchError: the data cannot be read, or it is unclear what it is for.
     """
-    found = preview(_spec(choices, unpacked))
+    found = _read(_spec(choices, unpacked))
     guessed = guess(found, choices.given)
     return Inspected(
         choices=choices,
@@ -60,12 +64,22 @@ def inspect(choices: Choices, unpacked: Path) -> Inspected:
     )
 
 
+def _read(spec: DataSpec) -> Preview:
+    """The rows, cut by what separates them where that is not what the file's name says."""
+    try:
+        return preview(spec)
+    except OtherSeparator as error:
+        if spec.separator != "auto":
+            raise
+        return preview(spec.model_copy(update={"separator": error.separator}))
+
+
 def _spec(choices: Choices, unpacked: Path) -> DataSpec:
     source = resolve_source(choices.source, Path.cwd())
     if choices.source and is_zip(path := Path(choices.source).expanduser()):
         source = str(unpack(path, unpacked).resolve())
     said = shared_overrides(choices.overrides).get("data", {})
-    how = {key: said[key] for key in said if key in ("encoding", "encoding_fallback", "quoting")}
+    how = {key: said[key] for key in said if key in READ}
     where = {key: said[key] for key in said if key in ("config", "revision")}
     given = choices.given
     columns = {"text": given.text, "label": given.label}

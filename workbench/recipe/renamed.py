@@ -35,6 +35,7 @@ ADDED: dict[str, Any] = {
     "model.double_quantization": False,
     "model.compute_dtype": "auto",
     "data.quoting": "auto",
+    "data.separator": "auto",
     "data.normalise_labels": False,
     "data.group": None,
     "data.train_draw": "split",

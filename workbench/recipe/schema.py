@@ -111,6 +111,11 @@ class DataSpec(StrictModel):
         description="Double quotes in csv and tsv files: standard, they enclose a text; none, they "
         "are characters of it; auto, standard in csv and none in tsv.",
     )
+    separator: Literal["auto", "comma", "semicolon", "tab", "bar"] = Field(
+        "auto",
+        description="What stands between the fields of a csv or tsv file: auto, a comma in csv "
+        "and a tab in tsv.",
+    )
     train_size: Size | None = Field(
         None, description="Examples (or share) kept for training; null for all that are left."
     )

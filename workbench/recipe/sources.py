@@ -8,6 +8,7 @@ from workbench.assets.catalogue import ASSET_PREFIX as ASSET_PREFIX
 _HUB_ID = re.compile(r"(?!.*(?:--|\.\.))(?:[A-Za-z0-9_][\w.-]*/)?[A-Za-z0-9_][\w.-]*(?<![.-])")
 _LONGEST_HUB_ID = 96
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
+NAMED_SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
 CONLL_SUFFIXES = (".conll", ".conllu", ".bio", ".iob")
 """Files with a word and its tag on each line, and an empty line between sentences."""
 TABLE_SUFFIXES = (*SEPARATORS, ".jsonl", ".json", ".parquet", *CONLL_SUFFIXES)

@@ -145,9 +145,10 @@ def _format(recipe: Recipe) -> Iterator[Finding]:
             tagging = next(name for name, spec in TASK_SPECS.items() if spec.words)
             what = f"{shown(source)} holds words with tags, for {tagging}"
             yield Finding(path, what, f"use a file with the columns of {task.name}", _TASK)
-    if recipe.data.quoting != "auto" and is_table(source) and not is_separated(source):
-        what = f"only csv and tsv files are quoted; the source is {shown(source)}"
-        yield Finding(("data", "quoting"), what, "remove it", (path,))
+    for key, does in (("quoting", "are quoted"), ("separator", "have separators")):
+        if getattr(recipe.data, key) != "auto" and is_table(source) and not is_separated(source):
+            what = f"only csv and tsv files {does}; the source is {shown(source)}"
+            yield Finding(("data", key), what, "remove it", (path,))
     named = "labels" in type(task).model_fields and task.kind != REGRESSION
     if recipe.data.normalise_labels and not named:
         what = "the answers here are no labels with names"
