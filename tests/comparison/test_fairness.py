@@ -206,7 +206,7 @@ def test_forced_runs_are_named_with_what_had_changed(run: WriteRun, runs: Path) 
     run("lora", 0)
     run("lora", 1, forced=["torch was 2.12.0, is 2.13.0"])
     assert compare([runs]).warnings == [
-        "resumed with --force after a change, so neither the old run nor a new one: lora seed 1 "
+        "resumed by force after a change, so neither the old run nor a new one: lora seed 1 "
         "(torch was 2.12.0, is 2.13.0)"
     ]
 

@@ -256,7 +256,7 @@ def test_without_a_baseline_it_says_how_to_test(run: WriteRun, runs: Path) -> No
     for name in ("lora", "prefix", "prompt"):
         run(name, 0)
     assert compare([runs]).verdict_notes == [
-        "nothing is tested: name a recipe with --baseline, or use --all-pairs"
+        "nothing is tested: choose a baseline, or have all pairs tested"
     ]
 
 

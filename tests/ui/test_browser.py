@@ -56,8 +56,8 @@ def test_from_a_recipe_to_a_zip(page: Page, study: Path, tmp_path: Path, plain_l
         _pick_and_change_the_rank(page, study)
         planned = _read_the_plan(page)
         page.get_by_role("button", name="Start 2 runs").dblclick()
-        expect(page.get_by_role("heading", name="Runs", exact=True)).to_be_visible()
         page.wait_for_url("**/runs?run=*")
+        expect(page.get_by_role("button", name="All runs")).to_be_visible()
         address = page.url.removeprefix(server.url)
         server.kill()
     # The runs go on without the server, and another one shows them at the same address.

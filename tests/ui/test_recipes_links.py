@@ -52,9 +52,10 @@ def own_data(tmp_path: Path) -> AppTest:
     file = tmp_path / "reviews.csv"
     file.write_text("review,stars\ngood,1\n")
     app = open_view("recipes", study="bbc-news", recipe="lora")
-    typed = {"data source": str(file), "text": "review", "label": "stars"}
+    typed = {"data set": str(file), "text": "review"}
     for label, value in typed.items():
         next(w for w in app.text_input if w.label == label).set_value(value)
+    next(w for w in app.multiselect if w.label == "label").set_value(["stars"])
     app.run()
     assert not app.exception and f"--set data.source={fields.as_yaml(str(file))}" in said(app)
     return app
@@ -80,7 +81,7 @@ def test_a_reload_keeps_the_data_source_without_writing_it_into_the_address(
     app = own_data(tmp_path)
     assert "reviews.csv" not in str(app.query_params)
     again = opened_again(app)
-    source = next(w for w in again.text_input if w.label == "data source")
+    source = next(w for w in again.text_input if w.label == "data set")
     assert source.value == str(tmp_path / "reviews.csv")
     assert said(again).count("reviews.csv") and not again.button(key="start").disabled
     source.set_value("other.csv").run()  # a tab of its own: the first one keeps what it had
@@ -97,7 +98,7 @@ def test_a_form_that_was_lost_says_so_and_starts_nothing(runs: RunsFolder, tmp_p
     assert "lost with the page: data.source" in texts(app).replace("\\", "")
     assert app.button(key="start").disabled and app.button(key="queue").disabled
     assert opened_again(app).button(key="start").disabled
-    source = next(w for w in app.text_input if w.label == "data source")
+    source = next(w for w in app.text_input if w.label == "data set")
     source.set_value(str(tmp_path / "reviews.csv")).run()
     assert not app.button(key="start").disabled and "lost with" not in texts(app)
     links._drafts.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -29,7 +30,7 @@ def test_recipes_shows_a_shipped_recipe_with_the_fields_of_its_method(runs: Runs
     assert app.header[0].value == layout.plain("bbc-news / lora")
     labels = {
         widget.label
-        for kind in (app.number_input, app.text_input, app.selectbox)
+        for kind in (app.number_input, app.text_input, app.selectbox, app.multiselect)
         for widget in kind
     }
     assert {"r", "alpha", "target modules", "epochs", "learning rate", "train size"} <= labels
@@ -123,7 +124,7 @@ def test_start_starts_one_job_and_shows_the_run(
     monkeypatch.setattr(jobs, "start", start)
     app = open_view("recipes", study="bbc-news", recipe="lora")
     assert app.button(key="start").label == "Start 3 runs"
-    app.multiselect[0].set_value([1]).run()
+    next(w for w in app.multiselect if w.label == "Seeds").set_value([1]).run()
     assert app.button(key="start").label == "Start 1 run"
     app.button(key="start").click().run()
     shipped = load_recipe(recipes_dir() / "bbc-news" / "lora.yaml")
@@ -162,6 +163,36 @@ def test_every_shipped_recipe_of_a_method_starts_as_its_file(runs: RunsFolder, m
     """ZeroShotModel widgets are no override, whatever the types of the fields."""
     app = open_view("recipes", study="bbc-news", recipe=method)
     assert "--set" not in texts(app)
+
+
+@pytest.mark.parametrize(
+    ("label", "chosen", "said"),
+    [
+        ("target modules", ["query", "key"], """method.target_modules=["query", "key"]"""),
+        ("target modules", ["all-linear"], "method.target_modules=all-linear"),
+        ("target modules", [], "method.target_modules=null"),
+        ("metrics", [], "task.metrics=[]"),
+        ("labels", ["sport", "tech"], """task.labels=["sport", "tech"]"""),
+        ("label", ["stars"], "data.label=stars"),
+        ("report to", ["tensorboard"], """training.report_to=["tensorboard"]"""),
+    ],
+)
+def test_a_list_is_chosen_word_by_word(
+    label: str, chosen: list[str], said: str | None, runs: RunsFolder
+) -> None:
+    app = open_view("recipes", study="bbc-news", recipe="lora")
+    field = next(w for w in app.multiselect if w.label == label)
+    field.set_value(chosen).run()
+    assert not app.exception
+    assert f"--set {shlex.quote(said)}" in texts(app).replace("\\", "")
+
+
+def test_no_two_fields_have_the_same_name(runs: RunsFolder) -> None:
+    app = open_view("recipes", study="bbc-news", recipe="lora")
+    kinds = (app.text_input, app.number_input, app.selectbox, app.multiselect, app.checkbox)
+    names = [field.label for kind in kinds for field in kind if "#" in str(field.key)]
+    assert {"data set", "data revision", "base model", "model revision"} <= set(names)
+    assert len(names) == len(set(names))
 
 
 # --- the same as text ----------------------------------------------------------------------

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from export import hub_login
 from layout import errors_shown, runs_dir
 from run_cli import ask
 from workbench.errors import UsageError
@@ -46,9 +47,10 @@ def _merge(run: Run, card: str | None) -> None:
 
 def _push(run: Run, card: str | None) -> None:
     st.caption(
-        "Uploads a verified copy to a repository, private if it is new. The token is passed to "
-        "the uploading process only and stored nowhere."
+        "Uploads a verified copy to a repository, private if it is new. A token of the form is "
+        "passed to the uploading process only and stored nowhere."
     )
+    hub_login.show()
     with st.form("push", border=False, clear_on_submit=True):
         repository = st.text_input("Repository", placeholder="me/my-adapter", max_chars=96)
         there = bool(os.environ.get(TOKEN))
@@ -57,7 +59,7 @@ def _push(run: Run, card: str | None) -> None:
             type="password",
             autocomplete="off",
             placeholder=f"{TOKEN} of the environment" if there else "hf_…",
-            help="Empty: the one of the environment or of `hf auth login`.",
+            help="For this upload alone. Empty: the one of the login above or the environment.",
         )
         pressed = st.form_submit_button("Push", key="push-now", width="stretch")
     if pressed:

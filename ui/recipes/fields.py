@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from streamlit.delta_generator import DeltaGenerator
 
 from layout import plain
+from recipes import tags
 
 Schema = Mapping[str, Any]
 NOTHING = "null"
@@ -120,9 +121,10 @@ def _widget(
             value = held  # an emptied field that may not be empty
     elif kind == "string":
         value = _string(start, nullable, placeholder, about)
+    elif kind == "list":
+        value = tags.choose(start, nullable, bounds, placeholder=placeholder, **about)
     else:
-        empty = "[]" if kind == "array" and not nullable else NOTHING
-        return _yaml(held, start, empty, placeholder, about)
+        return _yaml(held, start, placeholder, about)
     return None if value == held else as_yaml(value)
 
 
@@ -136,15 +138,15 @@ def _string(start: str | None, nullable: bool, placeholder: str, about: dict[str
     return None if nullable or start is None else ""
 
 
-def _yaml(held: Any, start: Any, empty: str, placeholder: str, about: dict[str, Any]) -> str | None:
+def _yaml(held: Any, start: Any, placeholder: str, about: dict[str, Any]) -> str | None:
     """A value written as in a recipe file, for whatever has no widget of its own."""
 
     def shown(value: Any) -> str:
         text = as_yaml(value)
-        return "" if text in (NOTHING, empty) else text
+        return "" if text == NOTHING else text
 
     typed = st.text_input(value=shown(start), placeholder=placeholder, **about) or ""
-    return None if typed.strip() == shown(held) else typed.strip() or empty
+    return None if typed.strip() == shown(held) else typed.strip() or NOTHING
 
 
 def _number(kind: str, start: Any, bounds: Schema, placeholder: str, about: dict[str, Any]) -> Any:
@@ -166,9 +168,11 @@ def _number(kind: str, start: Any, bounds: Schema, placeholder: str, about: dict
 
 
 def _kind(schema: Schema) -> tuple[str, bool, Schema]:
-    """The widget a schema asks for: boolean, enum, integer, number or text (anything else)."""
+    """The widget a schema asks for: a boolean, enum, list, integer, number or else a text."""
     choices = [c for c in schema.get("anyOf", [schema]) if c.get("type") != "null"]
     nullable = len(choices) < len(schema.get("anyOf", [schema]))
+    if tags.is_list(choices):
+        return "list", nullable, {"anyOf": choices}
     if len(choices) != 1:
         return "text", nullable, schema
     only = choices[0]

@@ -82,13 +82,14 @@ def _training(show: Fields) -> list[str]:
     overrides = show(names=TRAINING)
     shown = (*TRAINING, "learning_rate")
     with st.expander("More training settings"):
-        return overrides + show(names=[n for n in TrainingSpec.model_fields if n not in shown])
+        more = [name for name in TrainingSpec.model_fields if name not in shown]
+        return overrides + show(names=more, labels={"dropout": "base model dropout"})
 
 
 def _data_and_model(section: Callable[..., Fields]) -> list[str]:
     data, model = section("data", DataSpec), section("model", ModelSpec)
-    of_data = {name: f"data {name}" for name in ("source", "revision")}
-    of_model = {name: f"model {name}" for name in ("source", "revision")}
+    of_data = {"source": "data set", "revision": "data revision"}
+    of_model = {"source": "base model", "revision": "model revision"}
     left, right = st.columns(2)
     with left:
         overrides = data(names=("source",), labels=of_data, columns=1)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from layout import runs_dir
+from workbench.jobs.worker_records import environment_of
 from workbench.recipe import Recipe, recipes_dir
 
 
@@ -17,6 +18,8 @@ class Wanted:
     seeds: Sequence[int]
     processes: int = 1
     force: bool = False
+    devices: str = ""
+    """The devices that the runs are to have; empty for those of the process."""
 
     @property
     def name(self) -> str:
@@ -35,7 +38,9 @@ def command_line(wanted: Wanted) -> str:
         words += ["--seeds", ",".join(map(str, wanted.seeds))]
     words += ["--processes", str(wanted.processes)] if wanted.processes > 1 else []
     words += ["--force"] if wanted.force else []
-    return shlex.join([*words, "--runs", str(runs_dir())])
+    command = shlex.join([*words, "--runs", str(runs_dir())])
+    given = environment_of(wanted.devices) if wanted.devices else {}
+    return " ".join([*(f"{name}={shlex.quote(value)}" for name, value in given.items()), command])
 
 
 def python_lines(wanted: Wanted) -> str:
@@ -44,9 +49,11 @@ def python_lines(wanted: Wanted) -> str:
     load += f", {list(wanted.overrides)!r})" if wanted.overrides else ")"
     arguments = [f"seeds={list(wanted.seeds)!r}"]
     arguments += ["force=True"] if wanted.force else []
-    if wanted.processes == 1:
+    given = environment_of(wanted.devices) if wanted.devices else {}
+    arguments += [f"environment={given!r}"] if given else []
+    if wanted.processes == 1 and not given:
         call = f"runs = run(recipe, runs_dir={str(runs_dir())!r}, {', '.join(arguments)})"
         return f"from workbench import load_recipe, run\n\n{load}\n{call}"
-    arguments += [f"processes={wanted.processes}"]
+    arguments += [f"processes={wanted.processes}"] if wanted.processes > 1 else []
     call = f"jobs.start([recipe], {str(runs_dir())!r}, {', '.join(arguments)})"
     return f"from workbench import jobs, load_recipe\n\n{load}\n{call}"

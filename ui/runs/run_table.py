@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from layout import by_history, empty, error_box, remember, runs_dir, say_unknown
+from layout import by_history, empty, error_box, remember, runs_dir, say_unknown, visit
 from run_summary import STATES, minutes_of, progress_of, score_of, share_done, state_of
 from runs import columns
 from workbench import jobs
@@ -16,7 +16,7 @@ from workbench.store import ACTIVE, Run, list_runs
 from workbench.store.notes import in_words
 
 REFRESH_SECONDS = 2
-TABLES, PICKED, SEEN = "run-tables", "run-picked", "run-seen"
+TABLES, SEEN = "run-tables", "run-seen"
 LATEST = 4e9
 """Seconds since 1970 up to which a date can be shown; a clock that says more is wrong."""
 
@@ -37,12 +37,12 @@ def show() -> None:
         return
     ids = [run.id for run in runs]
     chosen = st.query_params.get_all("picked")
-    if by_history() or st.session_state.get(PICKED) != chosen:
-        # Another address than that of the last click here: another table, which it says all of.
-        st.session_state[TABLES] = st.session_state.get(TABLES, 0) + 1
-        st.session_state[PICKED] = chosen
-    # The selection is row numbers, so a table in another order is another table.
-    key = f"runs-{hash((st.session_state.get(TABLES, 0), *ids)) & 0xFFFFFFFF:x}"
+    if by_history():
+        begin_anew()
+    # The selection is row numbers, so a table in another order is another table. What is ticked
+    # there leads, and not the address: of two quick ticks the second still sends the old one.
+    seed = (visit(), st.session_state.get(TABLES, 0), *ids)
+    key = f"runs-{hash(seed) & 0xFFFFFFFF:x}"
     here = [ids.index(name) for name in chosen if name in ids]
     rows = _rows(runs, more)
     for name in waiting:
@@ -81,16 +81,21 @@ def _count_in_title(runs: list[Run], waiting: list[str]) -> None:
         seen.clear()
 
 
+def begin_anew() -> None:
+    """Forgets what was ticked: the address says what is selected."""
+    st.session_state[TABLES] = st.session_state.get(TABLES, 0) + 1
+
+
 def _follow(selection: Any, ids: list[str], chosen: list[str]) -> None:
     """Puts what was clicked into the address: a cell opens its run, the boxes choose several."""
     clicked = [ids[row] for row, _ in selection.cells if row < len(ids)]
     picked = [ids[row] for row in selection.rows if row < len(ids)]
     if clicked:
-        st.session_state[PICKED] = None  # nothing is clicked in the table that comes back
+        begin_anew()
         st.query_params["run"] = clicked[0]
         st.rerun()
     if set(picked) != set(chosen):
-        st.session_state[PICKED] = st.query_params["picked"] = picked
+        st.query_params["picked"] = picked
         st.rerun()
 
 

@@ -8,6 +8,7 @@ import streamlit as st
 
 from layout import action_button, errors_shown, plain
 from run_summary import title_of
+from runs.run_table import begin_anew
 from workbench import jobs
 from workbench.formatting import plural
 from workbench.store import ACTIVE, Run, delete_run, read_run
@@ -41,7 +42,7 @@ def bar(runs: Sequence[Run]) -> None:
             action = partial(_each, ended, partial(_archive, archived=not archived))
             action_button(st, words, "archive-several", action, help=about)
             _confirmed("Delete", "deleted permanently with all their files", ended, delete_run)
-        action_button(st, "Clear", "clear-several", lambda: st.query_params.pop("picked", None))
+        action_button(st, "Clear", "clear-several", partial(_pick, []))
 
 
 def _confirmed(word: str, what: str, runs: Sequence[Run], action: Callable[[Run], object]) -> None:
@@ -67,8 +68,13 @@ def _each(runs: Sequence[Run], action: Callable[[Run], object]) -> None:
     gone = {run.id for run in runs if not run.path.exists() and run.state not in ACTIVE}
     left = [name for name in st.query_params.get_all("picked") if name not in gone]
     if gone:
-        st.query_params["picked"] = left
+        _pick(left)
         st.toast(plain(f"{plural(len(gone), 'run')} deleted"), icon=":material/delete:")
+
+
+def _pick(names: list[str]) -> None:
+    st.query_params["picked"] = names
+    begin_anew()
 
 
 def _stop(run: Run) -> None:

@@ -185,7 +185,7 @@ def forced_runs(samples: Sequence[Sample]) -> Iterator[str]:
         if record.forced
     ]
     if found:
-        why = "resumed with --force after a change, so neither the old run nor a new one"
+        why = "resumed by force after a change, so neither the old run nor a new one"
         yield f"{why}: {listing(found)}"
 
 

@@ -186,7 +186,7 @@ def set_baseline(rows: Sequence[Row], baseline: str | None) -> list[str]:
                 labels = listing([c["label"] for c in chosen])
                 warnings.append(
                     f"several rows are called {name} ({labels}), so no differences are shown in "
-                    f"group {group}; name one with --baseline"
+                    f"group {group}; choose one of them as baseline"
                 )
     return list(dict.fromkeys(warnings))
 

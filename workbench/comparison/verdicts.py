@@ -82,7 +82,7 @@ def run_tests(groups: Sequence[Group], request: TestRequest) -> TestResults:
         pairs = _pairs(group.rows, request)
         if not pairs:
             results.notes.append(
-                f"nothing is tested{place}: name a recipe with --baseline, or use --all-pairs"
+                f"nothing is tested{place}: choose a baseline, or have all pairs tested"
             )
         plans, problems = plans_of(group.samples)
         results.notes += problems

@@ -5,6 +5,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -33,7 +34,9 @@ def this_process() -> PartialState:
         return PartialState(cpu=not torch.accelerator.is_available(), **store)
 
 
-def make_accelerator(policy: Policy, training: TrainingSpec) -> Accelerator:
+def make_accelerator(
+    policy: Policy, training: TrainingSpec, reports: Path | None = None
+) -> Accelerator:
     """A fresh accelerator whose DistributedDataParallel exchanges trained gradients and no more.
 
     Frozen weights have no gradient and so no place in the exchange; they travel once, when the
@@ -41,6 +44,9 @@ def make_accelerator(policy: Policy, training: TrainingSpec) -> Accelerator:
     A static graph makes trained tensors without a gradient cheap and legal, but counts the first
     backward pass double when that one is not exchanged (torch 2.13), so it is left out where a
     step is made of micro-batches.
+
+    Args:
+        reports: folder of what trackers write that ``training`` asks for; None to report nothing.
     """
     AcceleratorState._reset_state()
     # transformers would load the base in the first process only, and leave the others random.
@@ -53,8 +59,12 @@ def make_accelerator(policy: Policy, training: TrainingSpec) -> Accelerator:
         gradient_as_bucket_view=True,
         static_graph=whole and not training.auto_micro_batch,
     )
+    tracked: dict[str, Any] = {}
+    if reports is not None and training.report_to:
+        tracked = {"log_with": list(training.report_to), "project_dir": str(reports)}
+    precision = policy.accelerate_precision
     with hide_launcher_env():
-        return Accelerator(mixed_precision=policy.accelerate_precision, kwargs_handlers=[ddp])
+        return Accelerator(mixed_precision=precision, kwargs_handlers=[ddp], **tracked)
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """One run, straight through: data, base, method, training, test, export, record."""
 
 import gc
-import math
 import shutil
 import time
 from collections.abc import Callable
@@ -41,12 +40,10 @@ from workbench.store.disk import explained
 from workbench.tasks import Predicted
 from workbench.training.checkpoint_folder import CheckpointFolder
 from workbench.training.events import MicroBatch, Step, Validation
+from workbench.training.trackers import REPORTS, Trackers
 from workbench.training.trainer import Trainer
 
 Observer = Callable[[str, dict[str, Any]], None]
-
-LOGGED_STEPS = 10
-"""Steps with a line in log.txt; events.jsonl has them all."""
 ADAPTER_FILES = 12
 """Of an adapter at most: weights, configs, tokenizer, card, its folder."""
 
@@ -82,6 +79,7 @@ class Pipeline:
     cache: StudyCache = field(default_factory=StudyCache)
     """What the runs of one command share."""
     accelerator: Accelerator | None = field(default=None, init=False)
+    trackers: Trackers | None = field(default=None, init=False)
 
     def run(self) -> dict[str, Any]:
         """Does the work; returns the content of result.json, empty on all processes but one.
@@ -94,7 +92,9 @@ class Pipeline:
         packages = self._open_record()
         setup = self.cache.set_up(recipe, seed, self.writer.path, self._phase, trial=self.trial)
         self.writer.say(record.set_up_in_words(setup))
-        accelerator = self.accelerator = make_accelerator(setup.policy, recipe.training)
+        reports = None if self.trial else self.writer.path / REPORTS
+        accelerator = make_accelerator(setup.policy, recipe.training, reports)
+        self.accelerator = accelerator
         meter = MemoryMeter(accelerator.device)
         meter.start()
         with meter.phase("load"):
@@ -116,8 +116,11 @@ class Pipeline:
             checkpointer.load_latest(meter, force=self.force)
         checkpointer.note_others()
         checkpointer.warn(setup.policy.notes)
+        self.trackers = Trackers(accelerator, self.writer.path, checkpointer.warn)
+        self.trackers.start(recipe, seed)
         self._train(trainer, meter, checkpointer)
         tested = None if self.trial else self._test(setup, trainer, meter, checkpointer.clock)
+        self.trackers.finish(trainer.step, tested.metrics if tested else {})
         memory = over_processes(gather_object([meter.record(checkpointer.pieces)]))
         trainer.gather_on_main(everything=METHODS[recipe.method.name].export_kind == "full")
         if not accelerator.is_main_process:
@@ -167,6 +170,8 @@ class Pipeline:
         for event in trainer.events():
             self._event(event.kind, **asdict(event))
             checkpointer.clock.add(event)
+            if self.trackers is not None:
+                self.trackers.event(event)
             if isinstance(event, MicroBatch):
                 meter.reset()  # what did not fit is no part of the figures
             elif isinstance(event, Validation) and trainer.step < trainer.steps:
@@ -200,15 +205,10 @@ class Pipeline:
             raise Stopped
 
     def _progress(self, trainer: Trainer, clock: record.Clock, step: Step) -> None:
-        left = None
-        if clock.timed_steps:
-            left = clock.train / clock.timed_steps * (trainer.steps - trainer.step)
-        progress = {"phase": "train", "step": trainer.step, "steps": trainer.steps}
-        progress |= {"epoch": step.epoch, "eta_seconds": left, "loss": step.loss}
+        progress, words = record.progress(trainer, clock, step)
         self.writer.progress(**progress)
-        if trainer.step % math.ceil(trainer.steps / LOGGED_STEPS) == 0:
-            words = f"step {trainer.step} of {trainer.steps}: loss {step.loss:.4f}"
-            self.writer.say(words if left is None else f"{words}, {left:.0f} s of training left")
+        if words:
+            self.writer.say(words)
         self.observer("progress", progress)
 
     def _test(
@@ -291,6 +291,8 @@ class Pipeline:
 
     def release(self) -> None:
         """Frees the model, so that the next run in this process starts from nothing."""
+        if self.trackers is not None:
+            self.trackers.abandon()
         if self.accelerator is not None:
             self.accelerator.free_memory()
         gc.collect()

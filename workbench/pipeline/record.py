@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -31,6 +32,8 @@ from workbench.training.trainer import Trainer
 
 WARMUP_STEPS = 2
 """Steps whose memory is measured exactly and which are therefore not timed."""
+LOGGED_STEPS = 10
+"""Steps of a run with a line in log.txt; events.jsonl has them all."""
 
 
 @dataclass(kw_only=True)
@@ -138,6 +141,19 @@ def result_record(
         "forecast": setup.forecast,
         "warnings": [*trainer.adapted.base.notes, *data.notes, *_trainer_warnings(trainer)],
     }
+
+
+def progress(trainer: Trainer, clock: Clock, step: Step) -> tuple[dict[str, Any], str]:
+    """How far a training is, for status.json, and now and then in words for log.txt."""
+    left = None
+    if clock.timed_steps:
+        left = clock.train / clock.timed_steps * (trainer.steps - trainer.step)
+    known = {"phase": "train", "step": trainer.step, "steps": trainer.steps}
+    words = f"step {trainer.step} of {trainer.steps}: loss {step.loss:.4f}"
+    words += "" if left is None else f", {left:.0f} s of training left"
+    if trainer.step % math.ceil(trainer.steps / LOGGED_STEPS):
+        words = ""
+    return known | {"epoch": step.epoch, "eta_seconds": left, "loss": step.loss}, words
 
 
 def set_up_in_words(setup: RecipeSetup) -> str:

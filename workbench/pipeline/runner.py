@@ -32,6 +32,7 @@ from workbench.store.allowed_metrics import check_allowed
 from workbench.store.disk import check_writable, explain, system_error
 from workbench.store.leftovers import tidy
 from workbench.tasks import TASKS
+from workbench.training.trackers import check_trackers
 
 
 def run_all(
@@ -49,6 +50,7 @@ def run_all(
     processes a failure ends them all too, because the others would wait for the one that failed.
     """
     check_allowed(recipes)
+    check_trackers(name for recipe in recipes for name in recipe.training.report_to)
     plan = [(recipe, seed) for recipe in recipes for seed in (seeds or recipe.seeds)]
     notify, cache = observer or no_op_observer, StudyCache()
     runs: list[Run] = []
@@ -132,9 +134,10 @@ def run_recipe(
         RunRefused: when the run is active elsewhere, finished and not forced, or is to be resumed
             under other conditions and not forced to.
         StorageError: when the runs folder cannot be written to.
-        UsageError: when a metric of the Hub is not allowed to run.
+        UsageError: when a metric of the Hub is not allowed to run, or a tracker not installed.
     """
     check_allowed([recipe])
+    check_trackers(recipe.training.report_to)
     path = folder or run_path(runs_dir, recipe, seed)
     main = this_process().is_main_process
     writer = _open(recipe, seed, runs_dir, path, force=force, resume=resume)

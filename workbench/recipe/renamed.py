@@ -44,6 +44,7 @@ ADDED: dict[str, Any] = {
     "data.unusable_rows": "error",
     "task.learn": "last",
     "training.class_weights": None,
+    "training.report_to": [],
 }
 """Dotted keys that the first version lacked, with the value under which a run is what it was."""
 

@@ -200,6 +200,11 @@ class TrainingSpec(StrictModel):
     early_stopping_patience: int | None = Field(
         None, ge=1, description="Stop after this many validations without improvement."
     )
+    report_to: list[Literal["tensorboard", "trackio", "wandb", "mlflow"]] = Field(
+        default_factory=list,
+        description="Trackers that losses and scores are reported to as well; offline unless the "
+        "environment says otherwise.",
+    )
 
 
 class EvaluationSpec(StrictModel):
@@ -226,8 +231,9 @@ class TuningSpec(StrictModel):
     tokens: int = Field(ge=0, description="Tokens that the steps of all trials read.")
 
 
-WITHOUT_EFFECT = ("auto_micro_batch", "checkpoint_minutes")
-"""Keys of ``training`` that decide whether a run can be finished, and never what comes out."""
+WITHOUT_EFFECT = ("auto_micro_batch", "checkpoint_minutes", "report_to")
+"""Keys of ``training`` that decide whether a run can be finished, or who is told of it, and never
+what comes out."""
 
 
 class Recipe(StrictModel):
