@@ -126,35 +126,35 @@ def test_options_that_do_not_go_together_are_refused(
 
 
 @pytest.mark.parametrize(
-    ("machine", "asked", "devices", "slots"),
+    ("machine", "asked", "slots"),
     [
-        ({"cores": 8, "threads": 2}, None, ("all",), ["all#1", "all#2", "all#3"]),  # three runs
-        ({"cores": 8, "threads": 8}, None, ("all",), ["all"]),
-        ({"cores": 8, "threads": 8}, 2, ("all",), ["all#1", "all#2"]),
-        ({"cores": 8, "threads": 8, "cards": ("0", "1")}, 3, ("0", "1"), ["0#1", "0#2", "1"]),
-        ({"cores": 2, "threads": 2, "cards": ("0", "1")}, None, ("0", "1"), ["0", "1"]),
-        ({"cores": 8, "threads": 8, "cards": ("0", "1")}, 1, ("0", "1"), ["0"]),
+        ({"cores": 8, "threads": 2}, None, ["all#1", "all#2", "all#3"]),  # three runs
+        ({"cores": 8, "threads": 8}, None, ["all"]),
+        ({"cores": 8, "threads": 8}, 2, ["all#1", "all#2"]),
+        ({"cores": 8, "threads": 8, "cards": ("0", "1")}, 3, ["0#1", "0#2", "1"]),
+        ({"cores": 2, "threads": 2, "cards": ("0", "1")}, None, ["0", "1"]),
+        ({"cores": 8, "threads": 8, "cards": ("0", "1")}, 1, ["0"]),
     ],
 )
 def test_slots_by_cards_cores_and_what_is_asked_for(
     monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
     make_recipe: Callable[..., Recipe],
     machine: dict[str, Any],
     asked: int | None,
-    devices: tuple[str, ...],
     slots: list[str],
 ) -> None:
     facts = Machine(**({"cards": (), "free_bytes": 2**36} | machine))
     plan = {"peak_memory_bytes": 2**30, "train_seconds": 100.0, "device": "cpu"}
     monkeypatch.setattr(parallel, "this_machine", lambda: facts)
     monkeypatch.setattr(parallel, "_planned", lambda _: plan)
-    monkeypatch.setattr(jobs, "default_slots", lambda: devices)
     wanted = [jobs.Wanted(make_recipe("head"), seed) for seed in range(3)]
-    assert parallel._slots(wanted, asked)[0] == slots
+    assert parallel._slots(wanted, asked) == slots
+    capsys.readouterr()
     if asked is None and facts.cores > facts.threads:
         monkeypatch.setattr(parallel, "_planned", lambda _: plan | {"train_seconds": 1.0})
-        found, why = parallel._slots(wanted, asked)
-        assert found == ["all"] and "so short" in why
+        assert parallel._slots(wanted, asked) == ["all"]
+        assert "so short" in capsys.readouterr().err
 
 
 def test_progress_names_what_runs_and_leaves_a_line_for_each(tmp_path: Path) -> None:

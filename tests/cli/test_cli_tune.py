@@ -63,6 +63,21 @@ def test_from_a_study_to_tuned_runs(workbench: Workbench, study: Path) -> None:
     assert [(row["study"], row["recipe"]) for row in rows] == [("tuned", "lora")]
 
 
+def test_what_was_given_up_is_printed_with_its_reason(workbench: Workbench, study: Path) -> None:
+    given = ("tune", study / "head.yaml", "--trials", 2, "--prune", "--set", "training.max_steps=4")
+    answer = workbench(*given, "--output", "tuned")
+    assert answer.code == 0, answer.err
+    assert "pruned" in answer.out and "6 steps" not in answer.out
+    (row,) = [line for line in answer.out.splitlines() if "1 go on" in line]
+    assert "pruned at step 1: accuracy" in row and "is place 2 of 2" in row
+    assert "best of" not in answer.out, "the scores of all are not known"
+    assert "trial 1/2, learning rate 0.01: at step 1/4: accuracy" in answer.err
+    document = workbench(*given, "--json").json["recipes"][0]
+    assert [document["pruned"], document["failed"], document["steps"]] == [1, 0, 1 + 4]
+    assert document["expected_best"] == []
+    assert "pruned: 1" in Path("tuned/head.yaml").read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

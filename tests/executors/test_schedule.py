@@ -9,6 +9,7 @@ import pytest
 from workbench.errors import UsageError
 from workbench.executors.packing import START_SECONDS
 from workbench.executors.schedule import (
+    FP32,
     Devices,
     PlannedRun,
     parse_devices,
@@ -69,7 +70,17 @@ def test_what_is_not_forecast_is_not_known() -> None:
 
 
 def test_a_run_takes_its_process_its_steps_and_its_evaluations() -> None:
-    plan = {"seconds_per_step": 0.8, "train_seconds": 80.0}
+    lora = {"trainable_parameters": 30, "head_parameters": 10, "total_parameters": 900}
+    plan = {"seconds_per_step": 0.8, "train_seconds": 80.0, "precision": "fp32"} | lora
     assert run_seconds(plan, 8, 0) == START_SECONDS + 80
-    assert run_seconds(plan, 8, 100) == pytest.approx(START_SECONDS + 80 + 100 * 0.045)
+
+    def evaluated(**changes: object) -> float:
+        found = run_seconds(plan | changes, 8, 100)
+        assert found is not None
+        return found - START_SECONDS - 80
+
+    assert evaluated() == pytest.approx(100 * 0.05), "half of a step: its backward pass is as long"
+    assert evaluated(trainable_parameters=10) == pytest.approx(100 * 0.1), "the head alone"
+    assert evaluated(trainable_parameters=900) == pytest.approx(100 * 0.1 / 3), "full"
+    assert evaluated(precision="bf16") == pytest.approx(100 * 0.05 * FP32), "the test is fp32"
     assert run_seconds({}, 8, 100) is None

@@ -87,7 +87,7 @@ def test_every_trial_of_a_search_is_listed_with_why_it_failed(
 ) -> None:
     table = searches(**{"trials-of": two[0].name}).dataframe[1].value
     assert list(table["trial"]) == [1, 2, 3] and list(table["score"]) == ["0.950", "0.900", "–"]
-    assert list(table["failure"]) == ["", "", "not a number"]
+    assert list(table["reason"]) == ["", "", "not a number"]
 
 
 def test_the_command_goes_on_with_the_same_search(runs: RunsFolder, two: list[Path]) -> None:

@@ -73,13 +73,14 @@ def _study(study: str, watched: bool) -> None:
 def _row(search: Search, active: bool) -> Row:
     best = get_section(search.document, "best")
     steps, seconds = (number(search.document, key) for key in ("steps", "train_seconds"))
-    failed = int(number(search.document, "failed") or 0)
+    failed, pruned = (int(number(search.document, key) or 0) for key in ("failed", "pruned"))
     return {
         "recipe": search.recipe,
         "state": _state(search, active),
         "progress": len(search.trials) / search.wanted if search.wanted else 0.0,
         "trials": f"{len(search.trials)} of {search.wanted or '?'}"
-        + (f", {failed} failed" if failed else ""),
+        + (f", {failed} failed" if failed else "")
+        + (f", {pruned} pruned" if pruned else ""),
         "best": decimal(best.get("score")),
         "values": describe_values(get_section(best, "values")) or ABSENT,
         "training time": ABSENT if seconds is None else duration(seconds),
@@ -212,7 +213,7 @@ def _trials(searches: list[Search]) -> None:
                 "score": decimal(trial.get("score")),
                 "loss": decimal(trial.get("loss")),
                 "training time": duration(number(trial, "train_seconds") or 0.0),
-                "failure": str(trial.get("reason") or ""),
+                "reason": str(trial.get("reason") or ""),
             }
             for trial in search.trials
         ]

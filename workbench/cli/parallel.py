@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -86,14 +87,16 @@ def run(
     early. None where only one fits at a time, which `run_here` does with less to load."""
     with loading_libraries():
         from workbench import jobs
-        from workbench.store import read_run, run_path
+        from workbench.store import Run, read_run, run_path
+        from workbench.store.disk import check_writable
 
     plan = [(recipe, seed) for recipe in recipes for seed in seeds or recipe.seeds]
-    wanted, remarks = _wanted(plan, runs_dir, force)
-    if not wanted:
-        return None
-    slots, why = _slots(wanted, asked)
-    note(why)
+    check_writable(runs_dir)
+    try:
+        wanted, remarks = _wanted(plan, runs_dir, force)
+        slots = _slots(wanted, asked) if wanted else []
+    except KeyboardInterrupt:
+        raise typer.Exit(128 + signal.SIGINT) from None
     if len(slots) < 2 or len(wanted) < 2:
         return None
     for remark in remarks:
@@ -102,14 +105,15 @@ def run(
     names = {path: f"{each.recipe.study}/{each.recipe.name}" for path, each in paths.items()}
     progress = ParallelProgress(names, at_once=len(slots))
     try:
-        signal_number = jobs.run_at_once(
+        by_signal = jobs.run_at_once(
             wanted, runs_dir, slots, look=progress.look, warn=progress.line
         )
     finally:
         progress.close()
-    every = [run_path(runs_dir, recipe, seed) for recipe, seed in plan]
-    left = signal_number is not None  # what was not begun then is no failure
-    return [read_run(path) for path in every if path.exists() or not left], signal_number
+    every = dict.fromkeys(run_path(runs_dir, recipe, seed) for recipe, seed in plan)
+    begun = [read_run(path) for path in every if path.exists()]
+    left = [] if by_signal else [path for path in every if not path.exists()]
+    return begun + [Run(path=path, state="stopped", reason="not begun") for path in left], by_signal
 
 
 def _wanted(
@@ -123,8 +127,9 @@ def _wanted(
     from workbench.store.leftovers import tidy
 
     found, remarks, cache = list[Wanted](), list[str](), StudyCache()
-    for recipe, seed in plan:
-        before = read_run(run_path(runs_dir, recipe, seed))
+    once = {run_path(runs_dir, recipe, seed): (recipe, seed) for recipe, seed in plan}
+    for path, (recipe, seed) in once.items():
+        before = read_run(path)
         finished = before.state == "finished"
         stale = what_changed(recipe, before, cache) if finished else None
         if stale:
@@ -137,11 +142,12 @@ def _wanted(
     return found, remarks
 
 
-def _slots(wanted: Sequence[Wanted], asked: int | None) -> tuple[list[str], str]:
-    """The slots to run on, and in words why so many."""
-    from workbench.jobs import default_slots, shared_slots
+def _slots(wanted: Sequence[Wanted], asked: int | None) -> list[str]:
+    """The slots to run on; says how many there are, and why."""
+    from workbench.jobs import WHOLE_MACHINE, shared_slots
 
-    devices, machine = default_slots(), this_machine()
+    machine = this_machine()
+    devices = machine.cards or (WHOLE_MACHINE,)
     total, why = (asked, "") if asked is not None else _fitting(wanted, machine, len(devices))
     total = min(total, max(1, len(wanted)))
     counts = [total // len(devices) + (n < total % len(devices)) for n in range(len(devices))]
@@ -158,7 +164,8 @@ def _slots(wanted: Sequence[Wanted], asked: int | None) -> tuple[list[str], str]
         if machine.threads > 1 and (total * machine.threads > machine.cores or total == 1):
             why += "; with --threads 1 more of them fit (the number of threads may change the "
             why += "last digits of scores)"
-    return slots, said + why
+    note(said + why)
+    return slots
 
 
 def _fitting(wanted: Sequence[Wanted], machine: Machine, devices: int) -> tuple[int, str]:

@@ -18,6 +18,7 @@ from workbench.errors import UsageError
 from workbench.formatting import count, duration
 from workbench.heavy_imports import loading_libraries
 from workbench.tuning.expected import ExpectedBest, as_documents, expected_best, shown_numbers
+from workbench.tuning.space import describe_values
 
 if TYPE_CHECKING:
     from workbench.tuning.search import Outcome
@@ -43,6 +44,9 @@ def tune(
     ),
     output: Path | None = typer.Option(
         None, metavar="DIR", help="Write recipes with the best values to a new folder."
+    ),
+    prune: bool = typer.Option(
+        False, help="Give up the worse half of the trials at 1/8, 1/4 and 1/2 of their steps."
     ),
     runs: Path = RUNS_OPTION,
     force: bool = typer.Option(False, help="Start over; the old trials are kept."),
@@ -70,7 +74,14 @@ def tune(
     progress = _Progress()
     try:
         outcome = tune_recipes(
-            loaded, trials, searches, seed=seed, runs_dir=runs, force=force, observer=progress
+            loaded,
+            trials,
+            searches,
+            seed=seed,
+            runs_dir=runs,
+            force=force,
+            prune=prune,
+            observer=progress,
         )
     except KeyboardInterrupt:
         note("\ninterrupted; the same command continues from the last checkpoint")
@@ -93,8 +104,10 @@ def _report(outcome: Outcome, trials: int, written: Sequence[Path], as_json: boo
         found = {"trials": trials, "complete": outcome.complete, "recipes": documents}
         print_json({**found, "written": [str(path) for path in written]})
     else:
-        headers = ("recipe", "metric", "own values", "best values", "trials", "failed", "cost")
-        print_table(headers, [_row(tuning) for tuning in tunings])
+        headers = ("recipe", "metric", "own values", "best values", "trials", "failed")
+        pruned = ("pruned",) if any(tuning.prune for tuning in tunings) else ()
+        print_table((*headers, *pruned, "cost"), [_row(tuning) for tuning in tunings])
+        _print_pruned(tunings)
         _print_expected(tunings)
         note(
             "scores on validation, which chose the values and so flatters them: the number to "
@@ -113,7 +126,23 @@ def _report(outcome: Outcome, trials: int, written: Sequence[Path], as_json: boo
         raise typer.Exit(1)
 
 
+def _print_pruned(tunings: Sequence[Tuning]) -> None:
+    """Which trials were given up, and why."""
+    rows = [
+        (tuning.recipe.name, trial.number + 1, describe_values(trial.values), trial.reason)
+        for tuning in tunings
+        for trial in tuning.trials
+        if trial.pruned_at is not None
+    ]
+    if rows:
+        echo()
+        print_table(("recipe", "trial", "values", "why"), rows)
+
+
 def _expected(tuning: Tuning) -> list[ExpectedBest]:
+    """Nothing of a search that gives trials up: what they would have scored is not known."""
+    if tuning.prune:
+        return []
     return expected_best([trial.score for trial in tuning.trials], higher=tuning.higher)
 
 
@@ -149,16 +178,17 @@ def _row(tuning: Tuning) -> tuple[object, ...]:
     cost += f"{count(spent['tokens'])} tokens"
     name = f"{tuning.recipe.study}/{tuning.recipe.name}"
     shown = (_shown(first, tuning.metric), _shown(tuning.best, tuning.metric))
-    return (name, tuning.metric, *shown, len(tuning.trials), tuning.failed, cost)
+    pruned = (tuning.pruned,) if tuning.prune else ()
+    return (name, tuning.metric, *shown, len(tuning.trials), tuning.failed, *pruned, cost)
 
 
 def _shown(trial: Trial | None, metric: str) -> str:
     """``learning rate 0.004 (0.9625)``: what was tried and what it gave."""
-    from workbench.tuning.space import describe_values
-
     if trial is None:
         return ""
-    shown = "failed" if trial.score is None else scores({metric: trial.score}).split()[-1]
+    shown = "failed" if trial.pruned_at is None else f"pruned at step {trial.pruned_at}"
+    if trial.score is not None:
+        shown = scores({metric: trial.score}).split()[-1]
     return f"{describe_values(trial.values)} ({shown})"
 
 
@@ -166,12 +196,17 @@ class _Progress(Progress):
     """Shows a search: a line for every trial, and how long the rest will take."""
 
     def _on_values(self, fields: dict[str, Any]) -> None:
-        from workbench.tuning.space import describe_values
-
         self._name = f"{self._name}, {describe_values(fields['values'])}"
 
     def _on_validation(self, fields: dict[str, Any]) -> None:
         self._passing(f"validation at step {fields.get('step')}: {scores(fields.get('metrics'))}")
+
+    def _on_paused(self, fields: dict[str, Any]) -> None:
+        place = f"step {fields.get('step')}/{fields.get('steps')}"
+        self._line(f"{self._name}: at {place}: {scores(fields.get('metrics'))}")
+
+    def _on_pruned(self, fields: dict[str, Any]) -> None:
+        self._line(f"{fields.get('name')}: {fields.get('reason')}")
 
     def _on_trial(self, fields: dict[str, Any]) -> None:
         shown = f"failed: {fields['reason']}"

@@ -19,10 +19,10 @@ CPU_PROCESS_BYTES = 700 * 2**20
 beside what either loads: resident 330 MB each, and the data."""
 GPU_PROCESS_BYTES = 600 * 2**20
 """CUDA's context and kernels of a process; not measured here."""
-START_SECONDS, SHARED_SECONDS = 10.0, 1.0
+START_SECONDS, SHARED_SECONDS = 12.0, 1.0
 """Of a core, that a run takes beside its steps: in a process of its own, and after another one in
-the same process. Measured with the eight runs of quickstart at six steps: 112 and 42 s of two
-processors, most of it imports, baselines and forecast."""
+the same process. Eight runs of quickstart at six steps took 130 and 50 s of processor time, most
+of it imports, baselines, forecast and retention."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,6 @@
 """A training over all its attempts: what is saved of it, and how it resumes."""
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -59,6 +60,24 @@ class Checkpointer:
     def _waited(self) -> float:
         """Seconds of training that a kill would cost now."""
         return time.monotonic() - self._saved_at
+
+    def pause(self, until: float) -> str:
+        """Scores and saves a training that was to go this far, and says so; else empty.
+
+        The score is beside the run's validations and keeps no state: a training that is resumed
+        from here is one that never paused.
+        """
+        trainer = self.trainer
+        step, steps, validation = trainer.step, trainer.steps, trainer.validation
+        if step != math.ceil(until * steps) or step == steps:
+            return ""
+        started = time.perf_counter()
+        predicted = trainer.predict(validation)
+        found = {"loss": predicted.loss, "metrics": trainer.score(validation, predicted)}
+        seconds = time.perf_counter() - started
+        self.event("paused", step=step, steps=steps, **found, seconds=seconds)
+        self.save()
+        return f"paused at step {step} of {steps}"
 
     def save_if_worth_it(self) -> None:
         """Saves at a good moment, unless that takes long for the little that it would secure."""

@@ -76,6 +76,8 @@ class Pipeline:
     """Resume even if recipe, data or versions changed since the run was saved."""
     trial: bool = False
     """Train and validate only: the test split is not read and nothing is exported."""
+    until: float = 1.0
+    """Part of the steps after which a trial is scored on validation, and stops to be resumed."""
     cache: StudyCache = field(default_factory=StudyCache)
     """What the runs of one command share."""
     accelerator: Accelerator | None = field(default=None, init=False)
@@ -179,6 +181,8 @@ class Pipeline:
             elif isinstance(event, Step):
                 self._measure_first_steps(trainer, meter, checkpointer)
                 self._progress(trainer, checkpointer.clock, event)
+                if paused := checkpointer.pause(self.until):
+                    raise Stopped(paused)
                 self._save_or_stop(checkpointer)
         checkpointer.save_if_worth_it()
         meter.note_cuda("train")  # the allocator's peak costs nothing, so it covers all

@@ -119,6 +119,7 @@ def run_recipe(
     loader: PlainLoader | None = None,
     request: StopRequest | None = None,
     trial: bool = False,
+    until: float = 1.0,
     cache: StudyCache | None = None,
 ) -> Run:
     """Runs one recipe with one seed and returns its run, finished, stopped or failed.
@@ -128,6 +129,7 @@ def run_recipe(
             or libraries are not what they were, which the record then says.
         resume: from the newest valid checkpoint.
         folder: the run's own, when its recipe may have been edited since it was named.
+        until: part of the steps after which a trial pauses, scored.
         cache: what the runs of one command share; a run by itself makes all of it anew.
 
     Raises:
@@ -152,6 +154,7 @@ def run_recipe(
             resume=resume,
             force=force,
             trial=trial,
+            until=until,
             cache=cache or StudyCache(),
         )
         state = _run_to_end(pipeline)
@@ -189,8 +192,8 @@ def _run_to_end(pipeline: Pipeline) -> State:
         with tee_log(writer.path / "log.txt") if isinstance(writer, RunWriter) else nullcontext():
             writer.finish(pipeline.run(), pipeline.forget_progress)
         return "finished"
-    except Stopped:
-        reason = "stopped on request; `workbench resume` continues from here"
+    except Stopped as stop:
+        reason = str(stop) or "stopped on request; `workbench resume` continues from here"
         writer.close("stopped", reason, signal=pipeline.request.signal_number)
         return "stopped"
     except RunRefused as error:

@@ -222,6 +222,7 @@ class TuningSpec(StrictModel):
 
     trials: int = Field(ge=1, description="Trials of the search, failed ones included.")
     failed: int = Field(0, ge=0, description="Trials that gave no score, e.g. diverged.")
+    pruned: int = Field(0, ge=0, description="Trials that were given up on the way.")
     metric: str = Field(description="What was compared, on the validation split.")
     score: float = Field(description="The best trial's; chosen by it, so it flatters.")
     seed: int = Field(ge=0, description="Seed of every trial, none of the recipe's own.")

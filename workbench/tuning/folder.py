@@ -24,10 +24,15 @@ from workbench.tuning.space import Space
 TUNING = "tuning"
 
 
-def tuning_folder(runs_dir: Path, recipe: Recipe, space: Space, seed: int) -> Path:
+def tuning_folder(
+    runs_dir: Path, recipe: Recipe, space: Space, seed: int, halving: int | None = None
+) -> Path:
+    """The folder of a search; ``halving`` is the number of trials of one that prunes, of which each
+    is held against all others."""
     searched = {key: str(wanted) for key, wanted in space.items()}
     first = as_hashed(recipe.numerics()), flat_as_first_written(searched)
-    decides = json.dumps([*first, seed], sort_keys=True)
+    pruned = [] if halving is None else [halving]
+    decides = json.dumps([*first, seed, *pruned], sort_keys=True)
     key = hashlib.sha256(decides.encode()).hexdigest()[:8]
     return runs_dir / recipe.study / TUNING / f"{recipe.name}-{key}"
 

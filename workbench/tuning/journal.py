@@ -36,6 +36,7 @@ off by a factor of 1.35 with four and of 1.55 with ten (mean of ten seeds)."""
 DRAWS = 50
 """Draws before a search over a few values is taken through in order."""
 OUTCOME = "outcome"
+RUNG = "rung {}"
 
 
 class _Held(JournalFileOpenLock):
@@ -94,6 +95,19 @@ class Journal:
         )
         return values
 
+    def rung(self, number: int, rung: int) -> dict[str, Any] | None:
+        """What a trial scored where it paused; None where it has not come so far."""
+        return self._study.get_trials(deepcopy=False)[number].user_attrs.get(RUNG.format(rung))
+
+    def pause(self, number: int, rung: int, found: dict[str, Any]) -> None:
+        """Records a step and its score and loss, in optuna's own words too."""
+        trial = self._study.get_trials(deepcopy=False)[number]
+        if found["score"] is not None:
+            self._storage.set_trial_intermediate_value(
+                trial._trial_id, found["step"], found["score"]
+            )
+        self._storage.set_trial_user_attr(trial._trial_id, RUNG.format(rung), found)
+
     def end(self, number: int, score: float | None, outcome: dict[str, Any]) -> None:
         """Records the outcome of a trial; one without a score is the worst to the sampler."""
         trial = self._study.get_trials(deepcopy=False)[number]
@@ -111,12 +125,27 @@ class Journal:
             seed = int.from_bytes(hashlib.sha256(parts).digest()[:4], "big")
             sampler = optuna.samplers.TPESampler(n_startup_trials=RANDOM_TRIALS, seed=seed)
             study = optuna.create_study(direction=_direction(self._higher), sampler=sampler)
-            study.add_trials(before)
+            study.add_trials([_seen(trial) for trial in before])
             values = rounded(self._space, flat_as_today(study.ask(self._distributions).params))
             if values not in tried:
                 return values
         left = (each for each in combinations(self._space) or () if each not in tried)
         return next(left, values)
+
+
+def _seen(trial: FrozenTrial) -> FrozenTrial:
+    """A trial as the sampler goes by it: of a search that prunes its score at the first rung, which
+    all trials are scored at."""
+    first = trial.user_attrs.get(RUNG.format(0))
+    if first is None:
+        return trial
+    known = first["score"] is not None
+    return create_trial(
+        state=TrialState.COMPLETE if known else TrialState.PRUNED,
+        value=first["score"],
+        params=trial.params,
+        distributions=trial.distributions,
+    )
 
 
 def _direction(higher: bool) -> StudyDirection:

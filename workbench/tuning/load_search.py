@@ -58,6 +58,8 @@ def options_of(searches: list[Search]) -> list[str]:
         usual = key == LEARNING_RATE and all(map(_is_usual, searches))
         if len(said) == 1 and not usual:
             options += ["--search", f"{key}={said.pop()}"]
+    if searches and all(each.document.get("prune") for each in searches):
+        options.append("--prune")
     seeds = {each.document["seed"] for each in searches if "seed" in each.document}
     return [*options, "--seed", str(seeds.pop())] if len(seeds) == 1 else options
 
@@ -66,7 +68,11 @@ def _read(folder: Path) -> Search:
     document = search_as_today(read_record(folder / RECORD) or {})
     ended = document.get("trials")
     begun = trial_folder(folder, len(ended) if isinstance(ended, list) else 0)
-    return Search(folder, document, read_run(begun) if begun.is_dir() else None)
+    current = read_run(begun) if begun.is_dir() else None
+    if document.get("prune"):  # its trials do not end in their order
+        runs = map(read_run, sorted(folder.glob(f"{begun.name.partition('-')[0]}-*")))
+        current = next((run for run in runs if run.state in ACTIVE), current)
+    return Search(folder, document, current)
 
 
 def _space(search: Search) -> dict[str, str]:

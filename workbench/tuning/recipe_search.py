@@ -16,6 +16,7 @@ from workbench.recipe.catalogue import METRICS, higher_is_better
 from workbench.store import ACTIVE, Run, read_run, write_json
 from workbench.store.run_folder import set_aside
 from workbench.tuning.folder import trial_folder, tuning_folder
+from workbench.tuning.halving import Look, paused_at, places, ranked, rung_of, why_pruned
 from workbench.tuning.journal import Journal
 from workbench.tuning.space import Space, Values, built, own_values
 from workbench.tuning.trials import Trial, Tuning, trial_of
@@ -33,10 +34,12 @@ class RecipeSearch:
     request: StopRequest
     observer: Observer
     cache: StudyCache
+    halving: int | None = None
+    """The number of trials of a search that prunes; None for one that trains all to their end."""
 
     def __post_init__(self) -> None:
         self.name = f"{self.recipe.study}/{self.recipe.name}"
-        self.folder = tuning_folder(self.runs_dir, self.recipe, self.space, self.seed)
+        self.folder = tuning_folder(self.runs_dir, self.recipe, self.space, self.seed, self.halving)
         self.metric = self.recipe.task.score_names[0]
         self.higher = higher_is_better(self.metric)
 
@@ -59,33 +62,63 @@ class RecipeSearch:
     def ended(self, number: int) -> bool:
         return number < len(self.journal) and self.journal.outcome(number) is not None
 
+    def came_to(self, number: int, until: float) -> bool:
+        """Whether a trial has ended, or been scored with this part of its steps taken."""
+        if self.ended(number) or until >= 1:
+            return self.ended(number)
+        begun = number < len(self.journal)
+        return begun and self.journal.rung(number, rung_of(until)) is not None
+
+    def prune(self, rung: int, trials: int) -> None:
+        """Gives up the trials that are not among the better half at a rung."""
+        found = {n: self.journal.rung(n, rung) for n in range(trials)}
+        looks = [Look(number=n, **each) for n, each in found.items() if each is not None]
+        kept, order = places(trials, rung), ranked(looks, higher=self.higher)
+        for place, look in enumerate(order, 1):
+            if place <= kept or self.ended(look.number):
+                continue
+            reason = why_pruned(place, len(order), kept, self.metric, look)
+            run = read_run(trial_folder(self.folder, look.number))
+            trial = trial_of(run, look.number, self.journal.values(look.number), self.metric)
+            self.end(replace(trial, reason=reason, pruned_at=look.step), trials)
+            self.tell("pruned", name=f"{self.name} trial {look.number + 1}/{trials}", reason=reason)
+
     def write_record(self, wanted: int) -> None:
         """Writes what is known so far, for whoever watches."""
         document = self.tuning().document() | {"wanted": wanted}
         write_json(self.folder / "tuning.json", document)
 
-    def run(self, number: int, wanted: int) -> bool:
-        """Runs or resumes a trial and records its outcome; False when stopped."""
+    def run(self, number: int, wanted: int, until: float = 1.0) -> bool:
+        """Runs or resumes a trial and records its outcome, or what it scored on the way; False when
+        stopped."""
         begun = number < len(self.journal)
         own = own_values(self.recipe, self.space)
         values = self.journal.values(number) if begun else self.journal.begin(own)
         self.tell("values", values=values)
-        trial = self._tried(number, values)
+        trial = self._tried(number, values, until)
         if trial is None:
             return False
-        self.journal.end(number, trial.score, trial.outcome())
-        self.write_record(wanted)
-        shutil.rmtree(trial_folder(self.folder, number) / "checkpoints", ignore_errors=True)
+        if isinstance(trial, Trial):
+            self.end(trial, wanted)
+        else:
+            self.journal.pause(number, rung_of(until), trial)
         return True
 
-    def _tried(self, number: int, values: Values) -> Trial | None:
+    def end(self, trial: Trial, wanted: int) -> None:
+        """Records the outcome of a trial."""
+        self.journal.end(trial.number, trial.score, trial.outcome())
+        self.write_record(wanted)
+        shutil.rmtree(trial_folder(self.folder, trial.number) / "checkpoints", ignore_errors=True)
+
+    def _tried(self, number: int, values: Values, until: float) -> Trial | dict[str, Any] | None:
+        """What came of a trial, or what it scored where it paused; None when it was stopped."""
         recipe, problems = built(self.recipe, values)
         if recipe is None:  # two values that do not go together
             reason = "; ".join(f"{problem.key}: {problem.what}" for problem in problems)
             return Trial(number=number, values=values, reason=reason)
-        run = self._run_of(recipe, trial_folder(self.folder, number))
+        run = self._run_of(recipe, trial_folder(self.folder, number), until)
         if run.state in ("stopped", "interrupted"):
-            return None
+            return paused_at(run, until, self.metric)
         if run.state == "failed":
             self._refuse_hopeless(run, number)
         self._refuse_replaced_metric(run)
@@ -102,20 +135,20 @@ class RecipeSearch:
                 fix=f"set task.metrics: [{taken}]",
             )
 
-    def _run_of(self, recipe: Recipe, path: Path) -> Run:
+    def _run_of(self, recipe: Recipe, path: Path, until: float) -> Run:
         """The ended run of a trial: as it was left, resumed, or new."""
         before = read_run(path)
         if before.state in ACTIVE:
             raise RunRefused(f"this trial is {before.state}", where=str(path), fix="wait for it")
-        if before.state == "finished":  # killed before that was recorded
-            return before
+        if before.state == "finished" or paused_at(before, until, self.metric):
+            return before  # killed before that was recorded
         if before.state in ("stopped", "interrupted"):
             # Libraries or devices may have changed since: then its start is no good.
             with suppress(RunRefused):
-                return self._run(recipe, path, resume=True)
-        return self._run(recipe, path, resume=False)
+                return self._run(recipe, path, until, resume=True)
+        return self._run(recipe, path, until, resume=False)
 
-    def _run(self, recipe: Recipe, path: Path, *, resume: bool) -> Run:
+    def _run(self, recipe: Recipe, path: Path, until: float, *, resume: bool) -> Run:
         return run_recipe(
             recipe,
             self.seed,
@@ -125,6 +158,7 @@ class RecipeSearch:
             observer=self.observer,
             request=self.request,
             trial=True,
+            until=until,
             cache=self.cache,
         )
 
@@ -152,6 +186,7 @@ class RecipeSearch:
             higher=self.higher,
             folder=self.folder,
             trials=[Trial.from_outcome(n, self.journal.values(n), o) for n, o in outcomes.items()],
+            prune=self.halving is not None,
         )
 
     def report(self, number: int, trials: int, eta_seconds: float) -> None:

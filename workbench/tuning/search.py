@@ -16,9 +16,13 @@ from workbench.recipe import Recipe
 from workbench.store import DEFAULT_RUNS_DIR
 from workbench.store.allowed_metrics import check_allowed
 from workbench.tuning.folder import owned
+from workbench.tuning.halving import RUNGS
 from workbench.tuning.recipe_search import RecipeSearch
 from workbench.tuning.space import Space, combinations, parse_searches, spaces_of
 from workbench.tuning.trials import Tuning
+
+STEPS = ("training.epochs", "training.max_steps", "training.batch_size")
+"""Keys that decide how many steps a training has."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ def tune(
     seed: int | None = None,
     runs_dir: Path = DEFAULT_RUNS_DIR,
     force: bool = False,
+    prune: bool = False,
     observer: Observer = no_op_observer,
 ) -> Outcome:
     """Searches the values of each recipe that score best on its validation split.
@@ -48,6 +53,7 @@ def tune(
         searches: ``KEY=A..B`` or ``KEY=A,B,C`` besides the learning rate.
         seed: of every trial; None for the first that no recipe reports.
         force: start over; the old trials are kept.
+        prune: give up the worse half of the trials at each rung of ``halving``.
 
     Raises:
         UsageError, RecipeError: when this cannot be searched.
@@ -57,6 +63,8 @@ def tune(
     check_allowed(recipes)
     spaces = spaces_of(recipes, parse_searches(searches))
     _check_budget(recipes, spaces, trials)
+    if prune:
+        _check_equal_steps(recipes, spaces)
     with ExitStack() as stack:
         request, cache = stack.enter_context(handle_signals()), StudyCache()
         found = [
@@ -68,6 +76,7 @@ def tune(
                 request=request,
                 observer=observer,
                 cache=cache,
+                halving=trials if prune else None,
             )
             for recipe, space in zip(recipes, spaces, strict=True)
         ]
@@ -76,16 +85,30 @@ def tune(
         for search in found:
             search.open(force)
             search.write_record(trials)
-        complete = _take_turns(found, trials)
+        complete = (_halve if prune else _take_turns)(found, trials)
         return Outcome([each.tuning(trials) for each in found], request.signal_number, complete)
 
 
-def _take_turns(searches: Sequence[RecipeSearch], trials: int) -> bool:
-    """Runs what is missing, one trial of each recipe after the other; False when asked to stop."""
+def _halve(searches: Sequence[RecipeSearch], trials: int) -> bool:
+    """Takes the trials of all recipes from rung to rung; False when asked to stop."""
+    for rung, until in enumerate(RUNGS):
+        if not _take_turns(searches, trials, until):
+            return False
+        for search in searches:
+            search.prune(rung, trials)
+    return _take_turns(searches, trials)
+
+
+def _take_turns(searches: Sequence[RecipeSearch], trials: int, until: float = 1.0) -> bool:
+    """Runs what is missing, one trial of each recipe after the other; False when asked to stop.
+
+    Args:
+        until: part of their steps that the trials take.
+    """
     left = [
         (number, search)
         for number, search in itertools.product(range(trials), searches)
-        if not search.ended(number)
+        if not search.came_to(number, until)
     ]
     took: dict[str, list[float]] = {}
     for index, (number, search) in enumerate(left):
@@ -95,11 +118,12 @@ def _take_turns(searches: Sequence[RecipeSearch], trials: int) -> bool:
             "run", id=f"{search.name} trial {number + 1}/{trials}", index=index, of=len(left)
         )
         started = time.monotonic()
-        if not search.run(number, trials):
+        if not search.run(number, trials, until):
             return False
         took.setdefault(search.name, []).append(time.monotonic() - started)
         remaining = _eta([each.name for _, each in left[index + 1 :]], took)
-        search.report(number, trials, remaining)
+        if search.ended(number):
+            search.report(number, trials, remaining)
     return True
 
 
@@ -136,3 +160,24 @@ def _check_budget(recipes: Sequence[Recipe], spaces: Sequence[Space], trials: in
                 where=f"{recipe.study}/{recipe.name}",
                 fix=f"--trials {count}, or more values",
             )
+
+
+def _check_equal_steps(recipes: Sequence[Recipe], spaces: Sequence[Space]) -> None:
+    """Trials are given up at steps, and budgets are equal in steps."""
+    searched = [key for space in spaces for key in space if key in STEPS]
+    if searched:
+        raise UsageError(
+            f"--prune with --search {searched[0]}",
+            why="trials of different lengths cannot be given up at the same steps",
+            fix="search it without --prune",
+        )
+    lengths = {
+        (r.training.max_steps or (r.training.epochs, r.training.batch_size)) for r in recipes
+    }
+    data = {recipe.data.model_dump_json() for recipe in recipes}
+    if len(lengths) > 1 or (len(data) > 1 and recipes[0].training.max_steps is None):
+        raise UsageError(
+            "--prune with recipes of different numbers of steps",
+            why="every recipe is to have the same budget of steps",
+            fix="--set training.max_steps=N gives all of them the same",
+        )

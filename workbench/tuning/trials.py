@@ -24,6 +24,8 @@ class Trial:
     """Of the state that a run would export, on validation; None for a failed trial."""
     loss: float | None = None
     reason: str = ""
+    pruned_at: int | None = None
+    """The step at which the search gave it up; its score there says nothing of its end."""
     steps: int = 0
     tokens: int = 0
     train_seconds: float = 0.0
@@ -48,6 +50,8 @@ class Tuning:
     higher: bool
     folder: Path
     trials: Sequence[Trial]
+    prune: bool = False
+    """Whether the search gives trials up."""
 
     @property
     def metric(self) -> str:
@@ -68,7 +72,11 @@ class Tuning:
 
     @property
     def failed(self) -> int:
-        return sum(trial.score is None for trial in self.trials)
+        return sum(trial.score is None and trial.pruned_at is None for trial in self.trials)
+
+    @property
+    def pruned(self) -> int:
+        return sum(trial.pruned_at is not None for trial in self.trials)
 
     def spec(self) -> TuningSpec | None:
         """What a recipe says of how its values were found; None without a best trial."""
@@ -77,6 +85,7 @@ class Tuning:
         return TuningSpec(
             trials=len(self.trials),
             failed=self.failed,
+            pruned=self.pruned,
             metric=self.metric,
             score=self.best.score,
             seed=self.seed,
@@ -98,6 +107,8 @@ class Tuning:
             "folder": str(self.folder),
             "best": asdict(self.best) if self.best else None,
             "failed": self.failed,
+            "pruned": self.pruned,
+            "prune": self.prune,
             **cost(self.trials),
             "validation_seconds": sum(trial.validation_seconds for trial in self.trials),
             "trials": [asdict(trial) for trial in self.trials],
@@ -125,6 +136,7 @@ def trial_of(run: Run, number: int, values: Values, metric: str) -> Trial:
     rows = run.events()[0]
     steps = [row for row in rows if row.get("kind") == "step"]
     validations = [row for row in rows if row.get("kind") == "validation"]
+    looks = [row for row in rows if row.get("kind") in ("validation", "paused")]
     score, loss, reason = None, None, run.reason.partition("\n")[0]
     if run.state == "finished":
         score = deciding_score(run.result["metrics"]["validation"], metric)
@@ -141,5 +153,5 @@ def trial_of(run: Run, number: int, values: Values, metric: str) -> Trial:
         steps=len(steps),
         tokens=sum(row["tokens"] for row in steps),
         train_seconds=sum(row["seconds"] for row in steps),
-        validation_seconds=sum(row["seconds"] for row in validations),
+        validation_seconds=sum(row["seconds"] for row in looks),
     )
