@@ -15,7 +15,7 @@ from typing import Any
 import transformers
 
 from workbench.adapters.save import write_weights
-from workbench.costs.memory_meter import MemoryMeter, breakdown
+from workbench.costs.memory_meter import MemoryMeter, breakdown, read_whole
 from workbench.costs.parameters import count_parameters, stored
 from workbench.costs.plan import plan
 from workbench.data import load_data
@@ -57,6 +57,7 @@ def measure(recipe: Recipe, rounds: int, folder: Path) -> dict[str, Any]:
     meter.start()
     with meter.phase("load"):
         adapted = build_model(recipe, setup.task, setup.load_base, steps=setup.steps, seed=0)
+        read_whole(adapted.model)
     counts = count_parameters(adapted)
     trainer = make_trainer(setup, adapted, recipe, 0, accelerator, folder)
     training = trainer.events()

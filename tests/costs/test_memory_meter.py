@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from transformers import BertConfig, BertModel
 
-from workbench.costs.memory_meter import MemoryMeter, breakdown
+from workbench.costs.memory_meter import MemoryMeter, breakdown, read_whole
 
 MEGABYTE = 1024**2
 ROOT = Path(__file__).parents[2]
@@ -83,3 +85,28 @@ def test_the_breakdown_counts_bytes() -> None:
     assert parts["optimizer_bytes"] == 2 * 4 * (100 * 10 + 10) + 2 * 4
     record = MemoryMeter(torch.device("cpu"), phases={"train": 100_000}).record(parts)
     assert record["breakdown"]["activations_bytes"] == 100_000 - sum(parts.values())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc of Linux")
+def test_rows_of_an_embedding_that_no_text_reads_count_too(tmp_path: Path) -> None:
+    """A mapped file is resident as far as it was read, by figures of the kernel's own."""
+    config = BertConfig(
+        vocab_size=100_000, hidden_size=128, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=128,
+    )  # fmt: skip
+    BertModel(config).save_pretrained(tmp_path)
+    with open(tmp_path / "model.safetensors", "rb") as file:
+        # Small blocks in the page cache: a large one would be mapped whole at the first read.
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    model = BertModel.from_pretrained(tmp_path)
+
+    def mapped() -> int:
+        smaps = Path("/proc/self/smaps").read_text().split("model.safetensors", 1)[1]
+        return int(smaps.split("Rss:", 1)[1].split()[0]) * 1024
+
+    model(torch.tensor([[1, 2, 3]]))
+    embedding = 100_000 * 128 * 4
+    assert mapped() < embedding / 2
+    read_whole(model)
+    assert mapped() > embedding

@@ -19,7 +19,7 @@ from workbench.adapters.init_from import start_from
 from workbench.adapters.model_card import model_card
 from workbench.adapters.plain_load import PlainLoader
 from workbench.adapters.save import building, describe, write_weights
-from workbench.costs.memory_meter import MemoryMeter, breakdown, over_processes
+from workbench.costs.memory_meter import MemoryMeter, breakdown, over_processes, read_whole
 from workbench.costs.parameters import count_parameters, stored
 from workbench.distributed.accelerator import make_accelerator, this_process
 from workbench.distributed.deepspeed import zero_stage
@@ -102,6 +102,7 @@ class Pipeline:
         with meter.phase("load"):
             model = build_model(recipe, setup.task, setup.load_base, steps=setup.steps, seed=seed)
             start = start_from(model, setup.task, recipe.init_from) if recipe.init_from else None
+            read_whole(model.model)
         parameters = count_parameters(model)
         trainer = make_trainer(setup, model, recipe, seed, accelerator, self.writer.path)
         meter.note_cuda("load")  # which the trainer has moved the model to
