@@ -238,14 +238,17 @@ def test_three_pairs_that_go_together_by_chance_narrow_the_interval_by_a_third_a
 
 def test_three_lucky_runs_near_1_vary_as_they_would_where_the_other_side_is() -> None:
     """Their logits vary alike; the variance of a share goes with the square of p(1 - p)."""
-    lucky = np.array([0.988, 0.990, 0.992])
+    lucky = np.array([0.968, 0.970, 0.972])
     sides = (np.repeat(each[:, None], 2000, 1) for each in (lucky, np.full(3, 0.9)))
     one, other = (replace(scores(side), share=True) for side in sides)
     found = several_runs(one, other)
-    steepness = (0.9 * 0.1) / (0.99 * 0.01)
+    steepness = (0.9 * 0.1) / (0.97 * 0.03)
     assert found.spread.error.variance == pytest.approx(
         steepness**2 * lucky.var(ddof=1) / 3, rel=1e-6
     )
+    far = replace(one, values=one.values * 0 + np.array([[0.9995], [0.9995], [1.0]]))
+    surely = several_runs(far, other)
+    assert surely.p_value is not None and surely.p_value < 0.05
     plain = several_runs(replace(one, share=False), other)
     assert plain.spread.error.variance == pytest.approx(lucky.var(ddof=1) / 3)
 

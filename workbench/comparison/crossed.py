@@ -184,22 +184,23 @@ def _at_one_mean(
 
     A share varies the less the nearer it is to 0 or 1, its logit about as much everywhere. Three
     runs that happen to lie high vary little and would seem surely better than a side that does not
-    vary, so the mean is that of both, weighted by how well they are known.
+    vary, so the mean is that of both, weighted by how well they are known. Where that is far away
+    the logits tell the two apart, so shares count as changing twice as much at most as on the way.
     """
     known = [1 / (part + over_items / 10 + TINY) for part in parts]
     common = math.fsum(w * mean for w, mean in zip(known, means, strict=True)) / math.fsum(known)
-    one, other = (
-        part * max((_steepness(common, items) / _steepness(mean, items)) ** 2, LEAST_OF_SHARE)
-        for part, mean in zip(parts, means, strict=True)
-    )
-    return one, other
+    end = 1 / (items + 1)  # about one item away from 0 and 1 at least
+    there = min(max(common, end), 1 - end)
 
+    def at_common(part: float, mean: float) -> float:
+        here = min(max(mean, end), 1 - end)
+        steep = there * (1 - there)
+        if there != here:
+            logits = math.log(there / (1 - there)) - math.log(here / (1 - here))
+            steep = min(steep, 2 * (there - here) / logits)
+        return part * max((steep / (here * (1 - here))) ** 2, LEAST_OF_SHARE)
 
-def _steepness(share: float, items: int) -> float:
-    """How much a share changes with its logit, about one item away from 0 and 1 at least."""
-    end = 1 / (items + 1)
-    within = min(max(share, end), 1 - end)
-    return within * (1 - within)
+    return at_common(parts[0], means[0]), at_common(parts[1], means[1])
 
 
 def of_mean(variances: tuple[float, float], runs: tuple[int, int]) -> float:
