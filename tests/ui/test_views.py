@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from made_runs import RunsFolder, news_recipe
 from made_searches import add_searches
-from opening import open_view, texts
+from opening import open_view, texts, written
 from streamlit.testing.v1 import AppTest
 
 import layout
@@ -35,8 +35,9 @@ def test_compare_puts_recipes_side_by_side(runs: RunsFolder) -> None:
     runs.add_study()
     runs.add_corrupt()
     app = open_view("compare")
-    table = app.dataframe[0].value.set_index("recipe")
-    assert table.loc["lora", "accuracy"] == "0.961 [0.953, 0.968] (3)"
+    table = written(app).set_index("recipe")
+    assert table.loc["lora", "accuracy"] == "0.961 [0.953, 0.968]"
+    assert table.loc["lora", "seeds"] == "3"
     assert table.loc["full", "Δ vs full"] == "baseline"
     assert table.loc["lora", "Δ vs full"].startswith("-0.007")
     assert table.loc["TF-IDF + logistic regression", "accuracy"] == "0.952"
