@@ -31,8 +31,9 @@ if "landed" not in st.session_state:
     path, base = urlsplit(st.context.url or "").path, st.get_option("server.baseUrlPath") or ""
     at_root = navigation.url_path == "" and path.strip("/") == base.strip("/")
     nothing_asked = at_root and not st.query_params.to_dict()
-    if nothing_asked and not any(runs_dir().glob("*/*/status.json")):
-        st.switch_page("views/new.py")
+    if nothing_asked:  # the newest study, if there is one
+        there = any(runs_dir().glob("*/*/status.json"))
+        st.switch_page("views/study.py" if there else "views/new.py")
 resume(navigation)
 navigation.run()
 say_unknown_keys()

@@ -26,14 +26,25 @@ PAGE, VISIT = "page", "visit"
 OWNERS = {"recipe": ("",), "set": ("",), "draft": ("",), "run": ("runs", "export")}
 OWNERS["picked"] = ("runs",)
 """Pages of the keys that no widget is bound to, which Streamlit carries to every page."""
+_COMPARED = ("view", "runs", "recipes", "baseline", "score", "texts")
 READ: dict[str, tuple[str, ...]] = {
-    "study": ("study",),
+    "": ("study", "part", "processes", "device"),
+    "study": ("study", *_COMPARED),
     "new": (
         *("data", "model", "kept", "task", "named", "method", "seeds", "values"),
         *("text", "text_pair", "label", "group", "drop", "merge", "keep"),
     ),
+    "runs": (
+        *("what", "search", "of", "state", "searched", "trials-of"),
+        *("archived", "column", "show", "metric", "find", "errors", "text"),
+    ),
+    "compare": ("studies", *_COMPARED),
+    "playground": ("adapters", "from", "why", "look", "layer", "head"),
+    "export": ("way", "edit"),
 }
-"""Such keys that stay with their page."""
+"""Keys of a page that its widgets are not bound to at all times."""
+_OF_GROUP = re.compile(r".+-\d+")
+"""A key of one group of comparable runs."""
 CHECKED, STRAY = "link-checked", "stray-keys"
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&^=])")
 _AFTERTHOUGHTS = re.compile(r"(?<=:)(?=[\w+/])|(?<=www)(?=\.)|(?<=-)(?=[->])|(?<=<)(?=-)|(?=@)")
@@ -87,7 +98,8 @@ def say_unknown_keys() -> None:
         bound = [key for key in st.query_params if params.is_bound(key)]
         others = [*getattr(params, "_bindings_by_param", ())]  # only to name the nearest
     known = {*bound, *READ.get(page, ()), *(key for key, pages in OWNERS.items() if page in pages)}
-    for key in [key for key in st.query_params if key not in known]:
+    unknown = [key for key in st.query_params if key not in known and not _OF_GROUP.fullmatch(key)]
+    for key in unknown:
         del st.query_params[key]
         state.setdefault(STRAY, []).append(key)
     for key in state.pop(STRAY, []):

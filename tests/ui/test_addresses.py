@@ -71,7 +71,8 @@ def test_an_address_whose_values_are_there_says_nothing(runs: RunsFolder) -> Non
         ("recipes", {"recipe": "full", "set": "training.epochs=5", "path": "", "draft": "x"}),
         ("study", {"study": "news", "view": "Costs", "score": "accuracy"}),
         ("runs", {"of": "news", "search": "lora"}),
-        ("playground", {}),
+        ("playground", {"from": "A file of texts"}),
+        ("runs", {"run": "news/lora-s0-0", "of": "news", "metric": "accuracy"}),
         ("new", {"data": "asset:bbc-news", "seeds": "2", "values": "lora:method.r=4"}),
     ):
         assert not open_view(view, **query).toast

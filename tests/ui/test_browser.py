@@ -52,7 +52,7 @@ def test_from_a_recipe_to_a_zip(page: Page, study: Path, tmp_path: Path, plain_l
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     with Server(runs) as server:
-        server.open(page)
+        server.open(page, "/?hub=any")
         _pick_and_change_the_rank(page, study)
         planned = _read_the_plan(page)
         page.get_by_role("button", name="Start 2 runs").dblclick()

@@ -154,7 +154,7 @@ def test_nothing_that_is_typed_or_linked_breaks_a_page_or_makes_a_file(
     runs.add(news_recipe("lora"), 0)
     before = sorted(tmp_path.rglob("*"))
     with Server(runs.path) as server:
-        server.open(page)
+        server.open(page, "/?hub=any")
         page.get_by_role("button", name="Save as a new recipe").click()
         name = page.get_by_role("textbox", name="Name")
         for text in TYPED:

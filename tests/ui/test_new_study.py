@@ -31,9 +31,10 @@ def test_without_runs_the_app_opens_with_it_and_a_link_is_followed(runs: RunsFol
     assert open_view("recipes", study="bbc-news").title[0].value == "Recipes"
 
 
-def test_with_runs_the_app_opens_with_the_recipes(runs: RunsFolder) -> None:
+def test_with_runs_the_app_opens_with_their_study(runs: RunsFolder) -> None:
     runs.add_study()
-    assert open_view("recipes").title[0].value == "Recipes"
+    assert open_view("recipes").title[0].value == "news"
+    assert open_view("recipes", study="bbc-news").title[0].value == "Recipes"
 
 
 def test_problems_are_settled_with_a_click_each_and_all_runs_start(

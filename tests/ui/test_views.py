@@ -271,7 +271,7 @@ def test_the_server_process_never_loads_torch(runs: RunsFolder) -> None:
     add_searches(runs)
     views = "".join(
         f"app.switch_page('views/{name}.py').run()\nassert not app.exception\n"
-        for name in ("runs", "compare", "playground", "export", "runs")
+        for name in ("study", "new", "runs", "compare", "playground", "export", "runs")
     )
     views += "app.query_params['what'] = 'Searches'\napp.run()\nassert not app.exception\n"
     source = (
