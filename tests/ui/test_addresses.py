@@ -165,7 +165,7 @@ def test_back_undoes_an_edit_and_the_choice_of_a_run(page: Page, runs: RunsFolde
         table.click(position={"x": 200, "y": 60}, force=True)  # a cell of the first row
         shown = page.get_by_role("heading", name="full, seed 0")
         expect(shown).to_be_visible()
-        expect(page.get_by_test_id("data-grid-canvas").first).to_be_hidden()
+        expect(page.get_by_role("textbox", name="Search")).to_have_count(0)  # of the table
         page.go_back()
         expect(page.get_by_role("heading", name="Runs", exact=True)).to_be_visible()
         settled(page)
@@ -184,10 +184,9 @@ def test_ticked_runs_stand_in_the_address_and_a_cell_opens_one(
         server.open(page, "/runs")
         settled(page)
         table = page.get_by_test_id("data-grid-canvas").first
-        for y in (60, 95):  # the boxes of the first two rows
+        for y, said in ((60, "1 run selected"), (95, "2 runs selected")):  # two boxes
             table.click(position={"x": 20, "y": y}, force=True)
-            settled(page)
-        expect(page.get_by_role("heading", name="2 runs selected")).to_be_visible()
+            expect(page.get_by_role("heading", name=said)).to_be_visible()
         assert page.url.count("picked=") == 2
         page.reload()
         expect(page.get_by_role("heading", name="2 runs selected")).to_be_visible()
@@ -195,3 +194,10 @@ def test_ticked_runs_stand_in_the_address_and_a_cell_opens_one(
         assert_accessible(page)
         table.click(position={"x": 20, "y": 95}, force=True)
         expect(page.get_by_role("heading", name="1 run selected")).to_be_visible()
+        page.get_by_role("textbox", name="Search").fill("news")
+        page.get_by_role("textbox", name="Search").press("Enter")
+        settled(page)
+        table.click(position={"x": 200, "y": 60}, force=True)
+        page.get_by_role("button", name="All runs").click()
+        expect(page.get_by_role("heading", name="1 run selected")).to_be_visible()
+        expect(page.get_by_role("textbox", name="Search")).to_have_value("news")

@@ -16,7 +16,8 @@ from workbench.store import ACTIVE, Run, list_runs
 from workbench.store.notes import in_words
 
 REFRESH_SECONDS = 2
-TABLES, SEEN = "run-tables", "run-seen"
+TABLES, SEEN, LEFT = "run-tables", "run-seen", "run-filters"
+FILTERS = ("search", "of", "state", "column", "archived")
 LATEST = 4e9
 """Seconds since 1970 up to which a date can be shown; a clock that says more is wrong."""
 
@@ -92,6 +93,10 @@ def _follow(selection: Any, ids: list[str], chosen: list[str]) -> None:
     picked = [ids[row] for row in selection.rows if row < len(ids)]
     if clicked:
         begin_anew()
+        # Streamlit forgets widgets that are not shown, and takes them out of the address.
+        st.session_state[LEFT] = {
+            key: st.session_state[key] for key in FILTERS if key in st.session_state
+        }
         st.query_params["run"] = clicked[0]
         st.rerun()
     if set(picked) != set(chosen):
@@ -116,6 +121,10 @@ def _rows(runs: list[Run], more: list[str]) -> list[dict[str, Any]]:
 
 def _filtered(runs: list[Run]) -> tuple[list[Run], list[str]]:
     """The runs that go with the filters, and the columns that are added; the address has both."""
+    left = st.session_state.pop(LEFT, {})
+    for key, value in left.items():
+        if not by_history() and key not in st.query_params:  # as they were when a run was opened
+            st.session_state.setdefault(key, value)
     if hidden := sum(run.notes.archived for run in runs):
         label = f"Show {hidden} archived"
         if not st.toggle(label, key="archived", bind="query-params"):
