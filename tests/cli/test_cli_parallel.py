@@ -137,7 +137,6 @@ def test_options_that_do_not_go_together_are_refused(
     ],
 )
 def test_slots_by_cards_cores_and_what_is_asked_for(
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     make_recipe: Callable[..., Recipe],
     machine: dict[str, Any],
@@ -146,15 +145,18 @@ def test_slots_by_cards_cores_and_what_is_asked_for(
 ) -> None:
     facts = Machine(**({"cards": (), "free_bytes": 2**36} | machine))
     plan = {"peak_memory_bytes": 2**30, "train_seconds": 100.0, "device": "cpu"}
-    monkeypatch.setattr(parallel, "this_machine", lambda: facts)
-    monkeypatch.setattr(parallel, "_planned", lambda _: plan)
     wanted = [jobs.Wanted(make_recipe("head"), seed) for seed in range(3)]
-    assert parallel._slots(wanted, asked) == slots
-    capsys.readouterr()
+    fingerprint = wanted[0].recipe.fingerprint
+    assert parallel._slots(wanted, asked, facts, {fingerprint: plan}) == slots
+    assert "WARNING" not in capsys.readouterr().err
     if asked is None and facts.cores > facts.threads:
-        monkeypatch.setattr(parallel, "_planned", lambda _: plan | {"train_seconds": 1.0})
-        assert parallel._slots(wanted, asked) == ["all"]
+        short = {fingerprint: plan | {"train_seconds": 1.0}}
+        assert parallel._slots(wanted, asked, facts, short) == ["all"]
         assert "so short" in capsys.readouterr().err
+    if slots == ["all#1", "all#2"]:
+        large = {fingerprint: plan | {"peak_memory_bytes": 2**35}}
+        assert parallel._slots(wanted, asked, facts, large) == slots, "what is asked for is done"
+        assert "by their forecasts 1 of these runs fit" in capsys.readouterr().err
 
 
 def test_progress_names_what_runs_and_leaves_a_line_for_each(tmp_path: Path) -> None:

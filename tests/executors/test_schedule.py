@@ -44,7 +44,8 @@ def test_runs_go_to_the_device_that_is_free_first() -> None:
                     ended = max(ended, busy[device])
             if not waiting:
                 break
-        found = schedule(runs(*seconds), Devices(name="A", slots=slots))
+        devices = Devices(name="A", slots=slots, longest_first=False)
+        found = schedule(runs(*seconds), devices)
         assert found["makespan_seconds"] == ended
         assert found["reserved_hours"] == pytest.approx(slots * ended / 3600)
         assert found["busy_hours"] == pytest.approx(sum(seconds) / 3600)
@@ -84,3 +85,12 @@ def test_a_run_takes_its_process_its_steps_and_its_evaluations() -> None:
     assert evaluated(trainable_parameters=900) == pytest.approx(100 * 0.1 / 3), "full"
     assert evaluated(precision="bf16") == pytest.approx(100 * 0.05 * FP32), "the test is fp32"
     assert run_seconds({}, 8, 100) is None
+
+
+def test_the_longest_first_comes_near_the_best_packing() -> None:
+    """Of three seeds each of eight recipes on 2 to 8 devices, by what no packing can undercut."""
+    seconds = [each for each in (221, 340, 106, 235, 222, 241, 207, 240) for _ in range(3)]
+    for slots in range(2, 9):
+        found = schedule(runs(*seconds), Devices(name="A", slots=slots))
+        best = max(sum(seconds) / slots, max(seconds))
+        assert found["makespan_seconds"] <= 1.15 * best

@@ -48,7 +48,7 @@ def devices_of(text: str) -> Devices:
         slots, on_gpus = slots_of("auto")
         if not on_gpus:
             parallel.set_threads(1)  # Ray's for a task of one CPU
-        return Devices(name="Ray cluster", slots=slots)
+        return Devices(name="Ray cluster", slots=slots, longest_first=False)
     machine = parallel.this_machine()
     each = -(-found // max(1, len(machine.cards)))
     # Runs that share a card take turns on it, at worst; on a CPU their threads do.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
@@ -35,6 +36,7 @@ THREADS_OPTION = typer.Option(
     None, "--threads", min=1, help="CPU threads per run; torch's default if left out."
 )
 AUTO = "auto"
+Plans = dict[str, Mapping[str, Any]]
 
 
 def check_request(parallel: str | None, others: Mapping[str, object]) -> int | None:
@@ -94,13 +96,17 @@ def run(
     check_writable(runs_dir)
     try:
         wanted, remarks = _wanted(plan, runs_dir, force)
-        slots = _slots(wanted, asked) if wanted else []
+        machine = this_machine()
+        several = len(wanted) > 1 and (machine.takes_several if asked is None else asked > 1)
+        plans = _plans(wanted) if several else {}
+        slots = _slots(wanted, asked, machine, plans) if wanted else []
     except KeyboardInterrupt:
         raise typer.Exit(128 + signal.SIGINT) from None
     if len(slots) < 2 or len(wanted) < 2:
         return None
     for remark in remarks:
         note(remark)
+    wanted.sort(key=lambda each: -(_seconds(each, plans) or math.inf))  # the long ones first
     paths = {run_path(runs_dir, each.recipe, each.seed): each for each in wanted}
     names = {path: f"{each.recipe.study}/{each.recipe.name}" for path, each in paths.items()}
     progress = ParallelProgress(names, at_once=len(slots))
@@ -142,13 +148,15 @@ def _wanted(
     return found, remarks
 
 
-def _slots(wanted: Sequence[Wanted], asked: int | None) -> list[str]:
+def _slots(
+    wanted: Sequence[Wanted], asked: int | None, machine: Machine, plans: Plans
+) -> list[str]:
     """The slots to run on; says how many there are, and why."""
+    from workbench.executors.packing import at_most_each, needed_bytes
     from workbench.jobs import WHOLE_MACHINE, shared_slots
 
-    machine = this_machine()
     devices = machine.cards or (WHOLE_MACHINE,)
-    total, why = (asked, "") if asked is not None else _fitting(wanted, machine, len(devices))
+    total, why = (asked, "") if asked is not None else _fitting(wanted, machine, plans)
     total = min(total, max(1, len(wanted)))
     counts = [total // len(devices) + (n < total % len(devices)) for n in range(len(devices))]
     slots = [
@@ -165,19 +173,21 @@ def _slots(wanted: Sequence[Wanted], asked: int | None) -> list[str]:
             why += "; with --threads 1 more of them fit (the number of threads may change the "
             why += "last digits of scores)"
     note(said + why)
+    needed = [needed_bytes(plan) for plan in plans.values()]
+    if max(counts) > (fitting := at_most_each(machine, needed)):
+        note(f"WARNING: by their forecasts {fitting} of these runs fit into the free memory")
     return slots
 
 
-def _fitting(wanted: Sequence[Wanted], machine: Machine, devices: int) -> tuple[int, str]:
+def _fitting(wanted: Sequence[Wanted], machine: Machine, plans: Plans) -> tuple[int, str]:
     """How many runs at once the devices take, and why not more."""
     from workbench.executors.packing import at_once_each, needed_bytes, pays
 
-    if not machine.cards and machine.cores < 2 * machine.threads:
+    if not machine.takes_several:
         return 1, ": a run has as many threads as there are cores"
-    recipes = {each.recipe.fingerprint: each.recipe for each in wanted}
-    plans = {name: _planned(recipe) for name, recipe in recipes.items()}
-    total = devices * at_once_each(machine, [needed_bytes(each) for each in plans.values()])
-    seconds = [plans[each.recipe.fingerprint].get("train_seconds") for each in wanted]
+    each = at_once_each(machine, [needed_bytes(plan) for plan in plans.values()])
+    total = each * max(1, len(machine.cards))
+    seconds = [_seconds(each, plans) for each in wanted]
     if total > 1 and not pays(seconds, min(total, len(wanted))):
         return 1, ": they are so short that a process for each takes longer (--parallel N does it)"
     return total, ""
@@ -201,10 +211,18 @@ def this_machine() -> Machine:
     return Machine(cards=cards, free_bytes=free, cores=cores, threads=torch.get_num_threads())
 
 
-def _planned(recipe: Recipe) -> Mapping[str, Any]:
-    """Its plan; a recipe that cannot be planned says what is wrong with it when it runs."""
+def _plans(wanted: Sequence[Wanted]) -> Plans:
+    """The plan of each recipe by its fingerprint; one that cannot be planned says what is wrong
+    with it when it runs."""
     from workbench.costs.plan import plan
 
-    with suppress(WorkbenchError):
-        return plan(recipe)
-    return {}
+    found: Plans = {}
+    for recipe in {each.recipe.fingerprint: each.recipe for each in wanted}.values():
+        with suppress(WorkbenchError):
+            found[recipe.fingerprint] = plan(recipe)
+        found.setdefault(recipe.fingerprint, {})
+    return found
+
+
+def _seconds(wanted: Wanted, plans: Plans) -> float | None:
+    return plans.get(wanted.recipe.fingerprint, {}).get("train_seconds")

@@ -10,6 +10,7 @@ one after the other share them. So short runs are quicker one after the other.
 """
 
 import heapq
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +38,11 @@ class Machine:
     threads: int
     """That one run computes with on a CPU."""
 
+    @property
+    def takes_several(self) -> bool:
+        """Whether more than one run may be begun at once."""
+        return bool(self.cards) or self.cores >= 2 * self.threads
+
 
 def needed_bytes(plan: Mapping[str, Any]) -> int | None:
     """What a run takes of a device's memory by its plan; None where that is not forecast."""
@@ -57,10 +63,15 @@ def at_once_each(machine: Machine, needed: Sequence[int | None]) -> int:
         most = max(1, machine.cores // len(machine.cards))
     else:
         most = max(1, machine.cores // machine.threads)
-    known = [each for each in needed if each is not None]
-    if most == 1 or machine.free_bytes is None or len(known) < len(needed) or not known:
+    if most == 1 or machine.free_bytes is None or None in needed or not needed:
         return 1
-    return max(1, min(most, machine.free_bytes // max(known)))
+    return max(1, min(most, int(at_most_each(machine, needed))))
+
+
+def at_most_each(machine: Machine, needed: Sequence[int | None]) -> float:
+    """How many runs the free memory of a device holds, as far as that is forecast."""
+    known = [each for each in needed if each is not None]
+    return machine.free_bytes // max(known) if known and machine.free_bytes else math.inf
 
 
 def pays(seconds: Sequence[float | None], at_once: int) -> bool:

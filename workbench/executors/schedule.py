@@ -1,7 +1,7 @@
 """When the runs of a study would be done on given devices: the queue, played on forecasts.
 
-Runs are begun in the order of the command, each on whatever is free first, as the queue's worker
-and Ray do it. A run takes the time of its steps, of its evaluations and of its process.
+Each run begins on whatever is free first, as the queue's worker and Ray do it. It takes the time of
+its steps, of its evaluations and of its process.
 """
 
 import re
@@ -31,6 +31,8 @@ class Devices:
     """Of a device; None where that is not known."""
     slowdown: float = 1.0
     """How much longer a run takes than alone."""
+    longest_first: bool = True
+    """As `run --parallel` begins them; else in the order of the command, as Ray does."""
 
 
 def parse_devices(text: str) -> Devices | int | None:
@@ -94,6 +96,8 @@ def schedule(runs: Sequence[PlannedRun], devices: Devices) -> dict[str, Any]:
     fitting = memory // max(needed) if devices.per_device == 1 and memory and largest else None
     seconds = [run.seconds * devices.slowdown for run in runs if run.seconds is not None]
     known = len(seconds) == len(runs)
+    if devices.longest_first:
+        seconds.sort(reverse=True)
     makespan = max(ends_of(seconds, [0.0] * devices.slots), default=0.0) if known else None
     count = -(-devices.slots // devices.per_device)
     return {
