@@ -20,7 +20,7 @@ ASSETS := minilm-l6 bbc-news smollm2-135m bbc-headlines
 
 # Two of the sets cannot be installed at the same time.
 .NOTPARALLEL:
-.PHONY: help venv assets demo test test-all test-rest test-avx2 nightly check schema ui bench torture build clean
+.PHONY: help venv assets demo test test-all test-rest test-avx2 nightly check schema ui bench gpu torture build clean
 
 help:
 	@echo "make demo       fine-tune a real BERT and a small GPT four ways each and compare"
@@ -32,6 +32,7 @@ help:
 	@echo "make check      lint, formatting and types"
 	@echo "make schema     write recipes/schema.json, which editors complete recipes from"
 	@echo "make bench      side by side with HF Trainer + PEFT; forecasts against measurements"
+	@echo "make gpu        what needs a GPU, each figure beside its bar: one report in 8 minutes"
 	@echo "make torture    kill, fill and damage tiny runs over and over: nothing may be lost"
 	@echo "make build      wheel and sdist in dist/"
 	@echo "make clean      remove the virtual environment and what was built; runs are kept"
@@ -114,6 +115,9 @@ bench: venv assets
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.later_runs
 	$(BIN)/python -m benchmarks.forecast
+
+gpu: venv assets
+	$(BIN)/python -m benchmarks.gpu
 
 torture: venv
 	$(BIN)/python -m tests.torture

@@ -21,6 +21,7 @@ from workbench import __version__
 from workbench.cli import (
     curve,
     distributed,
+    doctor,
     import_adapter,
     new,
     note,
@@ -71,6 +72,7 @@ COMMANDS: dict[str, Callable[..., None] | typer.Typer] = {
     "predict": results.predict,
     "import": import_adapter.import_,
     "assets": setup.assets_app,
+    "doctor": doctor.doctor,
     "ui": setup.ui,
 }
 RENAMED = {

@@ -21,7 +21,7 @@ def describe() -> dict[str, Any]:
     return {
         "python": sys.version.split()[0],
         "platform": platform.platform(),
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": {name: version(name) for name in PACKAGES},
         "git": _git(),
     }
 
@@ -32,7 +32,7 @@ def in_words(surroundings: dict[str, Any]) -> str:
     return ", ".join([f"python {surroundings['python']}", *packages, surroundings["platform"]])
 
 
-def _version(package: str) -> str | None:
+def version(package: str) -> str | None:
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
