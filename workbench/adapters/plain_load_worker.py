@@ -35,7 +35,7 @@ def load(request: dict[str, Any]) -> tuple[Any, Any]:
     # Where the base has a head of another size, which a plain load has to be told.
     sizes = {"ignore_mismatched_sizes": True} if request["other_head"] else {}
     revision = request["revision"] or "main"
-    loading = dict(request["loading"])
+    loading = dict(request.get("loading", {}))
     if "quantization_config" in loading:
         quantised = transformers.BitsAndBytesConfig(**loading["quantization_config"])
         loading["quantization_config"] = quantised

@@ -63,7 +63,7 @@ def _of_base(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _from_base(request: dict[str, Any], auto: str) -> tuple[Any, dict[str, Any]]:
-    told = {"dtype": torch.float32} | request["loading"]
+    told = {"dtype": torch.float32} | request.get("loading", {})
     if "quantization_config" in told:
         quantised = dict(told["quantization_config"])
         if auto != request["auto_class"]:  # whose modules have other names
