@@ -20,36 +20,24 @@ from transformers import (
     BitsAndBytesConfig,
 )
 
+from tests.killed_runs import exported_difference, in_backward, killed
 from tests.small_recipes import small_recipe
-from tests.wide_models import make_wide
 from workbench.adapters.export import OF_ROUNDED, export_run
 from workbench.costs.plan import plan
-from workbench.errors import MethodError, UsageError
-from workbench.methods.build import build_model
-from workbench.models import empty_base, load_base
+from workbench.models import load_base
 from workbench.models.policy import choose_policy
-from workbench.models.quantized import are_safe, packs, quantized_layers
-from workbench.recipe.schema import ModelSpec, Recipe
+from workbench.models.quantized import quantized_layers
+from workbench.pipeline.resume_check import conditions_known
+from workbench.recipe.schema import Recipe
+from workbench.retention.measure import measure_retention
 from workbench.store import Run
 from workbench.tasks import make_task
 
 Train = Callable[..., Run]
+CPU = torch.device("cpu")
 NF4 = BitsAndBytesConfig(
     load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16
 )
-
-
-@pytest.fixture(scope="session")
-def wide(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    root = tmp_path_factory.mktemp("wide")
-    made: dict[str, Path] = {}
-
-    def make(family: str) -> Path:
-        if family not in made:
-            made[family] = make_wide(family, root / family)
-        return made[family]
-
-    return make
 
 
 def finished(train: Train, recipe: Recipe, folder: Path) -> Run:
@@ -181,7 +169,7 @@ def test_parameters_and_bytes_are_known_without_weights(
             dtype=torch.float32 if quantization == "none" else torch.bfloat16,
         )
         spec, task = recipe.model, make_task(recipe.task, ())
-        base = load_base(spec, task, choose_policy(recipe.training, torch.device("cpu")))
+        base = load_base(spec, task, choose_policy(recipe.training, CPU))
         names = {n for n, _ in quantized_layers(base.model)}
         assert names == {n for n, _ in quantized_layers(real)}
         assert planned["memory"] is not None, planned["notes"]
@@ -237,113 +225,63 @@ def test_a_merge_dequantises_and_says_so(
     assert 0 < max(abs(a - b) for a, b in pairs) <= OF_ROUNDED * largest
 
 
-@pytest.mark.parametrize("kind", ["LOHA", "HRA", "VERA"])
-def test_a_type_that_peft_has_no_quantised_layers_for_is_refused_from_shapes(
-    kind: str, wide: Callable[[str], Path], tmp_path: Path
+def test_a_killed_run_goes_on_to_the_same_bits(
+    wide: Callable[[str], Path],
+    make_recipe: Callable[..., Recipe],
+    train: Train,
+    tmp_path: Path,
 ) -> None:
-    method = {"name": "peft", "type": kind, "config": {"target_modules": ["q_proj"]}}
-    recipe = small_recipe(
-        "causal-lm", method, wide("llama"), tmp_path, model={"quantization": "int8"}
-    )
-    with pytest.raises(MethodError, match=f"no {kind} for quantised weights"):
-        build_model(recipe, make_task(recipe.task, ()), empty_base)
+    """Its validations, the head in bf16 and the frozen bytes included."""
+    model = {"source": str(wide("bert")), "quantization": "nf4"}
+    often = {"micro_batch_size": 3, "validate_every": 3, "learning_rate": 2e-2}
+    recipe = make_recipe("lora", model=model, training=often)
+    whole = finished(train, recipe, tmp_path / "whole")
+    killed(recipe, tmp_path / "parts", in_backward(5), resume=False)
+    resumed = train(recipe, 0, tmp_path / "parts", resume=True)
+    assert resumed.state == "finished", resumed.reason
+    assert [row["step"] for row in resumed.events()[0] if row["kind"] == "resumed"] == [3]
+    assert not exported_difference(whole, resumed)
 
 
-@pytest.mark.parametrize("kind", ["ADALORA", "RANDLORA", "ROAD", "LN_TUNING"])
-def test_a_type_that_peft_has_quantised_layers_for_is_taken(
-    kind: str, wide: Callable[[str], Path], tmp_path: Path
-) -> None:
-    names = ["norm"] if kind == "LN_TUNING" else ["q_proj"]
-    method = {"name": "peft", "type": kind, "config": {"target_modules": names}}
-    recipe = small_recipe(
-        "causal-lm", method, wide("llama"), tmp_path, model={"quantization": "nf4"}
-    )
-    assert build_model(recipe, make_task(recipe.task, ()), empty_base).trainable()
-
-
-def test_a_method_that_peft_does_not_compute_in_these_numbers_is_refused_before_training(
+def test_runs_of_other_weights_are_in_other_groups_and_resume_under_the_same_bitsandbytes(
     wide: Callable[[str], Path], train: Train, tmp_path: Path
 ) -> None:
-    recipe = small_recipe(
-        "causal-lm", {"name": "ia3"}, wide("llama"), tmp_path, model={"quantization": "nf4"}
-    )
-    run = train(recipe, 0, tmp_path / "runs")
-    assert run.state == "failed" and "ia3 does not work on llama in nf4" in run.reason
-    assert "set model.dtype: fp32" in run.reason
-    in_fp32 = recipe.model.model_copy(update={"dtype": "fp32"})
-    run = finished(train, recipe.model_copy(update={"model": in_fp32}), tmp_path / "runs")
-    assert run.result["export"]["checked"]
+    runs = [
+        finished(
+            train,
+            small_recipe("causal-lm", "lora", wide("llama"), tmp_path, model=model),
+            tmp_path / "runs",
+        )
+        for model in ({}, {"dtype": "fp32"}, {"dtype": "bf16"}, {"quantization": "nf4"})
+    ]
+    plain, spelled, bf16, nf4 = (run.result["comparability"]["base"] for run in runs)
+    assert plain == spelled and len({plain, bf16, nf4}) == 3
+    packages = {"bitsandbytes": "0.1"}
+    policy = choose_policy(small_recipe("causal-lm", "lora", tmp_path, tmp_path).training, CPU)
+    for quantization, known in (("none", False), ("nf4", True)):
+        model = {"quantization": quantization}
+        recipe = small_recipe("causal-lm", "lora", tmp_path, tmp_path, model=model)
+        conditions = conditions_known(recipe, 0, policy, packages)
+        assert ("bitsandbytes" in conditions) is known
 
 
-def test_dora_is_refused_where_packed_weights_would_mislead_it(
-    wide: Callable[[str], Path], train: Train, tmp_path: Path
+def test_retention_is_measured_against_the_base_in_the_same_numbers(
+    wide: Callable[[str], Path], train: Train, plain_loader: Any, tmp_path: Path
 ) -> None:
-    method = {"name": "lora", "use_dora": True}
-    recipe = small_recipe(
-        "causal-lm", method, wide("llama"), tmp_path, model={"quantization": "nf4"}
-    )
-    run = train(recipe, 0, tmp_path / "runs")
-    base = AutoModelForCausalLM.from_pretrained(wide("llama"), quantization_config=NF4)
-    if any(packs(layer) for _, layer in quantized_layers(base)):
-        assert run.state == "failed" and "other outputs in nf4 on this processor" in run.reason
-    else:
-        assert run.state == "finished", run.reason
-
-
-def test_layers_that_the_processor_cannot_pack_are_refused_from_shapes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from bitsandbytes import functional
-
-    narrow = make_wide("llama", tmp_path / "narrow", width=48)
-    recipe = small_recipe("causal-lm", "lora", narrow, tmp_path, model={"quantization": "nf4"})
-    task = make_task(recipe.task, ())
-    monkeypatch.setattr(functional, "has_avx512bf16", lambda: False)
-    assert build_model(recipe, task, empty_base).trainable()
-    monkeypatch.setattr(functional, "has_avx512bf16", lambda: True)
-    with pytest.raises(MethodError, match="48 inputs"):
-        build_model(recipe, task, empty_base)
-
-
-def test_without_bitsandbytes_one_message_says_how_to_get_it(
-    wide: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    from workbench.models import quantized
-
-    monkeypatch.setattr(quantized, "find_spec", lambda _name: None)
-    recipe = small_recipe(
-        "causal-lm", "lora", wide("llama"), tmp_path, model={"quantization": "nf4"}
-    )
-    with pytest.raises(UsageError) as error:
-        build_model(recipe, make_task(recipe.task, ()), empty_base)
-    assert "bitsandbytes, which is not installed" in str(error.value)
-    assert "pip install 'peft-workbench[quant]'" in str(error.value)
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"dtype": "float16"},
-        {"device_map": "auto"},
-        {"quantization_config": {"load_in_4bit": "yes"}},
-        {"quantization_config": {"quant_method": "custom"}},
-        {"quantization_config": {"llm_int8_skip_modules": ["(a+)+$"]}},
-        {"quantization_config": {"bnb_4bit_compute_dtype": "Tensor"}},
-        ["dtype"],
-    ],
-)
-def test_what_an_export_says_of_its_weights_is_a_format_and_nothing_else(options: Any) -> None:
-    assert are_safe({})
-    assert are_safe({"dtype": "bfloat16", "quantization_config": {"load_in_8bit": True}})
-    assert not are_safe(options)
-
-
-def test_weight_formats_by_their_words() -> None:
-    def spec(**values: Any) -> ModelSpec:
-        return ModelSpec(source="a", **values)
-
-    assert [spec().weight_format, spec().reduced] == ["fp32", False]
-    assert [spec(dtype="fp32").weight_format, spec(dtype="bf16").weight_format] == ["fp32", "bf16"]
-    assert spec(quantization="int8").weight_format == "int8 beside bf16"
-    nf4 = spec(quantization="nf4", double_quantization=True, dtype="fp32", compute_dtype="bf16")
-    assert nf4.weight_format == "nf4, double quantisation beside fp32, computed in bf16"
+    """An adapter that changes next to nothing has kept all of its base."""
+    for task, measure in (("causal-lm", "perplexity"), ("text-classification", "perplexity")):
+        recipe = small_recipe(
+            task,
+            "lora",
+            wide("llama"),
+            tmp_path,
+            model={"quantization": "nf4"},
+            training={"learning_rate": 1e-5, "max_steps": 1},
+        )
+        run = finished(train, recipe, tmp_path / "runs")
+        about = json.loads((run.adapter / "workbench.json").read_text())
+        found = measure_retention(
+            plain_loader, run.adapter, about, run.result["comparability"], 1000
+        )
+        assert found["measure"] == measure, found
+        assert found["value"] == pytest.approx(1.0, abs=1e-2)
