@@ -105,6 +105,8 @@ def _last_line(log: Path) -> str:
 def _run_one(name: str, folder: Path, *, pretend: bool) -> None:
     with open(folder / "rows", "w", encoding="utf-8") as file:
         for row in PARTS[name].rows(Setting(folder, pretend)):
+            if pretend and row["verdict"] in ("reached", "missed"):  # bars are for a card
+                row["verdict"] = "measured"
             file.write(json.dumps(row) + "\n")
             file.flush()
 
