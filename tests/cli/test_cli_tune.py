@@ -68,7 +68,7 @@ def test_what_was_given_up_is_printed_with_its_reason(workbench: Workbench, stud
     answer = workbench(*given, "--output", "tuned")
     assert answer.code == 0, answer.err
     assert "pruned" in answer.out and "6 steps" not in answer.out
-    (row,) = [line for line in answer.out.splitlines() if "1 go on" in line]
+    (row,) = [line for line in answer.out.splitlines() if "1 goes on" in line]
     assert "pruned at step 1: accuracy" in row and "is place 2 of 2" in row
     assert "best of" not in answer.out, "the scores of all are not known"
     assert "trial 1/2, learning rate 0.01: at step 1/4: accuracy" in answer.err

@@ -46,7 +46,7 @@ def tune(
         None, metavar="DIR", help="Write recipes with the best values to a new folder."
     ),
     prune: bool = typer.Option(
-        False, help="Give up the worse half of the trials at 1/8, 1/4 and 1/2 of their steps."
+        False, help="Give up the worse half of the trials at 1/8 and 1/4 of their steps."
     ),
     runs: Path = RUNS_OPTION,
     force: bool = typer.Option(False, help="Start over; the old trials are kept."),

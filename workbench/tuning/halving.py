@@ -1,8 +1,8 @@
 """Successive halving (Jamieson & Talwalkar 2016): trials are given up on the way, by validation.
 
 All trials of a recipe train an eighth of their steps; the better half of them go on to a quarter,
-the better half of those to a half, and of those to the end. Whoever is given up depends on all
-trials of the recipe and on nothing else, so each recipe's search takes the same steps. optuna's
+and the better half of those to the end. Whoever is given up depends on all trials of the recipe
+and on nothing else, so each recipe's search takes the same steps. optuna's
 pruners decide as each trial arrives: then the steps of a recipe depend on its scores.
 
 Schedules of the learning rate are those of whole trainings, and a trial that goes on is resumed
@@ -17,9 +17,11 @@ from typing import Any
 from workbench.recipe.catalogue import deciding_score
 from workbench.store import Run
 
-RUNGS = (1 / 8, 1 / 4, 1 / 2)
-"""Parts of a training at which trials are looked at. With 16 trials they take 5 trainings' steps,
-31% of the 16. A quarter and thirds at each rung cost 28% and leave two trials to the end."""
+RUNGS = (1 / 8, 1 / 4)
+"""Parts of a training at which trials are looked at; together 37.5% of all steps. Of 12 trials each
+of lora, prefix and prompt on quickstart (24 steps), all followed to the end, draws of 8 lost 0.005,
+0.004 and 0.016 of accuracy to the best of the 8. With a third rung at a half (31%) they lost 0.018,
+0.003 and 0.027: what is left by then differs by less than a look tells."""
 KEPT = 2
 """One of so many goes on."""
 
@@ -57,7 +59,8 @@ def ranked(looks: Iterable[Look], *, higher: bool) -> list[Look]:
 
 def why_pruned(place: int, of: int, kept: int, metric: str, look: Look) -> str:
     shown = "no score" if look.score is None else f"{metric} {look.score:.4g}"
-    return f"pruned at step {look.step}: {shown} is place {place} of {of}, {kept} go on"
+    on = "1 goes on" if kept == 1 else f"{kept} go on"
+    return f"pruned at step {look.step}: {shown} is place {place} of {of}, {on}"
 
 
 def paused_at(run: Run, until: float, metric: str) -> dict[str, Any] | None:
