@@ -1,7 +1,5 @@
 """The answer, the score against its cost, the table, and the verdict on each pair."""
 
-import re
-
 import streamlit as st
 
 from compare.draw import show_table
@@ -15,8 +13,6 @@ from workbench.comparison.against_reference import reference_sentences
 from workbench.comparison.answer import answer
 from workbench.comparison.sentences import conclusions, details
 from workbench.comparison.table import comparison_table
-
-_FLAGS = re.compile(r"name (a recipe|one) with --baseline(, or use --all-pairs)?")
 
 
 def answer_box(selection: Selection, analysis: Analysis) -> None:
@@ -41,15 +37,10 @@ def show(selection: Selection, analysis: Analysis) -> None:
     for text in references:
         st.text(f"{text[0].upper()}{text[1:]}.")
     for note in notes:
-        st.caption(plain(without_flags(f"{note[0].upper()}{note[1:]}.")))
+        st.caption(plain(f"{note[0].upper()}{note[1:]}."))
     if found:
         with st.expander("In full sentences, and what they rest on"):
             for said in conclusions(group)[: len(found)]:
                 st.text(said.sentence)
             for text in details(group):
                 st.text(text)
-
-
-def without_flags(text: str) -> str:
-    """What the command line advises, for somebody who has the box for it on the page."""
-    return _FLAGS.sub("choose a baseline above", text)

@@ -1,7 +1,6 @@
 """Compare: recipes side by side, seeds taken together, with intervals and what they cost."""
 
 from compare import tabs
-from compare.overview import without_flags
 from compare.selection import choose
 from layout import empty, heading, remarks
 from workbench.formatting import plural
@@ -17,8 +16,7 @@ def page() -> None:
     if selection is None:
         return
     warnings = selection.comparison.warnings
-    said = list(map(without_flags, warnings))
-    remarks(plural(len(warnings), "warning"), said, ":material/info:")
+    remarks(plural(len(warnings), "warning"), warnings, ":material/info:")
     if not selection.comparison.rows:
         empty("Nothing to compare here", "None of these runs has a result that can be read.")
         return
