@@ -7,10 +7,18 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import transformers
+
 PACKAGES = (
     *("peft-workbench", "torch", "transformers", "peft", "accelerate", "deepspeed", "datasets"),
     *("evaluate", "tokenizers", "safetensors", "numpy", "scikit-learn", "bitsandbytes"),
 )
+
+
+def quiet_transformers() -> None:
+    """Its load report and progress bars say nothing about the run."""
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
 
 
 def describe() -> dict[str, Any]:

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
-import transformers
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import gather_object
@@ -95,8 +94,7 @@ class Pipeline:
         setup = self.cache.set_up(recipe, seed, self.writer.path, self._phase, trial=self.trial)
         self.writer.say(record.set_up_in_words(setup))
         reports = None if self.trial else self.writer.path / REPORTS
-        accelerator = make_accelerator(setup.policy, recipe.training, reports)
-        self.accelerator = accelerator
+        accelerator = self.accelerator = make_accelerator(setup.policy, recipe.training, reports)
         meter = MemoryMeter(accelerator.device)
         meter.start()
         with meter.phase("load"):
@@ -143,9 +141,7 @@ class Pipeline:
 
     def _open_record(self) -> dict[str, Any]:
         """Notes what runs where; returns the versions of the libraries."""
-        # transformers' load report and progress bars say nothing about the run.
-        transformers.utils.logging.set_verbosity_error()
-        transformers.utils.logging.disable_progress_bar()
+        environment.quiet_transformers()
         processes = this_process().num_processes
         several = processes > 1
         shared = {"sharded": several and shards_weights(), "zero": zero_stage() if several else 0}
@@ -212,8 +208,7 @@ class Pipeline:
     def _progress(self, trainer: Trainer, clock: record.Clock, step: Step) -> None:
         progress, words = record.progress(trainer, clock, step)
         self.writer.progress(**progress)
-        if words:
-            self.writer.say(words)
+        self.writer.say(words)
         self.observer("progress", progress)
 
     def _test(

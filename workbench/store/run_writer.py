@@ -84,8 +84,9 @@ class RunWriter:
         say_event(self.path, kind, fields)
 
     def say(self, text: str) -> None:
-        """Appends a line to log.txt, for people to read."""
-        say(self.path, text)
+        """Appends a line to log.txt, for people to read; no words are no line."""
+        if text:
+            say(self.path, text)
 
     def mark(self) -> int:
         """Makes what was logged so far durable; its length in bytes, for ``forget_after``."""
