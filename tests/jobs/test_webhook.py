@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -103,6 +106,37 @@ def test_nobody_there_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv(webhook.VARIABLE, "http://127.0.0.1:1/x")
     said = webhook.announce([ended(tmp_path)])
     assert said is not None and "was not told" in said
+
+
+def test_a_server_that_never_ends_its_answer_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def drip() -> None:
+        connection, _ = server.accept()
+        with connection, contextlib.suppress(OSError):
+            for _ in range(200):  # each byte is within the limit of a read
+                connection.sendall(b"H")
+                time.sleep(0.1)
+
+    threading.Thread(target=drip, daemon=True).start()
+    monkeypatch.setattr(webhook, "TIMEOUT_SECONDS", 1)
+    monkeypatch.setenv(webhook.VARIABLE, f"http://127.0.0.1:{server.getsockname()[1]}/x")
+    began = time.monotonic()
+    said = webhook.announce([ended(tmp_path)])
+    server.close()
+    assert said is not None and "no answer within 1 s" in said
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("address", ["https://x y/", "https://x/\n/"])
+def test_an_address_with_a_space_in_it_is_refused(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(webhook.VARIABLE, address)
+    with pytest.raises(UsageError):
+        webhook.check_webhook()
 
 
 def test_a_worker_tells_once_when_the_queue_is_done(

@@ -118,7 +118,7 @@ def run(
         progress.close()
     every = dict.fromkeys(run_path(runs_dir, recipe, seed) for recipe, seed in plan)
     begun = [read_run(path) for path in every if path.exists()]
-    left = [] if by_signal else [path for path in every if not path.exists()]
+    left = [path for path in every if not path.exists()]
     return begun + [Run(path=path, state="stopped", reason="not begun") for path in left], by_signal
 
 

@@ -34,7 +34,7 @@ from workbench.cli.output import (
 )
 from workbench.cli.queue import put
 from workbench.errors import RunRefused, UsageError
-from workbench.formatting import plural
+from workbench.formatting import plural, shortened
 from workbench.heavy_imports import loading_libraries
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 128 + signal.SIGINT
 MOST_THREADS = 1024
+MOST_REASON = 100
+"""Characters of why a run failed in the closing table; the whole was said when it did."""
 STOP_SECONDS = 8.0
 """With the time that ending by force takes, a stop is over in ten."""
 
@@ -248,7 +250,10 @@ def report_runs(finished: Sequence[Run], as_json: bool, signal_number: int | Non
         if as_json:
             print_json({"runs": [run_document(each) for each in finished]})
         else:
-            rows = [(r.id, r.state, test_scores(r) or r.reason, r.path) for r in finished]
+            rows = [
+                (r.id, r.state, test_scores(r) or shortened(r.reason, MOST_REASON), r.path)
+                for r in finished
+            ]
             print_table(("run", "state", "test", "folder"), rows)
         if failed := announce(finished):
             note(failed)

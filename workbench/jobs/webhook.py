@@ -9,6 +9,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from http.client import HTTPException
+from threading import Thread
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
@@ -46,6 +47,8 @@ def check_webhook() -> str:
         parts.port  # noqa: B018  a port that is no number is found here
     except ValueError:
         parts = urlsplit("")
+    if any(each.isspace() for each in address):
+        parts = urlsplit("")
     if not parts.hostname or (
         parts.scheme != "https"
         and (parts.scheme, parts.hostname) not in {("http", h) for h in HERE}
@@ -63,17 +66,27 @@ def announce(runs: Sequence[Run]) -> str | None:
     body = json.dumps(message(runs)).encode()
     request = Request(address, body, {"Content-Type": "application/json"}, method="POST")
     here = urlsplit(address).hostname
-    handlers = [_NoRedirect(), *([ProxyHandler({})] if here in HERE else [])]
+    said: list[str] = []
+    # The time limit of a connection is one for each read, which a slow server never reaches.
+    thread = Thread(target=lambda: said.append(_post(request, here)), daemon=True)
+    thread.start()
+    thread.join(TIMEOUT_SECONDS)
+    why = said[0] if said else f"no answer within {TIMEOUT_SECONDS} s"
+    return f"{VARIABLE}: {here} was not told that the runs have ended: {why}" if why else None
+
+
+def _post(request: Request, host: str | None) -> str:
+    """Why a request was not taken; empty when it was."""
+    handlers = [_NoRedirect(), *([ProxyHandler({})] if host in HERE else [])]
     try:
         with build_opener(*handlers).open(request, timeout=TIMEOUT_SECONDS):
-            return None
+            return ""
     except HTTPError as error:
-        said = f"it answered {error.code}"
+        return f"it answered {error.code}"
     except URLError as error:
-        said = str(error.reason)
+        return str(error.reason)
     except (OSError, HTTPException, ValueError) as error:
-        said = type(error).__name__
-    return f"{VARIABLE}: {here} was not told that the runs have ended: {said}"
+        return type(error).__name__
 
 
 def message(runs: Sequence[Run]) -> dict[str, Any]:
