@@ -136,6 +136,7 @@ def _watch_it_finish(page: Page, runs: Path) -> Run:
     expect(page.get_by_text("test accuracy")).to_be_visible(timeout=RUN_MS)
     expect(page.get_by_test_id("stVegaLiteChart")).to_have_count(5)
     assert_fits(page)
+    page.get_by_role("button", name="All runs").click()
     states = page.locator("td").filter(has_text="finished")  # a canvas's own fallback table
     expect(states).to_have_count(3, timeout=RUN_MS)
     found = list_runs(runs)
