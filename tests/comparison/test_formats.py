@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from fabricated_runs import WriteRun
+from fabricated_runs import WriteRun, keep
 
 from workbench.comparison import compare
 from workbench.errors import UsageError
@@ -194,3 +194,17 @@ def test_wide_characters_keep_the_columns_straight(run: WriteRun, runs: Path) ->
     lines = compare([runs]).to("table", width=120).splitlines()
     wide, narrow = (next(x for x in lines if x.startswith(n)) for n in ("微調整", "lora"))
     assert wide.index("0.900") + 3 == narrow.index("0.800")
+
+
+def test_the_difference_column_and_the_sentence_have_one_interval(
+    run: WriteRun, runs: Path
+) -> None:
+    for name, share in (("full", 0.9), ("lora", 0.8)):
+        right = [item < 100 * share for item in range(100)]
+        keep(run(name, 0, share), right)
+    comparison = compare([runs])
+    (found,) = comparison.verdicts
+    low, high = found["ci_low"], found["ci_high"]
+    assert low is not None and high is not None
+    assert f"95% CI {100 * low:.1f} to {100 * high:.1f}" in found["sentence"]
+    assert f"-0.100 [{low:.3f}, {high:.3f}]" in comparison.to("table", width=300)

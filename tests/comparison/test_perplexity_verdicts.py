@@ -81,3 +81,5 @@ def test_a_perplexity_of_one_run_each_is_a_t_test_of_log_likelihoods(
     full = math.exp(nats["full"].sum() / tokens.sum())
     assert found["ci_high"] == pytest.approx(full * (expected[2] - 1))
     assert found["conclusion"] == "run_worse"
+    said = f"of these two adapters prompt scores worse than full ({expected[0]:.2f} times the "
+    assert found["sentence"].startswith(said)

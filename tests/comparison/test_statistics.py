@@ -118,3 +118,17 @@ def test_the_interval_of_a_difference_stays_within_the_scale(estimate: float, ha
 def test_an_interval_that_is_nowhere_near_the_ends_is_hardly_changed() -> None:
     assert bounded(0.01, -0.02, 0.04, 1.0) == pytest.approx((-0.02, 0.04), abs=5e-5)
     assert bounded(3.0, -2.0, 8.0, math.inf) == (-2.0, 8.0)
+
+
+def test_a_row_is_not_known_better_than_its_texts_alone_tell() -> None:
+    """Two seeds that happen to score the same on items of which each gets others right."""
+    values = np.array([[1.0, 1, 1, 0, 0] * 20, [1.0, 1, 0, 1, 0] * 20])
+    by_item, residual = values.mean(axis=0), 20 / 99
+    found = population_interval(
+        values.mean(axis=1).tolist(),
+        over_items=by_item.var(ddof=1) / 100,
+        residual=residual / 100,
+        items=100,
+    )
+    alone = scipy.stats.t.interval(0.95, 99, loc=0.6, scale=scipy.stats.sem(by_item))
+    assert (found.low, found.high) == pytest.approx(alone)

@@ -90,6 +90,12 @@ def test_one_run_each_is_no_verdict_about_methods(
     (found,) = comparison.verdicts
     assert (found["label"], found["conclusion"]) == ("lora", word)
     assert "these two adapters" in found["sentence"]
+    # The number is of the recipe that the sentence begins with.
+    sides = {
+        "run_better": "lora scores better than full (+",
+        "run_worse": "lora scores worse than full (-",
+    }
+    assert sides.get(word, "") in found["sentence"]
     lines = csv.DictReader(io.StringIO(comparison.to("csv")))
     assert {line["verdict"] for line in lines} == {"", word}
 
@@ -99,7 +105,8 @@ def test_seeds_on_one_side_only_are_not_tested(run: WriteRun, runs: Path) -> Non
     method(run, "lora", 0.85, 1)
     (found,) = compare([runs]).verdicts
     assert found["conclusion"] == "untested" and found["p_value"] is None
-    assert "the variance over seeds is unknown for lora" in found["sentence"]
+    said = "lora and full are not tested: the variance over seeds is unknown for lora ("
+    assert found["sentence"].startswith(said)
 
 
 def test_all_pairs_are_corrected_together(run: WriteRun, runs: Path) -> None:

@@ -55,6 +55,8 @@ class Crossed:
     """The same from the differences of pairs of runs, where these vary less."""
     least: float = 0.0
     """Part of the half-width without pairs that is left with them."""
+    unlike: int | None = None
+    """Number of items that are right or wrong: that few of them differ leaves open that more do."""
 
     @property
     def variance(self) -> float:
@@ -80,10 +82,18 @@ class Crossed:
     def half_width(self, tail: float) -> float:
         """Of the interval that leaves out ``tail`` on each side. By pairs where that is narrower,
         but not by as much as chance makes it."""
-        alone = self.quantile(tail) * math.sqrt(self.variance)
+        alone = max(self.quantile(tail) * math.sqrt(self.variance), self.left_open(tail))
         if self.pairs is None:
             return alone
         return min(max(self.pairs.half_width(tail), self.least * alone), alone)
+
+    def left_open(self, tail: float) -> float:
+        """Half of the interval that the items would leave if none differed."""
+        if not self.unlike:
+            return 0.0
+        # The bounds of the scale (`statistics.bounded`) make the binomial bound itself of it.
+        rest = tail ** (1 / self.unlike)
+        return unseen(self.unlike, tail) / math.sqrt(rest * (2 - rest))
 
     def p_value(self, estimate: float) -> float:
         """Two-sided: one minus the confidence of the interval that just reaches 0."""
@@ -105,6 +115,12 @@ class Crossed:
             else:
                 high, below, above = at, value, above / 2
         return math.exp(at)
+
+
+def unseen(items: int, tail: float = (1 - CONFIDENCE) / 2) -> float:
+    """The share of items of some kind of which, with the probability ``tail``, so many show none:
+    the exact binomial bound."""
+    return -math.expm1(math.log(tail) / items)
 
 
 def crossed(
@@ -133,6 +149,7 @@ def error_of_seeds(
     items: int,
     same_seeds: bool,
     shares: bool = False,
+    right_or_wrong: bool = False,
 ) -> Crossed:
     """The error of the difference of the means of two sides, by the scores of their runs.
 
@@ -143,6 +160,7 @@ def error_of_seeds(
         items: number of items.
         same_seeds: whether the runs of the two sides are pairs, if their scores go together.
         shares: whether scores lie between 0 and 1, where runs vary less near the ends.
+        right_or_wrong: whether each item is.
     """
     runs = (len(one), len(other))
     own = (variance(one) / runs[0], variance(other) / runs[1])
@@ -154,6 +172,8 @@ def error_of_seeds(
         df=pooled_df(parts, runs),
         items=items,
     )
+    if right_or_wrong:
+        error = replace(error, unlike=items)
     if not same_seeds:
         return error
     # Chance alone makes differences vary by the residual, however alike a few scores may be.
@@ -257,6 +277,8 @@ def population_interval(
         df=n - 1,
         items=items,
     )
+    # A variance over seeds that is small by chance makes nothing narrower than the texts do.
+    error = replace(error, fixed=max(error.fixed, over_items - error.seeds))
     if items < 2 or (error.variance < TINY and scale != "share"):
         return Interval(mean, None, None, n)
     quantile = error.quantile((1 - confidence) / 2)

@@ -12,7 +12,7 @@ from statistics import NormalDist, fmean
 from typing import Literal
 
 from workbench.comparison.crossed import Crossed, crossed, pooled_df
-from workbench.comparison.statistics import CONFIDENCE
+from workbench.comparison.statistics import CONFIDENCE, TINY, z_quantile
 from workbench.comparison.testing import Difference
 
 POWER = 0.8
@@ -68,7 +68,9 @@ def needed(found: Difference, size: float, comparisons: int = 1) -> Needed:
     if "seeds" in found.covers:
         seeds, bounds = seeds_on(now, min(found.runs) + 1)
         if seeds or not now or not ask.shows(_error(found, MOST_SEEDS, MOST_ITEMS), known):
-            return Needed("seeds", seeds, None, bounds if seeds else None)
+            if not seeds:
+                return Needed(_varies_most(spread.error, ask.tail))
+            return Needed("seeds", seeds, None, bounds)
     share = 2 if "seeds" in found.covers else 1
 
     def on_items(n: int) -> Crossed:
@@ -81,7 +83,14 @@ def needed(found: Difference, size: float, comparisons: int = 1) -> Needed:
         return Needed("items", None, items, bounds)
     if (seeds := seeds_on(items, 2)[0]) is None:
         return Needed("items")
-    return Needed("items", seeds, items, bounds)
+    # Where no seed changes anything, nothing tells how many it takes.
+    return Needed("items", seeds if sum(spread.seeds) + spread.both > TINY else None, items, bounds)
+
+
+def _varies_most(error: Crossed, tail: float) -> Literal["seeds", "items"]:
+    """The larger part of a variance; that of few items is not less than they can tell."""
+    items = max(error.fixed, (error.left_open(tail) / z_quantile(tail)) ** 2)
+    return "seeds" if error.seeds >= items else "items"
 
 
 def _variance(error: Crossed) -> float:

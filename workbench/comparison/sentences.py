@@ -68,13 +68,13 @@ def put_in_words(verdict: Verdict) -> None:
 
 def _conclusion(verdict: Verdict) -> str:
     one, other = verdict["label"], verdict["against"]
-    margin = amount(verdict["metric"], verdict["margin"])
+    margin, little = amount(verdict["metric"], verdict["margin"]), _by_little(verdict)
     said: dict[Conclusion, Callable[[], str]] = {
-        "better": lambda: f"{one} is better than {other}{_by_little(verdict)}",
-        "worse": lambda: f"{one} is worse than {other}{_by_little(verdict)}",
+        "better": lambda: f"{one} is better than {other}{little}",
+        "worse": lambda: f"{one} is worse than {other}{little}",
         "same": lambda: f"{one} and {other} are equivalent within {margin}",
-        "run_better": lambda: f"of these two adapters {one} scores higher{_by_little(verdict)}",
-        "run_worse": lambda: f"of these two adapters {other} scores higher{_by_little(verdict)}",
+        "run_better": lambda: f"of these two adapters {one} scores better than {other}{little}",
+        "run_worse": lambda: f"of these two adapters {one} scores worse than {other}{little}",
         "run_same": lambda: (
             f"these two adapters, {one} and {other}, are equivalent within {margin}"
         ),
@@ -95,10 +95,10 @@ def _why_untested(verdict: Verdict) -> str:
     runs = ((verdict["label"], verdict["runs"]), (verdict["against"], verdict["runs_against"]))
     single = [label for label, count in runs if count < 2]
     if verdict["items"]:
-        return ", the difference is the same on every test item"
+        return ": the difference is the same on every test item"
     if single:
-        return f", the variance over seeds is unknown for {' and '.join(single)}"
-    return ", the difference is the same with every seed, which may well be chance"
+        return f": the variance over seeds is unknown for {' and '.join(single)}"
+    return ": the difference is the same with every seed, which may well be chance"
 
 
 def _by_little(verdict: Verdict) -> str:

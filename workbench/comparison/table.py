@@ -26,8 +26,8 @@ from workbench.recipe.catalogue import higher_is_better
 
 LOWER, MARK = "↓", "†"
 MOST_VALUES, MOST_KEYS = 6, 4
-LOPSIDED = 0.2
-"""Difference of the two arms of an interval, by half of it, from which on ± would mislead."""
+ROUNDED = 0.0005
+"""Half of the last digit that is shown: by less an interval may be off its middle and have a ±."""
 
 
 class Cell(NamedTuple):
@@ -218,12 +218,12 @@ def _difference_column(group: Group) -> Column:
 
 
 def _difference(delta: float | None, found: Summary | Verdict | None) -> str:
-    """With the ends of the interval where the bounds of the scale make it lopsided."""
+    """With the ends of the interval where ± would give others, as the bounds of a scale do."""
     half = half_interval(found)
     if delta is None or found is None or half is None or found.get("ratio") is not None:
         return formatting.difference(delta, half)
     low, high = found["ci_low"] or 0.0, found["ci_high"] or 0.0
-    if abs(low + high - 2 * delta) < LOPSIDED * half:
+    if abs((low + high) / 2 - delta) < ROUNDED * max(1.0, abs(delta), half):
         return formatting.difference(delta, half)
     sign = "+" if delta >= 0 else ""
     return f"{sign}{formatting.score(delta, (low, high))}"

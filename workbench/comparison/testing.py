@@ -14,7 +14,7 @@ from functools import cached_property
 from statistics import fmean, variance
 from typing import TYPE_CHECKING, Any, Literal
 
-from workbench.comparison.crossed import Crossed, error_of_seeds, of_mean, welch_df
+from workbench.comparison.crossed import Crossed, error_of_seeds, of_mean, unseen, welch_df
 from workbench.comparison.statistics import CONFIDENCE, TINY, Looks, varies
 
 if TYPE_CHECKING:
@@ -148,9 +148,9 @@ def _right_or_wrong(by_item: np.ndarray, *, grouped: bool) -> Difference:
     # disagreement would mean no doubt.
     centre = (better - worse) / (count + 2)
     over_items = ((better + worse + 1) / (count + 2) - centre**2) / (count + 2)
-    error = Crossed(fixed=over_items, seeds=0.0, df=0.0)
+    error = Crossed(fixed=over_items, seeds=0.0, df=0.0, unlike=count)
     # Of another number of items without those two.
-    alone = max(better + worse, 1) / count - ((better - worse) / count) ** 2
+    alone = max((better + worse) / count - ((better - worse) / count) ** 2, unseen(count))
     spread = Spread(items=alone, items_df=_items_df(by_item), error=error)
     half = spread.half_width()
     return Difference(
@@ -209,14 +209,14 @@ def several_runs(one: ItemScores, other: ItemScores) -> Difference:
     count, runs = one.values.shape[1], (len(one.values), len(other.values))
     by_item = one.by_item - other.by_item
     over_items = _deviation(by_item) ** 2 / count
-    if one.right_or_wrong and other.right_or_wrong:
+    if right_or_wrong := one.right_or_wrong and other.right_or_wrong:
         over_items = max(over_items, 1 / (count + 2) ** 2)  # as if they had disagreed on one item
     residuals = (one.residual_variance, other.residual_variance)
     residual = of_mean(residuals, runs)
     shared = one.seeds if one.seeds == other.seeds else ()
     spread = Spread(
         seeds=(one.seed_variance, other.seed_variance),
-        items=max(count * over_items - residual, 0.0),
+        items=max(count * over_items - residual, unseen(count) if right_or_wrong else 0.0),
         items_df=_items_df(by_item),
         both=sum(residuals),
         error=error_of_seeds(
@@ -227,6 +227,7 @@ def several_runs(one: ItemScores, other: ItemScores) -> Difference:
             items=count,
             same_seeds=bool(shared),
             shares=one.share and other.share,
+            right_or_wrong=right_or_wrong,
         ),
     )
     effect, size = _effect(one, other)
