@@ -22,7 +22,8 @@ from transformers import (
 
 from tests.killed_runs import exported_difference, in_backward, killed
 from tests.small_recipes import small_recipe
-from workbench.adapters.export import OF_ROUNDED, export_run
+from workbench.adapters.export import OF_ROUNDED
+from workbench.cli import main
 from workbench.costs.plan import plan
 from workbench.models import load_base
 from workbench.models.policy import choose_policy
@@ -205,12 +206,18 @@ def test_the_forecast_of_weights_is_what_a_run_holds(
 
 
 def test_a_merge_dequantises_and_says_so(
-    wide: Callable[[str], Path], train: Train, tmp_path: Path
+    wide: Callable[[str], Path],
+    train: Train,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     model = {"quantization": "nf4"}
     recipe = small_recipe("causal-lm", "lora", wide("gpt2"), tmp_path, model=model)
-    run = finished(train, recipe, tmp_path / "runs")
-    merged = export_run(run, tmp_path / "merged", merge=True)
+    run, merged = finished(train, recipe, tmp_path / "runs"), tmp_path / "merged"
+    asked = ["export", run.id, "--runs", str(tmp_path / "runs"), "--output", str(merged)]
+    capsys.readouterr()
+    assert main([*asked, "--merge"]) == 0
+    out, err = capsys.readouterr()
     plain = AutoModelForCausalLM.from_pretrained(merged).eval()
     assert plain.dtype == torch.bfloat16 and not list(quantized_layers(plain))
     card = (merged / "README.md").read_text()
@@ -222,7 +229,11 @@ def test_a_merge_dequantises_and_says_so(
         for a, b in zip(log_probs(plain, given), said, strict=True)
     ]
     largest = max(abs(b) for _, b in pairs)
-    assert 0 < max(abs(a - b) for a, b in pairs) <= OF_ROUNDED * largest
+    difference = max(abs(a - b) for a, b in pairs)
+    assert 0 < difference <= OF_ROUNDED * largest
+    assert out == f"{merged}\n"
+    (said,) = (line for line in err.splitlines() if line.startswith("merged weights are rounded"))
+    assert f"by up to {difference:.1e}, where the largest output is {largest:.2g}" in said
 
 
 def test_a_killed_run_goes_on_to_the_same_bits(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,19 +11,54 @@ import pytest
 
 pytest.importorskip("bitsandbytes")
 
-from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig, LlamaConfig, LlavaConfig
 
 from tests.small_recipes import small_recipe
 from tests.wide_models import make_wide
 from workbench.errors import MethodError, UsageError
 from workbench.methods.build import build_model
-from workbench.models import empty_base
+from workbench.models import empty_base, load_config
 from workbench.models.quantized import are_safe, packs, quantized_layers
+from workbench.models.refusals import refuse_quantized
 from workbench.recipe.model_spec import ModelSpec
 from workbench.store import Run
 from workbench.tasks import make_task
 
 Train = Callable[..., Run]
+
+
+@pytest.mark.parametrize("asked", ["none", "nf4", "int8"])
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "bitsandbytes"),
+        ({"load_in_8bit": True}, "bitsandbytes"),  # as transformers 4.30 wrote it
+        ({"quant_method": "gptq", "bits": 4, "group_size": 128}, "gptq"),
+        ({"quant_method": "awq", "bits": 4, "version": "gemm"}, "awq"),
+        ({"quant_method": "fp8", "weight_block_size": [128, 128]}, "fp8"),
+        ({"quant_method": "compressed-tensors", "format": "pack-quantized"}, "compressed-tensors"),
+        ({"quant_method": "of tomorrow"}, "of tomorrow"),
+    ],
+)
+def test_a_base_that_is_quantised_already_is_refused_by_its_config(
+    written: dict[str, Any], said: str, asked: Any, wide: Callable[[str], Path], tmp_path: Path
+) -> None:
+    config = json.loads((wide("llama") / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"quantization_config": written}))
+    spec = ModelSpec(source=str(tmp_path), quantization=asked)  # no weights: none are read
+    task = make_task(small_recipe("causal-lm", "lora", tmp_path, tmp_path).task, ())
+    with pytest.raises(UsageError, match=rf"quantised already \({said}\)") as raised:
+        load_config(spec, task)
+    assert raised.value.where == "model.source"
+    assert "take the base that it was made from" in str(raised.value)
+
+
+def test_a_base_whose_text_part_is_quantised_is_refused(tmp_path: Path) -> None:
+    part = LlamaConfig(quantization_config={"quant_method": "fp8"})
+    spec = ModelSpec(source=str(tmp_path))
+    with pytest.raises(UsageError, match=r"quantised already \(fp8\)"):
+        refuse_quantized(LlavaConfig(text_config=part), spec)
+    refuse_quantized(LlavaConfig(text_config=LlamaConfig()), spec)
 
 
 @pytest.mark.parametrize("kind", ["LOHA", "HRA", "VERA"])

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,14 @@ EXPECTED = "expected.json"
 """File of a run with these features and outputs."""
 
 
-def export_run(run: Run, to: Path, *, merge: bool = False, card: str | None = None) -> Path:
+def export_run(
+    run: Run,
+    to: Path,
+    *,
+    merge: bool = False,
+    card: str | None = None,
+    note: Callable[[str], None] | None = None,
+) -> Path:
     """Copies a finished run's adapter, or its merged model, after checking that it loads.
 
     The check is made again on what is handed out: plain transformers + PEFT, in a fresh process,
@@ -40,6 +48,7 @@ def export_run(run: Run, to: Path, *, merge: bool = False, card: str | None = No
         to: the folder to write.
         merge: write the whole model with the adapter merged in.
         card: the model card of the copy; None for the one that the workbench writes.
+        note: told where the outputs of merged weights are not those of the adapter.
 
     Raises:
         RunRefused: when the run has not finished or the target exists.
@@ -71,7 +80,18 @@ def export_run(run: Run, to: Path, *, merge: bool = False, card: str | None = No
             card = model_card(result, about, run.recipe_text(), merged=True)
         if card is not None:
             (folder / CARD).write_text(card, encoding="utf-8")
+    if rounded and note:
+        note(_of_rounding(rounded, difference, expected["outputs"]))
     return to
+
+
+def _of_rounding(loading: dict[str, Any], difference: float, outputs: list[list[float]]) -> str:
+    largest = max((abs(number) for row in outputs for number in row), default=0.0)
+    return (
+        f"merged weights are rounded to {loading['dtype']}: their outputs differ from those of "
+        f"the adapter by up to {difference:.1e}, where the largest output is {largest:.2g} "
+        f"({len(outputs)} test examples)"
+    )
 
 
 def _refuse_links(folder: Path) -> None:

@@ -175,7 +175,7 @@ def export(
         from workbench.adapters.export import export_run
         from workbench.adapters.export import push as push_folder
 
-    folder = export_run(run, output, merge=merge, card=text)
+    folder = export_run(run, output, merge=merge, card=text, note=note)
     address = push_folder(folder, push) if push else None
     document = {"run": run.id, "path": str(folder), "merged": merge, "pushed": address}
     print_answer(as_json, document, filter(None, (folder, address)))

@@ -28,6 +28,7 @@ from workbench.models.refusals import (
     refuse_adapter,
     refuse_missing_weights,
     refuse_padded_ends,
+    refuse_quantized,
 )
 from workbench.recipe.schema import ModelSpec
 from workbench.tasks import AnyTask
@@ -37,8 +38,8 @@ def load_config(spec: ModelSpec, task: AnyTask) -> Any:
     """The model's config with the task's labels; reads no weights.
 
     Raises:
-        UsageError: when there is no such model here or on the Hub, or it is of a family that
-            cannot do the task.
+        UsageError: when there is no such model here or on the Hub, its weights are quantised
+            already, or it is of a family that cannot do the task.
     """
     place = locate(spec)
     refuse_adapter(place.location, spec)
@@ -51,6 +52,7 @@ def load_config(spec: ModelSpec, task: AnyTask) -> Any:
         ),
         spec,
     )
+    refuse_quantized(config, spec)
     check_family(config, spec, task)
     # A checkpoint's own half precision would make a plain load, which goes by the config, give
     # other logits.

@@ -31,6 +31,29 @@ def family_of(config: Any) -> Family:
     return "encoder" if type(config) in MODEL_FOR_MASKED_LM_MAPPING else "decoder"
 
 
+def refuse_quantized(config: Any, spec: ModelSpec) -> None:
+    """Refuses a base whose published weights are quantised, by whatever method.
+
+    transformers (5.23) loads it as its config says, whatever the recipe asks for, and nothing
+    would record it.
+
+    Raises:
+        UsageError: with the method that its config names.
+    """
+    parts = (config, config.get_text_config(decoder=True))
+    found = [getattr(part, "quantization_config", None) for part in parts]
+    quantized = next((each for each in found if each is not None), None)
+    if quantized is None:
+        return
+    method = quantized.get("quant_method") if isinstance(quantized, dict) else None
+    raise UsageError(
+        f"the weights of {spec.source} are quantised already ({method or 'bitsandbytes'})",
+        where="model.source",
+        why="its config.json has a quantization_config, which no setting of model changes",
+        fix="take the base that it was made from, and set model.quantization: nf4 or int8",
+    )
+
+
 def check_family(config: Any, spec: ModelSpec, task: AnyTask) -> None:
     """Refuses a model that sees too much, or too little, for the task.
 
