@@ -13,6 +13,11 @@ def printable(text: str) -> str:
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
+def plain(text: str) -> str:
+    """Text of a run folder on one line, with nothing in it that a terminal could obey."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
 def shortened(text: str, most: int = 40) -> str:
     """A name that is longer without its middle: what tells names apart is often their end."""
     if len(text) <= most:

@@ -5,8 +5,7 @@ import json
 from workbench.comparison.result import ComparisonResult
 from workbench.comparison.rows import grouped
 from workbench.comparison.schema import GroupDifference
-from workbench.comparison.table import plain
-from workbench.formatting import ABSENT
+from workbench.formatting import ABSENT, plain
 
 NOTHING = "nothing: these recipes differ in name only"
 

@@ -11,7 +11,8 @@ from typing import Any
 from workbench.comparison.result import ComparisonResult, Group
 from workbench.comparison.schema import Row
 from workbench.comparison.sentences import all_conclusions, answer_lines
-from workbench.comparison.table import Table, comparison_tables, plain
+from workbench.comparison.table import Table, comparison_tables
+from workbench.formatting import plain
 
 NOTHING = "No finished runs."
 

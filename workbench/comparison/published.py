@@ -15,8 +15,7 @@ from workbench.comparison.published_tables import (
 )
 from workbench.comparison.result import ComparisonResult
 from workbench.comparison.schema import Row
-from workbench.comparison.table import plain
-from workbench.formatting import plural
+from workbench.formatting import plain, plural
 
 WIDTH = 100
 SPREAD = "the published ± is as printed; ours is a 95% interval over seeds"

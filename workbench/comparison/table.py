@@ -6,26 +6,26 @@ from typing import Literal, NamedTuple
 
 from workbench import formatting
 from workbench.comparison.collapse import remark
-from workbench.comparison.configuration import MOST_READ
 from workbench.comparison.pareto import METRIC, OBJECTIVES
 from workbench.comparison.result import (
-    OVER_BOTH,
-    OVER_SEEDS,
-    OVER_TEXTS,
     ComparisonResult,
     Group,
-    covered,
     ends,
     half_interval,
     shown_interval,
 )
-from workbench.comparison.retention import in_words
-from workbench.comparison.rows import grouped
 from workbench.comparison.schema import Row, Summary, Verdict
+from workbench.comparison.table_notes import (
+    LOWER,
+    configuration_note,
+    direction_note,
+    interval_note,
+    retention_note,
+)
+from workbench.formatting import plain
 from workbench.recipe.catalogue import higher_is_better
 
-LOWER, MARK = "↓", "†"
-MOST_VALUES, MOST_KEYS = 6, 4
+MARK = "†"
 ROUNDED = 0.0005
 """Half of the last digit that is shown: by less an interval may be off its middle and have a ±."""
 
@@ -89,11 +89,6 @@ def table_of(
     return Table(title, columns)
 
 
-def plain(text: str) -> str:
-    """Text of a run folder on one line, with nothing in it that a terminal could obey."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-
-
 def comparison_tables(comparison: ComparisonResult, *, findings: bool = False) -> list[Table]:
     """One table for each group; ``findings`` adds columns of verdicts and of the Pareto front, for
     readers who do not see the sentences."""
@@ -146,9 +141,9 @@ def comparison_table(
         columns.sort(key=lambda column: column.drop)
     notes = [f"{MARK} {plain(text)}" for row in group.rows if (text := remark(row))]
     notes += [
-        _interval_note(group, counted=not wide),
-        *_direction_note(group),
-        *_retention_note(group),
+        interval_note(group, counted=not wide),
+        *direction_note(group),
+        *retention_note(group),
     ]
     if pareto:
         between = [
@@ -159,7 +154,7 @@ def comparison_table(
             "all of them; dominated, another row surely does; possibly dominated, where the "
             "intervals leave it open"
         )
-    notes += _configuration_note(group)
+    notes += configuration_note(group)
     return Table(plain(group.title), columns, len(group.references), notes)
 
 
@@ -240,12 +235,6 @@ def _retention_column(group: Group) -> list[Column]:
     return [_column(group, "retention", cells, 3)] if any(found) else []
 
 
-def _retention_note(group: Group) -> list[str]:
-    """What retention is made of, where there is any."""
-    said = plain(in_words(group.rows))
-    return [f"retention: {said} [95% interval over seeds and passages]"] if said else []
-
-
 def _trainable(row: Row) -> Cell:
     trained, total = row["trainable_parameters"], row["total_parameters"]
     return Cell(f"{formatting.count(trained)} ({formatting.share(trained, total)})", trained)
@@ -273,47 +262,3 @@ _COSTS = (
     ("peak memory", 2, _cost("peak_memory_bytes", formatting.size)),
     ("train time", 4, _cost("train_seconds", formatting.duration)),
 )
-
-
-def _interval_note(group: Group, *, counted: bool) -> str:
-    """What the intervals of the scores are over, and of which scores it is less."""
-    runs = " (number of seeds)" if counted else ""
-    metrics: dict[str, dict[str, None]] = {OVER_BOTH: {}, OVER_TEXTS: {}, OVER_SEEDS: {}, "": {}}
-    for row in group.rows:
-        for name, summary in row["metrics"].items():
-            metrics[covered(summary)][name] = None
-    kinds = [kind for kind, names in metrics.items() if kind and names]
-    if not kinds:
-        return f"score{runs}"
-    less = {OVER_TEXTS: "one seed", OVER_SEEDS: plain(", ".join(metrics[OVER_SEEDS]))}
-    rest = "".join(f"; of {less[kind]} {kind}" for kind in kinds[1:])
-    return f"score [95% interval {kinds[0]}]{runs}{rest}"
-
-
-def _direction_note(group: Group) -> list[str]:
-    """What the arrow at a metric means, where there is one."""
-    if all(higher_is_better(name) for row in group.rows for name in row["metrics"]):
-        return []
-    compared = any(row["baseline"] for row in group.rows) and not higher_is_better(group.metric)
-    return [f"{LOWER} lower is better" + (", so Δ below 0 is an improvement" if compared else "")]
-
-
-def _configuration_note(group: Group) -> list[str]:
-    """What the recipes of a group do differently besides the method itself."""
-    if len(group.rows) > MOST_READ:
-        return [f"more than {MOST_READ} recipes: how they differ besides the method is not listed"]
-    parts = []
-    for key, values in group.config_difference().items():
-        if key.startswith("method."):
-            continue
-        texts = {label: str(value) for label, value in values.items()}
-        by_value = grouped(texts, texts.__getitem__)
-        shown = ", ".join(f"{value} ({', '.join(labels)})" for value, labels in by_value.items())
-        few = len(by_value) <= MOST_VALUES
-        parts.append(f"{key} = {shown}" if few else f"{key} ({len(by_value)} values)")
-    if not parts:
-        return []
-    rest = len(parts) - MOST_KEYS
-    more = f"; and {rest} more keys" if rest > 0 else ""
-    listed = "; ".join(parts[:MOST_KEYS])
-    return [plain(f"besides the method, the recipes differ in {listed}{more}")]

@@ -14,7 +14,8 @@ from rich.text import Text
 from workbench.comparison.formats import NOTHING
 from workbench.comparison.result import ComparisonResult
 from workbench.comparison.sentences import Said, all_conclusions, answer_lines
-from workbench.comparison.table import Column, Table, comparison_tables, plain
+from workbench.comparison.table import Column, Table, comparison_tables
+from workbench.formatting import plain
 
 NARROWEST = 52
 NAMES_AT_LEAST = 14

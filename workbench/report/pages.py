@@ -10,8 +10,7 @@ from markupsafe import Markup
 
 from workbench import __version__
 from workbench.comparison.formats import markdown_table, markdown_text
-from workbench.comparison.table import plain
-from workbench.formatting import score
+from workbench.formatting import plain, score
 from workbench.report.content import Content
 from workbench.report.pictures import svg_for_page
 from workbench.report.reproducing import environments, local_sources
