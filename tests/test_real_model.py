@@ -56,3 +56,26 @@ def test_a_small_gpt_learns_to_write_headlines(train: Callable[..., Run], tmp_pa
     assert run.result["export"]["max_logit_difference"] < 1e-3
     (answer,) = load_adapter(run.path).predict(["The bank cut its interest rate again today."])
     assert answer["prediction"]
+
+
+@pytest.mark.slow
+def test_four_bits_halve_the_weights_load_exactly_and_their_cost_is_told(
+    train: Callable[..., Run], tmp_path: Path
+) -> None:
+    pytest.importorskip("bitsandbytes")
+    few = ["data.train_size=32", "data.test_size=8", "data.validation_size=4"]
+    few += ["task.decoding.max_new_tokens=1", "task.metrics=[perplexity]"]
+    few += ["model.max_length=96", "evaluation.retention=false"]
+    weights, perplexity = [], []
+    for name in ("lora-nf4", "lora-bf16"):
+        recipe = load_recipe(recipes_dir() / f"bbc-headlines-nf4/{name}.yaml", few)
+        run = train(recipe, 0, tmp_path)
+        assert run.state == "finished", run.reason
+        assert run.result["export"]["max_logit_difference"] == 0.0
+        weights.append(run.result["memory"]["breakdown"]["weights_bytes"])
+        planned = plan(recipe, time=False)["memory"]["weights_bytes"]
+        assert weights[-1] == pytest.approx(planned, rel=0.05)
+        perplexity.append(run.result["metrics"]["test"]["perplexity"])
+    assert weights[0] <= 0.6 * weights[1]
+    (note,) = (n for n in compare([tmp_path]).verdict_notes if "its base in nf4" in n)
+    assert f"{perplexity[0] / perplexity[1]:.2f} times the perplexity" in note
