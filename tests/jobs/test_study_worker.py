@@ -59,11 +59,12 @@ def interrupt() -> None:
 
 
 def test_runs_go_on_beside_each_other_whatever_becomes_of_one(tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGINT)
     assert run_at_once(tmp_path, "fail", "quick", "crash", "quick-b") is None
     ended = {"fail": "failed", "quick": "finished", "crash": "failed", "quick-b": "finished"}
     assert states(tmp_path) == ended
     assert Queue(tmp_path).list() == [] and jobs.list_workers(Queue(tmp_path)) == []
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_two_run_at_the_same_time_on_one_device(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from workbench.recipe import load_recipe, recipes_dir
 from workbench.store import Run, read_run, run_path
 
 # What holds times, process ids and the memory of the machine.
-DIFFER = {"result.json", "status.json", "events.jsonl"}
+DIFFER = {"result.json", "status.json", "events.jsonl", "log.txt"}
 LAST = 4
 FEW = ["training.max_steps=3", "data.validation_size=16", "data.test_size=16"]
 
