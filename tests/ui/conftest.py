@@ -12,6 +12,7 @@ import pytest
 from made_runs import RunsFolder
 
 from workbench.cli.ui_server import RUNS_VARIABLE, app_path
+from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
     from playground_stand_in import StandIn
@@ -29,6 +30,16 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunsFolder:
     folder.mkdir()
     monkeypatch.setenv(RUNS_VARIABLE, str(folder))
     return RunsFolder(folder)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_planned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planning fetches models, in a thread that outlives its test."""
+    monkeypatch.setattr("new_study.plan_step.ask", _not_planned)
+
+
+def _not_planned(_words: list[str]) -> dict[str, object]:
+    raise WorkbenchError("no plans in this test")
 
 
 @pytest.fixture

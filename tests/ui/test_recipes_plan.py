@@ -59,8 +59,11 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
 
 
 @pytest.fixture
-def answer(command: Callable[[str], None]) -> Callable[..., None]:
+def answer(
+    command: Callable[[str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., None]:
     """Replaces the process that plans by one that answers a recipe by some Python."""
+    monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / "cache"))  # nothing is at hand
 
     def write(value: str, *, after: float = 0.0) -> None:
         lines = (f"    time.sleep({after})", f"    return {value}")
