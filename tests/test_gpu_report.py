@@ -17,7 +17,7 @@ from benchmarks.gpu.parts import _row, _tried
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.timeout(900)
 def test_all_parts_are_taken_on_a_cpu(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks.gpu", "--pretend", "--out", str(tmp_path)]

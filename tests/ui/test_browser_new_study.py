@@ -68,6 +68,7 @@ def test_from_a_csv_to_a_comparison_and_an_adapter(
         do("drop", page.get_by_role("button", name="Leave these rows out").click)
         do("merge", page.get_by_role("button", name="Read it as").click)
         model = page.get_by_role("combobox", name="Model")
+        model.wait_for(timeout=RUN_MS)
         do("type a model", lambda: model.fill(str(tiny_bert)))
         do("take it", lambda: model.press("Enter"))
         expect(page.get_by_text(f"--model {tiny_bert}").first).to_be_visible(timeout=RUN_MS)
