@@ -1,4 +1,4 @@
-"""Classes, disagreements and curves, held against scikit-learn and counts by hand."""
+"""Classes, disagreements and curves, compared with scikit-learn and counts by hand."""
 
 from __future__ import annotations
 

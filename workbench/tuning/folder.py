@@ -28,7 +28,7 @@ def tuning_folder(
     runs_dir: Path, recipe: Recipe, space: Space, seed: int, halving: int | None = None
 ) -> Path:
     """The folder of a search; ``halving`` is the number of trials of one that prunes, of which each
-    is held against all others."""
+    is compared with all others."""
     searched = {key: str(wanted) for key, wanted in space.items()}
     first = as_hashed(recipe.numerics()), flat_as_first_written(searched)
     pruned = [] if halving is None else [halving]
