@@ -144,3 +144,9 @@ def test_the_memory_of_processes_is_summed_and_listed() -> None:
     assert both["per_process"] == [10, 20] and both["peak_memory_bytes"] == 30
     assert both["phases"] == {"load": 10, "train": 30} and both["reserved"] is None
     assert both["breakdown"] == {"weights": 6, "activations_bytes": 7 + 17}
+
+
+def test_a_peak_is_never_below_what_the_tensors_hold() -> None:
+    meter = MemoryMeter(torch.device("cpu"), phases={"train": -40_960})
+    memory = meter.record({"weights_bytes": 300, "gradients_bytes": 20})
+    assert memory["peak_memory_bytes"] == 320 and memory["breakdown"]["activations_bytes"] == 0
