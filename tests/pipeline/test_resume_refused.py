@@ -114,6 +114,19 @@ def _with_precision_from_device(run: Run) -> Run:
     return read_run(killed(recipe, root, after_step(5), resume=False))
 
 
+def test_a_bit_that_flips_in_recorded_conditions_is_damage_and_no_change(
+    stopped: Run, train: Train
+) -> None:
+    (newest,) = CheckpointFolder(stopped.path / "checkpoints").newest_first()
+    state = newest / "state.json"
+    spoilt = state.read_text().replace('"training.warmup_ratio"', '"training.warmup_ratin"')
+    assert spoilt != state.read_text()
+    state.write_text(spoilt)
+    resumed = go_on(train, stopped)
+    assert resumed.state == "finished", resumed.reason
+    assert f"set aside: {newest.name}" in str(resumed.result["warnings"])
+
+
 def test_an_edited_recipe_is_refused_before_there_is_a_checkpoint(
     make_recipe: Make, train: Train, tmp_path: Path
 ) -> None:

@@ -28,9 +28,12 @@ if os.environ.get("RANK") == "1":
     from workbench.training.accumulation import Accumulation
     def fail(*_, **__):
         raise RuntimeError({FAILS!r})
-    wrap(Accumulation, "_pass", nth(3, fail))
+    wrap(Accumulation, "_pass", nth(5, fail))
 """
-"""What Python runs before anything else where a folder with it comes first (``sitecustomize``)."""
+"""What Python runs before anything else where a folder with it comes first (``sitecustomize``).
+
+The fifth pass is of step 3, which rank 1 begins only when rank 0 has written the row of step 1.
+"""
 
 
 def command(trial: Trial, *arguments: str, first: Path | None = None) -> subprocess.Popen[bytes]:

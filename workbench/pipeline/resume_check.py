@@ -10,8 +10,8 @@ from workbench.models.quantized import PACKAGE
 from workbench.recipe import Recipe
 from workbench.recipe.layers import flatten
 from workbench.recipe.renamed import ADDED, flat_as_today
-from workbench.store import Run, read_json
-from workbench.training.checkpoint_files import STATE
+from workbench.store import Run
+from workbench.training.checkpoint_files import read_state
 from workbench.training.checkpoint_folder import CheckpointFolder
 
 LIBRARIES = ("peft-workbench", "torch", "transformers", "peft", "accelerate")
@@ -88,8 +88,9 @@ def refusal(found: list[str], run: str) -> RunRefused:
 
 
 def _recorded(folder: Path) -> Conditions:
+    """Of the newest checkpoint whose state is as it was written: a damaged one is not resumed."""
     for path in CheckpointFolder(folder).newest_first():
-        state = read_json(path / STATE)
+        state = read_state(path)
         if state and isinstance(state.get("conditions"), dict):
             return dict(state["conditions"])
     return {}

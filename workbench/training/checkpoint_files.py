@@ -126,6 +126,14 @@ def load(folder: Path) -> tuple[Tensors, dict[str, Any]]:
     return dict(tensors), state
 
 
+def read_state(folder: Path) -> dict[str, Any] | None:
+    """The state alone; None unless it is as it was written."""
+    try:
+        return dict(next(json.loads(content) for _, content in _checked(folder, only=STATE)))
+    except TrainingError:
+        return None
+
+
 def find_damage(folder: Path) -> str:
     """What is wrong with a checkpoint, in words; empty when nothing is."""
     try:
@@ -136,12 +144,14 @@ def find_damage(folder: Path) -> str:
     return ""
 
 
-def _checked(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """Name and content of each file, as its hash says it was written."""
+def _checked(folder: Path, only: str | None = None) -> Iterator[tuple[str, bytes]]:
+    """Name and content of each file, as its hash says it was written; ``only``: of one file."""
     manifest = read_json(folder / MANIFEST)
     if manifest is None or STATE not in manifest:
         raise _damaged(folder, "it has no manifest: it was never finished")
     for name, digest in manifest.items():
+        if only not in (None, name):
+            continue
         if Path(name).name != name:
             raise _damaged(folder, f"the manifest names {name!r}, which is not a file of it")
         try:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import TrainingError
-from workbench.store import drop_folder, leftovers, publish, read_json
+from workbench.store import drop_folder, leftovers, publish
 from workbench.store.leftovers import number_of
 from workbench.training import checkpoint_files
 
@@ -102,7 +102,7 @@ class CheckpointFolder:
         """Drops best states but the present one and those that a kept checkpoint refers to."""
         needed = {best}
         for path in self.newest_first():
-            state = read_json(path / checkpoint_files.STATE) or {}
+            state = checkpoint_files.read_state(path) or {}
             needed.add((state.get("best") or {}).get("step"))
         for path in self.path.glob("best-*"):
             if number_of(path) not in needed:
