@@ -218,6 +218,31 @@ def test_two_processes_go_on_exactly(make_recipe: Make, tmp_path: Path) -> None:
     assert rows == [found.state["step"]]
 
 
+def in_export() -> None:
+    """A kill of the first process when all steps are done and saved."""
+    dying = dying_at(1, pipeline.Pipeline._export)
+    pipeline.Pipeline._export = dying  # type: ignore[method-assign]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("steps", "dying"), [(1, after_step(2)), (3, in_export)], ids=["halfway", "none left"]
+)
+def test_two_processes_remember_their_own_memory(
+    steps: int, dying: Callable[[], object], make_recipe: Make, tmp_path: Path
+) -> None:
+    """It is measured over two steps: half after the checkpoint, or all before and none left."""
+    recipe = make_recipe("lora", training={"max_steps": 3, "validate_every": steps})
+    run = forked(recipe, tmp_path, {}, prepare=dying, fails=True)
+    done = resume(run)
+    assert done.returncode == 0, done.stderr[-2000:]
+    resumed = read_run(run.path)
+    assert [row["step"] for row in resumed.events()[0] if row["kind"] == "resumed"] == [steps]
+    memory = resumed.result["memory"]
+    assert len(memory["per_process"]) == 2
+    assert memory["pieces_per_process"][0] == memory["pieces_per_process"][1] > 0
+
+
 def test_a_large_checkpoint_is_not_written_for_a_moment_of_training(
     make_recipe: Make, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from typing import Any
 
+from accelerate.utils import broadcast_object_list
+
 from workbench.costs.memory_meter import MemoryMeter
 from workbench.pipeline import record
 from workbench.pipeline.resume_check import Conditions, differences, refusal
@@ -127,7 +129,8 @@ class Checkpointer:
                 raise refusal(changed, read_run(self.writer.path).id)
             checkpoints.restore(self.trainer, loaded)
             self._saved_step = self.trainer.step
-        self._replay(self.writer.forget_after(loaded.state["mark"] if loaded else 0), meter)
+        kept = self.writer.forget_after(loaded.state["mark"] if loaded else 0)
+        self._replay(broadcast_object_list([kept])[0], meter)  # only the first process reads them
         self.event("resumed", step=self.trainer.step)
         warnings = [f"a corrupt checkpoint was set aside: {damage}" for damage in damages]
         if loaded is None:
@@ -152,7 +155,9 @@ class Checkpointer:
             if kind in EVENTS:
                 self.clock.add(EVENTS[kind].from_row(row))
             elif kind == "memory":
-                meter.phases["train"], self.pieces = row["peak_bytes"], row["pieces"]
+                every = row.get("of_process", [row])  # earlier versions noted the first one alone
+                own = every[min(self.trainer.accelerator.process_index, len(every) - 1)]
+                meter.phases["train"], self.pieces = own["peak_bytes"], own["pieces"]
                 meter.keep_freed()
             elif kind == "beside":
                 self.beside = max(self.beside, row["runs"])

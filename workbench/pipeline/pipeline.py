@@ -194,7 +194,8 @@ class Pipeline:
             pieces = breakdown(trainer.model, trainer.optimizer, trainer.weights.kept_bytes)
             checkpointer.pieces = pieces | trainer.gradients.extra_bytes()
             meter.keep_freed()
-            self._event("memory", peak_bytes=meter.phases["train"], pieces=checkpointer.pieces)
+            own = {"peak_bytes": meter.phases["train"], "pieces": checkpointer.pieces}
+            self._event("memory", of_process=gather_object([own]))
 
     def _save_or_stop(self, checkpointer: Checkpointer) -> None:
         """Saves when it is time, or when the run was asked to stop, which ends it here."""
