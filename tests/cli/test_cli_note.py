@@ -26,6 +26,22 @@ def test_notes_are_set_changed_and_shown(
     assert "no notes" in workbench("note", "b-s0-1", *at).out
 
 
+def test_several_tags_are_given_with_commas_or_one_by_one(
+    workbench: Callable[..., Any], make_run: Callable[..., Path], tmp_path: Path
+) -> None:
+    make_run("a-s0-1")
+    at = ("--json", "--runs", tmp_path / "runs")
+
+    def tags(*options: str) -> list[str]:
+        found: list[str] = workbench("note", "a-s0-1", *options, *at).json["notes"]["s/a-s0-1"][
+            "tags"
+        ]
+        return found
+
+    assert tags("--tag", "a, b c,,a", "--tag", "d") == ["a", "b c", "d"]
+    assert tags("--untag", "a,d") == ["b c"]
+
+
 def test_an_archived_run_is_left_out_of_the_list(
     workbench: Callable[..., Any], make_run: Callable[..., Path], tmp_path: Path
 ) -> None:

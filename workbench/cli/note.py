@@ -15,8 +15,10 @@ def note(
     names: list[str] = NAMED,
     text: str | None = typer.Option(None, "--text", help="Note; an empty one removes it."),
     name: str | None = typer.Option(None, "--name", help="Display name; the folder keeps its own."),
-    tag: list[str] | None = typer.Option(None, "--tag", help="Add a tag. Repeatable."),
-    untag: list[str] | None = typer.Option(None, "--untag", help="Remove a tag. Repeatable."),
+    tag: list[str] | None = typer.Option(
+        None, "--tag", help="Add tags: one, or several with commas. Repeatable."
+    ),
+    untag: list[str] | None = typer.Option(None, "--untag", help="Remove tags, likewise."),
     star: bool | None = typer.Option(None, "--star/--no-star", help="Mark with a star."),
     archive: bool | None = typer.Option(
         None, "--archive/--no-archive", help="Leave out of lists; still compared."

@@ -52,7 +52,7 @@ def write_notes(run: Path, notes: Notes) -> None:
     if not run.is_dir():
         what, fix = "this run has not started, so it has no folder", "note it once it runs"
         raise RunRefused(what, where=f"{run.parent.name}/{run.name}", fix=fix)
-    tags = tuple(dict.fromkeys(filter(None, map(one_line, notes.tags))))
+    tags = split_tags(notes.tags)
     for what, value, most in (
         ("the name", one_line(notes.name), MOST_NAME),
         ("the note", notes.text.strip(), MOST_TEXT),
@@ -84,8 +84,13 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+def split_tags(given: Iterable[str]) -> tuple[str, ...]:
+    """Tags, of which one text may have several with commas between them."""
+    parts = (one_line(part) for text in given for part in text.split(","))
+    return tuple(dict.fromkeys(filter(None, parts)))
+
+
 def changed_tags(tags: Iterable[str], add: Iterable[str], drop: Iterable[str]) -> tuple[str, ...]:
     """Tags with some added and some taken away."""
-    gone = set(map(one_line, drop))
-    together = dict.fromkeys(map(one_line, (*tags, *add)))
-    return tuple(tag for tag in together if tag not in gone)
+    gone = split_tags(drop)
+    return tuple(tag for tag in split_tags((*tags, *add)) if tag not in gone)
