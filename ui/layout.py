@@ -6,7 +6,7 @@ are shown as plain text or code; where a widget reads Markdown they go through `
 
 import os
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ READ: dict[str, tuple[str, ...]] = {
     ),
     "runs": (
         *("what", "search", "of", "state", "searched", "trials-of"),
-        *("archived", "column", "show", "metric", "find", "errors", "text"),
+        *("archived", "column", "show", "metric", "smoothing", "find", "errors", "text"),
     ),
     "compare": ("studies", *_COMPARED),
     "playground": ("adapters", "from", "why", "look", "layer", "head"),
@@ -181,6 +181,11 @@ def remarks(title: str, sentences: list[str], icon: str) -> None:
 def tiles(pairs: Sequence[tuple[str, str]]) -> None:
     for column, (name, value) in zip(st.columns(len(pairs)), pairs, strict=True):
         column.metric(plain(name), plain(value))
+
+
+def right_aligned(columns: Iterable[str]) -> dict[str, Any]:
+    """How a table shows columns of numbers that are written as text."""
+    return {name: st.column_config.TextColumn(name, alignment="right") for name in columns}
 
 
 def facts(pairs: list[tuple[str, Any]]) -> None:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+import pandas as pd
 import pytest
 from chart_rows import values
 
 from workbench.analysis.learning_curves import running_mean
-from workbench.charts.run_curves import MAX_POINTS, SMOOTHING, loss_curve, validation_curve
-from workbench.charts.style import HEIGHT
+from workbench.charts.run_curves import (
+    MAX_POINTS,
+    SMOOTHING,
+    learning_rate_curve,
+    loss_curve,
+    loss_curves,
+    validation_curve,
+)
+from workbench.charts.style import HEIGHT, method_color
 
 
 def steps(count: int) -> list[dict[str, Any]]:
@@ -40,6 +49,64 @@ def test_the_running_mean_starts_at_the_first_value() -> None:
     assert running_mean([2.0, 2.0, 2.0], SMOOTHING) == pytest.approx([2.0, 2.0, 2.0])
     assert running_mean([4.0], SMOOTHING)[0] == pytest.approx(4.0)
     assert running_mean([4.0, 2.0], SMOOTHING)[1] == pytest.approx(2.947, abs=1e-3)
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.5, 0.9, 0.99])
+def test_the_running_mean_is_that_of_pandas(keep: float) -> None:
+    losses = [3 / n + 0.3 * (n % 7) for n in range(1, 200)]
+    wanted = pd.Series(losses).ewm(alpha=1 - keep, adjust=True).mean()
+    assert running_mean(losses, keep) == pytest.approx(list(wanted))
+
+
+def test_the_loss_is_smoothed_as_asked_beside_the_logged_one() -> None:
+    chart = loss_curve(steps(50), "#123456", 0.5)
+    assert chart is not None
+    wanted = pd.Series([1 / n for n in range(1, 51)]).ewm(alpha=0.5, adjust=True).mean()
+    assert [row["smoothed"] for row in values(chart)] == pytest.approx(list(wanted))
+    layers = chart.to_dict()["layer"]
+    assert [layer["encoding"]["y"]["field"] for layer in layers] == ["loss", "smoothed", "smoothed"]
+    assert [t["field"] for t in layers[-1]["encoding"]["tooltip"]] == ["step", "loss", "smoothed"]
+    shown = loss_curve(steps(50), "#123456", 0.0)
+    assert shown is not None
+    layers = shown.to_dict()["layer"]
+    assert layers[0]["encoding"]["y"]["field"] == "loss"
+    assert [t["field"] for t in layers[-1]["encoding"]["tooltip"]] == ["step", "loss"]
+
+
+def test_a_long_run_is_as_smooth_as_a_short_one() -> None:
+    """Smoothed first and thinned afterwards: else the mean would reach back over more steps."""
+    chart = loss_curve(steps(4 * MAX_POINTS), smoothing=0.9)
+    assert chart is not None
+    logged = pd.Series([1 / n for n in range(1, 4 * MAX_POINTS + 1)])
+    smooth = logged.ewm(alpha=1 - 0.9, adjust=True).mean()
+    wanted = smooth.groupby(smooth.index // 4).mean()
+    assert [row["smoothed"] for row in values(chart)] == pytest.approx(list(wanted))
+
+
+def test_several_runs_have_a_legend_and_the_colours_of_their_methods() -> None:
+    methods = {"a": "lora", "b": "prompt"}
+    chart = loss_curves({"a": steps(20), "b": steps(30), "c": []}, methods, 0.9)
+    assert chart is not None
+    assert {row["run"] for row in values(chart)} == {"a", "b"}
+    color = chart.to_dict()["layer"][0]["encoding"]["color"]
+    wanted = [method_color("lora"), method_color("prompt")]
+    assert (color["scale"]["domain"], color["scale"]["range"]) == (["a", "b"], wanted)
+    assert color["legend"]["orient"] == "top"
+    assert loss_curves({"a": []}, methods, 0.9) is None
+
+
+def test_the_curves_of_a_run_have_no_colour_but_the_one_that_is_given() -> None:
+    events = steps_with_parts(5)
+    events = [{**row, "learning_rate": 1e-3} for row in events]
+    events += [{"kind": "validation", "step": 5, "metrics": {"f1": 0.5}, "best": True}]
+    others = {method_color(name) for name in ("full", "lora", "bitfit", "prefix")}
+    for chart in (
+        loss_curve(events, "#123456"),
+        validation_curve(events, "f1", "#123456"),
+        learning_rate_curve(events, "#123456"),
+    ):
+        drawn = json.dumps(chart.to_dict()) if chart is not None else ""
+        assert "#123456" in drawn and not any(color in drawn for color in others)
 
 
 def test_the_kept_state_is_the_last_best_one() -> None:

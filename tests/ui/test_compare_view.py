@@ -145,7 +145,7 @@ def test_equal_scores_keep_the_intervals_of_their_own(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("view", "charts", "words"),
     [
-        ("Costs", 2, "the red tick is the peak"),
+        ("Costs", 2, "the grey tick is the peak"),
         ("Curves", 2, "lowest to the highest seed"),
         ("Classes", 4, "prediction by column"),
         ("Recipes", 0, "keys differ"),

@@ -9,16 +9,19 @@ from layout import plain, tiles
 from run_summary import progress_of, share_done, state_of, time_of
 from workbench.analysis.records import get_section, number
 from workbench.charts.run_curves import (
+    SMOOTHING,
     learning_rate_curve,
     loss_curve,
     speed_curve,
     speed_now,
     validation_curve,
 )
+from workbench.charts.style import method_color
 from workbench.formatting import ABSENT, duration, size
 from workbench.store import ACTIVE, Run
 
 Event = dict[str, Any]
+MOST_SMOOTHING = 0.99
 
 
 def progress(run: Run, events: list[Event]) -> None:
@@ -59,21 +62,35 @@ def curves(run: Run, events: list[Event]) -> None:
     validations = [event for event in events if event.get("kind") == "validation"]
     metrics = sorted({name for event in validations for name in get_section(event, "metrics")})
     left, right = st.columns(2, gap="large", vertical_alignment="center")
-    left.subheader("Training loss", anchor=False)
+    with left, st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader("Training loss", anchor=False, width="stretch")
+        smoothing = ask_smoothing()
     with right, st.container(horizontal=True, vertical_alignment="center"):
         st.subheader("Validation", anchor=False, width="stretch")
         metric = _metric(run, metrics)
     left, right = st.columns(2, gap="large")
-    scores = validation_curve(events, metric) if metric else None
+    color = method_color(str(run.status.get("method") or ""))
+    scores = validation_curve(events, metric, color) if metric else None
     ended = run.state not in ACTIVE
     unread = "events.jsonl is missing or cannot be read." if ended and not events else ""
     no_step = "No training step was logged." if ended else "No training step logged yet."
     not_validated = "This run was not validated." if ended else "Not validated yet."
-    _chart(left, loss_curve(events), "loss", unread or no_step)
+    _chart(left, loss_curve(events, color, smoothing), "loss", unread or no_step)
     _chart(right, scores, "validation", unread or not_validated)
     left, right = st.columns(2, gap="large")
-    _chart(left, learning_rate_curve(events), "rate", title="Learning rate")
+    _chart(left, learning_rate_curve(events, color), "rate", title="Learning rate")
     _chart(right, speed_curve(events), "speed", title="Tokens per second")
+
+
+def ask_smoothing() -> float:
+    """How much of the running mean of the loss is kept at each step."""
+    about = (
+        "Exponential running mean: the share that each step keeps of it. 0 is the loss as logged."
+    )
+    return st.slider(
+        "Smoothing", 0.0, MOST_SMOOTHING, SMOOTHING, 0.01, key="smoothing", bind="query-params",
+        help=about, width=190,
+    )  # fmt: skip
 
 
 def _metric(run: Run, metrics: list[str]) -> str | None:

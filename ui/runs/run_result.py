@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from compare.draw import draw
-from layout import facts, plain, tiles
+from layout import facts, plain, right_aligned, tiles
 from run_summary import decimal, scored
 from workbench.analysis.costs import forecast_lines
 from workbench.analysis.records import get_section, get_strings, number
@@ -47,19 +47,22 @@ def outcome(result: Event) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         st.subheader("Test scores", anchor=False)
-        st.dataframe(_scores(result))
+        scores = _scores(result)
+        st.dataframe(scores, column_config=right_aligned(scores))
         st.subheader("Memory", anchor=False)
         memory = get_section(result, "memory")
         peak = number(memory, "peak_memory_bytes")
-        bar = {"label": str(result.get("recipe")), "peak_memory_bytes": peak}
-        chart = memory_bars([get_section(memory, "breakdown") | bar])
+        recipe = str(result.get("recipe"))
+        bar = get_section(memory, "breakdown") | {"label": recipe, "peak_memory_bytes": peak}
+        chart = memory_bars([bar], {recipe: str(result.get("method") or "")})
         if chart is not None:
             draw(chart, "memory", "Peak memory by component")
         st.caption(plain(memory.get("how") or ""))
         if lines := forecast_lines(result):
             st.subheader("Forecast", anchor=False)
             table = pd.DataFrame(lines, columns=["", "forecast", "measured", "error"])
-            st.dataframe(table, hide_index=True)
+            numbers = right_aligned(table.columns[1:])
+            st.dataframe(table, hide_index=True, column_config=numbers)
     with right:
         st.subheader("Run details", anchor=False)
         for title, pairs in _details(result).items():

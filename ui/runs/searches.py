@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from compare.draw import draw
-from layout import empty, plain, runs_dir, say_unknown
+from layout import empty, plain, right_aligned, runs_dir, say_unknown
 from run_summary import decimal, share_done
 from workbench.analysis.records import finite, get_section, number
 from workbench.charts.curves import seed_curves
@@ -104,12 +104,9 @@ def _columns() -> dict[str, Any]:
     config = st.column_config
     return {
         "progress": config.ProgressColumn("progress", min_value=0, max_value=1, format="percent"),
+        **right_aligned(("training time", "steps", "tokens")),
         "best": config.TextColumn("best score", alignment="right"),
         "values": config.TextColumn("best values", width="medium"),
-        **{
-            key: config.TextColumn(key, alignment="right")
-            for key in ("training time", "steps", "tokens")
-        },
     }
 
 
@@ -217,7 +214,8 @@ def _trials(searches: list[Search]) -> None:
             }
             for trial in search.trials
         ]
-        st.dataframe(pd.DataFrame(rows), hide_index=True)
+        numbers = right_aligned(("score", "loss", "training time"))
+        st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=numbers)
 
 
 def _command(study: str, trials: int, options: list[str]) -> None:

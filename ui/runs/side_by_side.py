@@ -10,9 +10,9 @@ from streamlit.delta_generator import DeltaGenerator
 from run_summary import title_of
 from runs.columns import settings_of
 from runs.event_log import histories
-from workbench.analysis.learning_curves import running_mean, thin
+from runs.run_live import ask_smoothing
 from workbench.analysis.records import finite, get_section
-from workbench.charts.run_curves import MAX_POINTS, SMOOTHING
+from workbench.charts.run_curves import loss_curves
 from workbench.charts.style import HEIGHT, few_ticks, row_color
 from workbench.comparison.configuration import differing
 from workbench.store import Run
@@ -29,30 +29,21 @@ def show(runs: list[Run]) -> None:
         st.caption(f"Curves of the first {MOST} of {len(runs)} selected runs.")
     shown = {label: run for label, run in list(labels.items())[:MOST]}
     rows = {label: histories().of(run) for label, run in shown.items()}
-    steps = [
-        {"run": label, "step": step, "value": mean}
-        for label, events in rows.items()
-        for step, mean in _smooth([e for e in events if e.get("kind") == "step"])
-    ]
     validations = {
         label: [e for e in rows[label] if e.get("kind") == "validation"] for label in rows
     }
     names = sorted({n for v in validations.values() for e in v for n in get_section(e, "metrics")})
     left, right = st.columns(2, gap="large")
-    left.subheader("Training loss", anchor=False)
+    with left, st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader("Training loss", anchor=False, width="stretch")
+        smoothing = ask_smoothing()
     right.subheader("Validation", anchor=False)
     methods = {label: str(run.status.get("method") or "") for label, run in shown.items()}
-    _chart(left, steps, methods, "training loss, running mean")
+    _draw(left, loss_curves(rows, methods, smoothing), "loss")
     metric = ""
     if names:
         metric = right.selectbox("Metric", names, key="metric", bind="query-params") or names[0]
-    scores = [
-        {"run": label, "step": event["step"], "value": get_section(event, "metrics").get(metric)}
-        for label, events in validations.items()
-        for event in events
-        if finite(event.get("step")) and finite(get_section(event, "metrics").get(metric))
-    ]
-    _chart(right, scores, methods, f"validation {metric}", points=True)
+    _draw(right, _validation(validations, methods, metric), "validation")
     _differences(labels)
 
 
@@ -65,36 +56,37 @@ def _labels(runs: list[Run]) -> dict[str, Run]:
     }
 
 
-def _smooth(steps: list[Row]) -> list[tuple[float, float]]:
-    known = [
-        (step, loss)
-        for event in steps
-        if finite(step := event.get("step")) and finite(loss := event.get("loss"))
+def _validation(
+    validations: dict[str, list[Row]], methods: dict[str, str], metric: str
+) -> alt.Chart | None:
+    scores = [
+        {"run": label, "step": event["step"], "value": get_section(event, "metrics").get(metric)}
+        for label, events in validations.items()
+        for event in events
+        if finite(event.get("step")) and finite(get_section(event, "metrics").get(metric))
     ]
-    points = thin(known, MAX_POINTS)
-    means = running_mean([value for _, value in points], SMOOTHING)
-    return [(step, mean) for (step, _), mean in zip(points, means, strict=True)]
+    if not scores:
+        return None
+    title = f"validation {metric}"
+    drawn: alt.Chart = (
+        alt.Chart(pd.DataFrame(scores))
+        .mark_line(strokeWidth=2, point=True)
+        .encode(
+            x=alt.X("step:Q", title="step", axis=few_ticks()),
+            y=alt.Y("value:Q", title=title, scale=alt.Scale(zero=False)),
+            color=row_color("run:N", methods),
+            tooltip=["run:N", "step:Q", alt.Tooltip("value:Q", title=title, format=".4~f")],
+        )
+        .properties(height=HEIGHT)
+    )
+    return drawn
 
 
-def _chart(
-    place: DeltaGenerator,
-    rows: list[Row],
-    methods: dict[str, str],
-    title: str,
-    *,
-    points: bool = False,
-) -> None:
-    if not rows:
+def _draw(place: DeltaGenerator, chart: Any, key: str) -> None:
+    if chart is None:
         place.caption("Nothing logged yet.")
-        return
-    chart = alt.Chart(pd.DataFrame(rows)).mark_line(strokeWidth=2, point=points)
-    drawn = chart.encode(
-        x=alt.X("step:Q", title="step", axis=few_ticks()),
-        y=alt.Y("value:Q", title=title, scale=alt.Scale(zero=False)),
-        color=row_color("run:N", methods),
-        tooltip=["run:N", "step:Q", alt.Tooltip("value:Q", title=title, format=".4~f")],
-    ).properties(height=HEIGHT)
-    place.altair_chart(drawn, width="stretch", key=f"several:{title}")
+    else:
+        place.altair_chart(chart, width="stretch", key=f"several:{key}")
 
 
 def _differences(labels: dict[str, Run]) -> None:

@@ -1,6 +1,6 @@
 """Memory by component, forecast beside measured."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -11,16 +11,30 @@ from workbench.analysis.group import Analysis
 from workbench.analysis.records import finite, get_section
 from workbench.analysis.tables import forecast_table, memory_table
 from workbench.charts.figure import Csv, Figure, Picture
-from workbench.charts.style import ALARM, BYTES, NAME, Chart, Fields, Row, tooltips
+from workbench.charts.style import (
+    BYTES,
+    MUTED,
+    NAME,
+    Chart,
+    Fields,
+    Row,
+    row_colors,
+    tooltips,
+)
 from workbench.comparison.table import Table
 from workbench.formatting import size
 
-_COLORS = ["#7d868c", "#d07a26", "#6f63b6", "#0f8a80"]
+_OPACITIES = [1, 0.7, 0.45, 0.25]
+"""Of the components, in the colour of their row's method."""
 MEASURED, FORECAST = "measured", "forecast"
 
 
-def memory_bars(rows: Sequence[Row]) -> Chart | None:
-    """Memory of each recipe by component, with the peak as a tick; forecasts are fainter bars."""
+def memory_bars(rows: Sequence[Row], methods: Mapping[str, str]) -> Chart | None:
+    """Memory of each recipe by component, with the peak as a tick; forecasts are thinner bars.
+
+    Args:
+        methods: of all recipes of the page, by label.
+    """
     parts, peaks = [], []
     for row in rows:
         for which, found in ((MEASURED, row), (FORECAST, get_section(row, FORECAST))):
@@ -40,11 +54,15 @@ def memory_bars(rows: Sequence[Row]) -> Chart | None:
     offset = {"yOffset": alt.YOffset("which:N", scale=kinds)} if forecast else {}
     names = alt.Axis(labelLimit=260, labelOverlap=False, labelExpr=NAME)
     places: dict[str, Any] = {"y": alt.Y("label:N", title=None, sort=labels, axis=names), **offset}
-    layers = [_bars(pd.DataFrame(parts, columns=_COLUMNS), places, forecast)]
+    layers = [
+        _bars(these, methods, height, places)
+        for which, height in ((MEASURED, 0.8 if forecast else 0.62), (FORECAST, 0.4))
+        if (these := [each for each in parts if each["which"] == which])
+    ]
     if peaks:
         ticks = alt.Chart(pd.DataFrame(peaks))
         layers.append(
-            ticks.mark_tick(color=ALARM, thickness=2.5, height={"band": 0.85}).encode(
+            ticks.mark_tick(color=MUTED, thickness=2.5, height={"band": 0.85}).encode(
                 x=alt.X("peak:Q", axis=_AXIS),
                 tooltip=tooltips({**_SHOWN, "peak:Q": ("peak", ".3s")}),
                 **places,
@@ -58,15 +76,18 @@ _AXIS = alt.Axis(tickCount=5, labelExpr=BYTES)
 _SHOWN: Fields = {"label:N": "recipe", "which:N": "which"}
 
 
-def _bars(frame: pd.DataFrame, places: dict[str, Any], forecast: bool) -> alt.Chart:
-    colors = alt.Scale(domain=list(COMPONENTS.values()), range=_COLORS)
-    bars = alt.Chart(frame).mark_bar(height={"band": 0.8 if forecast else 0.62})
-    if forecast:  # without a legend, which would have none of the colours
-        faint = alt.Scale(domain=[MEASURED, FORECAST], range=[1, 0.5])
-        bars = bars.encode(opacity=alt.Opacity("which:N", scale=faint, legend=None))
+def _bars(
+    parts: list[dict[str, Any]], methods: Mapping[str, str], height: float, places: dict[str, Any]
+) -> alt.Chart:
+    legend = alt.Legend(
+        title=None, orient="top", symbolType="square", symbolFillColor=MUTED, symbolStrokeWidth=0
+    )
+    shades = alt.Scale(domain=list(COMPONENTS.values()), range=_OPACITIES)
+    bars = alt.Chart(pd.DataFrame(parts, columns=_COLUMNS)).mark_bar(height={"band": height})
     drawn: alt.Chart = bars.encode(
         x=alt.X("bytes:Q", title=None, stack="zero", axis=_AXIS),
-        color=alt.Color("part:N", scale=colors, legend=alt.Legend(title=None, orient="top")),
+        color=alt.Color("label:N", scale=row_colors(methods), legend=None),
+        opacity=alt.Opacity("part:N", scale=shades, legend=legend),
         order="order:O",
         tooltip=tooltips({**_SHOWN, "part:N": "part", "bytes:Q": ("bytes", ".3s")}),
         **places,
@@ -76,14 +97,14 @@ def _bars(frame: pd.DataFrame, places: dict[str, Any], forecast: bool) -> alt.Ch
 
 def _draw(analysis: Analysis) -> list[Picture]:
     bars = memory_rows(analysis.group)
-    chart = memory_bars(bars)
+    chart = memory_bars(bars, analysis.methods)
     if chart is None:
         return []
     peaks = "; ".join(f"{bar['label']} {size(bar[PEAK])}" for bar in bars)
-    caption = "Mean over seeds; the red tick is the peak."
+    caption = "Mean over seeds; the grey tick is the peak."
     if any(bar[FORECAST][PEAK] is not None for bar in bars):
-        caption = "Mean over seeds. The full bar and its red tick, the peak, were measured; the "
-        caption += "fainter bar and its tick were forecast before the run."
+        caption = "Mean over seeds. The thick bar and its grey tick, the peak, were measured; the "
+        caption += "thin bar and its tick were forecast before the run."
     return [
         Picture(
             name="memory",

@@ -1,6 +1,6 @@
 """Curves of one run while it trains: loss, validation, learning rate and speed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -13,12 +13,12 @@ from workbench.charts.style import (
     HEIGHT,
     MUTED,
     SCORE,
-    SECOND,
     Chart,
     Fields,
     Row,
     axis_title,
     few_ticks,
+    row_color,
     score_scale,
     tooltips,
 )
@@ -27,31 +27,82 @@ MAX_POINTS = 800
 SMOOTHING = 0.9
 SMALL = 130  # pixels
 LATEST = 10  # steps over which the speed of the moment is taken
-PART_COLORS = ["#d07a26", "#6f63b6", "#c2504a", "#8b949a"]
+DASHES = [[4, 3], [1, 3], [8, 3], [8, 3, 1, 3]]
+"""Of the parts of a loss; colours are those of methods."""
+LOGGED, SMOOTHED = "as logged", "running mean"
 
 
-def loss_curve(events: Sequence[Row]) -> Chart | None:
-    """Training loss over steps, faint as logged and bold as running mean, as are, dashed, the
-    losses that it is a weighted sum of; None before the first."""
-    steps = _points(events, lambda row: row.get("loss"))
-    if not steps:
+def loss_curve(
+    events: Sequence[Row], color: str = ACCENT, smoothing: float = SMOOTHING
+) -> Chart | None:
+    """Training loss of one run over steps as `loss_curves` draws it, and, dashed, the losses that
+    it is a weighted sum of; None before the first."""
+    curve = _loss_layers({"": events}, alt.value(color), color, smoothing)
+    if not curve:
         return None
-    frame = _frame(steps, "loss", "running mean")
-    base = alt.Chart(frame).encode(x=_STEPS)
-    raw = base.mark_line(color=ACCENT, opacity=0.4, strokeWidth=1).encode(
-        y=alt.Y("loss:Q", title="training loss", scale=alt.Scale(zero=False, nice=True))
-    )
-    mean = base.mark_line(color=ACCENT, strokeWidth=2.2).encode(
-        y="running mean:Q",
-        tooltip=[_STEP, *(alt.Tooltip(f"{n}:Q", format=".4f") for n in ("loss", "running mean"))],
-    )
-    layers = [raw, mean]
-    if len(frame) == 1:
-        layers = [base.mark_point(color=ACCENT, filled=True, size=60).encode(y="loss:Q")]
-    return alt.layer(*layers, *_parts(events)).properties(height=HEIGHT)
+    return alt.layer(*curve, *_parts(events, color, smoothing)).properties(height=HEIGHT)
 
 
-def _parts(events: Sequence[Row]) -> list[alt.Chart]:
+def loss_curves(
+    runs: Mapping[str, Sequence[Row]], methods: Mapping[str, str], smoothing: float = SMOOTHING
+) -> Chart | None:
+    """Training loss of several runs over steps: faint as logged, bold as running mean, with the
+    values at the point that is nearest to the pointer; None before the first.
+
+    Args:
+        runs: what each run has logged, by its name.
+        methods: of the runs, by the same name.
+        smoothing: as `running_mean` keeps of the mean at each step, 0 for none.
+    """
+    curve = _loss_layers(runs, row_color("run:N", methods), MUTED, smoothing)
+    return alt.layer(*curve).properties(height=HEIGHT) if curve else None
+
+
+def _loss_layers(
+    runs: Mapping[str, Sequence[Row]], color: Any, legend_color: str, smoothing: float
+) -> list[alt.Chart]:
+    limit = MAX_POINTS // min(4, max(1, len(runs)))
+    found = {name: _points(events, lambda row: row.get("loss")) for name, events in runs.items()}
+    frames = [
+        _frame(points, "loss", "smoothed", smoothing, limit).assign(run=name)
+        for name, points in found.items()
+        if points
+    ]
+    if not frames:
+        return []
+    losses = alt.Y("loss:Q", title="training loss", scale=alt.Scale(zero=False, nice=True))
+    base = alt.Chart(pd.concat(frames)).encode(x=_STEPS, color=color)
+    if all(len(frame) == 1 for frame in frames):
+        return [base.mark_point(filled=True, size=60).encode(y=losses)]
+    fields: Fields = {"run:N": "run"} if len(runs) > 1 else {}
+    thinned = any(len(points) > limit for points in found.values())
+    fields |= {"loss:Q": (f"loss{', mean of neighbouring steps' * thinned}", ".4f")}
+    nearest = alt.selection_point(
+        name="nearest", nearest=True, on="pointermove", clear="pointerout", empty=False
+    )
+    if not smoothing:
+        lines = [base.mark_line(strokeWidth=1.6).encode(y=losses)]
+    else:
+        fields |= {"smoothed:Q": (f"running mean ({smoothing:g})", ".4f")}
+        legend = alt.Legend(
+            title=None, orient="top", symbolType="stroke", symbolStrokeColor=legend_color
+        )
+        scale = alt.Scale(domain=[LOGGED, SMOOTHED], range=[0.35, 1])
+        which = alt.Opacity("line:N", scale=scale, legend=legend)
+        logged, smooth = (base.transform_calculate(line=f"'{n}'") for n in (LOGGED, SMOOTHED))
+        lines = [
+            logged.mark_line(strokeWidth=1).encode(y=losses, opacity=which),
+            smooth.mark_line(strokeWidth=2.2).encode(y="smoothed:Q", opacity=which),
+        ]
+    dots = base.mark_point(filled=True, size=55).encode(
+        y="smoothed:Q",
+        opacity=alt.condition(nearest, alt.value(1), alt.value(0)),
+        tooltip=[_STEP, *tooltips(fields)],
+    )
+    return [*lines, dots.add_params(nearest)]
+
+
+def _parts(events: Sequence[Row], color: str, smoothing: float) -> list[alt.Chart]:
     """The parts of the loss, thinned as the whole is."""
     frames = []
     for name in dict.fromkeys(name for row in events for name in get_section(row, "losses")):
@@ -60,26 +111,30 @@ def _parts(events: Sequence[Row]) -> list[alt.Chart]:
             return get_section(row, "losses").get(name)
 
         if found := _points(events, part):
-            frames.append(_frame(found, "loss", "mean").assign(part=name.replace("_", " ")))
+            frame = _frame(found, "loss", "mean", smoothing, MAX_POINTS)
+            frames.append(frame.assign(part=name.replace("_", " ")))
     if not frames:
         return []
     lines = alt.Chart(pd.concat(frames)).mark_line(
-        strokeDash=[4, 3], strokeWidth=1.6, point=all(len(frame) == 1 for frame in frames)
+        color=color, strokeWidth=1.6, point=all(len(frame) == 1 for frame in frames)
     )
-    scale = alt.Scale(domain=[frame["part"][0] for frame in frames], range=PART_COLORS)
-    legend = alt.Legend(title=None, orient="top")
+    domain = [frame["part"][0] for frame in frames]
+    dashes = [DASHES[number % len(DASHES)] for number in range(len(domain))]
+    legend = alt.Legend(title=None, orient="top", symbolStrokeColor=color)
     shown: Fields = {"part:N": "part of the loss", "mean:Q": ("running mean", ".4f")}
     return [
         lines.encode(
             x="step:Q",
             y=alt.Y("mean:Q", title="training loss"),
-            color=alt.Color("part:N", scale=scale, legend=legend),
+            strokeDash=alt.StrokeDash(
+                "part:N", scale=alt.Scale(domain=domain, range=dashes), legend=legend
+            ),
             tooltip=[_STEP, *tooltips(shown)],
         )
     ]
 
 
-def validation_curve(events: Sequence[Row], metric: str) -> Chart | None:
+def validation_curve(events: Sequence[Row], metric: str, color: str = ACCENT) -> Chart | None:
     """A validation metric over steps with the state that is kept marked; None before the first."""
     rows = []
     for row in events:
@@ -100,20 +155,20 @@ def validation_curve(events: Sequence[Row], metric: str) -> Chart | None:
     )
     # Two points are no curve.
     width = 2.2 if len(rows) > 2 else 0
-    line = base.mark_line(color=SECOND, strokeWidth=width)
-    points = base.mark_point(color=SECOND, filled=True, size=45, opacity=1)
+    line = base.mark_line(color=color, strokeWidth=width)
+    points = base.mark_point(color=color, filled=True, size=45, opacity=1)
     kept = alt.Chart(pd.DataFrame([row for row in rows if row["best"]][-1:]))
-    best_mark = kept.mark_point(color=SECOND, size=190, strokeWidth=2, filled=False)
+    best_mark = kept.mark_point(color=color, size=190, strokeWidth=2, filled=False)
     best_mark = best_mark.encode(x="step:Q", y="value:Q")
     return alt.layer(line, points, best_mark).properties(height=HEIGHT)
 
 
-def learning_rate_curve(events: Sequence[Row]) -> alt.Chart | None:
+def learning_rate_curve(events: Sequence[Row], color: str = ACCENT) -> alt.Chart | None:
     """The learning rate over steps; None before the first."""
     # As an expression because the format writes 0 as 0e+0.
     powers = "datum.value === 0 ? '0' : format(datum.value, '~e')"
     points = _points(events, lambda row: row.get("learning_rate"))
-    return _small(points, "learning rate", SECOND, alt.Axis(tickCount=3, labelExpr=powers))
+    return _small(points, "learning rate", color, alt.Axis(tickCount=3, labelExpr=powers))
 
 
 def speed_curve(events: Sequence[Row]) -> alt.Chart | None:
@@ -147,9 +202,15 @@ def _points(events: Sequence[Row], value: Callable[[Row], Any]) -> list[Point]:
     return [(step, number) for step, number in found if finite(step) and finite(number)]
 
 
-def _frame(points: Sequence[Point], name: str, mean: str) -> pd.DataFrame:
-    frame = pd.DataFrame(thin(points, MAX_POINTS), columns=["step", name])
-    frame[mean] = running_mean(list(frame[name]), SMOOTHING)
+def _frame(
+    points: Sequence[Point], name: str, mean: str, smoothing: float, limit: int
+) -> pd.DataFrame:
+    """Smoothed step by step and then thinned, so that a long run is as smooth as a short one."""
+    steps = [step for step, _ in points]
+    means = running_mean([value for _, value in points], smoothing)
+    smooth = thin(list(zip(steps, means, strict=True)), limit)
+    frame = pd.DataFrame(thin(points, limit), columns=["step", name])
+    frame[mean] = [value for _, value in smooth]
     return frame
 
 
