@@ -75,7 +75,7 @@ def _details(result: Event) -> dict[str, list[tuple[str, str]]]:
     """What `workbench show` prints besides scores and memory, by the title of its block."""
     told = get_strings(result, "warnings")  # which stand on top of the page
     run = [(key, str(result.get(key) or "")) for key in ("task", "model", "method")]
-    return {
+    blocks = {
         "": [*run, ("selected checkpoint", selected_checkpoint(result))],
         "Parameters": parameter_facts(result),
         "Data": [fact for fact in data_facts(result) if fact[1] not in told],
@@ -83,6 +83,7 @@ def _details(result: Event) -> dict[str, list[tuple[str, str]]]:
         "Retention": retention_facts(result),
         "Computed on": policy_facts(result),
     }
+    return {title: found for title, found in blocks.items() if any(value for _, value in found)}
 
 
 def _scores(result: Event) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from runs.event_log import histories
 from runs.run_live import ask_smoothing
 from workbench.analysis.records import finite, get_section
 from workbench.charts.run_curves import loss_curves
-from workbench.charts.style import HEIGHT, few_ticks, row_color
+from workbench.charts.style import HEIGHT, LEGEND, few_ticks, row_color
 from workbench.comparison.configuration import differing
 from workbench.store import Run
 
@@ -37,12 +37,17 @@ def show(runs: list[Run]) -> None:
     with left, st.container(horizontal=True, vertical_alignment="center"):
         st.subheader("Training loss", anchor=False, width="stretch")
         smoothing = ask_smoothing()
-    right.subheader("Validation", anchor=False)
     methods = {label: str(run.status.get("method") or "") for label, run in shown.items()}
     _draw(left, loss_curves(rows, methods, smoothing), "loss")
     metric = ""
-    if names:
-        metric = right.selectbox("Metric", names, key="metric", bind="query-params") or names[0]
+    with right, st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader("Validation", anchor=False, width="stretch")
+        if names:
+            chosen = st.selectbox(
+                "Metric", names, key="metric", bind="query-params", label_visibility="collapsed",
+                width=190,
+            )  # fmt: skip
+            metric = chosen or names[0]
     _draw(right, _validation(validations, methods, metric), "validation")
     _differences(labels)
 
@@ -77,7 +82,7 @@ def _validation(
             color=row_color("run:N", methods),
             tooltip=["run:N", "step:Q", alt.Tooltip("value:Q", title=title, format=".4~f")],
         )
-        .properties(height=HEIGHT)
+        .properties(height=HEIGHT + LEGEND)
     )
     return drawn
 

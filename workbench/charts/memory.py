@@ -24,7 +24,7 @@ from workbench.charts.style import (
 from workbench.comparison.table import Table
 from workbench.formatting import size
 
-_OPACITIES = [1, 0.7, 0.45, 0.25]
+_OPACITIES = [1, 0.72, 0.5, 0.32]
 """Of the components, in the colour of their row's method."""
 MEASURED, FORECAST = "measured", "forecast"
 
@@ -82,7 +82,7 @@ def _bars(
     legend = alt.Legend(
         title=None, orient="top", symbolType="square", symbolFillColor=MUTED, symbolStrokeWidth=0
     )
-    shades = alt.Scale(domain=list(COMPONENTS.values()), range=_OPACITIES)
+    shades = alt.Scale(type="ordinal", domain=list(COMPONENTS.values()), range=_OPACITIES)
     bars = alt.Chart(pd.DataFrame(parts, columns=_COLUMNS)).mark_bar(height={"band": height})
     drawn: alt.Chart = bars.encode(
         x=alt.X("bytes:Q", title=None, stack="zero", axis=_AXIS),
