@@ -215,6 +215,10 @@ def _unsafe_call(call: ast.Call) -> Iterator[tuple[int, str]]:
     name, keywords = ast.unparse(call.func), {k.arg: k.value for k in call.keywords}
     if name in UNSAFE_CALLS:
         yield call.lineno, name
+    if name.endswith("components.v2.component"):
+        parts = [*call.args, *keywords.values()]
+        if not all(isinstance(each, ast.Constant) for each in parts):
+            yield call.lineno, f"{name} with code that is not written out there"
     true = {k for k, v in keywords.items() if isinstance(v, ast.Constant) and v.value is True}
     yield from ((call.lineno, f"{k}=True") for k in sorted(true & UNSAFE_IF_TRUE))
     if name == "torch.load" and "weights_only" not in true:
@@ -241,6 +245,7 @@ def test_nothing_unsafe_is_written(folder):
         "import joblib",
         "pd.read_pickle(path)",
         "st.html(text)",
+        "st.components.v2.component('name', html=text)",
         "eval('1')",
         "import os; os.system('ls')",
         "subprocess.run('ls', shell=True)",
@@ -256,5 +261,6 @@ def test_the_check_sees_what_is_unsafe(source):
 
 
 def test_the_check_lets_the_harmless_pass():
-    harmless = "model.eval(); torch.load(path, weights_only=True); run(['ls'], shell=False)"
+    harmless = "st.components.v2.component('name', js='export default () => {}'); "
+    harmless += "model.eval(); torch.load(path, weights_only=True); run(['ls'], shell=False)"
     assert list(unsafe(ast.parse(harmless))) == []

@@ -15,7 +15,7 @@ STATES: dict[str, tuple[Color, str]] = {
     "queued": ("gray", "#7d868c"),
     "starting": ("gray", "#7d868c"),
     "stopping": ("orange", "#d07a26"),
-    "finished": ("green", "#2f8f5b"),
+    "finished": ("green", "#7d868c26"),
     "stopped": ("gray", "#7d868c"),
     "failed": ("red", "#c2504a"),
     "interrupted": ("red", "#c2504a"),

@@ -14,7 +14,7 @@ from opening import open_view, texts
 from pandas.api.types import is_datetime64_any_dtype, is_numeric_dtype
 
 import layout
-from runs import hardware
+from runs import hardware, run_table
 from runs.event_log import MOST_STEPS, Histories
 from workbench import jobs
 from workbench.jobs import launch
@@ -48,6 +48,27 @@ def test_runs_lists_every_state_and_survives_a_corrupt_folder(runs: RunsFolder) 
     for name in ("score", "taken", "left", "loss", "seed"):  # they sort as numbers
         assert is_numeric_dtype(table[name]), name
     assert is_datetime64_any_dtype(table.started)
+
+
+def test_a_table_of_finished_runs_is_quiet_and_found_by_state(runs: RunsFolder) -> None:
+    runs.add_study()
+    app = open_view("runs")
+    assert not {"progress", "left"} & {*app.dataframe[0].value.columns}
+    shown = json.loads(app.dataframe[0].proto.columns)["state"]["type_config"]["options"]
+    labels = {each["value"]: each.get("label") or each["value"] for each in shown}
+    assert labels["finished"] == run_table.DONE and labels["failed"] == "failed"
+    runs.add(news_recipe("lora", study="other"), 0, "failed", reason="x")
+    assert "progress" in open_view("runs").dataframe[0].value
+    assert len(open_view("runs", search="finished lora").dataframe[0].value) == 3
+    assert list(open_view("runs", search="failed").dataframe[0].value.study) == ["other"]
+
+
+def test_numbers_that_are_written_as_text_stand_to_the_right(runs: RunsFolder) -> None:
+    path = runs.add(news_recipe("lora"), 0)
+    app = open_view("runs", run=f"news/{path.name}")
+    (table,) = [each for each in app.dataframe if "majority class" in each.value.columns]
+    looks = json.loads(table.proto.columns)
+    assert {looks[name].get("alignment") for name in table.value.columns} == {"right"}
 
 
 def test_a_finished_run_shows_its_result_recipe_and_log(runs: RunsFolder) -> None:

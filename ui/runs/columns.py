@@ -13,10 +13,10 @@ from workbench.recipe.schema import DataSpec, ModelSpec, TrainingSpec
 from workbench.store import Run
 
 COSTS = {
-    "trainable parameters": ("parameters", "trainable", 1),
-    "peak memory, MB": ("memory", "peak_memory_bytes", 1e6),
-    "training time, s": ("time", "train_seconds", 1),
-    "tokens per second": ("time", "tokens_per_second", 1),
+    "trainable parameters": ("parameters", "trainable", 1, "localized"),
+    "peak memory, MB": ("memory", "peak_memory_bytes", 1e6, "%.0f"),
+    "training time, s": ("time", "train_seconds", 1, "%.1f"),
+    "tokens per second": ("time", "tokens_per_second", 1, "%.0f"),
 }
 SPLITS = ("test", "validation")
 
@@ -39,6 +39,13 @@ def pick(runs: Sequence[Run]) -> list[str]:
         placeholder="scores, costs, settings of the recipe",
     )
     return chosen
+
+
+def formats(columns: Sequence[str]) -> dict[str, Any]:
+    """How those of the columns are written that hold measurements."""
+    number = st.column_config.NumberColumn
+    scores = {c: number(c, format="%.3f") for c in columns if c.partition(" ")[0] in SPLITS}
+    return scores | {c: number(c, format=COSTS[c][3]) for c in columns if c in COSTS}
 
 
 def values(run: Run, columns: Sequence[str]) -> dict[str, Any]:
@@ -80,7 +87,7 @@ def _value(run: Run, column: str) -> Any:
     if split in SPLITS:
         return number(get_section(get_section(run.result, "metrics"), split), metric)
     if column in COSTS:
-        section, key, unit = COSTS[column]
+        section, key, unit, _ = COSTS[column]
         found = number(get_section(run.result, section), key)
         return None if found is None else found / unit
     value = settings_of(run).get(column)

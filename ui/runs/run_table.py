@@ -8,16 +8,16 @@ import streamlit as st
 
 from layout import by_history, empty, error_box, remember, runs_dir, say_unknown, visit
 from run_summary import STATES, minutes_of, progress_of, score_of, share_done, state_of
-from runs import columns
+from runs import columns, ended, saved_views
 from workbench import jobs
 from workbench.analysis.records import number
-from workbench.formatting import plural
 from workbench.store import ACTIVE, Run, list_runs
 from workbench.store.notes import in_words
 
 REFRESH_SECONDS = 2
-TABLES, SEEN, LEFT = "run-tables", "run-seen", "run-filters"
-FILTERS = ("search", "of", "state", "column", "archived")
+TABLES, LEFT = "run-tables", "run-filters"
+DONE = "✓"
+"""What is shown of a finished run: others are to be seen at once."""
 LATEST = 4e9
 """Seconds since 1970 up to which a date can be shown; a clock that says more is wrong."""
 
@@ -26,8 +26,8 @@ LATEST = 4e9
 def show() -> None:
     """Filters and the table of all runs; what is clicked goes into the address."""
     everything = sorted(list_runs(runs_dir()), key=_order)
-    waiting = _waiting(everything)
-    _count_in_title(everything, waiting)
+    waiting = not_begun(everything)
+    ended.watch(everything, waiting)
     _job_that_never_began()
     if not everything and not waiting:
         empty("No runs yet", "Start one in Recipes, or with `workbench run` in a terminal.")
@@ -57,29 +57,12 @@ def show() -> None:
         on_select="rerun",
         selection_mode=["multi-row", "single-cell"],
         selection_default={"selection": {"rows": here}},
-        column_config=_columns(),
+        column_config=_columns() | columns.formats(more),
     )
+    ended.notifier()
     if key in st.session_state:
         _follow(st.session_state[key].selection, ids, [ids[row] for row in here])
     remember()
-
-
-def _count_in_title(runs: list[Run], waiting: list[str]) -> None:
-    """How many of the runs that this page has seen at work are done, as the title of the window,
-    and a word once the last of them is."""
-    seen: set[str] = st.session_state.setdefault(SEEN, set())
-    active = {*waiting, *(run.id for run in runs if run.state in ACTIVE)}
-    seen |= active
-    if not seen:
-        return
-    done = len(seen - active)
-    st.set_page_config(page_title=f"{done} of {len(seen)} done · PEFT workbench")
-    if not active:
-        failed = sum(run.id in seen and run.state not in ("finished", "stopped") for run in runs)
-        words = f"{plural(len(seen), 'run')} ended" + (f", {failed} failed" if failed else "")
-        icon = ":material/error:" if failed else ":material/task_alt:"
-        st.toast(words, icon=icon, duration="infinite")
-        seen.clear()
 
 
 def begin_anew() -> None:
@@ -95,7 +78,7 @@ def _follow(selection: Any, ids: list[str], chosen: list[str]) -> None:
         begin_anew()
         # Streamlit forgets widgets that are not shown, and takes them out of the address.
         st.session_state[LEFT] = {
-            key: st.session_state[key] for key in FILTERS if key in st.session_state
+            key: st.session_state[key] for key in saved_views.FILTERS if key in st.session_state
         }
         st.query_params["run"] = clicked[0]
         st.rerun()
@@ -116,6 +99,9 @@ def _rows(runs: list[Run], more: list[str]) -> list[dict[str, Any]]:
         row = _row(run)
         first = {"state": row.pop("state")} | name
         rows.append(first | row | tags | columns.values(run, more))
+    if all(run.state == "finished" for run in runs):
+        for row in rows:
+            del row["progress"], row["left"]
     return rows
 
 
@@ -129,19 +115,23 @@ def _filtered(runs: list[Run]) -> tuple[list[Run], list[str]]:
         label = f"Show {hidden} archived"
         if not st.toggle(label, key="archived", bind="query-params"):
             runs = [run for run in runs if not run.notes.archived]
-    words, study, states, more = st.columns([1.2, 1, 1.2, 1.4], vertical_alignment="bottom")
-    wanted = words.text_input(
-        "Search", key="search", bind="query-params", placeholder="recipe, study, seed, method, tag"
+    words, study, states, more, views = st.columns(
+        [1.1, 0.9, 1, 1.2, 0.8], vertical_alignment="bottom"
     )
-    studies = sorted({run.path.parent.name for run in runs})
-    say_unknown("of", studies, "study")
+    wanted = words.text_input(
+        "Search", key="search", bind="query-params", placeholder="recipe, study, method, state, tag"
+    )
+    there = {run.path.parent.name for run in runs}
+    say_unknown("of", there, "study")
+    studies = sorted(there.union(st.session_state.get("of", ())))  # a saved view may name others
     chosen = study.multiselect("Studies", studies, key="of", bind="query-params", placeholder="all")
-    there = sorted({state_of(run) for run in runs})
     of_state = states.multiselect(
-        "States", there, key="state", bind="query-params", placeholder="all"
+        "States", list(STATES), key="state", bind="query-params", placeholder="all"
     )
     with more:
         added = columns.pick(runs)
+    with views:
+        saved_views.popover()
     parts = wanted.casefold().split()
     found = [
         run
@@ -156,7 +146,7 @@ def _filtered(runs: list[Run]) -> tuple[list[Run], list[str]]:
 def _words(run: Run) -> str:
     known = [run.status.get(key) for key in ("recipe", "method", "task", "model")]
     noted = in_words(run.notes)
-    return " ".join(map(str, [run.id, *known, noted])).casefold()
+    return " ".join(map(str, [run.id, state_of(run), *known, noted])).casefold()
 
 
 def _order(run: Run) -> tuple[bool, float, str]:
@@ -188,7 +178,11 @@ def _columns() -> dict[str, Any]:
     config = st.column_config
     return {
         "state": config.MultiselectColumn(
-            "State", options=list(STATES), color=[each for _, each in STATES.values()], width=105
+            "State",
+            options=list(STATES),
+            color=[each for _, each in STATES.values()],
+            format_func=lambda state: DONE if state == "finished" else state,
+            width=105,
         ),
         "recipe": config.TextColumn("Recipe", width=130),
         "method": config.TextColumn("Method", width=75),
@@ -199,16 +193,16 @@ def _columns() -> dict[str, Any]:
         "progress": config.ProgressColumn(
             "Progress", min_value=0.0, max_value=1.0, format="percent", width=110
         ),
-        "taken": config.NumberColumn("Minutes", format="%.1f", width=75),
+        "taken": config.NumberColumn("Time, min", format="%.1f", width=75),
         "left": config.NumberColumn("Left, min", format="%.1f", width=75),
         "loss": config.NumberColumn("Last loss", format="%.4f", width=75),
-        "score": config.NumberColumn("Test score", format="%.4g", width=85),
+        "score": config.NumberColumn("Test score", format="%.3f", width=85),
         "metric": config.TextColumn("Metric", width=85),
         "started": config.DatetimeColumn("Started", format="distance", width=110),
     }
 
 
-def _waiting(runs: list[Run]) -> list[str]:
+def not_begun(runs: list[Run]) -> list[str]:
     """Runs that a living job is still to start, in the order in which it will."""
     active = {run.path for run in runs if run.state in ACTIVE}
     finished = {run.path for run in runs if run.state == "finished"}

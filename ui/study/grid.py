@@ -7,7 +7,8 @@ import streamlit as st
 
 from layout import plain, runs_dir
 from run_summary import decimal, minutes_of, score_of, share_done, state_of, time_of
-from runs.run_table import pending
+from runs import ended
+from runs.run_table import not_begun, pending
 from workbench.formatting import ABSENT, duration, plural
 from workbench.new_study.existing import Row, Study
 from workbench.store import ACTIVE, Run, run_path
@@ -31,6 +32,9 @@ ICONS = {
 def show(study: Study) -> None:
     waiting = pending()
     _summary(study, waiting)
+    runs = [run for row in study.rows for run in row.runs.values()]
+    own = [name for name in not_begun(runs) if name.startswith(f"{study.name}/")]
+    ended.watch(runs, own, study.name)
     names = [row.name for row in study.rows]
     seeds = study.seeds
     for first in range(0, len(seeds), ACROSS):
@@ -48,6 +52,7 @@ def show(study: Study) -> None:
             for cell, seed in zip(cells[1:], block, strict=False):
                 with cell:
                     _cell(row, seed, waiting)
+    ended.notifier()
 
 
 def _summary(study: Study, waiting: Mapping[str, tuple[Path, bool]]) -> None:

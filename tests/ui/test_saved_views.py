@@ -1,0 +1,105 @@
+"""Filters and columns of the table of runs under a name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from made_runs import RunsFolder, news_recipe
+from opening import open_view, texts
+from streamlit.testing.v1 import AppTest
+
+from runs.saved_views import FILTERS, change_views, read_views, views_file
+from workbench.errors import UsageError
+
+PROMPTS = FILTERS | {"search": "prompt", "column": ["method.num_virtual_tokens"]}
+
+
+@pytest.fixture(autouse=True)
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of the user's own decisions, which is not there yet."""
+    monkeypatch.setenv("WORKBENCH_CONFIG", str(tmp_path / "config"))
+    return tmp_path / "config"
+
+
+def recipes(app: AppTest) -> set[str]:
+    return set(app.dataframe[0].value.recipe)
+
+
+def test_a_view_is_named_chosen_again_and_deleted(runs: RunsFolder) -> None:
+    runs.add_study()
+    app = open_view("runs", search="prompt", column="method.num_virtual_tokens")
+    app.text_input(key="view-name").set_value("only <b>prompts</b>").run()
+    app.button(key="save-view").click().run()
+    assert read_views() == {"only <b>prompts</b>": PROMPTS}
+    app = open_view("runs")
+    assert recipes(app) == {"full", "lora", "prefix", "prompt"}
+    app.button(key="view:only <b>prompts</b>").click().run()
+    assert not app.exception
+    assert recipes(app) == {"prompt"} and app.text_input(key="search").value == "prompt"
+    assert "method.num_virtual_tokens" in app.dataframe[0].value
+    assert app.query_params["search"] == "prompt", "so that it can be sent as a link"
+    app.button(key="drop-view:only <b>prompts</b>").click().run()
+    assert read_views() == {} and recipes(app) == {"prompt"}
+
+
+def test_a_view_takes_away_filters_that_it_has_not(runs: RunsFolder) -> None:
+    runs.add_study()
+    runs.add(news_recipe("lora", study="other"), 0, "failed", reason="x")
+    change_views("failed", FILTERS | {"state": ["failed"]})
+    app = open_view("runs", search="prompt", of="news")
+    app.button(key="view:failed").click().run()
+    assert list(app.dataframe[0].value.study) == ["other"]
+    assert not app.query_params.get("search") and not app.query_params.get("of")
+
+
+@pytest.mark.parametrize("view", [{"state": ["failed"]}, {"of": ["gone"]}])
+def test_a_view_of_what_is_not_there_shows_nothing_else(
+    view: dict[str, list[str]], runs: RunsFolder
+) -> None:
+    runs.add_study()
+    change_views("mine", FILTERS | view)
+    app = open_view("runs")
+    app.button(key="view:mine").click().run()
+    assert "No runs match these filters" in texts(app) and not app.dataframe
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"version": 1, "vie',
+        b"\xff\0",
+        b"[1]",
+        b"[" * 100_000,
+        b'{"views": {"a": 3, "": {}, "b": {"search": 5, "of": "news", "state": [1, "failed"]}}}',
+        b'{"views": {"\\ud800": {"search": "\\udfff", "column": ["nothing"]}}}',
+    ],
+)
+def test_a_damaged_file_breaks_nothing_and_is_kept(
+    content: bytes, runs: RunsFolder, config: Path
+) -> None:
+    runs.add_study()
+    config.mkdir()
+    views_file().write_bytes(content)
+    app = open_view("runs")
+    for name in read_views():
+        app.button(key=f"view:{name}").click().run()
+        assert not app.exception
+    change_views("mine", PROMPTS)
+    assert read_views()["mine"] == PROMPTS
+    damaged, readable = config / "run-views.damaged.json", content.startswith(b'{"views')
+    assert damaged.exists() is not readable
+    assert readable or damaged.read_bytes() == content
+
+
+def test_a_view_without_a_name_or_place_is_refused_in_words(runs: RunsFolder, config: Path) -> None:
+    runs.add_study()
+    with pytest.raises(UsageError, match="needs a name"):
+        change_views("  ", PROMPTS)
+    app = open_view("runs")
+    app.button(key="save-view").click().run()
+    assert "needs a name" in texts(app) and not config.exists()
+    config.write_text("a file where the folder would be")
+    app.text_input(key="view-name").set_value("mine").run()
+    app.button(key="save-view").click().run()
+    assert app.error and not app.exception
