@@ -12,9 +12,9 @@ from workbench.store import ACTIVE, Run
 SEEN, TOLD = "run-seen", "run-told"
 
 
-def watch(runs: Sequence[Run], waiting: Collection[str], study: str = "") -> None:
+def watch(runs: Sequence[Run], waiting: Collection[str], study: str = "") -> bool:
     """How many of the runs that this page has seen at work are done, as the title of the window,
-    and a word once the last of them is.
+    and a word once the last of them is. Returns whether there is something to wait for.
 
     Args:
         study: whose runs alone these are; empty for all.
@@ -24,7 +24,7 @@ def watch(runs: Sequence[Run], waiting: Collection[str], study: str = "") -> Non
     active = {*waiting, *(run.id for run in runs if run.state in ACTIVE)}
     seen |= active
     if not seen:
-        return
+        return False
     done = len(seen - active)
     st.set_page_config(page_title=f"{done} of {len(seen)} done · PEFT workbench")
     if not active:
@@ -34,11 +34,14 @@ def watch(runs: Sequence[Run], waiting: Collection[str], study: str = "") -> Non
         st.toast(words, icon=icon, duration="infinite")
         state[TOLD] = {"id": uuid.uuid4().hex, "words": f"{study}: {words}" if study else words}
         seen.clear()
+    return bool(active)
 
 
-def notifier() -> None:
-    """The button that asks the browser for notifications, which it shows of what `watch` says."""
-    _notifier(key="notifier", data=st.session_state.get(TOLD), width="content")
+def notifier(*, awaited: bool) -> None:
+    """The button that asks the browser for notifications, which it shows of what `watch` says;
+    nothing where nothing is awaited and nothing has ended."""
+    if awaited or TOLD in st.session_state:
+        _notifier(key="notifier", data=st.session_state.get(TOLD), width="content")
 
 
 # The browser keeps the choice; each end has an id, as a page is drawn again and again.

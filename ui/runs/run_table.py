@@ -27,7 +27,7 @@ def show() -> None:
     """Filters and the table of all runs; what is clicked goes into the address."""
     everything = sorted(list_runs(runs_dir()), key=_order)
     waiting = not_begun(everything)
-    ended.watch(everything, waiting)
+    awaited = ended.watch(everything, waiting)
     _job_that_never_began()
     if not everything and not waiting:
         empty("No runs yet", "Start one in Recipes, or with `workbench run` in a terminal.")
@@ -59,7 +59,7 @@ def show() -> None:
         selection_default={"selection": {"rows": here}},
         column_config=_columns() | columns.formats(more),
     )
-    ended.notifier()
+    ended.notifier(awaited=awaited)
     if key in st.session_state:
         _follow(st.session_state[key].selection, ids, [ids[row] for row in here])
     remember()

@@ -34,7 +34,7 @@ def show(study: Study) -> None:
     _summary(study, waiting)
     runs = [run for row in study.rows for run in row.runs.values()]
     own = [name for name in not_begun(runs) if name.startswith(f"{study.name}/")]
-    ended.watch(runs, own, study.name)
+    awaited = ended.watch(runs, own, study.name)
     names = [row.name for row in study.rows]
     seeds = study.seeds
     for first in range(0, len(seeds), ACROSS):
@@ -52,7 +52,7 @@ def show(study: Study) -> None:
             for cell, seed in zip(cells[1:], block, strict=False):
                 with cell:
                     _cell(row, seed, waiting)
-    ended.notifier()
+    ended.notifier(awaited=awaited)
 
 
 def _summary(study: Study, waiting: Mapping[str, tuple[Path, bool]]) -> None:
