@@ -31,8 +31,8 @@ READ: dict[str, tuple[str, ...]] = {
     "": ("study", "part", "processes", "device"),
     "study": ("study", *_COMPARED),
     "new": (
-        *("data", "model", "kept", "task", "named", "method", "seeds", "values"),
-        *("text", "text_pair", "label", "group", "drop", "merge", "keep"),
+        *("data", "model", "kept", "task", "named", "method", "seeds", "values", "device"),
+        *("text", "text_pair", "label", "group", "problem_type", "drop", "merge", "keep"),
     ),
     "runs": (
         *("what", "search", "of", "state", "searched", "trials-of"),

@@ -2,6 +2,7 @@
 
 import math
 import random
+import statistics
 
 import numpy as np
 import pytest
@@ -14,7 +15,19 @@ from workbench.comparison.statistics import (
     interval,
     t_quantile,
     t_two_sided,
+    variance,
 )
+
+
+@pytest.mark.parametrize("count", [2, 3, 5, 40])
+@pytest.mark.parametrize(("centre", "spread"), [(0, 1), (0.95, 1e-3), (1e9, 1e-3), (-3e150, 1e140)])
+def test_the_variance_is_that_of_the_standard_library(
+    count: int, centre: float, spread: float
+) -> None:
+    draw = random.Random(f"{count} {centre}")
+    values = [draw.gauss(centre, spread) for _ in range(count)]
+    assert variance(values) == pytest.approx(statistics.variance(values), rel=1e-12)
+    assert variance(iter([values[0]] * count)) == 0
 
 
 @pytest.mark.parametrize("degrees_of_freedom", [1, 2, 3, 4, 5, 9, 10, 29, 30, 99, 200, 201, 1998])

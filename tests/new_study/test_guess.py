@@ -232,3 +232,48 @@ def test_a_first_line_that_is_a_row_is_no_header(tmp_path):
     path.write_text("".join(f"{text},{'neg' if i % 2 else 'pos'}\n" for i, text in enumerate(TEXT)))
     with pytest.raises(UsageError, match="the first line holds 'pos'"):
         guess(preview(DataSpec(source=str(path))), Given())
+
+
+SINGLE, REGRESSION = "single_label_classification", "regression"
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+@pytest.mark.parametrize(
+    ("labels", "taken", "why"),
+    [
+        (STARS, SINGLE, "holds 5 different whole numbers"),
+        ([i % 10 for i in range(60)], SINGLE, "10 different whole numbers"),
+        ([i % 30 for i in range(60)], REGRESSION, "30 different whole numbers"),
+        ([i % 9 / 2 for i in range(60)], REGRESSION, "9 different numbers, not all of them whole"),
+        ([f"{i % 3} of 3" for i in range(60)], SINGLE, None),
+        ([i % 2 for i in range(60)], SINGLE, None),  # yes and no, nothing to ask
+    ],
+)
+def test_numbers_as_labels_say_what_they_are_taken_for_and_what_else_they_could_be(
+    tmp_path, labels, taken, why, suffix
+):
+    found = guessed(tmp_path, {"text": TEXT, "label": labels}, suffix=suffix)
+    assert found.task.get("problem_type", SINGLE) == taken
+    reasons = [each for each in found.reasons if each.key == "problem_type"]
+    assert [each.value for each in reasons] == ([taken] if why else [])
+    for reason in reasons:
+        assert why in reason.why and {taken, reason.other} == {SINGLE, REGRESSION}
+        said = guessed(
+            tmp_path, {"text": TEXT, "label": labels}, suffix=suffix, problem_type=reason.other
+        )
+        assert said.task.get("problem_type", SINGLE) == reason.other
+        (again,) = [each for each in said.reasons if each.key == "problem_type"]
+        assert (again.why, again.other) == ("as said", taken)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"problem_type": "regresion"}, "Did you mean regression?"),
+        ({"problem_type": REGRESSION, "task": "causal-lm"}, "causal-lm has no problem type"),
+    ],
+)
+def test_a_problem_type_that_cannot_be_is_refused(tmp_path, given, words):
+    with pytest.raises(UsageError) as refused:
+        guessed(tmp_path, {"text": TEXT, "label": STARS}, **given)
+    assert words in str(refused.value) and "--problem-type" in str(refused.value)

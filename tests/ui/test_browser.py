@@ -108,8 +108,8 @@ def _pick_and_change_the_rank(page: Page, study: Path) -> None:
     expect(page.get_by_role("heading", name="tiny-topics / lora")).to_be_visible()
     page.keyboard.press("Escape")
     _expect_planned(page, "method", f"{RANK * TRAINED_PER_RANK / 1000:.3g}k")
-    page.get_by_role("spinbutton", name="r", exact=True).fill(str(CHANGED_RANK))
-    page.get_by_role("spinbutton", name="r", exact=True).press("Enter")
+    page.get_by_role("spinbutton", name="rank (r)", exact=True).fill(str(CHANGED_RANK))
+    page.get_by_role("spinbutton", name="rank (r)", exact=True).press("Enter")
     expect(page.get_by_text(f"--set method.r={CHANGED_RANK}")).to_be_visible()
 
 

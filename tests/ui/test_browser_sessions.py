@@ -29,7 +29,7 @@ def study(tmp_path: Path, tiny_bert: Path, topics_file: Path) -> Path:
 
 
 def set_rank(page: Page, rank: int) -> None:
-    box = page.get_by_role("spinbutton", name="r", exact=True)
+    box = page.get_by_role("spinbutton", name="rank (r)", exact=True)
     box.fill(str(rank))
     box.press("Enter")
     expect(page.get_by_text(f"--set method.r={rank}")).to_be_visible()
@@ -52,7 +52,7 @@ def test_two_people_at_once_see_nothing_of_each_other(
             set_rank(mine, step)
             set_rank(theirs, 6 + step)
         for page, rank in ((mine, 3), (theirs, 9)):
-            box = page.get_by_role("spinbutton", name="r", exact=True)
+            box = page.get_by_role("spinbutton", name="rank (r)", exact=True)
             expect(box).to_have_value(str(rank))
             assert f"method.r%3D{rank}" in page.url
         for page, trained in ((mine, "768"), (theirs, "2.3k")):  # 256 numbers per rank
@@ -102,7 +102,7 @@ def test_a_tab_that_is_older_than_the_app_shows_the_new_one_and_keeps_its_values
         start = page.get_by_role("button", name="Begin 2 runs")
         expect(start).to_be_visible(timeout=60_000)  # by itself: it connects again
         expect(page.get_by_role("button", name="Start 2 runs")).to_have_count(0)
-        expect(page.get_by_role("spinbutton", name="r", exact=True)).to_have_value("2")
+        expect(page.get_by_role("spinbutton", name="rank (r)", exact=True)).to_have_value("2")
         expect(page.get_by_text("--set method.r=2")).to_be_visible()
         expect(page.get_by_test_id("stException")).to_have_count(0)
         assert list_runs(runs.path) == []  # nothing was pressed, so nothing has begun

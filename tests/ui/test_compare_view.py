@@ -276,3 +276,20 @@ def test_five_hundred_runs_are_there_in_two_seconds(folder: Path) -> None:
     # In time of the processor: others use it too.
     assert time.process_time() - started < 2.0
     assert len(app.dataframe[0].value) == 4
+
+
+def test_disagreements_begin_with_the_best_recipe_of_each_method(folder: Path) -> None:
+    """Of nine recipes of three methods; `-0` are right most often."""
+    labels = [CLASSES[i % 3] for i in range(40)]
+    for method in ("full", "lora", "prompt"):
+        for number in range(3):
+            wrong = 2 * number + list(METHODS).index(method) + 1
+            given = [CLASSES[(i + (i < wrong)) % 3] for i in range(40)]
+            recipe = recipe_of(method, "big", f"{method}-{number}")
+            add_run(folder, recipe, 0, labels=labels, predictions=given)
+    app = compare("Disagreements", studies="big")
+    box = app.multiselect(key="between-1")
+    assert sorted(box.value) == ["full-0", "lora-0", "prompt-0"] and len(box.options) == 9
+    next(each for each in app.button if each.label == "All 9").click().run()
+    assert not app.exception and len(app.multiselect(key="between-1").value) == 9
+    assert not [each for each in app.button if each.label == "All 9"]

@@ -46,7 +46,7 @@ def test_a_saved_recipe_run_by_the_command_line_is_the_run_that_the_page_started
     runs: RunsFolder, study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     app = open_view("recipes", path=str(study))
-    next(w for w in app.number_input if w.label == "r").set_value(2).run()
+    next(w for w in app.number_input if w.label == "rank (r)").set_value(2).run()
     next(w for w in app.number_input if w.label == "learning rate").set_value(0.02).run()
     next(w for w in app.multiselect if w.label == "Seeds").set_value([1]).run()
     next(w for w in app.text_input if w.label == "Name").set_value("mine")

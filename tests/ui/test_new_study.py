@@ -191,3 +191,27 @@ def test_whatever_stands_in_the_address_is_said_in_words(
 ) -> None:
     app = open_view("new", **{"data": reviews, **query})
     assert not app.exception
+
+
+def test_stars_are_classes_and_with_one_click_a_number(
+    runs: RunsFolder, tmp_path: Path, planned: list[list[str]]
+) -> None:
+    path = tmp_path / "my-data" / "stars.jsonl"
+    path.parent.mkdir()
+    rows = [
+        {"text": f"a text of some words, number {i}", "stars": i % 5 + 1, "likes": i % 30}
+        for i in range(150)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    app = settled(open_view("new", data=path.name))
+    said = "Predict: classes (column 'stars' holds 5 different whole numbers)"
+    assert said in texts(app).replace("\\", "")
+    (asked,) = [each for each in app.radio if each.label == "Predict the label as"]
+    assert asked.options == ["classes", "a number"]
+    asked.set_value("regression").run()
+    app = settled(app)
+    assert app.query_params["problem_type"] == "regression"
+    words = planned[-1]
+    assert words[words.index("--problem-type") + 1] == "regression"
+    box(app, "Label").set_value("likes").run()  # what was said was of another column
+    assert "problem_type" not in app.query_params

@@ -39,16 +39,16 @@ def test_each_method_has_a_form_that_starts_from_its_own_values(
     assert shown == tuned
     # At most ten passes over so few rows.
     assert {number(app, "epochs", each).value for each in shown} == {10.0}
-    number(app, "r", "lora").set_value(4).run()
+    number(app, "rank (r)", "lora").set_value(4).run()
     number(app, "epochs", "prompt").set_value(2.0).run()
     said = ["lora:method.r=4", "prompt:training.epochs=2.0"]
     assert app.query_params["values"] == said
     again = settled(open_view("new", **{**app.query_params}))
-    assert number(again, "r", "lora").value == 4 and number(again, "r", "lora").label == "r"
+    assert number(again, "rank (r)", "lora").value == 4
     words = planned[-1]
     assert [words[i + 1] for i, w in enumerate(words) if w == "--set"] == said
     press(again, "Back to the usual values")
-    assert "values" not in again.query_params and number(again, "r", "lora").value == 8
+    assert "values" not in again.query_params and number(again, "rank (r)", "lora").value == 8
 
 
 def test_values_of_a_method_wait_until_it_is_ticked_again(
@@ -59,7 +59,7 @@ def test_values_of_a_method_wait_until_it_is_ticked_again(
     assert app.query_params["values"] == "lora:method.r=4" and "--set" not in planned[-1]
     next(c for c in app.checkbox if c.label == "lora").check().run()
     settled(app)
-    assert number(app, "r", "lora").value == 4 and "lora:method.r=4" in planned[-1]
+    assert number(app, "rank (r)", "lora").value == 4 and "lora:method.r=4" in planned[-1]
 
 
 @pytest.mark.parametrize(

@@ -159,19 +159,21 @@ def test_recipes_of_every_task_start_as_their_files(runs: RunsFolder, study: str
 
 def test_the_form_has_the_settings_of_the_task(runs: RunsFolder) -> None:
     app = open_view("recipes", study="squad-bert-base", recipe="lora")
-    next(w for w in app.number_input if w.label == "stride").set_value(32).run()
-    next(w for w in app.checkbox if w.label == "allow no answer").check().run()
+    next(w for w in app.number_input if w.label == "overlap of windows, tokens").set_value(32).run()
+    next(w for w in app.checkbox if w.label == "questions without an answer").check().run()
     assert "--set task.stride=32 --set task.allow_no_answer=true" in texts(app)
     assert "decoding" not in said(app)
 
 
 def test_sections_within_a_section_and_texts_reach_the_recipe(runs: RunsFolder) -> None:
     app = open_view("recipes", study="bbc-headlines", recipe="lora")
-    next(w for w in app.number_input if w.label == "num beams").set_value(4).run()
+    next(w for w in app.number_input if w.label == "beams").set_value(4).run()
     instruction = next(w for w in app.text_input if w.label == "instruction")
     assert instruction.value == "Write the headline of this news article."
     instruction.set_value("Headline: short, please").run()
-    next(w for w in app.text_input if w.label == "init from").set_value("runs/mine").run()
+    next(w for w in app.text_input if w.label == "adapter to continue from").set_value(
+        "runs/mine"
+    ).run()
     assert not app.error
     assert "--set task.decoding.num_beams=4" in texts(app)
     assert """--set 'task.instruction="Headline: short, please"'""" in texts(app)

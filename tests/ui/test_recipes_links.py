@@ -34,7 +34,7 @@ def test_a_link_shows_the_values_that_it_names_but_no_other_source(runs: RunsFol
     assert "--set training.epochs=1.0" in texts(app) and "--set method.r=32" in texts(app)
     assert "evil/model" not in texts(app)
     assert sorted(app.query_params["set"]) == ["method.r=32", "training.epochs=1.0"]
-    next(w for w in app.number_input if w.label == "r").set_value(8).run()
+    next(w for w in app.number_input if w.label == "rank (r)").set_value(8).run()
     assert app.query_params["set"] == "training.epochs=1.0"
     app.selectbox(key="study").set_value("quickstart").run()  # which has a lora too
     assert "set" not in app.query_params and "--set" not in texts(app)
@@ -52,10 +52,10 @@ def own_data(tmp_path: Path) -> AppTest:
     file = tmp_path / "reviews.csv"
     file.write_text("review,stars\ngood,1\n")
     app = open_view("recipes", study="bbc-news", recipe="lora")
-    typed = {"data set": str(file), "text": "review"}
+    typed = {"data set": str(file), "text column": "review"}
     for label, value in typed.items():
         next(w for w in app.text_input if w.label == label).set_value(value)
-    next(w for w in app.multiselect if w.label == "label").set_value(["stars"])
+    next(w for w in app.multiselect if w.label == "label column").set_value(["stars"])
     app.run()
     assert not app.exception and f"--set data.source={fields.as_yaml(str(file))}" in said(app)
     return app

@@ -104,7 +104,7 @@ def test_a_plan_follows_the_form_where_nothing_has_to_be_fetched(
     answer("{'result': {'trainable_parameters': recipe['method']['r'] * 9216}}")
     app = planned(open_view("recipes", study="bbc-news", recipe="lora"))
     assert {m.label: m.value for m in app.metric}["trainable"] == "73.7k"
-    rank = next(widget for widget in app.number_input if widget.label == "r")
+    rank = next(widget for widget in app.number_input if widget.label == "rank (r)")
     app = planned(rank.set_value(16).run(), "bbc-news/lora", "method.r=16")
     assert {m.label: m.value for m in app.metric}["trainable"] == "147k"
 

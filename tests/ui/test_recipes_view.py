@@ -6,6 +6,7 @@ import ast
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,8 @@ def test_recipes_shows_a_shipped_recipe_with_the_fields_of_its_method(runs: Runs
         for kind in (app.number_input, app.text_input, app.selectbox, app.multiselect)
         for widget in kind
     }
-    assert {"r", "alpha", "target modules", "epochs", "learning rate", "train size"} <= labels
-    assert "num virtual tokens" not in labels
+    assert {"rank (r)", "scale (alpha)", "adapted layers", "epochs", "learning rate"} <= labels
+    assert "virtual tokens" not in labels
     assert any("method:" in code.value and "name: lora" in code.value for code in app.code)
     assert "No changes." in texts(app)
     assert any(code.value.startswith("workbench run bbc-news/lora --runs") for code in app.code)
@@ -42,7 +43,7 @@ def test_recipes_shows_a_shipped_recipe_with_the_fields_of_its_method(runs: Runs
 
 def test_a_changed_value_reaches_diff_command_and_fingerprint(runs: RunsFolder) -> None:
     app = open_view("recipes", study="bbc-news", recipe="lora")
-    next(w for w in app.number_input if w.label == "r").set_value(32).run()
+    next(w for w in app.number_input if w.label == "rank (r)").set_value(32).run()
     assert "+  r: 32" in texts(app)
     assert "--set method.r=32" in texts(app)
     next(w for w in app.button if w.label == "Reset to the file").click().run()
@@ -52,7 +53,7 @@ def test_a_changed_value_reaches_diff_command_and_fingerprint(runs: RunsFolder) 
 def test_another_method_brings_its_own_fields(runs: RunsFolder) -> None:
     app = open_view("recipes", study="bbc-news", recipe="lora")
     next(w for w in app.selectbox if w.label == "method").set_value("prefix").run()
-    assert "num virtual tokens" in {w.label for w in app.number_input}
+    assert "virtual tokens" in {w.label for w in app.number_input}
     assert "--set method.name=prefix" in texts(app)
 
 
@@ -95,7 +96,9 @@ def test_a_wrong_value_is_explained_as_on_the_command_line_and_cannot_start(
     runs: RunsFolder,
 ) -> None:
     app = open_view("recipes", study="bbc-news", recipe="lora")
-    next(w for w in app.text_input if w.label == "test size").set_value("lots").run()
+    next(w for w in app.text_input if w.label == "test texts, number or share").set_value(
+        "lots"
+    ).run()
     assert "data.test_size" in texts(app)
     assert "start" not in {button.key for button in app.button}
 
@@ -141,7 +144,7 @@ def test_what_starts_is_what_the_form_shows(
     monkeypatch.setattr(jobs, "ensure_worker", lambda _: None)
     app = open_view("recipes", study="bbc-news", recipe="lora")
     next(w for w in app.selectbox if w.label == "method").set_value("prefix").run()
-    next(w for w in app.number_input if w.label == "num virtual tokens").set_value(7).run()
+    next(w for w in app.number_input if w.label == "virtual tokens").set_value(7).run()
     app.button(key=button).click().run()
     path = recipes_dir() / "bbc-news" / "lora.yaml"
     assert given == [load_recipe(path, ["method.name=prefix", "method.num_virtual_tokens=7"])]
@@ -168,12 +171,12 @@ def test_every_shipped_recipe_of_a_method_starts_as_its_file(runs: RunsFolder, m
 @pytest.mark.parametrize(
     ("label", "chosen", "said"),
     [
-        ("target modules", ["query", "key"], """method.target_modules=["query", "key"]"""),
-        ("target modules", ["all-linear"], "method.target_modules=all-linear"),
-        ("target modules", [], "method.target_modules=null"),
+        ("adapted layers", ["query", "key"], """method.target_modules=["query", "key"]"""),
+        ("adapted layers", ["all-linear"], "method.target_modules=all-linear"),
+        ("adapted layers", [], "method.target_modules=null"),
         ("metrics", [], "task.metrics=[]"),
         ("labels", ["sport", "tech"], """task.labels=["sport", "tech"]"""),
-        ("label", ["stars"], "data.label=stars"),
+        ("label column", ["stars"], "data.label=stars"),
         ("report to", ["tensorboard"], """training.report_to=["tensorboard"]"""),
     ],
 )
@@ -242,7 +245,7 @@ def test_saving_writes_a_recipe_of_the_same_values_and_never_over_another(
     runs: RunsFolder, tmp_path: Path
 ) -> None:
     app = open_view("recipes", study="bbc-news", recipe="lora")
-    next(w for w in app.number_input if w.label == "r").set_value(32).run()
+    next(w for w in app.number_input if w.label == "rank (r)").set_value(32).run()
     name = next(w for w in app.text_input if w.label == "Name")
     name.set_value("lora-32")
     app.button(key="save").click().run()
@@ -293,3 +296,21 @@ def test_queueing_adds_one_entry_for_each_seed(
     entries = Queue(runs.path).list()
     assert [(entry.seed, entry.processes) for entry in entries] == [(0, 2), (1, 2), (2, 2)]
     assert workers == [runs.path]
+
+
+def test_every_label_is_of_a_setting_that_recipes_have() -> None:
+    from recipes.labels import LABELS, label
+
+    schema = Recipe.model_json_schema()
+
+    def keys(part: dict[str, Any], path: str) -> Iterator[str]:
+        part = schema["$defs"].get(str(part.get("$ref", "")).rpartition("/")[2], part)
+        for each in part.get("oneOf", ()):
+            yield from keys(each, path)
+        for name, field in part.get("properties", {}).items():
+            yield f"{path}{name}"
+            yield from keys(field, f"{path}{name}.")
+
+    known = set(keys(schema, ""))
+    assert LABELS.keys() <= known
+    assert not [key for key in known if "_" in label(key)]

@@ -15,6 +15,9 @@ from workbench.recipe import Recipe, load_recipes
 from workbench.store import Queue, process_start_time
 
 BASE = """# Made by: workbench new news --data asset:bbc-news --methods lora,full --seeds 2
+# task: text-classification (texts, and a column that says something of each)
+# test: 20 rows (classes in proportion)
+# max_length: 32 tokens (half of the training texts have 20 or fewer, the longest 30)
 task: {name: text-classification}
 model: {source: "asset:minilm-l6", max_length: 32}
 data: {source: "asset:bbc-news", train_size: 40, test_size: 20}
@@ -164,7 +167,12 @@ def test_a_study_of_new_study_is_edited_there(runs: RunsFolder, own: Path) -> No
     from new_study import address
 
     kept = address._kept()[query["kept"]]
-    assert kept == {"values": "data.validation_size=9"}
+    # The size of the training split is in no line that says what was chosen: it is by hand.
+    assert kept == {"values": "data.validation_size=9\ndata.train_size=40"}
+    said = "without a field here: data.validation_size=9, data.train_size=40."
+    assert said in texts(app).replace("\\", "")
+    press(app, "Leave them out")
+    assert "without a field here" not in texts(app) and "values" in app.query_params
 
 
 @pytest.mark.parametrize("written", [True, False])

@@ -1,5 +1,6 @@
 """Test examples on which the recipes disagree."""
 
+from functools import partial
 from typing import Literal
 
 import streamlit as st
@@ -12,6 +13,8 @@ from workbench.analysis.group import Analysis
 from workbench.analysis.tables import pair_table
 from workbench.formatting import ABSENT, score, shortened
 
+FEW = 5
+"""Recipes that are chosen before somebody chooses."""
 ON_A_PAGE = 10
 LONGEST_TEXT = 420
 SHORT_ANSWER = 40
@@ -30,15 +33,13 @@ def show(selection: Selection, analysis: Analysis) -> None:
     if len(found) < 2:
         st.caption("Needs at least two recipes with saved predictions.")
         return
-    chosen = st.multiselect(
-        "Recipes", list(found), default=list(found),
-        key=f"between-{number}", bind="query-params", format_func=shortened,
-    )  # fmt: skip
+    chosen = _chosen(analysis)
     if len(chosen) < 2:
         st.caption("Choose two recipes or more.")
         return
-    examples, apart, pairs = analysis.examples, analysis.disagreements, analysis.pairs
-    if len(chosen) < len(found):
+    if len(chosen) == len(found):
+        examples, apart, pairs = analysis.examples, analysis.disagreements, analysis.pairs
+    else:
         examples = examples_of(kind, {label: found[label] for label in chosen})
         apart, pairs = disagreements(kind, examples), pairs_of(kind, examples)
     if pairs:
@@ -74,6 +75,30 @@ def show(selection: Selection, analysis: Analysis) -> None:
     for example in matching[(page - 1) * ON_A_PAGE : page * ON_A_PAGE]:
         with st.container(border=True, gap="xsmall"):
             _example(example)
+
+
+def _chosen(analysis: Analysis) -> list[str]:
+    """The recipes that somebody has chosen: at first a few, and all of them with one click."""
+    everything, key = list(analysis.predictions), f"between-{analysis.number}"
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen: list[str] = st.multiselect(
+            "Recipes", everything, default=first_chosen(analysis), key=key, bind="query-params",
+            format_func=shortened,
+        )  # fmt: skip
+        if len(chosen) < len(everything):
+            all_of_them = partial(st.session_state.__setitem__, key, everything)
+            st.button(f"All {len(everything)}", f"all-{key}", on_click=all_of_them)
+    return chosen
+
+
+def first_chosen(analysis: Analysis) -> list[str]:
+    """All of a few recipes; of more the best of each method, as long as that is a few."""
+    found = [label for label in analysis.labels if label in analysis.predictions]
+    if len(found) <= FEW:
+        return list(analysis.predictions)
+    best = {analysis.methods[label]: label for label in reversed(found)}.values()
+    chosen = [label for label in found if label in best]
+    return chosen[:FEW] if len(chosen) > 1 else found[:2]
 
 
 def _example(example: Example) -> None:

@@ -10,6 +10,7 @@ import streamlit as st
 from layout import empty, errors_shown, runs_dir, say_unknown
 from workbench.analysis.group import Analysis
 from workbench.comparison import Comparison, compare
+from workbench.comparison.comparison import SamplesRead, read_samples
 from workbench.comparison.items import PREDICTIONS
 from workbench.store import QUEUE_DIR, read_run, stat_key
 
@@ -54,7 +55,8 @@ def choose(study: str | None = None) -> Selection | None:
             placeholder="all", help="Compare these runs and no others.",
         )  # fmt: skip
         paths = tuple(runs_dir() / name for name in only or chosen)
-        comparison = _compared(paths, None, None)  # names alone: nothing is tested
+        stamp = _stamp(paths)
+        comparison = _compared(paths, stamp, None, None)  # names alone: nothing is tested
         if comparison is None:
             return None
         labels = [row["label"] for row in comparison.rows]
@@ -73,7 +75,7 @@ def choose(study: str | None = None) -> Selection | None:
         metric = metric_box.selectbox(
             "Metric", metrics, index=index, key="score", bind="query-params"
         )
-        comparison = _compared(paths, baseline, metric)
+        comparison = _compared(paths, stamp, baseline, metric)
         if comparison is None:
             return None
     kept = frozenset(shown or labels)
@@ -127,21 +129,28 @@ def _run_names(studies: Sequence[str]) -> list[str]:
 
 
 def _compared(
-    paths: tuple[Path, ...], baseline: str | None, metric: str | None
+    paths: tuple[Path, ...], stamp: Stamp, baseline: str | None, metric: str | None
 ) -> Comparison | None:
     """The comparison of some folders, kept until a result in them changes."""
     with errors_shown():
-        return _kept(paths, baseline, metric, _stamp(paths))
+        return _kept(paths, stamp, baseline, metric)
     return None
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _kept(
-    paths: tuple[Path, ...], baseline: str | None, metric: str | None, stamp: Stamp
+    paths: tuple[Path, ...], stamp: Stamp, baseline: str | None, metric: str | None
 ) -> Comparison:
+    read = _read(paths, stamp)
     if metric is None:
-        return compare(paths, tests=False, objectives=())
-    return compare(paths, baseline=baseline, metric=metric)
+        return compare(paths, tests=False, objectives=(), read=read)
+    return compare(paths, baseline=baseline, metric=metric, read=read)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _read(paths: tuple[Path, ...], stamp: Stamp) -> SamplesRead:
+    """The runs of some folders, which comparisons by several metrics and baselines share."""
+    return read_samples(paths)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

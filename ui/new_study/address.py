@@ -58,7 +58,7 @@ def put(key: str, value: str | list[str] | None) -> None:
 
 def put_data(source: str) -> None:
     """Other data: what was said about the old one goes."""
-    for key in ("task", "named", *COLUMNS, *ROWS):
+    for key in ("task", "named", "problem_type", *COLUMNS, *ROWS):
         put(key, None)
     path = Path(source)
     put_source("data", path.name if path.parent == data_folder() else source)
@@ -178,7 +178,7 @@ def start_over() -> None:
 
 
 def put_task(task: str | None) -> None:
-    for key in COLUMNS:
+    for key in (*COLUMNS, "problem_type"):
         put(key, None)
     put("task", task)
 
@@ -201,7 +201,12 @@ def choices() -> Choices:
         name=asked.get("named") or free_name(data),
         source=data,
         given=Given(
-            asked.get("task"), columns["text"], columns["text_pair"], labels, columns["group"]
+            task=asked.get("task"),
+            text=columns["text"],
+            text_pair=columns["text_pair"],
+            label=labels,
+            group=columns["group"],
+            problem_type=asked.get("problem_type"),
         ),
         model=source("model") or None,
         methods=tuple(asked.get_all("method")) or METHODS,

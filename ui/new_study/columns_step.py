@@ -8,6 +8,7 @@ import streamlit as st
 from layout import plain
 from new_study import address
 from workbench.new_study import Ambiguous, Inspected
+from workbench.recipe.catalogue import REGRESSION, SINGLE
 from workbench.recipe.tasks import TASK_SPECS
 
 LABELS = {
@@ -16,7 +17,9 @@ LABELS = {
     "text_pair": "Second text",
     "label": "Label",
     "group": "Keep together",
+    "problem_type": "Predict",
 }
+PREDICTED: dict[str, str] = {SINGLE: "classes", REGRESSION: "a number"}
 NONE = "none"
 
 
@@ -46,10 +49,14 @@ def show(inspected: Inspected) -> None:
     names = list(guessed.columns) if inspected.found.layout == "columns" else []
     for box, key in zip(boxes[1:], address.COLUMNS, strict=True):
         _column(box, key, guessed.data.get(key), names)
+    reasons = inspected.checked.draft.reasons
+    for other in [each.other for each in reasons if each.other]:
+        _problem_type(other)
     with st.container(gap="xxsmall"):
-        for key, value, why in inspected.checked.draft.reasons:
-            about = LABELS.get(key, key.replace("_", " ").capitalize())
-            st.caption(plain(f"{about}: {value} ({why})"))
+        for each in reasons:
+            about = LABELS.get(each.key, each.key.replace("_", " ").capitalize())
+            value = PREDICTED.get(each.value, each.value)
+            st.caption(plain(f"{about}: {value} ({each.why})"))
         if inspected.unread:
             st.caption(plain(f"Not read: {', '.join(inspected.unread)}"))
 
@@ -62,6 +69,20 @@ def _column(box: Any, key: str, guessed: str | list[str] | None, names: Sequence
     )
     if chosen != now:
         address.put(key, address.NOTHING if chosen == NONE else chosen)
+        if key == "label":
+            address.put("problem_type", None)
+        st.rerun()
+
+
+def _problem_type(other: str) -> None:
+    """Classes or a number, where the labels could be either; one click for the other."""
+    now = next(each for each in PREDICTED if each != other)
+    chosen = st.radio(
+        "Predict the label as", list(PREDICTED), list(PREDICTED).index(now),
+        key=_key("problem_type", now), format_func=PREDICTED.__getitem__, horizontal=True,
+    )  # fmt: skip
+    if chosen != now:
+        address.put("problem_type", chosen)
         st.rerun()
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -27,6 +28,7 @@ ANEW = "values-anew"
 def show(inspected: Inspected) -> Choices | None:
     """The boxes, and the choices with what they say; None where these cannot be."""
     asked, before = _model_and_methods(inspected), address.values()
+    _say_what_has_no_field(before)
     with st.expander("Advanced: values of each method", icon=":material/tune:"):
         said, errors = _values(inspected, asked, before)
     if sorted(said) != sorted(before):
@@ -84,6 +86,17 @@ def _model_and_methods(inspected: Inspected) -> Choices:
     return asked
 
 
+def _say_what_has_no_field(before: Sequence[str]) -> None:
+    """Settings of the recipes that no form shows, as those of a study that is run again."""
+    mine = [each for each in before if not (method_of(each) and address.is_linked(each))]
+    if mine:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption(plain(f"Kept as they are, without a field here: {', '.join(mine)}."))
+            rest = [each for each in before if each not in mine]
+            drop = partial(address.put_values, rest)
+            st.button("Leave them out", "without-fields", on_click=drop, type="tertiary")
+
+
 def _values(
     inspected: Inspected, asked: Choices, before: Sequence[str]
 ) -> tuple[list[str], list[WorkbenchError]]:
@@ -95,8 +108,6 @@ def _values(
     usual = with_methods(lengths(replace(inspected.checked.draft, choices=asked), size), size)
     said = [each for each in before if not address.is_linked(each)]
     said += [each for each in before if method_of(each) not in asked.methods and each not in said]
-    for each in [each for each in before if not method_of(each)]:
-        st.caption(plain(f"All methods: {each}"))
     st.button("Back to the usual values", "usual", on_click=_forget, disabled=not before)
     st.session_state[ANEW] = st.session_state.get(ANEW, 0) + by_history()
     errors = []

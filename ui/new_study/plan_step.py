@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+import devices
 from layout import action_button, errors_shown, plain, remarks, runs_dir, show_error
 from new_study import address
 from run_cli import ask
@@ -56,10 +57,13 @@ def show(choices: Choices, stamp: object) -> None:
     """What the study takes and can show; the buttons follow once that is known."""
     future = _plans().of(choices, stamp)
     waiting = not future.done()
-    st.fragment(run_every=LOOK_SECONDS if waiting else None)(_answer)(choices, future, waiting)
+    with st.columns(4)[0]:
+        device = devices.choose()
+    every = LOOK_SECONDS if waiting else None
+    st.fragment(run_every=every)(_answer)(choices, future, device, waiting)
 
 
-def _answer(choices: Choices, future: Future[Plan], waiting: bool) -> None:
+def _answer(choices: Choices, future: Future[Plan], device: str, waiting: bool) -> None:
     if future.cancelled():
         _plans().forget(future)
         st.rerun()
@@ -75,7 +79,7 @@ def _answer(choices: Choices, future: Future[Plan], waiting: bool) -> None:
         action_button(st, "Try again", "plan-again", lambda: _plans().forget(future))
         return
     _table(found)
-    _buttons(choices, found)
+    _buttons(choices, found, device)
 
 
 def _table(found: Plan) -> None:
@@ -116,25 +120,28 @@ def _total(choices: Choices, found: Plan) -> str:
     return ", ".join(parts)
 
 
-def _buttons(choices: Choices, found: Plan) -> None:
+def _buttons(choices: Choices, found: Plan, device: str) -> None:
     st.caption(plain(_total(choices, found)))
     runs = plural(len(choices.seeds) * len(found["plans"]), "run")
+    devices.warn_if_busy()
+    queues = devices.can_queue(device)
     with st.container(horizontal=True):
         if st.button(f"Start {runs}", key="start", type="primary", icon=":material/play_arrow:"):
-            _launch(found, jobs.start)
-        if st.button(f"Queue {runs}", key="queue", icon=":material/playlist_add:"):
-            _launch(found, jobs.enqueue)
+            _launch(found, device)
+        icon = ":material/playlist_add:"
+        if st.button(f"Queue {runs}", key="queue", icon=icon, disabled=not queues):
+            _launch(found, device, queue=True)
     st.caption("The same from a terminal:")
-    st.code(
-        f"{found['command']} --runs {shlex.quote(str(runs_dir()))}", language=None, wrap_lines=True
-    )
+    command = f"{found['command']} --run --runs {shlex.quote(str(runs_dir()))}"
+    st.code(devices.command_on(device, command), language=None, wrap_lines=True)
     with st.expander("The recipes"):
         for name, text in found["files"].items():
             st.caption(plain(name))
             st.code(text, language="yaml")
 
 
-def _launch(found: Plan, submit: Callable[..., object]) -> None:
+def _launch(found: Plan, device: str, *, queue: bool = False) -> None:
+    submit: Callable[..., object] = jobs.enqueue if queue else jobs.start
     with errors_shown():
         folder = Path(found["folder"])
         # So that the second click of two, which may end this script, means the same study.
@@ -142,7 +149,7 @@ def _launch(found: Plan, submit: Callable[..., object]) -> None:
         write_files(found["files"], folder)
         recipes = load_recipes(folder)
         with suppress(RunRefused):  # it is at work already, which its page shows
-            submit(recipes, runs_dir())
-        if submit is jobs.enqueue:
+            submit(recipes, runs_dir(), **devices.options(device, queue=queue))
+        if queue:
             jobs.ensure_worker(runs_dir())
         st.switch_page("views/study.py", query_params={"study": recipes[0].study})

@@ -18,6 +18,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from layout import plain
 from recipes import tags
+from recipes.labels import label
 
 Schema = Mapping[str, Any]
 NOTHING = "null"
@@ -35,7 +36,6 @@ def fields(
     start: Mapping[str, Any] | None = None,
     names: Sequence[str] | None = None,
     placeholders: Mapping[str, str] | None = None,
-    labels: Mapping[str, str] | None = None,
     columns: int = 3,
 ) -> list[str]:
     """Shows fields of a recipe section in a grid and returns the overrides they amount to.
@@ -49,7 +49,6 @@ def fields(
         start: what the widgets show first; None for ``values``.
         names: which fields; None for all but ``name``.
         placeholders: what an empty field stands for.
-        labels: what a field is called on the page where its own name is not enough.
     """
     known = spec if isinstance(spec, Mapping) else _properties(spec)
     asked = [name for name in known if name != "name"] if names is None else names
@@ -65,13 +64,14 @@ def fields(
     held, shown = {**usual, **values}, {**usual, **start}
     for name, cell in zip(plain_ones, _cells(columns), strict=False):
         about = {"key": f"{key}:{path}{name}", "placeholder": placeholders.get(name, "not set")}
-        called = (labels or {}).get(name, label(name))
         with cell:
-            text = _widget(called, properties[name], held[name], shown[name], **about)
+            text = _widget(
+                label(f"{path}{name}"), properties[name], held[name], shown[name], **about
+            )
         if text is not None:
             overrides.append(f"{path}{name}={text}")
     for name, schema in inner.items():
-        st.caption(plain(f"{label(name)}: {schema.get('description', '')}"))
+        st.caption(plain(f"{label(f'{path}{name}')}: {schema.get('description', '')}"))
         here: dict[str, Any] = {"section": f"{path}{name}", "key": key, "columns": columns}
         within, first_shown = values.get(name) or {}, start.get(name) or {}
         overrides += fields(schema["properties"], within, start=first_shown, **here)
@@ -180,11 +180,6 @@ def _kind(schema: Schema) -> tuple[str, bool, Schema]:
         return "enum", False, only
     kind = str(only.get("type", "text"))
     return "text" if kind == "boolean" and nullable else kind, nullable, only
-
-
-def label(name: str) -> str:
-    """``batch_size`` -> ``batch size``: the recipe's own word, readable."""
-    return name.replace("_", " ")
 
 
 def as_yaml(value: Any) -> str:

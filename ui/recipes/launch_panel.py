@@ -1,28 +1,24 @@
 """Starting what a form says: seeds, processes, now or queued, and what it costs."""
 
-import socket
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-from layout import action_button, errors_shown, plain, runs_dir, say_unknown, show_error
+import devices
+from layout import action_button, errors_shown, plain, runs_dir, show_error
 from recipes import plan_panel
 from recipes.snippets import Wanted, command_line, python_lines
-from run_summary import STATES, time_of
-from runs.hardware import gpus
+from run_summary import STATES
 from workbench import jobs
 from workbench.errors import RunRefused, WorkbenchError
-from workbench.formatting import ABSENT, listing, plural
-from workbench.jobs.worker_records import CPU, environment_of
+from workbench.formatting import plural
 from workbench.recipe import Recipe, load_recipes
-from workbench.store import ACTIVE, Run, list_runs, read_run, run_path
+from workbench.store import ACTIVE, Run, read_run, run_path
 
 MOST_PROCESSES = 64
-BUSY_SECONDS = 3
 LOOK_SECONDS = 0.5
 """Between two looks whether the plan is there."""
 
@@ -47,11 +43,11 @@ def panel(wanted: Wanted, *, complete: bool) -> None:
                 help=about,
             )
         wanted = replace(wanted, seeds=seeds, processes=int(count))
-        wanted = replace(wanted, devices=_devices() if wanted.processes == 1 else "")
+        wanted = replace(wanted, devices=devices.choose() if wanted.processes == 1 else "")
         runs = [read_run(run_path(runs_dir(), wanted.recipe, seed)) for seed in wanted.seeds]
         wanted, todo = _with_force(wanted, runs)
         _show_states(runs)
-        _warn_if_busy()
+        devices.warn_if_busy()
         _buttons(wanted, todo, any(run.state in ACTIVE for run in runs), complete)
     with st.container(border=True):
         st.subheader("Plan", anchor=False)
@@ -92,35 +88,6 @@ def _seeds(wanted: Wanted) -> list[int]:
     return sorted({int(seed) for seed in seeds})
 
 
-def _devices() -> str:
-    """The device that is asked for, where the machine has a choice; empty for any."""
-    slots = {"any": "", **{name: name.removeprefix("GPU ") for name, _ in gpus()}, "CPU": CPU}
-    if len(slots) == 2:
-        return ""
-    say_unknown("device", slots)
-    about = "Which device the runs get; a queued one waits until the queue has it free."
-    chosen = st.selectbox("Device", list(slots), key="device", bind="query-params", help=about)
-    return slots[chosen or "any"]
-
-
-@st.cache_data(ttl=BUSY_SECONDS, show_spinner=False)
-def _busy(folder: Path) -> list[str]:
-    """The runs at work on this machine, with the time that each has left."""
-    here = [
-        run
-        for run in list_runs(folder)
-        if run.state == "running" and run.status.get("host") == socket.gethostname()
-    ]
-    return [f"{run.id}{f' ({left})' if (left := time_of(run)) != ABSENT else ''}" for run in here]
-
-
-def _warn_if_busy() -> None:
-    if busy := _busy(runs_dir()):
-        words = f"This machine is at work on {listing(busy, 3)}. Start shares it with that, which "
-        words += "slows both and may run out of memory; Queue waits."
-        st.warning(plain(words), icon=":material/hourglass:")
-
-
 def _show_states(runs: list[Run]) -> None:
     known = [run for run in runs if run.path.exists() or run.state in ACTIVE]
     if not known:
@@ -141,7 +108,7 @@ def _buttons(wanted: Wanted, todo: list[Run], active: bool, complete: bool) -> N
         _launch(wanted, todo[0])
     about = "Appended to the queue: one run per device at a time; the queue survives a reboot."
     icon = ":material/playlist_add:"
-    look["disabled"] = disabled or wanted.devices == CPU  # its worker shares out the GPUs
+    look["disabled"] = disabled or not devices.can_queue(wanted.devices)
     if st.button(f"Queue {runs}", key="queue", help=about, icon=icon, **look):
         _launch(wanted, todo[0], queue=True)
     if active:
@@ -162,10 +129,7 @@ def _launch(wanted: Wanted, first: Run, *, queue: bool = False) -> None:
         plan_panel.planner().unload()
         submit: Callable[..., object] = jobs.enqueue if queue else jobs.start
         options: dict[str, Any] = {"seeds": wanted.seeds, "force": wanted.force}
-        options["processes"] = wanted.processes
-        if wanted.devices:
-            on = {"environment": environment_of(wanted.devices)}
-            options |= {"devices": wanted.devices} if queue else on
+        options |= {"processes": wanted.processes, **devices.options(wanted.devices, queue=queue)}
         launched: set[str] = st.session_state.setdefault("launched", set())
         try:
             submit(recipes, runs_dir(), **options)

@@ -83,18 +83,16 @@ def _training(show: Fields) -> list[str]:
     shown = (*TRAINING, "learning_rate")
     with st.expander("More training settings"):
         more = [name for name in TrainingSpec.model_fields if name not in shown]
-        return overrides + show(names=more, labels={"dropout": "base model dropout"})
+        return overrides + show(names=more)
 
 
 def _data_and_model(section: Callable[..., Fields]) -> list[str]:
     data, model = section("data", DataSpec), section("model", ModelSpec)
-    of_data = {"source": "data set", "revision": "data revision"}
-    of_model = {"source": "base model", "revision": "model revision"}
     left, right = st.columns(2)
     with left:
-        overrides = data(names=("source",), labels=of_data, columns=1)
+        overrides = data(names=("source",), columns=1)
     with right:
-        overrides += model(names=("source",), labels=of_model, columns=1)
+        overrides += model(names=("source",), columns=1)
     sizes, length = st.columns([3, 1])
     with sizes:
         overrides += data(names=SIZES, placeholders={"train_size": "all the rest"})
@@ -102,11 +100,9 @@ def _data_and_model(section: Callable[..., Fields]) -> list[str]:
         overrides += model(names=("max_length",), columns=1)
     shown = (*SIZES, "source")
     with st.expander("Columns, splits, revisions, init_from"):
-        overrides += data(
-            names=[n for n in DataSpec.model_fields if n not in shown], labels=of_data
-        )
-        overrides += model(names=("revision", "resize_embeddings"), labels=of_model, columns=2)
-        overrides += model(names=WEIGHT_FORMAT, labels=of_model, columns=4)
+        overrides += data(names=[n for n in DataSpec.model_fields if n not in shown])
+        overrides += model(names=("revision", "resize_embeddings"), columns=2)
+        overrides += model(names=WEIGHT_FORMAT, columns=4)
         none = {"init_from": "none: a new adapter"}
         overrides += section("", Recipe)(names=("init_from",), placeholders=none, columns=1)
     return overrides

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from devices import command_on
 from layout import runs_dir
 from workbench.jobs.worker_records import environment_of
 from workbench.recipe import Recipe, recipes_dir
@@ -38,9 +39,7 @@ def command_line(wanted: Wanted) -> str:
         words += ["--seeds", ",".join(map(str, wanted.seeds))]
     words += ["--processes", str(wanted.processes)] if wanted.processes > 1 else []
     words += ["--force"] if wanted.force else []
-    command = shlex.join([*words, "--runs", str(runs_dir())])
-    given = environment_of(wanted.devices) if wanted.devices else {}
-    return " ".join([*(f"{name}={shlex.quote(value)}" for name, value in given.items()), command])
+    return command_on(wanted.devices, shlex.join([*words, "--runs", str(runs_dir())]))
 
 
 def python_lines(wanted: Wanted) -> str:

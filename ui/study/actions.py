@@ -28,6 +28,7 @@ from workbench.new_study.existing import (
     more_seeds,
     write_seeds,
 )
+from workbench.new_study.hand_edits import hand_edits
 from workbench.recipe import Recipe, recipes_dir
 from workbench.recipe.catalogue import higher_is_better
 from workbench.recipe.methods import METHOD_SPECS
@@ -179,15 +180,26 @@ def _choices(study: Study) -> Choices | None:
     if not study.made_by or not recipes or len(set(methods)) < len(methods):
         return None
     try:
-        said = choices_of(study.made_by)
+        said, edits = choices_of(study.made_by), hand_edits(study, address.TRAINING)
+        data = recipes[0].data.model_dump(exclude_defaults=True)
+        shared = [each for each in said.overrides if not method_of(each)]
+        shared = [each for each in shared if each.partition("=")[0].strip() not in edits.shared]
+        shared += [f"{key}={as_yaml(value)}" for key, value in edits.shared.items()]
         own = [each for recipe in recipes for each in _own_values(recipe)]
+        own += [
+            f"{method}:{key}={as_yaml(value)}"
+            for method, values in edits.own.items()
+            for key, value in values.items()
+        ]
         return replace(
             said,
             source=recipes[0].data.source,
+            given=said.given._replace(**edits.given),
+            data={key: data[key] for key in ("unusable_rows", "merge_labels") if key in data},
             model=recipes[0].model.source if said.model else None,
             methods=tuple(methods),
             seeds=tuple(study.seeds),
-            overrides=(*(each for each in said.overrides if not method_of(each)), *own),
+            overrides=(*shared, *own),
         )
     except WorkbenchError:
         return None

@@ -19,6 +19,7 @@ from workbench.formatting import plural
 
 if TYPE_CHECKING:
     from workbench.new_study import Choices, Inspected, Planned
+    from workbench.new_study.questions import Reason
 
 RECIPES_FOLDER = "my-recipes"
 DATA_FOLDER = "my-data"
@@ -39,6 +40,11 @@ _LABEL = typer.Option(
     None, "--label", help=_COLUMN.format("the label, tags, answers or completion; or A,B,C")
 )
 _GROUP = typer.Option(None, "--group", help="Column whose rows stay on one side of the split.")
+_PROBLEM = typer.Option(
+    None,
+    "--problem-type",
+    help="What a column of numbers is: single_label_classification or regression.",
+)
 _NO_GROUP = typer.Option(False, "--no-group", help="Rows do not belong together.")
 _MERGE = typer.Option(
     None, "--merge-labels", metavar="A=B", help="Read label A as label B. Repeatable."
@@ -70,6 +76,7 @@ def new(
     label: str | None = _LABEL,
     group: str | None = _GROUP,
     no_group: bool = _NO_GROUP,
+    problem_type: str | None = _PROBLEM,
     drop: bool = _DROP,
     merge: list[str] | None = _MERGE,
     keep: bool = _KEEP,
@@ -118,7 +125,14 @@ def _choices(said: Mapping[str, Any]) -> Choices:
     return Choices(
         name=said["name"],
         source=said["data"],
-        given=Given(said["task"], said["text"], said["text_pair"], labels, group),
+        given=Given(
+            task=said["task"],
+            text=said["text"],
+            text_pair=said["text_pair"],
+            label=labels,
+            group=group,
+            problem_type=said["problem_type"],
+        ),
         model=said["model"],
         methods=tuple(each.strip() for each in said["methods"].split(",")),
         seeds=_seeds(said["seeds"]),
@@ -191,11 +205,21 @@ def _print_inspected(inspected: Inspected) -> None:
         f" ({sizes})" if len(found.sizes) > 1 else ""
     )
     echo(f"{inspected.choices.source}: {rows}")
-    pairs = [(key.replace("_", "-"), f"{value}  ({why})") for key, value, why in draft.reasons]
+    pairs = [
+        (each.key.replace("_", "-"), f"{each.value}  ({each.why}{_otherwise(each)})")
+        for each in draft.reasons
+    ]
     pairs += [("not read", ", ".join(inspected.unread))] if inspected.unread else []
     print_pairs("what it is taken for", pairs)
     for sentence in inspected.checked.notes:
         note(sentence)
+
+
+def _otherwise(reason: Reason) -> str:
+    """The option that says otherwise, where a column could be either."""
+    from workbench.new_study.questions import OPTIONS
+
+    return f"; or say {OPTIONS[reason.key]} {reason.other}" if reason.other else ""
 
 
 def _refuse_problems(inspected: Inspected) -> None:

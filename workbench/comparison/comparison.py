@@ -35,6 +35,7 @@ from workbench.store import DEFAULT_RUNS_DIR, Run, list_runs
 
 MOST_TESTED = 60
 """Runs whose differences are tested unasked: reading the predictions of one takes 1 ms."""
+SamplesRead = tuple[list[Sample], list[str]]
 ROUNDING = 1e-3
 """Relative difference that two scores of the same reference may have."""
 
@@ -64,6 +65,7 @@ def compare(
     all_pairs: bool = False,
     margin: float | None = None,
     objectives: Sequence[str] | None = None,
+    read: SamplesRead | None = None,
 ) -> Comparison:
     """Compares the finished runs below some folders, seeds of a recipe taken together.
 
@@ -77,12 +79,14 @@ def compare(
             between 0 and 1, else for 5% of the baseline's.
         objectives: two or three that `pareto` knows, or none for no front; None: its default up to
             `MOST_TESTED` rows.
+        read: what `read_samples` gave for the paths, where several comparisons are made of them.
 
     Raises:
         UsageError: for a path, baseline, metric or objective that is not there, a margin of 0.
     """
     request = TestRequest(metric, all_pairs, margin)
-    samples, warnings = _read(paths)
+    samples, found = read or read_samples(paths)
+    warnings = list(found)
     count = sum(len(sample.runs) for sample in samples)
     few = count <= MOST_TESTED or request != TestRequest()
     testing = few if tests is None else tests
@@ -133,7 +137,7 @@ def _add_intervals(row: Row, sample: Sample) -> None:
             summary["population_ci_low"], summary["population_ci_high"] = found.low, found.high
 
 
-def _read(paths: Sequence[Path]) -> tuple[list[Sample], list[str]]:
+def read_samples(paths: Sequence[Path]) -> SamplesRead:
     """The finished runs by recipe, grouped and named, and warnings about them and what is left
     out."""
     warnings: list[str] = []

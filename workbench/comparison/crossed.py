@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean, variance
+from statistics import fmean
 
 from workbench.comparison.statistics import (
     CONFIDENCE,
@@ -21,6 +21,7 @@ from workbench.comparison.statistics import (
     of_logs,
     t_quantile,
     t_two_sided,
+    variance,
     z_quantile,
 )
 

@@ -118,15 +118,26 @@ class ItemScores:
 
 def item_scores(sample: Sample, metric: str) -> ItemScores:
     """The scores of the items of all runs of a row; NoItems when these do not give its score."""
+    versions = tuple(stat_key(run.path / PREDICTIONS) for run in sample.runs)
+    key = (metric, versions)
+    if key not in sample.items:
+        sample.items[key] = _of_sample(sample, metric, versions)
+    found: ItemScores = sample.items[key]
+    return found
+
+
+def _of_sample(
+    sample: Sample, metric: str, versions: Sequence[tuple[int, ...] | None]
+) -> ItemScores:
     import numpy as np
 
     rows, ids, grouped = [], None, False
     exponential = metric in METRICS and METRICS[metric].exponential
-    for run, record in zip(sample.runs, sample.records, strict=True):
+    for run, record, version in zip(sample.runs, sample.records, versions, strict=True):
         recorded = record.metrics.test.get(metric)
         if recorded is None:
             raise NoItems(f"{metric} is absent in {sample.label} seed {record.seed}")
-        found, values, grouped = _of_run(run.path, metric, stat_key(run.path / PREDICTIONS))
+        found, values, grouped = _of_run(run.path, metric, version)
         if ids is not None and ids != found:
             raise NoItems("its runs were tested on different items")
         ids = found

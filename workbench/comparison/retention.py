@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from statistics import fmean, variance
+from statistics import fmean
 
 from workbench.comparison.crossed import population_interval
 from workbench.comparison.records import Record, Retention
 from workbench.comparison.schema import RetentionSummary, Row
-from workbench.comparison.statistics import Interval, Scale, interval
+from workbench.comparison.statistics import Interval, Scale, interval, variance
 
 CKA = "linear CKA"
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from workbench.comparison.configuration import Settings, read_settings
 from workbench.comparison.records import Record
@@ -39,6 +39,11 @@ class Sample:
     @cached_property
     def settings(self) -> Settings:
         return read_settings(self.runs[0])
+
+    @cached_property
+    def items(self) -> dict[object, Any]:
+        """The scores of its test items, by metric and content of the files."""
+        return {}
 
     @property
     def seeds(self) -> list[int]:

@@ -5,10 +5,10 @@ comparison of 500 runs has a second; a test compares it with ``scipy.stats.t``.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from statistics import NormalDist, stdev, variance
+from statistics import NormalDist
 from typing import Literal
 
 from workbench.recipe.catalogue import METRICS, is_share
@@ -30,6 +30,15 @@ def scale_of(metric: str) -> Scale:
     if metric in METRICS and METRICS[metric].exponential:
         return "ratio"
     return "share" if is_share(metric) else "plain"
+
+
+def variance(values: Iterable[float]) -> float:
+    """The sample variance, exactly 0 where all are equal: that of the standard library reckons in
+    fractions and takes 75 us for five scores, which 1,770 pairs of recipes make a second."""
+    first, *rest = values
+    apart = [0.0, *(value - first for value in rest)]
+    mean = math.fsum(apart) / len(apart)
+    return math.fsum((each - mean) * (each - mean) for each in apart) / len(rest)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +79,7 @@ def interval(
     if n == 0:
         return Interval(None, None, None, 0)
     mean = math.fsum(values) / n
-    if n == 1 or not varies(stdev(values), max(map(abs, values))):
+    if n == 1 or not varies(math.sqrt(variance(values)), max(map(abs, values))):
         return Interval(mean, None, None, n)
     quantile = t_quantile((1 + confidence) / 2, n - 1)
     if scale == "ratio" and min(values) > 0:

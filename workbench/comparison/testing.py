@@ -11,11 +11,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from statistics import fmean, variance
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal
 
 from workbench.comparison.crossed import Crossed, error_of_seeds, of_mean, unseen, welch_df
-from workbench.comparison.statistics import CONFIDENCE, TINY, Looks, varies
+from workbench.comparison.statistics import CONFIDENCE, TINY, Looks, variance, varies
 
 if TYPE_CHECKING:
     import numpy as np

@@ -53,6 +53,11 @@ class Column:
         return len(self.counts)
 
     @property
+    def is_numeric(self) -> bool:
+        """Whether it holds numbers and nothing else."""
+        return self.kind in ("whole", "fraction") or all(map(_PLAIN_NUMBER.fullmatch, self.counts))
+
+    @property
     def about(self) -> str:
         """What it holds, as a person would say it."""
         gaps = f", {self.missing:,} empty" if self.missing else ""

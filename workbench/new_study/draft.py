@@ -190,8 +190,8 @@ def draft(found: Preview, guess: Guess, choices: Choices) -> Draft:
     data = {"source": found.spec.source, **guess.data, **choices.data}
     if found.spec.splits is not None:
         data["splits"] = found.spec.splits.model_dump(exclude_none=True)
-    reasons = list(guess.reasons)
     said = shared_overrides(choices.overrides)
+    reasons = [each for each in guess.reasons if each.key not in said.get("task", {})]
     if (separator := found.spec.separator) != "auto":
         data["separator"] = separator
         if "separator" not in said.get("data", {}):

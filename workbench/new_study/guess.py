@@ -11,9 +11,10 @@ from workbench.data.preview import Preview
 from workbench.errors import UsageError, nearest
 from workbench.new_study.columns import FEW, Column, columns_of
 from workbench.new_study.names import COMMON, GROUPS, LABELS, PROMPTS, TEXTS, are_pair, is_named
+from workbench.new_study.problem_type import check_problem_type, problem_type_of
 from workbench.new_study.questions import OPTIONS, Ambiguous, Given, Guess, Reason
 from workbench.new_study.relations import context, named, no_answer, of_kind, prompt, words_and_tags
-from workbench.recipe.catalogue import MULTI, REGRESSION
+from workbench.recipe.catalogue import SINGLE
 from workbench.recipe.sources import is_separated
 from workbench.recipe.tasks import TASK_SPECS
 
@@ -35,6 +36,7 @@ def guess(found: Preview, given: Given) -> Guess:
         near = nearest(given.task, TASK_SPECS)
         fix = f"did you mean {near}?" if near else f"one of: {', '.join(TASK_SPECS)}"
         raise UsageError(f"no task called {given.task!r}", where="--task", fix=fix)
+    given = check_problem_type(given)
     if found.layout == "words":
         why = "a file with a word and its tag on each line"
         data = {k: v for k, v in (("text", given.text), ("label", given.label)) if v}
@@ -203,13 +205,12 @@ class _Source:
             text, pair = self._pair(texts)
         text = text or self._one("text", [t for t in texts if t != pair], TEXTS, "the text")
         data = {"text": text, "text_pair": pair, "label": label}
-        kind = self.columns[names[0]].kind
-        many = kind == "whole" and self.columns[names[0]].different > FEW
-        if len(names) > 1 or kind == "labels":
-            return self._made("text-classification", data, problem_type=MULTI)
-        if kind == "fraction" or many:
-            return self._made("text-classification", data, problem_type=REGRESSION)
-        return self._made("text-classification", data)
+        labels = [self.columns[name] for name in names]
+        problem_type, reason = problem_type_of(labels, self.given.problem_type)
+        settings = {} if problem_type == SINGLE else {"problem_type": problem_type}
+        made = self._made("text-classification", data, **settings)
+        made.reasons.extend(reason)
+        return made
 
     def _label(self) -> str | list[str]:
         binary = [n for n in self.labels if {*self.columns[n].counts} == {"0", "1"}]
@@ -251,10 +252,11 @@ class _Source:
         for key, what in (("text_pair", "the question"), ("label", "the answers")):
             data[key] = data[key] or self._one(key, self.texts, frozenset(), what)
         values = self.found.columns[str(data["label"])]
-        without = any(map(no_answer, values))
-        return self._made(
-            "question-answering", data, **({"allow_no_answer": True} if without else {})
-        )
+        if not any(map(no_answer, values)):
+            return self._made("question-answering", data)
+        made = self._made("question-answering", data, allow_no_answer=True)
+        made.reasons.append(Reason("allow_no_answer", "true", "some questions have none"))
+        return made
 
     def _instruction(self) -> Guess:
         if chats := of_kind(self.columns, "chat"):

@@ -13,6 +13,7 @@ OPTIONS = {
     "text_pair": "--text-pair",
     "label": "--label",
     "group": "--group",
+    "problem_type": "--problem-type",
 }
 
 
@@ -24,12 +25,16 @@ class Given(NamedTuple):
     text_pair: str | None = None
     label: str | list[str] | None = None
     group: str | None = None
+    problem_type: str | None = None
 
 
 class Reason(NamedTuple):
+    """What was guessed and why; ``other``: what else it could be, as its option takes it."""
+
     key: str
     value: str
     why: str
+    other: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,7 +27,7 @@ def files_of(draft: Draft, folder: Path) -> dict[str, str]:
     made_by = " ".join(draft.choices.command().split())
     about = [
         "All recipes of the study share this.",
-        *(f"{k}: {v} ({w})" for k, v, w in draft.reasons),
+        *(f"{each.key}: {each.value} ({each.why})" for each in draft.reasons),
     ]
     files = {BASE: f"# Made by: {made_by}\n{_comment(about)}{dump(base)}"}
     for name, own in draft.own.items():
