@@ -122,6 +122,17 @@ def difference(mean: float | None, half: float | None = None) -> str:
     return f"{rounded:+,.{decimals}f}{spread}"
 
 
+def ratios(*numbers: float) -> list[str]:
+    """With two decimals, or up to four where fewer do not tell them from each other or from 1: the
+    end of an interval that leaves out 1 is not written as 1."""
+    found: list[str] = []
+    for decimals in (2, 3, 4):
+        found = [f"{number:,.{decimals}f}" for number in numbers]
+        if len({*map(float, (t.replace(",", "") for t in found)), 1.0}) == len({*numbers, 1.0}):
+            break
+    return found
+
+
 def _decimals(*numbers: float) -> int:
     """Decimals that leave four digits of the largest one; three at most."""
     largest = max(map(abs, numbers))

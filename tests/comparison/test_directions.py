@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from fabricated_runs import WriteRun
-from scipy.stats import gmean
+from scipy.stats import gmean, ttest_rel
 
 from workbench.comparison import compare
 
@@ -55,13 +56,17 @@ def test_the_lowest_perplexity_stands_first_and_its_difference_is_below_zero(run
 def test_every_readable_format_says_which_way_is_better(runs: Path) -> None:
     comparison = compare([runs])
     markdown, latex = comparison.to("markdown"), comparison.to("latex")
-    assert "| recipe | perplexity ↓ | Δ vs full | rouge\\_l | bleu |" in markdown
-    assert r"| lora | 27.00 \[26.75, 27.25\] (3) | -0.988 ± 2.536 | 0.310 (3) |" in markdown
-    assert r"| prompt † | 1,249 \[1,131, 1,380\] (3) | +1,221 ± " in markdown
+    assert "| recipe | perplexity ↓ | ratio vs full | rouge\\_l | bleu |" in markdown
+    logs = {name: np.log(values) for name, values in PERPLEXITIES.items()}
+    found = ttest_rel(logs["lora"], logs["full"]).confidence_interval()
+    ends = r"\[{:.2f}, {:.2f}\]".format(*np.exp(found))
+    shown = f"{np.exp(np.mean(logs['lora'] - logs['full'])):.2f}x {ends}"
+    assert rf"| lora | 27.00 \[26.75, 27.25\] (3) | {shown} | 0.310 (3) |" in markdown
+    assert r"| prompt † | 1,249 \[1,131, 1,380\] (3) | 44.64x " in markdown
     assert "| base model (zero-shot) | 61.27 |  | 0.100 | – |" in markdown
     assert "perplexity $\\downarrow$" in latex
     for text in (markdown, latex, comparison.to("table", width=200)):
-        assert "↓ lower is better, so Δ below 0 is an improvement" in text
+        assert "↓ lower is better, so a ratio below 1 is an improvement" in text
     table = comparison.to("table", width=80)
     assert max(map(len, table.splitlines())) <= 80 and "27.00 [26.75, 27.25] (3)" in table
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from sklearn.metrics import accuracy_score, f1_score
 
 from workbench.costs.forecast import forecast
 from workbench.errors import RunRefused
@@ -61,7 +62,19 @@ def test_a_finished_run_holds_everything(make_recipe: Make, train: Train, tmp_pa
     parts = result["memory"]["breakdown"]
     assert parts["weights_bytes"] > parts["optimizer_bytes"] > 0
     assert result["references"]["majority class"]["accuracy"] < 0.6
+    _check_what_baselines_answer(rows, result["references"])
     assert not list(run.path.rglob("*.bin")) and not list(run.path.rglob("*.pt"))
+
+
+def _check_what_baselines_answer(rows: list[dict[str, Any]], scores: dict[str, Any]) -> None:
+    labels = [row["label"] for row in rows]
+    for name, known in scores.items():
+        given = [row[f"{name}: prediction"] for row in rows]
+        assert known["accuracy"] == pytest.approx(accuracy_score(labels, given))
+        assert known["f1_macro"] == pytest.approx(f1_score(labels, given, average="macro"))
+        each = [float(right == answer) for right, answer in zip(labels, given, strict=True)]
+        assert [row[f"{name}: example_accuracy"] for row in rows] == each
+    assert len(scores) == 2
 
 
 def test_the_log_tells_what_happened_and_when_over_all_attempts(

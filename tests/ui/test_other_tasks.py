@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from made_runs import RunsFolder, news_recipe
 from opening import open_view, texts, written
+from scipy.stats import ttest_rel
 from streamlit.testing.v1 import AppTest
 
 import layout
@@ -58,10 +60,11 @@ def test_compare_shows_the_lowest_perplexity_first(runs: RunsFolder) -> None:
     table = written(app).set_index("recipe")
     assert list(table.index) == ["lora", "full", "prefix", "prompt", "base model (zero-shot)"]
     assert table.loc["lora", "perplexity ↓"] == "26.10 [25.85, 26.35]"
-    # The seeds of both are as far apart in units, and not quite so in ratios, which are tested.
-    assert table.loc["lora", "Δ vs full"] == "-2.000 ± 0.018"
+    lora, full = (np.log(PERPLEXITY[name] + np.arange(3) / 10) for name in ("lora", "full"))
+    low, high = np.exp(ttest_rel(lora, full).confidence_interval())
+    assert table.loc["lora", "ratio vs full"] == f"0.9288x [{low:.4f}, {high:.4f}]"
     assert table.loc["base model (zero-shot)", "perplexity ↓"] == "161.3"
-    assert "↓ lower is better, so Δ below 0 is an improvement" in said(app)
+    assert "↓ lower is better, so a ratio below 1 is an improvement" in said(app)
     assert "Above the axis: base model (zero-shot) 161.3." in said(app)
     app.selectbox(key="score").set_value("rouge_l").run()
     assert not app.exception

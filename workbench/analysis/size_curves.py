@@ -4,16 +4,16 @@ All see the same training examples with the same seed and size, so differences a
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any, Literal
 
-from workbench.comparison import compare
+from workbench.comparison import compare, testing
+from workbench.comparison.against_reference import difference
 from workbench.comparison.records import Record, UnusableResult, read_record
-from workbench.comparison.rows import DEFAULT_BASELINE
-from workbench.comparison.statistics import Interval, holm, interval
-from workbench.comparison.testing import seeds_only
+from workbench.comparison.rows import DEFAULT_BASELINE, Sample, within_scale
+from workbench.comparison.statistics import Interval, holm, interval, scale_of
 from workbench.comparison.verdicts import LEVEL
 from workbench.errors import UsageError
 from workbench.formatting import listing
@@ -199,7 +199,20 @@ def _as_compared(
                 name = by_recipe[recipes[verdict["label"]]]
                 ends = (verdict["ci_low"], verdict["ci_high"], verdict["p_value"])
                 found[name, against, size] = (verdict["difference"], *ends)
+        for sample in comparison.samples:
+            for name, pair in _without_fine_tuning(sample, metric):
+                _, low, high = within_scale(metric, pair.estimate, pair.low, pair.high)
+                key = by_recipe[sample.first.recipe], name, size
+                found[key] = (pair.estimate, low, high, pair.p_value)
     return found
+
+
+def _without_fine_tuning(sample: Sample, metric: str) -> Iterator[tuple[str, testing.Difference]]:
+    """Text by text where the answers are kept and several seeds tell."""
+    for name in sample.first.references:
+        pair = difference(sample, metric, name) if scale_of(metric) != "ratio" else None
+        if pair and "seeds" in pair.covers:
+            yield name, pair
 
 
 def _compared(curves: SizeCurves, trained: Sequence[str], against: str) -> list[tuple[str, str]]:
@@ -223,7 +236,7 @@ def _pair(curves: SizeCurves, first: str, second: str, tests: Tests) -> Pair:
         if (first, second, size) in tests:
             found.append((size, tests[first, second, size]))
         elif seeds:
-            by_seed = seeds_only(*sides)
+            by_seed = testing.seeds_only(*sides)
             ends = (by_seed.low, by_seed.high, by_seed.p_value)
             found.append((size, (by_seed.estimate, *ends)))
     p_values = [1.0 if p is None else p for _, (*_, p) in found]
@@ -276,7 +289,7 @@ def _cautions(curves: SizeCurves, conditions: int) -> list[str]:
         single = [n for n in curves.names if any(len(p.scores) == 1 for p in curves.of(n).values())]
         said.append(f"one seed somewhere, so nothing is decided there: {listing(single)}")
     said.append(
-        "recipes are tested as `compare` does, scores without fine-tuning by a paired t test over "
-        "the seeds; corrected for the number of sizes (Holm)"
+        "tested as `compare` does, scores without fine-tuning whose answers are not kept by a "
+        "paired t test over the seeds; corrected for the number of sizes (Holm)"
     )
     return said

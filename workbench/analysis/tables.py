@@ -6,13 +6,13 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from workbench import formatting
 from workbench.analysis.classes import Classes
 from workbench.analysis.costs import COMPONENTS, FORECASTS, PEAK, error
 from workbench.analysis.disagreements import Pair
 from workbench.comparison.result import ComparisonResult
 from workbench.comparison.schema import Conclusion, Verdict
-from workbench.comparison.sentences import amount as margin_in_words
-from workbench.comparison.sentences import needs
+from workbench.comparison.sentences import margin_in_words, needs
 from workbench.comparison.table import Cell, Column, Table, amount, table_of
 from workbench.formatting import ABSENT, difference, duration, listing, plural, score, size
 from workbench.recipe.catalogue import is_share
@@ -95,8 +95,9 @@ def verdict_table(verdicts: Sequence[Verdict]) -> Table:
             if ratios
             else (_points(each[key], points) for key in ("difference", "ci_low", "ci_high"))
         )
-        write = _ratio if ratios else partial(_signed, points=points)
-        ends = " to ".join(write(end).removeprefix("+") for end in (low, high) if end is not None)
+        known = [number for number in (value, low, high) if number is not None]
+        write = partial(_ratio, known) if ratios else partial(_signed, points=points)
+        ends = " to ".join(write(end).removeprefix("+") for end in known[1:])
         verdict = VERDICTS[each["conclusion"]]
         line = [
             Cell(each["label"]),
@@ -113,8 +114,9 @@ def _points(value: float | None, points: bool) -> float | None:
     return 100 * value if points and value is not None else value
 
 
-def _ratio(value: float | None) -> str:
-    return ABSENT if value is None else f"{value:.2f}"
+def _ratio(known: Sequence[float], value: float | None) -> str:
+    """With as many decimals as the ratio and its interval need."""
+    return ABSENT if value is None else formatting.ratios(value, *known)[0]
 
 
 def _signed(value: float | None, *, points: bool) -> str:
@@ -128,7 +130,7 @@ def _settles(verdict: Verdict) -> str:
     """What the runs lack; nothing where they decide."""
     conclusion = verdict["conclusion"]
     if conclusion in ("unclear", "hint"):
-        shown = margin_in_words(verdict["metric"], verdict["margin"])
+        shown = margin_in_words(verdict)
         takes = needs(verdict).rpartition(" takes ")[2]
         return takes or f"little: these runs show {shown} in 4 of 5 cases"
     if conclusion == "trivial":

@@ -1,14 +1,16 @@
 """Which rows are better, or worse, than the best score without fine-tuning.
 
-Both sides are uncertain: a row over its seeds and the test texts, the reference over the texts. The
-reference keeps no scores of single texts, so the two errors count as independent; that they err
-on the same texts makes the interval too wide and never too narrow.
+Both sides are uncertain: a row over its seeds and the test texts, the reference over the texts.
+They are paired text by text. Runs of older versions do not keep what the reference answers; then
+the two errors count as independent, which makes the interval too wide and never too narrow where
+both err on the same texts.
 """
 
 import math
 from typing import NamedTuple
 
 from workbench import formatting
+from workbench.comparison.crossed import Crossed
 from workbench.comparison.items import ItemScores, NoItems, item_scores
 from workbench.comparison.result import Group
 from workbench.comparison.rows import Sample
@@ -19,8 +21,10 @@ from workbench.comparison.statistics import (
     bounds,
     interval,
     scale_of,
+    varies,
     z_quantile,
 )
+from workbench.comparison.testing import Difference, Spread, several_runs, single_runs
 from workbench.formatting import listing
 from workbench.recipe.catalogue import bounds as ends_of_scale
 from workbench.recipe.catalogue import higher_is_better
@@ -40,6 +44,8 @@ class Sides(NamedTuple):
     better: list[str]
     unclear: list[str]
     worse: list[str]
+    unpaired: list[str]
+    """Rows of these whose texts are not paired with those of the reference."""
 
 
 def reference_sides(group: Group, *, single: bool = False) -> Sides | None:
@@ -50,12 +56,17 @@ def reference_sides(group: Group, *, single: bool = False) -> Sides | None:
     if not scores:
         return None
     best = (max if higher else min)(scores, key=lambda name: scores[name])
-    sides, scored = Sides(best, scores[best], [], [], []), _scored(group)
+    sides, scored = Sides(best, scores[best], [], [], [], []), _scored(group)
     for sample, summary in scored:
-        if (summary["n"] == 1) == single:
+        if (summary["n"] == 1) != single:
+            continue
+        if found := difference(sample, group.metric, best):
+            sign = sign_of(found, len(scored))
+        else:
+            sides.unpaired.append(sample.label)
             sign = _sign(sample, group.metric, summary, scores[best], len(scored))
-            side = "better" if (sign > 0) == higher else "worse"
-            getattr(sides, side if sign else "unclear").append(sample.label)
+        side = "better" if (sign > 0) == higher else "worse"
+        getattr(sides, side if sign else "unclear").append(sample.label)
     return sides
 
 
@@ -79,11 +90,16 @@ def reference_sentences(group: Group) -> list[str]:
     texts = all(each["population_ci_low"] is not None for each in scored)
     untested = any(each["n"] == 1 and each["population_ci_low"] is None for each in scored)
     over = ["seeds"] * any(several) + ["texts"] * texts
+    lacking = [*sides.unpaired, *single.unpaired]
+    pairs = "paired by text"
+    if lacking:
+        whose = listing(lacking) if len(lacking) < len(scored) else "the runs"
+        pairs = f"not paired by text, as the answers of {sides.name} are not kept for {whose}"
     by = f"95% intervals over {' and '.join(over)}" if over else ""
     many = f"corrected for {len(scored)} rows" if over and len(scored) > 1 else ""
     runs = "" if all(several) else "one run of each adapter" if any(several) else "one run each"
     runs += " and not tested" if untested else ""
-    by = ", ".join(filter(None, [by, many, runs]))
+    by = ", ".join(filter(None, [by, pairs if texts else "", many, runs]))
     score = formatting.score(sides.score)
     return [f"compared with {sides.name} ({group.metric} {score}): {'; '.join(parts)} ({by})"]
 
@@ -94,8 +110,70 @@ def _scored(group: Group) -> list[tuple[Sample, ScoreSummary]]:
     return [(sample, each) for sample, each in found if each and each["mean"] is not None]
 
 
+def difference(sample: Sample, metric: str, name: str) -> Difference | None:
+    """A row less a reference on the same texts; None where the answers of either to single texts
+    are not known."""
+    try:
+        return by_text(item_scores(sample, metric), item_scores(sample, metric, name))
+    except NoItems:
+        return None
+
+
+def by_text(row: ItemScores, reference: ItemScores) -> Difference:
+    """A row less a reference by the test that compares two recipes. Where the reference has one
+    answer to each text whatever the seed, only the seeds of the row vary; nothing is taken off
+    their variance for what belongs to seeds and texts together, as two seeds often vary little by
+    chance.
+    """
+    runs, count = row.values.shape
+    if runs == 1:
+        return single_runs(row, reference)
+    if reference.values.std(axis=0).any():  # it learns from what each run draws
+        return several_runs(row, reference)
+    by_item = row.by_item - reference.by_item
+    right_or_wrong = row.right_or_wrong and reference.right_or_wrong
+    over_items = float(by_item.var(ddof=1)) / count if count > 1 else 0.0
+    if right_or_wrong:
+        over_items = max(over_items, 1 / (count + 2) ** 2)  # as if they had disagreed on one item
+    seeds = row.seed_variance / runs
+    rest = over_items - min(row.residual_variance / runs / count, seeds)
+    error = Crossed(
+        fixed=max(rest, 0.0),
+        seeds=seeds,
+        df=runs - 1,
+        items=count,
+        unlike=count if right_or_wrong else None,
+    )
+    spread, estimate = Spread(error=error), float(by_item.mean())
+    known = varies(math.sqrt(error.variance), max(row.largest, reference.largest))
+    half = spread.half_width() if known else None
+    return Difference(
+        estimate=estimate,
+        low=None if half is None else estimate - half,
+        high=None if half is None else estimate + half,
+        test="seeds-and-items",
+        covers=("seeds", "items") if known else (),
+        runs=(runs, 1),
+        items=count,
+        grouped=row.grouped,
+        effect=None,
+        effect_size=None,
+        spread=spread,
+    )
+
+
+def sign_of(found: Difference, rows: int) -> float:
+    """1 where a row scores higher than the reference, -1 where lower, 0 where that is open;
+    corrected for the number of rows."""
+    if found.given_p is not None:
+        told = found.given_p <= (1 - CONFIDENCE) / rows
+    else:
+        told = found.low is not None and abs(found.estimate) > found.spread.half_width(rows)
+    return math.copysign(1, found.estimate) if told else 0
+
+
 def _sign(sample: Sample, metric: str, summary: ScoreSummary, reference: float, rows: int) -> float:
-    """1 where a row scores higher than the reference, -1 where lower, 0 where that is open."""
+    """The same, where their answers cannot be paired."""
     confidence = 1 - (1 - CONFIDENCE) / rows
     if summary["population_ci_low"] is not None:  # scores of single texts are there and were read
         try:

@@ -126,10 +126,8 @@ def _open(verdict: Verdict) -> float:
 
 def _margin(verdict: Verdict) -> float:
     """The smallest difference worth detecting, in the same unit."""
-    ratio, difference = verdict["ratio"], verdict["difference"]
-    if ratio is None or not difference or ratio == 1:
-        return verdict["margin"]
-    return verdict["margin"] * abs((ratio - 1) / difference)
+    ratio = verdict["margin_ratio"]
+    return verdict["margin"] if ratio is None else ratio - 1
 
 
 def _within(verdicts: Sequence[Verdict]) -> str:

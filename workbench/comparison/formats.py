@@ -32,9 +32,11 @@ _SUMMARIES = {
     "validation_metrics": "validation_{}",
     "baseline_paired": "{}_baseline_paired",
 }
+_PAIRED_RATIO = "{}_baseline_ratio_paired"
 _OF_SUMMARY = ("mean", "ci_low", "ci_high", "population_ci_low", "population_ci_high", "n")
 _OF_RETENTION = ("mean", "ci_low", "ci_high", "n", "measure", "perplexity", "base_perplexity")
-_OF_VERDICT = ("against", "metric", "difference", "ci_low", "ci_high", "p_adjusted")
+_OF_DIFFERENCE = ("difference", "ci_low", "ci_high")
+_OF_RATIO = ("ratio", "ratio_low", "ratio_high")
 
 
 def to_csv(comparison: ComparisonResult) -> str:
@@ -63,10 +65,12 @@ def _csv_row(row: Row) -> dict[str, Any]:
     for key, value in content.items():
         if key in _SUMMARIES:
             for metric, summary in value.items():
-                name = _SUMMARIES[key].format(metric)
+                ratio = key == "baseline_paired" and metric in row["baseline_ratio"]
+                name = (_PAIRED_RATIO if ratio else _SUMMARIES[key]).format(metric)
                 line |= {f"{name}_{part}": summary[part] for part in _OF_SUMMARY if part in summary}
-        elif key == "baseline_delta":
-            line |= {f"{metric}_{key}": difference for metric, difference in value.items()}
+        elif key in ("baseline_delta", "baseline_ratio"):
+            other = row["baseline_ratio"] if key == "baseline_delta" else {}
+            line |= {f"{metric}_{key}": n for metric, n in value.items() if metric not in other}
         elif key == "collapsed":
             line["collapsed_seeds"] = " ".join(str(each["seed"]) for each in value)
         elif key == "retention":
@@ -80,9 +84,10 @@ def _csv_findings(group: Group, row: Row) -> dict[str, Any]:
     """What the tests and the Pareto front say of a row, empty where they say nothing."""
     verdict: Mapping[str, Any] = group.verdict_on(row) or {}
     pareto = group.pareto_status(row)
+    size = _OF_DIFFERENCE if verdict.get("ratio") is None else _OF_RATIO
     return {
         "verdict": verdict.get("conclusion"),
-        **{f"verdict_{name}": verdict.get(name) for name in _OF_VERDICT},
+        **{f"verdict_{n}": verdict.get(n) for n in ("against", "metric", *size, "p_adjusted")},
         "pareto": pareto["status"] if pareto else None,
         "pareto_dominated_by": ", ".join(pareto["dominated_by"]) if pareto else None,
     }

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.comparison.crossed import population_interval
 from workbench.comparison.rows import Sample
 from workbench.comparison.statistics import CONFIDENCE, Interval, Scale, scale_of
-from workbench.recipe.catalogue import METRICS
+from workbench.recipe.catalogue import METRICS, OF_BASELINE
 from workbench.recipe.renamed import metric_as_first_written
 from workbench.store import open_regular, stat_key
 
@@ -116,28 +116,33 @@ class ItemScores:
         )
 
 
-def item_scores(sample: Sample, metric: str) -> ItemScores:
-    """The scores of the items of all runs of a row; NoItems when these do not give its score."""
+def item_scores(sample: Sample, metric: str, baseline: str | None = None) -> ItemScores:
+    """The scores of the items of all runs of a row, or of a baseline that was scored with each of
+    them; NoItems when these do not give the score that was recorded."""
     versions = tuple(stat_key(run.path / PREDICTIONS) for run in sample.runs)
-    key = (metric, versions)
+    key = (metric, baseline, versions)
     if key not in sample.items:
-        sample.items[key] = _of_sample(sample, metric, versions)
+        sample.items[key] = _of_sample(sample, metric, baseline, versions)
     found: ItemScores = sample.items[key]
     return found
 
 
 def _of_sample(
-    sample: Sample, metric: str, versions: Sequence[tuple[int, ...] | None]
+    sample: Sample,
+    metric: str,
+    baseline: str | None,
+    versions: Sequence[tuple[int, ...] | None],
 ) -> ItemScores:
     import numpy as np
 
     rows, ids, grouped = [], None, False
     exponential = metric in METRICS and METRICS[metric].exponential
     for run, record, version in zip(sample.runs, sample.records, versions, strict=True):
-        recorded = record.metrics.test.get(metric)
+        scores = record.references.get(baseline, {}) if baseline else record.metrics.test
+        recorded = scores.get(metric)
         if recorded is None:
             raise NoItems(f"{metric} is absent in {sample.label} seed {record.seed}")
-        found, values, grouped = _of_run(run.path, metric, version)
+        found, values, grouped = _of_run(run.path, metric, baseline, version)
         if ids is not None and ids != found:
             raise NoItems("its runs were tested on different items")
         ids = found
@@ -200,14 +205,16 @@ def by_group(groups: Sequence[str], values: np.ndarray) -> tuple[tuple[str, ...]
 
 @lru_cache(maxsize=KEPT)
 def _of_run(
-    folder: Path, metric: str, version: tuple[int, ...] | None
+    folder: Path, metric: str, baseline: str | None, version: tuple[int, ...] | None
 ) -> tuple[tuple[str, ...], np.ndarray, bool]:
-    """Ids and contributions of the items of one run, and whether they are groups; kept for the
-    ``version`` of its file."""
+    """Ids and contributions of the items of one run, or of a baseline in its file, and whether they
+    are groups; kept for the ``version`` of the file."""
+    prefix = OF_BASELINE.format(baseline, "") if baseline else ""
     names = dict.fromkeys((metric, metric_as_first_written(metric)))
     wanted = [kind.format(name) for name in names for kind in (EACH, WEIGHT)]
-    labels = ["label", "prediction"] if metric in FROM_LABELS else []
-    columns = _columns(folder, ["id", GROUP, *wanted, *labels])
+    labels = ["label", f"{prefix}prediction"] if metric in FROM_LABELS else []
+    read = _columns(folder, ["id", GROUP, *(prefix + name for name in wanted), *labels])
+    columns = {name.removeprefix(prefix): values for name, values in read.items()}
     metric = next((name for name in names if EACH.format(name) in columns), metric)
     try:
         if EACH.format(metric) in columns:

@@ -124,6 +124,7 @@ def make_row(sample: Sample) -> Row:
         "validation_metrics": _summaries([r.metrics.validation for r in records]),
         "baseline": None,
         "baseline_delta": {},
+        "baseline_ratio": {},
         "baseline_paired": {},
         "trainable_parameters": first.parameters.trainable,
         "head_parameters": first.parameters.head,
@@ -201,7 +202,8 @@ def _is_called(row: Row, name: str) -> bool:
 
 
 def _add_differences(row: Row, baseline: Row) -> None:
-    """Sets the differences of a row to a baseline: of the means, and paired where seeds agree."""
+    """Sets the differences of a row to a baseline, of exponentials the ratios: of the means, and
+    paired where seeds agree."""
     row["baseline"] = baseline["label"]
     if row is baseline:
         return
@@ -211,7 +213,12 @@ def _add_differences(row: Row, baseline: Row) -> None:
             continue
         row["baseline_delta"][name] = summary["mean"] - other["mean"]
         ours, theirs = by_seed(row, summary["values"]), by_seed(baseline, other["values"])
-        if ours.keys() == theirs.keys():
+        if exponential := scale_of(name) == "ratio" and min(*ours.values(), *theirs.values()) > 0:
+            row["baseline_ratio"][name] = summary["mean"] / other["mean"]
+        if ours.keys() == theirs.keys() and exponential:
+            ratios = [ours[s] / theirs[s] for s in sorted(ours)]
+            row["baseline_paired"][name] = summarise(ratios, name)
+        elif ours.keys() == theirs.keys():
             paired = summarise([ours[s] - theirs[s] for s in sorted(ours)])
             _, *paired_ends = within_scale(
                 name, paired["mean"], paired["ci_low"], paired["ci_high"]

@@ -91,6 +91,7 @@ class Row(TypedDict):
     validation_metrics: dict[str, Summary]
     baseline: str | None
     baseline_delta: dict[str, float]
+    baseline_ratio: dict[str, float]
     baseline_paired: dict[str, Summary]
     trainable_parameters: int
     head_parameters: int | None
@@ -145,7 +146,9 @@ class Verdict(Size):
     effect_size: float | None
     conclusion: Conclusion
     margin: float
+    margin_ratio: float | None
     detectable: float | None
+    detectable_ratio: float | None
     limit: str | None
     seeds_needed: int | None
     items_needed: int | None

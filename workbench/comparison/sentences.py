@@ -68,7 +68,7 @@ def put_in_words(verdict: Verdict) -> None:
 
 def _conclusion(verdict: Verdict) -> str:
     one, other = verdict["label"], verdict["against"]
-    margin, little = amount(verdict["metric"], verdict["margin"]), _by_little(verdict)
+    margin, little = margin_in_words(verdict), _by_little(verdict)
     said: dict[Conclusion, Callable[[], str]] = {
         "better": lambda: f"{one} is better than {other}{little}",
         "worse": lambda: f"{one} is worse than {other}{little}",
@@ -105,7 +105,7 @@ def _by_little(verdict: Verdict) -> str:
     low, high, margin = verdict["ci_low"], verdict["ci_high"], verdict["margin"]
     if low is None or high is None or not -margin < low <= high < margin:
         return ""
-    return f" by less than {amount(verdict['metric'], margin)}"
+    return f" by less than {margin_in_words(verdict)}"
 
 
 def _evidence(verdict: Verdict) -> str:
@@ -124,8 +124,9 @@ def effect(verdict: Verdict) -> str:
     if estimate is None:
         return ""
     if verdict["ratio"] is not None:
-        text = f"{verdict['ratio']:.2f} times the {metric}"
-        bounds = [f"{end:.2f}" for end in (verdict["ratio_low"], verdict["ratio_high"]) if end]
+        found = [end for end in (verdict["ratio_low"], verdict["ratio_high"]) if end]
+        ratio, *bounds = formatting.ratios(verdict["ratio"], *found)
+        text = f"{ratio} times the {metric}"
     else:
         text = f"{_number(metric, estimate)} {'points' if is_share(metric) else f'of {metric}'}"
         ends = (verdict["ci_low"], verdict["ci_high"])
@@ -163,10 +164,13 @@ def _power(verdict: Verdict) -> str:
         return ""
     metric = verdict["metric"]
     if verdict["limit"] is None:
-        return f"80% power to detect {amount(metric, verdict['margin'])}"
+        return f"80% power to detect {margin_in_words(verdict)}"
     if is_share(metric) and verdict["detectable"] >= 1:  # no score can differ by as much
         return f"{needs(verdict)}; these runs detect no difference with 80% power"
+    ratio = verdict["detectable_ratio"]
     shown = amount(metric, float(f"{verdict['detectable']:.2g}"))
+    if ratio:
+        shown = f"{100 * (ratio - 1):.2g}%" if ratio < 2 else f"a ratio of {ratio:.2g}"
     return f"{needs(verdict)}; these runs have 80% power from {shown} on"
 
 
@@ -176,7 +180,7 @@ def needs(verdict: Verdict) -> str:
         return ""
     seeds, of_items = verdict["seeds_needed"], verdict["limit"] == "items"
     takes = _between(verdict["needed_range"], _units(verdict) if of_items else "seeds")
-    text = f"detecting {amount(verdict['metric'], verdict['margin'])} takes {takes}"
+    text = f"detecting {margin_in_words(verdict)} takes {takes}"
     if not of_items or "seeds" not in verdict["covers"]:
         return text
     beside = f" and about {_about(seeds)} seeds" if seeds else ""
@@ -201,6 +205,13 @@ def tests_used(verdicts: Sequence[Verdict]) -> list[str]:
     many = max(verdict["comparisons"] for verdict in verdicts)
     correction = f"; p-values corrected for {many} comparisons (Holm)" if many > 1 else ""
     return [f"tested by {' and '.join(used)}{correction}"]
+
+
+def margin_in_words(verdict: Verdict) -> str:
+    """The smallest difference worth detecting: ``1 point``, ``5%`` of a perplexity."""
+    if verdict["margin_ratio"] is not None:
+        return f"{100 * (verdict['margin_ratio'] - 1):.3g}%"
+    return amount(verdict["metric"], verdict["margin"])
 
 
 def amount(metric: str, value: float) -> str:

@@ -15,6 +15,7 @@ from workbench.comparison.result import (
     shown_interval,
 )
 from workbench.comparison.schema import Row, Summary, Verdict
+from workbench.comparison.statistics import scale_of
 from workbench.comparison.table_notes import (
     LOWER,
     configuration_note,
@@ -193,11 +194,12 @@ def _score(row: Row, metric: str, *, counted: bool) -> Cell:
 
 
 def _difference_column(group: Group) -> Column:
-    """The ± is the verdict's where there is one, else that of the differences by seed."""
-    cells = []
+    """The interval is the verdict's where there is one, else that of the differences by seed; of
+    exponentials all are ratios."""
+    cells, ratio = [], scale_of(group.metric) == "ratio"
     for row in group.rows:
         if row["baseline"] == row["label"]:
-            cells.append(Cell("baseline", 0.0))
+            cells.append(Cell("baseline", 1.0 if ratio else 0.0))
             continue
         verdict = group.verdict_on(row) if row["baseline"] else None
         tested: Summary | Verdict | None = None
@@ -205,17 +207,29 @@ def _difference_column(group: Group) -> Column:
             tested = verdict
         if half_interval(tested) is None:
             tested = row["baseline_paired"].get(group.metric)
-        delta = row["baseline_delta"].get(group.metric)
-        cells.append(Cell(_difference(delta, tested), delta))
+        delta = row["baseline_ratio" if ratio else "baseline_delta"].get(group.metric)
+        text = _ratio(delta, tested) if ratio else _difference(delta, tested)
+        cells.append(Cell(text, delta))
     baselines = list(dict.fromkeys(row["baseline"] for row in group.rows if row["baseline"]))
     name = plain(baselines[0]) if len(baselines) == 1 else "baseline"
-    return _column(group, f"Δ vs {name}", cells)
+    return _column(group, f"{'ratio' if ratio else 'Δ'} vs {name}", cells)
+
+
+def _ratio(value: float | None, found: Summary | Verdict | None) -> str:
+    """``1.16x [1.04, 1.29]``."""
+    if value is None:
+        return formatting.ABSENT
+    low, high = ("ratio_low", "ratio_high") if found and "ratio" in found else ("ci_low", "ci_high")
+    bounds = (found.get(low), found.get(high)) if found else (None, None)
+    known = [float(end) for end in bounds if isinstance(end, float)]
+    shown, *ends_shown = formatting.ratios(value, *known)
+    return f"{shown}x" + (f" [{', '.join(ends_shown)}]" if known else "")
 
 
 def _difference(delta: float | None, found: Summary | Verdict | None) -> str:
     """With the ends of the interval where ± would give others, as the bounds of a scale do."""
     half = half_interval(found)
-    if delta is None or found is None or half is None or found.get("ratio") is not None:
+    if delta is None or found is None or half is None:
         return formatting.difference(delta, half)
     low, high = found["ci_low"] or 0.0, found["ci_high"] or 0.0
     if abs((low + high) / 2 - delta) < ROUNDED * max(1.0, abs(delta), half):

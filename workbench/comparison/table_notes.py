@@ -4,6 +4,7 @@ from workbench.comparison.configuration import MOST_READ
 from workbench.comparison.result import OVER_BOTH, OVER_SEEDS, OVER_TEXTS, Group, covered
 from workbench.comparison.retention import in_words
 from workbench.comparison.rows import grouped
+from workbench.comparison.statistics import scale_of
 from workbench.formatting import plain
 from workbench.recipe.catalogue import higher_is_better
 
@@ -36,8 +37,11 @@ def direction_note(group: Group) -> list[str]:
     """What the arrow at a metric means, where there is one."""
     if all(higher_is_better(name) for row in group.rows for name in row["metrics"]):
         return []
-    compared = any(row["baseline"] for row in group.rows) and not higher_is_better(group.metric)
-    return [f"{LOWER} lower is better" + (", so Δ below 0 is an improvement" if compared else "")]
+    said = f"{LOWER} lower is better"
+    if any(row["baseline"] for row in group.rows) and not higher_is_better(group.metric):
+        below = "a ratio below 1" if scale_of(group.metric) == "ratio" else "Δ below 0"
+        said += f", so {below} is an improvement"
+    return [said]
 
 
 def configuration_note(group: Group) -> list[str]:

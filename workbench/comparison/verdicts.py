@@ -206,6 +206,7 @@ def _verdict(
     size = units.tested(margin)
     tested = found if found and found.p_value is not None else None
     more = needed(tested, size, comparisons) if tested else Needed()
+    seen = detectable(tested, comparisons) if tested else None
     runs = found.runs if found else (len(one["runs"]), len(other["runs"]))
     verdict: Verdict = {
         "group": one["group"],
@@ -228,7 +229,9 @@ def _verdict(
         "effect_size": found.effect_size if found else None,
         "conclusion": judged(_conclusion(metric, tested, adjusted, size), one, other),
         "margin": margin,
-        "detectable": units.difference(detectable(tested, comparisons) if tested else None),
+        "margin_ratio": units.ratio(size),
+        "detectable": units.difference(seen),
+        "detectable_ratio": units.ratio(seen),
         "limit": more.limit,
         "seeds_needed": more.seeds,
         "items_needed": more.items,

@@ -238,7 +238,8 @@ class Pipeline:
         """Writes the adapter, checks it with a plain load, and completes the result with it."""
         recipe, run, test = self.recipe, read_run(self.writer.path), setup.splits["test"]
         result["metrics"] = {"test": tested.metrics, **result["metrics"]}
-        record.write_predictions(run.path, setup.task, test, tested.predicted, tested.generated)
+        answered = tested.predicted, tested.generated, setup.baselines.columns
+        record.write_predictions(run.path, setup.task, test, *answered)
         self._phase("export")
         for left in (run.adapter, *run.path.glob(f".{run.adapter.name}.*")):
             shutil.rmtree(left, ignore_errors=True)  # of an attempt that ended right here

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -137,7 +137,7 @@ def result_record(
         },
         "class_weights": _class_weights(setup.task),
         "metric_code": allowed_code(recipe),
-        "references": setup.references,
+        "references": setup.baselines.scores,
         "forecast": setup.forecast,
         "warnings": [*trainer.adapted.base.notes, *data.notes, *_trainer_warnings(trainer)],
     }
@@ -219,15 +219,17 @@ def write_predictions(
     encoded: Encoded,
     predicted: Predicted,
     generated: Sequence[str] | None = None,
+    baselines: Mapping[str, list[Any]] | None = None,
 ) -> None:
     """predictions.parquet: one row per test example (or window of packed texts), with what a plain
-    load makes of it and what it adds to each metric."""
+    load makes of it and what it adds to each metric, and the same of each of the ``baselines``."""
     answers = task.answers(encoded, predicted) if generated is None else generated
     columns = task.table(encoded, predicted, answers)
     columns |= example_columns(task, encoded, predicted, answers, len(columns["id"]))
     examples = encoded.examples
     if examples.groups and columns["id"] == list(examples.ids):  # else windows of several texts
         columns["group"] = list(examples.groups)
+    columns |= baselines or {}
     table, path = pa.table(columns), run / "predictions.parquet"
     with explained(path, table.nbytes, "the predictions"), atomic_write(path) as temporary:
         pq.write_table(table, temporary)

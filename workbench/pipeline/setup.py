@@ -25,7 +25,7 @@ from workbench.distributed.accelerator import make_accelerator, this_process
 from workbench.distributed.policy import Policy
 from workbench.methods import AdaptedModel
 from workbench.methods.build import LoadBase, build_model
-from workbench.metrics.baselines import Scores, score_baselines
+from workbench.metrics.baselines import Baselines, score_baselines
 from workbench.metrics.evaluate import score_split
 from workbench.metrics.fitting import check_units, fit_metrics
 from workbench.models import embedding_rows, empty_base, load_base, load_tokenizer, policy_for
@@ -122,7 +122,7 @@ class RecipeSetup:
     tokenizer_calls: CallState
     """How the tokenizer cuts and pads, as it was loaded."""
     splits: dict[str, Encoded]
-    references: Scores
+    baselines: Baselines
     steps: int
     """Optimizer steps of a training."""
     forecast: dict[str, Any]
@@ -179,7 +179,7 @@ def set_up(recipe: Recipe, seed: int, data: Data, *, trial: bool) -> RecipeSetup
     found = (*unknown_words(splits["train"], tokenizer), *check_units(task, splits))
     data = replace(data, notes=(*data.notes, *found))
     asked = (recipe, task, policy, data, splits["test"], tokenizer)
-    references = {} if trial else _references(*asked)
+    baselines = Baselines({}, {}) if trial else _baselines(*asked)
     predicted: dict[str, Any] = {}
     train = splits["train"]
     run = RunSpec(recipe=recipe, task=task, policy=policy, tokenizer=tokenizer, train=train)
@@ -195,7 +195,7 @@ def set_up(recipe: Recipe, seed: int, data: Data, *, trial: bool) -> RecipeSetup
         tokenizer=tokenizer,
         tokenizer_calls=calls,
         splits=splits,
-        references=references,
+        baselines=baselines,
         steps=total_steps(recipe.training, len(train)),
         forecast=predicted,
     )
@@ -219,15 +219,15 @@ def _encode(
     return splits
 
 
-def _references(
+def _baselines(
     recipe: Recipe,
     task: AnyTask,
     policy: Policy,
     data: Data,
     test: Encoded,
     tokenizer: PreTrainedTokenizerBase,
-) -> Scores:
-    """Scores to judge the test scores by; a base too large for one process is shared by all."""
+) -> Baselines:
+    """What to judge the test scores by; a base too large for one process is shared by all."""
     together = make_accelerator(policy, recipe.training) if policy.sharded else None
     device = this_process().device
     look_up = partial(score_baselines, recipe, task, data, test, tokenizer, device, together)

@@ -186,6 +186,10 @@ ZERO_SHOT = "base model (zero-shot)"
 TRIVIAL_BASELINES = (MAJORITY_CLASS, MEAN, USUAL_TAG, ZERO_SHOT)
 """Baselines that read no text, or have learned nothing: a run that beats none learned nothing."""
 
+OF_BASELINE = "{}: {}"
+"""A column of predictions.parquet that is of a baseline's answers: its name, and what it would be
+called of the run's own."""
+
 HUB_METRIC_PREFIX = "hub:"
 LOWER = ":lower"
 """Ends the name of a ``hub:`` metric of which less is better."""

@@ -8,7 +8,7 @@
         log.txt             what happened and when, and what the run printed
         notes.json          name, tags and notes that people gave it, where they did
         checkpoints/        see workbench.training.checkpoint_files
-        predictions.parquet one row per test example
+        predictions.parquet one row per test example, and what each baseline answers to it
         result.json         quality and cost; written last, so its presence means finished
         adapter/            the exported weights and model card
 
