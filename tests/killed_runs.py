@@ -14,7 +14,7 @@ from tests.run_files import unlike
 from tests.training.killing import dying_at, in_child, without_forecast
 from workbench.recipe.schema import Recipe
 from workbench.store import Run, read_run
-from workbench.training import checkpoint_files, trainer
+from workbench.training import checkpoint_files, launched
 from workbench.training.accumulation import Accumulation
 from workbench.training.checkpoint_folder import CheckpointFolder
 
@@ -92,7 +92,7 @@ def in_backward(step: int, part: int = 2) -> Callable[[], object]:
 
 def after_step(step: int) -> Callable[[], object]:
     """A kill between the optimizer's ``step``-th step in the child and its row in the log."""
-    return lambda: setattr(trainer, "Step", dying_at(step, trainer.Step))
+    return lambda: setattr(launched, "Step", dying_at(step, launched.Step))
 
 
 def difference(whole: Run, resumed: Run, *, but: Sequence[str] = ()) -> str:

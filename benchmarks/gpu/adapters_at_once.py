@@ -6,6 +6,7 @@ they reach 1.5 times what graph and processes reach.
 """
 
 import argparse
+import signal
 import statistics
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from torch.nn import functional
 
 RANK, LABELS, WARM_UP = 8, 5, 3
 WORTH_IT = 1.5
+COMPILING = 20
+"""Seconds that compiling one width may take: a run meets some ten of them."""
 Step = Callable[[], float]
 
 
@@ -81,11 +84,21 @@ def model_with(kind: str, members: int, device: str, *, tiny: bool) -> Any:
     return model
 
 
-def step_of(kind: str, shape: tuple[int, int], members: int, *, tiny: bool, graph: bool) -> Step:
+def step_of(
+    kind: str,
+    shape: tuple[int, int],
+    members: int,
+    *,
+    tiny: bool,
+    graph: bool = False,
+    compiled: bool = False,
+) -> Step:
     """A training step, as a run's: bf16 autocast, clipping, fused AdamW, the loss is read."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = model_with(kind, members, device, tiny=tiny)
     trained = [p for p in model.parameters() if p.requires_grad]
+    if compiled:
+        model = torch.compile(model, dynamic=False)
     optimizer = torch.optim.AdamW(trained, lr=1e-3, fused=True, capturable=graph)
     batch, width = shape
     words = torch.randint(5, model.config.vocab_size, (members * batch, width), device=device)
@@ -155,7 +168,7 @@ def rows(*, pretend: bool) -> Iterator[dict[str, Any]]:
     for kind in ("bert", "llama"):
         for shape in shapes:
             name = f"{kind} {shape[0]} x {shape[1]}"
-            alone = pace(step_of(kind, shape, 1, tiny=pretend, graph=False), seconds)
+            alone = pace(step_of(kind, shape, 1, tiny=pretend), seconds)
             yield {"what": f"{name}: a plain step", "value": f"{1e3 * alone:.1f} ms",
                    "verdict": "measured"}  # fmt: skip
             gains = {}
@@ -167,11 +180,37 @@ def rows(*, pretend: bool) -> Iterator[dict[str, Any]]:
                     why = str(error).strip().partition("\n")[0]
                     yield {"what": f"{name}: CUDA graph", "verdict": f"failed: {why}"}
             for members in (4,) if pretend else (4, 16):
-                step = step_of(kind, shape, members, tiny=pretend, graph=False)
+                step = step_of(kind, shape, members, tiny=pretend)
                 gains[f"{members} adapters in a pass"] = members * alone / pace(step, seconds)
             count = 2 if pretend else 4
             gains[f"{count} processes"] = alone * _beside(kind, shape, count, pretend=pretend)
             yield from _as_rows(name, gains)
+
+
+def compiled(*, pretend: bool) -> dict[str, Any]:
+    """The gain of `torch.compile` on one width, and what it takes to compile."""
+    shape = (4, 16) if pretend else (16, 128)
+    row = {"what": f"bert {shape[0]} x {shape[1]}: torch.compile", "verdict": "measured"}
+    if not torch.cuda.is_available():
+        return {**row, "verdict": "not run: for a card"}
+
+    def give_up(_number: int, _frame: object) -> None:
+        raise TimeoutError
+
+    alone = pace(step_of("bert", shape, 1, tiny=pretend), 1.0)
+    signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(COMPILING)
+    started = time.perf_counter()
+    try:
+        step = step_of("bert", shape, 1, tiny=pretend, compiled=True)
+        step()
+    except TimeoutError:
+        return {**row, "verdict": f"not run: one width takes more than {COMPILING} s to compile"}
+    finally:
+        signal.alarm(0)
+    took = time.perf_counter() - started
+    gain = alone / pace(step, 1.0)
+    return {**row, "value": f"{gain:.2f} times after {took:.0f} s of compiling"}
 
 
 def _as_rows(name: str, gains: dict[str, float]) -> Iterator[dict[str, Any]]:
@@ -202,7 +241,7 @@ def main() -> None:
     parser.add_argument("--pretend", action="store_true")
     given = parser.parse_args()
     batch, width = given.shape
-    step = step_of(given.kind, (batch, width), 1, tiny=given.pretend, graph=False)
+    step = step_of(given.kind, (batch, width), 1, tiny=given.pretend)
     print(pace(step, 0.5 if given.pretend else 4.0))
 
 

@@ -18,7 +18,7 @@ import transformers
 
 import benchmarks.__main__ as trainers
 from benchmarks import forecast
-from benchmarks.gpu import adapters_at_once
+from benchmarks.gpu import adapters_at_once, steps
 from benchmarks.settings import settings_of
 from tests.tiny_models import make_tiny, topic_rows
 from workbench.adapters.plain_load import PlainLoader
@@ -233,6 +233,21 @@ def _beside(setting: Setting, what: str, values: dict[str, Any], bar: float) -> 
         yield _row(f"{side}: test score", json.dumps(score).strip("{}").replace('"', ""))
 
 
+def _steps(setting: Setting) -> Iterator[Row]:
+    cells = (("encoder", 16, 128), ("decoder", 8, 256))
+    for family, batch, tokens in cells[:1] if setting.pretend else cells:
+        count = 5 if setting.pretend else 20
+        values = setting.recipe(family, "lora", batch_size=batch, max_steps=1000)
+        values["data"]["validation_size"] = None
+        if not setting.pretend:
+            values["model"]["max_length"] = tokens
+            values["data"]["train_size"] = 20 * batch
+        recipe = Recipe.model_validate(values)
+        what = f"{family}, LoRA {batch} x {tokens}"
+        yield from steps.rows(what, recipe, setting.folder, steps=count)
+    yield _tried("torch.compile", partial(adapters_at_once.compiled, pretend=setting.pretend))
+
+
 def _devices(setting: Setting) -> Iterator[Row]:
     count = 2 if setting.pretend else torch.cuda.device_count()
     if count < 2:
@@ -260,9 +275,10 @@ class Part:
 PARTS = {
     "tests": Part(60, _tests),
     "methods": Part(110, _methods),
-    "memory": Part(80, _memory),
+    "memory": Part(60, _memory),
     "precision": Part(40, _precision),
-    "trainer": Part(80, _trainer),
+    "trainer": Part(70, _trainer),
+    "steps": Part(40, _steps),
     "devices": Part(40, _devices),
     "adapters at once": Part(60, lambda setting: adapters_at_once.rows(pretend=setting.pretend)),
 }

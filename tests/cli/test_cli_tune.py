@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from workbench.training import trainer
+from workbench.training import stepping
 
 Workbench = Callable[..., Any]
 
@@ -110,12 +110,12 @@ def test_bad_arguments_are_one_message(
 def test_a_search_in_which_all_trials_fail_says_so(
     workbench: Workbench, study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    check = trainer.check_finite
+    check = stepping.check_finite
 
     def diverging(loss: float, norm: float, step: int, rate: float) -> None:
         check(float("nan"), norm, step, rate)
 
-    monkeypatch.setattr(trainer, "check_finite", diverging)
+    monkeypatch.setattr(stepping, "check_finite", diverging)
     answer = workbench("tune", study / "head.yaml", "--trials", 2, "--output", "tuned")
     assert answer.code == 1 and "head: no trial gave a score" in answer.err
     assert not list(Path("tuned").glob("*.yaml"))

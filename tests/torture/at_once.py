@@ -16,7 +16,7 @@ from tests.torture.trials import Trial
 from tests.training.killing import nth, wrap
 from workbench.errors import RunRefused
 from workbench.store import describe_process, open_run, read_run, run_path, write_json
-from workbench.training import trainer
+from workbench.training import launched
 
 STARTS, WRITERS, ROWS, READS = 100, 8, 300, 200
 JUMP_SECONDS = -3600.0
@@ -125,7 +125,7 @@ def clock_set_back(trial: Trial) -> None:
             wrap(time, "time", lambda real: lambda: real() + JUMP_SECONDS)
             return made(**values)
 
-        wrap(trainer, "Step", nth(at, step))
+        wrap(launched, "Step", nth(at, step))
         after_step(trial.one_of(at + 1, STEPS))()
 
     trial.event(jump)

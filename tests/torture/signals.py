@@ -14,7 +14,7 @@ from tests.training.killing import nth, wrap
 from workbench import jobs
 from workbench.jobs import Job
 from workbench.pipeline.signals import ECHO_SECONDS
-from workbench.training import trainer
+from workbench.training import launched
 
 HANGS_SECONDS = 60.0
 STARTS_SECONDS = 90.0
@@ -62,7 +62,7 @@ def _pausing(step: int, reached: Path, seconds: float) -> None:
         time.sleep(seconds)
         return made(**values)
 
-    wrap(trainer, "Step", nth(step, slowly))
+    wrap(launched, "Step", nth(step, slowly))
 
 
 def _wait_for(file: Path) -> None:

@@ -32,6 +32,7 @@ def _print(found: dict[str, Any]) -> None:
             ("precision", device["precision"]),
             ("attention", device["attention"]),
             ("why", device["why"]),
+            *([("steps", "read one behind")] if "reads_behind" in device else []),
             ("memory", f"{size(memory['available_bytes'])} of {size(memory['total_bytes'])} free"),
         ],
     )

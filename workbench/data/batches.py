@@ -6,7 +6,7 @@ every process can work out its own part without talking to the others.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -96,6 +96,13 @@ def pad(rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase, longest_possibl
     lengths = torch.tensor([len(row["input_ids"]) for row in rows])
     inputs["attention_mask"] = (torch.arange(width) < lengths.unsqueeze(1)).long()
     return Batch(inputs, tuple(rows))
+
+
+def tensor_on(
+    values: Sequence[Any], device: torch.device, dtype: torch.dtype | None = None
+) -> Tensor:
+    """Numbers as a tensor on a device; CUDA copies them without waiting for what it computes."""
+    return torch.tensor(values, dtype=dtype).to(device, non_blocking=device.type == "cuda")
 
 
 def padded(lists: Sequence[Sequence[int]], width: int, value: int) -> Tensor:

@@ -5,7 +5,8 @@ with AMX, one LoRA step of a 6-layer BERT (batch 16 x 128 tokens) took, relative
 and dropout 0.1, transformers' defaults: 0.68 without dropout, 0.72 with bf16 autocast and SDPA,
 and 0.34 with bf16 autocast, eager attention and no dropout: random masks are drawn slowly on a
 CPU, and the backward pass of its fused attention does not gain from bf16. For a GPU nothing was
-measured here yet: it gets what transformers does by default, with bf16 autocast.
+measured here yet: it gets what transformers does by default, with bf16 autocast, and steps that are
+read one behind (`workbench.training.launched`), which changes no number; `make gpu` times both.
 """
 
 from dataclasses import asdict, dataclass
@@ -37,12 +38,15 @@ class Policy:
     """Whether the processes share the weights, instead of each having them all."""
     zero: int = 0
     """Stage of DeepSpeed's ZeRO: 1 shares the optimizer state, 2 the gradients too, 0 neither."""
+    reads_behind: bool = False
+    """Whether a step is read when the next one has been launched, and its batch is made before."""
     notes: tuple[str, ...] = ()
     """What the recipe asks for and the device cannot do, and what is done instead."""
 
     def record(self) -> dict[str, Any]:
-        """The policy as plain values for result.json."""
-        return asdict(self)
+        """The policy as plain values for result.json; on a CPU as earlier versions wrote it."""
+        behind = {} if self.reads_behind else {"reads_behind"}
+        return {name: value for name, value in asdict(self).items() if name not in behind}
 
     @property
     def accelerate_precision(self) -> str:
@@ -83,6 +87,8 @@ def choose_policy(
     name = f"{processor.name()}, {torch.get_num_threads()} threads"
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
+    sharded = processes > 1 and shards_weights()
+    zero = zero_stage() if processes > 1 else 0
     return Policy(
         device=device.type,
         device_name=name,
@@ -91,8 +97,9 @@ def choose_policy(
         dropout=dropout,
         why=why,
         processes=processes,
-        sharded=processes > 1 and shards_weights(),
-        zero=zero_stage() if processes > 1 else 0,
+        sharded=sharded,
+        zero=zero,
+        reads_behind=device.type == "cuda" and not (sharded or zero),
         notes=notes,
     )
 
@@ -107,8 +114,8 @@ def computes_bf16(device: torch.device) -> bool:
 def _defaults(device: torch.device) -> tuple[Precision, str, float | None, str]:
     if device.type == "cuda":
         if computes_bf16(device):
-            return "bf16", "sdpa", None, "CUDA with bf16: autocast and fused attention"
-        return "fp32", "sdpa", None, "CUDA without bf16: fp32 with fused attention"
+            return "bf16", "sdpa", None, "CUDA with bf16: autocast, fused attention and AdamW"
+        return "fp32", "sdpa", None, "CUDA without bf16: fp32 with fused attention and AdamW"
     if device.type == "cpu":
         if computes_bf16(device):
             why = "CPU with bf16 instructions: autocast, eager attention, no dropout"

@@ -71,7 +71,7 @@ class Checkpointer:
         """
         trainer = self.trainer
         step, steps, validation = trainer.step, trainer.steps, trainer.validation
-        if step != math.ceil(until * steps) or step == steps:
+        if step != math.ceil(until * steps) or step == steps or not trainer.under_way.settled():
             return ""
         started = time.perf_counter()
         predicted = trainer.predict(validation)

@@ -200,7 +200,8 @@ class Pipeline:
     def _save_or_stop(self, checkpointer: Checkpointer) -> None:
         """Saves when it is time, or when the run was asked to stop, which ends it here."""
         agree = checkpointer.trainer.agree
-        if not agree(self._asked or checkpointer.save_is_due):
+        due = agree(self._asked or checkpointer.save_is_due)
+        if not due or not checkpointer.trainer.under_way.settled():
             return
         checkpointer.save()
         if agree(self._asked):

@@ -147,11 +147,11 @@ def progress(trainer: Trainer, clock: Clock, step: Step) -> tuple[dict[str, Any]
     """How far a training is, for status.json, and now and then in words for log.txt."""
     left = None
     if clock.timed_steps:
-        left = clock.train / clock.timed_steps * (trainer.steps - trainer.step)
-    known = {"phase": "train", "step": trainer.step, "steps": trainer.steps}
-    words = f"step {trainer.step} of {trainer.steps}: loss {step.loss:.4f}"
+        left = clock.train / clock.timed_steps * (trainer.steps - step.step)
+    known = {"phase": "train", "step": step.step, "steps": trainer.steps}
+    words = f"step {step.step} of {trainer.steps}: loss {step.loss:.4f}"
     words += "" if left is None else f", {left:.0f} s of training left"
-    if trainer.step % math.ceil(trainer.steps / LOGGED_STEPS):
+    if step.step % math.ceil(trainer.steps / LOGGED_STEPS):
         words = ""
     return known | {"epoch": step.epoch, "eta_seconds": left, "loss": step.loss}, words
 

@@ -256,4 +256,5 @@ def make_trainer(
         folder=run / "checkpoints",
         sharded=setup.policy.sharded,
         zero=setup.policy.zero,
+        reads_behind=setup.policy.reads_behind,
     )

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from workbench.data.batches import Batch
+from workbench.data.batches import Batch, tensor_on
 from workbench.errors import UsageError
 from workbench.recipe.tasks import Family
 from workbench.tasks.base import pretrained
@@ -78,7 +78,7 @@ def next_token_logits(
     embedding: Any = inner.get_input_embeddings()
     lengths = [len(row["input_ids"]) for row in batch.rows]
     places = [(i, virtual_tokens + t) for i, n in enumerate(lengths) for t in range(n - 1)]
-    wanted = torch.tensor(places, dtype=torch.long, device=inner.device).reshape(-1, 2)
+    wanted = tensor_on(places, inner.device, torch.long).reshape(-1, 2)
     found: list[Tensor] = []
 
     def project(_module: nn.Module, args: tuple[Tensor, ...]) -> None:
@@ -98,7 +98,7 @@ def next_token_losses(logits: Tensor, batch: Batch) -> Tensor:
     A mean, so that a long text weighs no more than a short one, as in the label's loss.
     """
     tokens = [row["input_ids"][1:] for row in batch.rows]
-    right = torch.tensor([t for text in tokens for t in text], device=logits.device)
-    each = F.cross_entropy(logits, right.long(), reduction="none")
+    right = tensor_on([t for text in tokens for t in text], logits.device, torch.long)
+    each = F.cross_entropy(logits, right, reduction="none")
     parts = each.split([len(text) for text in tokens])
     return torch.stack([part.sum() / max(1, len(part)) for part in parts])

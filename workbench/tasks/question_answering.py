@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from workbench.data.batches import Batch
+from workbench.data.batches import Batch, tensor_on
 from workbench.data.encode import Columns, Encoded, Encoder
 from workbench.data.examples import Examples
 from workbench.errors import UsageError
@@ -119,10 +119,8 @@ class QuestionAnsweringTask(Task[QuestionAnswering]):
         padding = batch.inputs["attention_mask"] == 0
         lowest = torch.finfo(outputs.dtype).min
         logits = outputs.masked_fill(padding.unsqueeze(1), lowest)
-        spans = torch.tensor([[row["start"], row["end"]] for row in batch.rows])
-        each = F.cross_entropy(
-            logits.transpose(1, 2), spans.to(outputs.device), reduction="none"
-        )  # (batch, 2)
+        spans = tensor_on([[row["start"], row["end"]] for row in batch.rows], outputs.device)
+        each = F.cross_entropy(logits.transpose(1, 2), spans, reduction="none")  # (batch, 2)
         return each.mean(dim=1)
 
     def values(self, outputs: Tensor, batch: Batch) -> list[Values]:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from workbench.data.batches import Batch
+from workbench.data.batches import Batch, tensor_on
 from workbench.data.encode import Columns, Encoded, Encoder, Row
 from workbench.data.examples import ROLES, Data, Examples, Label
 from workbench.data.rows import Column
@@ -132,8 +132,7 @@ class TextClassificationTask(Task[TextClassification]):
 
     def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
         dtype = torch.long if self.spec.problem_type == SINGLE else torch.float
-        labels = torch.tensor([row["label"] for row in batch.rows], dtype=dtype)
-        labels = labels.to(outputs.device)
+        labels = tensor_on([row["label"] for row in batch.rows], outputs.device, dtype)
         if self.spec.problem_type == SINGLE:
             return F.cross_entropy(outputs, labels, reduction="none")
         if self.spec.problem_type == MULTI:
@@ -145,7 +144,7 @@ class TextClassificationTask(Task[TextClassification]):
         if self.class_weights:
             losses = self.losses(self.outputs(model, batch, virtual_tokens), batch)
             weights = [self.training_weight(row) for row in batch.rows]
-            return Losses(losses * torch.tensor(weights, device=losses.device))
+            return Losses(losses * tensor_on(weights, losses.device))
         if not self.spec.lm_weight:
             return super().training_losses(model, batch, virtual_tokens)
         with next_token_logits(model, _per_token_head(model), batch, virtual_tokens) as logits:

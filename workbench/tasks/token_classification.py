@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from workbench.data.batches import IGNORED, Batch, padded
+from workbench.data.batches import IGNORED, Batch, padded, tensor_on
 from workbench.data.encode import Columns, Encoded, Encoder, Row
 from workbench.data.examples import Data, Examples
 from workbench.errors import DataError
@@ -212,8 +212,8 @@ def _cross_entropies(outputs: Tensor, batch: Batch, weights: Sequence[float] | N
     labels = padded([row["labels"] for row in batch.rows], outputs.shape[1], IGNORED)
     each = F.cross_entropy(
         outputs.transpose(1, 2),
-        labels.to(outputs.device),
-        weight=None if weights is None else torch.tensor(weights, device=outputs.device),
+        labels.to(outputs.device, non_blocking=outputs.is_cuda),
+        weight=None if weights is None else tensor_on(weights, outputs.device),
         ignore_index=IGNORED,
         reduction="none",
     )

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from workbench.data.batches import IGNORED, Batch
+from workbench.data.batches import IGNORED, Batch, tensor_on
 from workbench.data.encode import Encoded, Row
 from workbench.errors import UsageError
 from workbench.tasks.base import Likelihood, Predicted, Spec, Task, Values, pretrained
@@ -90,7 +90,7 @@ def labelled(row: Row) -> list[int]:
 
 def _cross_entropies(logits: Tensor, batch: Batch) -> Tensor:
     labels = [label for row in batch.rows for label in row["labels"] if label != IGNORED]
-    right = torch.tensor(labels, dtype=torch.long, device=logits.device)
+    right = tensor_on(labels, logits.device, torch.long)
     return F.cross_entropy(logits, right, reduction="none")
 
 
@@ -117,7 +117,7 @@ def logits_at(
             why="the task predicts tokens",
             fix="take a model that transformers loads as a language model, such as GPT-2 or BERT",
         )
-    wanted = torch.tensor(places, dtype=torch.long, device=inner.device).reshape(-1, 2)
+    wanted = tensor_on(places, inner.device, torch.long).reshape(-1, 2)
 
     def gather(_module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         hidden = args[0]  # (batch, virtual + seq, hidden)

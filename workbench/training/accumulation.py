@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 import torch
 import torch.distributed
 from accelerate import Accelerator
+from torch import Tensor
 
-from workbench.data.batches import own_share, pad
+from workbench.data.batches import Batch, own_share, pad
 from workbench.data.encode import Encoded, Row
 from workbench.distributed.accelerator import is_out_of_memory
 from workbench.errors import TrainingError
@@ -23,15 +24,16 @@ from workbench.tasks.base import Losses
 from workbench.training import state_dicts
 from workbench.training.events import MicroBatch
 from workbench.training.gradients import GradientSync
+from workbench.training.launched import Number
 
 
 @dataclass(frozen=True)
 class Accumulated:
     """What a whole batch came to; its gradients lie in the parameters."""
 
-    loss: float
+    loss: Number
     """Mean loss per example (or labelled position) of the batch, over all processes."""
-    parts: dict[str, float]
+    parts: dict[str, Number]
     """The means that the loss was weighed from; empty where it is one loss."""
     tokens: int
 
@@ -55,6 +57,9 @@ class Accumulation:
     """True on every process when it is true on any."""
     size: int | None = field(init=False)
     """Examples per forward pass and process; None for all of the process's share."""
+    stays_on_device: bool = field(default=False, init=False)
+    """Whether losses are left on the device, for the step to be read later."""
+    _ready: list[Batch] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         self.size = self.spec.micro_batch_size
@@ -64,6 +69,10 @@ class Accumulation:
         """Examples of the largest forward pass that a whole batch is made of."""
         share: int = math.ceil(self.spec.batch_size / self.accelerator.num_processes)
         return min(self.size or share, share)
+
+    def make_ready(self, rows: Sequence[Row]) -> None:
+        """Sends the rows of the next batch to the device while it computes."""
+        self._ready = [self._batch(part or rows[:1], pinned=True) for part in self._parts(rows)]
 
     def accumulate(self, rows: Sequence[Row], step: int) -> Accumulated | MicroBatch:
         """Gradients of the mean loss over the rows of a batch, the same on every process.
@@ -79,7 +88,7 @@ class Accumulation:
             return self._whole(self._pass(rows, exchanging=True), rows)
         device = self.accelerator.device
         random = state_dicts.random_state(device)
-        sums: dict[str, float] | None = None
+        sums: dict[str, Number] | None = None
         try:
             sums = self._pass(rows, exchanging=False)
         except (RuntimeError, MemoryError) as error:
@@ -94,54 +103,69 @@ class Accumulation:
         self.gradients.all_reduce()
         return self._whole(sums, rows)
 
-    def _pass(self, rows: Sequence[Row], *, exchanging: bool) -> dict[str, float]:
-        """Forward and backward over this process's share; its sums of losses and tokens.
+    def _pass(self, rows: Sequence[Row], *, exchanging: bool) -> dict[str, Number]:
+        """Forward and backward over this process's share; its sums of losses.
 
         DistributedDataParallel averages over processes while it exchanges, so their number is
         multiplied back in.
         """
-        processes = self.accelerator.num_processes
-        total, factor = self._weight(rows), processes if exchanging else 1
-        share = own_share(rows, self.accelerator.process_index, processes)
-        largest_share = math.ceil(len(rows) / processes)
-        size = self.size or largest_share
-        rounds = math.ceil(largest_share / size)
-        sums: dict[str, float] = defaultdict(float)
-        for number in range(rounds):
-            # A process without examples left still takes part in the exchange, with weight 0.
-            part = share[number * size : (number + 1) * size]
-            syncing = exchanging and number == rounds - 1
+        factor = self.accelerator.num_processes if exchanging else 1
+        total, parts = self._weight(rows), self._parts(rows)
+        sums: dict[str, Number] = defaultdict(float)
+        for number, part in enumerate(parts, 1):
+            syncing = exchanging and number == len(parts)
             with nullcontext() if syncing else self.gradients.no_sync():
-                losses, tokens = self._losses(part or rows[:1])
+                losses = self._losses(part or rows[:1])
                 loss = losses.total.sum() * (1.0 if part else 0.0)
                 self.gradients.backward(loss * factor / total)
             named = {name: each.sum() for name, each in losses.parts.items()}
             for name, value in {"loss": loss, **named}.items():
-                sums[name] += float(value.detach()) if part else 0.0
-            sums["tokens"] += tokens if part else 0
+                sums[name] += self._number(value.detach() if part else torch.zeros_like(value))
         return sums
 
-    def _losses(self, rows: Sequence[Row]) -> tuple[Losses, int]:
+    def _parts(self, rows: Sequence[Row]) -> list[list[Row]]:
+        """This process's micro-batches of a batch, the same number on every process.
+
+        A process without examples left still takes part in the exchange, with weight 0.
+        """
+        processes = self.accelerator.num_processes
+        share = own_share(rows, self.accelerator.process_index, processes)
+        largest_share = math.ceil(len(rows) / processes)
+        size = self.size or largest_share
+        return [share[start : start + size] for start in range(0, largest_share, size)]
+
+    def _number(self, value: Tensor) -> Number:
+        return value.double() if self.stays_on_device else float(value)
+
+    def _losses(self, rows: Sequence[Row]) -> Losses:
+        if self._ready and self._ready[0].rows == tuple(rows):
+            batch = self._ready.pop(0)
+        else:
+            batch = self._batch(rows)
+        return self.task.training_losses(self.gradients.model, batch, self.adapted.virtual_tokens)
+
+    def _batch(self, rows: Sequence[Row], *, pinned: bool = False) -> Batch:
         batch = pad(rows, self.adapted.base.tokenizer, int(self.train.lengths.max()))
-        batch = on_device(batch, self.accelerator.device)
-        losses = self.task.training_losses(self.gradients.model, batch, self.adapted.virtual_tokens)
-        return losses, batch.tokens
+        return on_device(batch, self.accelerator.device, pinned=pinned)
 
     def _weight(self, rows: Sequence[Row]) -> float:
         return sum(self.task.training_weight(row) for row in rows) or 1.0
 
-    def _whole(self, sums: dict[str, float], rows: Sequence[Row]) -> Accumulated:
+    def _whole(self, sums: dict[str, Number], rows: Sequence[Row]) -> Accumulated:
         """The losses of all processes together."""
         if self.accelerator.num_processes > 1:
-            own = torch.tensor(list(sums.values()), device=self.accelerator.device)
-            sums = dict(zip(sums, self.accelerator.reduce(own, "sum").tolist(), strict=True))
+            own = torch.stack([torch.as_tensor(each) for each in sums.values()]).float()
+            added = self.accelerator.reduce(own.to(self.accelerator.device), "sum")
+            numbers = added.double().unbind() if self.stays_on_device else added.tolist()
+            sums = dict(zip(sums, numbers, strict=True))
         total = self._weight(rows)
-        loss, tokens = sums.pop("loss"), int(sums.pop("tokens"))
-        parts = {name: each / total for name, each in sums.items()}
-        return Accumulated(loss / total, parts, tokens)
+        means = {name: each / total for name, each in sums.items()}
+        tokens = sum(len(row["input_ids"]) for row in rows)
+        return Accumulated(means.pop("loss"), means, tokens)
 
     def _forget(self) -> None:
         """Frees what the failed try has left behind."""
+        self._ready.clear()
         for parameter in self.adapted.trainable().values():
             parameter.grad = None
         gc.collect()

@@ -64,12 +64,12 @@ class GradientSync:
             if parameter.grad is not None:
                 torch.distributed.all_reduce(parameter.grad)
 
-    def clip(self, limit: float | None) -> float:
-        """Euclidean norm of all gradients together, before they are clipped to ``limit``."""
+    def clip(self, limit: float | None) -> Tensor:
+        """Euclidean norm of all gradients together, before they are clipped to ``limit``; ()."""
         if limit is None:
             return norm_of(self.parameters)
         clipped = self.accelerator.clip_grad_norm_(list(self.parameters.values()), limit)
-        return float(tensors.whole(clipped))
+        return tensors.whole(clipped)
 
     def gradient(self, parameter: nn.Parameter) -> Tensor | None:
         """The gradient of a trained parameter, or this process's part of it."""

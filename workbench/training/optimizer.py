@@ -3,7 +3,7 @@
 import math
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
 from workbench.distributed.tensors import whole
@@ -58,7 +58,7 @@ def total_steps(spec: TrainingSpec, examples: int) -> int:
     return max(1, round(spec.epochs * per_epoch))
 
 
-def norm_of(parameters: dict[str, nn.Parameter]) -> float:
-    """Euclidean norm of all gradients together."""
+def norm_of(parameters: dict[str, nn.Parameter]) -> Tensor:
+    """Euclidean norm of all gradients together, ()."""
     grads = [p.grad for p in parameters.values() if p.grad is not None]
-    return float(whole(torch.nn.utils.get_total_norm(grads))) if grads else 0.0
+    return whole(torch.nn.utils.get_total_norm(grads))

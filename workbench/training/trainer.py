@@ -16,7 +16,6 @@ from accelerate.utils import broadcast
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from workbench.data.batches import epoch_order
 from workbench.data.encode import Encoded
 from workbench.distributed.tensors import gather, shapes_only
 from workbench.inference.predict import predict
@@ -38,14 +37,11 @@ from workbench.training.events import (
 )
 from workbench.training.frozen_weights import FrozenWeights
 from workbench.training.gradients import GradientSync
-from workbench.training.guards import MovementGuard, check_finite
-from workbench.training.optimizer import (
-    learning_rate,
-    make_optimizer,
-    set_learning_rate,
-    total_steps,
-)
+from workbench.training.guards import MovementGuard
+from workbench.training.launched import Launched, UnderWay
+from workbench.training.optimizer import make_optimizer, total_steps
 from workbench.training.sharding import ShardedWeights
+from workbench.training.stepping import Stepping
 from workbench.training.zero import ZeroSync
 
 Scorer = Callable[[Encoded, Predicted], dict[str, float | None]]
@@ -71,6 +67,8 @@ class Trainer:
     """Whether the processes share the weights, instead of each having them all."""
     zero: int = 0
     """Stage of DeepSpeed's ZeRO that shares the optimizer state; 0 where each has it all."""
+    reads_behind: bool = False
+    """Whether a step is read, and comes out, after the next one has been launched."""
     step: int = 0
     validated_at: int = 0
     best: BestCheckpoint = field(default_factory=BestCheckpoint)
@@ -90,6 +88,9 @@ class Trainer:
         self.checkpoints = CheckpointFolder(self.folder)
         self.steps_per_epoch = math.ceil(len(self.train) / self.spec.batch_size)
         optimizer = make_optimizer(self.parameters, self.spec, self.peak_learning_rate)
+        # What a method does after a step it would do after a skipped one, too.
+        self.reads_behind = self.reads_behind and self.adapted.after_step is None
+        self.under_way = UnderWay()
         self._training_only = ExitStack()
         self._training_only.enter_context(only_first_token(self.adapted.model))
         self.gradients = self._sync(optimizer)
@@ -102,6 +103,20 @@ class Trainer:
             train=self.train,
             spec=self.spec,
             agree=self.agree,
+        )
+        self.stepping = Stepping(
+            task=self.task,
+            adapted=self.adapted,
+            train=self.train,
+            spec=self.spec,
+            peak_learning_rate=self.peak_learning_rate,
+            seed=self.seed,
+            steps=self.steps,
+            steps_per_epoch=self.steps_per_epoch,
+            gradients=self.gradients,
+            accumulation=self.accumulation,
+            adamw=optimizer,
+            reads_behind=self.reads_behind,
         )
 
     def _sync(self, optimizer: Optimizer) -> GradientSync:
@@ -116,6 +131,9 @@ class Trainer:
         """Trains from the present step to the last, yielding each step and validation, the best
         states that were saved, and each reduction of what is tried at once.
 
+        With ``reads_behind`` a step comes out when the one after it has been launched, and
+        ``step`` is one further until ``under_way`` is settled.
+
         Raises:
             TrainingError: on a non-finite loss or gradient (before the optimizer steps), and
                 when the method or the head turns out not to be trained.
@@ -126,57 +144,40 @@ class Trainer:
         if self.validation_due():  # stopped between a step and its validation
             yield from self._validate()
         while self.step < self.steps and not self._out_of_patience():
-            epoch, position = divmod(self.step, self.steps_per_epoch)
-            order = epoch_order(
-                self.train.lengths, self.spec.batch_size, seed=self.seed, epoch=epoch
-            )
-            for batch in order[position:]:
-                while isinstance(event := self.take_step(batch, guard), MicroBatch):
-                    yield event
-                yield event
-                if guard and guard.done:
-                    self.untrained, guard = guard.silent, None
-                if self.validation_due():
-                    yield from self._validate()
-                if self.step >= self.steps or self._out_of_patience():
-                    break
+            launched = self._launch(self.stepping.batch(self.step), guard)
+            if isinstance(launched, MicroBatch):
+                yield launched
+                continue
+            yield from self.under_way.follow(launched)
+            if guard and guard.done:
+                self.untrained, guard = guard.silent, None
+            if self._has_to_settle:
+                yield from self.under_way.settle()
+            if self.validation_due():
+                yield from self._validate()
+
+    @property
+    def _has_to_settle(self) -> bool:
+        """Whether the step that was launched last is read before anything else happens."""
+        if not self.accumulation.stays_on_device or self.under_way.to_settle:
+            return True
+        return self.step >= self.steps or self.validation_due()
 
     def take_step(self, batch: list[int], guard: MovementGuard | None) -> Step | MicroBatch:
         """One optimizer step; or nothing but the smaller micro-batch to try it with."""
-        started = time.perf_counter()
-        rate = learning_rate(self.step, self.steps, self.spec, self.peak_learning_rate)
-        set_learning_rate(self.optimizer, rate)
-        rows = self.task.rows(self.train, batch, (self.seed, self.step // self.steps_per_epoch))
-        done = self.accumulation.accumulate(rows, self.step + 1)
-        if isinstance(done, MicroBatch):
-            return done
-        norm = self.gradients.clip(self.spec.max_grad_norm)
-        check_finite(done.loss, norm, self.step + 1, rate)
-        if guard:
-            guard.see_gradients()
-        self.gradients.step()
-        self.step += 1
-        if self.adapted.after_step:
-            self.adapted.after_step(self.step)
-        self.gradients.zero_grad()
-        if guard:
-            guard.check()
-        return Step(
-            step=self.step,
-            epoch=self.epoch,
-            loss=done.loss,
-            learning_rate=rate,
-            grad_norm=norm,
-            seconds=time.perf_counter() - started,
-            tokens=done.tokens,
-            examples=len(batch),
-            losses=done.parts,
-        )
+        launched = self._launch(batch, guard)
+        return launched if isinstance(launched, MicroBatch) else launched.read()
+
+    def _launch(self, batch: list[int], guard: MovementGuard | None) -> Launched | MicroBatch:
+        launched = self.stepping.launch(self.step, batch, guard)
+        if isinstance(launched, Launched):
+            self.step = launched.step
+        return launched
 
     @property
     def epoch(self) -> float:
         """Passes over the training split so far."""
-        return round(self.step / self.steps_per_epoch, 4)
+        return self.stepping.epoch(self.step)
 
     # --- validation -------------------------------------------------------------------------
 

@@ -73,10 +73,10 @@ class ZeroSync(GradientSync):
         yield
         self.model.set_gradient_accumulation_boundary(True)
 
-    def clip(self, limit: float | None) -> float:
+    def clip(self, limit: float | None) -> Tensor:
         """Euclidean norm of all gradients together; DeepSpeed clips them when it steps."""
         norm = float(self.optimizer.scaled_global_norm())
-        return norm if norm >= 0 else math.inf  # -1 is its word for a norm that is not finite
+        return torch.tensor(norm if norm >= 0 else math.inf)  # -1: it is not finite
 
     def gradient(self, parameter: nn.Parameter) -> Tensor | None:
         """The whole gradient of a trained parameter."""
