@@ -115,6 +115,7 @@ bench: venv assets
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.later_runs
 	$(BIN)/python -m benchmarks.forecast
+	$(BIN)/python -m benchmarks.ray_makespan
 
 gpu: venv assets
 	$(BIN)/python -m benchmarks.gpu

@@ -149,3 +149,13 @@ KINDS: dict[str, tuple[Callable[[Path], Path], dict[str, Any], dict[str, Any]]] 
     "reviews.zip": (zip_of_folders, {"name": "text-classification"}, {}),
 }
 """How each kind is written, and what it is for."""
+
+
+def write_study(folder: Path, base: str, methods: Sequence[str] = ("full", "lora")) -> Path:
+    """A study as New study writes it: what its recipes share, and one for each method."""
+    folder.mkdir(parents=True)
+    (folder / "_base.yaml").write_text(base, encoding="utf-8")
+    for name in methods:
+        text = f"base: _base.yaml\nmethod: {{name: {name}}}\n"
+        (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
+    return folder

@@ -106,7 +106,7 @@ def test_a_training_that_fails_ends_with_1_and_says_why(
     def no_gradient(_loss: float, _norm: float, step: int, rate: float) -> None:
         check_finite(math.inf, 0.0, step, rate)
 
-    monkeypatch.setattr("workbench.training.trainer.check_finite", no_gradient)
+    monkeypatch.setattr("workbench.training.stepping.check_finite", no_gradient)
     answer = workbench("run", study, "--json")
     assert answer.code == 1
     (row,) = answer.json["runs"]

@@ -192,3 +192,19 @@ def test_progress_names_what_runs_and_leaves_a_line_for_each(tmp_path: Path) -> 
     two.close("failed", "the loss was nan")
     assert said(50) == f"{read_run(paths[1]).id}: failed: the loss was nan"
     assert json.loads((paths[1] / "status.json").read_text())["state"] == "failed"
+
+
+def test_the_last_run_of_a_command_that_was_killed_is_continued_as_the_others(
+    make_recipe: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """By itself it would begin anew, or be refused because it waits in the queue."""
+    begun: list[int] = []
+    monkeypatch.setattr(jobs, "run_at_once", lambda wanted, *_, **__: begun.append(len(wanted)))
+    recipe = make_recipe("head")
+
+    def made() -> object:
+        return parallel.run([recipe], tmp_path, 2, seeds=[0], force=False)
+
+    assert made() is None and begun == []
+    jobs.enqueue([recipe], tmp_path, seeds=[0])
+    assert made() is not None and begun == [1]

@@ -45,7 +45,7 @@ if behaviour == "long" and command == "run":
     (writer.path / "checkpoints" / "last").mkdir(parents=True)
     while not (asked or writer.stop_requested):
         time.sleep(0.05)
-    writer.close("stopped", "stopped on request")
+    writer.close("stopped", "stopped on request", signal=asked[0] if asked else None)
     sys.exit(143 if asked else 130)
 if behaviour == "stubborn":
     while True:

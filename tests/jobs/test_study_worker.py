@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -12,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from tests.jobs.conftest import Begin, named, wait_for
+from tests.jobs.conftest import PYTHON, Begin, named, wait_for
 from workbench import jobs
 from workbench.errors import RunRefused
-from workbench.jobs import Wanted, study_worker
+from workbench.jobs import Wanted, study_worker, supervisor
+from workbench.jobs.worker import MOST_ATTEMPTS
 from workbench.store import BESIDE_VARIABLE, Queue, Run, list_runs
 
 pytestmark = pytest.mark.usefixtures("stand_in")
@@ -132,6 +134,62 @@ def test_the_same_command_continues_one_that_was_killed(tmp_path: Path, worker: 
     assert run_at_once(tmp_path, "long", "quick", slots=("cpu", "0")) is None
     end.join()
     assert states(tmp_path) == {"long": "stopped", "quick": "finished"}
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from tests.jobs.conftest import named
+from workbench import jobs
+from workbench.jobs import launch
+launch.sys.executable = sys.argv[1]
+wanted = [jobs.Wanted(named(name), 0) for name in sys.argv[3:]]
+slots = jobs.shared_slots("cpu", 2)
+jobs.run_at_once(wanted, Path(sys.argv[2]), slots, look=lambda: None, warn=print)
+"""
+
+
+def test_runs_end_with_a_killed_command_and_the_same_command_continues_them(
+    tmp_path: Path, stand_in: Path
+) -> None:
+    names = ("long", "stubborn", "quick")
+    command = [PYTHON, "-c", KILLED, str(stand_in), str(tmp_path), *names]
+    killed = subprocess.Popen(command, start_new_session=True)
+    both = {"long": "running", "stubborn": "running"}
+    wait_for(lambda: states(tmp_path) | both == states(tmp_path))
+    killed.kill()
+    killed.wait()
+    ended = {"long": "interrupted", "stubborn": "interrupted"}
+    wait_for(lambda: states(tmp_path) == ended)
+    wait_for(lambda: not any(job.alive for job in jobs.list_jobs(tmp_path)))
+    for run in (runs_of(tmp_path)["long"], runs_of(tmp_path)["stubborn"]):
+        assert run.reason.startswith("the command that it belongs to was killed"), run.reason
+    queue = Queue(tmp_path)
+    for entry in queue.list():  # their ends are no sign of a run that kills machines
+        queue.update(entry, attempts=MOST_ATTEMPTS - 1)
+    again = {"long": "finished", "stubborn": "running", "quick": "finished"}
+    end = when(lambda: states(tmp_path) == again, interrupt, interrupt)
+    assert run_at_once(tmp_path, *names) == signal.SIGINT
+    end.join()
+    assert runs_of(tmp_path)["long"].result["resumed"] is True
+
+
+def test_what_a_killed_command_had_not_begun_leaves_the_queue(tmp_path: Path) -> None:
+    marks: dict[str, dict[str, Any]] = {
+        "opening": {"job": "ended", "command": "killed"},
+        "waiting": {"command": "killed"},
+        "begun": {"command": "killed", "begun": True},
+        "running": {"command": "killed", "job": "another"},
+        "taken": {"command": "next", "job": "ended"},
+        "queued": {},
+    }
+    jobs.enqueue([named(name) for name in marks], tmp_path, seeds=[0])
+    queue = Queue(tmp_path)
+    opening, *_ = [queue.update(e, **m) for e, m in zip(queue.list(), marks.values(), strict=True)]
+    assert opening is not None
+    supervisor._record_orphan(queue.path_of(opening), "ended", "killed")
+    left = {entry.name.partition("-s0")[0]: entry.job for entry in queue.list()}
+    assert left == {"begun": "", "running": "another", "taken": "", "queued": ""}
 
 
 def test_a_run_of_another_process_is_refused_and_none_is_begun(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.own_data import write_study
 from workbench.cli.new import choices_of
 from workbench.errors import RecipeError, UsageError
 from workbench.new_study import Choices, Given
@@ -32,13 +33,7 @@ seeds:
 
 @pytest.fixture
 def study(tmp_path: Path) -> Path:
-    folder = tmp_path / "my-recipes" / "topics"
-    folder.mkdir(parents=True)
-    (folder / "_base.yaml").write_text(BASE, encoding="utf-8")
-    for name in ("full", "lora"):
-        text = f"base: _base.yaml\nmethod: {{name: {name}}}\n"
-        (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
-    return folder
+    return write_study(tmp_path / "my-recipes" / "topics", BASE)
 
 
 def ran(runs: Path, folder: Path, name: str, seed: int) -> None:

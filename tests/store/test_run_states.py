@@ -207,7 +207,7 @@ def test_a_death_is_written_down_once_and_never_over_an_ending(
     assert not record_death(path, "something else")
     assert not record_death(left(state="failed", reason="why"), "killed")
     assert read_run(path).reason == "why"
-    assert record_death(path, "process 1 of 2 was killed", caused_failure=True)
+    assert record_death(path, "process 1 of 2 was killed", caused="failed")
     run = read_run(path)
     assert (run.state, run.reason) == ("interrupted", "process 1 of 2 was killed\nwhy")
     assert not record_death(path.with_name("absent"), "killed")

@@ -17,7 +17,6 @@ from workbench.errors import UsageError
 from workbench.pipeline.runner import run_recipe
 from workbench.recipe.schema import Recipe
 from workbench.store import read_run
-from workbench.training import stepping
 from workbench.tuning.halving import Look, places, ranked
 from workbench.tuning.load_search import list_searches, options_of
 from workbench.tuning.search import Outcome, tune
@@ -132,15 +131,8 @@ def test_a_killed_search_ends_as_one_that_was_not(recipes: list[Recipe], tmp_pat
     assert found(tune(few, 4, runs_dir=runs, prune=True)) == found(whole), "nothing is run again"
 
 
-def test_one_that_diverges_takes_no_place(
-    recipes: list[Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    check = stepping.check_finite
-
-    def diverging(loss: float, norm: float, step: int, rate: float) -> None:
-        check(float("nan") if rate > 2e-2 else loss, norm, step, rate)
-
-    monkeypatch.setattr(stepping, "check_finite", diverging)
+@pytest.mark.usefixtures("diverging")
+def test_one_that_diverges_takes_no_place(recipes: list[Recipe], tmp_path: Path) -> None:
     search = [f"{LEARNING_RATE}=1e-3,3e-3,9e-3,9e-1"]
     (tuning,) = tune(recipes[:1], 4, search, runs_dir=tmp_path, prune=True).tunings
     assert [tuning.failed, tuning.pruned] == [1, 2]

@@ -20,7 +20,7 @@ from workbench.pipeline import setup
 from workbench.pipeline.runner import run_recipe
 from workbench.recipe.schema import Recipe
 from workbench.store import list_runs, read_run
-from workbench.training import stepping, trainer
+from workbench.training import trainer
 from workbench.tuning import recipe_search
 from workbench.tuning import search as tune_search
 from workbench.tuning.folder import owned
@@ -178,15 +178,10 @@ def test_a_killed_search_goes_on_where_it_was(make_recipe: Make, tmp_path: Path)
     assert scores(resumed.tunings) == scores(whole.tunings)
 
 
+@pytest.mark.usefixtures("diverging")
 def test_a_trial_that_diverges_counts_and_the_search_goes_on(
-    recipes: list[Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recipes: list[Recipe], tmp_path: Path
 ) -> None:
-    check = stepping.check_finite
-
-    def diverging(loss: float, norm: float, step: int, rate: float) -> None:
-        check(float("nan") if rate > 2e-2 else loss, norm, step, rate)
-
-    monkeypatch.setattr(stepping, "check_finite", diverging)
     search = [f"{LEARNING_RATE}=1e-3,3e-2"]
     (tuning,) = tune(recipes[:1], 2, search, runs_dir=tmp_path).tunings
     assert [len(tuning.trials), tuning.failed] == [2, 1]

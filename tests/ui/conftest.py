@@ -43,6 +43,22 @@ def _not_planned(_words: list[str]) -> dict[str, object]:
 
 
 @pytest.fixture
+def reviews(tmp_path: Path) -> str:
+    """Own data for New study, uploaded before."""
+    from new_study_kit import write_reviews
+
+    return write_reviews(tmp_path)
+
+
+@pytest.fixture
+def planned(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The words that asked New study's planner for plans, which it has without torch."""
+    from new_study_kit import stand_in_for_plans
+
+    return stand_in_for_plans(monkeypatch)
+
+
+@pytest.fixture
 def folder(runs: RunsFolder) -> Path:
     """The same, for tests that write into it themselves."""
     return runs.path

@@ -8,22 +8,14 @@ from types import SimpleNamespace
 
 import pytest
 from made_runs import RunsFolder
-from new_study_kit import SETTLED, box, press, settled, stand_in_for_plans, write_reviews
+from new_study_kit import SETTLED, box, press, settled
 from opening import open_view, texts
 
 from workbench import jobs
 from workbench.errors import RunRefused, UsageError
 from workbench.recipe import load_recipes
 
-
-@pytest.fixture
-def reviews(tmp_path: Path) -> str:
-    return write_reviews(tmp_path)
-
-
-@pytest.fixture(autouse=True)
-def planned(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    return stand_in_for_plans(monkeypatch)
+pytestmark = pytest.mark.usefixtures("planned")
 
 
 def test_without_runs_the_app_opens_with_it_and_a_link_is_followed(runs: RunsFolder) -> None:

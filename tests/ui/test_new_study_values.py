@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from made_runs import RunsFolder
-from new_study_kit import SETTLED, press, settled, stand_in_for_plans, write_reviews
+from new_study_kit import SETTLED, press, settled
 from opening import open_view, texts
 from streamlit.testing.v1 import AppTest
 
 from layout import plain
 from workbench.recipe import load_recipes
 
-
-@pytest.fixture
-def reviews(tmp_path: Path) -> str:
-    return write_reviews(tmp_path)
-
-
-@pytest.fixture(autouse=True)
-def planned(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    return stand_in_for_plans(monkeypatch)
+pytestmark = pytest.mark.usefixtures("planned")
 
 
 def number(app: AppTest, label: str, method: str):

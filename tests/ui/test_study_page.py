@@ -10,6 +10,7 @@ from made_runs import RunsFolder, news_recipe
 from opening import open_view, texts
 from streamlit.testing.v1 import AppTest
 
+from tests.own_data import write_study
 from workbench import jobs
 from workbench.recipe import Recipe, load_recipes
 from workbench.store import Queue, process_start_time
@@ -29,13 +30,7 @@ seeds: [0, 1]
 @pytest.fixture
 def own(runs: RunsFolder) -> Path:
     """The study `news` as New study writes it, none of whose runs was begun."""
-    folder = runs.path.parent / "my-recipes" / "news"
-    folder.mkdir(parents=True)
-    (folder / "_base.yaml").write_text(BASE, encoding="utf-8")
-    for name in ("full", "lora"):
-        text = f"base: _base.yaml\nmethod: {{name: {name}}}\n"
-        (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
-    return folder
+    return write_study(runs.path.parent / "my-recipes" / "news", BASE)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from workbench.cli import distributed
+from workbench.cli.ending import end_as
 from workbench.cli.metric_code import ALLOW_OPTION, load_allowed
 from workbench.cli.options import (
     BASELINE_OPTION,
@@ -20,7 +21,7 @@ from workbench.cli.options import (
     chosen_seeds,
 )
 from workbench.cli.output import note, print_json, print_table
-from workbench.cli.run import end_as, run_here
+from workbench.cli.run import run_here
 from workbench.cli.studies import check_format, check_output, show
 from workbench.errors import DataError, UsageError
 from workbench.formatting import duration, plural

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from workbench.cli.ending import end_as, report_runs
 from workbench.cli.options import JSON_OPTION, RUNS_OPTION, chosen_seeds
 from workbench.cli.output import echo, note, print_json, print_pairs, run_document
 from workbench.cli.plans import print_plans
-from workbench.cli.run import end_as, report_runs, run_here
+from workbench.cli.run import run_here
 from workbench.errors import DataError, UsageError
 from workbench.formatting import plural
 
@@ -287,7 +288,7 @@ def _run(planned: Planned, folder: Path, runs: Path, as_json: bool) -> None:
 
     finished = run_here(load_recipes(folder), runs, None, False)
     if not as_json:
-        report_runs(finished, as_json)
+        report_runs(finished, as_json=as_json)
         echo()
         echo(compare([runs / folder.name]).to("table").rstrip("\n"))
         return

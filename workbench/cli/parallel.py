@@ -89,7 +89,7 @@ def run(
     early. None where only one fits at a time, which `run_here` does with less to load."""
     with loading_libraries():
         from workbench import jobs
-        from workbench.store import Run, read_run, run_path
+        from workbench.store import Queue, Run, read_run, run_path
         from workbench.store.disk import check_writable
 
     plan = [(recipe, seed) for recipe in recipes for seed in seeds or recipe.seeds]
@@ -102,12 +102,14 @@ def run(
         slots = _slots(wanted, asked, machine, plans) if wanted else []
     except KeyboardInterrupt:
         raise typer.Exit(128 + signal.SIGINT) from None
-    if len(slots) < 2 or len(wanted) < 2:
+    wanted.sort(key=lambda each: -(_seconds(each, plans) or math.inf))  # the long ones first
+    paths = {run_path(runs_dir, each.recipe, each.seed): each for each in wanted}
+    waiting = {entry.id for entry in Queue(runs_dir).list()}  # of this command, killed before
+    unfinished = any(f"{path.parent.name}/{path.name}" in waiting for path in paths)
+    if (len(slots) < 2 or len(wanted) < 2) and not unfinished:
         return None
     for remark in remarks:
         note(remark)
-    wanted.sort(key=lambda each: -(_seconds(each, plans) or math.inf))  # the long ones first
-    paths = {run_path(runs_dir, each.recipe, each.seed): each for each in wanted}
     names = {path: f"{each.recipe.study}/{each.recipe.name}" for path, each in paths.items()}
     progress = ParallelProgress(names, at_once=len(slots))
     try:

@@ -7,12 +7,13 @@ import signal
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
 from workbench.cli import distributed, parallel, ray_executor
 from workbench.cli import until_decided as until
+from workbench.cli.ending import end_as, report_runs
 from workbench.cli.metric_code import ALLOW_OPTION, load_allowed, settle_metric_code
 from workbench.cli.options import (
     FORCE_OPTION,
@@ -24,17 +25,10 @@ from workbench.cli.options import (
     SET_OPTION,
     chosen_seeds,
 )
-from workbench.cli.output import (
-    note,
-    print_answer,
-    print_json,
-    print_table,
-    run_document,
-    test_scores,
-)
+from workbench.cli.output import note, print_answer
 from workbench.cli.queue import put
 from workbench.errors import RunRefused, UsageError
-from workbench.formatting import plural, shortened
+from workbench.formatting import plural
 from workbench.heavy_imports import loading_libraries
 
 if TYPE_CHECKING:
@@ -45,8 +39,6 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 128 + signal.SIGINT
 MOST_THREADS = 1024
-MOST_REASON = 100
-"""Characters of why a run failed in the closing table; the whole was said when it did."""
 STOP_SECONDS = 8.0
 """With the time that ending by force takes, a stop is over in ten."""
 
@@ -79,44 +71,64 @@ def run(
 ) -> None:
     """Run recipes, once per seed; finished runs are skipped."""
     which: dict[str, Any] = {"seeds": chosen_seeds(seeds), "force": force}
-    from workbench.jobs import check_webhook
-
-    check_webhook()
-    loaded = load_allowed(recipe, overrides, allow)
+    loaded = _loaded(recipe, overrides, allow)
     distributed.check_sharing(shard, zero, processes, queue)
-    elsewhere = {"--queue": queue, "--detach": detach, "--executor": executor}
-    elsewhere |= {"--processes": processes > 1}
+    elsewhere = _elsewhere(queue, detach, executor, processes)
     until.check_request(until_decided, max_seeds, elsewhere | {"--force": force})
-    _check_queue(queue, detach, executor)
     wanted = parallel.check_request(at_once, elsewhere | {"--until-decided": until_decided})
     parallel.set_threads(threads, {"--queue": queue, "--executor": executor})
     if until_decided:
-        which = {"seeds": which["seeds"], "run": partial(_finish, loaded, runs)}
-        until.run_until_decided(loaded, runs, most=max_seeds, as_json=as_json, **which)
+        finish = partial(_finish, loaded, runs)
+        until.run_until_decided(loaded, runs, which["seeds"], max_seeds, as_json, finish)
     elif executor is not None:
-        ray_executor.check(executor, detach, processes)
         needs = {"cpus": cpus, "gpus": gpus, "memory_gb": memory, "retries": retries}
-        report_runs(ray_executor.run(loaded, runs, address, needs, store, **which), as_json)
+        report_runs(ray_executor.run(loaded, runs, address, needs, store, **which), as_json=as_json)
     elif queue:
         put(loaded, runs, processes=processes, as_json=as_json, worker=True, **which)
     elif detach:
-        from workbench import jobs
-
-        which |= {"processes": processes, "shard": shard, "zero": zero}
-        _started(jobs.start(loaded, runs, **which), as_json)
+        _detach(loaded, runs, as_json, processes=processes, shard=shard, zero=zero, **which)
     elif processes > 1 and not distributed.is_rank():
-        paths = _paths(loaded, runs, which["seeds"])
-        raise typer.Exit(distributed.launch(context.obj, processes, paths, shard=shard, zero=zero))
+        _launch(context, _paths(loaded, runs, which["seeds"]), processes, shard=shard, zero=zero)
     else:
         ended = parallel.run(loaded, runs, wanted, **which) if at_once else None
-        there, by_signal = ended or (run_here(loaded, runs, **which), None)
-        report_runs(there, as_json, by_signal)
+        report_runs(*(ended or (run_here(loaded, runs, **which), None)), as_json=as_json)
 
 
-def _check_queue(queue: bool, detach: bool, executor: str | None) -> None:
+def _loaded(names: list[str], overrides: list[str] | None, allow: list[str] | None) -> list[Recipe]:
+    """The recipes, once it is clear that their end can be announced."""
+    from workbench.jobs import check_webhook
+
+    check_webhook()
+    return load_allowed(names, overrides, allow)
+
+
+def _elsewhere(
+    queue: bool, detach: bool, executor: str | None, processes: int
+) -> dict[str, object]:
+    """What was given of the options by which runs are made elsewhere than in this process.
+
+    Raises:
+        UsageError: when two of them contradict each other.
+    """
     if queue and (detach or executor):
         what = f"--queue with {'--detach' if detach else '--executor'}"
         raise UsageError(what, why="the queue runs in the background", fix="give one of them")
+    if executor is not None:
+        ray_executor.check(executor, detach, processes)
+    given = {"--queue": queue, "--detach": detach, "--executor": executor}
+    return {**given, "--processes": processes > 1}
+
+
+def _detach(recipes: Sequence[Recipe], runs: Path, as_json: bool, **which: Any) -> None:
+    from workbench import jobs
+
+    _started(jobs.start(recipes, runs, **which), as_json)
+
+
+def _launch(
+    context: typer.Context, paths: Sequence[Path], processes: int, *, shard: bool, zero: int
+) -> NoReturn:
+    raise typer.Exit(distributed.launch(context.obj, processes, paths, shard=shard, zero=zero))
 
 
 def _paths(recipes: Sequence[Recipe], runs: Path, seeds: Sequence[int] | None) -> list[Path]:
@@ -134,8 +146,10 @@ def run_here(
     recipes: Sequence[Recipe], runs_dir: Path, seeds: Sequence[int] | None, force: bool
 ) -> list[Run]:
     from workbench.jobs import end_with_launcher
+    from workbench.store.turns import turns_of_this_run
 
     end_with_launcher()
+    turns_of_this_run()  # before the libraries are loaded, which takes seconds of a core
     with loading_libraries():
         from workbench.pipeline.runner import run_all
 
@@ -183,8 +197,8 @@ def resume(
     if together > 1 and not distributed.is_worker():
         shard, zero = bool(found.status.get("sharded")), int(found.status.get("zero") or 0)
         paths = [found.path]
-        raise typer.Exit(distributed.launch(context.obj, together, paths, shard=shard, zero=zero))
-    report_runs([_resume_here(found, recipe, force)], as_json)
+        _launch(context, paths, together, shard=shard, zero=zero)
+    report_runs([_resume_here(found, recipe, force)], as_json=as_json)
 
 
 def _threads_of(run: Run) -> int | None:
@@ -195,8 +209,10 @@ def _threads_of(run: Run) -> int | None:
 
 def _resume_here(run: Run, recipe: Recipe, force: bool) -> Run:
     from workbench.jobs import end_with_launcher
+    from workbench.store.turns import turns_of_this_run
 
     end_with_launcher()
+    turns_of_this_run()  # before the libraries are loaded, which takes seconds of a core
     with loading_libraries():
         from workbench.pipeline.runner import run_recipe
 
@@ -239,42 +255,6 @@ def _started(job: Job, as_json: bool) -> None:
     paths = [str(path) for path in job.runs]
     print_answer(as_json, {"job": str(job.folder), "runs": paths}, paths)
     note(f"{plural(len(paths), 'run')} started in the background; `workbench runs` shows them")
-
-
-def report_runs(finished: Sequence[Run], as_json: bool, signal_number: int | None = None) -> None:
-    """Prints what became of the runs, tells the webhook, and ends as ``end_as`` says, or by the
-    signal that stopped them together."""
-    if distributed.is_main():
-        from workbench.jobs import announce
-
-        if as_json:
-            print_json({"runs": [run_document(each) for each in finished]})
-        else:
-            rows = [
-                (r.id, r.state, test_scores(r) or shortened(r.reason, MOST_REASON), r.path)
-                for r in finished
-            ]
-            print_table(("run", "state", "test", "folder"), rows)
-        if failed := announce(finished):
-            note(failed)
-    if signal_number is not None:
-        raise typer.Exit(128 + signal_number)
-    end_as(finished)
-
-
-def end_as(finished: Sequence[Run]) -> None:
-    """Ends with the exit code that says what became of the runs; returns if all finished.
-
-    2 when what was asked for cannot be run (its recipe, model or data), 1 when something else
-    failed; as shells expect, 143 after SIGTERM and 130 after Ctrl-C or a request to stop.
-    """
-    states = {each.state for each in finished}
-    if "failed" in states or "unreadable" in states:
-        codes = {each.status.get("exit_code") for each in finished if each.state == "failed"}
-        raise typer.Exit(2 if codes == {2} and "unreadable" not in states else 1)
-    if states & {"interrupted", "stopped", "stopping"}:
-        numbers = [each.status.get("signal") for each in finished]
-        raise typer.Exit(128 + next((n for n in numbers if isinstance(n, int)), signal.SIGINT))
 
 
 @contextlib.contextmanager

@@ -91,10 +91,15 @@ def different_hardware(samples: Sequence[Sample]) -> Iterator[str]:
 
 def measured_beside(samples: Sequence[Sample]) -> Iterator[str]:
     """Times that are those of several runs on one device."""
-    counts = {s.label: sum(r.time.measured_beside > 0 for r in s.records) for s in samples}
-    if found := [f"{label} ({plural(count, 'run')})" for label, count in counts.items() if count]:
+    times = {s.label: [r.time for r in s.records if r.time.measured_beside] for s in samples}
+    for solo in (False, True):
+        counts = {label: sum((t.solo is not None) == solo for t in times[label]) for label in times}
+        found = [f"{label} ({plural(count, 'run')})" for label, count in counts.items() if count]
         what = "shared their device with other runs, so their times are not compared"
-        yield f"{listing(found)} {what}: run again without --parallel for a time"
+        if solo:
+            what += " (steps per second are, of a few that each took while the others waited)"
+        if found:
+            yield f"{listing(found)} {what}: run again without --parallel for a time"
 
 
 def missing_metrics(samples: Sequence[Sample]) -> Iterator[str]:

@@ -40,6 +40,14 @@ class Memory(_Part):
     peak_memory_bytes: Amount | None = None
 
 
+class Solo(_Part):
+    """Steps that a run beside others took while they waited."""
+
+    steps: Count
+    seconds: Annotated[Amount, Field(gt=0)]
+    tokens: Count
+
+
 class Time(_Part):
     train_seconds: Amount | None = None
     steps_per_second: Amount | None = None
@@ -49,11 +57,18 @@ class Time(_Part):
     measured_beside: Count = 0
     """Other runs on the same device. Then nothing above is to be set beside what was measured
     alone, nor beside what was measured with other neighbours."""
+    solo: Solo | None = None
 
     def alone(self) -> Self:
-        """Without what other runs have slowed down."""
-        paces = ("train_seconds", "steps_per_second", "tokens_per_second")
-        return self.model_copy(update=dict.fromkeys(paces)) if self.measured_beside else self
+        """Without what other runs have slowed down; paces are those of its solo steps."""
+        if not self.measured_beside:
+            return self
+        names = ("train_seconds", "steps_per_second", "tokens_per_second")
+        paces: dict[str, float | None] = dict.fromkeys(names)
+        if solo := self.solo:
+            paces |= {"steps_per_second": solo.steps / solo.seconds}
+            paces |= {"tokens_per_second": solo.tokens / solo.seconds}
+        return self.model_copy(update=paces)
 
 
 class Tuning(_Part):

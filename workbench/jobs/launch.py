@@ -4,6 +4,7 @@ nobody reads stops a training."""
 import os
 import secrets
 import shutil
+import socket
 import subprocess
 import sys
 import sysconfig
@@ -30,10 +31,14 @@ from workbench.store import (
     write_text,
 )
 from workbench.store.allowed_metrics import check_allowed
+from workbench.store.turns import TURNS_VARIABLE
 
+ENDS_WITH_VARIABLE = "WORKBENCH_ENDS_WITH"
+"""Environment variable with the process that started a job which is to end with it."""
 OF_THIS_PROCESS = (
     *("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"),
-    *("WORKBENCH_LAUNCHER", JOB_VARIABLE, BESIDE_VARIABLE),
+    *("WORKBENCH_LAUNCHER", JOB_VARIABLE, BESIDE_VARIABLE, TURNS_VARIABLE),
+    ENDS_WITH_VARIABLE,
 )
 """What would make a new process take itself for one of several, or for a part of this job."""
 
@@ -193,6 +198,11 @@ def child_environment() -> dict[str, str]:
         known = environment.get("PYTHONPATH", "").split(os.pathsep)
         environment["PYTHONPATH"] = os.pathsep.join([home, *filter(None, known)])
     return environment
+
+
+def command_of(pid: int) -> str:
+    """What the entries of a command in the queue call it."""
+    return f"{socket.gethostname()}:{pid}"
 
 
 def new_name() -> str:

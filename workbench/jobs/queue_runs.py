@@ -35,12 +35,14 @@ def enqueue(
     force: bool = False,
     processes: int = 1,
     devices: str | None = None,
+    command: str = "",
 ) -> tuple[list[Entry], list[Run]]:
     """Puts one run per recipe and seed at the end of the queue.
 
     Args:
         devices: the devices it has to have, e.g. ``0,1``; None for those of any slot. The other
             arguments are those of ``start``.
+        command: the one that runs them, from ``command_of``.
 
     Returns what was added, and the runs that were not because they have finished.
 
@@ -73,6 +75,7 @@ def enqueue(
                 force=force,
                 processes=processes,
                 devices=slot,
+                command=command,
             )
         )
     queue.add(entries)

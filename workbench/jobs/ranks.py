@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -33,7 +33,7 @@ STOPPED_SECONDS = 30.0
 """How long the others may take to save after one has stopped on request."""
 ENDED_SECONDS = 2.0
 """Between TERM and KILL."""
-WATCH_SECONDS = 1.0
+WATCH_SECONDS = 0.5
 PR_SET_PDEATHSIG = 1
 LOOPBACK = "127.0.0.1"
 """Where processes of one machine meet: what connects to torch's store may read and set in it."""
@@ -82,7 +82,7 @@ def run_together(
         if (status.get("launcher") or {}).get("pid") == os.getpid():
             why = kill_reason(code, status, oom_kills)
             reason = f"process {rank} of {processes} was {why}"
-            record_death(path, reason, caused_failure=True)
+            record_death(path, reason, caused="failed")
     return code if code > 0 else 128 - code
 
 
@@ -90,20 +90,25 @@ def end_with_launcher() -> None:
     """Ties this process to the one that started it as one of several; alone it is not tied.
 
     Linux kills it the moment its launcher dies. Elsewhere, and where the launcher died before
-    that was arranged, a thread sees within a second that it has another parent.
+    that was arranged, a thread sees within half a second that it has another parent.
     """
     launcher = launcher_of_this_process()
     if launcher is None:
         return
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    when_parent_dies(launcher, lambda: os.kill(os.getpid(), _KILL))
+
+
+def when_parent_dies(parent: int, then: Callable[[], object]) -> None:
+    """Does something, in a thread, once a process is no longer the parent of this one."""
 
     def watch() -> None:
-        while os.getppid() == launcher:
+        while os.getppid() == parent:
             time.sleep(WATCH_SECONDS)
-        os.kill(os.getpid(), _KILL)
+        then()
 
-    threading.Thread(target=watch, name="launcher-watch", daemon=True).start()
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
 
 
 _KILL = getattr(signal, "SIGKILL", signal.SIGTERM)

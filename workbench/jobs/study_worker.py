@@ -1,5 +1,6 @@
 """The runs of one command, several at once: a worker for its own runs, which end with it."""
 
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -9,12 +10,14 @@ from pathlib import Path
 from types import FrameType
 
 from workbench.jobs.job_records import JOBS_DIR, Job, read_job
+from workbench.jobs.launch import ENDS_WITH_VARIABLE, command_of
 from workbench.jobs.queue_runs import enqueue, ensure_worker
 from workbench.jobs.stop_run import end_job, request_stop
 from workbench.jobs.worker import LOOK_SECONDS, Observer, Worker
 from workbench.jobs.worker_records import WorkerRecord, devices_of, environment_of
 from workbench.recipe import Recipe
 from workbench.store import ACTIVE, BESIDE_VARIABLE, Entry, read_run, run_path
+from workbench.store.turns import TURNS_VARIABLE
 
 ECHO_SECONDS = 0.5
 """A second signal this soon is the first once more, as for a run by itself."""
@@ -89,11 +92,16 @@ class _StudyWorker(Worker):
                 self.queue.remove(entry)
 
     def _begin(self) -> None:
-        there = {entry.id for entry in self.queue.list()}  # of this command, which was killed
-        for each in self._wanted:
-            path = run_path(self.queue.root, each.recipe, each.seed)
-            if f"{path.parent.name}/{path.name}" not in there:
-                enqueue([each.recipe], self.queue.root, seeds=[each.seed], force=each.force)
+        root, command = self.queue.root, command_of(os.getpid())
+        with self.queue.changing():
+            there = {entry.id: entry for entry in self.queue.list()}  # of one that was killed
+            for each in self._wanted:
+                path = run_path(root, each.recipe, each.seed)
+                if found := there.get(f"{path.parent.name}/{path.name}"):
+                    self.queue.update(found, command=command)
+                else:
+                    seeds, force = [each.seed], each.force
+                    enqueue([each.recipe], root, seeds=seeds, force=force, command=command)
 
     def _look(self) -> None:
         self.watch()
@@ -112,7 +120,12 @@ class _StudyWorker(Worker):
         devices = {*devices_of(slot)}
         sharing = sum(bool(devices & {*devices_of(other)}) for other in self.slots)
         beside = min(sharing, len(self._wanted)) - 1
-        return environment_of(slot) | ({BESIDE_VARIABLE: str(beside)} if beside else {})
+        given = environment_of(slot) | {ENDS_WITH_VARIABLE: str(os.getpid())}
+        if beside:
+            name = f"{self._host}@{'+'.join(sorted(devices))}.turns"
+            given[TURNS_VARIABLE] = str(self.queue.folder / "slots" / name)
+            given[BESIDE_VARIABLE] = str(beside)
+        return given
 
     def _catch_signals(self) -> None:
         asked_at = 0.0

@@ -187,14 +187,19 @@ class Worker:
         """Sees whether a run has ended, and what that means for its place in the queue."""
         path = self.queue.path_of(entry)
         job = read_job(self.queue.root / JOBS_DIR / entry.job)
+        if job is not None and job.alive:
+            return  # before the run is read: the last words of a job are about that
         run = read_run(path, job=entry.job)
         opened = run.status.get("job") == entry.job
-        if (job is not None and job.alive) or (opened and run.state in ACTIVE):
+        if opened and run.state in ACTIVE:
             return
         died = run.state in ("stopped", "interrupted") if opened else run.state != "finished"
-        if adopted and died and entry.attempts + 1 < MOST_ATTEMPTS:
+        # What was ended because the command that ran it was killed is not to blame for it.
+        orphan = bool(opened and run.status.get("ended_with_command"))
+        adopted, attempts = adopted or orphan, entry.attempts + (not orphan)
+        if adopted and died and attempts < MOST_ATTEMPTS:
             # What died together with an earlier worker waits again, unless that keeps happening.
-            self.queue.update(entry, job="", begun=True, attempts=entry.attempts + 1)
+            self.queue.update(entry, job="", begun=True, attempts=attempts)
         elif adopted and died:
             many = f"{MOST_ATTEMPTS} attempts that died with their worker"
             self.say(f"{entry.id}: given up after {many}")

@@ -197,35 +197,38 @@ def load_base(
     if spec.quantization != "none":
         whole = whole_modules(_base(spec, task, config, _on_meta(spec, task, config), tokenizer))
         options["device_map"] = {"": policy.device}
-
-    def load() -> Base:
-        told = loading_options(spec, whole)
-        model, loading = or_refuse(
-            lambda: _auto_class(task).from_pretrained(
-                place.location,
-                revision=place.revision,
-                config=with_dropout(config, policy.dropout),
-                use_safetensors=True,
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,
-                **options | as_arguments(told),
-            ),
-            spec,
-        )
-        base = _base(spec, task, config, model, tokenizer)
-        base.loading, base.notes = told, list(notes)
-        note_new_weights(base, loading)
-        return base
-
-    base = load()
+    options["config"] = with_dropout(config, policy.dropout)
+    base = _load(spec, task, config, tokenizer, options, whole)
     if whole and not whole >= (needed := whole_modules(base)):  # parts that the checkpoint lacks
-        whole |= needed
-        base = load()
+        base = _load(spec, task, config, tokenizer, options, whole | needed)
+    base.notes = notes + base.notes
     config.architectures = [type(base.model).__name__]
     base.fingerprint = fingerprint(place, config)
     refuse_missing_weights(base, spec)
     allow_packing(base.model, False)
     return _with_new_tokens(base, spec)
+
+
+def _load(
+    spec: ModelSpec, task: AnyTask, config: Any, tokenizer: Any, options: Any, whole: set[str]
+) -> Base:
+    """A plain load of the weights; those of ``whole`` modules are not quantised."""
+    place, told = locate(spec), loading_options(spec, whole)
+    model, loading = or_refuse(
+        lambda: _auto_class(task).from_pretrained(
+            place.location,
+            revision=place.revision,
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            **options | as_arguments(told),
+        ),
+        spec,
+    )
+    base = _base(spec, task, config, model, tokenizer)
+    base.loading = told
+    note_new_weights(base, loading)
+    return base
 
 
 def _auto_class(task: AnyTask) -> Any:

@@ -13,7 +13,9 @@ from accelerate.utils import broadcast_object_list
 from workbench.costs.memory_meter import MemoryMeter
 from workbench.pipeline import record
 from workbench.pipeline.resume_check import Conditions, differences, refusal
+from workbench.pipeline.solo_pace import SoloPace
 from workbench.store import BESIDE_VARIABLE, RunWriter, SilentWriter, read_run
+from workbench.store.turns import turns_of_this_run
 from workbench.training import checkpoints
 from workbench.training.events import EVENTS
 from workbench.training.trainer import Trainer
@@ -45,6 +47,7 @@ class Checkpointer:
     warnings: list[str] = field(default_factory=list)
     beside: int = 0
     """Other runs on the same device at most, in any attempt."""
+    solo: SoloPace = field(default_factory=SoloPace)
 
     def __post_init__(self) -> None:
         self._saved_at, self._saved_step = time.monotonic(), 0
@@ -108,10 +111,13 @@ class Checkpointer:
         if others := int(os.environ.get(BESIDE_VARIABLE, "0")):
             self.event("beside", runs=others)
             self.beside = max(self.beside, others)
+            steps, turns = self.trainer.steps, turns_of_this_run()
+            self.solo = SoloPace(turns=turns, others=others, steps=steps)
 
     def times(self, total_seconds: float) -> dict[str, Any]:
-        """Times for result.json, and beside how many other runs they were measured."""
-        beside = {"measured_beside": self.beside} if self.beside else {}
+        """Times for result.json, beside how many other runs they were measured, and those of steps
+        that were taken alone."""
+        beside = {"measured_beside": self.beside, **self.solo.record()} if self.beside else {}
         return self.clock.record(total_seconds) | beside
 
     def load_latest(self, meter: MemoryMeter, *, force: bool) -> None:

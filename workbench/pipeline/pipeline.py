@@ -181,6 +181,8 @@ class Pipeline:
                 if paused := checkpointer.pause(self.until):
                     raise Stopped(paused)
                 self._save_or_stop(checkpointer)
+                checkpointer.solo.after(event)
+        checkpointer.solo.end()
         checkpointer.save_if_worth_it()
         meter.note_cuda("train")  # the allocator's peak costs nothing, so it covers all
 
@@ -220,9 +222,8 @@ class Pipeline:
         model = trainer.finish()
         self._phase("test")
         set_attention(model)
-        task, test, size = setup.task, setup.splits["test"], trainer.spec.eval_batch_size
-        alone = self.recipe.model.reduced
-        size = 1 if alone else size
+        alone, task, test = self.recipe.model.reduced, setup.task, setup.splits["test"]
+        size = 1 if alone else trainer.spec.eval_batch_size
         started = time.perf_counter()
         with nullcontext() if alone else only_first_token(model):
             with meter.first_batch("evaluate") as after_batch:

@@ -47,6 +47,8 @@ class Entry:
     job: str = ""  # that runs it; empty while it waits
     host: str = ""  # the machine of that job
     slot: str = ""  # the devices that it was given
+    command: str = ""
+    """The machine and process that added it for itself, and with which it ends unless begun."""
 
     @property
     def id(self) -> str:

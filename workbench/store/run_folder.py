@@ -36,7 +36,7 @@ from workbench.store.run_writer import (
     take_failures,
     write_last_status,
 )
-from workbench.store.runs import ACTIVE, JOB_VARIABLE, Run, read_run
+from workbench.store.runs import ACTIVE, JOB_VARIABLE, Run, State, read_run
 
 DELETED = ".deleted-"
 """Start of a folder's name while it is deleted."""
@@ -109,12 +109,13 @@ def open_run(
         return writer
 
 
-def record_death(path: Path, reason: str, *, caused_failure: bool = False) -> bool:
+def record_death(path: Path, reason: str, *, caused: State | None = None, **fields: Any) -> bool:
     """Writes down why a run ended whose process could not; True when there was something to say.
 
     Nothing is changed while the run is alive, or once it has ended on its own. Where somebody had
-    asked for the end, that is the reason. ``caused_failure``: the run's first process failed only
-    because another one died; it is interrupted, and this is the first line of its reason.
+    asked for the end, that is the reason. ``caused``: the state in which the run ended only because
+    another process died; it is interrupted, and this is the first line of its reason. ``fields``:
+    of its status besides.
     """
     lock = lock_folder(path) if path.is_dir() else None
     if lock is None:
@@ -122,12 +123,13 @@ def record_death(path: Path, reason: str, *, caused_failure: bool = False) -> bo
     with lock:
         status = read_record(path / "status.json") or {}
         run = read_run(path)
-        if status.get("state") == "failed" and caused_failure:
-            status["state"] = "interrupted"
-            status["reason"] = f"{reason}\n{status.get('reason') or ''}".strip()
+        if caused is not None and status.get("state") == caused:
+            told = f"{reason}\n{status.get('reason') or ''}".strip()
+            status |= {"state": "interrupted", "reason": told, **fields}
         elif status.get("state") in ACTIVE and run.state not in ACTIVE:
             told = run.reason if run.state == "stopped" else reason
-            status |= {"state": run.state, "reason": told, "phase": None, "ended_at": time.time()}
+            status |= {"state": run.state, "reason": told, "phase": None, **fields}
+            status["ended_at"] = time.time()
         else:
             return False
         write_last_status(path, status)
