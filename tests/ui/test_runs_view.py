@@ -57,6 +57,7 @@ def test_a_table_of_finished_runs_is_quiet_and_found_by_state(runs: RunsFolder) 
     shown = json.loads(app.dataframe[0].proto.columns)["state"]["type_config"]["options"]
     labels = {each["value"]: each.get("label") or each["value"] for each in shown}
     assert labels["finished"] == run_table.DONE and labels["failed"] == "failed"
+    assert not app.get("bidi_component"), "nobody is told of what has ended"
     runs.add(news_recipe("lora", study="other"), 0, "failed", reason="x")
     assert "progress" in open_view("runs").dataframe[0].value
     assert len(open_view("runs", search="finished lora").dataframe[0].value) == 3

@@ -1,13 +1,16 @@
 """How a run goes: progress, figures of the moment, curves."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
+from compare.draw import draw
 from layout import plain, tiles
 from run_summary import progress_of, share_done, state_of, time_of
-from workbench.analysis.records import get_section, number
+from workbench.analysis.records import finite, get_section, number
 from workbench.charts.run_curves import (
     SMOOTHING,
     learning_rate_curve,
@@ -16,7 +19,7 @@ from workbench.charts.run_curves import (
     speed_now,
     validation_curve,
 )
-from workbench.charts.style import method_color
+from workbench.charts.style import Chart, method_color
 from workbench.formatting import ABSENT, duration, size
 from workbench.store import ACTIVE, Run
 
@@ -62,11 +65,11 @@ def curves(run: Run, events: list[Event]) -> None:
     validations = [event for event in events if event.get("kind") == "validation"]
     metrics = sorted({name for event in validations for name in get_section(event, "metrics")})
     left, right = st.columns(2, gap="large", vertical_alignment="center")
-    with left, st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader("Training loss", anchor=False, width="stretch")
+    with left, st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        st.subheader("Training loss", anchor=False, width="content")
         smoothing = ask_smoothing()
-    with right, st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader("Validation", anchor=False, width="stretch")
+    with right, st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        st.subheader("Validation", anchor=False, width="content")
         metric = _metric(run, metrics)
     left, right = st.columns(2, gap="large")
     color = method_color(str(run.status.get("method") or ""))
@@ -75,11 +78,22 @@ def curves(run: Run, events: list[Event]) -> None:
     unread = "events.jsonl is missing or cannot be read." if ended and not events else ""
     no_step = "No training step was logged." if ended else "No training step logged yet."
     not_validated = "This run was not validated." if ended else "Not validated yet."
-    _chart(left, loss_curve(events, color, smoothing), "loss", unread or no_step)
-    _chart(right, scores, "validation", unread or not_validated)
+    steps = [event for event in events if event.get("kind") == "step"]
+    measured = [get_section(event, "metrics") for event in validations]
+    with left:
+        words = f"Training loss by step{_ends(steps, 'loss')}."
+        _chart(loss_curve(events, color, smoothing), "loss", words, unread or no_step)
+    with right:
+        words = f"Validation {metric} by step{_ends(measured, metric)}."
+        _chart(scores, "validation", words, unread or not_validated)
     left, right = st.columns(2, gap="large")
-    _chart(left, learning_rate_curve(events, color), "rate", title="Learning rate")
-    _chart(right, speed_curve(events), "speed", title="Tokens per second")
+    _small(left, learning_rate_curve(events, color), "rate", "Learning rate")
+    _small(right, speed_curve(events), "speed", "Tokens per second")
+
+
+def _ends(rows: Sequence[Event], key: str | None) -> str:
+    found = [value for row in rows if finite(value := row.get(key or ""))]
+    return f", {found[0]:.4g} at first and {found[-1]:.4g} at last" if found else ""
 
 
 def ask_smoothing() -> float:
@@ -108,10 +122,14 @@ def _metric(run: Run, metrics: list[str]) -> str | None:
     )
 
 
-def _chart(column: Any, chart: Any, key: str, missing: str = "", title: str = "") -> None:
+def _chart(chart: Chart | None, key: str, words: str, missing: str) -> None:
+    if chart is None:
+        st.caption(missing)
+    else:
+        draw(chart, key, words)
+
+
+def _small(column: DeltaGenerator, chart: Any, key: str, title: str) -> None:
     if chart is not None:
-        if title:
-            column.caption(title)
-        column.altair_chart(chart, width="stretch", key=key)
-    elif missing:
-        column.caption(missing)
+        column.caption(title)
+        column.altair_chart(chart, width="stretch", key=key, alt=f"{title} by step.")

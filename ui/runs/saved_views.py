@@ -1,6 +1,7 @@
 """Filters and columns of the table of runs under a name, in a file of the user's."""
 
 import os
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,18 +9,17 @@ from typing import Any
 import streamlit as st
 from filelock import FileLock
 
-from layout import action_button, plain
-from workbench.errors import UsageError
+from layout import plain, show_error
+from workbench.errors import StorageError, UsageError, WorkbenchError
 from workbench.store.allowed_metrics import config_dir
-from workbench.store.disk import explained
-from workbench.store.files import as_json, parse_record, read_whole, write_text
+from workbench.store.files import parse_record, read_whole, write_json
 from workbench.store.notes import one_line
 
 View = dict[str, Any]
 FILTERS: View = {"search": "", "of": [], "state": [], "column": [], "archived": False}
 """What a view has, with the value that leaves everything as it is."""
 MOST, MOST_NAME = 50, 60
-NAME = "view-name"
+NAME, PROBLEM = "view-name", "view-problem"
 
 
 def views_file() -> Path:
@@ -66,7 +66,7 @@ def change_views(name: str, view: View | None) -> None:
     file, name = views_file(), one_line(name)
     if not name or len(name) > MOST_NAME:
         raise UsageError("a view needs a name", fix=f"give it 1 to {MOST_NAME} characters")
-    with explained(file, 0, "the saved views"):
+    try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(file.with_suffix(".lock")):
             if not isinstance(_record(), dict):  # somebody may still want to mend it
@@ -76,7 +76,11 @@ def change_views(name: str, view: View | None) -> None:
                 views[name] = view
             if len(views) > MOST:
                 raise UsageError(f"there are {MOST} views already", fix="delete one of them")
-            write_text(file, as_json({"version": 1, "views": views}))
+            write_json(file, {"version": 1, "views": views})
+    except OSError as error:
+        what = f"the saved views could not be written: {error.strerror or error}"
+        fix = "make its folder writable, or name another with WORKBENCH_CONFIG"
+        raise StorageError(what, where=str(file), fix=fix) from error
 
 
 def popover() -> None:
@@ -90,11 +94,25 @@ def popover() -> None:
             icon = ":material/check:" if view == now else None
             look: dict[str, Any] = {"icon": icon, "width": "stretch"}
             with st.container(horizontal=True, gap="small"):
-                action_button(st, plain(name), f"view:{name}", partial(_show, view), **look)
-                about, delete = f"Delete {plain(name)}", partial(change_views, name, None)
-                action_button(st, ":material/delete:", f"drop-view:{name}", delete, help=about)
+                st.button(plain(name), f"view:{name}", on_click=partial(_show, view), **look)
+                delete = partial(_attempt, partial(change_views, name, None))
+                look = {"help": f"Delete {plain(name)}", "on_click": delete}
+                st.button(":material/delete:", f"drop-view:{name}", **look)
         st.text_input("Name of this view", key=NAME, max_chars=MOST_NAME)
-        action_button(st, "Save this view", "save-view", partial(_save, now), type="primary")
+        save = partial(_attempt, partial(_save, now))
+        st.button("Save this view", "save-view", type="primary", on_click=save)
+        if problem := state.get(PROBLEM):
+            show_error(problem)
+
+
+def _attempt(action: Callable[[], object]) -> None:
+    """Does it; what is wrong with that is shown until the next attempt, as the table around is
+    drawn again every other second."""
+    st.session_state.pop(PROBLEM, None)
+    try:
+        action()
+    except WorkbenchError as error:
+        st.session_state[PROBLEM] = error
 
 
 def _show(view: View) -> None:

@@ -7,13 +7,14 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from compare.draw import draw
 from run_summary import title_of
 from runs.columns import settings_of
 from runs.event_log import histories
 from runs.run_live import ask_smoothing
 from workbench.analysis.records import finite, get_section
 from workbench.charts.run_curves import loss_curves
-from workbench.charts.style import HEIGHT, LEGEND, few_ticks, row_color
+from workbench.charts.style import HEIGHT, Chart, few_ticks, row_color
 from workbench.comparison.configuration import differing
 from workbench.store import Run
 
@@ -34,21 +35,22 @@ def show(runs: list[Run]) -> None:
     }
     names = sorted({n for v in validations.values() for e in v for n in get_section(e, "metrics")})
     left, right = st.columns(2, gap="large")
-    with left, st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader("Training loss", anchor=False, width="stretch")
+    with left, st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        st.subheader("Training loss", anchor=False, width="content")
         smoothing = ask_smoothing()
     methods = {label: str(run.status.get("method") or "") for label, run in shown.items()}
-    _draw(left, loss_curves(rows, methods, smoothing), "loss")
+    _draw(left, loss_curves(rows, methods, smoothing), f"Training loss of {', '.join(shown)}")
     metric = ""
-    with right, st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader("Validation", anchor=False, width="stretch")
+    with right, st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        st.subheader("Validation", anchor=False, width="content")
         if names:
             chosen = st.selectbox(
                 "Metric", names, key="metric", bind="query-params", label_visibility="collapsed",
                 width=190,
             )  # fmt: skip
             metric = chosen or names[0]
-    _draw(right, _validation(validations, methods, metric), "validation")
+    words = f"Validation {metric} of {', '.join(shown)}"
+    _draw(right, _validation(validations, methods, metric), words)
     _differences(labels)
 
 
@@ -63,7 +65,7 @@ def _labels(runs: list[Run]) -> dict[str, Run]:
 
 def _validation(
     validations: dict[str, list[Row]], methods: dict[str, str], metric: str
-) -> alt.Chart | None:
+) -> Chart | None:
     scores = [
         {"run": label, "step": event["step"], "value": get_section(event, "metrics").get(metric)}
         for label, events in validations.items()
@@ -73,25 +75,22 @@ def _validation(
     if not scores:
         return None
     title = f"validation {metric}"
-    drawn: alt.Chart = (
-        alt.Chart(pd.DataFrame(scores))
-        .mark_line(strokeWidth=2, point=True)
-        .encode(
-            x=alt.X("step:Q", title="step", axis=few_ticks()),
-            y=alt.Y("value:Q", title=title, scale=alt.Scale(zero=False)),
-            color=row_color("run:N", methods),
-            tooltip=["run:N", "step:Q", alt.Tooltip("value:Q", title=title, format=".4~f")],
-        )
-        .properties(height=HEIGHT + LEGEND)
+    lines = alt.Chart(pd.DataFrame(scores)).mark_line(strokeWidth=2, point=True)
+    drawn = lines.encode(
+        x=alt.X("step:Q", title="step", axis=few_ticks()),
+        y=alt.Y("value:Q", title=title, scale=alt.Scale(zero=False)),
+        color=row_color("run:N", methods),
+        tooltip=["run:N", "step:Q", alt.Tooltip("value:Q", title=title, format=".4~f")],
     )
-    return drawn
+    return alt.layer(drawn).properties(height=HEIGHT)
 
 
-def _draw(place: DeltaGenerator, chart: Any, key: str) -> None:
-    if chart is None:
-        place.caption("Nothing logged yet.")
-    else:
-        place.altair_chart(chart, width="stretch", key=f"several:{key}")
+def _draw(place: DeltaGenerator, chart: Chart | None, words: str) -> None:
+    with place:
+        if chart is None:
+            st.caption("Nothing logged yet.")
+        else:
+            draw(chart, f"several:{words.partition(' ')[0]}", f"{words}, by step.")
 
 
 def _differences(labels: dict[str, Run]) -> None:

@@ -87,7 +87,7 @@ def _bars(
     drawn: alt.Chart = bars.encode(
         x=alt.X("bytes:Q", title=None, stack="zero", axis=_AXIS),
         color=alt.Color("label:N", scale=row_colors(methods), legend=None),
-        opacity=alt.Opacity("part:N", scale=shades, legend=legend),
+        opacity=alt.Opacity("part:O", scale=shades, legend=legend),
         order="order:O",
         tooltip=tooltips({**_SHOWN, "part:N": "part", "bytes:Q": ("bytes", ".3s")}),
         **places,

@@ -11,7 +11,6 @@ from workbench.analysis.records import finite, get_section
 from workbench.charts.style import (
     ACCENT,
     HEIGHT,
-    LEGEND,
     MUTED,
     SCORE,
     Chart,
@@ -56,7 +55,7 @@ def loss_curves(
         smoothing: as `running_mean` keeps of the mean at each step, 0 for none.
     """
     curve = _loss_layers(runs, row_color("run:N", methods), MUTED, smoothing)
-    return alt.layer(*curve).properties(height=HEIGHT + LEGEND) if curve else None
+    return alt.layer(*curve).properties(height=HEIGHT) if curve else None
 
 
 def _loss_layers(
@@ -89,7 +88,7 @@ def _loss_layers(
             title=None, orient="top", symbolType="stroke", symbolStrokeColor=legend_color
         )
         scale = alt.Scale(type="ordinal", domain=[LOGGED, SMOOTHED], range=[0.5, 1])
-        which = alt.Opacity("line:N", scale=scale, legend=legend)
+        which = alt.Opacity("line:O", scale=scale, legend=legend)
         logged, smooth = (base.transform_calculate(line=f"'{n}'") for n in (LOGGED, SMOOTHED))
         lines = [
             logged.mark_line(strokeWidth=1).encode(y=losses, opacity=which),

@@ -19,8 +19,7 @@ PALETTE = (
     *(ACCENT, SECOND, "#6f63b6", ALARM),
     *("#4b8fc9", "#8a8f3c", "#b05c9d", "#7d868c", "#9a6a4f"),
 )
-HEIGHT, LEGEND = 240, 60
-"""Pixels; the second are for names of runs above the plot."""
+HEIGHT = 240
 _LEGEND = 44
 """Characters beside each other in the legend of the narrowest chart."""
 MOST_NAMED = 16
