@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 from browsing import assert_good, settled
+from made_runs import RunsFolder, news_recipe
 from playwright.sync_api import Page, expect
 from serving import Server
 from tiny_study import write_study
 
 from workbench import jobs
 from workbench.recipe import load_recipes
-from workbench.store import list_runs
+from workbench.store import list_runs, read_json, write_json
 
 pytestmark = pytest.mark.browser
 
@@ -66,3 +68,36 @@ def test_a_study_is_watched_added_to_and_found_again(
         settled(page)
         assert cells(page) == shown
         assert_good(page, "study-finished")
+
+
+CHANGED = """() => {
+    window.changed = [];
+    const note = ({target}) => {
+        const element = target.nodeType === Node.TEXT_NODE ? target.parentElement : target;
+        const place = element.closest('[data-testid=stElementContainer]') || element;
+        window.changed.push(place.innerText || '');
+    };
+    new MutationObserver(list => list.forEach(note)).observe(
+        document.querySelector('[data-testid=stMain]'),
+        {subtree: true, childList: true, characterData: true, attributes: true},
+    );
+}"""
+
+
+def test_a_run_at_work_changes_its_own_cell_and_no_other(page: Page, runs: RunsFolder) -> None:
+    runs.add(news_recipe("full"), 0)
+    live = runs.add(news_recipe("lora"), 0, "running") / "status.json"
+    with Server(runs.path) as server:
+        server.open(page, "/study?study=news")
+        page.get_by_role("tab", name="Scores").wait_for()
+        settled(page)
+        page.evaluate(CHANGED)
+        for step in (70, 80):
+            status = read_json(live)
+            status["progress"] |= {"step": step}
+            write_json(live, {**status, "heartbeat_at": time.time()})
+            expect(page.get_by_role("link", name=f"{step}%")).to_be_visible()
+        changed = {text.strip() for text in page.evaluate("window.changed")}
+        assert any("80%" in text for text in changed)
+        # What else is in the grid; a chart below it may have been drawn late.
+        assert not changed & {"test accuracy", "seed 0", "full", "lora", *cells(page)}

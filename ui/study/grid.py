@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from layout import plain, runs_dir
 from run_summary import decimal, minutes_of, score_of, share_done, state_of, time_of
@@ -17,6 +18,8 @@ ACROSS = 6
 """Seeds side by side; more go below."""
 FEWEST = 4
 """Columns where there are fewer seeds, so that numbers stand near what they are of."""
+MOVING = ACTIVE - {"queued"}
+"""States of a run that makes progress."""
 ICONS = {
     "running": ":material/progress_activity:",
     "stopping": ":material/progress_activity:",
@@ -29,9 +32,23 @@ ICONS = {
 }
 
 
-def show(study: Study) -> None:
-    waiting = pending()
-    _summary(study, waiting)
+Cell = tuple[str, str, int]
+"""Name and fingerprint of a recipe, and a seed."""
+SUMMARY: Cell = ("", "", 0)
+Places = dict[Cell, DeltaGenerator]
+
+
+def states(study: Study) -> frozenset[tuple[object, ...]]:
+    """What the page is drawn for: while it stays as it is, only cells of runs at work move."""
+    runs = {(run.id, state_of(run)) for row in study.rows for run in row.runs.values()}
+    rows = {(row.name, row.fingerprint, row.recipe is None) for row in study.rows}
+    waiting = {(name,) for name in pending() if name.startswith(f"{study.name}/")}
+    return frozenset({*runs, *rows, *waiting, tuple(study.seeds)})
+
+
+def show(study: Study) -> Places:
+    """Draws what stands still; returns the places of what moves, for ``refresh``."""
+    waiting, places = pending(), {SUMMARY: st.empty()}
     runs = [run for row in study.rows for run in row.runs.values()]
     own = [name for name in not_begun(runs) if name.startswith(f"{study.name}/")]
     awaited = ended.watch(runs, own, study.name)
@@ -50,9 +67,26 @@ def show(study: Study) -> None:
             old = f" ({row.fingerprint}{'' if row.recipe else ', earlier values'})"
             cells[0].text(row.name + (old if repeated else ""))
             for cell, seed in zip(cells[1:], block, strict=False):
+                run = row.runs.get(seed)
+                if run is not None and run.state in MOVING:
+                    places[row.name, row.fingerprint, seed] = cell.empty()
+                    continue
                 with cell:
                     _cell(row, seed, waiting)
     ended.notifier(awaited=awaited)
+    return places
+
+
+def refresh(study: Study, places: Places) -> None:
+    """Draws how far the runs at work and the whole study are."""
+    waiting = pending()
+    with places[SUMMARY].container():
+        _summary(study, waiting)
+    for row in study.rows:
+        for seed in row.runs:
+            if place := places.get((row.name, row.fingerprint, seed)):
+                with place.container():
+                    _cell(row, seed, waiting)
 
 
 def _summary(study: Study, waiting: Mapping[str, tuple[Path, bool]]) -> None:

@@ -9,7 +9,7 @@ from new_study import address
 from runs.run_table import REFRESH_SECONDS
 from study import actions, grid
 from workbench.formatting import plural
-from workbench.new_study.existing import Study, list_studies, read_study
+from workbench.new_study.existing import list_studies, read_study
 
 
 def page() -> None:
@@ -36,11 +36,12 @@ def page() -> None:
 def _study(name: str) -> None:
     now = read_study(name, runs_dir(), address.recipes_folder())
     answers = st.container()
-    _grid(name, _results(now))
+    _follow(name, grid.states(now), grid.show(now))
     actions.show(now)
     problems = [str(each) for each in now.problems]
     remarks("Recipes that cannot be read", problems, ":material/error:")
-    if not _results(now):
+    runs = [run for row in now.rows for run in row.runs.values()]
+    if not any(run.state == "finished" for run in runs):
         answers.caption("No run has finished yet; the answer appears here.")
         return
     selection = choose(name)
@@ -55,16 +56,12 @@ def _study(name: str) -> None:
 
 
 @st.fragment(run_every=REFRESH_SECONDS)
-def _grid(name: str, results: frozenset[str]) -> None:
+def _follow(name: str, states: frozenset[tuple[object, ...]], places: grid.Places) -> None:
+    """Draws what moves, and the whole page once any run is in another state."""
     now = read_study(name, runs_dir(), address.recipes_folder())
-    if _results(now) != results:
-        st.rerun()  # the answer and the tables change with it
-    grid.show(now)
-
-
-def _results(study: Study) -> frozenset[str]:
-    runs = (run for row in study.rows for run in row.runs.values())
-    return frozenset(run.id for run in runs if run.state == "finished")
+    if grid.states(now) != states:
+        st.rerun()
+    grid.refresh(now, places)
 
 
 page()
