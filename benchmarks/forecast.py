@@ -118,6 +118,7 @@ def recipe_of(model: Path, method: str, batch: int) -> dict[str, Any]:
 def measure(recipe: dict[str, Any], rounds: int) -> dict[str, Any]:
     """Forecast and measurement of a training, in a process of its own."""
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
+    environment["MALLOC_ARENA_MAX"] = "1"  # as `heavy_imports.one_arena` sets it for a command
     command = ["benchmarks.forecast_run", json.dumps(recipe), "--rounds", str(rounds)]
     done = subprocess.run(
         [sys.executable, "-m", *command],

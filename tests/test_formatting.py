@@ -64,3 +64,10 @@ def test_scores_that_are_no_shares_have_four_digits() -> None:
 def test_a_long_name_loses_its_middle() -> None:
     assert formatting.shortened("lora", 10) == "lora"
     assert formatting.shortened("lora-r16-with-dropout-a", 11) == "lora-…out-a"
+
+
+def test_ratios_have_the_decimals_that_tell_them_from_1_and_from_each_other() -> None:
+    assert formatting.ratios(1.16, 1.04, 1.29) == ["1.16", "1.04", "1.29"]
+    assert formatting.ratios(0.997, 0.9951, 0.9993) == ["0.997", "0.995", "0.999"]
+    assert formatting.ratios(1.0, 1.0) == ["1.00", "1.00"]
+    assert formatting.ratios(1250.2) == ["1,250.20"]

@@ -51,6 +51,9 @@ def run(
     Raises:
         RunRefused: when another process is at the same run.
     """
+    from workbench.heavy_imports import one_arena
+
+    one_arena()  # before the libraries start threads
     from workbench.pipeline.runner import run_all
 
     several = [recipes] if not isinstance(recipes, Sequence) else recipes

@@ -1,6 +1,7 @@
 """Imports of torch, transformers and peft, without their remarks."""
 
 import atexit
+import ctypes
 import gc
 import logging
 import os
@@ -14,6 +15,7 @@ from tempfile import mkdtemp
 
 CACHES = ("HF_DATASETS_CACHE", "HF_EVALUATE_CACHE", "HF_METRICS_CACHE", "HF_MODULES_CACHE")
 """Folders that Hugging Face's libraries make even for what they compute in memory."""
+_M_ARENA_MAX = -8
 
 
 @contextmanager
@@ -24,6 +26,7 @@ def loading_libraries() -> Iterator[None]:
     whoever types a command; what the environment says already stays. And a million objects that
     live as long as the process are not searched for garbage, neither here nor at any time later.
     """
+    one_arena()
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     _give_libraries_a_cache()
@@ -40,6 +43,20 @@ def loading_libraries() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+def one_arena() -> None:
+    """Makes threads that start from now on share glibc's main heap, as long as no other was made.
+
+    What the last block of a thread's own arena leaves free stays resident until somebody frees
+    something there: 27 MB after a tokenizer that used an arena which the libraries' threads had
+    made, counted as in use before a run and given back in the middle of it, so that head on
+    SmolLM2-135M measured 5% too little.
+    """
+    if sys.platform.startswith("linux"):
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "mallopt"):
+            libc.mallopt(_M_ARENA_MAX, 1)
 
 
 def _give_libraries_a_cache() -> None:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from fabricated_runs import WriteRun, keep
+from scipy.stats import ttest_1samp, ttest_rel
 from sklearn.metrics import f1_score
 
 from workbench.comparison import compare
@@ -80,7 +81,7 @@ def test_two_seeds_that_scatter_are_not_beaten_by_a_perfect_reference(
     comparison = compare([runs])
     sides = reference_sides(comparison.groups()[0])
     assert sides and (sides.unclear, sides.worse) == (["full", "lora"], [])
-    assert "none of them clearly beats TF-IDF (1.000)" in comparison.answer[0]["text"]
+    assert "neither clearly beats TF-IDF (1.000)" in comparison.answer[0]["text"]
 
 
 def studied(
@@ -154,3 +155,25 @@ def test_macro_f1_of_a_reference_is_made_from_its_answers(run: WriteRun, runs: P
     (group,) = compare([runs]).groups()
     sides = reference_sides(group)
     assert sides and (sides.better, sides.unpaired) == (["full", "lora"], [])
+
+
+def test_without_an_effect_of_seeds_it_is_the_paired_t_test_over_texts() -> None:
+    rng = np.random.default_rng(5)
+    one, other = rng.normal(3.0, 0.5, 80), rng.normal(2.9, 0.5, 80)
+    row, reference = (scores(np.stack([values] * 3), exponential=True) for values in (one, other))
+    found, expected = by_text(row, reference), ttest_rel(one, other)
+    assert found.p_value == pytest.approx(expected.pvalue)
+    assert (found.low, found.high) == pytest.approx(tuple(expected.confidence_interval()))
+
+
+def test_where_seeds_are_all_that_varies_it_is_the_t_test_over_them() -> None:
+    """All texts are alike, so that the reference is one number."""
+    by_seed = [3.0, 3.2, 3.1, 3.5]
+    row = scores(np.repeat(np.array(by_seed)[:, None], 30, axis=1), exponential=True)
+    reference = scores(np.full((4, 30), 2.9), exponential=True)
+    expected = ttest_1samp(by_seed, 2.9)
+    found = by_text(row, reference)
+    assert found.p_value == pytest.approx(expected.pvalue)
+    assert (found.low, found.high) == pytest.approx(
+        tuple(end - 2.9 for end in expected.confidence_interval())
+    )

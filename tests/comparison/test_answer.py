@@ -102,7 +102,7 @@ def test_where_all_are_worse_the_best_of_them_has_its_cost(write: Any) -> None:
         verdict(group, "prompt", "worse", -0.2, -0.22, -0.18),
     )
     assert found["text"] == (
-        "lora and prompt are worse than full (by 10.0 to 20.0 points), lora with 1/300 of the "
+        "lora and prompt are worse than full (by 10.0 and 20.0 points), lora with 1/300 of the "
         "trained parameters and half of the memory."
     )
 
@@ -112,7 +112,7 @@ def test_an_interval_that_reaches_far_decides_nothing_and_says_what_would(write:
     needs = {"limit": "seeds", "seeds_needed": 21, "needed_range": [12, 40]}
     found = said(group, verdict(group, "lora", "unclear", 0.019, -0.02, 0.057, **needs))
     assert found["text"] == (
-        "lora cannot be told from full (the intervals leave open up to 5.7 points); none of them "
+        "lora cannot be told from full (the interval leaves open up to 5.7 points); neither "
         f"clearly beats {TFIDF} (0.912). Detecting 1 point takes 12 to 40 seeds."
     )
     assert found["standings"]["undecided"] == ["lora"]
@@ -127,6 +127,21 @@ def test_what_says_nothing_is_given_no_number(write: Any) -> None:
     ):
         found = said(group, verdict(group, "lora", "unclear", *wide, limit=limit))
         assert found["text"].startswith(f"lora cannot be told from full ({words}).")
+
+
+def test_an_interval_that_says_something_is_not_hidden_by_one_that_does_not(write: Any) -> None:
+    group = write({"full": THREE, "lora": THREE, "prompt": (0.3, 0.31, 0.32)}, {TFIDF: 0.7})
+    found = said(
+        group,
+        verdict(group, "lora", "unclear", 0.019, -0.066, 0.102),
+        verdict(group, "prompt", "unclear", -0.192, -0.57, 0.256, limit="seeds"),
+    )
+    assert found["text"] == (
+        "lora cannot be told from full (the interval leaves open up to 10.2 points); prompt cannot "
+        "be told from full (these seeds scatter too much to say anything); only lora and full "
+        f"clearly beat {TFIDF} (0.700), which beats prompt. Detecting 1 point takes far more seeds "
+        "than is practical."
+    )
 
 
 def test_a_row_whose_own_interval_leaves_out_0_is_no_match(write: Any) -> None:
@@ -203,7 +218,7 @@ def test_of_a_perplexity_it_is_the_ratio_that_matches(write: Any) -> None:
     ratio = {"ratio": 1.05, "ratio_low": 0.98, "ratio_high": 1.123, "margin": 1.0}
     found = said(group, verdict(group, "lora", "unclear", 1.0, -0.4, 2.5, **ratio))
     assert found["text"].startswith("lora matches full to within 13% with 1/300 of the trained ")
-    assert found["text"].endswith("; all of them beat base model (zero-shot) (60.00).")
+    assert found["text"].endswith("; both beat base model (zero-shot) (60.00).")
     worse = {"ratio": 1.97, "ratio_low": 1.5, "ratio_high": 2.6}
     text = said(group, verdict(group, "lora", "worse", 20.0, 10.0, 32.0, **worse))["text"]
     assert text.startswith(

@@ -78,6 +78,15 @@ def test_exact_formats_have_names_without_arrows(runs: Path) -> None:
     assert float(lines[0]["perplexity_mean"]) == comparison.rows[0]["metrics"]["perplexity"]["mean"]
     assert (lines[-1]["kind"], lines[-1]["perplexity_mean"]) == ("reference", "61.27")
     assert lines[-1]["bleu_mean"] == ""
+    by_name = {line["name"]: line for line in lines}
+    ratio = gmean(PERPLEXITIES["lora"]) / gmean(PERPLEXITIES["full"])
+    for column in ("perplexity_baseline_ratio", "verdict_ratio"):
+        assert float(by_name["lora"][column]) == pytest.approx(ratio)
+    by_seed = [a / b for a, b in zip(PERPLEXITIES["lora"], PERPLEXITIES["full"], strict=True)]
+    paired = float(by_name["lora"]["perplexity_baseline_ratio_paired_mean"])
+    assert paired == pytest.approx(gmean(by_seed))
+    assert by_name["lora"]["verdict_difference"] == ""
+    assert "perplexity_baseline_delta" not in lines[0]
     assert "↓" not in comparison.to("csv") + comparison.to("json")
 
 

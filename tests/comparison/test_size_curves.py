@@ -16,6 +16,7 @@ from workbench.analysis.size_text import csv_lines, sentences, tables
 from workbench.charts.size_curves import pictures
 from workbench.comparison import compare
 from workbench.errors import UsageError
+from workbench.recipe.catalogue import OF_BASELINE
 from workbench.store import read_run
 
 SIZES = (100, 400, 1600)
@@ -106,6 +107,28 @@ def test_recipes_with_kept_answers_are_tested_as_compare_does(tmp_path: Path) ->
         assert difference.estimate == pytest.approx(sign * verdict["difference"])
         ends = sorted((sign * verdict["ci_low"], sign * verdict["ci_high"]))
         assert (difference.low, difference.high) == pytest.approx(tuple(ends))
+
+
+def test_what_is_kept_of_the_reference_is_tested_text_by_text(tmp_path: Path) -> None:
+    """Each recipe answers alike with each seed, so that nothing varies but the texts."""
+    rng, found = np.random.default_rng(4), {}
+    linear = rng.random(200) < 0.7
+    column = {OF_BASELINE.format("TF-IDF", "example_accuracy"): linear.astype(float).tolist()}
+    known = {"references": {"TF-IDF": {"accuracy": float(linear.mean())}}}
+    right = {recipe: rng.random(200) < 0.8 for recipe in ("full", "lora")}
+    for recipe, hits in right.items():
+        for seed in range(3):
+            path = fabricate(tmp_path, recipe, seed, float(hits.mean()), replace=known)
+            keep(path, hits.tolist(), **column)
+            found.setdefault((recipe, 100), []).append(read_run(path))
+    pair = next(each for each in size_curves(found).pairs if each.second == "TF-IDF")
+    (difference,) = pair.differences
+    expected = ttest_rel(right[pair.first].astype(float), linear.astype(float))
+    assert difference.estimate == pytest.approx(right[pair.first].mean() - linear.mean())
+    assert difference.p_adjusted == pytest.approx(expected.pvalue)
+    assert (difference.low, difference.high) == pytest.approx(
+        solved(*expected.confidence_interval())
+    )
 
 
 def test_crossings_are_interpolated_on_a_logarithmic_axis(tmp_path: Path) -> None:

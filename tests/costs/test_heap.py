@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -67,3 +69,40 @@ def test_what_is_freed_into_holes_goes_back_too() -> None:
     assert found["relaxed"] > 80 * MEGABYTE, "afterwards the holes are in use, and kept"
     assert found["faults"] < 500, "large blocks too; each would be 16,384 pages again"
     assert found["between phases"] < 5 * MEGABYTE
+
+
+ARENAS = """
+import ctypes, re, sys, tempfile, threading
+from workbench.heavy_imports import loading_libraries
+
+libc = ctypes.CDLL(None)
+libc.fopen.restype = libc.malloc.restype = ctypes.c_void_p
+libc.malloc_info.argtypes = [ctypes.c_int, ctypes.c_void_p]
+libc.fclose.argtypes = [ctypes.c_void_p]
+if sys.argv[1] == "loading":
+    with loading_libraries():
+        pass
+threads = [threading.Thread(target=libc.malloc, args=(1000,)) for _ in range(4)]
+for thread in threads:
+    thread.start()
+    thread.join()
+with tempfile.NamedTemporaryFile("r") as file:
+    stream = libc.fopen(file.name.encode(), b"w")
+    libc.malloc_info(0, stream)
+    libc.fclose(stream)
+    print(len(re.findall("<heap nr", file.read())))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc alone has arenas")
+def test_threads_of_libraries_share_one_heap() -> None:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("MALLOC_", "GLIBC_"))}
+
+    def heaps(when: str) -> int:
+        command = [sys.executable, "-c", ARENAS, when]
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=True, cwd=ROOT, env=environment
+        )
+        return int(done.stdout)
+
+    assert heaps("loading") == 1 < heaps("not")

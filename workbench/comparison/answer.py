@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from workbench import formatting
 from workbench.comparison.against_reference import reference_sides
 from workbench.comparison.result import ComparisonResult, Group
+from workbench.comparison.rows import grouped
 from workbench.comparison.schema import Answer, Row, Standing, Verdict
 from workbench.comparison.sentences import amount, at_cost, costs_more, effect, needs
 from workbench.comparison.statistics import scale_of
@@ -154,9 +155,10 @@ def _methods(rows: dict[str, Row], base: Row, all_found: _Found) -> list[str]:
         parts.append(
             _matches(matching, name, verdicts["matches"], at_cost(rows[matching[0]], base))
         )
-    if undecided := labels["undecided"]:
-        left_open = _left_open(verdicts["undecided"])
-        parts.append(f"{listing(undecided)} cannot be told from {name} ({left_open})")
+    by_gap = grouped(labels["undecided"], lambda label: _says_nothing(found[label][1]))
+    for gap, several in by_gap.items():
+        left_open = gap or _left_open([found[label][1] for label in several])
+        parts.append(f"{listing(several)} cannot be told from {name} ({left_open})")
     if worse := labels["worse"]:
         by = effect(verdicts["worse"][0]) if len(worse) == 1 else _range(verdicts["worse"])
         if parts:
@@ -180,25 +182,31 @@ def _matches(labels: list[str], name: str, verdicts: Sequence[Verdict], cost: st
 
 
 def _left_open(verdicts: Sequence[Verdict]) -> str:
-    """``the intervals leave open up to 5.7 points``; what lacks where that is no statement."""
-    worst = max(verdicts, key=_open)
-    if _open(worst) <= TOO_OPEN.get(scale_of(worst["metric"]), math.inf):
-        return f"the intervals leave open up to {_within(verdicts)}"
-    if worst["limit"] == "items":
+    """``the intervals leave open up to 5.7 points``."""
+    one = len(verdicts) == 1
+    return f"the interval{'' if one else 's'} leave{'s' * one} open up to {_within(verdicts)}"
+
+
+def _says_nothing(verdict: Verdict) -> str:
+    """What lacks where the interval is no statement; empty where it is one."""
+    if _open(verdict) <= TOO_OPEN.get(scale_of(verdict["metric"]), math.inf):
+        return ""
+    if verdict["limit"] == "items":
         return "there are too few test items to say anything"
     return "these seeds scatter too much to say anything"
 
 
 def _range(verdicts: Sequence[Verdict]) -> str:
-    """From the smallest difference to the largest."""
+    """From the smallest difference to the largest; both of two, which are no interval."""
     ratios = [verdict["ratio"] for verdict in verdicts if verdict["ratio"] is not None]
+    to = "and" if len(verdicts) == 2 else "to"
     if ratios:
-        return f"{min(ratios):.2f} to {max(ratios):.2f} times the {verdicts[0]['metric']}"
+        return f"{min(ratios):.2f} {to} {max(ratios):.2f} times the {verdicts[0]['metric']}"
     metric = verdicts[0]["metric"]
     sizes = sorted(abs(verdict["difference"] or 0.0) for verdict in verdicts)
     if is_share(metric):
-        return f"by {100 * sizes[0]:.1f} to {100 * sizes[-1]:.1f} points"
-    return f"by {sizes[0]:.3g} to {sizes[-1]:.3g} of {metric}"
+        return f"by {100 * sizes[0]:.1f} {to} {100 * sizes[-1]:.1f} points"
+    return f"by {sizes[0]:.3g} {to} {sizes[-1]:.3g} of {metric}"
 
 
 def _size(row: Row) -> tuple[int, str]:
@@ -212,8 +220,10 @@ def _against_reference(group: Group) -> list[str]:
     if sides is None or not judged:
         return []
     reference = f"{sides.name} ({formatting.score(sides.score)})"
-    all_of = "it" if rows == 1 else "all of them" if len(judged) == rows else listing(judged)
+    whole = {1: "it", 2: "both"}.get(rows, "all of them")
+    all_of = whole if len(judged) == rows else listing(judged)
     beats = _verb(judged, "beats", "beat")
+    below = f", which beats {listing(sides.worse)}" if sides.worse else ""
     if len(sides.worse) == len(judged):
         return [f"{reference} beats {all_of}"]
     if len(sides.better) == len(judged):
@@ -221,10 +231,11 @@ def _against_reference(group: Group) -> list[str]:
     if not sides.better:
         if len(judged) == 1:
             return [f"{all_of} does not clearly beat {reference}"]
-        return [f"none of {'them' if len(judged) == rows else all_of} clearly beats {reference}"]
-    return [
-        f"only {listing(sides.better)} clearly {_verb(sides.better, 'beats', 'beat')} {reference}"
-    ]
+        none_of = f"none of {'them' if len(judged) == rows else all_of}"
+        none_of = "neither" if len(judged) == rows == 2 else none_of
+        return [f"{none_of} clearly beats {reference}{below}"]
+    clearly = f"clearly {_verb(sides.better, 'beats', 'beat')}"
+    return [f"only {listing(sides.better)} {clearly} {reference}{below}"]
 
 
 def _nothing_learned(group: Group) -> str:

@@ -36,7 +36,15 @@ _PAIRED_RATIO = "{}_baseline_ratio_paired"
 _OF_SUMMARY = ("mean", "ci_low", "ci_high", "population_ci_low", "population_ci_high", "n")
 _OF_RETENTION = ("mean", "ci_low", "ci_high", "n", "measure", "perplexity", "base_perplexity")
 _OF_DIFFERENCE = ("difference", "ci_low", "ci_high")
-_OF_RATIO = ("ratio", "ratio_low", "ratio_high")
+_OF_VERDICT = (
+    "against",
+    "metric",
+    *_OF_DIFFERENCE,
+    "ratio",
+    "ratio_low",
+    "ratio_high",
+    "p_adjusted",
+)
 
 
 def to_csv(comparison: ComparisonResult) -> str:
@@ -81,13 +89,14 @@ def _csv_row(row: Row) -> dict[str, Any]:
 
 
 def _csv_findings(group: Group, row: Row) -> dict[str, Any]:
-    """What the tests and the Pareto front say of a row, empty where they say nothing."""
+    """What the tests and the Pareto front say of a row, empty where they say nothing; where they
+    say a ratio, the difference is empty."""
     verdict: Mapping[str, Any] = group.verdict_on(row) or {}
     pareto = group.pareto_status(row)
-    size = _OF_DIFFERENCE if verdict.get("ratio") is None else _OF_RATIO
+    empty = () if verdict.get("ratio") is None else _OF_DIFFERENCE
     return {
         "verdict": verdict.get("conclusion"),
-        **{f"verdict_{n}": verdict.get(n) for n in ("against", "metric", *size, "p_adjusted")},
+        **{f"verdict_{n}": None if n in empty else verdict.get(n) for n in _OF_VERDICT},
         "pareto": pareto["status"] if pareto else None,
         "pareto_dominated_by": ", ".join(pareto["dominated_by"]) if pareto else None,
     }

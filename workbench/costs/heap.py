@@ -10,9 +10,8 @@ again: 150,000 of them in each step of a BERT-base. On two cores of an AMD EPYC,
 full fine-tuning (4 x 128 tokens) to 0.70 of the time, LoRA to 0.88 (16 x 128) and 0.69 (64 x 128),
 with the same peak of resident memory; MiniLM and SmolLM2 gain nothing or a few percent.
 
-All threads share one arena. What the last block of another thread's arena leaves free stays
-resident, and only that thread can use it: 23 MB after the tokenizer of SmolLM2-135M, so that the
-first run of a command measured 4% less than the others. Tokenizing takes as long as before.
+All threads share one arena (`heavy_imports.one_arena`), as the free end of another is not given
+back. Tokenizing takes as long as before.
 """
 
 import ctypes
@@ -21,7 +20,7 @@ import sys
 from functools import cache
 from typing import Any
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -3, -4, -8
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4
 _EXACT_BYTES = 64 * 1024
 _MOST_MAPS = 65536
 """The C library's own limit of blocks that are mapped by themselves."""
@@ -37,13 +36,6 @@ _scattered: list[bytes] = []
 """Objects that keep Python from giving free room back: a few in each of its arenas."""
 
 
-def one_arena() -> None:
-    """Makes threads that start from now on share the heap of the main one."""
-    libc = _glibc()
-    if libc is not None:
-        libc.mallopt(_M_ARENA_MAX, 1)
-
-
 def trim_eagerly(*, again: bool = False) -> None:
     """Gives back what is free, and lets blocks over 64 kB go back as soon as they are freed;
     ``again``, of what is measured already, without making or collecting what would change it."""
@@ -52,7 +44,6 @@ def trim_eagerly(*, again: bool = False) -> None:
     libc = _glibc()
     if libc is None:
         return
-    one_arena()
     libc.mallopt(_M_MMAP_MAX, _MOST_MAPS)
     libc.mallopt(_M_MMAP_THRESHOLD, _EXACT_BYTES)
     libc.mallopt(_M_TRIM_THRESHOLD, _EXACT_BYTES)

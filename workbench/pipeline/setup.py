@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 from accelerate import Accelerator
 from transformers import PreTrainedTokenizerBase
 
-from workbench.costs import heap
 from workbench.costs.adapter_size import adapter_size
 from workbench.costs.calibration import Calibration
 from workbench.costs.dry_run import RunSpec
@@ -23,6 +22,7 @@ from workbench.data.examples import ROLES, Data
 from workbench.data.vocabulary import refuse_tokens_without_rows, unknown_words
 from workbench.distributed.accelerator import make_accelerator, this_process
 from workbench.distributed.policy import Policy
+from workbench.heavy_imports import one_arena
 from workbench.methods import AdaptedModel
 from workbench.methods.build import LoadBase, build_model
 from workbench.metrics.baselines import Baselines, score_baselines
@@ -169,7 +169,7 @@ def set_up(recipe: Recipe, seed: int, data: Data, *, trial: bool) -> RecipeSetup
     if policy.sharded or policy.zero:
         check = sharding.check if policy.sharded else zero.check
         check(build_model(recipe, task, empty_base), recipe.method)
-    heap.one_arena()  # before the tokenizer starts threads
+    one_arena()  # before the tokenizer starts threads
     tokenizer = load_tokenizer(recipe.model)
     data = replace(data, notes=(*data.notes, *notes, *task.notes(data, tokenizer)))
     backend = tokenizer.backend_tokenizer
