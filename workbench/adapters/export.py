@@ -54,15 +54,7 @@ def export_run(
         RunRefused: when the run has not finished or the target exists.
         ExportError: when the method cannot be merged, or the check fails.
     """
-    if run.state != "finished":
-        raise RunRefused(
-            f"this run is {run.state}, only finished runs have an adapter",
-            where=run.id,
-            fix=f"`workbench show {run.id}` says why",
-        )
-    if to.exists():
-        raise RunRefused("the target exists already", where=str(to), fix="name a new folder")
-    _refuse_links(run.adapter)
+    _refuse_export(run, to)
     _, about = find_export(run.path)
     expected = read_expected(run.path)
     with building(to) as folder, PlainLoader() as loader:
@@ -83,6 +75,18 @@ def export_run(
     if rounded and note:
         note(_of_rounding(rounded, difference, expected["outputs"]))
     return to
+
+
+def _refuse_export(run: Run, to: Path) -> None:
+    if run.state != "finished":
+        raise RunRefused(
+            f"this run is {run.state}, only finished runs have an adapter",
+            where=run.id,
+            fix=f"`workbench show {run.id}` says why",
+        )
+    if to.exists():
+        raise RunRefused("the target exists already", where=str(to), fix="name a new folder")
+    _refuse_links(run.adapter)
 
 
 def _of_rounding(loading: dict[str, Any], difference: float, outputs: list[list[float]]) -> str:

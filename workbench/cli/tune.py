@@ -21,6 +21,7 @@ from workbench.tuning.expected import ExpectedBest, as_documents, expected_best,
 from workbench.tuning.space import describe_values
 
 if TYPE_CHECKING:
+    from workbench.recipe import Recipe
     from workbench.tuning.search import Outcome
     from workbench.tuning.trials import Trial, Tuning
 
@@ -68,30 +69,29 @@ def tune(
     spaces_of(loaded, parse_searches(searches))  # what is wrong is said before torch is loaded
     if output is not None:
         check_target(output, loaded)
+    which = {"seed": seed, "runs_dir": runs, "force": force, "prune": prune}
+    outcome = _search(loaded, trials, searches, which)
+    written = []
+    if output is not None and outcome.complete:
+        written = write_recipes(output, outcome.tunings)
+    _report(outcome, trials, written, as_json)
+
+
+def _search(
+    recipes: Sequence[Recipe], trials: int, searches: Sequence[str], which: dict[str, Any]
+) -> Outcome:
+    """Searches with progress on the terminal; ``which`` are more arguments of ``search.tune``."""
     with loading_libraries():
         from workbench.tuning.search import tune as tune_recipes
 
     progress = _Progress()
     try:
-        outcome = tune_recipes(
-            loaded,
-            trials,
-            searches,
-            seed=seed,
-            runs_dir=runs,
-            force=force,
-            prune=prune,
-            observer=progress,
-        )
+        return tune_recipes(recipes, trials, searches, observer=progress, **which)
     except KeyboardInterrupt:
         note("\ninterrupted; the same command continues from the last checkpoint")
         raise typer.Exit(128 + signal.SIGINT) from None
     finally:
         progress.close()
-    written = []
-    if output is not None and outcome.complete:
-        written = write_recipes(output, outcome.tunings)
-    _report(outcome, trials, written, as_json)
 
 
 def _report(outcome: Outcome, trials: int, written: Sequence[Path], as_json: bool) -> None:

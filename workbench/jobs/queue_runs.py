@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from workbench.errors import RunRefused, UsageError
 from workbench.jobs.claims import refuse_active
@@ -52,7 +53,8 @@ def enqueue(
             is not allowed to run.
     """
     queue = Queue(runs_dir)
-    slot = as_slot(devices) if devices is not None else None
+    given: dict[str, Any] = {"force": force, "processes": processes, "command": command}
+    given["devices"] = as_slot(devices) if devices is not None else None
     entries, finished = list[Entry](), list[Run]()
     if not recipes or (seeds is not None and not seeds) or processes < 1:
         raise UsageError("nothing to queue", fix="give at least one recipe, seed and process")
@@ -65,19 +67,9 @@ def enqueue(
             continue
         if run.status.get("pid"):
             refuse_active(run)
-        entries.append(
-            Entry(
-                study=recipe.study,
-                name=path.name,
-                recipe=dump_recipe(recipe),
-                fields=describe_run(recipe, seed),
-                seed=seed,
-                force=force,
-                processes=processes,
-                devices=slot,
-                command=command,
-            )
-        )
+        given |= {"fields": describe_run(recipe, seed), "seed": seed}
+        text = dump_recipe(recipe)
+        entries.append(Entry(study=recipe.study, name=path.name, recipe=text, **given))
     queue.add(entries)
     return entries, finished
 

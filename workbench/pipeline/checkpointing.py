@@ -114,6 +114,11 @@ class Checkpointer:
             steps, turns = self.trainer.steps, turns_of_this_run()
             self.solo = SoloPace(turns=turns, others=others, steps=steps)
 
+    def note_in(self, result: dict[str, Any]) -> None:
+        result["warnings"] += self.warnings
+        if self.forced:
+            result["forced"] = self.forced
+
     def times(self, total_seconds: float) -> dict[str, Any]:
         """Times for result.json, beside how many other runs they were measured, and those of steps
         that were taken alone."""

@@ -132,9 +132,7 @@ class Pipeline:
             "memory": {**memory, "micro_batch_size": trainer.accumulation.largest},
             "comparability": comparability,
         }
-        result["warnings"] += checkpointer.warnings
-        if checkpointer.forced:
-            result["forced"] = checkpointer.forced
+        checkpointer.note_in(result)
         if tested is not None:
             self._export(setup, model, result, tested)
         return {**result, "time": checkpointer.times(time.monotonic() - started)}

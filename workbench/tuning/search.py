@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from workbench.errors import UsageError
 from workbench.pipeline.pipeline import Observer, no_op_observer
@@ -66,20 +67,11 @@ def tune(
     if prune:
         _check_equal_steps(recipes, spaces)
     with ExitStack() as stack:
-        request, cache = stack.enter_context(handle_signals()), StudyCache()
-        found = [
-            RecipeSearch(
-                recipe=recipe,
-                space=space,
-                seed=_seed(recipes, seed),
-                runs_dir=runs_dir,
-                request=request,
-                observer=observer,
-                cache=cache,
-                halving=trials if prune else None,
-            )
-            for recipe, space in zip(recipes, spaces, strict=True)
-        ]
+        request, halving = stack.enter_context(handle_signals()), trials if prune else None
+        same: dict[str, Any] = {"runs_dir": runs_dir, "request": request, "observer": observer}
+        same |= {"seed": _seed(recipes, seed), "cache": StudyCache(), "halving": halving}
+        pairs = zip(recipes, spaces, strict=True)
+        found = [RecipeSearch(recipe=recipe, space=space, **same) for recipe, space in pairs]
         for search in found:
             stack.enter_context(owned(search.folder))
         for search in found:
