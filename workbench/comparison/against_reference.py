@@ -60,7 +60,8 @@ def reference_sides(group: Group, *, single: bool = False) -> Sides | None:
     for sample, summary in scored:
         if (summary["n"] == 1) != single:
             continue
-        if found := difference(sample, group.metric, best):
+        read = summary["population_ci_low"] is not None  # scores of single texts, where tested
+        if read and (found := difference(sample, group.metric, best)):
             sign = sign_of(found, len(scored))
         else:
             sides.unpaired.append(sample.label)
@@ -175,7 +176,7 @@ def sign_of(found: Difference, rows: int) -> float:
 def _sign(sample: Sample, metric: str, summary: ScoreSummary, reference: float, rows: int) -> float:
     """The same, where their answers cannot be paired."""
     confidence = 1 - (1 - CONFIDENCE) / rows
-    if summary["population_ci_low"] is not None:  # scores of single texts are there and were read
+    if summary["population_ci_low"] is not None:
         try:
             return sign_over_texts(item_scores(sample, metric), metric, reference, confidence)
         except NoItems:
