@@ -85,7 +85,7 @@ def _loss_layers(
     else:
         fields |= {"smoothed:Q": (f"running mean ({smoothing:g})", ".4f")}
         legend = alt.Legend(
-            title=None, orient="top", symbolType="stroke", symbolStrokeColor=legend_color
+            title=None, orient="bottom", symbolType="stroke", symbolStrokeColor=legend_color
         )
         scale = alt.Scale(type="ordinal", domain=[LOGGED, SMOOTHED], range=[0.5, 1])
         which = alt.Opacity("line:O", scale=scale, legend=legend)
