@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from browsing import settled
+from browsing import assert_accessible, settled
 from made_runs import RunsFolder, news_recipe
 from playwright.sync_api import Page, expect
 from serving import Server
@@ -62,3 +62,36 @@ def test_a_screen_reader_reads_the_state_of_a_finished_run(page: Page, runs: Run
         server.open(page, "/runs")
         settled(page)
         expect(page.get_by_role("gridcell", name="finished", include_hidden=True)).to_have_count(1)
+
+
+def test_a_view_is_saved_and_chosen_while_the_table_is_drawn_again(
+    page: Page, runs: RunsFolder
+) -> None:
+    runs.add_study()
+    runs.add(news_recipe("lora", name="live"), 0, "running")
+    with Server(runs.path) as server:
+        server.open(page, "/runs?search=prompt&state=finished")
+        page.get_by_role("button", name="Views").click()
+        name = page.get_by_role("textbox", name="Name of this view")
+        save = page.get_by_role("button", name="Save this view")
+        save.click()
+        expect(page.get_by_text("a view needs a name")).to_be_visible()
+        page.wait_for_timeout(5000)  # longer than the table takes to be drawn again
+        expect(page.get_by_text("a view needs a name")).to_be_visible()
+        name.fill("my prompts")
+        save.click()
+        chosen = page.get_by_role("button", name="my prompts", exact=True)
+        expect(chosen).to_be_visible()
+        expect(name).to_have_value("")
+        assert_accessible(page)
+        server.open(page, "/runs")
+        search = page.get_by_role("textbox", name="Search")
+        expect(search).to_have_value("")
+        page.get_by_role("button", name="Views").click()
+        chosen.click()
+        expect(search).to_have_value("prompt")
+        page.wait_for_url("**/runs?*search=prompt*")
+        page.wait_for_url("**/runs?*state=finished*")
+        page.get_by_role("button", name="delete icon").click()
+        expect(chosen).to_have_count(0)
+        expect(search).to_have_value("prompt")
