@@ -136,7 +136,8 @@ def _of_sample(
     rows, ids, grouped = [], None, False
     exponential = metric in METRICS and METRICS[metric].exponential
     for run, record, version in zip(sample.runs, sample.records, versions, strict=True):
-        scores = record.references.get(baseline, {}) if baseline else record.metrics.test
+        tested = record.metrics.test
+        scores = tested if baseline is None else record.references.get(baseline, {})
         recorded = scores.get(metric)
         if recorded is None:
             raise NoItems(f"{metric} is absent in {sample.label} seed {record.seed}")
@@ -209,7 +210,7 @@ def _of_run(
 ) -> tuple[tuple[str, ...], np.ndarray, bool]:
     """Ids and contributions of the items of one run, or of a baseline in its file, and whether they
     are groups; kept for the ``version`` of the file."""
-    prefix = OF_BASELINE.format(baseline, "") if baseline else ""
+    prefix = "" if baseline is None else OF_BASELINE.format(baseline, "")
     names = dict.fromkeys((metric, metric_as_first_written(metric)))
     wanted = [kind.format(name) for name in names for kind in (EACH, WEIGHT)]
     labels = ["label", f"{prefix}prediction"] if metric in FROM_LABELS else []
