@@ -2,20 +2,25 @@
 
 ``python -m benchmarks.policy`` repeats, on the device at hand, the measurement behind
 ``workbench.distributed.policy``. The settings take turns, and each is compared with its neighbour
-in time. On a CPU it also compares the two libraries that can multiply fp32 matrices.
+in time. On a CPU it also compares the two libraries that can multiply fp32 matrices. On any device
+a step that is read one behind stands beside one that is read at once, and AdamW as one kernel
+beside AdamW over a list of tensors (`benchmarks.gpu.steps`, a part of `make gpu`).
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
+import tempfile
 import time
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from benchmarks.gpu import steps
 from workbench.assets import fetch
 from workbench.data import load_data
 from workbench.distributed.accelerator import this_process
@@ -63,9 +68,9 @@ def main() -> None:
     seconds: dict[str, list[float]] = {name: [] for name in SETTINGS}
     for _ in range(rounds):
         for name, (precision, _, _) in SETTINGS.items():
-            for step in range(4):
+            for turn in range(4):
                 took = _step(models[name], batch, labels, precision, device)
-                if step:  # the first one of a turn warms up
+                if turn:  # the first one of a turn warms up
                     seconds[name].append(took)
     first = statistics.median(next(iter(seconds.values())))
     print(f"{device}, batch {tuple(batch['input_ids'].shape)}, median of {3 * rounds} steps")
@@ -73,6 +78,9 @@ def main() -> None:
         print(f"{statistics.median(values) / first:5.2f}  {name}")
     if device.type == "cpu":
         _compare_products(models["fp32, sdpa, no dropout"].eval(), batch, rounds)
+    with tempfile.TemporaryDirectory() as folder_of_runs:
+        for row in steps.rows("LoRA on MiniLM", recipe, Path(folder_of_runs), steps=rounds):
+            print(f"{row['value']}  {row['what']}")
 
 
 def _compare_products(model: Any, batch: Any, rounds: int) -> None:

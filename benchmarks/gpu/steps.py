@@ -42,8 +42,9 @@ def rows(name: str, recipe: Recipe, folder: Path, *, steps: int) -> Iterator[dic
         training[way] = trainer, (event for event in trainer.events() if isinstance(event, Step))
         losses[way] = [step.loss for step in islice(training[way][1], COMPARED)]
     apart = max(abs(a - b) for a, b in zip(*losses.values(), strict=True))
+    most = 0.01 if torch.cuda.is_available() else 0  # a card adds in any order
     yield _row(f"{name}: losses of {COMPARED} steps, {BEHIND} and {AT_ONCE}",
-               f"differ by {apart:.1e}", "0", reached=apart == 0)  # fmt: skip
+               f"differ by {apart:.1e}", f"at most {most}", reached=apart <= most)  # fmt: skip
     seconds: dict[str, list[float]] = {way: [] for way in training}
     for _ in range(TURNS):
         for way, (_trainer_of_it, taken) in training.items():

@@ -35,6 +35,10 @@ Both = Callable[..., tuple[Run, Run]]
 STEPS_PER_EPOCH = 7
 TIMES = ("time", "seconds", "bytes")
 DROPOUT = {"dropout": 0.2, "attention": "eager"}  # so that random numbers count
+ON_A_CARD = (
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+)
 
 
 def read_behind(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,19 +217,25 @@ def test_a_number_that_is_not_finite_changes_no_weight(
         assert all(torch.equal(theirs[n], each) for n, each in tensors["trainable"].items())
 
 
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=ON_A_CARD)])
 @pytest.mark.parametrize("where", ["loss", "norm"])
-def test_a_fused_adamw_skips_from_the_first_number_that_is_not_finite_on(where: str) -> None:
+def test_a_fused_adamw_skips_from_the_first_number_that_is_not_finite_on(
+    where: str, device: str
+) -> None:
     """Against an AdamW of torch that is given the finite steps before it alone."""
     torch.manual_seed(0)
-    weights = [torch.nn.Parameter(torch.ones(3, 2)) for _ in range(2)]
+    weights = [torch.nn.Parameter(torch.ones(3, 2, device=device)) for _ in range(2)]
     ours, theirs = (torch.optim.AdamW([w], lr=0.1, fused=True) for w in weights)
-    gradients = torch.randn(4, 3, 2)
+    gradients = torch.randn(4, 3, 2, device=device)
     for step, gradient in enumerate(gradients):
         spoilt = step == 2
         weights[0].grad = gradient * (float("nan") if spoilt else 1.0)
-        values = {"loss": torch.tensor(1.0), "norm": torch.tensor(2.0)}
+        values = {
+            "loss": torch.tensor(1.0, device=device),
+            "norm": torch.tensor(2.0, device=device),
+        }
         if spoilt:
-            values[where] = torch.tensor(float("inf"))
+            values[where] = torch.tensor(float("inf"), device=device)
         skip_unless_finite(ours, values["loss"], values["norm"])
         ours.step()
         if step < 2:
