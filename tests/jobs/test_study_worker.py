@@ -18,6 +18,7 @@ from workbench import jobs
 from workbench.errors import RunRefused
 from workbench.jobs import Wanted, study_worker, supervisor
 from workbench.jobs.worker import MOST_ATTEMPTS
+from workbench.jobs.worker_records import registered
 from workbench.store import BESIDE_VARIABLE, Queue, Run, list_runs
 
 pytestmark = pytest.mark.usefixtures("stand_in")
@@ -200,6 +201,14 @@ def test_a_run_of_another_process_is_refused_and_none_is_begun(tmp_path: Path) -
     assert Queue(tmp_path).list() == [] and states(tmp_path) == {"long": "running"}
     jobs.stop(runs_of(tmp_path)["long"])
     wait_for(lambda: not job.alive)
+
+
+def test_a_command_that_is_refused_takes_nothing_from_the_one_that_runs(tmp_path: Path) -> None:
+    queue = Queue(tmp_path)
+    jobs.enqueue([named("quick-b")], tmp_path, seeds=[0], command="the one that runs")
+    with registered(queue, SLOTS), pytest.raises(RunRefused, match="works on this queue"):
+        run_at_once(tmp_path, "quick", "quick-b")
+    assert [entry.name.partition("-s0")[0] for entry in queue.list()] == ["quick-b"]
 
 
 def test_runs_know_beside_how_many_others_they_are_measured(tmp_path: Path) -> None:

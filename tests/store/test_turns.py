@@ -44,6 +44,19 @@ def test_nobody_waits_for_what_takes_longer_than_a_step(tmp_path: Path) -> None:
     assert not other.take(0.05), "and so is this one, which goes on"
 
 
+def test_a_run_that_hangs_in_its_turn_is_waited_for_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert Turns(tmp_path / "cpu.turns").take(30)
+    monkeypatch.setattr(turns, "LONGEST_SECONDS", 0.05)
+    other = Turns(tmp_path / "cpu.turns")
+    monkeypatch.setattr(turns, "LONGEST_SECONDS", 600.0)
+    thread = threading.Thread(target=other.let_others, daemon=True)
+    thread.start()
+    thread.join(30)
+    assert not thread.is_alive() and not other.take(0)
+
+
 def test_a_killed_run_holds_nobody_up(tmp_path: Path) -> None:
     file = tmp_path / "cpu.turns"
     source = (

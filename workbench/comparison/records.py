@@ -43,7 +43,6 @@ class Memory(_Part):
 class Solo(_Part):
     """Steps that a run beside others took while they waited."""
 
-    steps: Count
     seconds: Annotated[Amount, Field(gt=0)]
     tokens: Count
 
@@ -60,14 +59,15 @@ class Time(_Part):
     solo: Solo | None = None
 
     def alone(self) -> Self:
-        """Without what other runs have slowed down; paces are those of its solo steps."""
+        """Without what other runs have slowed down. The pace is that of the solo steps, in tokens,
+        as steps differ in length; a step has as many as those of the run on average."""
         if not self.measured_beside:
             return self
         names = ("train_seconds", "steps_per_second", "tokens_per_second")
         paces: dict[str, float | None] = dict.fromkeys(names)
-        if solo := self.solo:
-            paces |= {"steps_per_second": solo.steps / solo.seconds}
-            paces |= {"tokens_per_second": solo.tokens / solo.seconds}
+        if self.solo and self.steps_per_second and self.tokens_per_second:
+            pace = paces["tokens_per_second"] = self.solo.tokens / self.solo.seconds
+            paces["steps_per_second"] = pace * self.steps_per_second / self.tokens_per_second
         return self.model_copy(update=paces)
 
 

@@ -82,17 +82,18 @@ class _StudyWorker(Worker):
         self.watch: Callable[[], None] = lambda: None
         paths = (run_path(self.queue.root, each.recipe, each.seed) for each in wanted)
         self._own = {f"{path.parent.name}/{path.name}" for path in paths}
+        self._command = command_of(os.getpid())
         self.signal_number: int | None = None
         self._at_once = False
 
     def leave(self) -> None:
         """Takes out of the queue what was not begun, or stopped from outside."""
         for entry in self._entries():
-            if not entry.job:
+            if not entry.job and entry.command == self._command:
                 self.queue.remove(entry)
 
     def _begin(self) -> None:
-        root, command = self.queue.root, command_of(os.getpid())
+        root, command = self.queue.root, self._command
         with self.queue.changing():
             there = {entry.id: entry for entry in self.queue.list()}  # of one that was killed
             for each in self._wanted:
@@ -122,7 +123,7 @@ class _StudyWorker(Worker):
         beside = min(sharing, len(self._wanted)) - 1
         given = environment_of(slot) | {ENDS_WITH_VARIABLE: str(os.getpid())}
         if beside:
-            name = f"{self._host}@{'+'.join(sorted(devices))}.turns"
+            name = f"{self._host}@{'+'.join(sorted(devices)).replace('/', '-')}.turns"
             given[TURNS_VARIABLE] = str(self.queue.folder / "slots" / name)
             given[BESIDE_VARIABLE] = str(beside)
         return given

@@ -18,7 +18,7 @@ except ImportError:  # Windows has no such locks: there runs never have a device
 TURNS_VARIABLE = "WORKBENCH_TURNS"
 """Environment variable with the file that the runs of a device take turns by."""
 LONGEST_SECONDS = 60.0
-"""How long a run waits for its turn at most, should another one hang in its own."""
+"""How long a run waits for another one's turn at most."""
 POLL_SECONDS = 0.005
 
 
@@ -28,18 +28,25 @@ class Turns:
     def __init__(self, file: Path) -> None:
         names = (file, file.with_name(f"{file.name}.gate"))
         self._work, self._gate = (os.open(name, os.O_RDWR | os.O_CREAT, 0o600) for name in names)
+        self._left = False
         self.let_others()
 
     def let_others(self) -> None:
-        """Waits here if another run is to have the device alone."""
+        """Waits here if another run is to have the device alone; once one hangs in its turn, this
+        one waits for nobody any more."""
+        if self._left:
+            return
         fcntl.flock(self._work, fcntl.LOCK_UN)
-        if _taken(self._gate, fcntl.LOCK_SH, LONGEST_SECONDS):
+        self._left = not _taken(self._gate, fcntl.LOCK_SH, LONGEST_SECONDS)
+        if not self._left:
             _taken(self._work, fcntl.LOCK_SH, LONGEST_SECONDS)
             fcntl.flock(self._gate, fcntl.LOCK_UN)
 
     def take(self, seconds: float) -> bool:
         """Takes the device for this run alone; False where another one does not get to its next
         step within these seconds."""
+        if self._left:
+            return False
         fcntl.flock(self._work, fcntl.LOCK_UN)
         deadline = time.monotonic() + seconds
         if _taken(self._gate, fcntl.LOCK_EX, seconds):
