@@ -3,7 +3,7 @@
 import shlex
 import socket
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 
@@ -15,16 +15,19 @@ from workbench.jobs.worker_records import CPU, environment_of
 from workbench.store import list_runs
 
 BUSY_SECONDS = 3
+Width = Literal["stretch"] | int
 
 
-def choose() -> str:
+def choose(width: Width = "stretch") -> str:
     """The device that is asked for, where the machine has a choice; empty for any."""
     slots = {"any": "", **{name: name.removeprefix("GPU ") for name, _ in gpus()}, "CPU": CPU}
     if len(slots) == 2:
         return ""
     say_unknown("device", slots)
     about = "Which device the runs get; a queued one waits until the queue has it free."
-    chosen = st.selectbox("Device", list(slots), key="device", bind="query-params", help=about)
+    chosen = st.selectbox(
+        "Device", list(slots), key="device", bind="query-params", help=about, width=width
+    )
     return slots[chosen or "any"]
 
 

@@ -96,9 +96,7 @@ def test_a_wrong_value_is_explained_as_on_the_command_line_and_cannot_start(
     runs: RunsFolder,
 ) -> None:
     app = open_view("recipes", study="bbc-news", recipe="lora")
-    next(w for w in app.text_input if w.label == "test texts, number or share").set_value(
-        "lots"
-    ).run()
+    next(w for w in app.text_input if w.label == "test texts or share").set_value("lots").run()
     assert "data.test_size" in texts(app)
     assert "start" not in {button.key for button in app.button}
 

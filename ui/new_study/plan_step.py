@@ -23,6 +23,7 @@ from workbench.recipe import load_recipes
 
 LOOK_SECONDS = 0.5
 KEPT = 16
+COUNTS = ("trained parameters", "steps")
 Plan = dict[str, Any]
 
 
@@ -57,8 +58,7 @@ def show(choices: Choices, stamp: object) -> None:
     """What the study takes and can show; the buttons follow once that is known."""
     future = _plans().of(choices, stamp)
     waiting = not future.done()
-    with st.columns(4)[0]:
-        device = devices.choose()
+    device = devices.choose(width=300)
     every = LOOK_SECONDS if waiting else None
     st.fragment(run_every=every)(_answer)(choices, future, device, waiting)
 
@@ -86,14 +86,15 @@ def _table(found: Plan) -> None:
     rows = [
         {
             "method": plan["recipe"],
-            "trained": plan.get("trainable_parameters"),
+            "trained parameters": plan.get("trainable_parameters"),
             "steps": plan.get("steps"),
             "peak memory (MB)": _scaled(plan.get("peak_memory_bytes"), 1e6),
             "time of a run (min)": _scaled(plan.get("train_seconds"), 60),
         }
         for plan in found["plans"]
     ]
-    st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
+    grouped = st.column_config.NumberColumn(format="localized")  # 22,715,141
+    st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=dict.fromkeys(COUNTS, grouped))
     st.markdown(plain(found["shows"][:1].upper() + found["shows"][1:] + "."))
     too_large = [plan["recipe"] for plan in found["plans"] if plan.get("fits") is False]
     if too_large:
