@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 import streamlit as st
 
+from cards import style
 from layout import plain, remember, resume, runs_dir, say_unknown_keys
 
 LOGO = str(Path(__file__).parent / "logo.svg")
@@ -35,6 +36,7 @@ if "landed" not in st.session_state:
         there = any(runs_dir().glob("*/*/status.json"))
         st.switch_page("views/study.py" if there else "views/new.py")
 resume(navigation)
+style()
 navigation.run()
 say_unknown_keys()
 remember()

@@ -15,6 +15,7 @@ import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from cards import card
 from workbench.cli.ui_server import RUNS_VARIABLE
 from workbench.errors import WorkbenchError
 from workbench.formatting import ABSENT
@@ -164,7 +165,7 @@ def action_button(
 
 def empty(title: str, hint: str) -> None:
     """What a view says when there is nothing to show, and what to do about it."""
-    with st.container(border=True, gap="xxsmall"):
+    with card(f"empty-{title}", gap="xxsmall"):
         st.subheader(plain(title), anchor=False)
         st.caption(hint)
 

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from browsing import assert_good, settled
+from browsing import SCHEMES, SHOWN_IN, assert_good, settled
 from made_runs import RunsFolder, news_recipe
 from playwright.sync_api import Page, expect
 from serving import Server
@@ -101,3 +101,19 @@ def test_a_run_at_work_changes_its_own_cell_and_no_other(page: Page, runs: RunsF
         assert any("80%" in text for text in changed)
         # What else is in the grid; a chart below it may have been drawn late.
         assert not changed & {"test accuracy", "seed 0", "full", "lora", *cells(page)}
+
+
+def test_a_card_is_lighter_than_the_page_in_the_dark_theme_alone(
+    page: Page, runs: RunsFolder
+) -> None:
+    for seed in range(2):
+        runs.add(news_recipe("full"), seed)
+    with Server(runs.path) as server:
+        server.open(page, "/study?study=news")
+        card = page.locator("[class*=st-key-card-answer]").first
+        for scheme in SCHEMES:
+            page.emulate_media(color_scheme=scheme)
+            page.wait_for_function(SHOWN_IN, arg=scheme)
+            clear = "rgba(0, 0, 0, 0)"
+            surface = clear if scheme == "light" else "rgb(15, 20, 22)"
+            expect(card).to_have_css("background-color", surface)

@@ -5,6 +5,7 @@ from typing import Literal
 
 import streamlit as st
 
+from cards import card
 from compare.draw import show_table
 from compare.selection import Selection
 from layout import plain
@@ -72,8 +73,8 @@ def show(selection: Selection, analysis: Analysis) -> None:
                 f"Page of {pages}", 1, pages, key=f"page-{number}", bind="query-params", width=140
             )
         )
-    for example in matching[(page - 1) * ON_A_PAGE : page * ON_A_PAGE]:
-        with st.container(border=True, gap="xsmall"):
+    for place, example in enumerate(matching[(page - 1) * ON_A_PAGE : page * ON_A_PAGE]):
+        with card(f"example-{number}-{place}", gap="xsmall"):
             _example(example)
 
 

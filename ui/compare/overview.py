@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from cards import card
 from compare.draw import show_table
 from compare.figures import show_figures
 from compare.selection import Selection
@@ -16,7 +17,7 @@ from workbench.comparison.table import comparison_table
 
 
 def answer_box(selection: Selection, analysis: Analysis) -> None:
-    with st.container(border=True):
+    with card(f"answer-{analysis.number}"):
         st.text(answer(analysis.group, selection.comparison.warnings)["text"])
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import streamlit as st
 
+from cards import card
 from layout import plain
 from new_study import address
 from workbench.new_study import Ambiguous, Inspected
@@ -25,7 +26,7 @@ NONE = "none"
 
 def ask(error: Ambiguous) -> None:
     """The one question that the data leaves open."""
-    with st.container(border=True):
+    with card("question"):
         st.markdown(plain(error.what))
         if error.why:
             st.caption(plain(error.why))

@@ -4,6 +4,7 @@ from functools import partial
 
 import streamlit as st
 
+from cards import card
 from layout import plain, remarks
 from new_study import address
 from workbench.formatting import plural
@@ -16,7 +17,7 @@ def show(inspected: Inspected) -> bool:
     notes = list(inspected.checked.notes)
     remarks(plural(len(notes), "note") + " on the rows", notes, ":material/info:")
     for number, problem in enumerate(problems):
-        with st.container(border=True, gap="small"):
+        with card(f"problem-{number}", gap="small"):
             st.markdown(f":material/error: {plain(problem.what)}")
             said = (problem.where, problem.why, "" if problem.remedies else problem.fix)
             st.caption(plain(". ".join(part for part in said if part)))

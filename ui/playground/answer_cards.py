@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from cards import card
 from layout import errors_shown, plain
 from playground import playground_client, token_charts, weight_charts
 from playground.adapters import Adapter
@@ -42,8 +43,8 @@ def show(adapters: list[Adapter], text: str, pairs: dict[str, str | None]) -> di
         row = cards[start : start + per_row]
         columns = st.columns(max(2, min(len(cards), per_row)), gap="small")
         places = []
-        for column, (adapter, zero_shot) in zip(columns, row, strict=False):
-            with column, st.container(border=True, height="stretch"):
+        for number, (adapter, zero_shot) in enumerate(row, start=start):
+            with columns[number - start], card(f"answer-{number}", height="stretch"):
                 _title(adapter, zero_shot)
                 places.append(st.container(gap="small"))
         for place, (adapter, zero_shot) in zip(places, row, strict=True):

@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 import devices
+from cards import card
 from layout import action_button, errors_shown, plain, runs_dir, show_error
 from recipes import plan_panel
 from recipes.snippets import Wanted, command_line, python_lines
@@ -29,7 +30,7 @@ def panel(wanted: Wanted, *, complete: bool) -> None:
     Args:
         complete: False where values of the form were lost, so that nothing is started.
     """
-    with st.container(border=True):
+    with card("start"):
         st.subheader("Start", anchor=False)
         seeds = _seeds(wanted)
         about = "GPUs of this machine that train one run together; the batch size stays the same."
@@ -49,7 +50,7 @@ def panel(wanted: Wanted, *, complete: bool) -> None:
         _show_states(runs)
         devices.warn_if_busy()
         _buttons(wanted, todo, any(run.state in ACTIVE for run in runs), complete)
-    with st.container(border=True):
+    with card("plan"):
         st.subheader("Plan", anchor=False)
         _plan(wanted.recipe)
     terminal, python = st.tabs(["From a terminal", "In Python"])

@@ -5,6 +5,7 @@ from pathlib import Path
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from cards import card
 from layout import error_box, say_unknown
 from workbench.errors import RecipeError
 from workbench.formatting import plural
@@ -23,7 +24,7 @@ def needs_hub(recipe: Recipe) -> bool:
 
 def pick() -> Path | None:
     """The bar of filters and the recipe file that was chosen; None when there is none."""
-    with st.container(border=True):
+    with card("picker"):
         filters = st.columns([1, 1, 1, 1, 1.15], vertical_alignment="bottom")
         with filters[4], st.popover("Your folder", icon=":material/folder_open:", width="stretch"):
             about = "A recipe file, or a folder of them, on the machine that serves this page."

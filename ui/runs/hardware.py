@@ -3,6 +3,7 @@
 import psutil
 import streamlit as st
 
+from cards import card
 from layout import runs_dir
 from workbench.formatting import ABSENT, size
 from workbench.jobs.worker_records import query_gpus
@@ -20,7 +21,7 @@ def strip() -> None:
     tiles = [("CPU", f"{psutil.cpu_percent():.0f}%")]
     tiles += [("memory", f"{size(used)} of {size(memory['total_bytes'])}")]
     tiles += [("disk free", size(free_bytes(runs_dir()))), *gpus()]
-    with st.container(horizontal=True, gap="medium", border=True):
+    with card("hardware", horizontal=True, gap="medium"):
         for name, value in tiles:
             st.text(f"{name}  {value}", width="content")
 

@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from cards import card
 from compare.draw import draw
 from layout import plain, tiles
 from run_summary import progress_of, share_done, state_of, time_of
@@ -56,7 +57,7 @@ def _figures(run: Run, events: list[Event]) -> None:
         ("elapsed", ABSENT if started is None else duration(max(0, time.time() - started))),
         ("time left", time_of(run).removesuffix(" left")),
     ]
-    with st.container(border=True):
+    with card("live"):
         tiles(shown)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from cards import card
 from compare.draw import draw
 from layout import facts, plain, right_aligned, tiles
 from run_summary import decimal, scored
@@ -38,7 +39,7 @@ def headline(result: Event) -> None:
         ("training time", duration(number(get_section(result, "time"), "train_seconds"))),
         ("adapter", size(number(result, "adapter_bytes"))),
     ]
-    with st.container(border=True):
+    with card("result"):
         tiles(shown)
 
 

@@ -3,6 +3,7 @@
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from cards import card
 from layout import action_button, empty, heading
 from playground import answer_cards, explain_panel, input_form, playground_client, text_table
 from playground.adapters import Adapter, find_adapters, takes_a_second_text
@@ -33,7 +34,7 @@ def page() -> None:
     if not chosen:
         empty("No adapter chosen", "Choose one above, or several to compare them.")
     elif texts:
-        with status.container(border=True, gap="xsmall"):
+        with card("at-work", status, gap="xsmall"):
             st.caption("Models in memory")
             st.text("Running …")
         _answer(chosen, texts, from_file)
@@ -44,7 +45,7 @@ def _status(place: DeltaGenerator) -> None:
     """What the models take, and the button that frees it."""
     playground = playground_client.playground()
     running, memory = playground.pid is not None, playground.memory
-    with place.container(border=True, gap="xsmall"):
+    with card("models", place, gap="xsmall"):
         st.caption("Models in memory")
         if not running:
             st.text("None. They are loaded with the first request.")

@@ -7,6 +7,7 @@ from pathlib import Path
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from cards import card
 from layout import action_button, error_box, heading, plain
 from recipes import data_preview, launch_panel, links, save_recipe
 from recipes.recipe_form import form
@@ -51,7 +52,7 @@ def _middle(path: Path, shipped: Recipe, right: DeltaGenerator) -> Recipe:
     except RecipeError as error:
         with values:
             error_box("These values cannot be used", str(error))
-        with right, st.container(border=True):
+        with right, card("start"):
             st.subheader("Start", anchor=False)
             st.caption("Fix the errors below to start.")
         return shipped
