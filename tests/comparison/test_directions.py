@@ -72,6 +72,15 @@ def test_every_readable_format_says_which_way_is_better(runs: Path) -> None:
 
 
 @pytest.mark.usefixtures("headlines")
+def test_of_a_perplexity_margin_and_need_are_in_percent(runs: Path) -> None:
+    comparison = compare([runs])
+    found = next(each for each in comparison.verdicts if each["label"] == "lora")
+    assert found["margin_ratio"] == pytest.approx(1.05)
+    assert "detecting 5% takes" in found["details"] and "% on" in found["details"]
+    assert " of perplexity" not in comparison.to("markdown")
+
+
+@pytest.mark.usefixtures("headlines")
 def test_exact_formats_have_names_without_arrows(runs: Path) -> None:
     comparison = compare([runs])
     lines = list(csv.DictReader(io.StringIO(comparison.to("csv"))))
