@@ -106,7 +106,7 @@ class Checkpointer:
                 self.event("warning", message=message)
                 self.warnings.append(message)
 
-    def note_others(self) -> None:
+    def _note_others(self) -> None:
         """Logs with how many other runs this attempt shares its device, if with any."""
         if others := int(os.environ.get(BESIDE_VARIABLE, "0")):
             self.event("beside", runs=others)
@@ -125,7 +125,19 @@ class Checkpointer:
         beside = {"measured_beside": self.beside, **self.solo.record()} if self.beside else {}
         return self.clock.record(total_seconds) | beside
 
-    def load_latest(self, meter: MemoryMeter, *, force: bool) -> None:
+    def begin(self, meter: MemoryMeter, notes: Iterable[str], *, resume: bool, force: bool) -> None:
+        """Begins an attempt: after the newest checkpoint or at the start, with notes to log.
+
+        Raises:
+            RunRefused: when the conditions have changed, unless ``force``.
+            TrainingError: when the checkpoint is not of this training.
+        """
+        if resume:
+            self._load_latest(meter, force=force)
+        self._note_others()
+        self.warn(notes)
+
+    def _load_latest(self, meter: MemoryMeter, *, force: bool) -> None:
         """Goes back to the newest whole checkpoint, and forgets what was logged after it.
 
         Raises:

@@ -105,18 +105,15 @@ class Pipeline:
         trainer = make_trainer(setup, model, recipe, seed, accelerator, self.writer.path)
         meter.note_cuda("load")  # which the trainer has moved the model to
         comparability = record.comparability(recipe, setup, model.base, start)
-        conditions = conditions_known(recipe, seed, setup.policy, packages)
+        known = conditions_known(recipe, seed, setup.policy, packages)
         checkpointer = Checkpointer(
             trainer=trainer,
             writer=self.writer,
             event=self._event,
-            conditions=conditions | conditions_loaded(comparability),
+            conditions=known | conditions_loaded(comparability),
             minutes=recipe.training.checkpoint_minutes,
         )
-        if self.resume:
-            checkpointer.load_latest(meter, force=self.force)
-        checkpointer.note_others()
-        checkpointer.warn(setup.policy.notes)
+        checkpointer.begin(meter, setup.policy.notes, resume=self.resume, force=self.force)
         self.trackers = Trackers(accelerator, self.writer.path, checkpointer.warn)
         self.trackers.start(recipe, seed)
         self._train(trainer, meter, checkpointer)
