@@ -12,6 +12,7 @@ import pytest
 from made_runs import RunsFolder, news_recipe
 from opening import open_view, texts
 from pandas.api.types import is_datetime64_any_dtype, is_numeric_dtype
+from streamlit.testing.v1 import AppTest
 
 import layout
 from runs import hardware, run_table
@@ -50,6 +51,15 @@ def test_runs_lists_every_state_and_survives_a_corrupt_folder(runs: RunsFolder) 
     assert is_datetime64_any_dtype(table.started)
 
 
+def _components(app: AppTest) -> list[str]:
+    return [each.key for each in app.get("bidi_component")]
+
+
+def test_a_run_that_is_awaited_offers_a_notification(runs: RunsFolder) -> None:
+    runs.add(news_recipe("lora", study="other"), 0, "running")
+    assert "notifier" in _components(open_view("runs"))
+
+
 def test_a_table_of_finished_runs_is_quiet_and_found_by_state(runs: RunsFolder) -> None:
     runs.add_study()
     app = open_view("runs")
@@ -57,7 +67,7 @@ def test_a_table_of_finished_runs_is_quiet_and_found_by_state(runs: RunsFolder) 
     shown = json.loads(app.dataframe[0].proto.columns)["state"]["type_config"]["options"]
     labels = {each["value"]: each.get("label") or each["value"] for each in shown}
     assert labels["finished"] == run_table.DONE and labels["failed"] == "failed"
-    assert not app.get("bidi_component"), "nobody is told of what has ended"
+    assert "notifier" not in _components(app), "nobody is told of what has ended"
     runs.add(news_recipe("lora", study="other"), 0, "failed", reason="x")
     assert "progress" in open_view("runs").dataframe[0].value
     assert len(open_view("runs", search="finished lora").dataframe[0].value) == 3
