@@ -135,17 +135,18 @@ def test_pages_come_back_as_they_were_left(page: Page, runs: RunsFolder) -> None
         open_and_edit(page, server, "5")
         go(page, "Compare")
         assert "recipe" not in page.url and "set" not in page.url
-        page.get_by_role("tab", name="Curves").click()
-        go(page, "Recipes")
-        shows(page, "5")
-        go(page, "Compare")
         curves = page.get_by_role("tab", name="Curves")
-        expect(curves).to_have_attribute("aria-selected", "true")
+        curves.click()
+        settled(page)
         page.go_back()
         settled(page)
         shows(page, "5")
         page.go_forward()
         settled(page)
+        expect(curves).to_have_attribute("aria-selected", "true")
+        go(page, "Recipes")
+        shows(page, "5")
+        go(page, "Compare")
         expect(curves).to_have_attribute("aria-selected", "true")
 
 
