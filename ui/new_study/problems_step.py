@@ -26,6 +26,8 @@ def show(inspected: Inspected) -> bool:
                     words = plain(about[:1].upper() + about[1:])
                     action = partial(_settle, inspected.choices, choices)
                     st.button(words, key=f"{number}:{option}", on_click=action, help=plain(option))
+    if problems:
+        st.caption("The model, the methods and the plan follow once these are settled.")
     return not problems
 
 

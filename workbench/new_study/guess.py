@@ -126,7 +126,7 @@ class _Source:
             if prompts and not self.given.label and not named(self.labels, LABELS):
                 what = "two columns of texts that could be a prompt and its answer, and a label"
                 raise Ambiguous("task", ["text-classification", "instruction"], what)
-            return "text-classification", "texts, and a column that says something of each"
+            return "text-classification", "texts, and a column with a label for each"
         if len(self.texts) > 1:
             return "instruction", "several columns of texts and none of labels"
         if self.texts:
