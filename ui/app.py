@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 import streamlit as st
 
 from cards import style
+from history import one_entry_each
 from layout import plain, remember, resume, runs_dir, say_unknown_keys
 
 LOGO = str(Path(__file__).parent / "logo.svg")
@@ -37,6 +38,7 @@ if "landed" not in st.session_state:
         st.switch_page("views/study.py" if there else "views/new.py")
 resume(navigation)
 style()
+one_entry_each()
 navigation.run()
 say_unknown_keys()
 remember()

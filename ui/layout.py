@@ -65,7 +65,7 @@ def resume(page: StreamlitPage) -> None:
         state[STRAY] = list(asked.keys() - own.keys())
     if state.get(PAGE) != name:
         state[PAGE], state[VISIT] = name, visit() + 1
-        target = own or state.get(f"left:{name}", {})
+        target = own if by_history() else own or state.get(f"left:{name}", {})
         if target != asked:
             st.switch_page(page, query_params=target)
     for key in asked.keys() - own.keys():

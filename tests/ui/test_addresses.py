@@ -144,10 +144,58 @@ def test_pages_come_back_as_they_were_left(page: Page, runs: RunsFolder) -> None
         page.go_forward()
         settled(page)
         expect(curves).to_have_attribute("aria-selected", "true")
-        go(page, "Recipes")
-        shows(page, "5")
+
+
+@pytest.mark.browser
+def test_back_stops_once_at_each_page_that_was_entered(page: Page, runs: RunsFolder) -> None:
+    runs.add(news_recipe("lora"), 0)
+    runs.add(news_recipe("full"), 0)
+    compare, recipes = "/compare?view=Curves", "/?study=bbc-news&recipe=full&set="
+    with Server(runs.path) as server:
+        open_and_edit(page, server, "5")
         go(page, "Compare")
-        expect(curves).to_have_attribute("aria-selected", "true")
+        page.get_by_role("tab", name="Curves").click()
+        settled(page)
+        for name in ("Recipes", "Compare", "Runs", "Compare"):  # again, but for Runs
+            go(page, name)
+        steps = [(page.go_back, each) for each in ("/runs", compare, recipes, compare, recipes)]
+        steps += [(page.go_forward, each) for each in (compare, recipes, compare, "/runs")]
+        for step, address in steps:
+            step()
+            settled(page)
+            assert page.url.removeprefix(server.url).startswith(address)
+            if address == recipes:
+                shows(page, "5")
+            if address == compare:
+                curves = page.get_by_role("tab", name="Curves")
+                expect(curves).to_have_attribute("aria-selected", "true")
+        page.get_by_role("textbox", name="Search").fill("lora")
+        page.get_by_role("textbox", name="Search").press("Enter")
+        settled(page)
+        page.reload()
+        expect(page.get_by_role("textbox", name="Search")).to_have_value("lora")
+
+
+@pytest.mark.browser
+def test_back_to_a_page_without_values_shows_it_without(page: Page, runs: RunsFolder) -> None:
+    runs.add(news_recipe("lora"), 0)
+    search = page.get_by_role("textbox", name="Search")
+    with Server(runs.path) as server:
+        server.open(page, "/runs")
+        for name in ("Compare", "Runs"):
+            settled(page)
+            go(page, name)
+        search.fill("lora")
+        search.press("Enter")
+        settled(page)
+        for _ in range(2):
+            page.go_back()
+            settled(page)
+        expect(search).to_have_value("")
+        for _ in range(2):
+            page.go_forward()
+            settled(page)
+        expect(search).to_have_value("lora")
 
 
 @pytest.mark.browser
