@@ -12,9 +12,9 @@ from workbench.new_study import Choices, Given
 from workbench.new_study.existing import (
     add_method,
     list_studies,
-    missing_runs,
     more_seeds,
     read_study,
+    unfinished_runs,
     write_seeds,
 )
 from workbench.recipe import load_recipe, load_recipes
@@ -51,8 +51,8 @@ def test_rows_are_recipes_with_their_runs_by_seed(tmp_path: Path, study: Path) -
     rows = {(row.name, row.recipe is None): sorted(row.runs) for row in found.rows}
     assert rows == {("full", False): [7], ("lora", False): [], ("lora", True): [1]}
     assert found.seeds == [0, 1, 7]
-    missing = {recipe.name: seeds for recipe, seeds in missing_runs(found)}
-    assert missing == {"full": [0, 1], "lora": [0, 1]}
+    left = {recipe.name: seeds for recipe, seeds in unfinished_runs(found)}
+    assert left == {"full": [0, 1], "lora": [0, 1]}
     assert [each.name for each in found.recipes] == ["full", "lora"]
 
 

@@ -36,7 +36,7 @@ def test_a_study_is_watched_added_to_and_found_again(
     own = write_study(folder / "topics", tiny_bert, topics_file, METHODS, seeds=(0,), epochs=2)
     with Server(runs) as server:
         server.open(page, "/study?study=topics")
-        page.get_by_role("button", name="Start 2 missing runs").click()
+        page.get_by_role("button", name="Start 2 unfinished runs").click()
         expect(page.get_by_text("2 of 2 runs finished")).to_be_visible(timeout=RUN_MS)
         expect(page.get_by_role("tab", name="Scores")).to_be_visible(timeout=RUN_MS)
         page.get_by_role("button", name="Add seeds").click()

@@ -16,7 +16,7 @@ from workbench.recipe import Recipe, load_recipes
 from workbench.store import Queue, process_start_time
 
 BASE = """# Made by: workbench new news --data asset:bbc-news --methods lora,full --seeds 2
-# task: text-classification (texts, and a column that says something of each)
+# task: text-classification (texts, and a column with a label for each)
 # test: 20 rows (classes in proportion)
 # max_length: 32 tokens (half of the training texts have 20 or fewer, the longest 30)
 task: {name: text-classification}
@@ -92,15 +92,31 @@ def test_without_any_study_the_page_says_where_to_begin(runs: RunsFolder) -> Non
     assert "New study" in texts(open_view("study"))
 
 
-def test_missing_runs_are_started_and_no_others(
+def test_unfinished_runs_are_started_and_no_others(
     runs: RunsFolder, own: Path, started: list[list[Recipe]]
 ) -> None:
-    lora = next(each for each in load_recipes(own) if each.name == "lora")
+    full, lora = sorted(load_recipes(own), key=lambda each: each.name)
     runs.add(lora, 0)
+    runs.add(full, 0, "stopped")
+    runs.add(full, 1, "running")
     app = open_view("study", study="news")
-    press(app, "Start 3 missing runs")
-    ((full, again),) = started
-    assert (full.seeds, again.seeds) == ([0, 1], [1]) and again.fingerprint == lora.fingerprint
+    press(app, "Start 2 unfinished runs")
+    ((stopped, never),) = started
+    assert (stopped.name, stopped.seeds) == ("full", [0])
+    assert (never.fingerprint, never.seeds) == (lora.fingerprint, [1])
+
+
+def test_stop_ends_what_runs_and_what_waits(
+    runs: RunsFolder, own: Path, started: list[list[Recipe]]
+) -> None:
+    full, lora = sorted(load_recipes(own), key=lambda each: each.name)
+    running = runs.add(full, 0, "running")
+    jobs.enqueue([lora], runs.path, seeds=[0, 1])
+    app = open_view("study", study="news")
+    press(app, "Stop")
+    assert (running / "stop").exists() and not Queue(runs.path).list()
+    press(app, "Start 3 unfinished runs")
+    assert [(each.name, each.seeds) for each in started[0]] == [("full", [1]), ("lora", [0, 1])]
 
 
 def test_a_method_is_added_to_the_recipes_and_started(

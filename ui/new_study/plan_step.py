@@ -23,7 +23,10 @@ from workbench.recipe import load_recipes
 
 LOOK_SECONDS = 0.5
 KEPT = 16
-COUNTS = ("trained parameters", "steps")
+FORMATS = {
+    **dict.fromkeys(("trained parameters", "steps"), "localized"),  # 22,715,141
+    **dict.fromkeys(("peak memory (MB)", "time of a run (min)"), "%.1f"),
+}
 Plan = dict[str, Any]
 
 
@@ -93,8 +96,8 @@ def _table(found: Plan) -> None:
         }
         for plan in found["plans"]
     ]
-    grouped = st.column_config.NumberColumn(format="localized")  # 22,715,141
-    st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=dict.fromkeys(COUNTS, grouped))
+    columns = {name: st.column_config.NumberColumn(format=each) for name, each in FORMATS.items()}
+    st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=columns)
     st.markdown(plain(found["shows"][:1].upper() + found["shows"][1:] + "."))
     too_large = [plan["recipe"] for plan in found["plans"] if plan.get("fits") is False]
     if too_large:
@@ -106,7 +109,7 @@ def _table(found: Plan) -> None:
 
 
 def _scaled(value: Any, unit: float) -> float | None:
-    return None if value is None else round(value / unit, 1)
+    return None if value is None else value / unit
 
 
 def _total(choices: Choices, found: Plan) -> str:

@@ -11,12 +11,11 @@ from runs.run_examples import predictions_csv
 from workbench import jobs
 from workbench.comparison.items import PREDICTIONS
 from workbench.formatting import size
-from workbench.store import ACTIVE, Run, delete_run, open_regular, read_run
+from workbench.store import ACTIVE, RESUMABLE, Run, delete_run, open_regular, read_run
 from workbench.store.notes import NOTES
 from workbench.store.run_log import LOG
 
 RECIPE = "recipe.yaml"
-RESUMABLE = ("stopped", "failed", "interrupted")
 
 
 def actions(run: Run) -> None:
@@ -66,17 +65,17 @@ def _stop_button(run: Run) -> None:
     if (run.path / "stop").exists():
         about = "It was asked to save and stop. This kills its process without waiting."
         end = partial(jobs.stop, grace_seconds=1.0)
-        _button("Kill", ":material/dangerous:", about, partial(_if_active, end, run))
+        _button("Kill", ":material/dangerous:", about, partial(stop_if_active, run, end))
     else:
         about = "Save and stop after this step; the remaining runs of the same job do not start."
-        _button("Stop", ":material/stop:", about, partial(_if_active, jobs.request_stop, run))
+        _button("Stop", ":material/stop:", about, partial(stop_if_active, run))
 
 
-def _if_active(action: Callable[[Run], object], run: Run) -> None:
+def stop_if_active(run: Run, stop: Callable[[Run], object] = jobs.request_stop) -> None:
     """Else it has ended since the page was drawn, which is what was wanted."""
     now = read_run(run.path)
     if now.state in ACTIVE:
-        action(now)
+        stop(now)
 
 
 def _delete(run: Run) -> None:

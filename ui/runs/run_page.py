@@ -8,10 +8,10 @@ from layout import error_box, plain, remarks
 from run_summary import state_of, title_of
 from runs import notes_form, run_examples, run_live, run_log, run_result
 from runs.event_log import histories
-from runs.run_actions import RESUMABLE, actions
+from runs.run_actions import actions
 from workbench.analysis.records import get_strings
 from workbench.formatting import plural
-from workbench.store import ACTIVE, Run
+from workbench.store import ACTIVE, RESUMABLE, Run
 
 Event = dict[str, Any]
 TROUBLE = {

@@ -8,10 +8,10 @@ import streamlit as st
 
 from layout import action_button, errors_shown, plain
 from run_summary import title_of
+from runs.run_actions import stop_if_active
 from runs.run_table import begin_anew
-from workbench import jobs
 from workbench.formatting import plural
-from workbench.store import ACTIVE, Run, delete_run, read_run
+from workbench.store import ACTIVE, Run, delete_run
 from workbench.store.notes import write_notes
 
 MOST_NAMED = 30
@@ -34,7 +34,9 @@ def bar(runs: Sequence[Run]) -> None:
             icon = ":material/leaderboard:"
             st.page_link("views/compare.py", label=words, icon=icon, query_params=query)
         if active:
-            _confirmed("Stop", "saved and stopped, or taken out of the queue", active, _stop)
+            _confirmed(
+                "Stop", "saved and stopped, or taken out of the queue", active, stop_if_active
+            )
         archived = bool(ended) and all(run.notes.archived for run in ended)
         words = "Take out of the archive" if archived else "Archive"
         if ended:
@@ -75,12 +77,6 @@ def _each(runs: Sequence[Run], action: Callable[[Run], object]) -> None:
 def _pick(names: list[str]) -> None:
     st.query_params["picked"] = names
     begin_anew()
-
-
-def _stop(run: Run) -> None:
-    now = read_run(run.path)
-    if now.state in ACTIVE:  # else it has ended meanwhile, which is what was wanted
-        jobs.request_stop(now)
 
 
 def _archive(run: Run, *, archived: bool) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 import streamlit as st
 
 from compare.downloads import page_of
-from layout import error_box, errors_shown, plain, runs_dir
+from layout import action_button, error_box, errors_shown, plain, runs_dir
 from new_study import address
 from recipes.fields import as_yaml
 from run_summary import score_of
+from runs.run_actions import stop_if_active
 from runs.run_table import pending
 from runs.searches import USUAL_TRIALS
 from workbench import jobs
@@ -24,8 +25,8 @@ from workbench.new_study.draft import method_of
 from workbench.new_study.existing import (
     Study,
     add_method,
-    missing_runs,
     more_seeds,
+    unfinished_runs,
     write_seeds,
 )
 from workbench.new_study.hand_edits import hand_edits
@@ -33,7 +34,7 @@ from workbench.recipe import Recipe, recipes_dir
 from workbench.recipe.catalogue import higher_is_better
 from workbench.recipe.methods import METHOD_SPECS
 from workbench.report import check_extra
-from workbench.store import Run, run_name
+from workbench.store import ACTIVE, Run, run_name
 from workbench.tuning.load_search import list_searches
 
 MOST_SEEDS = 20
@@ -45,9 +46,15 @@ START, QUEUE = "Start", "Queue"
 def show(study: Study) -> None:
     """A row of buttons; what needs an answer asks in a window of its own."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        if missing := _never_begun(study):
-            count = sum(len(recipe.seeds) for recipe in missing)
-            _submit(plural(count, "missing run"), "missing", lambda: missing)
+        if active := [
+            run for row in study.rows for run in row.runs.values() if run.state in ACTIVE
+        ]:
+            about = "Save and stop; what waits does not start. Unfinished runs can be resumed here."
+            look = {"icon": ":material/stop:", "help": about}
+            action_button(st, "Stop", "stop", partial(_stop, active), **look)
+        if unfinished := _unfinished(study):
+            count = sum(len(recipe.seeds) for recipe in unfinished)
+            _submit(plural(count, "unfinished run"), "unfinished", lambda: unfinished)
         if study.recipes:
             if study.missing_methods:
                 with st.popover("Add a method", icon=":material/add:"):
@@ -77,10 +84,15 @@ def _submit(what: str, key: str, wanted: Callable[[], Sequence[Recipe]]) -> None
             st.rerun()
 
 
-def _never_begun(study: Study) -> list[Recipe]:
-    """Recipes with the seeds that no run or job has begun."""
+def _stop(runs: Sequence[Run]) -> None:
+    for run in runs:
+        stop_if_active(run)
+
+
+def _unfinished(study: Study) -> list[Recipe]:
+    """Recipes with the seeds that have not finished and that no job works on."""
     waiting, found = pending(), []
-    for recipe, seeds in missing_runs(study):
+    for recipe, seeds in unfinished_runs(study):
         left = [s for s in seeds if f"{study.name}/{run_name(recipe, s)}" not in waiting]
         found += [_with_seeds(recipe, left)] if left else []
     return found

@@ -21,7 +21,7 @@ from workbench.recipe import (
 )
 from workbench.recipe.methods import METHOD_SPECS
 from workbench.recipe.yaml_reader import dump
-from workbench.store import Queue, Run, list_runs, read_whole, write_text
+from workbench.store import RESUMABLE, Queue, Run, list_runs, read_whole, write_text
 
 MADE_BY = "# Made by: "
 _RUN = re.compile(r"(?P<recipe>.+)-s(?P<seed>\d+)-(?P<fingerprint>[0-9a-f]{8})")
@@ -219,10 +219,11 @@ def write_seeds(study: Study, seeds: Sequence[int]) -> bool:
     return changed
 
 
-def missing_runs(study: Study) -> list[tuple[Recipe, list[int]]]:
-    """What the study's recipes say and was never begun: seeds by recipe."""
+def unfinished_runs(study: Study) -> list[tuple[Recipe, list[int]]]:
+    """What the study's recipes say and was never begun or can be resumed: seeds by recipe."""
     found = []
     for row in study.rows:
-        seeds = [s for s in row.recipe.seeds if s not in row.runs] if row.recipe else []
+        wanted = row.recipe.seeds if row.recipe else []
+        seeds = [s for s in wanted if s not in row.runs or row.runs[s].state in RESUMABLE]
         found += [(row.recipe, seeds)] if row.recipe and seeds else []
     return found

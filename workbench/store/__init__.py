@@ -60,6 +60,7 @@ from workbench.store.runs import (
     BESIDE_VARIABLE,
     DEFAULT_RUNS_DIR,
     JOB_VARIABLE,
+    RESUMABLE,
     Run,
     State,
     find_run,

@@ -26,6 +26,7 @@ State = Literal[
     "queued", "running", "stopping", "finished", "stopped", "failed", "interrupted", "unreadable"
 ]
 ACTIVE: frozenset[str] = frozenset({"queued", "running", "stopping"})
+RESUMABLE: frozenset[str] = frozenset({"stopped", "failed", "interrupted"})
 STALE_AFTER_SECONDS = 60.0
 """A status.json unchanged for so long, of another machine's run, is taken as a dead run's."""
 
