@@ -30,13 +30,13 @@ OWNERS["picked"] = ("runs",)
 _COMPARED = ("view", "runs", "recipes", "baseline", "score", "texts")
 READ: dict[str, tuple[str, ...]] = {
     "": ("study", "part", "processes", "device"),
-    "study": ("study", *_COMPARED),
+    "study": ("study", "device", *_COMPARED),
     "new": (
         *("data", "model", "kept", "task", "named", "method", "seeds", "values", "device"),
         *("text", "text_pair", "label", "group", "problem_type", "drop", "merge", "keep"),
     ),
     "runs": (
-        *("what", "search", "of", "state", "searched", "trials-of"),
+        *("what", "search", "of", "state", "sort", "searched", "trials-of"),
         *("archived", "column", "show", "metric", "smoothing", "find", "errors", "text"),
     ),
     "compare": ("studies", *_COMPARED),

@@ -74,6 +74,37 @@ def test_a_table_of_finished_runs_is_quiet_and_found_by_state(runs: RunsFolder) 
     assert list(open_view("runs", search="failed").dataframe[0].value.study) == ["other"]
 
 
+@pytest.mark.parametrize(
+    ("order", "recipes"),
+    [
+        ("↓ Test score", ["full", "lora", "prompt", "prefix"]),
+        ("↑ Test score", ["prompt", "lora", "full", "prefix"]),
+        ("↓ Recipe", ["prompt", "prefix", "lora", "full"]),
+        ("↓ trainable parameters", ["full", "lora", "prompt", "prefix"]),
+    ],
+)
+def test_the_table_is_sorted_by_a_column_with_what_has_no_value_last(
+    order: str, recipes: list[str], runs: RunsFolder
+) -> None:
+    """Scores as numbers, of which a text sorts 10 before 9."""
+    for method, score in (("lora", 9.5), ("full", 10.0), ("prompt", 9.0)):
+        path = runs.add(news_recipe(method), 0)
+        record = json.loads((path / "result.json").read_text())
+        record["metrics"]["test"]["accuracy"] = score
+        write_json(path / "result.json", record)
+    runs.add(news_recipe("prefix"), 0, "failed", reason="x")
+    app = open_view("runs", sort=order, column="trainable parameters")
+    assert list(app.dataframe[0].value.recipe) == recipes
+    assert list(open_view("runs").dataframe[0].value.recipe)[0] == "prefix"  # the newest
+
+
+def test_a_row_of_a_sorted_table_opens_its_own_run(runs: RunsFolder) -> None:
+    paths = {method: runs.add(news_recipe(method), 0) for method in ("lora", "full", "prompt")}
+    app = open_view("runs", sort="↑ Recipe", picked=f"news/{paths['lora'].name}")
+    shown = json.loads(app.dataframe[0].proto.selection_default)["selection"]["rows"]
+    assert list(app.dataframe[0].value.recipe[shown]) == ["lora"]
+
+
 def test_numbers_that_are_written_as_text_stand_to_the_right(runs: RunsFolder) -> None:
     path = runs.add(news_recipe("lora"), 0)
     app = open_view("runs", run=f"news/{path.name}")

@@ -43,6 +43,20 @@ def test_a_view_is_named_chosen_again_and_deleted(runs: RunsFolder) -> None:
     assert read_views() == {} and recipes(app) == {"prompt"}
 
 
+def test_a_view_keeps_the_order(runs: RunsFolder) -> None:
+    runs.add_study()
+    app = open_view("runs", sort="↑ training.learning_rate", column="training.learning_rate")
+    app.text_input(key="view-name").set_value("by rate").run()
+    app.button(key="save-view").click().run()
+    app = open_view("runs", search="lora")
+    app.button(key="view:by rate").click().run()
+    rates = list(app.dataframe[0].value["training.learning_rate"])
+    assert rates == sorted(rates) and len(set(rates)) > 1
+    assert app.query_params["sort"] == "↑ training.learning_rate"
+    app.multiselect(key="column").set_value([]).run()
+    assert not app.exception and app.selectbox(key="sort").value == "Newest first"
+
+
 def test_a_view_takes_away_filters_that_it_has_not(runs: RunsFolder) -> None:
     runs.add_study()
     runs.add(news_recipe("lora", study="other"), 0, "failed", reason="x")
@@ -73,6 +87,7 @@ def test_a_view_of_what_is_not_there_shows_nothing_else(
         b"[" * 100_000,
         b'{"views": {"a": 3, "": {}, "b": {"search": 5, "of": "news", "state": [1, "failed"]}}}',
         b'{"views": {"\\ud800": {"search": "\\udfff", "column": ["nothing"]}}}',
+        b'{"views": {"a": {"sort": "by luck"}, "b": {"sort": 3}}}',
     ],
 )
 def test_a_damaged_file_breaks_nothing_and_is_kept(

@@ -16,6 +16,7 @@ from workbench.store.notes import in_words
 
 REFRESH_SECONDS = 2
 TABLES, LEFT = "run-tables", "run-filters"
+NEWEST, FALLING, RISING = saved_views.FILTERS["sort"], "↓", "↑"
 DONE = "✓"
 """What is shown of a finished run: others are to be seen at once."""
 LATEST = 4e9
@@ -32,11 +33,13 @@ def show() -> None:
     if not everything and not waiting:
         empty("No runs yet", "Start one in Recipes, or with `workbench run` in a terminal.")
         return
-    runs, more = _filtered(everything)
+    runs, more, order = _filtered(everything)
     if not runs and not waiting:
         st.caption("No runs match these filters.")
         return
-    ids = [run.id for run in runs]
+    rows = _rows(runs, more)
+    places = _sorted(rows, order)
+    ids, rows = [runs[place].id for place in places], [rows[place] for place in places]
     chosen = st.query_params.get_all("picked")
     if by_history():
         begin_anew()
@@ -45,7 +48,6 @@ def show() -> None:
     seed = (visit(), st.session_state.get(TABLES, 0), *ids)
     key = f"runs-{hash(seed) & 0xFFFFFFFF:x}"
     here = [ids.index(name) for name in chosen if name in ids]
-    rows = _rows(runs, more)
     for name in waiting:
         study, _, folder = name.partition("/")
         rows.append({"state": ["starting"], "recipe": folder, "study": study})
@@ -105,8 +107,32 @@ def _rows(runs: list[Run], more: list[str]) -> list[dict[str, Any]]:
     return rows
 
 
-def _filtered(runs: list[Run]) -> tuple[list[Run], list[str]]:
-    """The runs that go with the filters, and the columns that are added; the address has both."""
+def _sorted(rows: list[dict[str, Any]], order: str) -> list[int]:
+    """The places of the rows in an order; rows without a value come last."""
+    sign, _, label = order.partition(" ")
+    column = next((key for key, each in _columns().items() if each["label"] == label), label)
+    values = {place: row.get(column) for place, row in enumerate(rows)}
+    known = {place: value for place, value in values.items() if value not in (None, "", [])}
+    if not all(isinstance(value, int | float) for value in known.values()):
+        known = {place: str(value).casefold() for place, value in known.items()}
+    ordered = sorted(known, key=known.__getitem__, reverse=sign == FALLING)
+    return [*ordered, *(place for place in values if place not in known)]
+
+
+def _order_of(added: list[str]) -> str:
+    """What the table is sorted by: a column of it, up or down."""
+    labels = [str(each["label"]) for each in _columns().values()] + added
+    options = [NEWEST, *(f"{sign} {label}" for label in labels for sign in (FALLING, RISING))]
+    say_unknown("sort", options, "order")
+    if st.session_state.get("sort", NEWEST) not in options:  # of a column that is not shown
+        st.session_state["sort"] = NEWEST
+    chosen: str | None = st.selectbox("Sort by", options, key="sort", bind="query-params")
+    return chosen or NEWEST
+
+
+def _filtered(runs: list[Run]) -> tuple[list[Run], list[str], str]:
+    """The runs that go with the filters, the columns that are added, and what they are sorted by;
+    the address has all three."""
     left = st.session_state.pop(LEFT, {})
     for key, value in left.items():
         if not by_history() and key not in st.query_params:  # as they were when a run was opened
@@ -115,8 +141,8 @@ def _filtered(runs: list[Run]) -> tuple[list[Run], list[str]]:
         label = f"Show {hidden} archived"
         if not st.toggle(label, key="archived", bind="query-params"):
             runs = [run for run in runs if not run.notes.archived]
-    words, study, states, more, views = st.columns(
-        [1.1, 0.9, 1, 1.2, 0.8], vertical_alignment="bottom"
+    words, study, states, more, sort, views = st.columns(
+        [1.1, 0.8, 0.9, 1.1, 1, 0.7], vertical_alignment="bottom"
     )
     wanted = words.text_input(
         "Search", key="search", bind="query-params", placeholder="recipe, study, method, state, tag"
@@ -130,6 +156,8 @@ def _filtered(runs: list[Run]) -> tuple[list[Run], list[str]]:
     )
     with more:
         added = columns.pick(runs)
+    with sort:
+        order = _order_of(added)
     with views:
         saved_views.popover()
     parts = wanted.casefold().split()
@@ -140,7 +168,7 @@ def _filtered(runs: list[Run]) -> tuple[list[Run], list[str]]:
         and (not of_state or state_of(run) in of_state)
         and all(part in _words(run) for part in parts)
     ]
-    return found, added
+    return found, added, order
 
 
 def _words(run: Run) -> str:

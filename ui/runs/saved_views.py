@@ -1,4 +1,4 @@
-"""Filters and columns of the table of runs under a name, in a file of the user's."""
+"""Filters, columns and order of the table of runs under a name, in a file of the user's."""
 
 import os
 from collections.abc import Callable
@@ -17,6 +17,7 @@ from workbench.store.notes import one_line
 
 View = dict[str, Any]
 FILTERS: View = {"search": "", "of": [], "state": [], "column": [], "archived": False}
+FILTERS["sort"] = "Newest first"
 """What a view has, with the value that leaves everything as it is."""
 MOST, MOST_NAME = 50, 60
 NAME, PROBLEM = "view-name", "view-problem"
@@ -89,7 +90,7 @@ def popover() -> None:
     now = {key: state.get(key, usual) for key, usual in FILTERS.items()}
     with st.popover("Views", icon=":material/bookmark:", width="stretch"):
         if not views:
-            st.caption("A view keeps the filters and columns of this table under a name.")
+            st.caption("A view keeps the filters, columns and order of this table under a name.")
         for name, view in views.items():
             icon = ":material/check:" if view == now else None
             look: dict[str, Any] = {"icon": icon, "width": "stretch"}
