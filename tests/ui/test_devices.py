@@ -94,6 +94,33 @@ def test_a_new_study_runs_on_the_chosen_device(
     assert disabled == {"Start 9 runs": False, "Queue 9 runs": True}
 
 
+def test_what_is_added_to_a_study_runs_on_the_chosen_device(
+    runs: RunsFolder, started: list[dict[str, Any]]
+) -> None:
+    for method in ("full", "lora"):
+        runs.add(news_recipe(method), 0)
+    app = open_view("study", study="news", device="GPU 1")
+    press(app, "Start 2 runs")  # another seed
+    environment = {"CUDA_VISIBLE_DEVICES": "1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    assert started == [{"environment": environment}]
+    app = open_view("study", study="news", device="GPU 0")
+    box(app, "Method").set_value("prefix").run()
+    press(app, "Queue 1 run")
+    assert started[1] == {"devices": "0"}
+    app = open_view("study", study="news", device="CPU")
+    queues = [each for each in app.button if each.label.startswith("Queue")]
+    assert queues and all(each.disabled for each in queues)
+
+
+def test_what_is_added_to_a_study_says_that_the_machine_is_at_work(runs: RunsFolder) -> None:
+    runs.add(news_recipe("full"), 0)
+    path = runs.add(news_recipe("prompt", study="other"), 0, "running")
+    devices._busy.clear()
+    app = open_view("study", study="news")
+    said = [each.value.replace("\\", "") for each in app.warning]
+    assert sum(f"at work on other/{path.name}" in each for each in said) == 2  # method, seeds
+
+
 def test_new_study_says_that_the_machine_is_at_work(
     runs: RunsFolder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import streamlit as st
 
+import devices
 from compare.downloads import page_of
 from layout import action_button, error_box, errors_shown, plain, runs_dir
 from new_study import address
@@ -45,41 +46,47 @@ START, QUEUE = "Start", "Queue"
 
 def show(study: Study) -> None:
     """A row of buttons; what needs an answer asks in a window of its own."""
-    with st.container(horizontal=True, vertical_alignment="center"):
+    unfinished = _unfinished(study)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        device = devices.choose(width=120) if study.recipes else ""
         if active := [
             run for row in study.rows for run in row.runs.values() if run.state in ACTIVE
         ]:
             about = "Save and stop; what waits does not start. Unfinished runs can be resumed here."
             look = {"icon": ":material/stop:", "help": about}
             action_button(st, "Stop", "stop", partial(_stop, active), **look)
-        if unfinished := _unfinished(study):
+        if unfinished:
             count = sum(len(recipe.seeds) for recipe in unfinished)
-            _submit(plural(count, "unfinished run"), "unfinished", lambda: unfinished)
+            _submit(plural(count, "unfinished run"), "unfinished", device, lambda: unfinished)
         if study.recipes:
             if study.missing_methods:
                 with st.popover("Add a method", icon=":material/add:"):
-                    _methods(study)
+                    _methods(study, device)
             with st.popover("Add seeds", icon=":material/add:"):
-                _seeds(study)
+                _seeds(study, device)
             with st.popover("Tune", icon=":material/tune:"):
                 _tune(study)
         _edit(study)
         _links(study)
+    if unfinished:
+        devices.warn_if_busy()
     _search_that_ended(study)
 
 
-def _submit(what: str, key: str, wanted: Callable[[], Sequence[Recipe]]) -> None:
+def _submit(what: str, key: str, device: str, wanted: Callable[[], Sequence[Recipe]]) -> None:
     """Two buttons: now, or after what is in the queue. Each recipe has the seeds to be run."""
     for word, icon in ((START, "play_arrow"), (QUEUE, "playlist_add")):
         look: dict[str, Any] = {"type": "primary" if word == START else "secondary"}
+        look["disabled"] = word == QUEUE and not devices.can_queue(device)
         if not st.button(f"{word} {what}", f"{key}:{word}", icon=f":material/{icon}:", **look):
             continue
         with errors_shown():
             recipes = wanted()
+            options = devices.options(device, queue=word == QUEUE)
             if word == START:
-                jobs.start(recipes, runs_dir())
+                jobs.start(recipes, runs_dir(), **options)
             else:
-                jobs.enqueue(recipes, runs_dir())
+                jobs.enqueue(recipes, runs_dir(), **options)
                 jobs.ensure_worker(runs_dir())
             st.rerun()
 
@@ -102,18 +109,22 @@ def _with_seeds(recipe: Recipe, seeds: Sequence[int]) -> Recipe:
     return recipe.model_copy(update={"seeds": list(seeds)})
 
 
-def _methods(study: Study) -> None:
+def _methods(study: Study, device: str) -> None:
     names = study.missing_methods
     method = st.selectbox("Method", names, key=f"method-of:{study.name}:{len(names)}")
     if not method:
         return
     st.caption(plain((METHOD_SPECS[method].__doc__ or "").split("\n")[0]))
     st.caption("Starts from the learning rate that is tuned for the model, or the method's own.")
-    what = plural(len(study.seeds), "run")
-    _submit(what, f"add:{method}", lambda: [_with_seeds(add_method(study, method), study.seeds)])
+    devices.warn_if_busy()
+
+    def added() -> list[Recipe]:
+        return [_with_seeds(add_method(study, method), study.seeds)]
+
+    _submit(plural(len(study.seeds), "run"), f"add:{method}", device, added)
 
 
-def _seeds(study: Study) -> None:
+def _seeds(study: Study, device: str) -> None:
     key = f"more:{study.name}:{len(study.seeds)}"  # of a second click, nothing is left
     new = more_seeds(study, int(st.number_input("How many", 1, MOST_SEEDS, 1, key=key)))
     st.caption(f"Seeds {', '.join(map(str, new))}: one run of each recipe for each.")
@@ -122,7 +133,8 @@ def _seeds(study: Study) -> None:
         write_seeds(study, [*study.seeds, *new])
         return [_with_seeds(recipe, new) for recipe in study.recipes]
 
-    _submit(plural(len(new) * len(study.recipes), "run"), key, added)
+    devices.warn_if_busy()
+    _submit(plural(len(new) * len(study.recipes), "run"), key, device, added)
 
 
 def _tune(study: Study) -> None:
