@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import streamlit as st
 
 from cards import style
-from history import one_entry_each
+from in_browser import mend
 from layout import plain, remember, resume, runs_dir, say_unknown_keys
 
 LOGO = str(Path(__file__).parent / "logo.svg")
@@ -38,7 +38,7 @@ if "landed" not in st.session_state:
         st.switch_page("views/study.py" if there else "views/new.py")
 resume(navigation)
 style()
-one_entry_each()
+mend()
 navigation.run()
 say_unknown_keys()
 remember()

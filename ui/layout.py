@@ -156,11 +156,22 @@ def errors_shown(place: Any = st) -> Iterator[None]:
             show_error(error)
 
 
+@contextmanager
+def errors_kept() -> Iterator[None]:
+    """Shows an error of the library that ends the block until the reader closes it, however often
+    the page is drawn again."""
+    try:
+        yield
+    except WorkbenchError as error:
+        words = f"{error.kind.capitalize()}: {error}"
+        st.toast(plain(words), icon=":material/error:", duration="infinite")
+
+
 def action_button(
     place: Any, label: str, key: str, action: Callable[[], object], **look: Any
 ) -> None:
-    """A button of ``place`` that does something; what is wrong with that is shown."""
-    place.button(label, key, on_click=errors_shown()(action), **look)
+    """A button of ``place`` that does something; what is wrong with that stays until it is read."""
+    place.button(label, key, on_click=errors_kept()(action), **look)
 
 
 def empty(title: str, hint: str) -> None:

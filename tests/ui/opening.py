@@ -39,5 +39,6 @@ def texts(app: AppTest) -> str:
         app.error,
         app.warning,
         app.success,
+        app.toast,
     )
     return "\n".join(str(element.value) for kind in kinds for element in kind)

@@ -18,6 +18,7 @@ import layout
 from runs import hardware, run_table
 from runs.event_log import MOST_STEPS, Histories
 from workbench import jobs
+from workbench.errors import StorageError
 from workbench.jobs import launch
 from workbench.recipe import dump_recipe
 from workbench.store import Queue, describe_process, read_run, write_json
@@ -228,6 +229,23 @@ def test_the_queue_is_moved_and_thinned_out(runs: RunsFolder) -> None:
     app.button(key=f"cancel:{ids[1]}").click().run()
     assert [e.id for e in queue.list()] == [ids[2], ids[3], ids[0]]
     assert f"cancel:{ids[1]}" not in {button.key for button in app.button}
+
+
+def test_what_a_button_of_the_queue_cannot_do_stays_until_it_is_read(
+    runs: RunsFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs.enqueue([news_recipe("lora")], runs.path, seeds=[0, 1])
+
+    def fail(*_: object) -> None:
+        raise StorageError("the disk is full", where="queue", fix="make space")
+
+    monkeypatch.setattr(Queue, "move", fail)
+    app = open_view("runs")
+    (first,) = [each.id for each in Queue(runs.path).list()][1:]
+    app.button(key=f"first:{first}").click().run()
+    (said,) = app.toast
+    assert "the disk is full" in said.value and "make space" in said.value
+    assert said.proto.duration == 0, "the panel is drawn again every other second"
 
 
 def test_the_queue_says_how_long_it_takes_and_is_emptied(runs: RunsFolder) -> None:

@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from tests.own_data import write_study
 from workbench import jobs
+from workbench.errors import RunRefused
 from workbench.recipe import Recipe, load_recipes
 from workbench.store import Queue, process_start_time
 
@@ -117,6 +118,18 @@ def test_stop_ends_what_runs_and_what_waits(
     assert (running / "stop").exists() and not Queue(runs.path).list()
     press(app, "Start 3 unfinished runs")
     assert [(each.name, each.seeds) for each in started[0]] == [("full", [1]), ("lora", [0, 1])]
+
+
+def test_why_a_study_is_not_started_stays_until_it_is_read(
+    runs: RunsFolder, own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise RunRefused("another process is at this run", fix="wait")
+
+    monkeypatch.setattr(jobs, "start", refuse)
+    app = press(open_view("study", study="news"), "Start 4 unfinished runs")
+    (said,) = app.toast
+    assert "another process is at this run" in said.value and said.proto.duration == 0
 
 
 def test_a_method_is_added_to_the_recipes_and_started(

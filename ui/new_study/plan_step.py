@@ -12,7 +12,7 @@ import pandas as pd
 import streamlit as st
 
 import devices
-from layout import action_button, errors_shown, plain, remarks, runs_dir, show_error
+from layout import action_button, errors_kept, plain, remarks, runs_dir, show_error
 from new_study import address
 from run_cli import ask
 from workbench import jobs
@@ -146,7 +146,7 @@ def _buttons(choices: Choices, found: Plan, device: str) -> None:
 
 def _launch(found: Plan, device: str, *, queue: bool = False) -> None:
     submit: Callable[..., object] = jobs.enqueue if queue else jobs.start
-    with errors_shown():
+    with errors_kept():
         folder = Path(found["folder"])
         # So that the second click of two, which may end this script, means the same study.
         address.put("named", folder.name)

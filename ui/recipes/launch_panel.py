@@ -9,7 +9,7 @@ import streamlit as st
 
 import devices
 from cards import card
-from layout import action_button, errors_shown, plain, runs_dir, show_error
+from layout import action_button, errors_kept, plain, runs_dir, show_error
 from recipes import plan_panel
 from recipes.snippets import Wanted, command_line, python_lines
 from run_summary import STATES
@@ -124,7 +124,7 @@ def _is_refused(plan: object) -> bool:
 
 
 def _launch(wanted: Wanted, first: Run, *, queue: bool = False) -> None:
-    with errors_shown():
+    with errors_kept():
         # Loaded once more because this also finds out whether local models and data are there.
         recipes = load_recipes(wanted.path, wanted.overrides)
         plan_panel.planner().unload()

@@ -1,7 +1,6 @@
 """Filters, columns and order of the table of runs under a name, in a file of the user's."""
 
 import os
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,8 +8,8 @@ from typing import Any
 import streamlit as st
 from filelock import FileLock
 
-from layout import plain, show_error
-from workbench.errors import StorageError, UsageError, WorkbenchError
+from layout import action_button, plain
+from workbench.errors import StorageError, UsageError
 from workbench.store.allowed_metrics import config_dir
 from workbench.store.files import parse_record, read_whole, write_json
 from workbench.store.notes import one_line
@@ -20,7 +19,7 @@ FILTERS: View = {"search": "", "of": [], "state": [], "column": [], "archived": 
 FILTERS["sort"] = "Newest first"
 """What a view has, with the value that leaves everything as it is."""
 MOST, MOST_NAME = 50, 60
-NAME, PROBLEM = "view-name", "view-problem"
+NAME = "view-name"
 
 
 def views_file() -> Path:
@@ -96,24 +95,11 @@ def popover() -> None:
             look: dict[str, Any] = {"icon": icon, "width": "stretch"}
             with st.container(horizontal=True, gap="small"):
                 st.button(plain(name), f"view:{name}", on_click=partial(_show, view), **look)
-                delete = partial(_attempt, partial(change_views, name, None))
-                look = {"help": f"Delete {plain(name)}", "on_click": delete}
-                st.button(":material/delete:", f"drop-view:{name}", **look)
+                delete, about = partial(change_views, name, None), f"Delete {plain(name)}"
+                action_button(st, ":material/delete:", f"drop-view:{name}", delete, help=about)
         st.text_input("Name of this view", key=NAME, max_chars=MOST_NAME)
-        save = partial(_attempt, partial(_save, now))
-        st.button("Save this view", "save-view", type="primary", on_click=save)
-        if problem := state.get(PROBLEM):
-            show_error(problem)
-
-
-def _attempt(action: Callable[[], object]) -> None:
-    """Does it; what is wrong with that is shown until the next attempt, as the table around is
-    drawn again every other second."""
-    st.session_state.pop(PROBLEM, None)
-    try:
-        action()
-    except WorkbenchError as error:
-        st.session_state[PROBLEM] = error
+        save = partial(_save, now)
+        action_button(st, "Save this view", "save-view", save, type="primary")
 
 
 def _show(view: View) -> None:

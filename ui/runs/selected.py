@@ -6,7 +6,7 @@ from functools import partial
 
 import streamlit as st
 
-from layout import action_button, errors_shown, plain
+from layout import action_button, errors_kept, plain
 from run_summary import title_of
 from runs.run_actions import stop_if_active
 from runs.run_table import begin_anew
@@ -65,7 +65,7 @@ def _confirmed(word: str, what: str, runs: Sequence[Run], action: Callable[[Run]
 def _each(runs: Sequence[Run], action: Callable[[Run], object]) -> None:
     """Does it to every run: what one refuses is shown and keeps none of the others."""
     for run in runs:
-        with errors_shown():
+        with errors_kept():
             action(run)
     gone = {run.id for run in runs if not run.path.exists() and run.state not in ACTIVE}
     left = [name for name in st.query_params.get_all("picked") if name not in gone]

@@ -10,7 +10,7 @@ import streamlit as st
 
 import devices
 from compare.downloads import page_of
-from layout import action_button, error_box, errors_shown, plain, runs_dir
+from layout import action_button, error_box, errors_kept, plain, runs_dir
 from new_study import address
 from recipes.fields import as_yaml
 from run_summary import score_of
@@ -80,7 +80,7 @@ def _submit(what: str, key: str, device: str, wanted: Callable[[], Sequence[Reci
         look["disabled"] = word == QUEUE and not devices.can_queue(device)
         if not st.button(f"{word} {what}", f"{key}:{word}", icon=f":material/{icon}:", **look):
             continue
-        with errors_shown():
+        with errors_kept():
             recipes = wanted()
             options = devices.options(device, queue=word == QUEUE)
             if word == START:
@@ -150,7 +150,7 @@ def _tune(study: Study) -> None:
         trials = int(st.number_input("Trials for each recipe", 1, 1000, USUAL_TRIALS))
         total = plural(trials * len(study.recipes), "trial")
         if st.button(f"Start {total}", "tune", type="primary", icon=":material/play_arrow:"):
-            with errors_shown():
+            with errors_kept():
                 jobs.start_search(study.recipes, trials, runs_dir())
                 _open_searches(study.name)
     if searches and st.button("Show the searches", "searches"):
