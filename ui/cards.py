@@ -17,6 +17,10 @@ _style = st.components.v2.component(
     isolate_styles=False,
 )
 
+INK = "currentColor"
+"""The colour of the page's texts, for those in a chart, to which Streamlit does not give it: a
+canvas and an SVG take it from the page around them, in each theme."""
+
 
 def style() -> None:
     """What cards look like; once on a page."""

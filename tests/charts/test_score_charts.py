@@ -77,9 +77,33 @@ def test_rows_and_references_stand_with_their_scores() -> None:
     assert {"lora 0.950", "TF-IDF 0.945"} <= set(texts)
 
 
+def spread(count: int) -> list[dict[str, Any]]:
+    """Rows that are far enough from each other for all names."""
+    return [
+        row(
+            label=f"lora-{n}",
+            trainable_parameters=10 ** (n % 4),
+            metrics={"accuracy": {"mean": 0.1 + n / 80, "ci_low": None, "ci_high": None, "n": 1}},
+        )
+        for n in range(count)
+    ]
+
+
 def test_of_many_rows_some_are_named_those_of_the_front_first() -> None:
-    rows = [row(label=f"lora-{n}") for n in range(60)]
-    chart = score_against_cost(rows, "accuracy", {}, front=["lora-59"])
+    chart = score_against_cost(spread(60), "accuracy", {}, front=["lora-59"])
     assert chart is not None
     named = [point["label"] for point in values(chart) if point.get("side")]
     assert len(named) == MOST_NAMED and "lora-59" in named
+
+
+def test_no_name_is_written_over_another_and_what_matters_most_is_named() -> None:
+    alike = [row(label=f"lora-{n}") for n in range(9)]
+    far = row(label="full", trainable_parameters=22_000_000)
+    chart = score_against_cost([*alike, far], "accuracy", {}, front=["lora-8", "full"])
+    assert chart is not None
+    sides = {point["label"]: point["side"] for point in values(chart) if point.get("side")}
+    assert {"lora-8", "full"} <= sides.keys()
+    together = [side for label, side in sides.items() if label != "full"]
+    assert len(together) == len(set(together)) <= 4
+    texts = re.findall(r">(lora-[^<>]+|full[^<>]+)</text>", svg_file(chart))
+    assert len(texts) == len(sides)

@@ -9,7 +9,7 @@ from chart_rows import row
 
 from workbench.charts.retention import score_against_retention
 from workbench.charts.scores import score_against_cost
-from workbench.charts.style import PALETTE, row_colors, score_scale
+from workbench.charts.style import ALARM, PALETTE, row_colors, score_scale
 from workbench.recipe.methods import METHOD_SPECS
 
 
@@ -21,6 +21,12 @@ def colors(methods: dict[str, str]) -> dict[str, str]:
 def test_each_method_has_a_colour_of_its_own() -> None:
     found = colors({name: name for name in METHOD_SPECS})
     assert sorted(found.values()) == sorted(set(PALETTE))
+
+
+def test_the_methods_most_often_compared_are_not_grey_as_references_are_nor_red() -> None:
+    for color in colors({name: name for name in ("full", "lora", "prefix", "prompt")}).values():
+        red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
+        assert max(red, green, blue) - min(red, green, blue) > 60 and color != ALARM
 
 
 def test_a_method_has_its_colour_whatever_rank_it_has_and_whatever_stands_beside_it() -> None:

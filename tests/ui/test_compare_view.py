@@ -68,7 +68,7 @@ def test_scores_and_costs_are_numbers_so_that_they_sort_as_such(folder: Path) ->
     add_study(folder)
     app = compare("Scores")
     numbers, table = app.dataframe[0].value, written(app)
-    assert list(numbers.columns[:5]) == ["recipe", "method", "seeds", "accuracy", "Δ vs full"]
+    assert list(numbers.columns[:4]) == ["recipe", "seeds", "accuracy", "Δ vs full"]
     columns = ["accuracy", "Δ vs full", "trainable parameters", "% of all", "peak memory, MB"]
     for name in [*columns, "train time, s", "adapter file, MB", "f1_macro"]:
         assert pd.api.types.is_float_dtype(numbers[name]), name
@@ -78,6 +78,21 @@ def test_scores_and_costs_are_numbers_so_that_they_sort_as_such(folder: Path) ->
     # 12 bytes for each trained number, 91 and 100 MB, 7 MB more and a byte of seed 1
     assert table.set_index("recipe").loc["prompt", "peak memory, MB"] == "198"
     assert table.set_index("recipe").loc["full", "trainable parameters"] == "22,715,141"
+
+
+def test_the_method_has_a_column_where_the_name_of_a_recipe_is_another(folder: Path) -> None:
+    add_study(folder)
+    add_run(folder, recipe_of("lora", name="low-rank"))
+    table = written(compare("Scores")).set_index("recipe")
+    assert list(table.columns[:2]) == ["method", "seeds"]
+    assert list(table.loc[["full", "low-rank"], "method"]) == ["full", "lora"]
+
+
+def test_what_matrices_share_is_said_once_below_them(folder: Path) -> None:
+    add_study(folder, labels=[CLASSES[i % 3] for i in range(60)])
+    found = said(compare("Classes"))
+    assert found.count("Right class by row, prediction by column") == 1
+    assert all(f"**{method}**" in found for method in METHODS)
 
 
 def drawn(block: Any) -> list[str]:

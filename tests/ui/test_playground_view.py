@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -65,6 +66,15 @@ def test_the_bars_of_an_adapter_have_the_colour_of_its_method(
     app = ask(*(add_adapter(runs, method) for method in methods))
     for chart, method in zip(app.get("vega_lite_chart"), methods, strict=False):
         assert row_colors({"x": method}).to_dict()["range"][0] in chart.proto.spec
+
+
+def test_bars_are_on_the_surface_of_their_card_with_numbers_in_its_ink(
+    runs: RunsFolder, worker: StandIn
+) -> None:
+    chart = json.loads(ask(add_adapter(runs)).get("vega_lite_chart")[0].proto.spec)
+    assert chart["background"] == "transparent"
+    written = [layer["mark"] for layer in chart["layer"] if layer["mark"]["type"] == "text"]
+    assert written and all(mark["color"] == "currentColor" for mark in written)
 
 
 def test_a_near_tie_is_said(runs: RunsFolder, worker: StandIn) -> None:

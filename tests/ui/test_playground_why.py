@@ -55,8 +55,7 @@ def test_a_word_that_comes_twice_is_named_once(runs: RunsFolder, worker: StandIn
     assert "“the” and “cup” support “sport” most." in said
 
 
-def test_a_text_of_one_line_keeps_its_whole_height(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(token_charts, "dark", lambda: False)
+def test_a_text_of_one_line_keeps_its_whole_height() -> None:
     chart = token_charts.weighed_text(TOKENS, [0.0] * len(TOKENS), title="weight").to_dict()
     assert chart["height"] == token_charts.LINE
     # Streamlit's page puts 20 pixels of its own under a chart that does not say this by its name.

@@ -20,7 +20,6 @@ TABLES = {"CSV": "csv", "Markdown": "md", "LaTeX": "tex", "JSON": "json"}
 
 def show(selection: Selection) -> None:
     """Buttons; what takes time is made when its button is pressed."""
-    st.header("Download", anchor=False)
     st.subheader("The table", anchor=False)
     with st.container(horizontal=True):
         for name, suffix in TABLES.items():

@@ -8,17 +8,20 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
+from cards import INK
 from layout import plain
 from workbench.analysis.tables import in_one_unit
-from workbench.charts.style import Chart
+from workbench.charts.style import LONGEST_NAME, Chart
 from workbench.comparison.table import Column, Table
 from workbench.formatting import ABSENT, shortened
 
 MOST_ROWS, TALLEST = 20, 740
 """Rows that a table shows at once, and its pixels where it has more."""
-AXES, NAMES = 90, 170
-"""Pixels of an axis with its title and a legend, and of the names of classes beside a matrix:
-Streamlit counts them into a chart's size, the charts do not."""
+AXIS, LEGEND, ENTRIES = 52, 18, 20
+"""Pixels of an axis with its title, around a legend, and of a line of its entries: Streamlit counts
+them into a chart's size, the charts do not."""
+CHARACTER, SLANT = 6.3, 0.64
+"""Pixels of a character of a label, and the share of its length that it is high at 40 degrees."""
 
 
 def draw(chart: Chart, key: str, alt_text: str) -> None:
@@ -26,14 +29,28 @@ def draw(chart: Chart, key: str, alt_text: str) -> None:
     spec: Any = chart
     width: Literal["stretch", "content"] = "stretch"
     if spec.width is alt.Undefined:
-        spec = spec.properties(height=spec.height + AXES)
+        legends = sum(LEGEND + ENTRIES * lines for lines in _legends(spec.to_dict()).values())
+        spec = spec.properties(height=spec.height + AXIS + legends)
     else:
         width = "content"
-        spec = spec.properties(width=spec.width + NAMES, height=spec.height + NAMES)
-        # Streamlit does not give the colour of the page's texts to texts in a chart.
-        ink = {"light": "#1d2327", "dark": "#e5e9e7"}.get(str(st.context.theme.type), "#7d868c")
-        spec = spec.configure_text(color=ink)
+        classes = spec.to_dict()["layer"][0]["encoding"]["y"]["sort"]
+        names = CHARACTER * min(max(map(len, classes)), LONGEST_NAME)
+        wide, high = int(spec.width + names + AXIS), int(spec.height + SLANT * names + AXIS)
+        spec = spec.properties(width=wide, height=high).configure_text(color=INK)
     st.altair_chart(spec, width=width, key=key, alt=alt_text)
+
+
+def _legends(node: Any) -> dict[str, int]:
+    """The legends in a chart's specification, which layers share, and how many lines each has."""
+    if isinstance(node, list):
+        return dict(found for each in node for found in _legends(each).items())
+    if not isinstance(node, dict):
+        return {}
+    found = _legends([*node.values()])
+    if (legend := node.get("legend")) and legend.get("orient"):
+        entries = len(node["scale"]["domain"])
+        found[str(legend)] = math.ceil(entries / legend.get("columns", entries))
+    return found
 
 
 def show_table(table: Table) -> None:

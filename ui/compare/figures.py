@@ -11,12 +11,17 @@ from workbench.analysis.group import Analysis
 from workbench.charts.figure import Figure, Option
 from workbench.formatting import shortened
 
+BESIDE = 2
+"""Options that stand beside a figure's title; more stand below it."""
+
 
 def show_figures(figures: Sequence[Figure], analysis: Analysis) -> None:
     for figure in figures:
-        place = st.container()
         tables, options = figure.tables(analysis), figure.options(analysis)
-        with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        above = st.container()
+        row = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
+        place = row.container() if len(options) <= BESIDE else above
+        with row:
             chosen = {each.key: _ask(each, f"{each.key}-{analysis.number}") for each in options}
         pictures = figure.draw(analysis, **chosen)
         if pictures or tables or figure.absent:
@@ -24,13 +29,17 @@ def show_figures(figures: Sequence[Figure], analysis: Analysis) -> None:
             place.subheader(plain(title), anchor=False)
         if figure.absent and not pictures:
             st.caption(figure.absent)
+        captions = list(dict.fromkeys(picture.caption for picture in pictures))
         for picture, cell in zip(pictures, _cells(figure, len(pictures)), strict=True):
             with cell:
                 if len(pictures) > 1:
-                    st.markdown(f"**{plain(picture.title)}**")
+                    title = picture.title.removeprefix(f"{figure.title}: ")
+                    st.markdown(f"**{plain(title)}**")
                 draw(picture.chart, f"{picture.name}-{analysis.number}", picture.alt)
-                if picture.caption:
+                if len(captions) > 1 and picture.caption:
                     st.caption(plain(picture.caption))
+        if len(captions) == 1 and captions[0]:
+            st.caption(plain(captions[0]))
         for table in tables:
             with st.expander("The numbers") if pictures else st.container():
                 show_table(table)
@@ -41,7 +50,7 @@ def _cells(figure: Figure, count: int) -> list[Any]:
     if figure.layout == "half":
         columns = st.columns(2, gap="large")
         return [columns[i % 2] for i in range(count)]
-    row = st.container(horizontal=figure.layout == "small", gap="large")
+    row = st.container(horizontal=figure.layout == "small", gap="medium")
     return [
         row.container(width="content" if figure.layout == "small" else "stretch")
         for _ in range(count)

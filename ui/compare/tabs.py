@@ -33,9 +33,12 @@ def show(selection: Selection) -> None:
 
 def _groups(selection: Selection, name: str) -> None:
     for analysis in selection.groups:
-        st.header(plain(analysis.group.title), anchor=False)
+        title = plain(analysis.group.title)
         if analysis.group.several:
+            st.header(title, anchor=False)
             st.caption("Not comparable with the other groups.")
+        else:
+            st.caption(title)
         if name in TABS:  # above the figures of the section, where it has some
             TABS[name](selection, analysis)
         figures = sections().get(name, [])

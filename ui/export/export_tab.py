@@ -7,7 +7,7 @@ import streamlit as st
 
 from export import export_actions
 from export.archives import CARD, adapter_files, adapter_zip
-from layout import empty, facts, plain, runs_dir, say_unknown
+from layout import empty, facts, plain, right_aligned, runs_dir, say_unknown
 from workbench.analysis.records import finite, get_section
 from workbench.formatting import size
 from workbench.store import Run, list_runs
@@ -61,7 +61,7 @@ def _files(run: Run, card: str | None) -> None:
         {"file": str(path.relative_to(run.adapter)), "size": size(path.stat().st_size)}
         for path in files
     ]
-    st.dataframe(rows, hide_index=True)
+    st.dataframe(rows, hide_index=True, column_config=right_aligned(["size"]))
     st.download_button(
         "Download as zip",
         lambda: adapter_zip(run.adapter, card),

@@ -21,6 +21,8 @@ NEAR = 0.1
 """Difference of two probabilities up to which they are a near-tie."""
 TAG_COLORS = "#3b82c4 #d9772b #6f63b6 #2f8f5b #b05c9d #8a8f3c #4aa3a2 #c2504a".split()
 OUTSIDE = "O"
+_CLEAR = {"background": "transparent"}
+"""A card has another surface than the page in the dark theme."""
 _CONTEXT = 300
 """Characters of a long context that are shown before and after the answer."""
 
@@ -211,7 +213,7 @@ _VIEWS: dict[str, Callable[[str, Result], None]] = {
 
 
 def _chart(chart: Chart, alt: str) -> None:
-    st.altair_chart(chart, width="stretch", alt=alt)
+    st.altair_chart(chart.properties(**_CLEAR), width="stretch", alt=alt)
 
 
 def _marked(
@@ -220,4 +222,4 @@ def _marked(
     """A text whose words stand at pixels, so it must not be stretched."""
     tokens = [{"text": word} for word in words]
     chart = token_charts.marked_text(tokens, marks, colors, title=title, width=MARKED_WIDTH)
-    st.altair_chart(chart, width="content", alt=alt)
+    st.altair_chart(chart.properties(**_CLEAR), width="content", alt=alt)

@@ -9,8 +9,8 @@ from typing import Any
 
 import altair as alt
 import pandas as pd
-import streamlit as st
 
+from cards import INK
 from workbench.charts.style import Chart
 
 FOR, AGAINST = "#3b82c4", "#d9772b"
@@ -141,7 +141,7 @@ def _text_chart(
         ),
     )
     words = base.mark_text(
-        align="left", baseline="middle", font="monospace", fontSize=13, color=text_color()
+        align="left", baseline="middle", font="monospace", fontSize=13, color=INK
     ).encode(
         x=alt.X("left:Q", scale=x, axis=None),
         y=alt.Y("middle:Q", scale=y, axis=None),
@@ -157,11 +157,3 @@ def _text_chart(
 def kind_color(field: str, colors: Mapping[str, str]) -> alt.Color:
     scale = alt.Scale(domain=[*colors], range=[*colors.values()])
     return alt.Color(field, scale=scale, legend=None)
-
-
-def text_color() -> str:
-    return "#e5e9e7" if dark() else "#1d2327"
-
-
-def dark() -> bool:
-    return st.context.theme.type == "dark"

@@ -7,8 +7,9 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from playground.token_charts import FOR, NONE, SIDES, dark, kind_color, spoken, text_color
-from workbench.charts.style import Chart
+from cards import INK
+from playground.token_charts import FOR, NONE, SIDES, kind_color, spoken
+from workbench.charts.style import ON_STRONG, STRONG, Chart, strength
 
 QUIET: dict[str, Any] = {
     "ticks": False,
@@ -40,11 +41,11 @@ def attention_map(
     )
     chart: Chart = (
         alt.Chart(frame)
-        .mark_rect()
+        .mark_rect(color=FOR)
         .encode(
             x=alt.X("to:O", title="looked at", axis=axis.copy(), scale=alt.Scale(paddingInner=0)),
             y=alt.Y("from:O", title="looks", axis=axis, scale=alt.Scale(paddingInner=0)),
-            color=_share_color("weight:Q", None),
+            opacity=strength("weight:Q", frame["weight"].max() or 1.0),
             tooltip=["from:O", "to:O", alt.Tooltip("weight:Q", format=".3f")],
         )
         .properties(height=size * len(rows) + 90, width=size * len(columns) + 90)
@@ -65,22 +66,12 @@ def head_overview(share: Sequence[Sequence[float]]) -> Chart:
         y=alt.Y("layer:O", axis=alt.Axis(**QUIET)),
         tooltip=["layer:O", "head:O", alt.Tooltip("share:Q", format=".1%")],
     )
-    boxes = base.mark_rect(cornerRadius=3).encode(color=_share_color("share:Q", [0, 1]))
+    boxes = base.mark_rect(cornerRadius=3, color=FOR).encode(opacity=strength("share:Q"))
     numbers = base.mark_text(fontSize=11).encode(
         text=alt.Text("share:Q", format=".0%"),
-        color=alt.condition(
-            f"datum.share > {0.5 if dark() else 0.7}",
-            alt.value("#14181a" if dark() else "#ffffff"),
-            alt.value(text_color()),
-        ),
+        color=alt.condition(f"datum.share > {STRONG}", alt.value(ON_STRONG), alt.value(INK)),
     )
     return alt.layer(boxes, numbers).properties(height=30 * len(share) + 40)
-
-
-def _share_color(field: str, domain: list[float] | None) -> alt.Color:
-    low, high = ("#1d2326", "#8fc1ee") if dark() else ("#f3f5f8", "#1f5f9e")
-    scale = alt.Scale(domain=domain or alt.Undefined, range=[low, high])
-    return alt.Color(field, scale=scale, legend=None)
 
 
 def bars(
@@ -111,7 +102,7 @@ def bars(
     sides: dict[str, Any] = {">=": {"align": "left", "dx": 4}, "<": {"align": "right", "dx": -4}}
     numbers = [
         base.transform_filter(f"datum.value {side} 0")
-        .mark_text(fontSize=11, color=text_color(), **look)
+        .mark_text(fontSize=11, color=INK, **look)
         .encode(text="written:N")
         for side, look in sides.items()
     ]

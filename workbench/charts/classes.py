@@ -13,18 +13,21 @@ from workbench.charts.figure import Csv, Figure, Option, Picture
 from workbench.charts.style import (
     MOST_NAMED,
     NAME,
+    ON_STRONG,
+    STRONG,
     Chart,
     Fields,
     method_color,
     row_color,
     score_scale,
+    strength,
     tooltips,
 )
 from workbench.formatting import score
 
 MOST_MATRICES = 6
 """Confusion matrices that are shown unasked, those of the best recipes; the tables have all."""
-CELL = 44  # pixels
+CELL = 40  # pixels
 
 
 def class_scores(scores: Csv, methods: Mapping[str, str]) -> Chart:
@@ -68,22 +71,20 @@ def confusion_matrix(counts: Sequence[Sequence[float]], names: Sequence[str], co
         x=alt.X("predicted:N", sort=order, title="predicted", axis=across),
         y=alt.Y("right:N", sort=order, title="right", axis=down),
     )
-    strength = alt.Scale(domain=[0, 1], range=[0.04, 1])
     shown: Fields = {
         "right:N": "right",
         "predicted:N": "predicted",
         "count:Q": ("test examples", ".1~f"),
     }
     shades = base.mark_rect(color=color).encode(
-        opacity=alt.Opacity("share:Q", scale=strength, legend=None),
-        tooltip=tooltips(shown),
+        opacity=strength("share:Q"), tooltip=tooltips(shown)
     )
     layers = [shades]
     if len(order) <= 12:
         texts = base.mark_text(fontSize=11).encode(text=alt.Text("count:Q", format=".1~f"))
-        some = texts.transform_filter("datum.count > 0 && datum.share <= 0.5")
-        most = texts.transform_filter("datum.share > 0.5").mark_text(
-            fontSize=11, color="#ffffff", fontWeight=600
+        some = texts.transform_filter(f"datum.count > 0 && datum.share <= {STRONG}")
+        most = texts.transform_filter(f"datum.share > {STRONG}").mark_text(
+            fontSize=11, color=ON_STRONG
         )
         layers += [some, most]
     side = max(120, min(CELL, 420 // len(order)) * len(order))

@@ -38,9 +38,17 @@ _FORMATS = {TRAINABLE: (",", None), PEAK: (".3s", BYTES), "train_seconds": (".3~
 _FORMATS["adapter_bytes"] = _FORMATS[PEAK]
 """How Vega writes a cost in a tooltip, and at the ticks of its axis where SI prefixes do not do."""
 
-HEIGHT = 380
+HEIGHT = 340
 _NEAR_X, _NEAR_Y = 0.14, 0.07
 """Shares of the two axes within which two names would be written over each other."""
+_SIDES: dict[str, tuple[str, float, dict[str, Any]]] = {
+    "above": ("high", 0.0, {"dy": -10}),
+    "below": ("low", 0.0, {"dy": 14}),
+    "right": ("mean", 0.08, {"align": "left", "dx": 9}),
+    "left": ("mean", -0.08, {"align": "right", "dx": -9}),
+}
+"""Where a name may stand: at which number of its row, how far aside as a share of the axis, and how
+Vega writes it."""
 
 
 def score_against_cost(
@@ -57,7 +65,7 @@ def score_against_cost(
     points = _points(rows, metric, cost)
     if not points:
         return None
-    frame = pd.DataFrame(_with_sides(points, _named(rows, front)))
+    frame = pd.DataFrame(_with_sides(points, front))
     title, (_, ticks) = axis_title(metric), _FORMATS[cost]
     longest = max(len(f"{p['label']} {p['text']}") for p in points)
     x = log_axis([p["cost"] for p in points], "cost", COSTS[cost].axis, ticks, longest)
@@ -67,11 +75,12 @@ def score_against_cost(
     scale = score_scale(metric, [*ends, *near.values()])
     color = alt.Color("label:N", legend=None, scale=row_colors(methods_of(rows)))
     base = alt.Chart(frame).encode(x=x, color=color)
+    few = alt.Axis(tickCount=6)
     bars = base.mark_rule(strokeWidth=2, opacity=0.55).encode(
-        y=alt.Y("low:Q", title=title, scale=scale), y2="high:Q"
+        y=alt.Y("low:Q", title=title, scale=scale, axis=few), y2="high:Q"
     )
     dots = base.mark_point(filled=True, size=110, opacity=1).encode(
-        y=alt.Y("mean:Q", title=title, scale=scale), tooltip=_tooltip(metric, cost)
+        y=alt.Y("mean:Q", title=title, scale=scale, axis=few), tooltip=_tooltip(metric, cost)
     )
     if bubbles and frame["memory"].notna().all():
         area = alt.Scale(domainMin=0, range=[0, 900])
@@ -80,12 +89,6 @@ def score_against_cost(
         )
     layers = [*_front(points, front, x), bars, dots, *_names(frame, base)]
     return alt.layer(*layers, *_rules(near, points)).properties(height=HEIGHT)
-
-
-def _named(rows: Sequence[Row], front: Collection[str]) -> list[str]:
-    """The rows whose names stand in the chart: those of the front, then the first ones."""
-    labels = [str(row["label"]) for row in rows]
-    return sorted(labels, key=lambda label: label not in front)[:MOST_NAMED]
 
 
 def _points(rows: Sequence[Row], metric: str, cost: str = TRAINABLE) -> list[dict[str, Any]]:
@@ -125,39 +128,35 @@ def _tooltip(metric: str, cost: str) -> list[alt.Tooltip]:
     return tooltips(shown | {"seeds:Q": "seeds"})
 
 
-def _with_sides(points: list[dict[str, Any]], named: Collection[str]) -> list[dict[str, Any]]:
-    """Says for each point that is named whether its name goes above its interval or below, out of
-    the way."""
+def _with_sides(points: list[dict[str, Any]], front: Collection[str]) -> list[dict[str, Any]]:
+    """Says for each point on which side of its interval or dot its name goes, those of the front
+    first; on none where it would be written over another, or many are named."""
     costs = [math.log10(p["cost"]) for p in points]
     width = (max(costs) - min(costs)) or 1.0
     height = (max(p["high"] for p in points) - min(p["low"] for p in points)) or 1.0
     taken: list[tuple[float, float]] = []
-    for point in sorted(points, key=lambda p: (p["cost"], -p["mean"])):
+    for point in sorted(points, key=lambda p: p["label"] not in front):
         point["side"] = ""
-        if point["label"] not in named:
-            continue
-        x = math.log10(point["cost"]) / width
-        free = {
-            side: all(
-                abs(x - other) > _NEAR_X or abs(point[end] / height - y) > _NEAR_Y
-                for other, y in taken
-            )
-            for side, end in (("above", "high"), ("below", "low"))
-        }
-        point["side"] = "above" if free["above"] or not free["below"] else "below"
-        taken.append((x, point["high" if point["side"] == "above" else "low"] / height))
+        at = (math.log10(point["cost"]) - min(costs)) / width
+        for side, (end, shift, _) in _SIDES.items() if len(taken) < MOST_NAMED else ():
+            x, y = at + shift, point[end] / height
+            inside = not shift or 0 <= x <= 1
+            if inside and all(abs(x - u) > _NEAR_X or abs(y - v) > _NEAR_Y for u, v in taken):
+                point["side"] = side
+                taken.append((x, y))
+                break
     return points
 
 
 def _names(frame: pd.DataFrame, base: alt.Chart) -> list[alt.Chart]:
-    """Name and score of each row at the end of its interval, in the row's colour."""
+    """Name and score of each row beside its interval or dot, in the row's colour."""
     written = f"{shown_name('datum.label')} + ' ' + datum.text"
     return [
         base.transform_filter(f"datum.side == '{side}'")
         .transform_calculate(name=written)
-        .mark_text(dy=shift, fontSize=12, fontWeight=600)
+        .mark_text(fontSize=12, fontWeight=600, **look)
         .encode(y=f"{end}:Q", text="name:N")
-        for side, end, shift in (("above", "high", -10), ("below", "low", 14))
+        for side, (end, _, look) in _SIDES.items()
         if (frame["side"] == side).any()
     ]
 
@@ -168,7 +167,7 @@ def _front(points: Sequence[Row], labels: Collection[str], x: alt.X) -> list[alt
     if len(kept) < 2:
         return []
     line = alt.Chart(pd.DataFrame(kept)).mark_line(
-        interpolate="step-after", color=MUTED, strokeWidth=1.4, opacity=0.8
+        interpolate="step-after", color=MUTED, strokeWidth=1, opacity=0.6
     )
     return [line.encode(x=x, y="mean:Q", order=alt.Order("cost:Q"))]
 
@@ -219,25 +218,26 @@ def _draw(analysis: Analysis, *, cost: str = TRAINABLE, bubbles: bool = False) -
     return [
         Picture(
             name=f"score-against-{name.replace(' ', '-')}",
-            title=f"{axis_title(metric)} against {name}",
+            title=f"Test {axis_title(metric)} against {name}",
             chart=chart,
             alt=f"{metric} and {name} of each recipe: {_listed(analysis, cost)}.",
-            caption=_caption(analysis, cost, len(front) > 1),
+            caption=_caption(analysis, cost, front),
         )
     ]
 
 
-def _caption(analysis: Analysis, cost: str, front: bool) -> str:
+def _caption(analysis: Analysis, cost: str, front: Collection[str]) -> str:
     group, metric = analysis.group, analysis.metric
     found = [row["metrics"].get(metric) for row in group.rows]
     text = f"The axis of {COSTS[cost].name} is logarithmic."
     kinds = dict.fromkeys(covered(each) for each in found if each and covered(each))
     if kinds:
         text = f"Bars are 95% intervals {' or '.join(kinds)}. {text}"
-    if front:
+    if len(front) > 1:
         text += " The line joins the recipes that no other beats in both, by their means."
-    if len(group.rows) > MOST_NAMED:
-        text += f" {MOST_NAMED} of {len(group.rows)} recipes are named."
+    points = _with_sides(_points(group.rows, metric, cost), front)
+    if (count := sum(bool(point["side"]) for point in points)) < len(points):
+        text += f" {count} of {len(points)} recipes are named; the table has all."
     if far := far_references(group.rows, metric, group.reference_scores):
         named = ", ".join(f"{name} {score(value)}" for name, value in far.items())
         text += f" {'Below' if higher_is_better(metric) else 'Above'} the axis: {named}."

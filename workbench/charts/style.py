@@ -16,9 +16,11 @@ Fields = dict[str, str | tuple[str, str]]
 
 ACCENT, SECOND, MUTED, ALARM = "#0f8a80", "#d07a26", "#8b949a", "#c2504a"
 PALETTE = (
-    *(ACCENT, SECOND, "#6f63b6", ALARM),
-    *("#4b8fc9", "#8a8f3c", "#b05c9d", "#7d868c", "#9a6a4f"),
+    *(ACCENT, "#7d868c", "#8a8f3c", SECOND, "#9a6a4f"),
+    *("#6f63b6", "#b05c9d", "#4b8fc9", ALARM),
 )
+"""In the order of `METHOD_SPECS`: grey, which references have too, and red are for methods that
+few comparisons have."""
 HEIGHT = 240
 _LEGEND = 44
 """Characters beside each other in the legend of the narrowest chart."""
@@ -119,6 +121,17 @@ def score_scale(metric: str, shown: Collection[float]) -> alt.Scale:
     return alt.Scale(zero=False, nice=False, domain=domain)
 
 
+STRONG, ON_STRONG = 0.9, "#000000"
+"""The share from which a shade is read better in black than in the page's colour of texts, which
+is light on a dark page."""
+
+
+def strength(field: str, most: float = 1.0) -> alt.Opacity:
+    """How strong the colour of a cell is: faint at 0, full at ``most``, on any page."""
+    scale = alt.Scale(domain=[0, most], range=[0.04, 1])
+    return alt.Opacity(field, scale=scale, legend=None)
+
+
 def few_ticks() -> alt.Axis:
     """The axis of a count such as the step; Vega sets ticks at halves where there are few."""
     whole = "datum.value == floor(datum.value) ? format(datum.value, ',d') : ''"
@@ -144,8 +157,8 @@ def log_axis(
     if len(ticks) < 3:
         powers = range(math.floor(low), math.ceil(high) + 1)
         ticks = [d * 10.0**n for n in powers for d in (1, 2, 5) if low <= math.log10(d) + n <= high]
-    axis = alt.Axis(format="~s", values=ticks)
+    axis = alt.Axis(format="~s", values=ticks, grid=False)
     if labels:
-        axis = alt.Axis(values=ticks, labelExpr=labels)
+        axis = alt.Axis(values=ticks, labelExpr=labels, grid=False)
     scale = alt.Scale(type="log", domain=domain, nice=False)
     return alt.X(f"{field}:Q", title=title, scale=scale, axis=axis)

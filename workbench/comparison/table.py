@@ -119,8 +119,9 @@ def comparison_table(
     found = [group.verdict_on(row) for row in group.rows] if verdicts else []
     columns = [Column("recipe", [Cell(plain(name)) for name in names], "left")]
     if wide:
-        methods = [Cell(plain(row["method"])) for row in group.rows]
-        columns.append(_column(group, "method", methods, align="left"))
+        if any(row["method"] != row["label"] for row in group.rows):
+            methods = [Cell(plain(row["method"])) for row in group.rows]
+            columns.append(_column(group, "method", methods, align="left"))
         seeds = [len(row["seeds"]) for row in group.rows]
         columns.append(_column(group, "seeds", [Cell(str(count), count) for count in seeds]))
     columns += _score_columns(group, counted=not wide)
