@@ -205,6 +205,37 @@ def test_the_forecast_of_weights_is_what_a_run_holds(
             assert held[name] == pytest.approx(planned[name], rel=0.05), name
 
 
+@pytest.mark.parametrize("quantization", ["nf4", "int8"])
+def test_layers_that_the_recipe_names_stay_whole_in_run_plan_and_plain_load(
+    quantization: str, wide: Callable[[str], Path], train: Train, tmp_path: Path
+) -> None:
+    skip = ["v_proj", "model.layers.1.mlp"]
+    model = {"quantization": quantization, "quantization_skip": skip}
+    recipe = small_recipe("causal-lm", "lora", wide("llama"), tmp_path, model=model)
+    planned = plan(recipe, time=False)["memory"]
+    run = finished(train, recipe, tmp_path / "runs")
+    held = run.result["memory"]["breakdown"]
+    assert held["weights_bytes"] == pytest.approx(planned["weights_bytes"], rel=0.05)
+    kind = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}
+    kind |= {"bnb_4bit_compute_dtype": torch.bfloat16}
+    asked = kind if quantization == "nf4" else {"load_in_8bit": True}
+    plain = AutoModelForCausalLM.from_pretrained(
+        wide("llama"),
+        quantization_config=BitsAndBytesConfig(**asked, llm_int8_skip_modules=["lm_head", *skip]),
+        dtype=torch.bfloat16,
+    )
+    there = {name.removeprefix("model.layers.") for name, _ in quantized_layers(plain)}
+    attention = {f"self_attn.{kind}_proj" for kind in "qko"}
+    feedforward = {f"mlp.{kind}_proj" for kind in ("gate", "up", "down")}
+    assert there == {f"0.{n}" for n in attention | feedforward} | {f"1.{n}" for n in attention}
+    inputs, outputs = expected(run)
+    loaded = PeftModel.from_pretrained(plain, run.adapter).eval()
+    assert [log_probs(loaded, given) for given in inputs] == outputs
+    assert run.result["export"]["max_logit_difference"] == 0.0
+    assert all(f"'{name}'" in (run.adapter / "README.md").read_text() for name in skip)
+    assert run.result["comparability"]["base"].count("model.layers.1.mlp, v_proj") == 1
+
+
 def test_a_merge_dequantises_and_says_so(
     wide: Callable[[str], Path],
     train: Train,

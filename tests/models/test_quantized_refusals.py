@@ -130,6 +130,31 @@ def test_layers_that_the_processor_cannot_pack_are_refused_from_shapes(
     with pytest.raises(MethodError, match="48 inputs"):
         build_model(recipe, task, empty_base)
 
+    skipping = recipe.model.model_copy(update={"quantization_skip": ["layers.0.mlp.up_proj"]})
+    with pytest.raises(MethodError, match="add it to model.quantization_skip"):
+        build_model(recipe.model_copy(update={"model": skipping}), task, empty_base)
+
+
+@pytest.mark.parametrize(
+    ("skip", "said"),
+    [
+        (["v_proj", "query"], "query is no linear layer of"),
+        (["lm_head"], "lm_head is no linear layer of"),  # never quantised
+        (["model.layers"], "nothing of .* is left to quantise"),
+        (["self_attn", "self_attn.k_proj"], "self_attn is no linear layer of"),
+    ],
+)
+def test_names_of_layers_that_stay_whole_are_refused_where_they_name_none_or_all(
+    skip: list[str], said: str, wide: Callable[[str], Path], tmp_path: Path
+) -> None:
+    model = {"quantization": "nf4", "quantization_skip": skip}
+    recipe = small_recipe("causal-lm", "lora", wide("llama"), tmp_path, model=model)
+    with pytest.raises(UsageError, match=said) as raised:
+        build_model(recipe, make_task(recipe.task, ()), empty_base)
+    assert raised.value.where == "model.quantization_skip"
+    if "linear" in said:
+        assert "down_proj, gate_proj, k_proj, o_proj, q_proj, up_proj, v_proj" in str(raised.value)
+
 
 def test_without_bitsandbytes_one_message_says_how_to_get_it(
     wide: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -173,3 +198,5 @@ def test_weight_formats_by_their_words() -> None:
     assert spec(quantization="int8").weight_format == "int8 beside bf16"
     nf4 = spec(quantization="nf4", double_quantization=True, dtype="fp32", compute_dtype="bf16")
     assert nf4.weight_format == "nf4, double quantisation beside fp32, computed in bf16"
+    skipping = spec(quantization="int8", quantization_skip=["v_proj", "k_proj"])
+    assert skipping.weight_format == "int8 beside bf16 (k_proj, v_proj)"

@@ -46,6 +46,16 @@ def test_keys_of_nf4_are_refused_without_it(quantization: str, tmp_path: Path) -
         assert not told(tmp_path, {"name": "lora"}, quantization="nf4", **{key: value})
 
 
+def test_layers_that_stay_whole_need_others_that_are_quantised(tmp_path: Path) -> None:
+    skip = {"quantization_skip": ["v_proj"]}
+    (found,) = told(tmp_path, {"name": "lora"}, **skip)
+    assert found == "model.quantization_skip: only used with quantization: nf4 or int8; it is none"
+    for quantization in ("nf4", "int8"):
+        assert not told(tmp_path, {"name": "lora"}, quantization=quantization, **skip)
+    twice = {"quantization": "nf4", "quantization_skip": ["v_proj", "v_proj"]}
+    assert "listed more than once: v_proj" in told(tmp_path, {"name": "lora"}, **twice)[0]
+
+
 def test_a_recipe_without_these_keys_has_the_fingerprint_that_it_had(tmp_path: Path) -> None:
     recipe = small_recipe("causal-lm", "lora", tmp_path, tmp_path)
     keys = {key for key in ADDED if key.startswith("model.")}

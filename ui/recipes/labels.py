@@ -52,6 +52,7 @@ LABELS = {
     "model.max_length": "text length, tokens",
     "model.resize_embeddings": "embeddings for added tokens",
     "model.dtype": "weights in",
+    "model.quantization_skip": "layers not quantised",
     "model.compute_dtype": "nf4 computes in",
     "data.source": "data set",
     "data.revision": "data revision",

@@ -64,7 +64,7 @@ def _check_shapes(quantized: dict[str, Any]) -> None:
                 where="model.quantization",
                 why=f"with AVX-512 and bf16 it wants multiples of {PACKED_INPUTS} and "
                 f"{PACKED_OUTPUTS}",
-                fix="set model.quantization: int8 or none",
+                fix="add it to model.quantization_skip, or set model.quantization: int8 or none",
             )
 
 

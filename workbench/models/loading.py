@@ -109,7 +109,7 @@ def empty_base(spec: ModelSpec, task: AnyTask) -> Base:
     config = load_config(spec, task)
     tokenizer: Any = load_tokenizer(spec) if spec.resize_embeddings else None
     base = _base(spec, task, config, _on_meta(spec, task, config), tokenizer)
-    base.loading = loading_options(spec, whole_modules(base))
+    base.loading = loading_options(spec, whole_modules(base, spec))
     quantize_empty(base.model, base.loading)
     return _with_new_tokens(base, spec)
 
@@ -136,7 +136,7 @@ def fake_base(
     options = _options(spec, task, config, policy.attention)
     model = _auto_class(task).from_config(with_dropout(config, policy.dropout), **options)
     base = _base(spec, task, config, model, tokenizer)
-    base.loading = loading_options(spec, whole_modules(base))
+    base.loading = loading_options(spec, whole_modules(base, spec))
     quantize_empty(base.model, base.loading)
     return _with_new_tokens(base, spec)
 
@@ -195,11 +195,13 @@ def load_base(
     options = _options(spec, task, config, policy.attention)
     whole: set[str] = set()
     if spec.quantization != "none":
-        whole = whole_modules(_base(spec, task, config, _on_meta(spec, task, config), tokenizer))
+        whole = whole_modules(
+            _base(spec, task, config, _on_meta(spec, task, config), tokenizer), spec
+        )
         options["device_map"] = {"": policy.device}
     options["config"] = with_dropout(config, policy.dropout)
     base = _load(spec, task, config, tokenizer, options, whole)
-    if whole and not whole >= (needed := whole_modules(base)):  # parts that the checkpoint lacks
+    if whole and not whole >= (needed := whole_modules(base, spec)):  # the checkpoint lacks parts
         base = _load(spec, task, config, tokenizer, options, whole | needed)
     base.notes = notes + base.notes
     config.architectures = [type(base.model).__name__]

@@ -20,6 +20,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 from transformers import BitsAndBytesConfig, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 from transformers.quantizers.base import get_keys_to_not_convert
+from transformers.quantizers.quantizers_utils import should_convert_module
 
 from workbench.errors import UsageError
 from workbench.models.base import Base
@@ -69,7 +70,7 @@ def loading_options(spec: ModelSpec, whole: Iterable[str] = ()) -> dict[str, Any
     """What ``from_pretrained`` is told of the weights, as JSON; empty for fp32.
 
     Args:
-        whole: modules that are not quantised.
+        whole: modules that are not quantised, beside those that the recipe names.
     """
     if not spec.reduced:
         return {}
@@ -85,7 +86,7 @@ def loading_options(spec: ModelSpec, whole: Iterable[str] = ()) -> dict[str, Any
         }
     else:
         quantised = {"load_in_8bit": True}
-    quantised["llm_int8_skip_modules"] = sorted(whole)
+    quantised["llm_int8_skip_modules"] = sorted({*whole, *spec.quantization_skip})
     return options | {"quantization_config": quantised}
 
 
@@ -116,15 +117,40 @@ def are_safe(options: Any) -> bool:
     )
 
 
-def whole_modules(base: Base) -> set[str]:
-    """Modules that are not quantised: those that transformers leaves whole, and the head's."""
+def whole_modules(base: Base, spec: ModelSpec) -> set[str]:
+    """Modules that are never quantised: those that transformers leaves whole, and the head's.
+
+    Raises:
+        UsageError: when the recipe names others that are not there, or names all.
+    """
     heads = set(base.head_names)
-    of_head = {
-        name
-        for name, module in base.model.named_modules()
-        if isinstance(module, nn.Linear | Conv1D) and heads.intersection(name.split("."))
-    }
-    return {*get_keys_to_not_convert(base.model), *of_head}
+    linear = [n for n, m in base.model.named_modules() if isinstance(m, nn.Linear | Conv1D)]
+    of_head = {name for name in linear if heads.intersection(name.split("."))}
+    whole = {*get_keys_to_not_convert(base.model), *of_head}
+    left = [name for name in linear if should_convert_module(name, [*whole])]
+    _check_skipped(spec, left)
+    return whole
+
+
+def _check_skipped(spec: ModelSpec, layers: list[str]) -> None:
+    """Refuses a recipe that leaves all of these layers as they are, or names one not among them."""
+    skip = spec.quantization_skip
+    if skip and not any(should_convert_module(name, skip) for name in layers):
+        raise UsageError(
+            f"nothing of {spec.source} is left to quantise",
+            where="model.quantization_skip",
+            fix="name fewer layers, or set model.quantization: none and model.dtype: bf16",
+        )
+    for pattern in skip:
+        if all(should_convert_module(name, [pattern]) for name in layers):
+            kinds = sorted({name.rpartition(".")[2] for name in layers})
+            raise UsageError(
+                f"{pattern} is no linear layer of {spec.source} that would be quantised",
+                where="model.quantization_skip",
+                why="names are compared from their beginning, as model.layers.0, or their end",
+                fix=f"remove it, or name {', '.join(kinds)}, or a part such as "
+                f"{layers[0].rpartition('.')[0]}",
+            )
 
 
 def quantized_layers(model: nn.Module) -> Iterator[tuple[str, Any]]:

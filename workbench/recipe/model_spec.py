@@ -1,12 +1,18 @@
 """The base model of a recipe, and what numbers its weights are in."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from workbench.recipe.base import StrictModel
 
-WEIGHT_FORMAT = ("dtype", "quantization", "double_quantization", "compute_dtype")
+WEIGHT_FORMAT = (
+    "dtype",
+    "quantization",
+    "quantization_skip",
+    "double_quantization",
+    "compute_dtype",
+)
 """Keys of ``model`` that decide what numbers its weights are in."""
 
 
@@ -39,6 +45,11 @@ class ModelSpec(StrictModel):
         description="Load the weights of the base's linear layers in 8 bits (LLM.int8) or 4 (NF4, "
         "as in QLoRA), by bitsandbytes.",
     )
+    quantization_skip: list[Annotated[str, Field(pattern=r"^[\w.]+$")]] = Field(
+        [],
+        description="Linear layers that are not quantised: ends of their names, as v_proj, or "
+        "beginnings of whole parts, as model.layers.0 (transformers' llm_int8_skip_modules).",
+    )
     double_quantization: bool = Field(
         False, description="Quantise the scales of nf4 too: 0.4 bits a weight less."
     )
@@ -60,12 +71,15 @@ class ModelSpec(StrictModel):
 
     @property
     def weight_format(self) -> str:
-        """How the base is loaded, in one word or some: ``fp32``, ``bf16``, ``nf4 (bf16)``."""
+        """How the base is loaded, in one word or some: ``fp32``, ``bf16``, ``nf4 beside bf16``."""
         if self.quantization == "none":
             return self.loaded_in
         double = ", double quantisation" if self.double_quantization else ""
         computed = f", computed in {self.computed_in}" if self.quantization == "nf4" else ""
-        return f"{self.quantization}{double} beside {self.loaded_in}{computed}"
+        skipped = (
+            f" ({', '.join(sorted(self.quantization_skip))})" if self.quantization_skip else ""
+        )
+        return f"{self.quantization}{double} beside {self.loaded_in}{skipped}{computed}"
 
     @property
     def computed_in(self) -> Literal["fp32", "bf16"]:

@@ -32,6 +32,7 @@ ADDED: dict[str, Any] = {
     "model.resize_embeddings": False,
     "model.dtype": "auto",
     "model.quantization": "none",
+    "model.quantization_skip": [],
     "model.double_quantization": False,
     "model.compute_dtype": "auto",
     "data.quoting": "auto",

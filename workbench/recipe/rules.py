@@ -162,11 +162,13 @@ def _training(recipe: Recipe) -> Iterator[Finding]:
 def _weight_format(recipe: Recipe) -> Iterator[Finding]:
     model, method = recipe.model, recipe.method
     quantization = (("model", "quantization"),)
-    for key in ("double_quantization", "compute_dtype"):
+    kinds = {"double_quantization": ["nf4"], "compute_dtype": ["nf4"]}
+    for key, needs in (kinds | {"quantization_skip": ["nf4", "int8"]}).items():
         asked = getattr(model, key) != type(model).model_fields[key].default
-        if asked and model.quantization != "nf4":
-            what = f"only used with quantization: nf4; it is {model.quantization}"
+        if asked and model.quantization not in needs:
+            what = f"only used with quantization: {' or '.join(needs)}; it is {model.quantization}"
             yield Finding(("model", key), what, "remove it", quantization)
+    yield from repeated(("model", "quantization_skip"), model.quantization_skip)
     if model.quantization != "none" and method.changes_base:
         what = (
             f"{model.quantization} weights are frozen, and {method.name} trains "
