@@ -4,7 +4,8 @@
 ``workbench.distributed.policy``. The settings take turns, and each is compared with its neighbour
 in time. On a CPU it also compares the two libraries that can multiply fp32 matrices. On any device
 a step that is read one behind stands beside one that is read at once, and AdamW as one kernel
-beside AdamW over a list of tensors (`benchmarks.gpu.steps`, a part of `make gpu`).
+beside AdamW over a list of tensors (`benchmarks.gpu.steps`, a part of `make gpu`), and evaluation
+batches of 32 beside those that free memory allows (`benchmarks.gpu.evaluation`).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from benchmarks.gpu import steps
+from benchmarks.gpu import evaluation, steps
 from workbench.assets import fetch
 from workbench.data import load_data
 from workbench.distributed.accelerator import this_process
@@ -79,7 +80,8 @@ def main() -> None:
     if device.type == "cpu":
         _compare_products(models["fp32, sdpa, no dropout"].eval(), batch, rounds)
     with tempfile.TemporaryDirectory() as folder_of_runs:
-        for row in steps.rows("LoRA on MiniLM", recipe, Path(folder_of_runs), steps=rounds):
+        asked = "LoRA on MiniLM", recipe, Path(folder_of_runs)
+        for row in (*steps.rows(*asked, steps=rounds), *evaluation.rows(*asked)):
             print(f"{row['value']}  {row['what']}")
 
 

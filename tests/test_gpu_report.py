@@ -12,7 +12,8 @@ import torch
 
 from benchmarks.gpu import __main__ as gpu
 from benchmarks.gpu.adapters_at_once import Adapters
-from benchmarks.gpu.parts import _row, _tried
+from benchmarks.gpu.parts import _tried
+from benchmarks.gpu.steps import result_row
 
 ROOT = Path(__file__).parents[1]
 
@@ -46,7 +47,7 @@ def test_a_figure_that_cannot_be_had_is_a_row() -> None:
 
     failed = "failed: CUDA error: no kernel image"
     assert _tried("lora", broken) == {"what": "lora", "verdict": failed}
-    row = _tried("lora", lambda: _row("lora", "7%", "within 5%", reached=False))
+    row = _tried("lora", lambda: result_row("lora", "7%", "within 5%", reached=False))
     assert row["verdict"] == "missed"
 
 

@@ -18,7 +18,8 @@ import transformers
 
 import benchmarks.__main__ as trainers
 from benchmarks import forecast
-from benchmarks.gpu import adapters_at_once, steps
+from benchmarks.gpu import adapters_at_once, evaluation, steps
+from benchmarks.gpu.steps import result_row
 from benchmarks.settings import settings_of
 from tests.tiny_models import make_tiny, topic_rows
 from workbench.adapters.plain_load import PlainLoader
@@ -87,11 +88,6 @@ class Setting:
         return file
 
 
-def _row(what: str, value: object, bar: str = "", *, reached: bool | None = None) -> Row:
-    verdict = "measured" if reached is None else "reached" if reached else "missed"
-    return {"what": what, "value": value, "bar": bar, "verdict": verdict}
-
-
 def _tried(what: str, attempt: Callable[[], Row]) -> Row:
     """The row of an attempt, or why there is none."""
     try:
@@ -111,7 +107,7 @@ def _tests(setting: Setting) -> Iterator[Row]:
     )
     counts = {word: int(number) for number, word in found} or {"exit code": done.returncode}
     value = ", ".join(f"{number} {word}" for word, number in counts.items())
-    yield _row("tests marked gpu", value, "none fails", reached=done.returncode == 0)
+    yield result_row("tests marked gpu", value, "none fails", reached=done.returncode == 0)
 
 
 def _methods(setting: Setting) -> Iterator[Row]:
@@ -145,7 +141,7 @@ def _one_method(what: str, setting: Setting, run_it: Callable[..., Run]) -> Row:
             raise RuntimeError(f"the export ended with {code}")
     apart = run.result["export"]["max_logit_difference"]
     value = f"plain load differs by {apart:.1e}"
-    return _row(what, value, "below 1e-3", reached=apart < 1e-3)
+    return result_row(what, value, "below 1e-3", reached=apart < 1e-3)
 
 
 def _memory(setting: Setting) -> Iterator[Row]:
@@ -162,7 +158,7 @@ def _one_forecast(setting: Setting, method: str, batch: int, what: str) -> Row:
     if error is None:
         raise RuntimeError("; ".join(cell["forecast"]["notes"]) or "no forecast")
     value = f"{cell['measured']['peak_memory_bytes'] / 1e6:.0f} MB, {error:+.1%}"
-    return _row(what, value, "within 5%", reached=abs(error) <= 0.05)
+    return result_row(what, value, "within 5%", reached=abs(error) <= 0.05)
 
 
 def _precision(setting: Setting) -> Iterator[Row]:
@@ -177,7 +173,7 @@ def _precision(setting: Setting) -> Iterator[Row]:
         runs[name] = run
         scores, memory = run.result["metrics"]["test"], run.result["memory"]
         peak = memory["peak_memory_bytes"] / 1e6
-        return _row(f"LoRA, {name}", f"perplexity {scores['perplexity']:.2f}, {peak:.0f} MB")
+        return result_row(f"LoRA, {name}", f"perplexity {scores['perplexity']:.2f}, {peak:.0f} MB")
 
     yield _tried("LoRA, bf16", lambda: lora("bf16", dtype="bf16"))
     yield _tried("LoRA, nf4", lambda: lora("nf4", quantization="nf4"))
@@ -189,9 +185,9 @@ def _precision(setting: Setting) -> Iterator[Row]:
                 ("memory", "breakdown", "weights_bytes"),
             )
         )
-        yield _row("nf4 over bf16: perplexity", f"{perplexity:.3f}", "at most 1.03",
+        yield result_row("nf4 over bf16: perplexity", f"{perplexity:.3f}", "at most 1.03",
                    reached=perplexity <= 1.03)  # fmt: skip
-        yield _row("nf4 over bf16: bytes of the weights", f"{weights:.2f}", "at most 0.6",
+        yield result_row("nf4 over bf16: bytes of the weights", f"{weights:.2f}", "at most 0.6",
                    reached=weights <= 0.6)  # fmt: skip
 
 
@@ -222,7 +218,7 @@ def _beside(setting: Setting, what: str, values: dict[str, Any], bar: float) -> 
         found.update(trainers._round(settings, 0))
         theirs = found.get("HF Trainer, bf16") or found["HF Trainer, defaults"]
         ratio = theirs["steps_seconds"] / found["workbench"]["steps_seconds"]
-        return _row(what, f"{ratio:.2f}", f"at least {bar}",
+        return result_row(what, f"{ratio:.2f}", f"at least {bar}",
                     reached=None if setting.pretend else ratio >= bar)  # fmt: skip
 
     yield _tried(what, measure)
@@ -230,7 +226,7 @@ def _beside(setting: Setting, what: str, values: dict[str, Any], bar: float) -> 
         score = {
             name: round(measured[name], 4) for name in ("loss", "accuracy") if name in measured
         }
-        yield _row(f"{side}: test score", json.dumps(score).strip("{}").replace('"', ""))
+        yield result_row(f"{side}: test score", json.dumps(score).strip("{}").replace('"', ""))
 
 
 def _steps(setting: Setting) -> Iterator[Row]:
@@ -245,6 +241,7 @@ def _steps(setting: Setting) -> Iterator[Row]:
         recipe = Recipe.model_validate(values)
         what = f"{family}, LoRA {batch} x {tokens}"
         yield from steps.rows(what, recipe, setting.folder, steps=count)
+        yield from evaluation.rows(what, recipe, setting.folder)
     yield _tried("torch.compile", partial(adapters_at_once.compiled, pretend=setting.pretend))
 
 
@@ -260,7 +257,7 @@ def _devices(setting: Setting) -> Iterator[Row]:
         command = [sys.executable, "-m", "workbench", "run", str(file), "--json", *to, *options]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         why = (done.stderr.strip().splitlines() or ["no word"])[-1][:200]
-        row = _row(f"{name} over {count} processes", "finished", "finishes", reached=True)
+        row = result_row(f"{name} over {count} processes", "finished", "finishes", reached=True)
         yield row if done.returncode == 0 else {**row, "value": "", "verdict": f"failed: {why}"}
 
 

@@ -43,24 +43,35 @@ def rows(name: str, recipe: Recipe, folder: Path, *, steps: int) -> Iterator[dic
         losses[way] = [step.loss for step in islice(training[way][1], COMPARED)]
     apart = max(abs(a - b) for a, b in zip(*losses.values(), strict=True))
     most = 0.01 if torch.cuda.is_available() else 0  # a card adds in any order
-    yield _row(f"{name}: losses of {COMPARED} steps, {BEHIND} and {AT_ONCE}",
-               f"differ by {apart:.1e}", f"at most {most}", reached=apart <= most)  # fmt: skip
+    yield result_row(
+        f"{name}: losses of {COMPARED} steps, {BEHIND} and {AT_ONCE}",
+        f"differ by {apart:.1e}",
+        f"at most {most}",
+        reached=apart <= most,
+    )
     seconds: dict[str, list[float]] = {way: [] for way in training}
     for _ in range(TURNS):
         for way, (_trainer_of_it, taken) in training.items():
             seconds[way].append(_seconds(taken, steps))
     pace = {way: steps / statistics.median(each) for way, each in seconds.items()}
     gain = pace[BEHIND] / pace[AT_ONCE]
-    yield _row(f"{name}: steps/s, {BEHIND} over {AT_ONCE}", f"{gain:.2f} ({pace[BEHIND]:.1f}/s)",
-               "at least 1", reached=gain >= 0.99)  # fmt: skip
+    yield result_row(
+        f"{name}: steps/s, {BEHIND} over {AT_ONCE}",
+        f"{gain:.2f} ({pace[BEHIND]:.1f}/s)",
+        "at least 1",
+        reached=gain >= 0.99,
+    )
     if torch.cuda.is_available():
         waits = {way: _waits(taken) for way, (_, taken) in training.items()}
         value = ", ".join(f"{count:.1f} {way}" for way, count in waits.items())
-        yield _row(f"{name}: calls of a step that wait for the device", value)
+        yield result_row(f"{name}: calls of a step that wait for the device", value)
     yield from _optimizers(name, training[BEHIND][0])
 
 
-def _row(what: str, value: str, bar: str = "", *, reached: bool | None = None) -> dict[str, Any]:
+def result_row(
+    what: str, value: object, bar: str = "", *, reached: bool | None = None
+) -> dict[str, Any]:
+    """A row of the report: a figure, its bar and whether it was reached."""
     verdict = "measured" if reached is None else "reached" if reached else "missed"
     return {"what": what, "value": value, "bar": bar, "verdict": verdict}
 
@@ -73,15 +84,16 @@ def _trainer(setup: RecipeSetup, recipe: Recipe, folder: Path, *, behind: bool) 
 
 
 def _seconds(taken: Iterator[Step], steps: int) -> float:
-    _wait()
+    wait()
     started = time.perf_counter()
     for _ in islice(taken, steps):
         pass
-    _wait()
+    wait()
     return time.perf_counter() - started
 
 
-def _wait() -> None:
+def wait() -> None:
+    """Until a card has done all that was launched."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 
@@ -109,14 +121,18 @@ def _optimizers(name: str, trainer: Trainer) -> Iterator[dict[str, Any]]:
         optimizer = torch.optim.AdamW(copies, **{kind: True})
         taken[kind] = min(_milliseconds(optimizer) for _ in range(TURNS))
     gain = taken["foreach"] / taken["fused"]
-    yield _row(f"{name}: AdamW, foreach over fused", f"{gain:.2f} ({taken['fused']:.2f} ms)",
-               "at least 1", reached=gain >= 1)  # fmt: skip
+    yield result_row(
+        f"{name}: AdamW, foreach over fused",
+        f"{gain:.2f} ({taken['fused']:.2f} ms)",
+        "at least 1",
+        reached=gain >= 1,
+    )
 
 
 def _milliseconds(optimizer: torch.optim.Optimizer, steps: int = 10) -> float:
-    _wait()
+    wait()
     started = time.perf_counter()
     for _ in range(steps):
         optimizer.step()
-    _wait()
+    wait()
     return 1e3 * (time.perf_counter() - started) / steps

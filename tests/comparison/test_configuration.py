@@ -47,6 +47,16 @@ def test_keys_that_an_older_version_lacks_and_what_is_measured_besides_are_no_di
     }
 
 
+def test_an_evaluation_batch_left_to_the_device_is_the_32_of_earlier_versions(
+    run: WriteRun, runs: Path
+) -> None:
+    for study, size in (("earlier", 32), ("later", "auto"), ("small", 8)):
+        run("lora", 0, study=study, settings={"training": {"eval_batch_size": size}})
+    assert difference(runs) == {
+        "training.eval_batch_size": {"earlier/lora": 32, "later/lora": 32, "small/lora": 8}
+    }
+
+
 @pytest.mark.parametrize(
     "text", ["", "[1, 2]", "a: [", "a: &a [1]\nb: [*a, *a]", "a: " + "[" * 5000, "a: !!python/x 1"]
 )

@@ -71,6 +71,22 @@ def test_the_peak_of_a_first_batch_has_none_of_the_later_ones() -> None:
     assert 38 * MEGABYTE <= meter.phases["evaluate"] < 60 * MEGABYTE
 
 
+def test_a_validation_on_a_gpu_is_no_part_of_the_peak_of_training(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its batches may be as large as free memory."""
+    peaks = iter([500, 9000, 600])
+    reset: list[object] = []
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda _device: next(peaks))
+    monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda _device: 10_000)
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", reset.append)
+    meter = MemoryMeter(torch.device("cuda"), baseline=100)
+    meter.note_apart("train")
+    meter.note_apart("validate")
+    meter.note_cuda("train")
+    assert meter.phases == {"train": 500, "validate": 8900} and len(reset) == 2
+
+
 def test_the_breakdown_counts_bytes() -> None:
     model = torch.nn.Sequential(torch.nn.Linear(100, 100), torch.nn.Linear(100, 10))
     model[0].requires_grad_(False)

@@ -14,9 +14,10 @@ import pytest
 import torch
 
 from workbench.costs.plan import plan
+from workbench.distributed import policy
 from workbench.distributed.policy import choose_policy
 from workbench.recipe.schema import Recipe, TrainingSpec
-from workbench.store import Run
+from workbench.store import BESIDE_VARIABLE, Run
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 ASKED = TrainingSpec(precision="bf16")
@@ -120,3 +121,32 @@ def test_the_record_says_what_was_computed(
     assert events[0]["kind"] == "warning" and events[0]["message"] == note
     expected = plan(recipe, time=False)
     assert expected["precision"] == "fp32" and note in expected["notes"]
+
+
+@pytest.mark.parametrize(
+    ("training", "device", "beside", "shared", "expected"),
+    [
+        ({}, CUDA, 0, {}, True),
+        ({"eval_batch_size": 32}, CUDA, 0, {}, False),  # what the recipe says
+        ({}, CPU, 0, {}, False),
+        ({}, CUDA, 2, {}, False),  # the other runs of the card need some of the memory
+        ({}, CUDA, 0, {"shards_weights": True}, False),
+        ({}, CUDA, 0, {"zero_stage": 2}, False),
+    ],
+)
+def test_free_memory_decides_evaluation_batches_where_a_run_has_the_gpu_to_itself(
+    training: dict[str, Any],
+    device: torch.device,
+    beside: int,
+    shared: dict[str, Any],
+    expected: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "a GPU")
+    monkeypatch.setenv(BESIDE_VARIABLE, str(beside))
+    monkeypatch.setattr(policy, "shards_weights", lambda: shared.get("shards_weights", False))
+    monkeypatch.setattr(policy, "zero_stage", lambda: shared.get("zero_stage", 0))
+    found = choose_policy(TrainingSpec(**training), device, processes=2)
+    assert found.asks_free_memory is expected
+    assert found.record().get("asks_free_memory", False) is expected

@@ -8,7 +8,7 @@ import psutil
 import pytest
 import torch
 
-from workbench.costs.memory_forecast import free_memory
+from workbench.distributed.accelerator import free_memory
 from workbench.store import exit_reasons, memory_now
 
 MB = 2**20

@@ -33,6 +33,11 @@ def _print(found: dict[str, Any]) -> None:
             ("attention", device["attention"]),
             ("why", device["why"]),
             *([("steps", "read one behind")] if "reads_behind" in device else []),
+            *(
+                [("evaluation", "as many texts at once as free memory holds, 32 to 512")]
+                if "asks_free_memory" in device
+                else []
+            ),
             ("memory", f"{size(memory['available_bytes'])} of {size(memory['total_bytes'])} free"),
         ],
     )

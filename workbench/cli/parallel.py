@@ -199,7 +199,7 @@ def this_machine() -> Machine:
     import psutil
     import torch
 
-    from workbench.costs.memory_forecast import free_memory
+    from workbench.distributed.accelerator import free_memory
     from workbench.executors.packing import Machine
     from workbench.jobs import WHOLE_MACHINE, default_slots
 

@@ -8,6 +8,7 @@ import yaml
 from workbench.recipe.layers import flatten
 from workbench.recipe.methods import METHOD_SPECS
 from workbench.recipe.renamed import ADDED
+from workbench.recipe.schema import USUAL_EVAL_BATCH
 from workbench.store import Run
 
 # libyaml reads a recipe in 0.3 ms where the Python reader takes 3 ms.
@@ -54,6 +55,8 @@ def read_settings(run: Run) -> dict[str, Any]:
         return {}
     flat = flatten({key: part for key, part in recipe.items() if key not in _ASIDE})
     flat |= {key: value for key, value in ADDED.items() if key not in flat}  # of an older version
+    if flat.get("training.eval_batch_size") == "auto":  # 32 in recipes of earlier versions
+        flat["training.eval_batch_size"] = USUAL_EVAL_BATCH
     method = METHOD_SPECS.get(str(flat.get("method.name")))
     if method and flat.get("training.learning_rate", 0) is None:
         flat["training.learning_rate"] = method.default_learning_rate

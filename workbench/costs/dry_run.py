@@ -13,25 +13,31 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 from accelerate import Accelerator
 from transformers import PreTrainedTokenizerBase
 
 from workbench.costs.fake_tensors import MemoryTracker, fake_mode
 from workbench.costs.memory_meter import breakdown
 from workbench.costs.operations import OpCounts
-from workbench.data.batches import PAD_TO_MULTIPLE, epoch_order
+from workbench.data.batches import PAD_TO_MULTIPLE, epoch_order, pad
 from workbench.data.encode import Encoded
 from workbench.distributed.accelerator import make_accelerator, single_process
 from workbench.distributed.policy import Policy
+from workbench.inference.batch_size import EvaluationBatch
+from workbench.inference.predict import on_device
 from workbench.methods.build import LoadBase, build_model
 from workbench.models import fake_base
 from workbench.recipe import Recipe
 from workbench.recipe.schema import TrainingSpec
 from workbench.tasks import AnyTask
+from workbench.tasks.base import EVALUATION_SEED
 from workbench.training.events import Step
 from workbench.training.optimizer import total_steps
 from workbench.training.trainer import Trainer
 
+EVALUATED = 8
+"""Texts of the evaluation that a dry run ends with: enough for what does not grow with them."""
 STEPS = 2
 """Steps of a dry run: as many as a run measures."""
 
@@ -115,6 +121,22 @@ class DryRun:
         lengths = self.run.train.lengths[self._longest(examples)]
         return bool((lengths == self.widest).all())
 
+    def evaluate(self) -> dict[str, int]:
+        """What the test of one of the longest examples takes beside the weights, in bytes, and its
+        tokens with virtual ones. It ends the training, so it is asked last."""
+        model, run, tracker = self.trainer.finish().eval(), self.run, self.tracker
+        rows = run.task.rows(run.train, self._longest(EVALUATED).tolist(), EVALUATION_SEED)
+        batch = pad(rows, self.trainer.tokenizer, int(run.train.lengths.max()))
+        batch = on_device(batch, self.trainer.accelerator.device)
+        virtual_tokens = self.trainer.adapted.virtual_tokens
+        tracker.full = self.unpadded(EVALUATED)
+        tracker.reset()
+        before = tracker.live
+        with torch.no_grad():
+            run.task.losses(run.task.outputs(model, batch, virtual_tokens), batch)
+        row_bytes = (tracker.peak - before) // EVALUATED
+        return {"row_bytes": row_bytes, "row_tokens": self.widest + virtual_tokens}
+
     @property
     def widest(self) -> int:
         """Tokens per row of a batch with the longest example."""
@@ -188,6 +210,7 @@ def trial_trainer(run: RunSpec, load: LoadBase, accelerator: Accelerator, seed: 
         peak_learning_rate=recipe.learning_rate,
         seed=seed,
         score=lambda _encoded, _predicted: {},
+        eval_batch=EvaluationBatch(least=training.least_eval_batch),
         folder=Path("nowhere"),
     )
 

@@ -9,13 +9,13 @@ from workbench.costs.calibration import Calibration
 from workbench.costs.dry_run import DryRun, RunSpec, dry_run, widths
 from workbench.costs.memory_forecast import (
     MOST_EXAMPLES,
-    free_memory,
     largest_batch,
     memory_of,
     runtime_bytes,
 )
 from workbench.costs.operations import OpCounts
 from workbench.data.batches import epoch_order
+from workbench.distributed.accelerator import free_memory
 from workbench.training.optimizer import total_steps
 
 NEEDS_TEXTS = ("steps", "tokens", "tokens_are_upper_bound")
@@ -70,6 +70,8 @@ def forecast(
             found |= _memory(dry, device, runtime, what_if=what_if)
             if calibration and (measuring or calibration.seconds or calibration.while_busy):
                 timed = _operations(dry, found["steps"], seed)
+            if run.policy.asks_free_memory:
+                found |= _evaluation(dry)
         if calibration:
             if measuring and timed:
                 calibration.measure(*timed.values())
@@ -114,6 +116,14 @@ def _memory(dry: DryRun, device: torch.device, runtime: int, *, what_if: bool) -
         found["largest_batch_size"] = largest
         found["largest_batch_is_lower_bound"] = largest == MOST_EXAMPLES
     return found
+
+
+def _evaluation(dry: DryRun) -> dict[str, Any]:
+    """What an example of an evaluation takes; nothing where that cannot be told."""
+    try:
+        return {"evaluation": dry.evaluate()}
+    except Exception:  # as in `forecast`; evaluations then take as many examples as on a CPU
+        return {}
 
 
 def _operations(dry: DryRun, steps: int | None, seed: int) -> dict[int, OpCounts]:

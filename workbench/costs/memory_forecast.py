@@ -7,7 +7,6 @@ import torch
 from numpy.typing import ArrayLike
 
 from workbench.costs.dry_run import DryRun
-from workbench.store import memory_now
 
 CPU_RUNTIME_BYTES = 2_000_000
 """What a CPU process takes for its first steps beyond its tensors, once it is warm
@@ -39,13 +38,6 @@ def memory_of(dry: DryRun, runtime: int) -> dict[str, Any]:
     }
     parts = {name: processes * size for name, size in parts.items()}
     return {"peak_memory_bytes": sum(parts.values()), "memory": parts}
-
-
-def free_memory(device: torch.device) -> int:
-    """Bytes that a process could still take on a device; a container's limit counts."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    return memory_now()["available_bytes"]
 
 
 def largest_batch(dry: DryRun, free: int) -> int | None:

@@ -101,6 +101,13 @@ class MemoryMeter:
         if self.device.type == "cuda":
             self.note(name)
 
+    def note_apart(self, name: str) -> None:
+        """The same, and what follows is another phase: how much memory an evaluation takes is no
+        figure of the training."""
+        if self.device.type == "cuda":
+            self.note(name)
+            self.reset()
+
     def _peak(self) -> int:
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.device)

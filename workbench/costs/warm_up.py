@@ -53,7 +53,7 @@ def warm_up(
 
 def _evaluate(trainer: Trainer, run: RunSpec, validation: Encoded, test: Encoded) -> None:
     """Does with the longest texts of both splits what a run does with all of them."""
-    task, size = run.task, run.recipe.training.eval_batch_size
+    task, size = run.task, run.recipe.training.least_eval_batch
     if len(validation):
         trainer.predict(_longest(validation, size))
     model, few = trainer.finish(), _longest(test, size)

@@ -1,5 +1,6 @@
 """accelerate as this project uses it: this process, its accelerator, models wrapped for several."""
 
+import gc
 import math
 import os
 import warnings
@@ -21,6 +22,7 @@ from workbench.distributed.launcher import hide_launcher_env
 from workbench.distributed.loopback import meet_on_loopback
 from workbench.distributed.policy import Policy
 from workbench.recipe.schema import TrainingSpec
+from workbench.store import memory_now
 
 
 def this_process() -> PartialState:
@@ -117,6 +119,22 @@ def unwrap(model: nn.Module) -> nn.Module:
     if original is not None:
         model.forward = original
     return model
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that this process could still take on a device: a container's limit counts, and on CUDA
+    what torch's allocator keeps unused."""
+    if device.type != "cuda":
+        return memory_now()["available_bytes"]
+    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(torch.cuda.mem_get_info(device)[0] + unused)
+
+
+def free_unused(device: torch.device) -> None:
+    """Frees the tensors of a failed or finished piece of work, and on CUDA the allocator's pool."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 def is_out_of_memory(error: BaseException) -> bool:

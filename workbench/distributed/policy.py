@@ -5,10 +5,13 @@ with AMX, one LoRA step of a 6-layer BERT (batch 16 x 128 tokens) took, relative
 and dropout 0.1, transformers' defaults: 0.68 without dropout, 0.72 with bf16 autocast and SDPA,
 and 0.34 with bf16 autocast, eager attention and no dropout: random masks are drawn slowly on a
 CPU, and the backward pass of its fused attention does not gain from bf16. For a GPU nothing was
-measured here yet: it gets what transformers does by default, with bf16 autocast, and steps that are
-read one behind (`workbench.training.launched`), which changes no number; `make gpu` times both.
+measured here yet: it gets what transformers does by default, with bf16 autocast, steps that are
+read one behind (`workbench.training.launched`), which changes no number, and evaluation batches
+from the memory that is free (`workbench.inference.batch_size`), unless the run shares the GPU with
+others, which need some of it; `make gpu` times each.
 """
 
+import os
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -18,6 +21,7 @@ from workbench.distributed import processor
 from workbench.distributed.deepspeed import zero_stage
 from workbench.distributed.launcher import shards_weights
 from workbench.recipe.schema import TrainingSpec
+from workbench.store import BESIDE_VARIABLE
 
 Precision = Literal["fp32", "bf16"]
 
@@ -40,13 +44,15 @@ class Policy:
     """Stage of DeepSpeed's ZeRO: 1 shares the optimizer state, 2 the gradients too, 0 neither."""
     reads_behind: bool = False
     """Whether a step is read when the next one has been launched, and its batch is made before."""
+    asks_free_memory: bool = False
+    """Whether free memory decides how many examples an evaluation takes at once."""
     notes: tuple[str, ...] = ()
     """What the recipe asks for and the device cannot do, and what is done instead."""
 
     def record(self) -> dict[str, Any]:
         """The policy as plain values for result.json; on a CPU as earlier versions wrote it."""
-        behind = {} if self.reads_behind else {"reads_behind"}
-        return {name: value for name, value in asdict(self).items() if name not in behind}
+        later = {name for name in ("reads_behind", "asks_free_memory") if not getattr(self, name)}
+        return {name: value for name, value in asdict(self).items() if name not in later}
 
     @property
     def accelerate_precision(self) -> str:
@@ -85,7 +91,7 @@ def choose_policy(
     if training.dropout != "auto":
         dropout = training.dropout
     name = f"{processor.name()}, {torch.get_num_threads()} threads"
-    if device.type == "cuda":
+    if cuda := device.type == "cuda":
         name = torch.cuda.get_device_name(device)
     sharded = processes > 1 and shards_weights()
     zero = zero_stage() if processes > 1 else 0
@@ -99,7 +105,11 @@ def choose_policy(
         processes=processes,
         sharded=sharded,
         zero=zero,
-        reads_behind=device.type == "cuda" and not (sharded or zero),
+        reads_behind=cuda and not (sharded or zero),
+        asks_free_memory=cuda
+        and not (sharded or zero)
+        and training.eval_batch_size == "auto"
+        and not int(os.environ.get(BESIDE_VARIABLE, "0")),
         notes=notes,
     )
 

@@ -26,6 +26,7 @@ from transformers.cache_utils import DynamicLayer
 
 from workbench.distributed.tensors import evaluating, largest, whole_outside_layers
 from workbench.errors import MethodError, UsageError
+from workbench.inference.batch_size import EvaluationBatch
 from workbench.inference.beams import base_of, beam_search
 from workbench.recipe.tasks import Decoding
 
@@ -39,7 +40,7 @@ def generate(
     decoding: Decoding,
     *,
     eos_token_ids: Sequence[int],
-    batch_size: int,
+    batch_size: int | EvaluationBatch,
     seed: int = 0,
     on_progress: Callable[[int, int], None] | None = None,
     on_token: Callable[[int, int, float], None] | None = None,
@@ -53,6 +54,7 @@ def generate(
     Args:
         model: a causal language model of transformers, bare or as a ``PeftModel``.
         prompts: token ids of each prompt, with the special tokens that belong in front.
+        batch_size: prompts at once; a number, or what free memory decides.
         seed: of the sampling; without a temperature it changes nothing.
         on_progress: called with the prompts done and their number.
         on_token: called with each new token: its prompt, its id, and its probability before any
@@ -66,22 +68,29 @@ def generate(
     """
     _check(model, prompts, decoding)
     answers: dict[int, list[int]] = {}
-    draws = [np.random.default_rng((seed, index)) for index in range(len(prompts))]
+    at_once, device = EvaluationBatch.of(batch_size), next(model.parameters()).device
+    tokens = max(map(len, prompts), default=0) + _virtual_tokens(model) + decoding.max_new_tokens
+    size = 1 if decoding.num_beams > 1 else at_once.examples(tokens, device)
+
+    def write(rows: Sequence[int]) -> list[list[int]]:
+        texts = [prompts[row] for row in rows] or [[PADDING]]
+        if decoding.num_beams > 1:
+            return [beam_search(model, texts[0], decoding, eos_token_ids)]
+        streams = [np.random.default_rng((seed, row)) for row in rows or [len(prompts)]]
+        tell = partial(_tell, on_token, rows) if on_token and rows else None
+        return _decode(model, texts, decoding, set(eos_token_ids), streams, tell)
+
     with evaluating(model), whole_outside_layers(model):
-        batches = list(_batches(model, prompts, 1 if decoding.num_beams > 1 else batch_size))
+        batches = list(_batches(model, prompts, size))
         for number in range(largest(model, len(batches))):
-            # FSDP: a rank that is done still runs the forward pass (all-gather).
-            rows = batches[number] if number < len(batches) else []
-            texts = [prompts[row] for row in rows] or [[PADDING]]
-            if decoding.num_beams > 1:
-                found = [beam_search(model, texts[0], decoding, eos_token_ids)]
-            else:
-                streams = [draws[row] for row in rows] or [np.random.default_rng()]
-                tell = partial(_tell, on_token, rows) if on_token and rows else None
-                found = _decode(model, texts, decoding, set(eos_token_ids), streams, tell)
-            answers |= zip(rows, found, strict=False)
+            if number < len(batches):
+                rows = batches[number]
+                answers |= zip(rows, at_once.each(model, rows, write), strict=True)
+            else:  # FSDP: a rank that is done still runs the forward pass (all-gather)
+                write([])
             if on_progress:
                 on_progress(len(answers), len(prompts))
+    at_once.give_back(device)
     return [answers[row] for row in range(len(prompts))]
 
 

@@ -1,6 +1,6 @@
 """What a model makes of a whole split, whatever the batching and the number of processes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -15,9 +15,13 @@ from workbench.data.batches import Batch, evaluation_order, own_share, pad
 from workbench.data.encode import Encoded
 from workbench.distributed.processor import onednn_is_quicker
 from workbench.distributed.tensors import evaluating, is_sharded
+from workbench.inference.batch_size import EvaluationBatch
 from workbench.models import products_by_onednn
 from workbench.tasks import AnyTask, Predicted
 from workbench.tasks.base import EVALUATION_SEED
+
+_Answer = tuple[int, float, float, Any]
+"""Position of a feature, its loss, its weight and its values."""
 
 
 def predict(
@@ -27,7 +31,7 @@ def predict(
     tokenizer: PreTrainedTokenizerBase,
     accelerator: Accelerator | None,
     *,
-    batch_size: int,
+    batch_size: int | EvaluationBatch,
     virtual_tokens: int,
     labelled: bool = True,
     alone: bool = False,
@@ -37,6 +41,7 @@ def predict(
 
     Args:
         accelerator: None to work alone on the device that the model is on.
+        batch_size: of all processes together; a number, or what free memory decides.
         labelled: False for texts from outside, which have no loss.
         alone: each feature by itself and without padding. In bf16 and in quantised weights what is
             beside a text moves its logits by some hundredths, and a plain load has nothing there.
@@ -47,24 +52,29 @@ def predict(
     )
     device = next(model.parameters()).device
     longest = 0 if alone else int(encoded.lengths.max(initial=0))
-    batch_size = processes if alone else batch_size
-    found: list[tuple[int, float, float, Any]] = []
+    at_once = EvaluationBatch.of(batch_size)
+    size = processes if alone else at_once.examples(longest + virtual_tokens, device, processes)
+
+    def answer(indices: Sequence[int]) -> list[_Answer]:
+        rows = task.rows(encoded, indices, EVALUATION_SEED)
+        batch = on_device(pad(rows, tokenizer, longest), device)
+        outputs = task.outputs(model, batch, virtual_tokens)
+        losses = task.losses(outputs, batch).tolist() if labelled else [0.0] * len(rows)
+        weights = [task.weight(row) if labelled else 0.0 for row in rows]
+        return list(zip(indices, losses, weights, task.values(outputs, batch), strict=True))
+
+    found: list[_Answer] = []
     with evaluating(model), nullcontext() if alone else _quick_products(model):
-        for indices in evaluation_order(encoded.lengths, batch_size):
-            mine = own_share(indices, process, processes)
-            if not mine and not is_sharded(model):
+        for indices in evaluation_order(encoded.lengths, size):
+            if mine := own_share(indices, process, processes):
+                found += at_once.each(model, mine, answer)
+            elif is_sharded(model):  # a rank without examples left still runs the forward pass
+                answer(indices[:1])
+            else:
                 continue
-            # FSDP: a rank without examples left still runs the forward pass (all-gather).
-            rows = task.rows(encoded, mine or indices[:1], EVALUATION_SEED)
-            batch = on_device(pad(rows, tokenizer, longest), device)
-            outputs = task.outputs(model, batch, virtual_tokens)
-            losses = task.losses(outputs, batch).tolist() if labelled else [0.0] * len(rows)
-            weights = [task.weight(row) if labelled else 0.0 for row in rows]
-            values = task.values(outputs, batch)
-            if mine:
-                found += zip(mine, losses, weights, values, strict=True)
             if on_progress:
                 on_progress(len(found), len(encoded))
+    at_once.give_back(device)
     if processes > 1:
         found = gather_object(found)
     found.sort(key=lambda entry: entry[0])

@@ -174,7 +174,7 @@ def _zero_shot(
         base.model.to(where)
     allow_packing(base.model, True)
     model, tokenizer, alone = base.model.eval(), base.tokenizer, recipe.model.reduced
-    size = 1 if alone else recipe.training.eval_batch_size
+    size = 1 if alone else recipe.training.least_eval_batch
     asked = model, task, test, tokenizer, together
     predicted = predict(*asked, batch_size=size, virtual_tokens=0, alone=alone)
     texts = write_texts(model, task, test, tokenizer, together, batch_size=size)

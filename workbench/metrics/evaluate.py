@@ -9,6 +9,7 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from workbench.data.encode import Encoded
+from workbench.inference.batch_size import EvaluationBatch
 from workbench.inference.generate import generate
 from workbench.metrics.scores import score
 from workbench.recipe.catalogue import needs_generation
@@ -44,7 +45,7 @@ def write_texts(
     tokenizer: PreTrainedTokenizerBase,
     accelerator: Accelerator | None,
     *,
-    batch_size: int,
+    batch_size: int | EvaluationBatch,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[str] | None:
     """What the model writes for each example, on every process; None if the task is no writing.

@@ -47,7 +47,7 @@ def similarity_answers(
 
     def cosines(examples: Examples) -> np.ndarray:
         assert examples.pairs is not None
-        length, size = recipe.model.max_length, recipe.training.eval_batch_size
+        length, size = recipe.model.max_length, recipe.training.least_eval_batch
         first, second = (
             embeddings(backbone, base.tokenizer, texts, max_length=length, batch_size=size)
             for texts in (examples.texts, examples.pairs)

@@ -14,8 +14,7 @@ from packaging.requirements import Requirement
 
 from workbench.assets import cache_dir, listing
 from workbench.assets.hub import why_unreachable
-from workbench.costs.memory_forecast import free_memory
-from workbench.distributed.accelerator import this_process
+from workbench.distributed.accelerator import free_memory, this_process
 from workbench.distributed.policy import choose_policy
 from workbench.pipeline.environment import PACKAGES, version
 from workbench.recipe.schema import TrainingSpec

@@ -117,7 +117,7 @@ class Pipeline:
         self.trackers = Trackers(accelerator, self.writer.path, checkpointer.warn)
         self.trackers.start(recipe, seed)
         self._train(trainer, meter, checkpointer)
-        tested = None if self.trial else self._test(setup, trainer, meter, checkpointer.clock)
+        tested = None if self.trial else self._test(setup, trainer, meter, checkpointer)
         self.trackers.finish(trainer.step, tested.metrics if tested else {})
         memory = over_processes(gather_object([meter.record(checkpointer.pieces)]))
         trainer.gather_on_main(everything=METHODS[recipe.method.name].export_kind == "full")
@@ -126,7 +126,7 @@ class Pipeline:
         result = {
             **record.result_record(recipe, seed, setup, trainer, checkpointer.clock),
             "parameters": parameters,
-            "memory": {**memory, "micro_batch_size": trainer.accumulation.largest},
+            "memory": {**memory, **record.batches(trainer)},
             "comparability": comparability,
         }
         checkpointer.note_in(result)
@@ -168,8 +168,11 @@ class Pipeline:
                 self.trackers.event(event)
             if isinstance(event, MicroBatch):
                 meter.reset()  # what did not fit is no part of the figures
-            elif isinstance(event, Validation) and trainer.step < trainer.steps:
-                checkpointer.save_if_worth_it()
+            elif isinstance(event, Validation):
+                meter.note_apart("validate")
+                checkpointer.warn(trainer.eval_batch.notes)
+                if trainer.step < trainer.steps:
+                    checkpointer.save_if_worth_it()
             elif isinstance(event, Step):
                 self._measure_first_steps(trainer, meter, checkpointer)
                 self._progress(trainer, checkpointer.clock, event)
@@ -177,6 +180,8 @@ class Pipeline:
                     raise Stopped(paused)
                 self._save_or_stop(checkpointer)
                 checkpointer.solo.after(event)
+                if trainer.validation_due():
+                    meter.note_apart("train")
         checkpointer.solo.end()
         checkpointer.save_if_worth_it()
         meter.note_cuda("train")  # the allocator's peak costs nothing, so it covers all
@@ -211,14 +216,14 @@ class Pipeline:
         self.observer("progress", progress)
 
     def _test(
-        self, setup: RecipeSetup, trainer: Trainer, meter: MemoryMeter, clock: record.Clock
+        self, setup: RecipeSetup, trainer: Trainer, meter: MemoryMeter, checkpointer: Checkpointer
     ) -> Tested:
         """The test split, once, in the numbers and with the attention of a plain load."""
         model = trainer.finish()
         self._phase("test")
         set_attention(model)
         alone, task, test = self.recipe.model.reduced, setup.task, setup.splits["test"]
-        size = 1 if alone else trainer.spec.eval_batch_size
+        size = 1 if alone else trainer.eval_batch
         started = time.perf_counter()
         with nullcontext() if alone else only_first_token(model):
             with meter.first_batch("evaluate") as after_batch:
@@ -226,7 +231,8 @@ class Pipeline:
             with meter.first_batch("evaluate") as after_batch:
                 split = model, task, test, trainer.tokenizer, trainer.accelerator
                 generated = write_texts(*split, batch_size=size, on_progress=after_batch)
-        clock.test = time.perf_counter() - started
+        checkpointer.clock.test = time.perf_counter() - started
+        checkpointer.warn(trainer.eval_batch.notes)
         return Tested(predicted, generated, score_split(task, test, predicted, generated))
 
     def _export(

@@ -143,6 +143,13 @@ def result_record(
     }
 
 
+def batches(trainer: Trainer) -> dict[str, int]:
+    """The most examples of a process at once, in training and where free memory decided it in an
+    evaluation."""
+    found, evaluated = {"micro_batch_size": trainer.accumulation.largest}, trainer.eval_batch
+    return found if evaluated.row_bytes is None else found | {"eval_batch_size": evaluated.largest}
+
+
 def progress(trainer: Trainer, clock: Clock, step: Step) -> tuple[dict[str, Any], str]:
     """How far a training is, for status.json, and now and then in words for log.txt."""
     left = None

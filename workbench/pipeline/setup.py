@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
 from transformers import PreTrainedTokenizerBase
 
 from workbench.costs.adapter_size import adapter_size
@@ -23,6 +24,7 @@ from workbench.data.vocabulary import refuse_tokens_without_rows, unknown_words
 from workbench.distributed.accelerator import make_accelerator, this_process
 from workbench.distributed.policy import Policy
 from workbench.heavy_imports import one_arena
+from workbench.inference.batch_size import EvaluationBatch
 from workbench.methods import AdaptedModel
 from workbench.methods.build import LoadBase, build_model
 from workbench.metrics.baselines import Baselines, score_baselines
@@ -125,6 +127,8 @@ class RecipeSetup:
     baselines: Baselines
     steps: int
     """Optimizer steps of a training."""
+    evaluation: dict[str, int]
+    """What an example of an evaluation takes, where that decides how many are taken at once."""
     forecast: dict[str, Any]
     """What is expected of a training before it begins, on the first process."""
 
@@ -197,8 +201,17 @@ def set_up(recipe: Recipe, seed: int, data: Data, *, trial: bool) -> RecipeSetup
         splits=splits,
         baselines=baselines,
         steps=total_steps(recipe.training, len(train)),
+        evaluation=_evaluation(policy, predicted),
         forecast=predicted,
     )
+
+
+def _evaluation(policy: Policy, predicted: dict[str, Any]) -> dict[str, int]:
+    """What an example of an evaluation takes, which the first process tells the others."""
+    found = predicted.get("evaluation", {})
+    if policy.asks_free_memory and policy.processes > 1:
+        found = broadcast_object_list([found])[0]
+    return dict(found)
 
 
 def main_first(work: Callable[[], T]) -> T:
@@ -257,4 +270,5 @@ def make_trainer(
         sharded=setup.policy.sharded,
         zero=setup.policy.zero,
         reads_behind=setup.policy.reads_behind,
+        eval_batch=EvaluationBatch(least=recipe.training.least_eval_batch, **setup.evaluation),
     )

@@ -138,6 +138,9 @@ class DataSpec(StrictModel):
     )
 
 
+USUAL_EVAL_BATCH = 32
+
+
 class TrainingSpec(StrictModel):
     """How the parameters are trained; the same loop for every method."""
 
@@ -156,7 +159,11 @@ class TrainingSpec(StrictModel):
         description="Halve the micro-batch and repeat the step when memory runs out; batch_size "
         "stays what it is.",
     )
-    eval_batch_size: int = Field(32, ge=1, description="Examples per evaluation batch.")
+    eval_batch_size: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
+        "auto",
+        description="Examples per evaluation batch; auto is 32 or, on a GPU that the run has to "
+        "itself, from 32 to 512 as its free memory allows.",
+    )
     learning_rate: float | None = Field(
         None, gt=0, le=100, description="Peak learning rate; null for the method's default."
     )
@@ -205,6 +212,11 @@ class TrainingSpec(StrictModel):
         description="Trackers that losses and scores are reported to as well; offline unless the "
         "environment says otherwise.",
     )
+
+    @property
+    def least_eval_batch(self) -> int:
+        """Examples per evaluation batch where free memory is not asked."""
+        return USUAL_EVAL_BATCH if self.eval_batch_size == "auto" else self.eval_batch_size
 
 
 class EvaluationSpec(StrictModel):
@@ -273,6 +285,7 @@ class Recipe(StrictModel):
         aside = {"study", "name", "description", "seeds", "tuning", "evaluation"}
         relevant = self.model_dump(mode="json", exclude=aside)
         relevant["training"]["learning_rate"] = self.learning_rate
+        relevant["training"]["eval_batch_size"] = self.training.least_eval_batch
         for key in WITHOUT_EFFECT:
             del relevant["training"][key]
         return relevant

@@ -11,7 +11,7 @@ import transformers
 
 from workbench.adapters.export import load_request
 from workbench.adapters.plain_load import PlainLoader
-from workbench.costs.memory_forecast import free_memory
+from workbench.distributed.accelerator import free_memory
 from workbench.errors import WorkbenchError
 from workbench.metrics.baselines import cached
 from workbench.retention.passages import SHA256, read_passages

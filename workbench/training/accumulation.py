@@ -1,6 +1,5 @@
 """The gradients of one optimizer step: micro-batches, then processes, as large as memory allows."""
 
-import gc
 import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from workbench.data.batches import Batch, own_share, pad
 from workbench.data.encode import Encoded, Row
-from workbench.distributed.accelerator import is_out_of_memory
+from workbench.distributed.accelerator import free_unused, is_out_of_memory
 from workbench.errors import TrainingError
 from workbench.inference.predict import on_device
 from workbench.methods import AdaptedModel
@@ -168,9 +167,7 @@ class Accumulation:
         self._ready.clear()
         for parameter in self.adapted.trainable().values():
             parameter.grad = None
-        gc.collect()
-        if self.accelerator.device.type == "cuda":
-            torch.cuda.empty_cache()
+        free_unused(self.accelerator.device)
 
     def _halve(self, examples: int, step: int) -> MicroBatch:
         share = math.ceil(examples / self.accelerator.num_processes)

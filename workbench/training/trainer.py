@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 
 from workbench.data.encode import Encoded
 from workbench.distributed.tensors import gather, shapes_only
+from workbench.inference.batch_size import EvaluationBatch
 from workbench.inference.predict import predict
 from workbench.methods import AdaptedModel
 from workbench.models import only_first_token
@@ -61,6 +62,7 @@ class Trainer:
     peak_learning_rate: float
     seed: int
     score: Scorer
+    eval_batch: EvaluationBatch
     folder: Path
     """Where checkpoints go."""
     sharded: bool = False
@@ -242,7 +244,7 @@ class Trainer:
             encoded,
             self.tokenizer,
             self.accelerator,
-            batch_size=self.spec.eval_batch_size,
+            batch_size=self.eval_batch,
             virtual_tokens=self.adapted.virtual_tokens,
             alone=alone,
             on_progress=on_progress,
