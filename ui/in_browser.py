@@ -6,27 +6,7 @@ import streamlit as st
 # leaving a page takes its values out, entering one changes the path and puts the values of its last
 # visit in. Back would stop at each of them, so what comes without anything done since the last
 # entry changes that entry instead.
-_ONE_ENTRY_EACH = """
-    let acted = navigator.userActivation.hasBeenActive;
-    const push = history.pushState.bind(history);
-    history.pushState = (...entry) => {
-        if (acted) push(...entry);
-        else history.replaceState(...entry);
-        acted = false;
-    };
-    for (const event of ["pointerdown", "keydown", "click"])
-        addEventListener(event, () => { acted = true; }, true);
-    addEventListener("popstate", () => { acted = false; }, true);
-"""
-# A toast is a dialog that names itself after an element that is not there.
-_NAMED_TOASTS = """
-    new MutationObserver(() => {
-        for (const toast of document.querySelectorAll("[data-testid=stToast][aria-labelledby]")) {
-            toast.setAttribute("aria-label", toast.innerText);
-            toast.removeAttribute("aria-labelledby");
-        }
-    }).observe(document.body, { childList: true, subtree: true });
-"""
+# Its toasts are dialogs that name themselves after an element that is not there.
 _mends = st.components.v2.component(
     "mends",
     css="""
@@ -34,13 +14,32 @@ _mends = st.components.v2.component(
         display: none;
     }
     """,
-    js=f"""
-    export default function () {{
+    js="""
+    function oneEntryEach() {
+        let acted = navigator.userActivation.hasBeenActive;
+        const push = history.pushState.bind(history);
+        history.pushState = (...entry) => {
+            if (acted) push(...entry);
+            else history.replaceState(...entry);
+            acted = false;
+        };
+        for (const event of ["pointerdown", "keydown", "click"])
+            addEventListener(event, () => { acted = true; }, true);
+        addEventListener("popstate", () => { acted = false; }, true);
+    }
+    function nameToasts() {
+        for (const each of document.querySelectorAll("[data-testid=stToast][aria-labelledby]")) {
+            each.setAttribute("aria-label", each.innerText);
+            each.removeAttribute("aria-labelledby");
+        }
+    }
+    export default function () {
         if (window.mended) return;
         window.mended = true;
-        {_ONE_ENTRY_EACH}
-        {_NAMED_TOASTS}
-    }}
+        oneEntryEach();
+        const seen = { childList: true, subtree: true };
+        new MutationObserver(nameToasts).observe(document.body, seen);
+    }
     """,
     isolate_styles=False,
 )

@@ -45,6 +45,7 @@ def test_a_study_as_it_was_made_has_no_hand_edits(kind: str, tmp_path: Path) -> 
     found = hand_edits(read(written(tmp_path, kind)), ASKED)
     found.given.pop("problem_type", None)  # of several labels a text, which is not asked about
     assert not found.given and not found.shared and not any(found.own.values())
+    assert not found.alone and found.model is None
 
 
 def test_what_was_changed_by_hand_is_found(tmp_path: Path) -> None:
@@ -68,6 +69,32 @@ def test_what_was_changed_by_hand_is_found(tmp_path: Path) -> None:
         "evaluation.retention": False,
     }
     assert found.own["full"] == {"training.max_grad_norm": None} and not found.own["lora"]
+
+
+def test_what_one_method_has_for_itself_is_named(tmp_path: Path) -> None:
+    folder = written(tmp_path)
+    (folder / "_short.yaml").write_text(
+        (folder / "_base.yaml").read_text().replace("  max_length: 128\n", "  max_length: 64\n")
+    )
+    edit(folder / "lora.yaml", "base: _base.yaml", "base: _short.yaml\nname: small")
+    with open(folder / "full.yaml", "a", encoding="utf-8") as file:
+        file.write("data: {train_size: 90}\nseeds: [7]\n")
+    found = hand_edits(read(folder), ASKED)
+    assert found.alone == [
+        "full: data.train_size=90",
+        "full: seeds=[7]",
+        "lora: model.max_length=64",
+    ]
+    assert not found.shared
+
+
+def test_another_base_model_by_hand_is_found(tmp_path: Path) -> None:
+    folder = written(tmp_path)
+    edit(folder / "_base.yaml", "source: asset:minilm-l6", "source: me/my-bert")
+    assert hand_edits(read(folder), ASKED).model == "me/my-bert"
+    (tmp_path / "chosen").mkdir()
+    chosen = written(tmp_path / "chosen", model="asset:minilm-l6")
+    assert hand_edits(read(chosen), ASKED).model == "asset:minilm-l6"
 
 
 @pytest.mark.parametrize("text", ["", "[", "- a\n", "task: 3\nmodel: {max_length: [1]}\n", "\x00"])

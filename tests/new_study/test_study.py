@@ -287,6 +287,32 @@ def test_the_same_study_again_changes_nothing_and_another_is_never_overwritten(t
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
+@pytest.mark.parametrize(
+    ("file", "before", "after", "same"),
+    [
+        ("_base.yaml", "# test: ", "# a line of an older version: ", True),
+        ("_base.yaml", "task:\n", "task:\n  problem_type: single_label_classification\n", True),
+        ("lora.yaml", "base: _base.yaml\n", "base: _base.yaml\nprune: 3\n", False),
+        ("_base.yaml", "batch_size: 16", "batch_size: 8", False),
+        ("_base.yaml", "task:", "tusk:", False),
+        ("full.yaml", "base: _base.yaml", "base: [", False),
+    ],
+)
+def test_a_study_that_means_the_same_is_the_same(tmp_path, file, before, after, same):
+    draft, folder, _ = written(tmp_path)
+    text = (folder / file).read_text(encoding="utf-8")
+    assert before in text
+    (folder / file).write_text(text.replace(before, after), encoding="utf-8")
+    if same:
+        assert write_study(draft, folder) is False
+    else:
+        with pytest.raises(UsageError, match="with other content"):
+            write_study(draft, folder)
+    (folder / "more.yaml").write_text("base: _base.yaml\nmethod: {name: full}\n")
+    with pytest.raises(UsageError, match="with other content"):
+        write_study(draft, folder)
+
+
 @pytest.mark.parametrize("at", [1, 2, 4])
 def test_a_disk_that_fails_half_way_leaves_nothing(tmp_path, monkeypatch, at):
     done = []

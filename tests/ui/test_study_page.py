@@ -195,8 +195,20 @@ def test_a_study_of_new_study_is_edited_there(runs: RunsFolder, own: Path) -> No
     assert kept == {"values": "data.validation_size=9\ndata.train_size=40"}
     said = "without a field here: data.validation_size=9, data.train_size=40."
     assert said in texts(app).replace("\\", "")
+    assert "Not taken over" not in texts(app)
     press(app, "Leave them out")
     assert "without a field here" not in texts(app) and "values" in app.query_params
+
+
+def test_what_one_method_has_for_itself_is_named_when_a_study_is_edited(
+    runs: RunsFolder, own: Path
+) -> None:
+    text = "base: _base.yaml\nmethod: {name: full}\ndata: {train_size: 30}\nmodel: {dtype: bf16}\n"
+    (own / "full.yaml").write_text(text, encoding="utf-8")
+    app = press(open_view("study", study="news"), "Edit and run again")
+    said = texts(app).replace("\\", "")
+    words = "Not taken over, since the methods of a new study share such settings: "
+    assert f'{words}full: model.dtype="bf16", full: data.train_size=30.' in said
 
 
 @pytest.mark.parametrize("written", [True, False])

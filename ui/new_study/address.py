@@ -26,7 +26,7 @@ MOST_KEPT = 1000
 MOST_SEEDS = 100
 NOTHING = "-"
 """In the address: a column that there is none of."""
-VALUES = "values"
+VALUES, ALONE = "values", "alone"
 TRAINING = (
     "learning_rate",
     "epochs",
@@ -107,13 +107,22 @@ def values() -> list[str]:
     return [*filter(None, kept.split("\n")), *linked]
 
 
+def left_alone() -> list[str]:
+    """Settings of one method that were not taken over."""
+    return _kept().get(st.query_params.get(KEPT, ""), {}).get(ALONE, "").splitlines()
+
+
 def refused_values() -> list[str]:
     """Settings in the address that no link may choose."""
     return [each for each in st.query_params.get_all(VALUES) if not is_linked(each)]
 
 
-def query_of(choices: Choices) -> dict[str, str | list[str]]:
-    """The address of the page filled in with some choices, under a name that is free."""
+def query_of(choices: Choices, alone: Sequence[str] = ()) -> dict[str, str | list[str]]:
+    """The address of the page filled in with some choices, under a name that is free.
+
+    Args:
+        alone: settings of one method that the page cannot take, to be named there.
+    """
     query: dict[str, str | list[str]] = {"named": free_name(choices.name)}
     number: str | None = None
     path = Path(choices.source)
@@ -137,6 +146,8 @@ def query_of(choices: Choices) -> dict[str, str | list[str]]:
     query |= {VALUES: linked} if linked else {}
     if rest := [each for each in choices.overrides if each not in linked]:
         number = _keep(number, VALUES, "\n".join(rest))
+    if alone:
+        number = _keep(number, ALONE, "\n".join(alone))
     return {**query, KEPT: number} if number else query
 
 

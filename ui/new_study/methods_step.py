@@ -95,6 +95,9 @@ def _say_what_has_no_field(before: Sequence[str]) -> None:
             rest = [each for each in before if each not in mine]
             drop = partial(address.put_values, rest)
             st.button("Leave them out", "without-fields", on_click=drop, type="tertiary")
+    if alone := address.left_alone():
+        words = "Not taken over, since the methods of a new study share such settings: "
+        st.caption(plain(f"{words}{', '.join(alone)}."))
 
 
 def _values(

@@ -18,6 +18,7 @@ from runs.run_actions import stop_if_active
 from runs.run_table import pending
 from runs.searches import USUAL_TRIALS
 from workbench import jobs
+from workbench.analysis.records import get_section
 from workbench.cli.new import choices_of
 from workbench.errors import UsageError, WorkbenchError
 from workbench.formatting import plural
@@ -179,9 +180,9 @@ def _search_that_ended(study: Study) -> None:
 def _edit(study: Study) -> None:
     """Opens the page or the form that has made the study, filled in with it."""
     label, icon = "Edit and run again", ":material/edit:"
-    if choices := _choices(study):
+    if made := _choices(study):
         if st.button(label, "edit", icon=icon):
-            st.switch_page("views/new.py", query_params=address.query_of(choices))
+            st.switch_page("views/new.py", query_params=address.query_of(*made))
         return
     if study.is_own and not study.problems:
         query = {"path": str(study.folder.parent), "study": study.name}
@@ -196,16 +197,16 @@ def _edit(study: Study) -> None:
     st.page_link("views/recipes.py", label=label, icon=icon, query_params=query)
 
 
-def _choices(study: Study) -> Choices | None:
-    """What New study was told, with what was changed in the recipes since; None for a study that
-    came about otherwise."""
+def _choices(study: Study) -> tuple[Choices, list[str]] | None:
+    """What New study was told, with what was changed in the recipes since, and what of that it
+    cannot be told; None for a study that came about otherwise."""
     recipes = study.recipes
     methods = [recipe.method.name for recipe in recipes]
     if not study.made_by or not recipes or len(set(methods)) < len(methods):
         return None
     try:
         said, edits = choices_of(study.made_by), hand_edits(study, address.TRAINING)
-        data = recipes[0].data.model_dump(exclude_defaults=True)
+        data = {"source": recipes[0].data.source, **get_section(edits.base, "data")}
         shared = [each for each in said.overrides if not method_of(each)]
         shared = [each for each in shared if each.partition("=")[0].strip() not in edits.shared]
         shared += [f"{key}={as_yaml(value)}" for key, value in edits.shared.items()]
@@ -215,16 +216,17 @@ def _choices(study: Study) -> Choices | None:
             for method, values in edits.own.items()
             for key, value in values.items()
         ]
-        return replace(
+        choices = replace(
             said,
-            source=recipes[0].data.source,
+            source=data["source"],
             given=said.given._replace(**edits.given),
             data={key: data[key] for key in ("unusable_rows", "merge_labels") if key in data},
-            model=recipes[0].model.source if said.model else None,
+            model=edits.model,
             methods=tuple(methods),
             seeds=tuple(study.seeds),
             overrides=(*shared, *own),
         )
+        return choices, edits.alone
     except WorkbenchError:
         return None
 

@@ -1,5 +1,6 @@
 """What somebody has changed by hand in the recipes of a study that `workbench new` made."""
 
+import json
 import math
 import re
 from collections.abc import Collection
@@ -8,10 +9,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from workbench.analysis.records import get_section
+from workbench.errors import RecipeError
 from workbench.new_study.existing import Study
 from workbench.new_study.questions import Given
 from workbench.new_study.write import BASE
-from workbench.recipe.layers import flatten
+from workbench.recipe.layers import flatten, read_layers
 from workbench.recipe.yaml_reader import read_text
 from workbench.store import read_whole
 
@@ -32,14 +34,20 @@ class HandEdits(NamedTuple):
     """Settings by dotted key that are not as they were made.
 
     Attributes:
+        base: the sections of the recipe that all share.
+        model: the base model, where no reason says that it was chosen for them.
         given: answers to what a new study asks of its data.
         shared: what all recipes have, and no new study asks for.
         own: settings of the training of one method.
+        alone: what else one method has for itself, as no new study can: ``method: key=value``.
     """
 
+    base: dict[str, Any]
+    model: str | None
     given: dict[str, Any]
     shared: dict[str, Any]
     own: dict[str, dict[str, Any]]
+    alone: list[str]
 
 
 def hand_edits(study: Study, asked: Collection[str]) -> HandEdits:
@@ -48,7 +56,7 @@ def hand_edits(study: Study, asked: Collection[str]) -> HandEdits:
     Args:
         asked: settings of the training that are asked for each method.
     """
-    text, base = _read(study.folder / BASE)
+    text, base, values = *_read(study.folder / BASE), _layers(study.folder / BASE)
     reasons = dict(_REASON.findall(text))
     changed = {
         key: value
@@ -63,18 +71,50 @@ def hand_edits(study: Study, asked: Collection[str]) -> HandEdits:
     }
     shared = {key: value for key, value in changed.items() if key not in _QUESTIONS}
     if "init_from" in base:
-        shared["init_from"] = study.recipes[0].init_from
-    own: dict[str, dict[str, Any]] = {}
-    for recipe in study.recipes:
-        _, values = _read(study.folder / f"{recipe.name}.yaml")
-        training = flatten(get_section(values, "training"), "training.")
-        own[recipe.method.name] = _unasked(training, asked)
-    return HandEdits(given=given, shared=_unasked(shared, asked), own=own)
+        shared["init_from"] = values["init_from"]
+    own, alone = _of_methods(study, flatten(values))
+    source = get_section(values, "model").get("source")
+    return HandEdits(
+        base=values,
+        model=None if _is_as_made(source, reasons.get("model")) else source,
+        given=given,
+        shared=_unasked(shared, asked),
+        own={method: _unasked(training, asked) for method, training in own.items()},
+        alone=alone,
+    )
+
+
+def _of_methods(study: Study, base: dict[str, Any]) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """What each method has that the base has not, or otherwise: of its training, and the rest."""
+    methods = {recipe.name: recipe.method.name for recipe in study.recipes}
+    own: dict[str, dict[str, Any]] = {method: {} for method in methods.values()}
+    alone = []
+    for file in sorted(study.folder.glob("[!._]*.yaml")):
+        values = _layers(file)
+        method = methods.get(str(values.get("name", file.stem)))
+        if method is None:
+            continue
+        for key, value in flatten(values).items():
+            section, _, setting = key.partition(".")
+            if section in ("name", "study", "method") or (key in base and base[key] == value):
+                continue
+            if section != "training":
+                alone.append(f"{method}: {key}={json.dumps(value, default=str)}")
+            elif setting:
+                own[method][key] = value
+    return own, alone
 
 
 def _unasked(values: dict[str, Any], asked: Collection[str]) -> dict[str, Any]:
     known = {f"training.{key}" for key in asked}
     return {key: value for key, value in values.items() if key not in known}
+
+
+def _layers(file: Path) -> dict[str, Any]:
+    """What a recipe file says with its base; empty where it cannot be read."""
+    with suppress(OSError, RecipeError):
+        return dict(read_layers(file, (), {})[0].values)
+    return {}
 
 
 def _read(file: Path) -> tuple[str, dict[str, Any]]:

@@ -10,8 +10,10 @@ import psutil
 
 from workbench.errors import StorageError, UsageError
 from workbench.new_study.draft import Draft
+from workbench.recipe import Recipe, build
+from workbench.recipe.layers import merge, with_paths
 from workbench.recipe.sources import is_local, resolve_source
-from workbench.recipe.yaml_reader import dump
+from workbench.recipe.yaml_reader import dump, read_text
 from workbench.store.files import read_whole, sync
 
 BASE = "_base.yaml"
@@ -52,7 +54,7 @@ def _comment(lines: list[str]) -> str:
 
 
 def write_study(draft: Draft, folder: Path) -> bool:
-    """Writes the study; False where exactly this study is there already.
+    """Writes the study; False where this study is there already, comments aside.
 
     Raises:
         UsageError: something else is there.
@@ -96,11 +98,28 @@ def _taken(folder: Path) -> UsageError:
 
 
 def _holds(folder: Path, files: Mapping[str, str]) -> bool:
+    """Whether a folder has the same recipes: an older version may have written other comments, and
+    left out what is as usual."""
     try:
-        there = {path.name: read_whole(path) for path in folder.iterdir()}
+        there = {path.name: read_whole(path) for path in folder.glob("*.yaml")}
     except (OSError, UnicodeDecodeError):
         return False
-    return there == files
+    if there == files:
+        return True
+    recipes = _meant(there, folder)
+    return None not in recipes and recipes == _meant(files, folder)
+
+
+def _meant(files: Mapping[str, str], folder: Path) -> list[Recipe | None]:
+    """The recipes of a study's files, with all values written out; None for one that is none."""
+    found = []
+    for name in sorted(files.keys() - {BASE}):
+        own = read_text(files[name], name)[0]
+        base = read_text(files.get(str(own.values.pop("base", "")), ""), BASE)[0]
+        values = with_paths(merge(base, own), folder).values
+        recipe, problems = build({"study": "this", "name": Path(name).stem, **values}, file=name)
+        found.append(None if problems else recipe)
+    return found
 
 
 def _remove_left_over(folder: Path) -> None:

@@ -33,13 +33,13 @@ def read_layers(
     if "base" in document.values:
         base, found = _base_of(path, document, bases)
         problems += found
-    document = _with_paths(document, path.parent)
+    document = with_paths(document, path.parent)
     override, found = read_overrides(overrides)
     if after := _method(override):
         _change_method(document, path.stem, _method(merge(base, document)), after)
     document = merge(base, document)
     if override.values:
-        document = merge(document, _with_paths(override, Path.cwd()))
+        document = merge(document, with_paths(override, Path.cwd()))
     return document, problems + found
 
 
@@ -130,7 +130,7 @@ def _read_base(path: Path) -> tuple[Document, list[Problem]]:
             )
         )
         _remove(base, "base")
-    return _with_paths(base, path.parent), problems
+    return with_paths(base, path.parent), problems
 
 
 def read_overrides(overrides: Iterable[str]) -> tuple[Document, list[Problem]]:
@@ -163,7 +163,7 @@ def flatten(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
     return flat
 
 
-def _with_paths(document: Document, folder: Path) -> Document:
+def with_paths(document: Document, folder: Path) -> Document:
     """Local sources as absolute paths, read from the folder of the file that names them."""
     for section in ("model", "data"):
         content = document.values.get(section)
