@@ -132,7 +132,7 @@ def test_the_score_of_an_answer_is_that_of_the_seeds_that_give_it() -> None:
     (example,) = examples_of(SINGLE, {"one": seeds})
     found = example.answers["one"]
     assert (found.text, found.agreeing, found.right) == ("a", 2, 2) and found.mostly_right
-    assert found.score == pytest.approx(0.7)
+    assert found.score == pytest.approx(0.7) and found.notes == ["2 of 3 seeds right"]
     numbers = [answers(["1"], [said]) for said in ("1.5", "2.5")]
     (example,) = examples_of(REGRESSION, {"one": numbers})
     found = example.answers["one"]
@@ -148,6 +148,13 @@ def test_spans_that_squad_takes_for_the_same_agree() -> None:
     one, two = example.answers["one"], example.answers["two"]
     assert (one.text, one.decided, one.agreeing, one.right) == ("the Paris", True, 2, 2)
     assert (two.text, two.decided, two.agreeing, two.right) == ("Rome", True, 3, 0)
+    assert (one.notes, two.notes) == (["2 of 3 seeds right"], ["wrong"])
+
+
+def test_seeds_that_agree_on_a_wrong_answer_are_counted_beside_those_that_are_right() -> None:
+    seeds = [answers(["a"], [said]) for said in ("b", "b", "a")]
+    (example,) = examples_of(SINGLE, {"one": seeds})
+    assert example.answers["one"].notes == ["1 of 3 seeds right", "2 of 3 seeds agree"]
 
 
 def test_pairs_add_up_to_the_test_split() -> None:

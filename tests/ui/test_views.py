@@ -66,6 +66,16 @@ def test_export_shows_the_check_and_the_card_as_text(runs: RunsFolder) -> None:
     ]  # fmt: skip
 
 
+def test_export_shows_no_file_that_the_card_is_a_link_to(runs: RunsFolder, tmp_path: Path) -> None:
+    card = runs.add(news_recipe("lora")) / "adapter" / "README.md"
+    (tmp_path / "secret").write_text("of somebody else")
+    card.unlink()
+    card.symlink_to(tmp_path / "secret")
+    for edit in ("", "true"):
+        app = open_view("export", edit=edit)
+        assert "of somebody else" not in texts(app) + "".join(a.value for a in app.text_area)
+
+
 def test_export_warns_of_an_unchecked_adapter(runs: RunsFolder) -> None:
     path = runs.add(news_recipe("lora"), 0)
     result = read_run(path).result

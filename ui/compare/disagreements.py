@@ -47,7 +47,8 @@ def show(selection: Selection, analysis: Analysis) -> None:
         show_table(table := pair_table(pairs))
         st.caption(f"{table.title}.")
     labels = sorted({example.label for example in apart})
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    row = st.container(horizontal=True, vertical_alignment="bottom")
+    with row:
         words = st.text_input("Text contains", key=f"find-{number}", bind="query-params", width=260)
         right = None
         if 1 < len(labels) <= 50:
@@ -68,11 +69,8 @@ def show(selection: Selection, analysis: Analysis) -> None:
     pages = max(1, -(-len(matching) // ON_A_PAGE))
     page = 1
     if pages > 1:
-        page = int(
-            st.number_input(
-                f"Page of {pages}", 1, pages, key=f"page-{number}", bind="query-params", width=140
-            )
-        )
+        label, key = f"Page, of {pages}", f"page-{number}"
+        page = int(row.number_input(label, 1, pages, key=key, bind="query-params", width=140))
     for place, example in enumerate(matching[(page - 1) * ON_A_PAGE : page * ON_A_PAGE]):
         with card(f"example-{number}-{place}", gap="xsmall"):
             _example(example)
@@ -103,9 +101,15 @@ def first_chosen(analysis: Analysis) -> list[str]:
 
 
 def _example(example: Example) -> None:
-    st.caption(plain(f"{example.id} · right: {example.label or ABSENT}"))
-    for text in (example.text, example.pair or ""):
-        _text(text)
+    texts = [text for text in (example.text, example.pair or "") if text.strip()]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(plain(f"{example.id} · right: {example.label or ABSENT}"), width="stretch")
+        if any(len(_line(text)) > LONGEST_TEXT for text in texts):
+            with st.popover("Whole text", type="tertiary", width="content"):
+                for text in texts:
+                    st.text(text)
+    for line in map(_line, texts):
+        st.text(line if len(line) <= LONGEST_TEXT else f"{line[:LONGEST_TEXT]}…")
     answers = example.answers.items()
     if max(len(answer.text) for _, answer in answers) <= SHORT_ANSWER:
         with st.container(horizontal=True, gap="medium"):
@@ -119,14 +123,9 @@ def _example(example: Example) -> None:
             st.text(answer.text or ABSENT)
 
 
-def _text(text: str) -> None:
-    """A text of the data, the beginning of a long one; its line breaks would take a page."""
-    line = " ".join(text.split())
-    if line:
-        st.text(line if len(line) <= LONGEST_TEXT else f"{line[:LONGEST_TEXT]}…")
-    if len(line) > LONGEST_TEXT:
-        with st.expander("The whole text"):
-            st.text(text)
+def _line(text: str) -> str:
+    """A text of the data without its line breaks, which would take a page."""
+    return " ".join(text.split())
 
 
 def _notes(answer: Answer) -> str:

@@ -33,7 +33,7 @@ def show_figures(figures: Sequence[Figure], analysis: Analysis) -> None:
         for picture, cell in zip(pictures, _cells(figure, len(pictures)), strict=True):
             with cell:
                 if len(pictures) > 1:
-                    title = picture.title.removeprefix(f"{figure.title}: ")
+                    title = shortened(picture.title.removeprefix(f"{figure.title}: "))
                     st.markdown(f"**{plain(title)}**")
                 draw(picture.chart, f"{picture.name}-{analysis.number}", picture.alt)
                 if len(captions) > 1 and picture.caption:

@@ -10,7 +10,7 @@ from export.archives import CARD, adapter_files, adapter_zip
 from layout import empty, facts, plain, right_aligned, runs_dir, say_unknown
 from workbench.analysis.records import finite, get_section
 from workbench.formatting import size
-from workbench.store import Run, list_runs
+from workbench.store import Run, list_runs, open_regular
 
 CARD_BYTES = 200_000
 
@@ -102,7 +102,7 @@ def _card(run: Run) -> str | None:
 
 def _read(run: Run) -> str:
     try:
-        with open(run.adapter / CARD, "rb") as file:
+        with open_regular(run.adapter / CARD) as file:
             return file.read(CARD_BYTES).decode("utf-8", errors="replace")
     except OSError:
         return ""

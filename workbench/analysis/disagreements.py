@@ -49,8 +49,9 @@ class Answer:
         notes = [mixed if self.outcome == "mixed" else self.outcome] if self.outcome else []
         if not self.decided:
             return [*notes, "undecided"]
-        agreed = f"{self.agreeing} of {self.seeds} seeds agree"
-        return [*notes, agreed] if self.agreeing < self.seeds else notes
+        if self.agreeing == self.seeds or (self.mostly_right and self.agreeing == self.right):
+            return notes  # the seeds that agree are those that are right
+        return [*notes, f"{self.agreeing} of {self.seeds} seeds agree"]
 
 
 @dataclass(frozen=True, kw_only=True)
