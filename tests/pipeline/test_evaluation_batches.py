@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from tests.shared_runs import forked
 from tests.small_recipes import small_recipe
 from workbench.costs.forecast import forecast
 from workbench.distributed.policy import Policy
@@ -114,6 +116,20 @@ def test_written_answers_are_those_of_small_batches(
     run = train(recipe, 0, tmp_path / "filled")
     scored_alike(run, plain)
     assert run.result["memory"]["eval_batch_size"] == 8
+
+
+@pytest.mark.slow
+def test_two_processes_agree_on_their_batches(
+    make_recipe: Make, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """The forecast is made by the first one alone."""
+    plain = forked(make_recipe("lora"), tmp_path / "plain", {})
+    request.getfixturevalue("asks_memory")
+    found = {"evaluation": {"row_bytes": 1000, "row_tokens": 16}}
+    forecasts = partial(setattr, setup, "forecast", lambda *_, **__: found)
+    run = forked(make_recipe("lora"), tmp_path / "filled", {}, prepare=forecasts)
+    scored_alike(run, plain)
+    assert run.result["memory"]["eval_batch_size"] == 12
 
 
 def test_a_recipe_that_leaves_it_to_the_device_is_the_one_that_says_32(

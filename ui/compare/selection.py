@@ -68,13 +68,7 @@ def choose(study: str | None = None) -> Selection | None:
     baseline, metric = None, ""
     if labels:
         baseline = _baseline(baseline_box, comparison)
-        metrics = list(dict.fromkeys(name for row in comparison.rows for name in row["metrics"]))
-        primary = comparison.rows[0]["primary_metric"]
-        index = metrics.index(primary) if primary in metrics else 0
-        say_unknown("score", metrics, "metric")
-        metric = metric_box.selectbox(
-            "Metric", metrics, index=index, key="score", bind="query-params"
-        )
+        metric = _metric(metric_box, comparison)
         comparison = _compared(paths, stamp, baseline, metric)
         if comparison is None:
             return None
@@ -102,6 +96,15 @@ def _studies(box: Any) -> list[str]:
     )
     if not chosen:
         empty("No study chosen", "Choose one above.")
+    return chosen
+
+
+def _metric(box: Any, comparison: Comparison) -> str:
+    metrics = list(dict.fromkeys(name for row in comparison.rows for name in row["metrics"]))
+    primary = comparison.rows[0]["primary_metric"]
+    index = metrics.index(primary) if primary in metrics else 0
+    say_unknown("score", metrics, "metric")
+    chosen: str = box.selectbox("Metric", metrics, index=index, key="score", bind="query-params")
     return chosen
 
 

@@ -66,16 +66,11 @@ def seed_curves(
     shown = [row for row in bands if (row["x"] > 0 or not log_x) and (row["low"] > 0 or not log_y)]
     if not shown:
         return None
-    across = alt.Scale(type="log", nice=False) if log_x else alt.Scale(zero=False, nice=False)
     up = alt.Scale(type="log") if log_y else alt.Scale(zero=False, nice=True)
     if metric and not log_y:
         up = score_scale(metric, [row[end] for row in shown for end in ("low", "high")])
-    whole = x_title in ("step", "trials") and not log_x
-    axis = few_ticks() if whole else alt.Axis(tickCount=6, grid=False, format="~s")
-    if ticks:
-        axis = alt.Axis(values=list(ticks), grid=False, format="~s")
     few = points and max(Counter(row["label"] for row in shown).values()) <= 2
-    place: dict[str, Any] = {"x": alt.X("x:Q", title=x_title, scale=across, axis=axis)}
+    place: dict[str, Any] = {"x": _across(x_title, ticks, log=log_x)}
     if few and len({row["x"] for row in shown}) <= 2:  # beside each other
         place["x"] = alt.X("x:O", title=x_title, axis=alt.Axis(labelAngle=0, format="~s"))
         place["xOffset"] = alt.XOffset("label:N", sort=list(methods))
@@ -93,6 +88,16 @@ def seed_curves(
         tooltip=tooltips({"label:N": "recipe", "x:Q": (x_title, ".4~s"), **shown_at}),
     )
     return alt.layer(band, mean).properties(height=HEIGHT)
+
+
+def _across(title: str, ticks: Sequence[float], *, log: bool) -> alt.X:
+    """Numbers from left to right, marked at the ticks where there are any."""
+    scale = alt.Scale(type="log", nice=False) if log else alt.Scale(zero=False, nice=False)
+    whole = title in ("step", "trials") and not log
+    axis = few_ticks() if whole else alt.Axis(tickCount=6, grid=False, format="~s")
+    if ticks:
+        axis = alt.Axis(values=list(ticks), grid=False, format="~s")
+    return alt.X("x:Q", title=title, scale=scale, axis=axis)
 
 
 def _draw(

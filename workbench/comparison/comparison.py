@@ -94,16 +94,13 @@ def compare(
     references = _references(samples, warnings)
     check_metric(rows, metric)
     comparison = Comparison(rows=rows, references=references, warnings=warnings, samples=samples)
-    wanted = objectives
-    if wanted is None:
-        wanted = DEFAULT if len(rows) <= MOST_TESTED else ()
+    wanted = _objectives(objectives, rows, metric)
     request = replace(request, intervals=bool(wanted))
     results = run_tests(comparison.groups(metric), request) if testing else TestResults()
     if tests is None and not testing:
         results.notes.append(f"{count} runs: add --tests for significance tests")
     if testing:
         results.notes += costs_of_fewer_bits(rows, samples, metric)
-    wanted = [metric if metric and name == METRIC else name for name in wanted]
     comparison = replace(
         comparison,
         verdicts=results.verdicts,
@@ -114,6 +111,13 @@ def compare(
     )
     comparison.answer.extend(answers(comparison))
     return comparison
+
+
+def _objectives(asked: Sequence[str] | None, rows: Sequence[Row], metric: str | None) -> list[str]:
+    """What the Pareto front is drawn between; empty for none."""
+    if asked is None:
+        asked = DEFAULT if len(rows) <= MOST_TESTED else ()
+    return [metric if metric and name == METRIC else name for name in asked]
 
 
 def _rows(

@@ -105,16 +105,7 @@ def comparison_table(
     """The rows of a group with scores and costs, then its references with their scores; ``wide``
     gives method, seeds and the share of the parameters columns of their own."""
     pareto = pareto and bool(group.pareto)
-    names = [
-        row["label"]
-        if wide or row["method"] in row["label"]
-        else f"{row['label']} ({row['method']})"
-        for row in group.rows
-    ]
-    names = [
-        f"{name} {MARK}" if remark(row) else name
-        for name, row in zip(names, group.rows, strict=True)
-    ]
+    names = [_name(row, wide=wide) for row in group.rows]
     names += [reference["name"] for reference in group.references]
     found = [group.verdict_on(row) for row in group.rows] if verdicts else []
     columns = [Column("recipe", [Cell(plain(name)) for name in names], "left")]
@@ -147,17 +138,24 @@ def comparison_table(
         *direction_note(group),
         *retention_note(group),
     ]
-    if pareto:
-        between = [
-            name if name == METRIC else OBJECTIVES.get(name, name) for name in group.objectives
-        ]
-        notes.append(
-            f"Pareto, between {', '.join(between)}: front, no other row can beat it in "
-            "all of them; dominated, another row surely does; possibly dominated, where the "
-            "intervals leave it open"
-        )
-    notes += configuration_note(group)
+    notes += [*([_pareto_note(group)] if pareto else []), *configuration_note(group)]
     return Table(plain(group.title), columns, len(group.references), notes)
+
+
+def _name(row: Row, *, wide: bool) -> str:
+    """A row's label, with the method where neither it nor a column of its own says it."""
+    label, method = row["label"], row["method"]
+    name = label if wide or method in label else f"{label} ({method})"
+    return f"{name} {MARK}" if remark(row) else name
+
+
+def _pareto_note(group: Group) -> str:
+    between = [name if name == METRIC else OBJECTIVES.get(name, name) for name in group.objectives]
+    return (
+        f"Pareto, between {', '.join(between)}: front, no other row can beat it in "
+        "all of them; dominated, another row surely does; possibly dominated, where the "
+        "intervals leave it open"
+    )
 
 
 def _column(

@@ -36,6 +36,13 @@ def this_process() -> PartialState:
         return PartialState(cpu=not torch.accelerator.is_available(), **store)
 
 
+def place(accelerator: Accelerator | None) -> tuple[int, int]:
+    """The number of this process and how many there are; None is to work alone."""
+    if accelerator is None:
+        return 0, 1
+    return accelerator.process_index, accelerator.num_processes
+
+
 def make_accelerator(
     policy: Policy, training: TrainingSpec, reports: Path | None = None
 ) -> Accelerator:

@@ -91,10 +91,11 @@ def choose_policy(
     if training.dropout != "auto":
         dropout = training.dropout
     name = f"{processor.name()}, {torch.get_num_threads()} threads"
-    if cuda := device.type == "cuda":
+    if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
     sharded = processes > 1 and shards_weights()
     zero = zero_stage() if processes > 1 else 0
+    whole = device.type == "cuda" and not (sharded or zero)
     return Policy(
         device=device.type,
         device_name=name,
@@ -105,13 +106,15 @@ def choose_policy(
         processes=processes,
         sharded=sharded,
         zero=zero,
-        reads_behind=cuda and not (sharded or zero),
-        asks_free_memory=cuda
-        and not (sharded or zero)
-        and training.eval_batch_size == "auto"
-        and not int(os.environ.get(BESIDE_VARIABLE, "0")),
+        reads_behind=whole,
+        asks_free_memory=whole and training.eval_batch_size == "auto" and not _runs_beside(),
         notes=notes,
     )
+
+
+def _runs_beside() -> int:
+    """Other runs that this one shares its device with."""
+    return int(os.environ.get(BESIDE_VARIABLE, "0"))
 
 
 def computes_bf16(device: torch.device) -> bool:

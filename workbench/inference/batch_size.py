@@ -81,10 +81,10 @@ class EvaluationBatch:
             free_unused(next(model.parameters()).device)
         return done
 
-    def give_back(self, device: torch.device) -> None:
+    def give_back(self, model: nn.Module) -> None:
         """Frees what a batch larger than usual has left with torch's allocator."""
         if self.row_bytes is not None:
-            free_unused(device)
+            free_unused(next(model.parameters()).device)
 
     @property
     def notes(self) -> tuple[str, ...]:

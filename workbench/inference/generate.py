@@ -68,20 +68,10 @@ def generate(
     """
     _check(model, prompts, decoding)
     answers: dict[int, list[int]] = {}
-    at_once, device = EvaluationBatch.of(batch_size), next(model.parameters()).device
-    tokens = max(map(len, prompts), default=0) + _virtual_tokens(model) + decoding.max_new_tokens
-    size = 1 if decoding.num_beams > 1 else at_once.examples(tokens, device)
-
-    def write(rows: Sequence[int]) -> list[list[int]]:
-        texts = [prompts[row] for row in rows] or [[PADDING]]
-        if decoding.num_beams > 1:
-            return [beam_search(model, texts[0], decoding, eos_token_ids)]
-        streams = [np.random.default_rng((seed, row)) for row in rows or [len(prompts)]]
-        tell = partial(_tell, on_token, rows) if on_token and rows else None
-        return _decode(model, texts, decoding, set(eos_token_ids), streams, tell)
-
+    at_once = EvaluationBatch.of(batch_size)
+    write = partial(_write, model, prompts, decoding, eos_token_ids, seed, on_token)
     with evaluating(model), whole_outside_layers(model):
-        batches = list(_batches(model, prompts, size))
+        batches = list(_batches(model, prompts, _at_once(model, prompts, decoding, at_once)))
         for number in range(largest(model, len(batches))):
             if number < len(batches):
                 rows = batches[number]
@@ -90,8 +80,40 @@ def generate(
                 write([])
             if on_progress:
                 on_progress(len(answers), len(prompts))
-    at_once.give_back(device)
+    at_once.give_back(model)
     return [answers[row] for row in range(len(prompts))]
+
+
+def _write(
+    model: nn.Module,
+    prompts: Sequence[Sequence[int]],
+    decoding: Decoding,
+    eos_token_ids: Sequence[int],
+    seed: int,
+    on_token: Callable[[int, int, float], None] | None,
+    rows: Sequence[int],
+) -> list[list[int]]:
+    """The answers to the prompts of one batch, given by their numbers; to any one where it has
+    none."""
+    texts = [prompts[row] for row in rows] or [[PADDING]]
+    if decoding.num_beams > 1:
+        return [beam_search(model, texts[0], decoding, eos_token_ids)]
+    streams = [np.random.default_rng((seed, row)) for row in rows or [len(prompts)]]
+    tell = partial(_tell, on_token, rows) if on_token and rows else None
+    return _decode(model, texts, decoding, set(eos_token_ids), streams, tell)
+
+
+def _at_once(
+    model: nn.Module,
+    prompts: Sequence[Sequence[int]],
+    decoding: Decoding,
+    batch: EvaluationBatch,
+) -> int:
+    """Prompts of a batch with the longest of them and its answer."""
+    if decoding.num_beams > 1:
+        return 1
+    tokens = max(map(len, prompts), default=0) + _virtual_tokens(model) + decoding.max_new_tokens
+    return batch.examples(tokens, next(model.parameters()).device)
 
 
 def _virtual_tokens(model: nn.Module) -> int:

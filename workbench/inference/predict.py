@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerBase
 
 from workbench.data.batches import Batch, evaluation_order, own_share, pad
 from workbench.data.encode import Encoded
+from workbench.distributed.accelerator import place
 from workbench.distributed.processor import onednn_is_quicker
 from workbench.distributed.tensors import evaluating, is_sharded
 from workbench.inference.batch_size import EvaluationBatch
@@ -47,9 +48,7 @@ def predict(
             beside a text moves its logits by some hundredths, and a plain load has nothing there.
         on_progress: called with the features of this process that are done and those of all.
     """
-    process, processes = (
-        (0, 1) if accelerator is None else (accelerator.process_index, accelerator.num_processes)
-    )
+    process, processes = place(accelerator)
     device = next(model.parameters()).device
     longest = 0 if alone else int(encoded.lengths.max(initial=0))
     at_once = EvaluationBatch.of(batch_size)
@@ -74,9 +73,11 @@ def predict(
                 continue
             if on_progress:
                 on_progress(len(found), len(encoded))
-    at_once.give_back(device)
-    if processes > 1:
-        found = gather_object(found)
+    at_once.give_back(model)
+    return _in_order(gather_object(found) if processes > 1 else found)
+
+
+def _in_order(found: list[_Answer]) -> Predicted:
     found.sort(key=lambda entry: entry[0])
     return Predicted(
         losses=np.array([entry[1] for entry in found]),

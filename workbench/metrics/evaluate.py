@@ -9,6 +9,7 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from workbench.data.encode import Encoded
+from workbench.distributed.accelerator import place
 from workbench.inference.batch_size import EvaluationBatch
 from workbench.inference.generate import generate
 from workbench.metrics.scores import score
@@ -56,9 +57,7 @@ def write_texts(
     if not isinstance(task, WritingTask):
         return None
     prompts = task.prompts(encoded)
-    process, processes = (
-        (0, 1) if accelerator is None else (accelerator.process_index, accelerator.num_processes)
-    )
+    process, processes = place(accelerator)
     mine = range(process, len(prompts), processes)
     ids = generate(
         model,

@@ -37,8 +37,6 @@ class Checkpointer:
     """Logs an event and shows it."""
     conditions: Conditions
     """What an attempt has to share with the one that it resumes."""
-    minutes: float | None
-    """Time between checkpoints; None for those at validations only."""
     clock: record.Clock = field(default_factory=record.Clock)
     pieces: dict[str, int] = field(default_factory=dict)
     """Bytes of weights, gradients and optimizer."""
@@ -57,9 +55,10 @@ class Checkpointer:
     @property
     def save_is_due(self) -> bool:
         """True on the main process once it is time; a validation saves by itself."""
-        if self.minutes is None or not self.trainer.accelerator.is_main_process:
+        minutes = self.trainer.spec.checkpoint_minutes
+        if minutes is None or not self.trainer.accelerator.is_main_process:
             return False
-        return self._waited >= self.minutes * 60 and not self.trainer.validation_due()
+        return self._waited >= minutes * 60 and not self.trainer.validation_due()
 
     @property
     def _waited(self) -> float:

@@ -105,13 +105,10 @@ class Pipeline:
         trainer = make_trainer(setup, model, recipe, seed, accelerator, self.writer.path)
         meter.note_cuda("load")  # which the trainer has moved the model to
         comparability = record.comparability(recipe, setup, model.base, start)
-        known = conditions_known(recipe, seed, setup.policy, packages)
+        conditions = conditions_known(recipe, seed, setup.policy, packages)
+        conditions |= conditions_loaded(comparability)
         checkpointer = Checkpointer(
-            trainer=trainer,
-            writer=self.writer,
-            event=self._event,
-            conditions=known | conditions_loaded(comparability),
-            minutes=recipe.training.checkpoint_minutes,
+            trainer=trainer, writer=self.writer, event=self._event, conditions=conditions
         )
         checkpointer.begin(meter, setup.policy.notes, resume=self.resume, force=self.force)
         self.trackers = Trackers(accelerator, self.writer.path, checkpointer.warn)
@@ -137,8 +134,7 @@ class Pipeline:
     def _open_record(self) -> dict[str, Any]:
         """Notes what runs where; returns the versions of the libraries."""
         environment.quiet_transformers()
-        processes = this_process().num_processes
-        several = processes > 1
+        several = (processes := this_process().num_processes) > 1
         shared = {"sharded": several and shards_weights(), "zero": zero_stage() if several else 0}
         shared |= {"processes": processes, "threads": torch.get_num_threads()}
         self.writer.update(state="running", phase="data", **shared)
