@@ -24,12 +24,15 @@ PICTURES = os.environ.get("WORKBENCH_SCREENSHOTS")
 """Folder that the pictures of all pages are kept in; nowhere when it is not set."""
 SERIOUS = ("serious", "critical")
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+NOT_FADED = "[data-stale=true] { opacity: 1 !important; transition: none !important; }"
 SHOWN_IN = """scheme =>
     getComputedStyle(document.querySelector('[data-testid=stApp]')).colorScheme === scheme"""
 
 
 def assert_accessible(page: Page) -> None:
-    """Nothing on the page that axe calls serious."""
+    """Nothing on the page that axe calls serious, once it is drawn: what is being drawn again is
+    faded for a moment, on a busy machine for longer."""
+    page.add_style_tag(content=NOT_FADED)
     serious = [
         f"{each['id']}: {each['help']}: {[node['html'][:200] for node in each['nodes'][:3]]}"
         for each in Axe().run(page).response["violations"]

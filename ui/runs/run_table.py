@@ -142,7 +142,7 @@ def _filtered(runs: list[Run]) -> tuple[list[Run], list[str], str]:
         if not st.toggle(label, key="archived", bind="query-params"):
             runs = [run for run in runs if not run.notes.archived]
     words, study, states, more, sort, views = st.columns(
-        [1.1, 0.8, 0.9, 1.1, 1, 0.7], vertical_alignment="bottom"
+        [1, 0.8, 0.85, 1, 0.95, 0.9], vertical_alignment="bottom"
     )
     wanted = words.text_input(
         "Search", key="search", bind="query-params", placeholder="recipe, study, method, state, tag"
