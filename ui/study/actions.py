@@ -48,8 +48,8 @@ START, QUEUE = "Start", "Queue"
 def show(study: Study) -> None:
     """A row of buttons; what needs an answer asks in a window of its own."""
     unfinished = _unfinished(study)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        device = devices.choose(width=120) if study.recipes else ""
+    device = devices.choose(width=300) if study.recipes else ""
+    with st.container(horizontal=True, vertical_alignment="center"):
         if active := [
             run for row in study.rows for run in row.runs.values() if run.state in ACTIVE
         ]:
