@@ -12,9 +12,9 @@ from streamlit.testing.v1 import AppTest
 
 from tests.own_data import write_study
 from workbench import jobs
-from workbench.errors import RunRefused
+from workbench.errors import RunRefused, StorageError
 from workbench.recipe import Recipe, load_recipes
-from workbench.store import Queue, process_start_time
+from workbench.store import Queue, Run, process_start_time
 
 BASE = """# Made by: workbench new news --data asset:bbc-news --methods lora,full --seeds 2
 # task: text-classification (texts, and a column with a label for each)
@@ -118,6 +118,22 @@ def test_stop_ends_what_runs_and_what_waits(
     assert (running / "stop").exists() and not Queue(runs.path).list()
     press(app, "Start 3 unfinished runs")
     assert [(each.name, each.seeds) for each in started[0]] == [("full", [1]), ("lora", [0, 1])]
+
+
+def test_a_run_that_cannot_be_stopped_keeps_no_other_going(
+    runs: RunsFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed in range(2):
+        runs.add(news_recipe("lora"), seed, "running")
+    asked: list[str] = []
+
+    def refuse(run: Run) -> None:
+        asked.append(run.id)
+        raise StorageError("the disk is full", where=run.id)
+
+    monkeypatch.setattr("study.actions.stop_if_active", refuse)
+    app = press(open_view("study", study="news"), "Stop")
+    assert len(asked) == 2 and len(app.toast) == 2
 
 
 def test_why_a_study_is_not_started_stays_until_it_is_read(

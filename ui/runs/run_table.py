@@ -16,7 +16,7 @@ from workbench.store.notes import in_words
 
 REFRESH_SECONDS = 2
 TABLES, LEFT = "run-tables", "run-filters"
-NEWEST, FALLING, RISING = saved_views.FILTERS["sort"], "↓", "↑"
+FALLING, RISING = "↓", "↑"
 DONE = "✓"
 """What is shown of a finished run: others are to be seen at once."""
 LATEST = 4e9
@@ -122,12 +122,17 @@ def _sorted(rows: list[dict[str, Any]], order: str) -> list[int]:
 def _order_of(added: list[str]) -> str:
     """What the table is sorted by: a column of it, up or down."""
     labels = [str(each["label"]) for each in _columns().values()] + added
-    options = [NEWEST, *(f"{sign} {label}" for label in labels for sign in (FALLING, RISING))]
+    options = [
+        saved_views.NEWEST,
+        *(f"{sign} {label}" for label in labels for sign in (FALLING, RISING)),
+    ]
     say_unknown("sort", options, "order")
-    if st.session_state.get("sort", NEWEST) not in options:  # of a column that is not shown
-        st.session_state["sort"] = NEWEST
+    if (
+        st.session_state.get("sort", saved_views.NEWEST) not in options
+    ):  # of a column that is not shown
+        st.session_state["sort"] = saved_views.NEWEST
     chosen: str | None = st.selectbox("Sort by", options, key="sort", bind="query-params")
-    return chosen or NEWEST
+    return chosen or saved_views.NEWEST
 
 
 def _filtered(runs: list[Run]) -> tuple[list[Run], list[str], str]:

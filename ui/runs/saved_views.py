@@ -15,8 +15,15 @@ from workbench.store.files import parse_record, read_whole, write_json
 from workbench.store.notes import one_line
 
 View = dict[str, Any]
-FILTERS: View = {"search": "", "of": [], "state": [], "column": [], "archived": False}
-FILTERS["sort"] = "Newest first"
+NEWEST = "Newest first"
+FILTERS: View = {
+    "search": "",
+    "of": [],
+    "state": [],
+    "column": [],
+    "archived": False,
+    "sort": NEWEST,
+}
 """What a view has, with the value that leaves everything as it is."""
 MOST, MOST_NAME = 50, 60
 NAME = "view-name"

@@ -94,7 +94,8 @@ def _submit(what: str, key: str, device: str, wanted: Callable[[], Sequence[Reci
 
 def _stop(runs: Sequence[Run]) -> None:
     for run in runs:
-        stop_if_active(run)
+        with errors_kept():  # what one refuses keeps none of the others
+            stop_if_active(run)
 
 
 def _unfinished(study: Study) -> list[Recipe]:
