@@ -9,6 +9,7 @@ import streamlit as st
 from layout import by_history, empty, error_box, remember, runs_dir, say_unknown, visit
 from run_summary import STATES, minutes_of, progress_of, score_of, share_done, state_of
 from runs import columns, ended, saved_views
+from runs.saved_views import NEWEST
 from workbench import jobs
 from workbench.analysis.records import number
 from workbench.store import ACTIVE, Run, list_runs
@@ -122,17 +123,12 @@ def _sorted(rows: list[dict[str, Any]], order: str) -> list[int]:
 def _order_of(added: list[str]) -> str:
     """What the table is sorted by: a column of it, up or down."""
     labels = [str(each["label"]) for each in _columns().values()] + added
-    options = [
-        saved_views.NEWEST,
-        *(f"{sign} {label}" for label in labels for sign in (FALLING, RISING)),
-    ]
+    options = [NEWEST, *(f"{sign} {label}" for label in labels for sign in (FALLING, RISING))]
     say_unknown("sort", options, "order")
-    if (
-        st.session_state.get("sort", saved_views.NEWEST) not in options
-    ):  # of a column that is not shown
-        st.session_state["sort"] = saved_views.NEWEST
+    if st.session_state.get("sort", NEWEST) not in options:  # of a column that is not shown
+        st.session_state["sort"] = NEWEST
     chosen: str | None = st.selectbox("Sort by", options, key="sort", bind="query-params")
-    return chosen or saved_views.NEWEST
+    return chosen or NEWEST
 
 
 def _filtered(runs: list[Run]) -> tuple[list[Run], list[str], str]:
