@@ -43,6 +43,7 @@ def test_lines_have_what_was_both_forecast_and_measured() -> None:
 def test_an_error_is_a_share_of_the_measurement() -> None:
     assert error(None, 1.0) == error(1.0, None) == error(1.0, 0.0) == "–"
     assert error(0.0, 0.0) == "exact"
+    assert error(166.99, 167.0) == error(167.01, 167.0) == "+0.0%"
 
 
 @pytest.mark.parametrize(

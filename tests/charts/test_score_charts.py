@@ -73,8 +73,9 @@ def test_bars_are_over_seeds_and_texts_where_these_are_known() -> None:
 def test_rows_and_references_stand_with_their_scores() -> None:
     chart = score_against_cost([row()], "accuracy", {"TF-IDF": 0.945})
     assert chart is not None
-    texts = re.findall(r">([^<>]+)</text>", svg_file(chart))
-    assert {"lora 0.950", "TF-IDF 0.945"} <= set(texts)
+    found = re.findall(r'fill="([^"]+)"[^<>]*>([^<>]+)</text>', svg_file(chart))
+    inks = {text: ink for ink, text in found}
+    assert inks["lora 0.950"] == inks["TF-IDF 0.945"] == "#1d2327", "the colour of texts, readable"
 
 
 def spread(count: int) -> list[dict[str, Any]]:

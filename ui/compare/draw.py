@@ -26,7 +26,7 @@ CHARACTER, SLANT = 6.3, 0.64
 
 def draw(chart: Chart, key: str, alt_text: str) -> None:
     """A chart as wide as its place, or in its own size where it has one."""
-    spec: Any = chart
+    spec: Any = chart.configure_text(color=INK)
     width: Literal["stretch", "content"] = "stretch"
     if spec.width is alt.Undefined:
         legends = sum(LEGEND + ENTRIES * lines for lines in _legends(spec.to_dict()).values())
@@ -36,7 +36,7 @@ def draw(chart: Chart, key: str, alt_text: str) -> None:
         classes = spec.to_dict()["layer"][0]["encoding"]["y"]["sort"]
         names = CHARACTER * min(max(map(len, classes)), LONGEST_NAME)
         wide, high = int(spec.width + names + AXIS), int(spec.height + SLANT * names + AXIS)
-        spec = spec.properties(width=wide, height=high).configure_text(color=INK)
+        spec = spec.properties(width=wide, height=high)
     st.altair_chart(spec, width=width, key=key, alt=alt_text)
 
 

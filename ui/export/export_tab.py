@@ -51,7 +51,7 @@ def _check(run: Run) -> None:
     else:
         st.warning("This adapter was not verified by reloading it.", icon=":material/warning:")
     about = [(key, run.result.get(key)) for key in ("task", "model", "method")]
-    facts([("kind", export.get("kind")), *about])
+    facts(about)
 
 
 def _files(run: Run, card: str | None) -> None:

@@ -19,7 +19,7 @@ RECIPE = "recipe.yaml"
 
 
 def actions(run: Run) -> None:
-    with st.container(horizontal=True, horizontal_alignment="right"):
+    with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
         if run.state in ACTIVE:
             _stop_button(run)
         elif run.state in RESUMABLE:

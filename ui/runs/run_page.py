@@ -57,7 +57,7 @@ def show(run: Run) -> None:
 
 
 def _title(run: Run) -> None:
-    left, right = st.columns([1.4, 1], vertical_alignment="center")
+    left, right = st.columns([1, 1.2], vertical_alignment="center")
     with left, st.container(gap="xxsmall"):
         with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
             st.title(plain(title_of(run)), anchor=False, width="content")

@@ -88,7 +88,7 @@ def error(expected: float | None, measured: float | None) -> str:
         return formatting.ABSENT
     if expected == measured:
         return "exact"
-    return f"{100 * (expected / measured - 1):+.1f}%" if measured else formatting.ABSENT
+    return f"{100 * (expected / measured - 1):+z.1f}%" if measured else formatting.ABSENT
 
 
 def memory_rows(group: Group) -> list[dict[str, Any]]:

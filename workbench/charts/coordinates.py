@@ -11,7 +11,7 @@ from workbench.analysis.costs import COSTS
 from workbench.analysis.group import Analysis
 from workbench.analysis.records import finite, get_section
 from workbench.charts.figure import Figure, Option, Picture
-from workbench.charts.style import HEIGHT, MUTED, Chart, Row, methods_of, row_color
+from workbench.charts.style import HEIGHT, Chart, Row, methods_of, row_color
 from workbench.formatting import score
 from workbench.recipe.catalogue import higher_is_better
 
@@ -36,7 +36,9 @@ def parallel_coordinates(rows: Sequence[Row], metrics: Sequence[str]) -> Chart |
     )
     texts = alt.Chart(pd.DataFrame(ends)).encode(x=x, y=y, text="text:N")
     layers = [
-        texts.transform_filter(f"datum.shift == '{way}'").mark_text(dy=dy, fontSize=11, color=MUTED)
+        texts.transform_filter(f"datum.shift == '{way}'").mark_text(
+            dy=dy, fontSize=11, opacity=0.75
+        )
         for way, dy in (("up", -12), ("down", 14))
     ]
     return alt.layer(lines, *layers).properties(height=HEIGHT)

@@ -77,7 +77,7 @@ def _draw(analysis: Analysis) -> list[Picture]:
     return [
         Picture(
             name="score-against-retention",
-            title=f"{axis_title(analysis.metric)} against retention",
+            title=f"Test {axis_title(analysis.metric)} against retention",
             chart=chart,
             alt=f"{analysis.metric} and retention of each recipe: {listed}.",
             caption=f"Retention: {in_words(analysis.group.rows)}. Bars are 95% intervals, of the "
