@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,77 +16,21 @@ from safetensors.torch import load_file
 
 from tests.shared_runs import forked
 from tests.small_recipes import small_recipe
+from tests.training.behind import read_behind, rows_of, same
 from workbench.data.encode import Row
-from workbench.distributed.policy import Policy, choose_policy
-from workbench.models import policy_for
-from workbench.pipeline import pipeline, setup
+from workbench.distributed.policy import choose_policy
+from workbench.pipeline import setup
 from workbench.recipe.schema import Recipe, TrainingSpec
 from workbench.store import Run, run_path
 from workbench.training import checkpoint_files
 from workbench.training.accumulation import Accumulation
-from workbench.training.gradients import GradientSync
-from workbench.training.launched import skip_unless_finite
 from workbench.training.trainer import Trainer
 
 Make = Callable[..., Recipe]
 Train = Callable[..., Run]
 Both = Callable[..., tuple[Run, Run]]
 STEPS_PER_EPOCH = 7
-TIMES = ("time", "seconds", "bytes")
 DROPOUT = {"dropout": 0.2, "attention": "eager"}  # so that random numbers count
-ON_A_CARD = (
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
-)
-
-
-def read_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    def chosen(*asked: Any, **options: Any) -> Policy:
-        return replace(policy_for(*asked, **options), reads_behind=True)
-
-    monkeypatch.setattr(setup, "policy_for", chosen)
-
-
-@pytest.fixture
-def trainers(monkeypatch: pytest.MonkeyPatch) -> list[Trainer]:
-    """The trainers of the runs of a test, one after the other."""
-    made: list[Trainer] = []
-
-    def make(*parts: Any) -> Trainer:
-        made.append(setup.make_trainer(*parts))
-        return made[-1]
-
-    monkeypatch.setattr(pipeline, "make_trainer", make)
-    return made
-
-
-@pytest.fixture
-def both(train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Both:
-    """A run that reads each step at once, and the same one reading behind."""
-
-    def run(recipe: Recipe, **options: Any) -> tuple[Run, Run]:
-        plain = train(recipe, 0, tmp_path / "plain", **options)
-        read_behind(monkeypatch)
-        return plain, train(recipe, 0, tmp_path / "behind", **options)
-
-    return run
-
-
-def rows_of(run: Run) -> list[dict[str, Any]]:
-    """What was logged, but for times and memory."""
-    rows = [row for row in run.events()[0] if row["kind"] != "memory"]
-    return [{key: row[key] for key in row if key not in TIMES} for row in rows]
-
-
-def same(first: Run, second: Run) -> None:
-    """Both have finished with the same log, scores and adapter, bit for bit."""
-    assert [first.state, second.state] == ["finished", "finished"], second.reason
-    assert rows_of(first) == rows_of(second)
-    assert first.result["metrics"] == second.result["metrics"]
-    for file in first.adapter.glob("*.safetensors"):
-        ours, theirs = load_file(second.adapter / file.name), load_file(file)
-        assert ours.keys() == theirs.keys()
-        assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +63,7 @@ def test_losses_that_are_weighed_together_are_logged_as_ever(
 
 
 @pytest.mark.parametrize("task", ["instruction", "question-answering", "token-classification"])
-def test_every_task_leaves_its_loss_on_the_device(
+def test_log_scores_and_adapter_of_every_task_are_the_same(
     task: str, tiny_bert: Path, tiny_llama: Path, tmp_path: Path, both: Both
 ) -> None:
     model = tiny_llama if task == "instruction" else tiny_bert
@@ -166,85 +109,6 @@ def test_the_processor_reads_every_step_at_once(
     run = train(make_recipe("lora", training={"max_steps": 4}), 0, tmp_path)
     assert run.state == "finished", run.reason
     assert trainers[0].reads_behind is False and "reads_behind" not in run.result["policy"]
-
-
-# --- numbers that are not finite ----------------------------------------------------------------
-
-
-@pytest.mark.parametrize("at", [3, 4, STEPS_PER_EPOCH, 10])
-@pytest.mark.parametrize("what", ["loss", "gradient"])
-def test_a_number_that_is_not_finite_changes_no_weight(
-    what: str,
-    at: int,
-    make_recipe: Make,
-    both: Both,
-    trainers: list[Trainer],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The step after it is finite again and launched all the same."""
-    monkeypatch.setattr(setup, "forecast", lambda *_, **__: {})
-    monkeypatch.setattr(setup, "warm_up", lambda *_: None)
-    if what == "loss":
-        accumulate = Accumulation.accumulate
-
-        def spoilt(self: Accumulation, rows: Sequence[Row], step: int) -> Any:
-            done = accumulate(self, rows, step)
-            return replace(done, loss=done.loss * float("nan")) if step == at else done  # type: ignore[type-var]
-
-        monkeypatch.setattr(Accumulation, "accumulate", spoilt)
-    else:
-        clip = GradientSync.clip
-
-        def infinite(self: GradientSync, limit: float | None) -> torch.Tensor:
-            return clip(self, limit) * (float("inf") if trainers[-1].step + 1 == at else 1.0)
-
-        monkeypatch.setattr(GradientSync, "clip", infinite)
-    runs = both(make_recipe("lora", training={"epochs": 2}))
-    assert [run.state for run in runs] == ["failed", "failed"]
-    assert runs[0].reason == runs[1].reason and f"step {at}" in runs[0].reason
-    assert rows_of(runs[0]) == rows_of(runs[1])
-    assert [row["step"] for row in rows_of(runs[1]) if row["kind"] == "step"][-1:] == [at - 1]
-    held = [{**dict(t.parameters), **t.gradients.optimizer_tensors()} for t in trainers]
-    assert held[0].keys() == held[1].keys()
-    assert all(torch.equal(held[0][name], held[1][name]) for name in held[0])
-    saved = [
-        {path.name: checkpoint_files.load(path)[0] for path in run.path.glob("checkpoints/*-*")}
-        for run in runs
-    ]
-    assert saved[0].keys() == saved[1].keys()
-    for name, tensors in saved[0].items():
-        theirs = saved[1][name]["trainable"]
-        assert all(torch.equal(theirs[n], each) for n, each in tensors["trainable"].items())
-
-
-@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=ON_A_CARD)])
-@pytest.mark.parametrize("where", ["loss", "norm"])
-def test_a_fused_adamw_skips_from_the_first_number_that_is_not_finite_on(
-    where: str, device: str
-) -> None:
-    """Against an AdamW of torch that is given the finite steps before it alone."""
-    torch.manual_seed(0)
-    weights = [torch.nn.Parameter(torch.ones(3, 2, device=device)) for _ in range(2)]
-    ours, theirs = (torch.optim.AdamW([w], lr=0.1, fused=True) for w in weights)
-    gradients = torch.randn(4, 3, 2, device=device)
-    for step, gradient in enumerate(gradients):
-        spoilt = step == 2
-        weights[0].grad = gradient * (float("nan") if spoilt else 1.0)
-        values = {
-            "loss": torch.tensor(1.0, device=device),
-            "norm": torch.tensor(2.0, device=device),
-        }
-        if spoilt:
-            values[where] = torch.tensor(float("inf"), device=device)
-        skip_unless_finite(ours, values["loss"], values["norm"])
-        ours.step()
-        if step < 2:
-            weights[1].grad = gradient.clone()
-            theirs.step()
-    assert torch.equal(weights[0], weights[1])
-    states = [each.state_dict()["state"][0] for each in (ours, theirs)]
-    assert states[0].keys() == states[1].keys()
-    assert all(torch.equal(states[0][name], states[1][name]) for name in states[1])
 
 
 # --- stopping and resuming ----------------------------------------------------------------------

@@ -6,13 +6,9 @@ from dataclasses import dataclass, field
 from torch.optim import Optimizer
 
 from workbench.data.batches import epoch_order
-from workbench.data.encode import Encoded, Row
-from workbench.methods import AdaptedModel
-from workbench.recipe.schema import TrainingSpec
-from workbench.tasks import AnyTask
+from workbench.data.encode import Row
 from workbench.training.accumulation import Accumulation
 from workbench.training.events import MicroBatch
-from workbench.training.gradients import GradientSync
 from workbench.training.guards import MovementGuard, check_finite
 from workbench.training.launched import Launched, Number, Numbers, skip_unless_finite
 from workbench.training.optimizer import learning_rate, set_learning_rate
@@ -20,18 +16,13 @@ from workbench.training.optimizer import learning_rate, set_learning_rate
 
 @dataclass(kw_only=True)
 class Stepping:
-    """What an optimizer step needs; steps are counted from 0."""
+    """What an optimizer step needs beside its gradients; steps are counted from 0."""
 
-    task: AnyTask
-    adapted: AdaptedModel
-    train: Encoded
-    spec: TrainingSpec
+    accumulation: Accumulation
     peak_learning_rate: float
     seed: int
     steps: int
     steps_per_epoch: int
-    gradients: GradientSync
-    accumulation: Accumulation
     adamw: Optimizer
     """The optimizer itself, whatever wraps it."""
     reads_behind: bool
@@ -44,7 +35,7 @@ class Stepping:
         """Positions of the examples of a step."""
         epoch, position = divmod(step, self.steps_per_epoch)
         if epoch != self._order[0]:
-            lengths, size = self.train.lengths, self.spec.batch_size
+            lengths, size = self.accumulation.train.lengths, self.accumulation.spec.batch_size
             self._order = epoch, epoch_order(lengths, size, seed=self.seed, epoch=epoch)
         return self._order[1][position]
 
@@ -57,14 +48,15 @@ class Stepping:
             TrainingError: on a non-finite loss or gradient, where it does not stay on the device.
         """
         started, later = time.perf_counter(), self.reads_behind and guard is None
-        self.accumulation.stays_on_device = later
-        rate = learning_rate(step, self.steps, self.spec, self.peak_learning_rate)
-        set_learning_rate(self.gradients.optimizer, rate)
+        accumulation, gradients = self.accumulation, self.accumulation.gradients
+        spec, accumulation.stays_on_device = accumulation.spec, later
+        rate = learning_rate(step, self.steps, spec, self.peak_learning_rate)
+        set_learning_rate(gradients.optimizer, rate)
         rows, self._ahead = self._ahead or self._rows(step, batch), []
-        done = self.accumulation.accumulate(rows, step + 1)
+        done = accumulation.accumulate(rows, step + 1)
         if isinstance(done, MicroBatch):
             return done
-        norm: Number = self.gradients.clip(self.spec.max_grad_norm)
+        norm: Number = gradients.clip(spec.max_grad_norm)
         if later:
             skip_unless_finite(self.adamw, done.loss, norm)
         else:
@@ -74,7 +66,7 @@ class Stepping:
         self._move(step + 1, guard)
         if later and step + 1 < self.steps:
             self._ahead = self._rows(step + 1, self.batch(step + 1))
-            self.accumulation.make_ready(self._ahead)
+            accumulation.make_ready(self._ahead)
         return Launched(
             step=step + 1,
             epoch=self.epoch(step + 1),
@@ -91,14 +83,16 @@ class Stepping:
         return round(step / self.steps_per_epoch, 4)
 
     def _move(self, step: int, guard: MovementGuard | None) -> None:
+        gradients, after_step = self.accumulation.gradients, self.accumulation.adapted.after_step
         if guard:
             guard.see_gradients()
-        self.gradients.step()
-        if self.adapted.after_step:
-            self.adapted.after_step(step)
-        self.gradients.zero_grad()
+        gradients.step()
+        if after_step:
+            after_step(step)
+        gradients.zero_grad()
         if guard:
             guard.check()
 
     def _rows(self, step: int, batch: list[int]) -> list[Row]:
-        return self.task.rows(self.train, batch, (self.seed, step // self.steps_per_epoch))
+        task, train = self.accumulation.task, self.accumulation.train
+        return task.rows(train, batch, (self.seed, step // self.steps_per_epoch))

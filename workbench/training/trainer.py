@@ -107,16 +107,11 @@ class Trainer:
             agree=self.agree,
         )
         self.stepping = Stepping(
-            task=self.task,
-            adapted=self.adapted,
-            train=self.train,
-            spec=self.spec,
+            accumulation=self.accumulation,
             peak_learning_rate=self.peak_learning_rate,
             seed=self.seed,
             steps=self.steps,
             steps_per_epoch=self.steps_per_epoch,
-            gradients=self.gradients,
-            accumulation=self.accumulation,
             adamw=optimizer,
             reads_behind=self.reads_behind,
         )
