@@ -181,11 +181,11 @@ def empty(title: str, hint: str) -> None:
         st.caption(hint)
 
 
-def remarks(title: str, sentences: list[str], icon: str) -> None:
+def remarks(title: str, sentences: list[str], icon: str, *, fold_above: int = FOLD_ABOVE) -> None:
     """Sentences that a reader should know, folded away when there are many."""
     if not sentences:
         return
-    with st.expander(title, icon=icon, expanded=len(sentences) <= FOLD_ABOVE):
+    with st.expander(title, icon=icon, expanded=len(sentences) <= fold_above):
         for sentence in sentences:
             st.text(sentence)
 

@@ -115,4 +115,4 @@ def test_the_machine_is_shown(runs: RunsFolder, monkeypatch: pytest.MonkeyPatch)
         ("GPU 1", "–, – of 85.5 GB"),
     ]
     said = texts(open_view("runs"))
-    assert "CPU  " in said and "disk free" in said
+    assert "CPU " in said and "disk free" in said

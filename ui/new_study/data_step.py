@@ -85,7 +85,7 @@ def show(found: Preview) -> None:
         name: [_cell(value) for value in values[:SHOWN_ROWS]]
         for name, values in found.columns.items()
     }
-    st.dataframe(pd.DataFrame(columns), height=240)
+    st.dataframe(pd.DataFrame(columns), height=240, hide_index=True)
 
 
 def _cell(value: Any) -> str:

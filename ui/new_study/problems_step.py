@@ -15,7 +15,8 @@ def show(inspected: Inspected) -> bool:
     """The list; True where there is nothing to settle."""
     problems = inspected.checked.problems
     notes = list(inspected.checked.notes)
-    remarks(plural(len(notes), "note") + " on the rows", notes, ":material/info:")
+    # They need no decision; what follows does.
+    remarks(plural(len(notes), "note") + " on the rows", notes, ":material/info:", fold_above=0)
     for number, problem in enumerate(problems):
         with card(f"problem-{number}", gap="small"):
             st.markdown(f":material/error: {plain(problem.what)}")

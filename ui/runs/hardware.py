@@ -3,7 +3,6 @@
 import psutil
 import streamlit as st
 
-from cards import card
 from layout import runs_dir
 from workbench.formatting import ABSENT, size
 from workbench.jobs.worker_records import query_gpus
@@ -21,9 +20,7 @@ def strip() -> None:
     tiles = [("CPU", f"{psutil.cpu_percent():.0f}%")]
     tiles += [("memory", f"{size(used)} of {size(memory['total_bytes'])}")]
     tiles += [("disk free", size(free_bytes(runs_dir()))), *gpus()]
-    with card("hardware", horizontal=True, gap="medium"):
-        for name, value in tiles:
-            st.text(f"{name}  {value}", width="content")
+    st.caption(" · ".join(f"{name} {value}" for name, value in tiles))
 
 
 @st.cache_data(ttl=GPU_SECONDS, show_spinner=False)

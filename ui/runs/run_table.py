@@ -20,6 +20,8 @@ TABLES, LEFT = "run-tables", "run-filters"
 FALLING, RISING = "↓", "↑"
 DONE = "✓"
 """What is shown of a finished run: others are to be seen at once."""
+MOST_SHOWN = 16
+"""Rows of the table that are shown at once; it scrolls through more."""
 LATEST = 4e9
 """Seconds since 1970 up to which a date can be shown; a clock that says more is wrong."""
 
@@ -56,6 +58,7 @@ def show() -> None:
         pd.DataFrame(rows),
         key=key,
         hide_index=True,
+        height="content" if len(rows) <= MOST_SHOWN else 35 * (1 + MOST_SHOWN),  # pixels of a row
         placeholder="–",
         on_select="rerun",
         selection_mode=["multi-row", "single-cell"],
@@ -146,7 +149,7 @@ def _filtered(runs: list[Run]) -> tuple[list[Run], list[str], str]:
         [1, 0.8, 0.85, 1, 0.95, 0.9], vertical_alignment="bottom"
     )
     wanted = words.text_input(
-        "Search", key="search", bind="query-params", placeholder="recipe, study, method, state, tag"
+        "Search", key="search", bind="query-params", placeholder="recipe, study, tag"
     )
     there = {run.path.parent.name for run in runs}
     say_unknown("of", there, "study")
@@ -193,7 +196,7 @@ def _row(run: Run) -> dict[str, Any]:
         "method": str(run.status.get("method") or ""),
         "seed": number(run.status, "seed"),
         "study": run.path.parent.name,
-        "progress": share_done(run),
+        "progress": None if run.state == "finished" else share_done(run),
         "taken": taken,
         "left": left,
         "loss": number(progress_of(run), "loss"),

@@ -37,7 +37,8 @@ def show() -> None:
         empty(
             "No search yet",
             "A search tries learning rates (and other values) with the same number of trials for "
-            "each method of a study, scored on the validation split. Start one in a terminal:",
+            "each method of a study, scored on the validation split. Start one with Tune on the "
+            "page of a study, or in a terminal:",
         )
         _command("bbc-news", USUAL_TRIALS, [])
         return

@@ -51,7 +51,8 @@ def _study(name: str) -> None:
         for analysis in selection.groups:
             overview.answer_box(selection, analysis)
     warnings = selection.comparison.warnings
-    remarks(plural(len(warnings), "warning"), warnings, ":material/info:")
+    # The grid above says most of it, and the chart belongs on the first screen.
+    remarks(plural(len(warnings), "warning"), warnings, ":material/info:", fold_above=0)
     tabs.show(selection)
 
 
