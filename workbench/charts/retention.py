@@ -38,15 +38,15 @@ def score_against_retention(rows: Sequence[Row], metric: str) -> Chart | None:
     axis = alt.Axis(tickCount=6)
     x = alt.X("retention:Q", title="retention (1: the base)", scale=scale, axis=axis)
     heights = score_scale(metric, [point[end] for point in points for end in ("low", "high")])
-    y = alt.Y("mean:Q", title=axis_title(metric), scale=heights)
+    up: dict[str, Any] = {"title": axis_title(metric), "scale": heights, "axis": axis}
     color = row_color("label:N", methods_of(rows))
-    base = alt.Chart(pd.DataFrame(points)).encode(x=x, y=y, color=color)
+    base = alt.Chart(pd.DataFrame(points)).encode(x=x, y=alt.Y("mean:Q", **up), color=color)
     fields: dict[str, str | tuple[str, str]] = {"label:N": "recipe", "mean:Q": (metric, SCORE)}
     fields |= {f"{name}:Q": (name.replace("_", " "), SCORE) for name in _MEASURED}
     bars = base.mark_rule(strokeWidth=2, opacity=0.55, clip=True)
     layers = [
         alt.Chart().mark_rule(color=MUTED, strokeDash=[5, 4]).encode(x=alt.datum(1.0)),
-        bars.encode(y=alt.Y("low:Q", title=axis_title(metric), scale=heights), y2="high:Q"),
+        bars.encode(y=alt.Y("low:Q", **up), y2="high:Q"),
         bars.encode(x=alt.X("retention_low:Q", scale=scale), x2="retention_high:Q"),
         base.mark_point(filled=True, size=110, opacity=1).encode(tooltip=tooltips(fields)),
     ]
