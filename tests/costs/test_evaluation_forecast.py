@@ -46,3 +46,18 @@ def test_a_text_takes_what_the_plain_model_takes_for_one(
     # Beside it the forecast holds the inputs and, for a decoder, the logits of a whole answer.
     assert plain <= found["row_bytes"] < 2 * plain, plain
     assert 8 * found["row_bytes"] < training
+
+
+@pytest.mark.parametrize("task", ["text-classification", "instruction"])
+def test_a_text_of_the_test_takes_the_same_whatever_the_precision_of_training(
+    task: str, tiny_bert: Path, tiny_llama: Path, tmp_path: Path
+) -> None:
+    """The frozen weights that trained in bf16 are back in fp32 by then."""
+    folder = tiny_llama if task == "instruction" else tiny_bert
+    found = []
+    for precision in ("fp32", "bf16"):
+        training = {"max_steps": 2, "precision": precision}
+        run = run_spec_of(small_recipe(task, "lora", folder, tmp_path, training=training))
+        with dry_run(run, 0) as dry:
+            found.append(dry.evaluate())
+    assert found[0] == found[1]

@@ -125,11 +125,11 @@ def test_two_processes_agree_on_their_batches(
     """The forecast is made by the first one alone."""
     plain = forked(make_recipe("lora"), tmp_path / "plain", {})
     request.getfixturevalue("asks_memory")
-    found = {"evaluation": {"row_bytes": 1000, "row_tokens": 16}}
-    forecasts = partial(setattr, setup, "forecast", lambda *_, **__: found)
+    forecasts = partial(setattr, setup, "forecast", forecast)
     run = forked(make_recipe("lora"), tmp_path / "filled", {}, prepare=forecasts)
     scored_alike(run, plain)
     assert run.result["memory"]["eval_batch_size"] == 12
+    assert run.result["forecast"]["peak_memory_bytes"] > 0
 
 
 def test_a_recipe_that_leaves_it_to_the_device_is_the_one_that_says_32(

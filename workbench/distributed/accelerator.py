@@ -81,9 +81,13 @@ def single_process() -> Iterator[None]:
     """Inside the block an accelerator takes this process for the only one.
 
     For what one process works out for itself while the others wait; nothing may be exchanged.
+    accelerate (1.15) numbers the CPU of each of several processes, and fake tensors on `cpu:0` do
+    not go with those on `cpu`.
     """
     state = this_process()._shared_state
     kept, sharing = dict(state), AcceleratorState._shared_state.copy()
+    if kept["device"].type == "cpu":
+        state["device"] = torch.device("cpu")
     state.update(
         distributed_type=DistributedType.NO,
         num_processes=1,

@@ -107,12 +107,12 @@ def choose_policy(
         sharded=sharded,
         zero=zero,
         reads_behind=whole,
-        asks_free_memory=whole and training.eval_batch_size == "auto" and not _runs_beside(),
+        asks_free_memory=whole and training.eval_batch_size == "auto" and not runs_beside(),
         notes=notes,
     )
 
 
-def _runs_beside() -> int:
+def runs_beside() -> int:
     """Other runs that this one shares its device with."""
     return int(os.environ.get(BESIDE_VARIABLE, "0"))
 

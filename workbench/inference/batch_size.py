@@ -82,9 +82,9 @@ class EvaluationBatch:
         return done
 
     def give_back(self, model: nn.Module) -> None:
-        """Frees what a batch larger than usual has left with torch's allocator."""
-        if self.row_bytes is not None:
-            free_unused(next(model.parameters()).device)
+        """Frees what a batch larger than usual has left with torch's allocator on CUDA."""
+        if self.row_bytes is not None and next(model.parameters()).is_cuda:
+            torch.cuda.empty_cache()
 
     @property
     def notes(self) -> tuple[str, ...]:

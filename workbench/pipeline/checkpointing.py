@@ -1,7 +1,6 @@
 """A training over all its attempts: what is saved of it, and how it resumes."""
 
 import math
-import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
@@ -11,10 +10,11 @@ from typing import Any
 from accelerate.utils import broadcast_object_list
 
 from workbench.costs.memory_meter import MemoryMeter
+from workbench.distributed.policy import runs_beside
 from workbench.pipeline import record
 from workbench.pipeline.resume_check import Conditions, differences, refusal
 from workbench.pipeline.solo_pace import SoloPace
-from workbench.store import BESIDE_VARIABLE, RunWriter, SilentWriter, read_run
+from workbench.store import RunWriter, SilentWriter, read_run
 from workbench.store.turns import turns_of_this_run
 from workbench.training import checkpoints
 from workbench.training.events import EVENTS
@@ -107,7 +107,7 @@ class Checkpointer:
 
     def _note_others(self) -> None:
         """Logs with how many other runs this attempt shares its device, if with any."""
-        if others := int(os.environ.get(BESIDE_VARIABLE, "0")):
+        if others := runs_beside():
             self.event("beside", runs=others)
             self.beside = max(self.beside, others)
             steps, turns = self.trainer.steps, turns_of_this_run()
