@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 
 from tests.killed_runs import begin
 from workbench.errors import TrainingError
+from workbench.methods.build import checkpoint_activations
 from workbench.recipe import dump_recipe
 from workbench.recipe.schema import Recipe, TrainingSpec
 from workbench.store import Run, read_run
@@ -95,7 +96,7 @@ def _guarded(make_recipe: Make, method: Any, *, checkpointing: bool) -> None:
 
     adapted = adapt(make_recipe(method))
     if checkpointing:
-        adapted.base.model.activation_checkpointing_enable({"use_reentrant": False})
+        checkpoint_activations(adapted.base.model)
     guard = MovementGuard(adapted)
     adapted.model.train()
     optimizer = torch.optim.AdamW(adapted.trainable().values(), lr=1e-2)

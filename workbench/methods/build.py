@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import torch
 from accelerate.utils import set_seed
+from transformers import PreTrainedModel
 
 from workbench import methods
 from workbench.errors import MethodError
@@ -46,7 +47,7 @@ def build_model(
     base = load(recipe.model, task)
     check_positions(base, recipe.model.max_length, recipe.method.prompt_length)
     if recipe.training.gradient_checkpointing:
-        base.model.activation_checkpointing_enable({"use_reentrant": False})
+        checkpoint_activations(base.model)
         base.model.enable_input_require_grads()
     if base.new_tokens and recipe.method.name not in TRAIN_NEW_TOKENS:
         raise MethodError(
@@ -106,3 +107,10 @@ def _try(adapted: AdaptedModel, recipe: Recipe, task: AnyTask) -> None:
         ) from error
     finally:
         model.train(was_training)
+
+
+def checkpoint_activations(model: PreTrainedModel) -> None:
+    """Lets a backward pass compute activations again instead of keeping them."""
+    # transformers 5.17 knows only the second name, which 5.23 deprecates.
+    enable = getattr(model, "activation_checkpointing_enable", None)
+    (enable or model.gradient_checkpointing_enable)({"use_reentrant": False})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,6 +54,23 @@ class Span:
             window=window,
             characters=characters,
         )
+
+
+def windows(
+    sequence_ids: Sequence[int | None], max_length: int, stride: int
+) -> Iterator[list[int]]:
+    """The tokens of each window, by their places: what stands around the context, and as much of it
+    as ``max_length`` has space for; ``stride`` tokens of it are in the next one too.
+
+    As a tokenizer's own overflowing tokens, of which tokenizers 0.23.1 and 0.23.2 lose the last.
+    """
+    context = [place for place, sequence in enumerate(sequence_ids) if sequence == 1]
+    all_tokens = len(sequence_ids)
+    first, end = (context[0], context[-1] + 1) if context else (all_tokens, all_tokens)
+    size = max_length - all_tokens + end - first
+    for start in range(first, max(end - stride, first + 1), size - stride):
+        taken = range(start, min(start + size, end))
+        yield [*range(first), *taken, *range(end, all_tokens)]
 
 
 def context_places(

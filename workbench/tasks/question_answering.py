@@ -22,6 +22,7 @@ from workbench.tasks.answer_spans import (
     answer_tokens,
     best_pair,
     context_places,
+    windows,
 )
 from workbench.tasks.base import Predicted, Task, Values
 from workbench.tasks.usage import About, prompt_note, text_only
@@ -70,20 +71,23 @@ class QuestionAnsweringTask(Task[QuestionAnswering]):
             encoded = tokenizer(
                 [question + separator for question in questions],
                 columns["context"],
-                truncation="only_second",
-                max_length=max_length,
-                stride=self.spec.stride,
-                return_overflowing_tokens=True,
                 return_attention_mask=False,
+                verbose=False,  # about contexts longer than the model takes
             )
-            owners = encoded["overflow_to_sample_mapping"]
-            places = [context_places(e.sequence_ids, e.offsets) for e in encoded.encodings]
+            owners, input_ids, places = [], [], []
+            for owner, encoding in enumerate(encoded.encodings):
+                ids, kinds, offsets = encoding.ids, encoding.sequence_ids, encoding.offsets
+                for tokens in windows(kinds, max_length, self.spec.stride):
+                    owners.append(owner)
+                    input_ids.append([ids[i] for i in tokens])
+                    own = [kinds[i] for i in tokens], [offsets[i] for i in tokens]
+                    places.append(context_places(*own))
             spans = [
                 answer_tokens(columns["starts"][owner], columns["ends"][owner], *place)
                 for owner, place in zip(owners, places, strict=True)
             ]
             return {
-                "input_ids": encoded["input_ids"],
+                "input_ids": input_ids,
                 "char_starts": [starts for starts, _ in places],
                 "char_ends": [ends for _, ends in places],
                 "start": [start for start, _ in spans],
@@ -92,7 +96,7 @@ class QuestionAnsweringTask(Task[QuestionAnswering]):
                 "truncated": [cut[owner] for owner in owners],
             }
 
-        key = f"question-answering {max_length} {self.spec.stride} {separator!r}"
+        key = f"question-answering windows {max_length} {self.spec.stride} {separator!r}"
         return Encoder(_columns, features, key)
 
     def label_text(self, label: Sequence[tuple[int, str]]) -> str:
