@@ -200,3 +200,7 @@ def test_weight_formats_by_their_words() -> None:
     assert nf4.weight_format == "nf4, double quantisation beside fp32, computed in bf16"
     skipping = spec(quantization="int8", quantization_skip=["v_proj", "k_proj"])
     assert skipping.weight_format == "int8 beside bf16 (k_proj, v_proj)"
+    assert skipping.weight_words == skipping.weight_format
+    longer = spec(quantization="int8", quantization_skip=["v", "k", "q", "o", "up"])
+    assert longer.weight_format == "int8 beside bf16 (k, o, q, up, v)"
+    assert longer.weight_words == "int8 beside bf16 (k, o, q, 2 more)"

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from tests.small_recipes import small_recipe
+from workbench.errors import RecipeError
+from workbench.recipe import load_recipe, recipes_dir
 from workbench.recipe.renamed import ADDED
 from workbench.recipe.rules import check_rules
 
@@ -52,6 +54,10 @@ def test_layers_that_stay_whole_need_others_that_are_quantised(tmp_path: Path) -
     assert found == "model.quantization_skip: only used with quantization: nf4 or int8; it is none"
     for quantization in ("nf4", "int8"):
         assert not told(tmp_path, {"name": "lora"}, quantization=quantization, **skip)
+    with pytest.raises(RecipeError, match=r"must be a module's name, of letters, digits, '_' and"):
+        load_recipe(
+            recipes_dir() / "bbc-headlines-nf4/lora-nf4.yaml", ["model.quantization_skip=['(a+)+']"]
+        )
     twice = {"quantization": "nf4", "quantization_skip": ["v_proj", "v_proj"]}
     assert "listed more than once: v_proj" in told(tmp_path, {"name": "lora"}, **twice)[0]
 

@@ -43,8 +43,8 @@ def costs_of_fewer_bits(
                 f"{plural(len(one.seeds), 'seed')} each" if len(one.seeds) > 1 else "one run each"
             )
             yield (
-                f"{one.label}, its base in {ours.weight_format}, and {other.label}, in "
-                f"{theirs.weight_format}: {told}; {seeds}"
+                f"{one.label}, its base in {ours.weight_words}, and {other.label}, in "
+                f"{theirs.weight_words}: {told}; {seeds}"
             )
 
 

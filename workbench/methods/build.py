@@ -96,7 +96,7 @@ def _try(adapted: AdaptedModel, recipe: Recipe, task: AnyTask) -> None:
     try:
         model.eval()(input_ids=ids, attention_mask=torch.ones_like(ids))
     except (TypeError, IndexError, ValueError, RuntimeError, AttributeError) as error:
-        weights = f" in {recipe.model.weight_format}" if recipe.model.reduced else ""
+        weights = f" in {recipe.model.weight_words}" if recipe.model.reduced else ""
         fix = "take lora, or another method that changes weights"
         raise MethodError(
             f"{recipe.method.label} does not work on {adapted.base.config.model_type}{weights} for "

@@ -3,6 +3,7 @@
 import functools
 from typing import Any
 
+from workbench.recipe.model_spec import MODULE
 from workbench.recipe.schema import VARIANTS, Recipe
 from workbench.recipe.tasks import TASK_SPECS
 from workbench.recipe.yaml_reader import KeyPath
@@ -117,6 +118,8 @@ def _range(node: Node) -> str:
 
 
 def _text(node: Node) -> str:
+    if node.get("pattern") == MODULE:
+        return "a module's name, of letters, digits, '_' and '.'"
     if "pattern" in node:
         return "a name of letters, digits, '.', '_' and '-' (80 at most, letter or digit first)"
     if "maxLength" in node:

@@ -15,6 +15,9 @@ WEIGHT_FORMAT = (
 )
 """Keys of ``model`` that decide what numbers its weights are in."""
 
+MODULE = r"^[\w.]+$"
+"""Names of modules: transformers takes them for regular expressions."""
+
 
 class ModelSpec(StrictModel):
     """The pretrained model."""
@@ -45,7 +48,7 @@ class ModelSpec(StrictModel):
         description="Load the weights of the base's linear layers in 8 bits (LLM.int8) or 4 (NF4, "
         "as in QLoRA), by bitsandbytes.",
     )
-    quantization_skip: list[Annotated[str, Field(pattern=r"^[\w.]+$")]] = Field(
+    quantization_skip: list[Annotated[str, Field(pattern=MODULE)]] = Field(
         [],
         description="Linear layers that are not quantised: ends of their names, as v_proj, or "
         "beginnings of whole parts, as model.layers.0 (transformers' llm_int8_skip_modules).",
@@ -72,13 +75,21 @@ class ModelSpec(StrictModel):
     @property
     def weight_format(self) -> str:
         """How the base is loaded, in one word or some: ``fp32``, ``bf16``, ``nf4 beside bf16``."""
+        return self._format(sorted(self.quantization_skip))
+
+    @property
+    def weight_words(self) -> str:
+        """The same for a message, which names at most three of the layers that stay whole."""
+        names, most = sorted(self.quantization_skip), 3
+        more = [f"{len(names) - most} more"] if len(names) > most else []
+        return self._format([*names[:most], *more])
+
+    def _format(self, whole: list[str]) -> str:
         if self.quantization == "none":
             return self.loaded_in
         double = ", double quantisation" if self.double_quantization else ""
         computed = f", computed in {self.computed_in}" if self.quantization == "nf4" else ""
-        skipped = (
-            f" ({', '.join(sorted(self.quantization_skip))})" if self.quantization_skip else ""
-        )
+        skipped = f" ({', '.join(whole)})" if whole else ""
         return f"{self.quantization}{double} beside {self.loaded_in}{skipped}{computed}"
 
     @property

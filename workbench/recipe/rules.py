@@ -220,8 +220,8 @@ def _formats_apart(recipes: Sequence[Recipe]) -> Iterator[str]:
         apart = [r for r in others if r.model.weight_format != mine]
         if apart and len(apart) == len(others) and not any(_twins(recipe, r) for r in apart):
             yield (
-                f"{recipe.study}: {recipe.name} has its base in {mine}, {apart[0].name} in "
-                f"{apart[0].model.weight_format}: these two cannot be compared"
+                f"{recipe.study}: {recipe.name} has its base in {recipe.model.weight_words}, "
+                f"{apart[0].name} in {apart[0].model.weight_words}: these two cannot be compared"
             )
 
 
