@@ -57,11 +57,11 @@ def answers(run: Run) -> dict[str, list[Any]]:
 def scored_alike(run: Run, plain: Run) -> None:
     assert [run.state, plain.state] == ["finished", "finished"], run.reason
     for split, scores in plain.result["metrics"].items():
-        assert run.result["metrics"][split] == pytest.approx(scores, abs=1e-6), split
+        assert run.result["metrics"][split] == pytest.approx(scores, rel=1e-6), split
     ours, theirs = answers(run), answers(plain)
     for name in ("id", "label", "prediction"):
         assert ours[name] == theirs[name]
-    assert ours["score"] == pytest.approx(theirs["score"], abs=1e-6)
+    assert ours["score"] == pytest.approx(theirs["score"], rel=1e-6)
     for name in ("fingerprint", "comparability"):
         assert run.result[name] == plain.result[name]
 

@@ -108,31 +108,55 @@ def _dequantise(taken: Path, target: Path) -> str:
     markers = ("bos_token_id", "eos_token_id", "pad_token_id")
     model.generation_config = GenerationConfig(**{name: getattr(config, name) for name in markers})
     model.save_pretrained(target)
-    _tokenizer(taken, gguf_file, config.max_position_embeddings).save_pretrained(target)
+    _tokenizer(taken / gguf_file, config.max_position_embeddings).save_pretrained(target)
     return f"{model.num_parameters():,} parameters de-quantised to bfloat16"
 
 
-def _tokenizer(taken: Path, gguf_file: str, longest: int) -> PreTrainedTokenizerBase:
-    from gguf import GGUFReader
-    from tokenizers.pre_tokenizers import ByteLevel, Digits, Sequence
+def _tokenizer(file: Path, longest: int) -> PreTrainedTokenizerBase:
+    """The tokenizer that a GGUF file of SmolLM2's kind describes.
+
+    Built from the file's own fields: transformers reads them differently from version to version
+    (5.17 takes the marker of a start for that of an end, 5.23 leaves out the rule for digits).
+    """
+    from gguf import GGUFReader, TokenType
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
-    read = PreTrainedTokenizerFast.from_pretrained(
-        taken, gguf_file=gguf_file, local_files_only=True
+    fields = GGUFReader(file).fields
+    said = {name: field.contents() for name, field in fields.items() if "tokenizer" in name}
+    tokens, kinds = said["tokenizer.ggml.tokens"], said["tokenizer.ggml.token_type"]
+    merges = [tuple(each.split(" ")) for each in said["tokenizer.ggml.merges"]]
+    pieces = models.BPE(
+        {token: i for i, token in enumerate(tokens)},
+        merges,
+        continuing_subword_prefix="",
+        end_of_word_suffix="",
     )
-    rule = GGUFReader(taken / gguf_file).get_field("tokenizer.ggml.pre")
-    if rule is not None and rule.contents() == "smollm":
-        # llama.cpp (LLAMA_VOCAB_PRE_TYPE_SMOLLM) cuts out every digit before GPT-2's rule applies;
-        # transformers 5.23 applies GPT-2's alone and splits blanks before a number differently.
-        read.backend_tokenizer.pre_tokenizer = Sequence(
-            [Digits(individual_digits=True), ByteLevel(add_prefix_space=False)]
-        )
+    found = Tokenizer(pieces)
+    # llama.cpp (LLAMA_VOCAB_PRE_TYPE_SMOLLM) cuts out every digit before GPT-2's rule applies.
+    digits = [pre_tokenizers.Digits(individual_digits=True)]
+    digits = digits if said.get("tokenizer.ggml.pre") == "smollm" else []
+    gpt2 = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    found.pre_tokenizer = pre_tokenizers.Sequence([*digits, gpt2])
+    found.decoder = decoders.ByteLevel()
+    found.post_processor = processors.TemplateProcessing(
+        single="$A:0", pair="$A:0 $B:1", special_tokens=[]
+    )
+    found.add_special_tokens(
+        [
+            AddedToken(token, normalized=False, special=True)
+            for token, kind in zip(tokens, kinds, strict=True)
+            if kind == TokenType.CONTROL
+        ]
+    )
+    markers = {"bos": "bos", "eos": "eos", "unk": "unknown", "pad": "padding"}
+    places = {name: said.get(f"tokenizer.ggml.{key}_token_id") for name, key in markers.items()}
     return PreTrainedTokenizerFast(
-        tokenizer_object=read.backend_tokenizer,
-        chat_template=read.chat_template,
+        tokenizer_object=found,
+        chat_template=said["tokenizer.chat_template"],
         model_max_length=longest,
         clean_up_tokenization_spaces=False,
-        **read.special_tokens_map,
+        **{f"{name}_token": tokens[i] for name, i in places.items() if i is not None},
     )
 
 
