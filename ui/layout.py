@@ -127,6 +127,13 @@ def plain(text: object) -> str:
     return _MARKDOWN.sub(r"\\\1", joined).replace("\n", "  \n")
 
 
+def verbatim(text: str) -> str:
+    """Text for where only Markdown goes, in which a command can be copied as it is."""
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    lines = (line.strip() for line in text.splitlines())
+    return "  \n".join(f"{fence} {line} {fence}" for line in lines if line)
+
+
 def heading(title: str, about: str) -> None:
     """The title of a view and one sentence under it."""
     with st.container(gap="xxsmall"):
@@ -163,8 +170,8 @@ def errors_kept() -> Iterator[None]:
     try:
         yield
     except WorkbenchError as error:
-        words = f"{error.kind.capitalize()}: {error}"
-        st.toast(plain(words), icon=":material/error:", duration="infinite")
+        words = f"{error.kind.capitalize()}:  \n{verbatim(str(error))}"
+        st.toast(words, icon=":material/error:", duration="infinite")
 
 
 def action_button(
