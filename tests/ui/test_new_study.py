@@ -56,6 +56,14 @@ def test_problems_are_settled_with_a_click_each_and_all_runs_start(
     assert app.title[0].value == "reviews"
 
 
+def test_of_two_quick_clicks_none_is_lost(runs: RunsFolder, reviews: str) -> None:
+    app = open_view("new", data=reviews)
+    press(app, "Leave these rows out")
+    del app.query_params["drop"]  # the second click is sent before the address has changed
+    press(app, "Read it as")
+    assert app.query_params["drop"] == "1" and app.query_params["merge"] == "pos=positive"
+
+
 def test_the_second_click_of_two_leads_to_the_study_too(
     runs: RunsFolder, reviews: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

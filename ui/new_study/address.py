@@ -7,7 +7,7 @@ this server's memory; the address has a random number that finds it again.
 
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import streamlit as st
@@ -21,6 +21,7 @@ from workbench.recipe.sources import ASSET_PREFIX
 COLUMNS = ("text", "text_pair", "label", "group")
 ROWS = ("drop", "merge", "keep")
 """What is done about problems of the rows."""
+SETTLED = "rows-settled"
 KEPT = "kept"
 MOST_KEPT = 1000
 MOST_SEEDS = 100
@@ -60,8 +61,26 @@ def put_data(source: str) -> None:
     """Other data: what was said about the old one goes."""
     for key in ("task", "named", "problem_type", *COLUMNS, *ROWS):
         put(key, None)
+    st.session_state.pop(SETTLED, None)
     path = Path(source)
     put_source("data", path.name if path.parent == data_folder() else source)
+
+
+def settle(added: Mapping[str, list[str]]) -> None:
+    """Adds to what is done about the rows.
+
+    The second of two quick clicks comes with the address of before the first, so what was done on
+    this visit is kept beside it.
+    """
+    data, earlier = st.session_state.get(SETTLED, ("", {}))
+    earlier = earlier if data == source("data") else {}
+    kept = {
+        key: [*dict.fromkeys([*st.query_params.get_all(key), *earlier.get(key, ()), *added[key]])]
+        for key in ROWS
+    }
+    st.session_state[SETTLED] = source("data"), kept
+    for key, values in kept.items():
+        put(key, values or None)
 
 
 def put_source(key: str, value: str) -> None:

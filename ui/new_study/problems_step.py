@@ -5,7 +5,7 @@ from functools import partial
 import streamlit as st
 
 from cards import card
-from layout import plain, remarks
+from layout import by_history, plain, remarks
 from new_study import address
 from workbench.formatting import plural
 from workbench.new_study import Choices, Inspected
@@ -13,6 +13,8 @@ from workbench.new_study import Choices, Inspected
 
 def show(inspected: Inspected) -> bool:
     """The list; True where there is nothing to settle."""
+    if by_history():  # what was done since is undone
+        st.session_state.pop(address.SETTLED, None)
     problems = inspected.checked.problems
     notes = list(inspected.checked.notes)
     # They need no decision; what follows does.
@@ -34,11 +36,12 @@ def show(inspected: Inspected) -> bool:
 
 def _settle(before: Choices, after: Choices) -> None:
     """Puts what one remedy adds beside what others have put there since the page was drawn."""
-    if before.data.get("unusable_rows") != after.data.get("unusable_rows"):
-        address.put("drop", "1")
     known, merged = (each.data.get("merge_labels") or {} for each in (before, after))
-    new = [f"{one}={other}" for one, other in merged.items() if one not in known]
-    if new:
-        address.put("merge", [*dict.fromkeys([*st.query_params.get_all("merge"), *new])])
-    if after.keep_labels and not before.keep_labels:
-        address.put("keep", "1")
+    dropped = before.data.get("unusable_rows") != after.data.get("unusable_rows")
+    address.settle(
+        {
+            "drop": ["1"] * dropped,
+            "merge": [f"{one}={other}" for one, other in merged.items() if one not in known],
+            "keep": ["1"] * (after.keep_labels and not before.keep_labels),
+        }
+    )
